@@ -1,0 +1,2 @@
+//! Hearth's app.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Hearth's migrator.
+fn main() {}

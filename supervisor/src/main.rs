@@ -1,0 +1,2 @@
+//! Hearth's supervisor.
+fn main() {}

@@ -1,1 +1,22 @@
-//! Hearth's app.
+//! Hearth's app: the household's binder over HTTP.
+//!
+//! The story, in the order it happens: [`cli`] reads the arguments, `config` the settings, `serve` runs the
+//! life of a server (open the database, test it, become ready, answer, drain, close), `http` owns sockets and
+//! everything that is the same for all answers, and each feature has its own folder: `records` its table,
+//! queries, API and pages; `instance` what the app says about itself.
+//!
+//! Imports point one way: cli → serve → http → features → db.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod config;
+mod db;
+mod failure;
+pub mod fault;
+mod http;
+mod instance;
+mod log;
+mod notify;
+mod records;
+mod serve;

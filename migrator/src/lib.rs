@@ -1,1 +1,64 @@
-//! Hearth's migrator.
+//! How does a database get from any earlier release to this one, or stay exactly as it was?
+//!
+//! All pending migrations run in one `BEGIN IMMEDIATE` transaction, and before it commits it is
+//! checked that nothing was lost (see [`check`](mod@check)). The story, in the order it happens:
+//!
+//! 1. [`database`]: find, judge and open the file, never creating it;
+//! 2. [`ledger`] and [`schema`]: what was done to it, and what it looks like;
+//! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded;
+//! 4. [`apply`]: the transaction, with the [`migrations`] and the [`check`](mod@check)s in it;
+//! 5. [`cli`] and [`log`]: what programs and people are told of it.
+//!
+//! The list of migrations and the version come from the caller, as a [`Release`], so that tests
+//! can be a later release than the one they are compiled in.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod add;
+pub mod apply;
+pub mod check;
+pub mod cli;
+mod config;
+pub mod database;
+mod error;
+pub mod fault;
+pub mod ledger;
+pub mod log;
+pub mod migrations;
+pub mod plan;
+pub mod schema;
+pub mod status;
+
+pub use apply::{Outcome, up};
+pub use cli::main;
+pub use error::Error;
+pub use log::Event;
+pub use sea_orm_migration::{self, MigrationTrait};
+pub use status::{Status, status};
+
+/// What one released migrator knows: its version, and its migrations in the order they run.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The version it writes into the ledger, such as `0.1.0`, without a `v`.
+    pub version: String,
+    /// All migrations from the first release on, oldest first.
+    pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
+}
+
+impl Release {
+    /// Returns the release this crate was built as.
+    pub fn current() -> Release {
+        Release {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            migrations: migrations::all,
+        }
+    }
+
+    /// Returns the names of its migrations, oldest first.
+    pub fn names(&self) -> Vec<String> {
+        (self.migrations)()
+            .iter()
+            .map(|migration| migration.name().to_owned())
+            .collect()
+    }
+}

@@ -1,2 +1,6 @@
 //! Hearth's migrator.
-fn main() {}
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    migrator::main(migrator::Release::current())
+}

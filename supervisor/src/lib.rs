@@ -1,1 +1,22 @@
-//! Hearth's supervisor.
+//! Hearth's supervisor: PID 1 of the container, which brings the household's database to this version
+//! and serves it, or leaves everything as it was and tells the operator the way out.
+//!
+//! Folders follow what happens, in the order it happens; imports point one way:
+//! `main` → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
+//! [`init`], [`data`] → [`failure`], [`config`], [`log`], [`fault`].
+
+pub mod boot;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod data;
+pub mod door;
+pub mod failure;
+pub mod fault;
+pub mod init;
+pub mod instance;
+pub mod jobs;
+pub mod log;
+pub mod phase;
+pub mod run;
+pub mod watch;

@@ -1,0 +1,191 @@
+//! How does the app reach its database?
+//!
+//! Reads go through a pool of read-only connections; writes through the one [`writer`], which commits those that
+//! wait together in one transaction. The app never creates a database file and never migrates one: both are the
+//! migrator's.
+
+mod error;
+#[cfg(feature = "faults")]
+mod record;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr,
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+pub(crate) use self::error::DbError;
+use self::writer::Writer;
+use crate::failure::Failure;
+
+/// Readers wait for nobody in WAL mode; more than this only waits for the processor on a small server.
+const READERS: u32 = 4;
+
+/// Page cache of each connection. The kernel's own cache holds the file; SQLite's default of 2 MiB times five
+/// connections would be a third of the app's memory.
+const READER_CACHE_KIB: i32 = 512;
+const WRITER_CACHE_KIB: i32 = 2048;
+
+/// How long a connection waits for a lock of another process: a backup, or the operator's own `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a free reader before it is told that the app is busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long closing waits for readers that are still out.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Statements kept prepared in each connection. The list has some dozens of shapes; few are in use at a time.
+const STATEMENTS: usize = 32;
+
+/// Whether anything may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// In probation: not even a writing connection is opened.
+    Read,
+    Write,
+}
+
+/// The open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    reads: DatabaseConnection,
+    writer: Option<Writer>,
+    damaged: AtomicBool,
+}
+
+impl Database {
+    /// Opens the database at `path`, which must exist.
+    pub(crate) async fn open(path: &Path, access: Access) -> Result<Self, Failure> {
+        if !path.is_file() {
+            return Err(
+                Failure::new(format!("there is no database at {}", path.display())).hint(
+                    "start it under the supervisor, or set one up first: HEARTH_DATABASE=… migrator up",
+                ),
+            );
+        }
+        let explain = |error: DbErr| DbError::from(error).opening(path);
+        let writer = match access {
+            Access::Read => None,
+            Access::Write => Some(Writer::open(path).await.map_err(explain)?),
+        };
+        let reads = connect(path, Role::Reader).await.map_err(explain)?;
+        Ok(Self {
+            reads,
+            writer,
+            damaged: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the pool of readers.
+    pub(crate) fn reads(&self) -> &DatabaseConnection {
+        &self.reads
+    }
+
+    /// Carries out `work` in a writing transaction; when it returns, the work is on the disk or did not happen.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>>
+            + Send
+            + 'static,
+    {
+        let writer = self.writer.as_ref().ok_or(DbError::ReadOnly)?;
+        let outcome = writer.write(work).await;
+        if let Err(error) = &outcome {
+            self.notice(error);
+        }
+        outcome
+    }
+
+    /// Returns the error of a read as the app speaks of it, and remembers when it means damage.
+    pub(crate) fn failed(&self, error: DbErr) -> DbError {
+        let error = DbError::from(error);
+        self.notice(&error);
+        error
+    }
+
+    fn notice(&self, error: &DbError) {
+        if matches!(error, DbError::Damaged(_)) && !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::error!("The database is damaged: {error}");
+        }
+    }
+
+    /// Returns whether SQLite has reported damage since the start.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the writer has done what was handed to it before; in probation there is none to wait for.
+    pub(crate) async fn writer_answers(&self) -> bool {
+        match &self.writer {
+            Some(writer) => writer.answers().await,
+            None => true,
+        }
+    }
+
+    /// Closes all connections, the writer last, so that SQLite checkpoints and removes the `-wal`.
+    pub(crate) async fn close(&self) {
+        // A reader may still belong to a request that was cut off; what it holds does not matter any more.
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.reads.close_by_ref()).await.is_err() {
+            tracing::warn!("A read was still under way when the database was closed");
+        }
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Reader,
+    Writer,
+}
+
+async fn connect(path: &Path, role: Role) -> Result<DatabaseConnection, DbErr> {
+    let path = path.to_owned();
+    // The address is replaced as a whole below: in one, a path with `?` or `%` would not survive.
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options
+        .max_connections(match role {
+            Role::Reader => READERS,
+            Role::Writer => 1,
+        })
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not go away as a server might: no ping before each use, no ageing.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |_| {
+            let sqlite = SqliteConnectOptions::new()
+                .filename(&path)
+                .create_if_missing(false)
+                .foreign_keys(true)
+                .busy_timeout(BUSY_TIMEOUT)
+                .statement_cache_capacity(STATEMENTS);
+            let sqlite = sea_orm::sqlx::ConnectOptions::disable_statement_logging(sqlite);
+            match role {
+                Role::Reader => sqlite
+                    .read_only(true)
+                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
+                Role::Writer => sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("cache_size", (-WRITER_CACHE_KIB).to_string()),
+            }
+        });
+    #[allow(unused_mut)]
+    let mut connection = sea_orm::Database::connect(options).await?;
+    #[cfg(feature = "faults")]
+    record::attach(&mut connection);
+    Ok(connection)
+}

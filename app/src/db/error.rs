@@ -1,0 +1,88 @@
+//! What can go wrong with the database, as the app acts on it?
+
+use std::path::Path;
+
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{self, error::DatabaseError},
+};
+
+use crate::failure::Failure;
+
+/// A failed read or write. The text of [`DbErr`] holds SQL and goes to the log only.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum DbError {
+    #[error("the disk is full")]
+    Full,
+    #[error("the database is in use by another process")]
+    Busy,
+    #[error("SQLite reports damage: {0}")]
+    Damaged(String),
+    #[error("this app may only read the database")]
+    ReadOnly,
+    #[error("the file is no SQLite database")]
+    NotADatabase,
+    #[error("the app is stopping")]
+    Closed,
+    #[error("{0}")]
+    Other(String),
+}
+
+// SQLite's primary result codes: https://sqlite.org/rescode.html
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_NOTADB: u32 = 26;
+
+impl From<DbErr> for DbError {
+    fn from(error: DbErr) -> Self {
+        if let DbErr::ConnectionAcquire(reason) = &error {
+            return match reason {
+                sea_orm::ConnAcquireErr::Timeout => Self::Busy,
+                sea_orm::ConnAcquireErr::ConnectionClosed => Self::Closed,
+            };
+        }
+        match primary_code(&error) {
+            Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy,
+            Some(SQLITE_FULL) => Self::Full,
+            Some(SQLITE_READONLY) => Self::ReadOnly,
+            Some(SQLITE_CORRUPT) => Self::Damaged(error.to_string()),
+            Some(SQLITE_NOTADB) => Self::NotADatabase,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl DbError {
+    /// Returns the sentence for the operator when the database could not be opened.
+    pub(super) fn opening(&self, path: &Path) -> Failure {
+        let path = path.display();
+        match self {
+            Self::NotADatabase => Failure::new(format!("{path} is no SQLite database")).hint(
+                "nothing was changed; point HEARTH_DATABASE at the database that the migrator set up",
+            ),
+            Self::Busy => Failure::new(format!("the database {path} is in use by another process"))
+                .hint("stop the other process (another app, an open sqlite3) and start again"),
+            error => Failure::new(format!("the database {path} cannot be opened: {error}")),
+        }
+    }
+}
+
+fn primary_code(error: &DbErr) -> Option<u32> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    match &**error {
+        // sqlx gives SQLite's extended code; the low byte is the primary one.
+        sqlx::Error::Database(error) => DatabaseError::code(&**error)?
+            .parse()
+            .ok()
+            .map(|code: u32| code & 0xff),
+        _ => None,
+    }
+}

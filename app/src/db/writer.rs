@@ -1,0 +1,270 @@
+//! How do many writers share the one connection that SQLite has for them?
+//!
+//! A task owns it. While one transaction is being written to the disk, further writes queue up; the next
+//! transaction carries out all of them, each in a savepoint of its own, and each is answered after the commit.
+//! So a lone write waits for nobody, and a hundred at once cost one fsync instead of a hundred.
+
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{DbError, Role, connect};
+use crate::fault;
+
+/// Writes in one transaction: enough to spread an fsync, few enough that the first is not kept waiting.
+const BATCH: usize = 64;
+
+/// Writes that may wait; beyond it a request waits for room.
+const QUEUE: usize = 256;
+
+/// How long to wait for the last writes when closing. The drain before it has already given them their time.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The handle to the writing task.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Message>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Write(Box<dyn Job>),
+    Ping(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Opens the connection and starts the task.
+    pub(super) async fn open(path: &Path) -> Result<Self, DbErr> {
+        let connection = connect(path, Role::Writer).await?;
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(run(path.to_owned(), connection, messages));
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            task: Mutex::new(Some(task)),
+        })
+    }
+
+    /// Carries out `work` in the next transaction and returns after its commit. It is carried out also when the
+    /// caller stops waiting: a client that goes away leaves no half of anything.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>>
+            + Send
+            + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Typed {
+            work: Some(work),
+            value: None,
+            answer,
+        });
+        self.send(Message::Write(job)).await?;
+        answered.await.map_err(|_| DbError::Closed)?
+    }
+
+    /// Returns whether the task is there and comes to its queue.
+    pub(super) async fn answers(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Ping(answer)).await.is_ok() && answered.await.is_ok()
+    }
+
+    async fn send(&self, message: Message) -> Result<(), DbError> {
+        let queue = self.queue.lock().await.clone().ok_or(DbError::Closed)?;
+        queue.send(message).await.map_err(|_| DbError::Closed)
+    }
+
+    /// Lets the task finish what it was given, and closes the connection.
+    pub(super) async fn close(&self) {
+        self.queue.lock().await.take();
+        if let Some(mut task) = self.task.lock().await.take()
+            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
+        {
+            tracing::warn!("The last writes took too long; the next start completes the checkpoint");
+            task.abort();
+        }
+    }
+}
+
+/// One piece of work whose result type only its caller knows.
+trait Job: Send {
+    /// Does the work and keeps its result.
+    fn carry_out<'t>(
+        &'t mut self,
+        transaction: &'t DatabaseTransaction,
+    ) -> BoxFuture<'t, Result<(), DbErr>>;
+    /// Answers with the result that was kept, or with the error.
+    fn answer(self: Box<Self>, outcome: Result<(), DbError>);
+}
+
+struct Typed<T, F> {
+    work: Option<F>,
+    value: Option<T>,
+    answer: oneshot::Sender<Result<T, DbError>>,
+}
+
+impl<T, F> Job for Typed<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+{
+    fn carry_out<'t>(
+        &'t mut self,
+        transaction: &'t DatabaseTransaction,
+    ) -> BoxFuture<'t, Result<(), DbErr>> {
+        async move {
+            if let Some(work) = self.work.take() {
+                self.value = Some(work(transaction).await?);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), DbError>) {
+        let Self { value, answer, .. } = *self;
+        let result = outcome.and_then(|()| {
+            value.ok_or_else(|| DbError::Other("the work was not carried out".to_owned()))
+        });
+        // Nobody may be waiting any more.
+        let _ = answer.send(result);
+    }
+}
+
+type Batch = VecDeque<Box<dyn Job>>;
+
+async fn run(
+    path: PathBuf,
+    mut connection: DatabaseConnection,
+    mut messages: mpsc::Receiver<Message>,
+) {
+    let mut batch: Batch = VecDeque::new();
+    while let Some(message) = messages.recv().await {
+        take(message, &mut batch);
+        while batch.len() < BATCH
+            && let Ok(message) = messages.try_recv()
+        {
+            take(message, &mut batch);
+        }
+        if !batch.is_empty() && commit(&connection, &mut batch).await.is_err() {
+            // After a failed commit nobody knows what state the connection is in (SQLite may have rolled back on
+            // its own, which sqlx does not notice): a new one is certain to be in none.
+            if let Some(fresh) = reopen(&path, &connection).await {
+                connection = fresh;
+            }
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!("The writer did not close: {error}");
+    }
+}
+
+fn take(message: Message, batch: &mut Batch) {
+    match message {
+        Message::Write(job) => batch.push_back(job),
+        Message::Ping(answer) => {
+            let _ = answer.send(());
+        }
+    }
+}
+
+async fn reopen(path: &Path, old: &DatabaseConnection) -> Option<DatabaseConnection> {
+    let _ = old.close_by_ref().await;
+    match connect(path, Role::Writer).await {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            // The closed one stays: each write fails on it and comes here to try again.
+            tracing::error!("The writing connection could not be opened again: {error}");
+            None
+        }
+    }
+}
+
+/// Carries out and commits a batch, and answers all of it; an error means that the connection is not to be used
+/// again.
+async fn commit(
+    connection: &DatabaseConnection,
+    batch: &mut Batch,
+) -> Result<(), DbError> {
+    let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(batch.len());
+    let outcome = carry_out_all(connection, batch, &mut done)
+        .await
+        .map_err(DbError::from);
+    if let Err(error) = &outcome {
+        tracing::warn!("A write failed: {error}");
+    }
+    for job in done.drain(..).chain(batch.drain(..)) {
+        job.answer(outcome.clone());
+    }
+    match outcome {
+        // Another process held the lock: the transaction never began, the connection is sound.
+        Err(DbError::Busy) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Moves each job whose savepoint was released from `batch` to `done`; answers those that failed on their own.
+async fn carry_out_all(
+    connection: &DatabaseConnection,
+    batch: &mut Batch,
+    done: &mut Vec<Box<dyn Job>>,
+) -> Result<(), DbErr> {
+    // IMMEDIATE: a transaction that reads first and writes later fails at once when another process wrote between.
+    let transaction = connection
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        })
+        .await?;
+    while let Some(mut job) = batch.pop_front() {
+        let savepoint = transaction.begin().await;
+        let outcome = match &savepoint {
+            Ok(savepoint) => {
+                match AssertUnwindSafe(job.carry_out(savepoint)).catch_unwind().await {
+                    Ok(outcome) => outcome,
+                    // The panic hook has logged it.
+                    Err(_) => Err(DbErr::Custom("the write panicked".to_owned())),
+                }
+            }
+            Err(error) => Err(error.clone()),
+        };
+        match (outcome, savepoint) {
+            (Ok(()), Ok(savepoint)) => match savepoint.commit().await {
+                Ok(()) => done.push(job),
+                Err(error) => {
+                    done.push(job);
+                    return Err(error);
+                }
+            },
+            (Err(error), Ok(savepoint)) => {
+                let ends_all = matches!(DbError::from(error.clone()), DbError::Full | DbError::Damaged(_));
+                if ends_all || savepoint.rollback().await.is_err() {
+                    done.push(job);
+                    return Err(error);
+                }
+                tracing::warn!("A write failed: {error}");
+                job.answer(Err(error.into()));
+            }
+            (_, Err(error)) => {
+                done.push(job);
+                return Err(error);
+            }
+        }
+    }
+    transaction.commit().await?;
+    fault::hit("app.committed").map_err(|error| DbErr::Custom(error.to_string()))
+}

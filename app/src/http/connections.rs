@@ -1,0 +1,189 @@
+//! How is HTTP spoken on a socket, and how does that end?
+//!
+//! poem answers requests; its own server is not used, because it sets no timeout for a request's head and, when
+//! descriptors run out, accepts in a busy loop.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::{Endpoint, Request, listener::Acceptor};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::App;
+
+/// Time for a request's head, and so for which a connection may be idle between requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A longer head is refused with 431; browsers send a few kilobytes.
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// What a connection may buffer of a request; bodies go on to where they are limited.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Connections at a time; more wait in the kernel's queue. Half of the usual limit of 1024 descriptors.
+const CONNECTIONS: usize = 512;
+
+/// When stopping: how long a connection that was opened but has not asked anything may still begin to.
+const LAST_CHANCE: Duration = Duration::from_millis(300);
+
+/// How long to wait when accepting fails for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a server is told to stop: nothing, or by when it has to be done.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(watch::Receiver<Option<Instant>>);
+
+impl Stop {
+    /// Returns the sending and the receiving end.
+    pub(crate) fn channel() -> (watch::Sender<Option<Instant>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// Waits until it is told to stop.
+    async fn told(&mut self) {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = self.0.wait_for(Option::is_some).await;
+    }
+
+    /// Waits until the time is up.
+    async fn time_is_up(&mut self) {
+        loop {
+            let deadline = *self.0.borrow_and_update();
+            match deadline {
+                None if self.0.changed().await.is_err() => return,
+                None => {}
+                // A second signal may bring it forward.
+                Some(deadline) => tokio::select! {
+                    () = sleep_until(deadline) => return,
+                    changed = self.0.changed() => if changed.is_err() {
+                        sleep_until(deadline).await;
+                        return;
+                    },
+                },
+            }
+        }
+    }
+}
+
+/// A server on one socket.
+pub(crate) struct Server<A> {
+    pub(crate) acceptor: A,
+    pub(crate) app: App,
+    pub(crate) stop: Stop,
+}
+
+impl<A: Acceptor + 'static> Server<A> {
+    /// Accepts and answers until told to stop; then finishes the requests under way, within the time given.
+    /// Returns how many connections had to be cut off.
+    pub(crate) async fn run(self) -> usize {
+        let Self {
+            mut acceptor,
+            app,
+            mut stop,
+        } = self;
+        let app = Arc::new(app);
+        let told = stop.clone();
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let permit = tokio::select! {
+                permit = room.clone().acquire_owned() => permit,
+                () = stop.told() => break,
+            };
+            let accepted = tokio::select! {
+                accepted = acceptor.accept() => accepted,
+                () = stop.told() => break,
+            };
+            // Forget those that have ended.
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok((socket, local, remote, scheme)) => {
+                    let app = app.clone();
+                    let stop = told.clone();
+                    let answer = move |request: hyper::Request<Incoming>| {
+                        let app = app.clone();
+                        let request =
+                            Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+                        async move { app.get_response(request).await }
+                    };
+                    connections.spawn(async move {
+                        connection(socket, answer, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!("A connection could not be accepted: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Those that still wait in the kernel's queue are the next app's.
+        drop(acceptor);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        let in_time = {
+            let mut drained = pin!(drained);
+            tokio::select! {
+                () = &mut drained => true,
+                () = stop.time_is_up() => false,
+            }
+        };
+        if in_time {
+            return 0;
+        }
+        let cut_off = connections.len();
+        connections.shutdown().await;
+        cut_off
+    }
+}
+
+/// Serves one connection until it ends or, after a stop, until its last request is answered.
+async fn connection<I, S, F>(socket: I, answer: S, mut stop: Stop)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(hyper::Request<Incoming>) -> F,
+    F: Future<Output = poem::Response>,
+{
+    let has_asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Relaxed);
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(hyper::Response::from(answer.await)) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Errors are the client's: it went away, or did not speak HTTP.
+        _ = connection.as_mut() => return,
+        // Idle connections end at once, others after the answer that is under way.
+        () = stop.told() => connection.as_mut().graceful_shutdown(),
+    }
+    if !has_asked.load(Ordering::Relaxed) {
+        // Browsers open connections ahead; hyper would wait for their first request.
+        let _ = timeout(LAST_CHANCE, connection.as_mut()).await;
+        if !has_asked.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+    let _ = connection.await;
+}

@@ -1,0 +1,126 @@
+//! How do requests come in, and what is the same for all answers?
+//!
+//! `sockets` finds the listening sockets, `connections` speaks HTTP on them; `front` stands before every route and
+//! sees to it that each error is problem+json, each request from a browser is from this site, and each answer has
+//! its security headers; `limits` keeps requests to their size and time.
+
+mod connections;
+mod front;
+mod limits;
+mod origin;
+mod problem;
+mod sockets;
+
+use std::sync::Arc;
+
+use poem::{
+    EndpointExt, IntoResponse, Response, Route,
+    endpoint::BoxEndpoint,
+    get, handler,
+    http::{StatusCode, header},
+    middleware::CatchPanic,
+    web::Data,
+};
+use poem_openapi::{LicenseObject, OpenApiService};
+
+pub(crate) use self::{
+    connections::{Server, Stop},
+    problem::{FieldError, Problem, ReadRefused, WriteRefused},
+    sockets::{Public, Sockets},
+};
+use self::{front::Front, limits::BodyLimit};
+use crate::{
+    db::Database,
+    instance::Health,
+    records::{self, RecordsApi},
+};
+
+/// An endpoint with everything that stands before it.
+pub(crate) type App = BoxEndpoint<'static, Response>;
+
+/// Where the API lives; the version changes only when an old client would break.
+const API: &str = "/api/v1";
+
+/// Larger JSON and forms are refused; notes of 100,000 characters with every one escaped fit.
+const BODY_MAX: usize = 1 << 20;
+
+/// Returns what is answered on the public socket.
+pub(crate) fn public(database: &Arc<Database>, health: &Health) -> App {
+    let api = service(Some(database.clone()));
+    let spec: Arc<str> = api.spec().into();
+    let front = Front::new(&spec, API);
+    // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
+    let documented = Arc::new(service(None));
+    let pages = records::pages(database.clone());
+    Route::new()
+        .at("/health", get(answer_health).data(health.clone()))
+        .at(
+            format!("{API}/openapi.json"),
+            get(poem::endpoint::make_sync(move |_| {
+                spec.to_string()
+                    .with_content_type("application/json")
+                    .into_response()
+            })),
+        )
+        .at(
+            format!("{API}/docs"),
+            get(poem::endpoint::make_sync(move |_| {
+                documented
+                    .swagger_ui_html()
+                    .with_content_type("text/html; charset=utf-8")
+                    .with_header(header::CONTENT_SECURITY_POLICY, front::DOCS_POLICY)
+                    .into_response()
+            })),
+        )
+        .nest(API, api)
+        .nest_no_strip("/", pages)
+        .with(BodyLimit { bytes: BODY_MAX })
+        .with(CatchPanic::new().with_handler(panicked))
+        .with(front)
+        .boxed()
+}
+
+/// Returns what is answered on the private socket: the supervisor asks for nothing but health.
+pub(crate) fn private(health: &Health) -> App {
+    Route::new()
+        .at("/health", get(answer_health).data(health.clone()))
+        .with(CatchPanic::new().with_handler(panicked))
+        .with(Front::new("{}", API))
+        .boxed()
+}
+
+/// Returns the API's OpenAPI document.
+pub(crate) fn spec() -> String {
+    service(None).spec()
+}
+
+fn service(database: Option<Arc<Database>>) -> OpenApiService<RecordsApi, ()> {
+    OpenApiService::new(RecordsApi::new(database), "Hearth", env!("CARGO_PKG_VERSION"))
+        .summary("A household's binder")
+        .description(
+            "Every error is an `application/problem+json` document (RFC 9457). An answer to a write means that \
+             the write is on the disk. New fields may be added to answers at any time; ignore those you do not know.",
+        )
+        .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
+        .server(API)
+}
+
+#[handler]
+async fn answer_health(Data(health): Data<&Health>) -> Response {
+    let report = health.report().await;
+    let status = match report.status {
+        crate::instance::Status::Failing => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    poem::web::Json(report)
+        .with_status(status)
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .into_response()
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic hook has logged what it was.
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+        .detail("Something went wrong in Hearth itself; its log says what.")
+        .into_response()
+}

@@ -1,0 +1,334 @@
+//! What does a client read when its request was refused or could not be carried out?
+//!
+//! Always an RFC 9457 document, `application/problem+json`, also for the errors that the framework raises.
+
+use std::{borrow::Cow, fmt};
+
+use poem::{
+    IntoResponse, Response,
+    error::{
+        MethodNotAllowedError, NotFoundError, ParseFormError, ParsePathError as PoemPathError,
+        ParseQueryError, ResponseError,
+    },
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse, Object,
+    error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{ToJSON, Type},
+};
+
+use crate::db::DbError;
+
+const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What went wrong with a request (RFC 9457).
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(crate) struct Problem {
+    /// What kind of problem it is; `about:blank` says that the status tells it all.
+    #[oai(rename = "type")]
+    kind: String,
+    /// The name of the status.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong, in a sentence for people.
+    detail: Option<String>,
+    /// The fields that were wrong.
+    errors: Option<Vec<FieldError>>,
+    /// For how many seconds to wait before trying again; the header says the same.
+    #[oai(skip)]
+    retry_after: Option<u32>,
+}
+
+/// A field and what is wrong with it.
+#[derive(Debug, Clone, Object)]
+pub(crate) struct FieldError {
+    /// The field's name.
+    field: String,
+    /// What is wrong with it; reads on from the field's name.
+    message: String,
+}
+
+impl FieldError {
+    /// Returns what is wrong with a field.
+    pub(crate) fn new(field: &str, message: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// Returns the field's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.field
+    }
+
+    /// Returns what is wrong with it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl Problem {
+    /// Returns a problem that says no more than its status.
+    pub(crate) fn new(status: StatusCode) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: None,
+            errors: None,
+            retry_after: None,
+        }
+    }
+
+    /// Returns the same problem with a sentence.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Returns a refusal of these fields.
+    pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
+        let said: Vec<_> = errors
+            .iter()
+            .map(|error| format!("`{}` {}", error.field, error.message))
+            .collect();
+        let mut problem =
+            Self::new(StatusCode::BAD_REQUEST).detail(format!("{}.", said.join("; ")));
+        problem.errors = Some(errors);
+        problem
+    }
+
+    /// Returns the status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Returns the sentence, or the status's name when there is none.
+    pub(crate) fn sentence(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.title)
+    }
+
+    /// Returns the problem that an error of the framework, or of ours, amounts to.
+    pub(crate) fn from_error(error: &poem::Error) -> Self {
+        if let Some(problem) = error.downcast_ref::<Self>() {
+            return problem.clone();
+        }
+        let problem = Self::new(error.status());
+        let detail: Cow<'_, str> = if error.is::<NotFoundError>() {
+            "There is nothing at this address.".into()
+        } else if error.is::<MethodNotAllowedError>() {
+            "This address does not answer that method; the header Allow names those it does.".into()
+        } else if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
+            format!("The body is not what it should be: {}.", tidy(&error.reason)).into()
+        } else if let Some(error) = error.downcast_ref::<ParseParamError>() {
+            match limit(&error.reason) {
+                Some(limit) => format!("`{}` must be {limit}.", error.name).into(),
+                None => format!("`{}` cannot be used: {}.", error.name, tidy(&error.reason)).into(),
+            }
+        } else if let Some(error) = error.downcast_ref::<ParsePathError>() {
+            format!("The address cannot be used: {}.", tidy(&error.reason)).into()
+        } else if let Some(error) = error.downcast_ref::<ContentTypeError>() {
+            match error {
+                ContentTypeError::NotSupported { content_type } => {
+                    format!("A body of the type {content_type} is not understood here.").into()
+                }
+                ContentTypeError::ExpectContentType => {
+                    "The header Content-Type is missing; the body should be application/json.".into()
+                }
+            }
+        } else if error.is::<ParseFormError>() || error.is::<ParseQueryError>() {
+            "The form or query cannot be read.".into()
+        } else if error.is::<PoemPathError>() {
+            "The address cannot be read.".into()
+        } else if error.status().is_server_error() {
+            // What the framework says here is for the log.
+            tracing::error!("A request failed: {error}");
+            "Something went wrong in Hearth itself; its log says what.".into()
+        } else {
+            format!("{error}.").into()
+        };
+        problem.detail(detail)
+    }
+}
+
+/// Takes the names of internal types and the final full stop out of a framework's sentence.
+fn tidy(reason: &str) -> &str {
+    let reason = match reason.split_once(" (occurred while parsing") {
+        Some((reason, _)) => reason,
+        None => reason,
+    };
+    let reason = match reason.strip_prefix("failed to parse \"") {
+        Some(rest) => rest.split_once("\": ").map_or(reason, |(_, rest)| rest),
+        None => reason,
+    };
+    reason.trim_end_matches('.')
+}
+
+/// Puts the framework's word for a limit, such as `verification failed. maximum(200, exclusive: false)`, into
+/// ours.
+fn limit(reason: &str) -> Option<String> {
+    let (rule, number) = reason
+        .strip_prefix("verification failed. ")?
+        .split_once('(')?;
+    let number = number.split([',', ')']).next()?;
+    match rule {
+        "maximum" => Some(format!("at most {number}")),
+        "minimum" => Some(format!("at least {number}")),
+        "maxLength" => Some(format!("at most {number} characters long")),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn as_response(&self) -> Response {
+        let mut response = Response::builder()
+            .status(self.status())
+            .content_type(CONTENT_TYPE)
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(self.to_json_string());
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.as_response()
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        let unavailable = |detail: &str, seconds| {
+            let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail);
+            problem.retry_after = Some(seconds);
+            problem
+        };
+        match error {
+            DbError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE)
+                .detail("The server's disk is full; nothing was written."),
+            DbError::Busy => unavailable("The database is busy; nothing was written.", 1),
+            DbError::Closed => unavailable("Hearth is stopping; nothing was written.", 5),
+            DbError::Damaged(_) | DbError::NotADatabase => unavailable(
+                "The database is damaged; the operator finds what to do in Hearth's log.",
+                60,
+            ),
+            DbError::ReadOnly => unavailable("The database can only be read at the moment.", 60),
+            DbError::Other(text) => {
+                tracing::error!("The database refused something: {text}");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+                    .detail("Something went wrong in Hearth itself; its log says what.")
+            }
+        }
+    }
+}
+
+/// Makes a [`Problem`] the refusal of an operation, documented with each status it can have.
+macro_rules! refusal {
+    ($(#[$doc:meta])* $name:ident: $($status:literal $description:literal,)*) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name(Problem);
+
+        impl<T: Into<Problem>> From<T> for $name {
+            fn from(problem: T) -> Self {
+                Self(problem.into())
+            }
+        }
+
+        impl From<$name> for poem::Error {
+            fn from(refusal: $name) -> Self {
+                refusal.0.into()
+            }
+        }
+
+        impl ApiResponse for $name {
+            fn meta() -> MetaResponses {
+                MetaResponses {
+                    responses: vec![$(documented($status, $description)),*],
+                }
+            }
+
+            fn register(registry: &mut Registry) {
+                Problem::register(registry);
+            }
+        }
+    };
+}
+
+fn documented(status: u16, description: &'static str) -> MetaResponse {
+    MetaResponse {
+        description,
+        status: Some(status),
+        status_range: None,
+        content: vec![MetaMediaType {
+            content_type: CONTENT_TYPE,
+            schema: Problem::schema_ref(),
+        }],
+        headers: Vec::new(),
+    }
+}
+
+refusal! {
+    /// Why something could not be read.
+    ReadRefused:
+    400 "A parameter cannot be used.",
+    404 "There is no such record.",
+    500 "A fault in Hearth itself.",
+    503 "Not at the moment; the header Retry-After says when to try again.",
+}
+
+refusal! {
+    /// Why something was not written. Nothing was changed then.
+    WriteRefused:
+    400 "The body or a parameter cannot be used.",
+    403 "The request comes from another site's page.",
+    404 "There is no such record.",
+    408 "The body did not arrive in time.",
+    413 "The body is larger than 1 MiB.",
+    415 "The body is not JSON.",
+    500 "A fault in Hearth itself.",
+    503 "Not at the moment; the header Retry-After says when to try again.",
+    507 "The server's disk is full.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_shows_sql() {
+        let error = DbError::Other("near SELECT: syntax error".to_owned());
+        assert!(!Problem::from(error).to_json_string().contains("SELECT"));
+    }
+
+    #[test]
+    fn a_full_disk_is_507_and_a_busy_database_says_when_to_come_back() {
+        assert_eq!(Problem::from(DbError::Full).status().as_u16(), 507);
+        let busy = Problem::from(DbError::Busy).into_response();
+        assert_eq!(busy.status().as_u16(), 503);
+        assert_eq!(busy.header("retry-after"), Some("1"));
+        assert_eq!(busy.content_type(), Some(CONTENT_TYPE));
+    }
+}

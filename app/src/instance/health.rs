@@ -1,0 +1,229 @@
+//! Is the app well?
+//!
+//! `GET /health`: 200 while it may serve, 503 when it may not. The document is described by
+//! docs/contracts/app-health.json.
+//!
+//! A check that fails makes the app *failing* only where a restart or another version could help: the database
+//! cannot be read, the writer is stuck, the files are gone. A full disk leaves it *degraded*: the household can
+//! still read, writes are refused one by one with 507, and restarting would not free a byte.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use nix::{
+    sys::statvfs::statvfs,
+    unistd::{AccessFlags, access},
+};
+use sea_orm::{ConnectionTrait, Statement};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::db::Database;
+
+/// Less than that and the operator is told: SQLite's log may grow by a whole large transaction.
+const SPACE_LOW: u64 = 256 << 20;
+
+/// Less than that and the next checkpoint (4 MiB of log by default, written again into the database) may fail.
+const SPACE_OUT: u64 = 16 << 20;
+
+/// A read that takes longer is no answer. The supervisor asks once a second and waits a little longer than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Finds out how the app is.
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    database: Arc<Database>,
+    database_directory: PathBuf,
+    files: PathBuf,
+    /// Set by a test's fault only.
+    forced: Arc<AtomicBool>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Ok,
+    Degraded,
+    Failing,
+}
+
+/// The answer of `/health`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    checks: Checks,
+}
+
+#[derive(Debug, Serialize)]
+struct Checks {
+    database: Check,
+    disk: Check,
+    files: Check,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_bytes: Option<u64>,
+    /// What is wrong, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Check {
+    fn ok() -> Self {
+        Self {
+            status: Status::Ok,
+            free_bytes: None,
+            detail: None,
+        }
+    }
+
+    fn bad(status: Status, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            free_bytes: None,
+            detail: Some(detail.into()),
+        }
+    }
+}
+
+impl Health {
+    /// Returns the health of an app on this database and these files.
+    pub(crate) fn new(database: Arc<Database>, path: &Path, files: &Path) -> Self {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Self {
+            database,
+            database_directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            files: files.to_owned(),
+            forced: Arc::default(),
+        }
+    }
+
+    /// Makes every further report say *failing*.
+    #[cfg(feature = "faults")]
+    pub(crate) fn force_failing(&self) {
+        self.forced.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the database what each report asks it.
+    pub(super) async fn self_test(&self) -> Result<(), String> {
+        self.schema()
+            .await
+            .map(drop)
+            .map_err(|error| format!("the self-test could not read which migrations were applied: {error}"))
+    }
+
+    /// Looks, now.
+    pub(crate) async fn report(&self) -> Report {
+        let (database, schema) = self.check_database().await;
+        let disk = check_disk(&self.database_directory);
+        let files = check_files(&self.files);
+        let status = database
+            .status
+            .max(disk.status.min(Status::Degraded))
+            .max(files.status);
+        Report {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            schema,
+            checks: Checks {
+                database,
+                disk,
+                files,
+            },
+        }
+    }
+
+    async fn check_database(&self) -> (Check, Option<String>) {
+        if self.forced.load(Ordering::Relaxed) {
+            return (Check::bad(Status::Failing, "a test wants it so"), None);
+        }
+        let look = async { (self.schema().await, self.database.writer_answers().await) };
+        let Ok((schema, writer)) = timeout(PATIENCE, look).await else {
+            let check = Check::bad(Status::Failing, "the database does not answer");
+            return (check, None);
+        };
+        let check = match (&schema, writer) {
+            (Err(error), _) => {
+                Check::bad(Status::Failing, format!("the database cannot be read: {error}"))
+            }
+            (_, false) => Check::bad(Status::Failing, "nothing can be written any more"),
+            _ if self.database.is_damaged() => {
+                Check::bad(Status::Failing, "SQLite has reported damage to the database")
+            }
+            _ => Check::ok(),
+        };
+        (check, schema.ok().flatten())
+    }
+
+    /// The name of the last applied migration: a read of the database itself, small and on every start the same.
+    async fn schema(&self) -> Result<Option<String>, crate::db::DbError> {
+        let reads = self.database.reads();
+        let statement = Statement::from_string(
+            reads.get_database_backend(),
+            "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1",
+        );
+        let row = reads
+            .query_one_raw(statement)
+            .await
+            .map_err(|error| self.database.failed(error))?;
+        row.map(|row| row.try_get_by_index(0))
+            .transpose()
+            .map_err(|error| self.database.failed(error))
+    }
+}
+
+fn check_disk(directory: &Path) -> Check {
+    let free = match statvfs(directory) {
+        // The types differ between platforms.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        Ok(stat) => (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
+        Err(error) => {
+            return Check::bad(
+                Status::Degraded,
+                format!("the space at {} is unknown: {error}", directory.display()),
+            );
+        }
+    };
+    let (status, detail) = if free < SPACE_OUT {
+        (Status::Failing, Some("the disk is full: nothing can be written"))
+    } else if free < SPACE_LOW {
+        (Status::Degraded, Some("the disk is nearly full"))
+    } else {
+        (Status::Ok, None)
+    };
+    Check {
+        status,
+        free_bytes: Some(free),
+        detail: detail.map(str::to_owned),
+    }
+}
+
+fn check_files(directory: &Path) -> Check {
+    let place = directory.display();
+    match fs::metadata(directory) {
+        Ok(metadata) if !metadata.is_dir() => {
+            Check::bad(Status::Failing, format!("{place} is not a directory"))
+        }
+        Err(error) => Check::bad(Status::Failing, format!("{place} cannot be reached: {error}")),
+        Ok(_) => match access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => Check::ok(),
+            Err(error) => {
+                Check::bad(Status::Degraded, format!("{place} cannot be written to: {error}"))
+            }
+        },
+    }
+}

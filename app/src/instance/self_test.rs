@@ -1,0 +1,17 @@
+//! May this version serve this database?
+//!
+//! Each feature reads through its own queries; a new feature is added here.
+
+use super::Health;
+use crate::{db::Database, failure::Failure, records};
+
+/// Reads through each query of the app.
+pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
+    for outcome in [health.self_test().await, records::self_test(database).await] {
+        outcome.map_err(|message| {
+            Failure::new(message)
+                .hint("nothing was changed; report this with the versions before and after the upgrade")
+        })?;
+    }
+    Ok(())
+}

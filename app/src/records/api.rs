@@ -1,0 +1,378 @@
+//! The records in the API.
+//!
+//! A change is a PATCH, not a PUT: a client made for an older release would, by replacing the whole record, wipe
+//! the fields that it does not know yet.
+
+use std::{borrow::Cow, sync::Arc};
+
+use poem_openapi::{
+    ApiResponse, Object, OpenApi, Tags,
+    param::{Path, Query},
+    payload::Json,
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{MaybeUndefined, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+
+use super::{
+    draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
+    entity::Model,
+    listing::{LIMIT_DEFAULT, LIMIT_MAX, Listing, Order, Place},
+    queries,
+    search::Search,
+    when::{Day, Moment},
+};
+use crate::{
+    db::{Database, DbError},
+    http::{FieldError, Problem, ReadRefused, WriteRefused},
+};
+
+/// The operations on records.
+pub(crate) struct RecordsApi {
+    /// None while only the document is wanted.
+    database: Option<Arc<Database>>,
+}
+
+#[derive(Tags)]
+enum Tag {
+    /// What the household keeps: a title, what belongs to it, and when something is due.
+    Records,
+}
+
+/// A record of the binder.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "Record", skip_serializing_if_is_none)]
+struct RecordBody {
+    /// Given by Hearth; never used twice.
+    id: i64,
+    /// What it is.
+    title: Text<1, TITLE_MAX>,
+    /// What it belongs to; may be empty.
+    category: Text<0, CATEGORY_MAX>,
+    /// Anything else; may be empty.
+    notes: Text<0, NOTES_MAX>,
+    /// When something is to be done; absent when never.
+    due_date: Option<Day>,
+    /// When it was added.
+    created_at: Moment,
+    /// When it was changed last.
+    updated_at: Moment,
+}
+
+/// A record to be added.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct NewRecord {
+    /// What it is. White space around it is dropped.
+    title: Text<1, TITLE_MAX>,
+    /// What it belongs to. White space around it is dropped.
+    category: Option<Text<0, CATEGORY_MAX>>,
+    /// Anything else.
+    notes: Option<Text<0, NOTES_MAX>>,
+    /// When something is to be done.
+    due_date: Option<Day>,
+}
+
+/// A change to a record: what is absent stays as it is.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct RecordChange {
+    /// What it is. White space around it is dropped.
+    title: Option<Text<1, TITLE_MAX>>,
+    /// What it belongs to. White space around it is dropped.
+    category: Option<Text<0, CATEGORY_MAX>>,
+    /// Anything else.
+    notes: Option<Text<0, NOTES_MAX>>,
+    /// When something is to be done; null for never.
+    #[oai(nullable)]
+    due_date: MaybeUndefined<Day>,
+}
+
+/// A page of the list.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+struct RecordPage {
+    /// The records, in the order asked for.
+    records: Vec<RecordBody>,
+    /// Give it as `after` for the next page; absent on the last one.
+    next: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// A page of the list.
+    #[oai(status = 200)]
+    Page(Json<RecordPage>),
+}
+
+#[derive(ApiResponse)]
+enum Found {
+    /// The record.
+    #[oai(status = 200)]
+    Record(Json<RecordBody>),
+}
+
+#[derive(ApiResponse)]
+enum Changed {
+    /// The record as it is now.
+    #[oai(status = 200)]
+    Record(Json<RecordBody>),
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    /// The record was added.
+    #[oai(status = 201)]
+    Record(
+        Json<RecordBody>,
+        /// Where the record is.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Deleted {
+    /// The record is gone.
+    #[oai(status = 204)]
+    Gone,
+}
+
+#[OpenApi]
+impl RecordsApi {
+    /// List records
+    ///
+    /// A page holds at most `limit` records, and fewer when they are very long; there are more as long as `next`
+    /// is there. Records that are added or removed between two pages neither repeat nor hide others.
+    #[oai(
+        path = "/records",
+        method = "get",
+        operation_id = "list_records",
+        tag = "Tag::Records"
+    )]
+    async fn list(
+        &self,
+        /// Words that all have to occur somewhere in title, category or notes.
+        #[oai(validator(max_length = 1000))]
+        search: Query<Option<String>>,
+        /// Only records of exactly this category.
+        #[oai(validator(max_length = 100))]
+        category: Query<Option<String>>,
+        /// Only records due before this day.
+        due_before: Query<Option<Day>>,
+        /// In which order.
+        #[oai(default)]
+        order: Query<Order>,
+        /// How many at most.
+        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<u64>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed, ReadRefused> {
+        let after = after
+            .0
+            .map(|cursor| Place::from_cursor(&cursor, order.0))
+            .transpose()
+            .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
+        let listing = Listing {
+            search: search.0.as_deref().and_then(Search::parse),
+            category: category.0,
+            due_before: due_before.0,
+            order: order.0,
+            after,
+            limit: limit.0.min(LIMIT_MAX),
+        };
+        let database = self.database()?;
+        let page = queries::list(database.reads(), &listing)
+            .await
+            .map_err(|error| database.failed(error))?;
+        Ok(Listed::Page(Json(RecordPage {
+            records: page.records.into_iter().map(RecordBody::from).collect(),
+            next: page.next.map(|place| place.to_cursor()),
+        })))
+    }
+
+    /// Add a record
+    #[oai(
+        path = "/records",
+        method = "post",
+        operation_id = "create_record",
+        tag = "Tag::Records"
+    )]
+    async fn create(&self, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
+        let NewRecord {
+            title,
+            category,
+            notes,
+            due_date,
+        } = body.0;
+        let draft = Draft::check(
+            &title.0,
+            category.as_ref().map_or("", |category| &category.0),
+            notes.map(|notes| notes.0).unwrap_or_default(),
+            due_date,
+        )
+        .map_err(Problem::fields)?;
+        let record = queries::create(self.database()?, draft).await?;
+        let location = format!("/api/v1/records/{}", record.id);
+        Ok(Created::Record(Json(record.into()), location))
+    }
+
+    /// Get a record
+    #[oai(
+        path = "/records/:id",
+        method = "get",
+        operation_id = "get_record",
+        tag = "Tag::Records"
+    )]
+    async fn get(
+        &self,
+        /// The record's id.
+        id: Path<i64>,
+    ) -> Result<Found, ReadRefused> {
+        let database = self.database()?;
+        let record = queries::get(database.reads(), id.0)
+            .await
+            .map_err(|error| database.failed(error))?
+            .ok_or_else(|| no_such_record(id.0))?;
+        Ok(Found::Record(Json(record.into())))
+    }
+
+    /// Change a record
+    ///
+    /// Fields that are absent stay as they are; a `due_date` of null takes it away.
+    #[oai(
+        path = "/records/:id",
+        method = "patch",
+        operation_id = "update_record",
+        tag = "Tag::Records"
+    )]
+    async fn update(
+        &self,
+        /// The record's id.
+        id: Path<i64>,
+        body: Json<RecordChange>,
+    ) -> Result<Changed, WriteRefused> {
+        let RecordChange {
+            title,
+            category,
+            notes,
+            due_date,
+        } = body.0;
+        let due_date = match due_date {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(day) => Some(Some(day)),
+        };
+        let change = Change::check(
+            title.as_ref().map(|title| title.0.as_str()),
+            category.as_ref().map(|category| category.0.as_str()),
+            notes.map(|notes| notes.0),
+            due_date,
+        )
+        .map_err(Problem::fields)?;
+        let record = queries::update(self.database()?, id.0, change)
+            .await?
+            .ok_or_else(|| no_such_record(id.0))?;
+        Ok(Changed::Record(Json(record.into())))
+    }
+
+    /// Delete a record
+    #[oai(
+        path = "/records/:id",
+        method = "delete",
+        operation_id = "delete_record",
+        tag = "Tag::Records"
+    )]
+    async fn delete(
+        &self,
+        /// The record's id.
+        id: Path<i64>,
+    ) -> Result<Deleted, WriteRefused> {
+        if queries::delete(self.database()?, id.0).await? {
+            Ok(Deleted::Gone)
+        } else {
+            Err(no_such_record(id.0).into())
+        }
+    }
+}
+
+impl RecordsApi {
+    /// Returns the API on this database, or, without one, only its document.
+    pub(crate) fn new(database: Option<Arc<Database>>) -> Self {
+        Self { database }
+    }
+
+    fn database(&self) -> Result<&Database, DbError> {
+        self.database.as_deref().ok_or(DbError::Closed)
+    }
+}
+
+fn default_limit() -> u64 {
+    LIMIT_DEFAULT
+}
+
+fn no_such_record(id: i64) -> Problem {
+    Problem::new(poem::http::StatusCode::NOT_FOUND)
+        .detail(format!("There is no record with the id {id}."))
+}
+
+impl From<Model> for RecordBody {
+    fn from(record: Model) -> Self {
+        Self {
+            id: record.id,
+            title: Text(record.title),
+            category: Text(record.category),
+            notes: Text(record.notes),
+            due_date: record.due_date,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+/// Text whose limits stand in the document. What keeps them is [`Draft`], which the page uses as well and which
+/// names all wrong fields at once.
+#[derive(Debug, Clone)]
+struct Text<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Type for Text<MIN, MAX> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            min_length: (MIN > 0).then_some(MIN),
+            max_length: Some(MAX),
+            ..MetaSchema::new("string")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ParseFromJSON for Text<MIN, MAX> {
+    fn parse_from_json(value: Option<serde_json::Value>) -> ParseResult<Self> {
+        match value.unwrap_or_default() {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            other => Err(ParseError::expected_type(other)),
+        }
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToJSON for Text<MIN, MAX> {
+    fn to_json(&self) -> Option<serde_json::Value> {
+        Some(serde_json::Value::String(self.0.clone()))
+    }
+}

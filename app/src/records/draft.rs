@@ -1,0 +1,151 @@
+//! What may a record say?
+//!
+//! The one place for its limits: the API, its document and the page all come here.
+
+use super::{entity::Model, when::Day};
+use crate::http::FieldError;
+
+pub(crate) const TITLE_MAX: usize = 200;
+pub(crate) const CATEGORY_MAX: usize = 100;
+pub(crate) const NOTES_MAX: usize = 100_000;
+
+/// A record as a person wants it, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) title: String,
+    pub(crate) category: String,
+    pub(crate) notes: String,
+    pub(crate) due_date: Option<Day>,
+}
+
+impl Draft {
+    /// Returns the draft with its texts trimmed, or what is wrong with each field.
+    pub(crate) fn check(
+        title: &str,
+        category: &str,
+        notes: String,
+        due_date: Option<Day>,
+    ) -> Result<Self, Vec<FieldError>> {
+        let change = Change::check(Some(title), Some(category), Some(notes), Some(due_date))?;
+        Ok(Self {
+            title: change.title.unwrap_or_default(),
+            category: change.category.unwrap_or_default(),
+            notes: change.notes.unwrap_or_default(),
+            due_date,
+        })
+    }
+}
+
+/// Fields of a record to be changed, checked; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    title: Option<String>,
+    category: Option<String>,
+    notes: Option<String>,
+    due_date: Option<Option<Day>>,
+}
+
+impl Change {
+    /// Returns the change with its texts trimmed, or what is wrong with each field.
+    pub(crate) fn check(
+        title: Option<&str>,
+        category: Option<&str>,
+        notes: Option<String>,
+        due_date: Option<Option<Day>>,
+    ) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let title = title.map(|title| line("title", title, TITLE_MAX, &mut errors));
+        if title.as_deref() == Some("") {
+            errors.push(FieldError::new("title", "must not be empty"));
+        }
+        let category = category.map(|category| line("category", category, CATEGORY_MAX, &mut errors));
+        if let Some(notes) = &notes {
+            check_length("notes", notes, NOTES_MAX, &mut errors);
+            if notes.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+                errors.push(FieldError::new(
+                    "notes",
+                    "must not hold control characters other than line breaks and tabs",
+                ));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            title,
+            category,
+            notes,
+            due_date,
+        })
+    }
+
+    /// Applies the change; returns whether anything is different afterwards.
+    pub(crate) fn apply(self, record: &mut Model) -> bool {
+        let before = record.clone();
+        if let Some(title) = self.title {
+            record.title = title;
+        }
+        if let Some(category) = self.category {
+            record.category = category;
+        }
+        if let Some(notes) = self.notes {
+            record.notes = notes;
+        }
+        if let Some(due_date) = self.due_date {
+            record.due_date = due_date;
+        }
+        *record != before
+    }
+}
+
+/// Trims and checks text of a single line.
+fn line(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) -> String {
+    let text = text.trim();
+    check_length(field, text, max, errors);
+    if text.contains(char::is_control) {
+        errors.push(FieldError::new(field, "must be one line without control characters"));
+    }
+    text.to_owned()
+}
+
+fn check_length(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) {
+    let length = text.chars().count();
+    if length > max {
+        errors.push(FieldError::new(
+            field,
+            format!("must be at most {max} characters long, and is {length}"),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(title: &str, category: &str, notes: &str) -> Vec<String> {
+        match Draft::check(title, category, notes.to_owned(), None) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().map(|error| error.name().to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn limits_count_characters_and_include_their_bounds() {
+        assert!(errors(&"猫".repeat(200), &"é".repeat(100), &"x".repeat(100_000)).is_empty());
+        assert_eq!(errors(&"猫".repeat(201), "", ""), ["title"]);
+        assert_eq!(errors("a", &"é".repeat(101), ""), ["category"]);
+        assert_eq!(errors("a", "", &"x".repeat(100_001)), ["notes"]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        assert_eq!(errors(" \t ", "a\nb", "\0"), ["title", "category", "notes"]);
+        assert!(errors("a", "", "two\r\nlines\tand a tab").is_empty());
+    }
+
+    #[test]
+    fn title_and_category_are_trimmed_and_notes_are_not() {
+        let draft = Draft::check(" \u{3000}a ", " b\n", " c ".to_owned(), None).unwrap();
+        assert_eq!((&*draft.title, &*draft.category, &*draft.notes), ("a", "b", " c "));
+    }
+}

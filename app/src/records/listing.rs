@@ -1,0 +1,149 @@
+//! Which records does a page of the list hold, and where does the next one begin?
+//!
+//! Pages are cut by key, not by number: a record that is added or removed meanwhile neither repeats nor hides
+//! another.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use poem_openapi::Enum;
+use serde::Deserialize;
+
+use super::{entity::Model, search::Search, when::{Day, Moment}};
+
+pub(crate) const LIMIT_DEFAULT: u64 = 50;
+pub(crate) const LIMIT_MAX: u64 = 200;
+
+/// Order of the list: `updated` puts what was changed last first, `due` what is due first first and what is
+/// never due last, `title` is alphabetical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    #[default]
+    Updated,
+    Due,
+    Title,
+}
+
+impl Order {
+    /// All orders, for whoever must not forget one.
+    pub(crate) const ALL: [Self; 3] = [Self::Updated, Self::Due, Self::Title];
+
+    /// Returns the order's name in addresses.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Due => "due",
+            Self::Title => "title",
+        }
+    }
+}
+
+/// A question to the list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listing {
+    pub(crate) search: Option<Search>,
+    pub(crate) category: Option<String>,
+    pub(crate) due_before: Option<Day>,
+    pub(crate) order: Order,
+    pub(crate) after: Option<Place>,
+    pub(crate) limit: u64,
+}
+
+/// A page of the list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Page {
+    pub(crate) records: Vec<Model>,
+    /// Where the next page begins, when there is one.
+    pub(crate) next: Option<Place>,
+}
+
+/// A place in the list: behind the record with this key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Updated(Moment, i64),
+    Due(Option<Day>, i64),
+    Title(String, i64),
+}
+
+/// A cursor that this app did not make, or made for another order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadCursor {
+    #[error("is not a cursor that a page of this list gave as `next`")]
+    Unknown,
+    #[error("belongs to a list in another order")]
+    OtherOrder,
+}
+
+impl Place {
+    /// Returns the place behind `record` in a list in this order.
+    pub(crate) fn behind(record: &Model, order: Order) -> Self {
+        match order {
+            Order::Updated => Self::Updated(record.updated_at, record.id),
+            Order::Due => Self::Due(record.due_date, record.id),
+            Order::Title => Self::Title(record.title.clone(), record.id),
+        }
+    }
+
+    /// Returns the cursor that stands for this place.
+    pub(crate) fn to_cursor(&self) -> String {
+        let (order, id, key) = match self {
+            Self::Updated(moment, id) => ('u', id, moment.to_string()),
+            Self::Due(None, id) => ('n', id, String::new()),
+            Self::Due(Some(day), id) => ('d', id, day.to_string()),
+            Self::Title(title, id) => ('t', id, title.clone()),
+        };
+        BASE64_URL_SAFE_NO_PAD.encode(format!("{order}{id}.{key}"))
+    }
+
+    /// Returns the place that a cursor stands for.
+    pub(crate) fn from_cursor(cursor: &str, order: Order) -> Result<Self, BadCursor> {
+        let place = Self::decode(cursor).ok_or(BadCursor::Unknown)?;
+        let fits = matches!(
+            (&place, order),
+            (Self::Updated(..), Order::Updated) | (Self::Due(..), Order::Due) | (Self::Title(..), Order::Title)
+        );
+        if fits { Ok(place) } else { Err(BadCursor::OtherOrder) }
+    }
+
+    fn decode(cursor: &str) -> Option<Self> {
+        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let (head, key) = text.split_once('.')?;
+        let id = head.get(1..)?.parse().ok()?;
+        match head.get(..1)? {
+            "u" => Some(Self::Updated(key.parse().ok()?, id)),
+            "n" if key.is_empty() => Some(Self::Due(None, id)),
+            "d" => Some(Self::Due(Some(key.parse().ok()?), id)),
+            "t" => Some(Self::Title(key.to_owned(), id)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place() {
+        let moment: Moment = "2026-11-24T22:30:00.123Z".parse().unwrap();
+        let day: Day = "2026-11-24".parse().unwrap();
+        for (place, order) in [
+            (Place::Updated(moment, 7), Order::Updated),
+            (Place::Due(None, 7), Order::Due),
+            (Place::Due(Some(day), i64::MAX), Order::Due),
+            (Place::Title("a.b. 猫".to_owned(), 1), Order::Title),
+        ] {
+            let cursor = place.to_cursor();
+            assert_eq!(Place::from_cursor(&cursor, order), Ok(place));
+            let other = Order::ALL[(order as usize + 1) % 3];
+            assert_eq!(Place::from_cursor(&cursor, other), Err(BadCursor::OtherOrder));
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in ["", "x", "!!", "dQ", "dTEu", "4piD"] {
+            assert_eq!(Place::from_cursor(text, Order::Updated), Err(BadCursor::Unknown), "{text}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Which questions does the app ask about records, and what does it write?
+//!
+//! Every statement on the table `record` starts here. Whoever adds a read adds it to the self-test too; the test
+//! `the_self_test_covers_every_read_of_the_api` compares what both prepare.
+
+use futures_util::{FutureExt, TryStreamExt};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
+};
+
+use super::{
+    draft::{Change, Draft},
+    entity::{ActiveModel, Column, Entity, Model},
+    listing::{Listing, Order, Page, Place},
+    search,
+    when::Moment,
+};
+use crate::{
+    db::{Database, DbError},
+    failure::Failure,
+};
+
+/// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Returns the record with this id.
+pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(reads).await
+}
+
+/// Returns a page of the list.
+pub(crate) async fn list(reads: &DatabaseConnection, listing: &Listing) -> Result<Page, DbErr> {
+    let mut page = Page::default();
+    let mut room = Room {
+        rows: listing.limit,
+        bytes: PAGE_BYTES,
+    };
+    for query in stretches(listing) {
+        if !fill(&mut page, &mut room, reads, query).await? {
+            // There is more; the last record is where the next page begins.
+            page.next = page
+                .records
+                .last()
+                .map(|record| Place::behind(record, listing.order));
+            return Ok(page);
+        }
+    }
+    Ok(page)
+}
+
+/// What still fits on a page.
+struct Room {
+    rows: u64,
+    bytes: usize,
+}
+
+/// Adds what a query finds to the page; returns whether all of it had room.
+async fn fill(
+    page: &mut Page,
+    room: &mut Room,
+    reads: &DatabaseConnection,
+    query: Select<Entity>,
+) -> Result<bool, DbErr> {
+    // One more than there is room for tells whether there is a next page.
+    let mut found = query.limit(room.rows + 1).stream(reads).await?;
+    while let Some(record) = found.try_next().await? {
+        let bytes = record.title.len() + record.category.len() + record.notes.len();
+        let fits = room.rows > 0 && (bytes <= room.bytes || page.records.is_empty());
+        if !fits {
+            return Ok(false);
+        }
+        room.rows -= 1;
+        room.bytes = room.bytes.saturating_sub(bytes);
+        page.records.push(record);
+    }
+    Ok(true)
+}
+
+/// The queries whose results, one after the other, are the list: one for each stretch that an index runs through.
+fn stretches(listing: &Listing) -> Vec<Select<Entity>> {
+    let all = filtered(listing);
+    let id = || column(Column::Id);
+    match listing.order {
+        Order::Updated => {
+            let key = || column(Column::UpdatedAt);
+            let query = match &listing.after {
+                Some(Place::Updated(moment, last)) => {
+                    all.filter(pair(key(), id()).lt(values(moment.to_string(), *last)))
+                }
+                _ => all,
+            };
+            vec![
+                query
+                    .order_by(key(), Direction::Desc)
+                    .order_by(id(), Direction::Desc),
+            ]
+        }
+        Order::Title => {
+            let query = match &listing.after {
+                Some(Place::Title(title, last)) => all.filter(
+                    pair(search::alphabetical_title(), id()).gt(values(title.clone(), *last)),
+                ),
+                _ => all,
+            };
+            vec![
+                query
+                    .order_by(search::alphabetical_title(), Direction::Asc)
+                    .order_by(id(), Direction::Asc),
+            ]
+        }
+        Order::Due => {
+            let key = || column(Column::DueDate);
+            let dated = all
+                .clone()
+                .filter(Column::DueDate.is_not_null())
+                .order_by(key(), Direction::Asc)
+                .order_by(id(), Direction::Asc);
+            let never = all
+                .filter(Column::DueDate.is_null())
+                .order_by(id(), Direction::Asc);
+            match &listing.after {
+                Some(Place::Due(Some(day), last)) => vec![
+                    dated.filter(pair(key(), id()).gt(values(day.to_string(), *last))),
+                    never,
+                ],
+                Some(Place::Due(None, last)) => vec![never.filter(id().gt(*last))],
+                _ => vec![dated, never],
+            }
+        }
+    }
+}
+
+fn filtered(listing: &Listing) -> Select<Entity> {
+    let mut query = Entity::find();
+    if let Some(search) = &listing.search {
+        query = query.filter(search.condition());
+    }
+    if let Some(category) = &listing.category {
+        query = query.filter(Column::Category.eq(category));
+    }
+    if let Some(day) = listing.due_before {
+        query = query.filter(Column::DueDate.lt(day));
+    }
+    query
+}
+
+fn column(column: Column) -> SimpleExpr {
+    Expr::col((Entity, column))
+}
+
+fn pair(key: SimpleExpr, id: SimpleExpr) -> SimpleExpr {
+    Expr::tuple([key, id])
+}
+
+fn values(key: String, id: i64) -> SimpleExpr {
+    Expr::tuple([Expr::val(key), Expr::val(id)])
+}
+
+/// Adds a record.
+pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, DbError> {
+    database
+        .write(move |transaction| {
+            async move {
+                let now = Moment::now();
+                let row = ActiveModel {
+                    id: NotSet,
+                    title: Set(draft.title.clone()),
+                    category: Set(draft.category.clone()),
+                    notes: Set(draft.notes.clone()),
+                    due_date: Set(draft.due_date),
+                    created_at: Set(now),
+                    updated_at: Set(now),
+                };
+                let added = Entity::insert(row).exec(transaction).await?;
+                Ok(Model {
+                    id: added.last_insert_id,
+                    title: draft.title,
+                    category: draft.category,
+                    notes: draft.notes,
+                    due_date: draft.due_date,
+                    created_at: now,
+                    updated_at: now,
+                })
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Changes a record and returns it as it is then; `None` when there is none with this id.
+pub(crate) async fn update(
+    database: &Database,
+    id: i64,
+    change: Change,
+) -> Result<Option<Model>, DbError> {
+    database
+        .write(move |transaction| {
+            async move {
+                let Some(mut record) = get(transaction, id).await? else {
+                    return Ok(None);
+                };
+                if change.apply(&mut record) {
+                    record.updated_at = Moment::now();
+                    let row = record.clone().into_active_model().reset_all();
+                    Entity::update(row).exec(transaction).await?;
+                }
+                Ok(Some(record))
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Removes a record; returns whether there was one.
+pub(crate) async fn delete(database: &Database, id: i64) -> Result<bool, DbError> {
+    database
+        .write(move |transaction| {
+            async move {
+                let removed = Entity::delete_by_id(id).exec(transaction).await?;
+                Ok(removed.rows_affected > 0)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
+pub(crate) async fn end(
+    reads: &DatabaseConnection,
+    direction: Direction,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .order_by(Column::Id, direction)
+        .limit(limit)
+        .all(reads)
+        .await
+}
+
+/// Checks that the table is there and has the columns that this version knows.
+pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
+    let found = columns(database.reads(), "record")
+        .await
+        .map_err(|error| database.failed(error))
+        .map_err(|error| Failure::new(format!("the database cannot be read: {error}")))?;
+    let advice = "start it under the supervisor, which migrates first, or run: HEARTH_DATABASE=… migrator up";
+    if found.is_empty() {
+        return Err(Failure::new(
+            "the database has no table record: it was not set up for this app",
+        )
+        .hint(advice));
+    }
+    for column in Column::iter() {
+        let name = sea_orm::IdenStatic::as_str(&column);
+        if !found.iter().any(|found| found == name) {
+            return Err(Failure::new(format!(
+                "table record has no column {name}: the database is older than this app"
+            ))
+            .hint(advice));
+        }
+    }
+    Ok(())
+}
+
+async fn columns(reads: &DatabaseConnection, table: &str) -> Result<Vec<String>, DbErr> {
+    let statement = sea_orm::Statement::from_sql_and_values(
+        reads.get_database_backend(),
+        "SELECT name FROM pragma_table_xinfo(?)",
+        [table.into()],
+    );
+    let rows = reads.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}

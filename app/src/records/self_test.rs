@@ -1,0 +1,74 @@
+//! Can this version read everything that the records' queries may be asked for?
+
+use sea_orm::{DatabaseConnection, DbErr, sea_query::Order as Direction};
+
+use super::{
+    listing::{LIMIT_MAX, Listing, Order},
+    queries,
+    search::Search,
+    when::Day,
+};
+use crate::db::Database;
+
+/// Reads through each query of the records, and decodes a page from both ends of the table.
+///
+/// The error names the query.
+pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
+    let reads = database.reads();
+    let mut ends = Vec::new();
+    for (name, direction) in [("oldest", Direction::Asc), ("newest", Direction::Desc)] {
+        let records = queries::end(reads, direction, LIMIT_MAX)
+            .await
+            .map_err(|error| said(database, &format!("read the {name} records"), error))?;
+        ends.extend(records.first().cloned());
+    }
+    queries::get(reads, ends.first().map_or(1, |record| record.id))
+        .await
+        .map_err(|error| said(database, "get a record", error))?;
+    // What is in the table is looked for; what is in no table takes its place in an empty one.
+    let example = ends.last();
+    let word = example.map_or("word", |record| record.title.as_str());
+    let category = example.map_or("category", |record| record.category.as_str());
+    let day = example.and_then(|record| record.due_date);
+    for order in Order::ALL {
+        for filter in filters(word, category, day) {
+            let listing = Listing { order, ..filter };
+            list_two_pages(reads, listing)
+                .await
+                .map_err(|error| said(database, &format!("list records by {}", order.name()), error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the beginning of a list and what comes after it, so that the condition of a next page is tried too.
+async fn list_two_pages(reads: &DatabaseConnection, mut listing: Listing) -> Result<(), DbErr> {
+    listing.limit = 10;
+    let first = queries::list(reads, &listing).await?;
+    let Some(last) = first.records.last() else {
+        return Ok(());
+    };
+    listing.after = Some(super::listing::Place::behind(last, listing.order));
+    queries::list(reads, &listing).await.map(drop)
+}
+
+/// No filter, each filter alone, and all at once.
+fn filters(word: &str, category: &str, day: Option<Day>) -> Vec<Listing> {
+    let long = Search::parse(&word.chars().take(3).collect::<String>()).or(Search::parse("word"));
+    let short = Search::parse(&word.chars().take(2).collect::<String>());
+    let by_category = Some(category.to_owned());
+    let due_before = day.or("9999-12-31".parse().ok());
+    let none = Listing::default();
+    vec![
+        none.clone(),
+        Listing { search: long.clone(), ..none.clone() },
+        Listing { search: short, ..none.clone() },
+        Listing { category: by_category.clone(), ..none.clone() },
+        Listing { due_before, ..none.clone() },
+        Listing { search: long, category: by_category, due_before, ..none },
+    ]
+}
+
+fn said(database: &Database, what: &str, error: DbErr) -> String {
+    format!("the self-test could not {what}: {}", database.failed(error))
+}

@@ -1,0 +1,286 @@
+//! What does `app serve` do, from its first moment to its last?
+//!
+//! Take the sockets, open the database, test it (in probation), become ready, answer, and, when told to stop,
+//! finish what is under way and close the database.
+
+use std::{sync::Arc, time::Duration};
+
+use poem::listener::{TcpAcceptor, UnixAcceptor};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+    time::Instant,
+};
+
+use crate::{
+    config::Config,
+    db::{Access, Database},
+    failure::Failure,
+    fault,
+    http::{self, Public, Server, Sockets, Stop},
+    instance::{self, Health},
+    notify::Notifier,
+    records,
+};
+
+/// Threads that answer requests. Each connection to the database has one of its own beside them, so that two keep
+/// four cores busy; more only cost memory.
+const WORKERS: usize = 2;
+
+/// What is kept of the grace period for closing the database after the last request.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(config: &Config) -> Result<(), Failure> {
+    hit("app.started")?;
+    let notifier = Notifier::from_env()?;
+    let outcome = Sockets::open(config).and_then(|sockets| {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("the runtime cannot be started: {error}")))?;
+        let outcome = runtime.block_on(live(config, sockets, notifier.clone()));
+        // Whatever was cut off must not delay the end.
+        runtime.shutdown_background();
+        outcome
+    });
+    if let Err(failure) = &outcome {
+        notifier.status(&failure.message);
+    }
+    outcome
+}
+
+async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(), Failure> {
+    let mut signals = Signals::install()?;
+    tokio::spawn(notifier.clone().heartbeat());
+    let access = if config.probation {
+        Access::Read
+    } else {
+        Access::Write
+    };
+    let database = tokio::select! {
+        opened = Database::open(&config.database, access) => Arc::new(opened?),
+        () = signals.stop() => {
+            notifier.stopping();
+            return Ok(());
+        }
+    };
+    let outcome = tokio::select! {
+        running = start(config, sockets, &database, &notifier) => match running {
+            Ok(running) => running.until_stopped(config, signals, &notifier).await,
+            Err(failure) => Err(failure),
+        },
+        // Nothing is under way yet.
+        () = signals.stop() => {
+            notifier.stopping();
+            Ok(())
+        }
+    };
+    database.close().await;
+    if outcome.is_ok() {
+        tracing::info!("Stopped");
+    }
+    outcome
+}
+
+/// The app while it answers.
+struct Running {
+    public: Option<JoinHandle<usize>>,
+    private: Option<JoinHandle<usize>>,
+    stop_public: watch::Sender<Option<Instant>>,
+    stop_private: watch::Sender<Option<Instant>>,
+}
+
+/// Tests what there is to test and begins to answer.
+async fn start(
+    config: &Config,
+    sockets: Sockets,
+    database: &Arc<Database>,
+    notifier: &Notifier,
+) -> Result<Running, Failure> {
+    hit("app.opened")?;
+    records::check_schema(database).await?;
+    let health = Health::new(database.clone(), &config.database, &config.files);
+    if config.probation {
+        instance::self_test(database, &health).await?;
+        hit("app.tested")?;
+    }
+    #[cfg(feature = "faults")]
+    planted_fault(database, &health, config.probation, Moment::BeforeReady).await;
+
+    let (stop_public, public_stop) = Stop::channel();
+    let (stop_private, private_stop) = Stop::channel();
+    let unusable =
+        |error: std::io::Error| Failure::new(format!("a socket cannot be used: {error}"));
+    let private = match sockets.private {
+        Some(listener) => Some(tokio::spawn(
+            Server {
+                acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
+                app: http::private(&health),
+                stop: private_stop,
+            }
+            .run(),
+        )),
+        None => None,
+    };
+    let public = match sockets.public {
+        Some(public) => {
+            announce(&public);
+            Some(tokio::spawn(
+                Server {
+                    acceptor: TcpAcceptor::from_std(public.listener).map_err(unusable)?,
+                    app: http::public(database, &health),
+                    stop: public_stop,
+                }
+                .run(),
+            ))
+        }
+        None => None,
+    };
+    notifier.ready(if config.probation {
+        "Every query could be read"
+    } else {
+        "Serving"
+    });
+    hit("app.ready")?;
+    #[cfg(feature = "faults")]
+    planted_fault(database, &health, config.probation, Moment::AfterReady).await;
+    Ok(Running {
+        public,
+        private,
+        stop_public,
+        stop_private,
+    })
+}
+
+fn announce(public: &Public) {
+    if !public.inherited {
+        // Under the supervisor this line is the supervisor's.
+        tracing::info!("Starting server v{}...", env!("CARGO_PKG_VERSION"));
+        tracing::info!("No socket was inherited: listening on one of its own");
+    }
+    tracing::info!("Serving on http://{}", public.address);
+    if !public.address.ip().is_loopback() {
+        tracing::warn!(
+            "There are no accounts yet: whoever reaches {} can read and change everything",
+            public.address
+        );
+    }
+}
+
+impl Running {
+    /// Answers until a signal says stop; then finishes what is under way.
+    async fn until_stopped(
+        self,
+        config: &Config,
+        mut signals: Signals,
+        notifier: &Notifier,
+    ) -> Result<(), Failure> {
+        signals.stop().await;
+        notifier.stopping();
+        hit("app.stopping")?;
+        let grace = config.stop.grace;
+        let drain = grace.saturating_sub(CLOSING.min(grace / 2));
+        tracing::info!("Stopping: finishing the requests under way");
+        self.stop_public.send_replace(Some(Instant::now() + drain));
+        let drained = async {
+            match self.public {
+                Some(server) => server.await.unwrap_or_default(),
+                None => 0,
+            }
+        };
+        let cut_off = {
+            let mut drained = std::pin::pin!(drained);
+            tokio::select! {
+                cut_off = &mut drained => cut_off,
+                // A second signal hastens.
+                () = signals.stop() => {
+                    self.stop_public.send_replace(Some(Instant::now()));
+                    drained.await
+                }
+            }
+        };
+        if cut_off > 0 {
+            tracing::warn!("{cut_off} connections were not done in time and were cut off");
+        }
+        // The private socket answered until here: the supervisor sees a draining app as alive.
+        self.stop_private.send_replace(Some(Instant::now()));
+        if let Some(server) = self.private {
+            let _ = server.await;
+        }
+        Ok(())
+    }
+}
+
+/// The signals that reach the app. All are caught before anything else happens, so that none of them kills it.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        let catch = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::new(format!("signals cannot be caught: {error}")))
+        };
+        for (name, kind) in [
+            ("HUP", SignalKind::hangup()),
+            ("USR1", SignalKind::user_defined1()),
+            ("USR2", SignalKind::user_defined2()),
+            ("WINCH", SignalKind::window_change()),
+        ] {
+            tokio::spawn(ignore(name, catch(kind)?));
+        }
+        Ok(Self {
+            term: catch(SignalKind::terminate())?,
+            int: catch(SignalKind::interrupt())?,
+            quit: catch(SignalKind::quit())?,
+        })
+    }
+
+    /// Waits for the next signal that says stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+async fn ignore(name: &'static str, mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        tracing::debug!("Signal {name} means nothing here");
+    }
+}
+
+fn hit(point: &'static str) -> Result<(), Failure> {
+    fault::hit(point).map_err(|error| Failure::new(format!("{error} (a test wants it so)")))
+}
+
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    BeforeReady,
+    AfterReady,
+}
+
+/// Obeys the fault that a test's migration left in the database.
+#[cfg(feature = "faults")]
+async fn planted_fault(database: &Database, health: &Health, probation: bool, now: Moment) {
+    let due = match probation {
+        true => Moment::BeforeReady,
+        false => Moment::AfterReady,
+    };
+    match fault::in_database(database.reads()).await {
+        Some(fault::Kind::Unhealthy) => health.force_failing(),
+        Some(fault::Kind::Crash) if now == due => fault::die(),
+        Some(fault::Kind::Hang) if now == due => fault::hang(),
+        _ => {}
+    }
+}

@@ -1,0 +1,85 @@
+//! A full disk, with a real one: a small tmpfs, for which the test has to be root (it says so when it is not).
+
+use std::{fs, process::Command};
+
+use serde_json::json;
+
+use crate::harness::{Data, Start, migrate};
+
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(kib: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
+            .arg(directory.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(directory)),
+            other => {
+                eprintln!("not run: a tmpfs cannot be mounted here ({other:?})");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_keeps_reading_and_recovers() {
+    let Some(disk) = SmallDisk::mount(4096) else {
+        return;
+    };
+    let data = Data::new();
+    let path = disk.0.path().join("app.db");
+    migrate(&path);
+    let app = Start::alone(&data).env("HEARTH_DATABASE", path.display()).start();
+    let first = app.create(&json!({ "title": "first" }));
+    let health = app.get("/health");
+    // Nothing can be written below 16 MiB, but reading goes on: not a reason to be restarted.
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json()["status"], "degraded");
+    assert_eq!(health.json()["checks"]["disk"]["status"], "failing");
+
+    let ballast = disk.0.path().join("ballast");
+    let _ = fs::write(&ballast, vec![1; 8 << 20]);
+    let notes = "x".repeat(50_000);
+    let refused = (0..50)
+        .map(|_| app.send("POST", "/api/v1/records", &json!({ "title": "more", "notes": notes })))
+        .find(|answer| answer.status != 201)
+        .expect("the disk is full");
+    refused.problem(507);
+    let kept = app.get("/api/v1/records?limit=200").json();
+    let kept = kept["records"].as_array().unwrap().len();
+    assert_eq!(app.get(&format!("/api/v1/records/{}", first["id"])).json(), first);
+    assert_eq!(app.get("/health").status, 200);
+
+    fs::remove_file(&ballast).unwrap();
+    app.create(&json!({ "title": "again" }));
+    let now = app.get("/api/v1/records?limit=200").json();
+    assert_eq!(now["records"].as_array().unwrap().len(), kept + 1);
+    app.stop();
+    assert!(!disk.0.path().join("app.db-wal").exists());
+}
+
+#[test]
+fn a_database_that_another_process_locks_is_busy_and_recovers() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    app.create(&json!({ "title": "before" }));
+    let other = rusqlite::Connection::open(data.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = app.send("POST", "/api/v1/records", &json!({ "title": "meanwhile" }));
+    answer.problem(503);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(app.get("/api/v1/records").json()["records"].as_array().unwrap().len(), 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    app.create(&json!({ "title": "after" }));
+    app.stop();
+}

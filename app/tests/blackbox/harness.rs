@@ -1,0 +1,494 @@
+//! Starts the real app and speaks to it.
+
+use std::{
+    ffi::CString,
+    fmt::Display,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::{
+            net::{UnixDatagram, UnixListener, UnixStream},
+            process::CommandExt,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+    sys::signal::{Signal, kill},
+    unistd::{Pid, execve},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything takes on a loaded machine; a test that waits that long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory with a database as the migrator makes it, and a place for files.
+pub(crate) struct Data {
+    pub(crate) directory: TempDir,
+}
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = Self { directory };
+        fs::create_dir(data.files()).unwrap();
+        migrate(&data.database());
+        data
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("app.db")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.directory.path().join("files")
+    }
+
+    pub(crate) fn sql(&self, sql: &str) {
+        rusqlite::Connection::open(self.database())
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+
+    pub(crate) fn count(&self, sql: &str) -> i64 {
+        rusqlite::Connection::open(self.database())
+            .unwrap()
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.directory.path().join("app.db-wal")
+    }
+}
+
+/// Makes a database with the real migrator, as the supervisor does: from an empty file.
+pub(crate) fn migrate(path: &Path) {
+    fs::write(path, "").unwrap();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(migrator::up(path, &migrator::Release::current(), &mut |_| {}))
+        .unwrap();
+}
+
+/// What the app is started with.
+pub(crate) struct Start<'a> {
+    data: &'a Data,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    sockets: Option<&'static [&'static str]>,
+    watchdog: Option<Duration>,
+    public: Option<TcpListener>,
+}
+
+impl<'a> Start<'a> {
+    /// Alone, on a port of its own choice.
+    pub(crate) fn alone(data: &'a Data) -> Self {
+        Self {
+            data,
+            arguments: ["serve", "--listen", "127.0.0.1:0"].map(String::from).into(),
+            environment: Vec::new(),
+            sockets: None,
+            watchdog: None,
+            public: None,
+        }
+    }
+
+    /// As the supervisor does it, with these inherited sockets.
+    pub(crate) fn with_sockets(data: &'a Data, names: &'static [&'static str]) -> Self {
+        Self {
+            arguments: vec!["serve".to_owned()],
+            sockets: Some(names),
+            ..Self::alone(data)
+        }
+    }
+
+    /// As the supervisor does it for a database that is being proven.
+    pub(crate) fn probation(data: &'a Data) -> Self {
+        Self::with_sockets(data, &["private"]).env("HEARTH_PROBATION", "1")
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl Display) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub(crate) fn watchdog(mut self, limit: Duration) -> Self {
+        self.watchdog = Some(limit);
+        self
+    }
+
+    /// Passes this socket as the public one, besides those named.
+    pub(crate) fn inheriting(mut self, public: TcpListener) -> Self {
+        self.public = Some(public);
+        self
+    }
+
+    /// Starts and does not wait for anything.
+    pub(crate) fn spawn(self) -> App {
+        let directory = tempfile::tempdir().unwrap();
+        let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+        notify.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let private = directory.path().join("private");
+        let mut environment = vec![
+            ("HEARTH_DATABASE".to_owned(), self.data.database().display().to_string()),
+            ("HEARTH_FILES".to_owned(), self.data.files().display().to_string()),
+            ("NOTIFY_SOCKET".to_owned(), directory.path().join("notify").display().to_string()),
+        ];
+        if let Some(limit) = self.watchdog {
+            environment.push(("WATCHDOG_USEC".to_owned(), limit.as_micros().to_string()));
+        }
+        environment.extend(self.environment);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut listeners = Listeners::default();
+        if let Some(names) = self.sockets {
+            for name in names {
+                match *name {
+                    "public" => listeners.add_tcp(TcpListener::bind("127.0.0.1:0").unwrap()),
+                    _ => listeners.add_unix(UnixListener::bind(&private).unwrap()),
+                }
+            }
+            let mut names = names.to_vec();
+            if let Some(listener) = self.public {
+                names.push("public");
+                listeners.add_tcp(listener);
+            }
+            environment.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
+            inherit(&mut command, &self.arguments, &environment, &listeners.descriptors);
+        }
+        let mut child = command.spawn().unwrap();
+        let log = Log::of(child.stderr.take().unwrap());
+        App {
+            child,
+            log,
+            notify,
+            private,
+            address: listeners.public.as_ref().map(|socket| socket.local_addr().unwrap().to_string()),
+            listeners,
+            directory,
+            said: Mutex::default(),
+        }
+    }
+
+    /// Starts and waits until the app can be asked.
+    pub(crate) fn start(self) -> App {
+        let alone = self.sockets.is_none();
+        let mut app = self.spawn();
+        app.wait_said("READY=1");
+        if alone {
+            let line = app.log.wait("Serving on http://");
+            app.address = line.split("http://").nth(1).map(str::to_owned);
+        }
+        app
+    }
+}
+
+/// The supervisor's copies of the sockets.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) public: Option<TcpListener>,
+    private: Option<UnixListener>,
+    descriptors: Vec<RawFd>,
+}
+
+impl Listeners {
+    fn add_tcp(&mut self, listener: TcpListener) {
+        self.descriptors.push(high(listener.as_raw_fd(), &listener));
+        self.public = Some(listener);
+    }
+
+    fn add_unix(&mut self, listener: UnixListener) {
+        self.descriptors.push(high(listener.as_raw_fd(), &listener));
+        self.private = Some(listener);
+    }
+}
+
+/// A duplicate far above the numbers that dup2 writes to.
+fn high(_: RawFd, descriptor: impl std::os::fd::AsFd) -> RawFd {
+    fcntl(descriptor, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap()
+}
+
+/// Makes the child take `descriptors` to 3, 4, … and say so with its own pid, as sd_listen_fds(3) wants it.
+fn inherit(command: &mut Command, arguments: &[String], environment: &[(String, String)], descriptors: &[RawFd]) {
+    let text = |text: String| CString::new(text).unwrap();
+    let program = text(env!("CARGO_BIN_EXE_app").to_owned());
+    let mut argv = vec![program.clone()];
+    argv.extend(arguments.iter().cloned().map(text));
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| text(format!("{name}={value}")))
+        .collect();
+    let descriptors = descriptors.to_owned();
+    // SAFETY: between fork and exec this allocates a little, which glibc allows after a fork (it takes its own
+    // locks around it), and otherwise calls dup2 and execve only.
+    unsafe {
+        command.pre_exec(move || {
+            for (descriptor, target) in descriptors.iter().zip(3..) {
+                if libc::dup2(*descriptor, target) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            let mut environment = environment.clone();
+            for variable in [
+                format!("LISTEN_FDS={}", descriptors.len()),
+                format!("LISTEN_PID={}", std::process::id()),
+            ] {
+                environment.push(CString::new(variable)?);
+            }
+            Err(match execve(&program, &argv, &environment) {
+                Err(error) => error.into(),
+                Ok(never) => match never {},
+            })
+        });
+    }
+}
+
+/// The running app.
+pub(crate) struct App {
+    pub(crate) child: Child,
+    pub(crate) log: Log,
+    notify: UnixDatagram,
+    pub(crate) private: PathBuf,
+    pub(crate) address: Option<String>,
+    pub(crate) listeners: Listeners,
+    #[allow(dead_code, reason = "removed when the app is dropped")]
+    directory: TempDir,
+    said: Mutex<Vec<String>>,
+}
+
+impl App {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the exit and returns its status.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the app's exit", || self.child.try_wait().unwrap())
+    }
+
+    /// Tells the app to stop and expects it to do so with status 0.
+    pub(crate) fn stop(mut self) -> Vec<String> {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait();
+        let lines = self.log.lines();
+        assert!(status.success(), "{status}: {lines:#?}");
+        lines
+    }
+
+    /// Everything that came by the notify protocol so far, one `KEY=value` each.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let mut said = self.said.lock().unwrap();
+        let mut buffer = [0; 4096];
+        while let Ok(length) = self.notify.recv(&mut buffer) {
+            let text = std::str::from_utf8(&buffer[..length]).unwrap();
+            said.extend(text.lines().map(str::to_owned));
+        }
+        said.clone()
+    }
+
+    /// Waits for a message of the notify protocol that begins like this.
+    pub(crate) fn wait_said(&self, beginning: &str) -> String {
+        eventually(&format!("{beginning} of\n{:#?}", self.log.lines()), || {
+            self.said().into_iter().find(|line| line.starts_with(beginning))
+        })
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address.as_deref().unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Sends a request on a connection of its own.
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        exchange(self.connect(), method, path, headers, body)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], b"")
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let json = ("content-type", "application/json");
+        self.ask(method, path, &[json], body.to_string().as_bytes())
+    }
+
+    pub(crate) fn create(&self, body: &Value) -> Value {
+        let answer = self.send("POST", "/api/v1/records", body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    /// Asks on the private socket.
+    pub(crate) fn ask_private(&self, path: &str) -> Answer {
+        let stream = UnixStream::connect(&self.private).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        exchange(stream, "GET", path, &[], b"")
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for descriptor in &self.listeners.descriptors {
+            let _ = nix::unistd::close(*descriptor);
+        }
+    }
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Expects a problem document that agrees with its status, and returns it.
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        for key in ["type", "title", "detail"] {
+            assert!(problem[key].is_string(), "{key}: {problem}");
+        }
+        for word in ["SELECT", "INSERT", "sqlx", "src/"] {
+            assert!(!self.text().contains(word), "{problem}");
+        }
+        problem
+    }
+}
+
+/// Sends one request, asking for the connection to be closed, and reads the answer to its end.
+pub(crate) fn exchange(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: hearth.test\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        request.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    // The server may answer and close before it has read all of a body that it refuses.
+    let _ = stream.write_all(body);
+    read_answer(&mut stream)
+}
+
+/// Reads an answer; its body is as long as `content-length` says.
+pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    loop {
+        let mut line = String::new();
+        let length = reader.read_line(&mut line).unwrap();
+        assert!(length > 0, "the connection was closed after {head:?}");
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut answer = Answer {
+        status,
+        head,
+        body: Vec::new(),
+    };
+    if let Some(length) = answer.header("content-length") {
+        answer.body = vec![0; length.parse().unwrap()];
+        reader.read_exact(&mut answer.body).unwrap();
+    }
+    answer
+}
+
+/// What the app writes to its standard error.
+pub(crate) struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Log {
+    fn of(stderr: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let log = Self(shared.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                shared.0.lock().unwrap().push(line);
+                shared.1.notify_all();
+            }
+        });
+        log
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    /// Waits for a line with this text in it.
+    pub(crate) fn wait(&self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut lines = self.0.0.lock().unwrap();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {text:?} in {lines:#?}");
+            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+}
+
+/// Looks until there is something.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "never came: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

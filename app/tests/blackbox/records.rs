@@ -1,0 +1,302 @@
+//! The records over the API.
+
+use std::{collections::BTreeMap, thread};
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, Data, Start};
+
+/// Titles of a list, page by page to its end, each page asked with `query`.
+fn walk(app: &App, query: &str, mut between: impl FnMut(usize)) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut after = String::new();
+    for number in 0.. {
+        let answer = app.get(&format!("/api/v1/records?{query}{after}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let page = answer.json();
+        found.extend(page["records"].as_array().unwrap().iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return found,
+        }
+        assert!(number < 1000, "the list has no end");
+        between(number);
+    }
+    unreachable!()
+}
+
+fn titles(records: &[Value]) -> Vec<&str> {
+    records.iter().map(|record| record["title"].as_str().unwrap()).collect()
+}
+
+fn search(app: &App, words: &str) -> Vec<String> {
+    let encoded: String = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut found: Vec<_> = titles(&walk(app, &format!("order=title&search={encoded}"), |_| {}))
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_record_is_added_read_changed_and_deleted() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let full = json!({
+        "title": "  Boiler service ", "category": "House", "notes": "Call Müller\n二年一次", "due_date": "2027-03-01",
+    });
+    let answer = app.send("POST", "/api/v1/records", &full);
+    assert_eq!(answer.status, 201);
+    let record = answer.json();
+    let path = answer.header("location").unwrap();
+    assert_eq!(path, format!("/api/v1/records/{}", record["id"]));
+    assert_eq!(record["title"], "Boiler service");
+    assert_eq!(record["notes"], "Call Müller\n二年一次");
+    assert_eq!(record["due_date"], "2027-03-01");
+    assert_eq!(record["created_at"], record["updated_at"]);
+    assert_eq!(record["created_at"].as_str().unwrap().len(), "2026-11-24T22:30:00.000Z".len());
+    assert_eq!(app.get(path).json(), record);
+
+    // What is absent stays; null takes the date away; the moment of the change moves.
+    let changed = app.send("PATCH", path, &json!({ "category": "Heating" })).json();
+    assert_eq!(changed["category"], "Heating");
+    assert_eq!(changed["due_date"], "2027-03-01");
+    assert_eq!(changed["created_at"], record["created_at"]);
+    assert!(changed["updated_at"].as_str() >= record["updated_at"].as_str());
+    let changed = app.send("PATCH", path, &json!({ "due_date": null })).json();
+    assert!(changed.get("due_date").is_none());
+    assert_eq!(app.get(path).json(), changed);
+    // A change that changes nothing is no change.
+    assert_eq!(app.send("PATCH", path, &json!({ "category": "Heating" })).json(), changed);
+
+    let answer = app.ask("DELETE", path, &[], b"");
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    app.get(path).problem(404);
+    app.ask("DELETE", path, &[], b"").problem(404);
+    app.send("PATCH", path, &json!({ "title": "x" })).problem(404);
+    // Its number is not given again.
+    assert!(app.create(&json!({ "title": "Next" }))["id"].as_i64() > record["id"].as_i64());
+    app.stop();
+}
+
+#[test]
+fn every_order_walks_through_all_records_exactly_once() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    // Equal keys abound: the id has to decide.
+    for number in 0..25 {
+        let due = (number % 3 > 0).then(|| format!("2027-0{}-01", number % 4 + 1));
+        let mut body = json!({ "title": format!("{} {}", ["b", "A", "c", "B"][number % 4], number / 8) });
+        if let Some(due) = due {
+            body["due_date"] = due.into();
+        }
+        app.create(&body);
+    }
+    data.sql("UPDATE record SET updated_at = '2026-11-24T22:30:00.000Z' WHERE id % 2 = 0");
+    for order in ["updated", "due", "title"] {
+        let whole = walk(&app, &format!("order={order}&limit=200"), |_| {});
+        assert_eq!(whole.len(), 25);
+        for limit in [1, 2, 7, 24, 25] {
+            assert_eq!(walk(&app, &format!("order={order}&limit={limit}"), |_| {}), whole, "{order} {limit}");
+        }
+        let key = |record: &Value| match order {
+            "updated" => record["updated_at"].as_str().unwrap().bytes().map(|byte| !byte).collect(),
+            "due" => record["due_date"].as_str().unwrap_or("9").as_bytes().to_owned(),
+            _ => record["title"].as_str().unwrap().to_ascii_lowercase().into_bytes(),
+        };
+        assert!(whole.is_sorted_by_key(key), "{order}: {whole:#?}");
+    }
+    assert_eq!(walk(&app, "", |_| {}), walk(&app, "order=updated&limit=3", |_| {}));
+    app.stop();
+}
+
+#[test]
+fn pages_neither_repeat_nor_hide_records_while_others_come_and_go() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for order in ["updated", "due", "title"] {
+        let mut kept = BTreeMap::new();
+        for number in 0..30 {
+            let due = format!("2027-01-{:02}", number % 28 + 1);
+            let record = app.create(&json!({ "title": format!("kept {number:02}"), "due_date": due, "category": order }));
+            kept.insert(record["id"].as_i64().unwrap(), record["title"].clone());
+        }
+        let mut comer = None;
+        let seen = walk(&app, &format!("order={order}&category={order}&limit=4"), |number| {
+            // Before, between and behind the places where the pages were cut.
+            if let Some(path) = comer.take() {
+                assert_eq!(app.ask("DELETE", path, &[], b"").status, 204);
+            }
+            let title = ["a", "kept 10x", "z"][number % 3];
+            let due = ["2026-01-01", "2027-01-15", "2028-01-01"][number % 3];
+            let body = json!({ "title": title, "category": order, "due_date": due });
+            let record = app.create(&body);
+            comer = Some(&*Box::leak(format!("/api/v1/records/{}", record["id"]).into_boxed_str()));
+        });
+        let mut ids: Vec<_> = seen.iter().map(|record| record["id"].as_i64().unwrap()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{order}: a record came twice");
+        assert!(kept.keys().all(|id| ids.contains(id)), "{order}: a record was hidden");
+    }
+    app.stop();
+}
+
+#[test]
+fn search_finds_parts_of_words_in_every_script() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for (title, category, notes) in [
+        ("Car insurance", "Auto", "Policy 4711-X, renewed by José"),
+        ("保险合同", "文件", "汽车 保险 2027"),
+        ("Страховка", "Документы", "Продлить ежегодно"),
+        ("التأمين على السيارة", "وثائق", "تجديد سنوي"),
+        ("自動車保険", "書類", "毎年更新する"),
+        ("Führerschein", "Ämter", "100% \"fertig\"_!"),
+        ("कार बीमा", "दस्तावेज़", "हर साल"),
+    ] {
+        app.create(&json!({ "title": title, "category": category, "notes": notes }));
+    }
+    for (words, found) in [
+        ("insur", vec!["Car insurance"]),
+        ("INSURANCE car", vec!["Car insurance"]),
+        ("jose", vec!["Car insurance"]),
+        ("4711-X", vec!["Car insurance"]),
+        ("car bicycle", vec![]),
+        ("保险合", vec!["保险合同"]),
+        // Two characters, and one.
+        ("保险", vec!["保险合同"]),
+        ("保", vec!["保险合同", "自動車保険"]),
+        ("保 毎年更", vec!["自動車保険"]),
+        ("страх", vec!["Страховка"]),
+        ("ДОКУМ", vec!["Страховка"]),
+        ("ка", vec!["Страховка"]),
+        ("КА", vec!["Страховка"]),
+        ("السيارة", vec!["التأمين على السيارة"]),
+        ("बीमा", vec!["कार बीमा"]),
+        ("fuhrer", vec!["Führerschein"]),
+        ("äm", vec!["Führerschein"]),
+        // What has a meaning in FTS5 or LIKE has none here.
+        ("%", vec!["Führerschein"]),
+        ("_", vec!["Führerschein"]),
+        ("!", vec!["Führerschein"]),
+        ("\"fertig\"", vec!["Führerschein"]),
+        ("car OR bicycle", vec![]),
+        ("title:car", vec![]),
+        ("car*", vec![]),
+        ("\"", vec!["Führerschein"]),
+        ("'; DROP TABLE record; --", vec![]),
+    ] {
+        assert_eq!(search(&app, words), found, "{words}");
+    }
+    // The index follows changes and deletions.
+    app.send("PATCH", "/api/v1/records/1", &json!({ "title": "Motorbike policy" }));
+    assert_eq!(search(&app, "motorb"), ["Motorbike policy"]);
+    assert!(search(&app, "insurance").is_empty());
+    app.ask("DELETE", "/api/v1/records/1", &[], b"");
+    assert!(search(&app, "motorb").is_empty());
+    app.stop();
+}
+
+#[test]
+fn the_list_can_be_narrowed() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for (title, category, due) in [("a", "x", Some("2027-01-01")), ("b", "x", Some("2027-01-02")), ("c", "y", None)] {
+        let mut body = json!({ "title": title, "category": category });
+        if let Some(due) = due {
+            body["due_date"] = due.into();
+        }
+        app.create(&body);
+    }
+    let found = |query: &str| {
+        titles(&walk(&app, &format!("order=title&{query}"), |_| {})).concat()
+    };
+    assert_eq!(found("category=x"), "ab");
+    assert_eq!(found("category=X"), "");
+    assert_eq!(found("due_before=2027-01-02"), "a");
+    assert_eq!(found("due_before=2027-01-03&category=x&search=b"), "b");
+    assert_eq!(found("search=%20"), "abc");
+    app.stop();
+}
+
+#[test]
+fn a_page_of_very_long_records_ends_early_and_nothing_is_lost() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let notes = "猫".repeat(100_000);
+    for number in 0..20 {
+        app.create(&json!({ "title": format!("{number:02}"), "notes": notes }));
+    }
+    let first = app.get("/api/v1/records?order=title&limit=200");
+    assert!(first.body.len() < 6 << 20, "{}", first.body.len());
+    assert!(first.json()["next"].is_string());
+    let all = walk(&app, "order=title&limit=200", |_| {});
+    assert_eq!(titles(&all), (0..20).map(|number| format!("{number:02}")).collect::<Vec<_>>());
+    assert!(all.iter().all(|record| record["notes"] == notes.as_str()));
+    app.stop();
+}
+
+#[test]
+fn many_writers_at_once_lose_nothing_and_are_never_refused() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let counter = app.create(&json!({ "title": "counter" }))["id"].clone();
+    thread::scope(|scope| {
+        for writer in 0..16 {
+            let (app, counter) = (&app, &counter);
+            scope.spawn(move || {
+                for number in 0..15 {
+                    let record = app.create(&json!({ "title": format!("{writer}-{number}") }));
+                    // It can be read by whoever asks after the answer.
+                    let path = format!("/api/v1/records/{}", record["id"]);
+                    assert_eq!(app.get(&path).json(), record);
+                    let answer = app.send("PATCH", &path, &json!({ "notes": format!("{writer}") }));
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    let path = format!("/api/v1/records/{counter}");
+                    assert_eq!(app.send("PATCH", &path, &json!({ "category": format!("{writer}") })).status, 200);
+                }
+            });
+        }
+    });
+    let all = walk(&app, "limit=200", |_| {});
+    assert_eq!(all.len(), 16 * 15 + 1);
+    let wrong = all
+        .iter()
+        .filter(|record| record["title"] != "counter")
+        .filter(|record| !record["title"].as_str().unwrap().starts_with(&format!("{}-", record["notes"].as_str().unwrap())))
+        .count();
+    assert_eq!(wrong, 0);
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM record"), 16 * 15 + 1);
+}
+
+#[test]
+fn a_write_that_was_answered_survives_being_killed() {
+    let data = Data::new();
+    let mut app = Start::alone(&data).start();
+    let ids: Vec<_> = (0..20)
+        .map(|number| app.create(&json!({ "title": format!("{number}") }))["id"].as_i64().unwrap())
+        .collect();
+    app.child.kill().unwrap();
+    app.wait();
+    assert_eq!(data.count("SELECT count(*) FROM record"), ids.len() as i64);
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_is_complete() {
+    let data = Data::new();
+    let mut app = Start::alone(&data).env("HEARTH_FAULT", "app.committed=kill").start();
+    let mut stream = app.connect();
+    let body = r#"{"title":"Committed"}"#;
+    let request = format!(
+        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    app.wait();
+    assert_eq!(data.count("SELECT count(*) FROM record WHERE title = 'Committed'"), 1);
+    assert_eq!(data.count("SELECT count(*) FROM record_search('\"Committed\"')"), 1);
+}

@@ -1,0 +1,218 @@
+//! How do all pending migrations happen, or none?
+
+use std::path::Path;
+use std::time::Instant;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
+
+use crate::database::{self, APPLICATION_ID};
+use crate::error::Error;
+use crate::schema::Listing;
+use crate::status::{Status, inspect};
+use crate::{Event, Release, check, fault, ledger};
+
+/// What an upgrade did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The migrations it applied, in order; none if nothing was pending.
+    pub applied: Vec<String>,
+    /// The fingerprint of the schema as it now is.
+    pub schema: String,
+}
+
+/// Brings the database at `path` to `release`, telling `report` of each step as it happens.
+///
+/// The database ends in WAL mode with an empty log, and no `-wal` or `-shm` stays beside it.
+///
+/// # Errors
+///
+/// Any; the database is then as it was before (unless its log could not be emptied after the
+/// commit: `busy` or `no-space` while *emptying the write-ahead log*; doing it again helps).
+pub async fn up(
+    path: &Path,
+    release: &Release,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome, Error> {
+    report(Event::Checking);
+    // First without a lock and without a trace: what is refused must not be touched at all.
+    let status = database::read(path, async |connection| {
+        inspect(connection, path, release).await
+    })
+    .await?;
+    if status.pending(path, release)?.is_empty() && database::at_rest(path).is_some() {
+        return Ok(finish(
+            &status,
+            Vec::new(),
+            status.schema.fingerprint(),
+            report,
+        ));
+    }
+    let connection = database::open_to_write(path).await?;
+    let result = write(&connection, path, release, report).await;
+    connection.close().await.ok();
+    let (status, applied, schema) = result?;
+    if applied.is_empty() {
+        return Ok(finish(&status, applied, schema, report));
+    }
+    report(Event::Complete {
+        applied: applied.clone(),
+        schema: schema.clone(),
+    });
+    Ok(Outcome { applied, schema })
+}
+
+/// Reports that nothing was to be done.
+fn finish(
+    status: &Status,
+    applied: Vec<String>,
+    schema: String,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Outcome {
+    skip(status, report);
+    report(Event::Complete {
+        applied: applied.clone(),
+        schema: schema.clone(),
+    });
+    Outcome { applied, schema }
+}
+
+fn skip(status: &Status, report: &mut (dyn FnMut(Event) + Send)) {
+    for done in &status.plan.applied {
+        report(Event::Skipping {
+            migration: done.name.clone(),
+        });
+    }
+}
+
+/// Everything that writes: the transaction, and emptying the log after it.
+async fn write(
+    connection: &DatabaseConnection,
+    path: &Path,
+    release: &Release,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<(Status, Vec<String>, String), Error> {
+    fault::point("migrate.opened", path)?;
+    let transaction = database::begin_immediate(connection, path).await?;
+    let done = match migrate(&transaction, path, release, report).await {
+        Ok(done) if done.1.is_empty() => {
+            transaction.rollback().await.ok();
+            done
+        }
+        Ok(done) => {
+            transaction
+                .commit()
+                .await
+                .map_err(|error| Error::from_database(&error, path, "committing"))?;
+            fault::point("migrate.committed", path)?;
+            done
+        }
+        Err(error) => {
+            // SQLite may have rolled back by itself, on a full disk for instance; then this
+            // fails, and closing the connection would do the same in any case.
+            transaction.rollback().await.ok();
+            return Err(error);
+        }
+    };
+    database::checkpoint(connection, path).await?;
+    fault::point("migrate.checkpointed", path)?;
+    Ok(done)
+}
+
+/// Runs what is pending inside the transaction and checks what it would leave behind.
+/// Returns the state before, what was applied, and the fingerprint after.
+async fn migrate(
+    transaction: &DatabaseTransaction,
+    path: &Path,
+    release: &Release,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<(Status, Vec<String>, String), Error> {
+    fault::point("migrate.begun", path)?;
+    // Once more, under the lock: another migrator may have been faster.
+    let status = inspect(transaction, path, release).await?;
+    let pending = status.pending(path, release)?.to_vec();
+    if pending.is_empty() {
+        let schema = status.schema.fingerprint();
+        return Ok((status, pending, schema));
+    }
+    skip(&status, report);
+    let checking = |error: DbErr| Error::from_database(&error, path, "checking the upgrade");
+    let before = check::before(transaction, &status.schema)
+        .await
+        .map_err(checking)?;
+    prepare(transaction)
+        .await
+        .map_err(|error| Error::from_database(&error, path, "preparing the ledger"))?;
+    let mut steps = Vec::with_capacity(pending.len());
+    for (index, name) in pending.iter().enumerate() {
+        let (migration, number, of) = (name.clone(), index + 1, pending.len());
+        report(Event::Applying {
+            migration,
+            number,
+            of,
+        });
+        fault::point("migrate.applying", path)?;
+        let since = Instant::now();
+        let schema = step(transaction, release, name, since)
+            .await
+            .map_err(|error| Error::from_migration(&error, path, name))?;
+        fault::point("migrate.applied", path)?;
+        let milliseconds = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report(Event::Applied {
+            migration: name.clone(),
+            number,
+            of,
+            milliseconds,
+        });
+        steps.push((name.clone(), schema));
+    }
+    if let Some(problem) = check::after(transaction, &before, &steps)
+        .await
+        .map_err(checking)?
+    {
+        return Err(Error::Check(problem));
+    }
+    fault::point("migrate.checked", path)?;
+    let schema = steps
+        .last()
+        .map(|(_, schema)| schema.fingerprint())
+        .unwrap_or_default();
+    Ok((status, pending, schema))
+}
+
+/// Marks the database as Hearth's and makes sure of the ledger.
+async fn prepare(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+    transaction.execute_unprepared(&mark).await?;
+    ledger::install(transaction).await
+}
+
+/// Applies the next pending migration, which is `name`, and writes it into the ledger.
+async fn step(
+    transaction: &DatabaseTransaction,
+    release: &Release,
+    name: &str,
+    since: Instant,
+) -> Result<Listing, DbErr> {
+    Steps(release).up(transaction, Some(1)).await?;
+    let schema = Listing::read(transaction).await?;
+    ledger::record(
+        transaction,
+        name,
+        &release.version,
+        since.elapsed(),
+        &schema,
+    )
+    .await?;
+    Ok(schema)
+}
+
+/// The release in the form that sea-orm's migrator wants.
+struct Steps<'a>(&'a Release);
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTraitSelf for Steps<'_> {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        (self.0.migrations)()
+    }
+}

@@ -1,0 +1,218 @@
+//! Did the migrations lose anything?
+//!
+//! Asked inside their transaction, before it commits, by comparing with what was there before:
+//! every object of the schema, every row (by number, per table), every foreign key that held.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::database::{number, rows};
+use crate::schema::{Listing, part_of_other, quoted};
+
+/// A foreign key that does not hold: table, rowid (none without rowid) and the table it points to.
+type Violation = (String, Option<i64>, String);
+
+/// What was there before the migrations.
+#[derive(Debug)]
+pub struct Before {
+    /// The schema.
+    pub schema: Listing,
+    rows: BTreeMap<String, i64>,
+    violations: BTreeMap<Violation, usize>,
+}
+
+/// Remembers what is there.
+///
+/// # Errors
+///
+/// SQLite's.
+pub async fn before(connection: &impl ConnectionTrait, schema: &Listing) -> Result<Before, DbErr> {
+    Ok(Before {
+        schema: schema.clone(),
+        rows: row_counts(connection).await?,
+        violations: violations(connection).await?,
+    })
+}
+
+/// Compares with what was there before. `steps` are the migrations with the schema after each.
+/// Returns the sentence that says what is wrong, if anything is.
+///
+/// # Errors
+///
+/// SQLite's.
+pub async fn after(
+    connection: &impl ConnectionTrait,
+    before: &Before,
+    steps: &[(String, Listing)],
+) -> Result<Option<String>, DbErr> {
+    if let Some(problem) = lost_object(&before.schema, steps) {
+        return Ok(Some(problem));
+    }
+    let who = culprits(steps);
+    let counts = row_counts(connection).await?;
+    for (table, was) in &before.rows {
+        let is = counts.get(table).copied().unwrap_or(0);
+        if is < *was {
+            return Ok(Some(format!(
+                "{who} would leave table {table} with {is} rows where there were {was}"
+            )));
+        }
+    }
+    for (violation, number) in violations(connection).await? {
+        if number > before.violations.get(&violation).copied().unwrap_or(0) {
+            let (table, rowid, parent) = violation;
+            let row = rowid.map_or_else(|| "a row".to_owned(), |rowid| format!("row {rowid}"));
+            return Ok(Some(format!(
+                "{who} would leave {row} of table {table} without the row of table {parent} that it refers to"
+            )));
+        }
+    }
+    let found = quick_check(connection).await?;
+    if !found.is_empty() {
+        return Ok(Some(format!(
+            "{who} would leave a database that is not consistent: {}",
+            found.join("; ")
+        )));
+    }
+    Ok(None)
+}
+
+/// Returns what SQLite's `quick_check` complains of: at most five lines, none if all is well.
+///
+/// # Errors
+///
+/// SQLite's.
+pub(crate) async fn quick_check(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let mut lines: Vec<String> = Vec::new();
+    for row in rows(connection, "PRAGMA quick_check(5)", []).await? {
+        lines.push(row.try_get_by_index::<String>(0)?.replace('\n', ", "));
+    }
+    lines.retain(|line| line != "ok");
+    Ok(lines)
+}
+
+/// Finds an object that was there before or after any of the steps and is not there at the end.
+///
+/// A trigger, a view or a virtual table may be replaced by one of the same name: a full-text
+/// index that takes in a further column needs that. An index and the kind of a table must stay
+/// what they were.
+fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> {
+    let (_, end) = steps.last()?;
+    let states: Vec<&Listing> = std::iter::once(before)
+        .chain(steps.iter().map(|(_, schema)| schema))
+        .collect();
+    for (position, state) in states.iter().enumerate() {
+        for (name, what) in state.iter() {
+            let later = || steps.iter().skip(position);
+            match end.get(name) {
+                None if !part_of_other(name, end) => {
+                    let who = later().find(|(_, schema)| schema.get(name).is_none());
+                    let who = who.map_or("", |(migration, _)| migration);
+                    return Some(format!(
+                        "migration {who} would leave the database without {name}"
+                    ));
+                }
+                Some(now) if now != what && must_stay(name, what) => {
+                    let who = later().find(|(_, schema)| schema.get(name) != Some(what));
+                    let who = who.map_or("", |(migration, _)| migration);
+                    return Some(format!(
+                        "migration {who} would make {name} '{now}' where it was '{what}'"
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+fn must_stay(name: &str, what: &str) -> bool {
+    let table = name.starts_with("table ") && !name.contains(": ");
+    name.starts_with("index ") || table && !what.starts_with("create virtual")
+}
+
+fn culprits(steps: &[(String, Listing)]) -> String {
+    match steps {
+        [(only, _)] => format!("migration {only}"),
+        [(first, _), .., (last, _)] => format!("the migrations from {first} to {last}"),
+        [] => "the upgrade".to_owned(),
+    }
+}
+
+/// Counts the rows of every ordinary table. Not those of full-text indexes and their shadow
+/// tables, which hold what other tables do, nor SQLite's own.
+async fn row_counts(connection: &impl ConnectionTrait) -> Result<BTreeMap<String, i64>, DbErr> {
+    let sql = "SELECT name FROM pragma_table_list
+        WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let mut counts = BTreeMap::new();
+    for row in rows(connection, sql, []).await? {
+        let table: String = row.try_get_by_index(0)?;
+        let count = number(
+            connection,
+            &format!("SELECT count(*) FROM {}", quoted(&table)),
+        )
+        .await?;
+        counts.insert(table, count);
+    }
+    Ok(counts)
+}
+
+async fn violations(
+    connection: &impl ConnectionTrait,
+) -> Result<BTreeMap<Violation, usize>, DbErr> {
+    let mut found = BTreeMap::new();
+    for row in rows(connection, "PRAGMA foreign_key_check", []).await? {
+        let violation = (
+            row.try_get_by_index(0)?,
+            row.try_get_by_index(1)?,
+            row.try_get_by_index(2)?,
+        );
+        *found.entry(violation).or_insert(0) += 1;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(names: &[&str]) -> Listing {
+        Listing::parse(
+            &names
+                .iter()
+                .map(|name| format!("{name}\tsame\n"))
+                .collect::<String>(),
+        )
+    }
+
+    #[test]
+    fn the_migration_that_lost_an_object_is_named() {
+        let before = listing(&["index a", "table t"]);
+        let steps = |second: &[&str], third: &[&str]| {
+            [
+                ("m2".to_owned(), listing(second)),
+                ("m3".to_owned(), listing(third)),
+            ]
+        };
+        let lost = |second: &[&str], third: &[&str]| lost_object(&before, &steps(second, third));
+        assert_eq!(
+            lost(&["index a", "table t"], &["index a", "table t", "view v"]),
+            None
+        );
+        assert_eq!(
+            lost(&["table t"], &["index a", "table t"]),
+            None,
+            "made again in time"
+        );
+        assert_eq!(
+            lost(&["table t"], &["table t"]).as_deref(),
+            Some("migration m2 would leave the database without index a")
+        );
+        assert_eq!(
+            lost(&["index a", "index b", "table t"], &["index a", "table t"]).as_deref(),
+            Some("migration m3 would leave the database without index b"),
+            "also one that an earlier migration of the same upgrade had made"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! What can be asked of the migrator, and how does it answer?
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::config::{Config, Format};
+use crate::error::counted;
+use crate::plan::Applied;
+use crate::status::Status;
+use crate::{Error, Event, Release, database, log};
+
+/// Brings a Hearth database to this release, in one transaction.
+#[derive(Debug, Parser)]
+#[command(
+    name = "migrator",
+    disable_version_flag = true,
+    after_help = "Examples:
+  migrator status --database data/live/app.db
+  migrator status --json --quick-check
+  migrator up --database copy-of-app.db
+  migrator schema --database data/live/app.db > schema.sql
+
+Environment:
+  HEARTH_DATABASE     the database, where --database does not name one
+  HEARTH_LOG__FORMAT  text or json
+  HEARTH_LOG__LEVEL   error, warn, info, debug or trace
+
+Exit status: 0 done, 1 failed (nothing was changed), 2 wrong usage."
+)]
+struct Arguments {
+    /// The database file; it is never created, but an empty file is a new database
+    #[arg(long, value_name = "PATH", global = true)]
+    database: Option<PathBuf>,
+    /// Print the version
+    #[arg(long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is applied, pending and unknown, without changing anything
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Have SQLite read through all of the database too
+        #[arg(long)]
+        quick_check: bool,
+    },
+    /// Apply all pending migrations, or none
+    Up {
+        /// Print a JSON document a line as things happen
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the database's schema as SQL, and its fingerprint
+    Schema {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the migrator of `release` with the arguments of this process.
+pub fn main(release: Release) -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.version {
+        return printed(&format!("migrator {}\n", release.version));
+    }
+    let Some(command) = arguments.command else {
+        return misused(
+            "no command is given",
+            "migrator status, migrator up or migrator schema; see migrator --help",
+        );
+    };
+    let config = match Config::read(arguments.database) {
+        Ok(config) => config,
+        Err(problem) => return misused(&problem, "see migrator --help"),
+    };
+    let Some(path) = &config.database else {
+        return misused(
+            "no database is named",
+            "pass --database PATH or set HEARTH_DATABASE",
+        );
+    };
+    let json = match command {
+        Command::Status { json, .. } | Command::Up { json } | Command::Schema { json } => json,
+    };
+    log::start(config.log, json);
+    // One thread and its timer is all that one connection needs; SQLite has a thread of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::from_io(&error, path, "starting the runtime");
+            return failed(&error, json, config.log.format);
+        }
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Status { quick_check, .. } => status(path, &release, quick_check, json).await,
+            Command::Up { .. } => up(path, &release, json).await,
+            Command::Schema { .. } => schema(path, json).await,
+        }
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => failed(&error, json, config.log.format),
+    }
+}
+
+async fn status(
+    path: &Path,
+    release: &Release,
+    quick_check: bool,
+    json: bool,
+) -> Result<ExitCode, Error> {
+    let status = crate::status(path, release, quick_check).await?;
+    if !json {
+        return Ok(printed(&describe(path, release, &status)));
+    }
+    #[derive(Serialize)]
+    struct Document<'a> {
+        version: &'a str,
+        applied: &'a [Applied],
+        pending: &'a [String],
+        unknown: &'a [Applied],
+        drift: &'a [String],
+        schema: String,
+    }
+    Ok(documented(&Document {
+        version: &release.version,
+        applied: &status.plan.applied,
+        pending: &status.plan.pending,
+        unknown: &status.plan.unknown,
+        drift: &status.drift,
+        schema: status.schema.fingerprint(),
+    }))
+}
+
+async fn up(path: &Path, release: &Release, json: bool) -> Result<ExitCode, Error> {
+    let mut report = |event: Event| {
+        if json {
+            // An upgrade under way is not given up because nobody listens any more.
+            log::print(&event).ok();
+        } else {
+            event.tell();
+        }
+    };
+    crate::up(path, release, &mut report).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn schema(path: &Path, json: bool) -> Result<ExitCode, Error> {
+    let (sql, listing) = database::read(path, async |connection| {
+        let failed = |error| Error::from_database(&error, path, "reading the schema");
+        let listing = crate::schema::Listing::read(connection)
+            .await
+            .map_err(failed)?;
+        let sql = crate::schema::statements(connection)
+            .await
+            .map_err(failed)?;
+        Ok((sql, listing))
+    })
+    .await?;
+    let schema = listing.fingerprint();
+    if !json {
+        return Ok(printed(&format!("-- schema {schema}\n{sql}")));
+    }
+    #[derive(Serialize)]
+    struct Document {
+        schema: String,
+        sql: String,
+    }
+    Ok(documented(&Document { schema, sql }))
+}
+
+/// Describes the state of a database to people.
+fn describe(path: &Path, release: &Release, status: &Status) -> String {
+    let mut lines = vec![
+        format!("database  {}", path.display()),
+        format!("migrator  v{}", release.version),
+        format!("schema    {}", status.schema.fingerprint()),
+    ];
+    let names = status
+        .plan
+        .applied
+        .iter()
+        .chain(&status.plan.unknown)
+        .map(|one| one.name.len());
+    let width = names.max().unwrap_or(0);
+    let mut applied = |word: &str, list: &[Applied]| {
+        for Applied {
+            name,
+            version,
+            applied_at,
+        } in list
+        {
+            lines.push(format!(
+                "{word}  {name:width$}  by v{version}, {applied_at}"
+            ));
+        }
+    };
+    applied("applied ", &status.plan.applied);
+    applied("unknown ", &status.plan.unknown);
+    lines.extend(
+        status
+            .plan
+            .pending
+            .iter()
+            .map(|name| format!("pending   {name}")),
+    );
+    lines.extend(
+        status
+            .drift
+            .iter()
+            .map(|phrase| format!("drift     {phrase}")),
+    );
+    lines.push(
+        match (status.plan.pending.len(), status.plan.unknown.len()) {
+            (0, 0) => "Nothing is pending.".to_owned(),
+            (pending, 0) => format!(
+                "{} pending.",
+                counted(pending, "migration is", "migrations are")
+            ),
+            (_, unknown) => format!(
+                "The database is newer than this migrator: {} unknown to it.",
+                counted(unknown, "migration is", "migrations are")
+            ),
+        },
+    );
+    lines.join("\n") + "\n"
+}
+
+fn printed(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    exit(
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
+}
+
+fn documented(document: &impl Serialize) -> ExitCode {
+    exit(log::print(document))
+}
+
+fn exit(result: io::Result<()>) -> ExitCode {
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn misused(problem: &str, hint: &str) -> ExitCode {
+    complain(problem, Some(hint));
+    ExitCode::from(2)
+}
+
+fn failed(error: &Error, json: bool, format: Format) -> ExitCode {
+    #[derive(Serialize)]
+    struct Document {
+        event: &'static str,
+        error: Problem,
+    }
+    #[derive(Serialize)]
+    struct Problem {
+        kind: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    }
+    let (kind, message, hint) = (error.kind(), error.to_string(), error.hint());
+    if json {
+        log::print(&Document {
+            event: "error",
+            error: Problem {
+                kind,
+                message,
+                hint,
+            },
+        })
+        .ok();
+    } else if format == Format::Json {
+        tracing::error!(kind, hint, "{message}");
+    } else {
+        complain(&message, hint.as_deref());
+    }
+    ExitCode::FAILURE
+}
+
+/// Says to people what is wrong and what helps. That nobody listens is not a second problem.
+fn complain(problem: &str, hint: Option<&str>) {
+    let mut words = format!("error: {problem}\n");
+    if let Some(hint) = hint {
+        words.push_str(&format!("hint: {hint}\n"));
+    }
+    io::stderr().lock().write_all(words.as_bytes()).ok();
+}

@@ -1,0 +1,21 @@
+//! Every migration there has been, oldest first.
+//!
+//! One file per migration; its name is the file's, numbered (`m0001_records`). A migration that
+//! was released is never edited again: databases that it ran on will not run it a second time.
+//! What it must be (additive, idempotent, backward compatible, tested, transactional) is held by
+//! tests/rules.rs, which runs them all; [`add`](crate::add) makes most of it easy.
+//!
+//! What SQLite cannot alter in place takes a table rebuild (new table, copy, drop, rename): make
+//! every index and trigger of the table again, and set `PRAGMA legacy_alter_table` around the
+//! renaming, which otherwise stops at a view of the table. Foreign keys are off here, so that
+//! dropping the old table deletes nothing elsewhere. Should one be forgotten, the check before
+//! the commit refuses the upgrade.
+
+mod m0001_records;
+
+use sea_orm_migration::MigrationTrait;
+
+/// Returns all migrations, oldest first: the one list of them.
+pub fn all() -> Vec<Box<dyn MigrationTrait>> {
+    vec![Box::new(m0001_records::Migration)]
+}

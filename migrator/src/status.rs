@@ -1,0 +1,145 @@
+//! What state is a database in, seen from one release?
+
+use std::path::Path;
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::Release;
+use crate::database::{self, APPLICATION_ID, number, rows};
+use crate::error::Error;
+use crate::ledger;
+use crate::plan::{Plan, Verdict};
+use crate::schema::Listing;
+
+/// The state of a readable database of Hearth's, or of a new one.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Applied, pending and unknown migrations.
+    pub plan: Plan,
+    /// The version that applied the last migration; none for a new database.
+    pub last_version: Option<String>,
+    /// How the schema differs from what the ledger says, one phrase for each difference.
+    pub drift: Vec<String>,
+    /// The schema as it is.
+    pub schema: Listing,
+}
+
+impl Status {
+    /// Returns what is pending, if anything may run.
+    ///
+    /// # Errors
+    ///
+    /// `newer` and `drift`.
+    pub(crate) fn pending(&self, path: &Path, release: &Release) -> Result<&[String], Error> {
+        match self.plan.verdict(!self.drift.is_empty()) {
+            Verdict::UpToDate | Verdict::Upgrade => Ok(&self.plan.pending),
+            Verdict::Newer => Err(Error::Newer {
+                last: self
+                    .last_version
+                    .clone()
+                    .unwrap_or_else(|| "unknown".to_owned()),
+                version: release.version.clone(),
+                unknown: self
+                    .plan
+                    .unknown
+                    .iter()
+                    .map(|one| one.name.clone())
+                    .collect(),
+            }),
+            Verdict::Drifted => Err(Error::Drift {
+                path: path.to_owned(),
+                differences: self.drift.clone(),
+            }),
+        }
+    }
+}
+
+/// Returns the state of the database at `path` without changing it; an empty file is a new one.
+/// With `quick_check` SQLite reads through all of it (about a quarter of the time of a copy).
+///
+/// # Errors
+///
+/// `missing`, `not-a-database`, `foreign`, `damaged`, `permission`, `busy`, `io`.
+pub async fn status(path: &Path, release: &Release, quick_check: bool) -> Result<Status, Error> {
+    database::read(path, async |connection| {
+        let status = inspect(connection, path, release).await?;
+        if quick_check {
+            const DOING: &str = "checking the database";
+            let found = crate::check::quick_check(connection)
+                .await
+                .map_err(|error| Error::from_database(&error, path, DOING))?;
+            if !found.is_empty() {
+                return Err(Error::Damaged {
+                    path: path.to_owned(),
+                    found: found.join("; "),
+                });
+            }
+        }
+        Ok(status)
+    })
+    .await
+}
+
+/// Returns the state of an open database.
+///
+/// # Errors
+///
+/// `foreign`, and SQLite's.
+pub(crate) async fn inspect(
+    connection: &impl ConnectionTrait,
+    path: &Path,
+    release: &Release,
+) -> Result<Status, Error> {
+    let failed = |error: DbErr| Error::from_database(&error, path, "reading the schema");
+    let application_id = number(connection, "PRAGMA application_id")
+        .await
+        .map_err(failed)?;
+    let tables = tables(connection).await.map_err(failed)?;
+    if let Some(found) = foreign(application_id, &tables) {
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    let ledger = ledger::read(connection, &tables)
+        .await
+        .map_err(|error| Error::from_database(&error, path, "reading the ledger"))?;
+    let schema = Listing::read(connection).await.map_err(failed)?;
+    let mut drift = ledger.disagreements;
+    if let Some(recorded) = &ledger.schema {
+        drift.extend(Listing::differences(recorded, &schema));
+    }
+    Ok(Status {
+        plan: Plan::new(&release.names(), ledger.applied),
+        last_version: ledger.last_version,
+        drift,
+        schema,
+    })
+}
+
+async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    rows(connection, sql, [])
+        .await?
+        .iter()
+        .map(|row| row.try_get_by_index(0))
+        .collect()
+}
+
+/// Says by what a database is seen to be another program's. New is one without an id and without
+/// tables: an empty file, or one whose very first upgrade was killed.
+fn foreign(application_id: i64, tables: &[String]) -> Option<String> {
+    match application_id {
+        APPLICATION_ID => None,
+        0 if tables.is_empty() || tables.iter().any(|name| name == "migration_ledger") => None,
+        0 => Some(format!(
+            "it has no application id and {}, {} among them, but no ledger",
+            crate::error::counted(tables.len(), "table", "tables"),
+            tables.first().map_or("", String::as_str),
+        )),
+        other => Some(format!(
+            "its application id is {:#010x} and not Hearth's {APPLICATION_ID:#010x}",
+            other & 0xffff_ffff
+        )),
+    }
+}

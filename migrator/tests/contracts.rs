@@ -1,0 +1,265 @@
+//! What the supervisor and people read: documents, lines, exit statuses.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Place, migrator, next};
+use serde_json::{Value, json};
+
+fn golden(name: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/contracts")
+        .join(name);
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A document with each value replaced by the name of its type.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| (key.clone(), shape(value)))
+            .collect(),
+        Value::Array(elements) => elements.first().map(shape).into_iter().collect(),
+        Value::String(_) => json!("text"),
+        Value::Number(_) => json!("number"),
+        Value::Bool(_) => json!("boolean"),
+        Value::Null => json!("null"),
+    }
+}
+
+#[test]
+fn status_has_the_shape_of_its_contract() {
+    let place = Place::with_records(1);
+    place.up({
+        let mut later = next("good");
+        later.env("TEST_VERSION", "0.6.0");
+        later
+    });
+    place
+        .open()
+        .execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date")
+        .unwrap();
+    // `good` is unknown to this one and `good2` is pending.
+    let documents = place.status(next("good2")).succeeded().documents();
+    let golden = golden("migrator-status.json");
+    assert_eq!(shape(&documents[0]), shape(&golden[0]));
+    assert_eq!(
+        (documents.len(), &documents[0]["format"]),
+        (1, &golden[0]["format"])
+    );
+    assert_eq!(documents[0]["unknown"][0]["version"], "0.6.0");
+    assert_eq!(documents[0]["pending"], json!(["m9002_good2"]));
+    let drift = documents[0]["drift"].as_array().unwrap();
+    assert!(
+        drift.contains(&json!("table record: column due_date is missing")),
+        "{drift:?}"
+    );
+    assert!(
+        drift.contains(&json!("index record_due_date is missing")),
+        "{drift:?}"
+    );
+}
+
+#[test]
+fn up_has_the_shape_of_its_contract() {
+    let place = Place::with_records(1);
+    let documents = place.up(next("good")).succeeded().documents();
+    let golden = golden("migrator-up.jsonl");
+    let shapes = |documents: &[Value]| documents.iter().map(shape).collect::<Vec<_>>();
+    assert_eq!(shapes(&documents), shapes(&golden));
+    let events = |documents: &[Value]| {
+        documents
+            .iter()
+            .map(|one| one["event"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(events(&documents), events(&golden));
+    assert!(
+        documents
+            .iter()
+            .all(|one| one["format"] == golden[0]["format"])
+    );
+}
+
+#[test]
+fn an_error_has_the_shape_of_its_contract() {
+    let place = Place::with_records(20);
+    let ran = place.up(next("loses-row"));
+    ran.failed("check");
+    assert_eq!(
+        shape(ran.documents().last().unwrap()),
+        shape(&golden("migrator-error.json")[0])
+    );
+    // One document and nothing else when even the first look fails.
+    fs::remove_file(&place.database).unwrap();
+    let ran = place.status(migrator());
+    ran.failed("missing");
+    assert_eq!(ran.documents().len(), 1);
+}
+
+#[test]
+fn people_read_the_lines_of_the_log_contract() {
+    let place = Place::empty();
+    let ran = place.run(migrator(), &["up"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    assert_eq!(
+        ran.stderr,
+        "[Migrate] Checking database state...\n[Migrate] Applying: m0001_records\n[Migrate] All migrations complete!\n"
+    );
+    let ran = place.run(migrator(), &["up"]);
+    assert_eq!(
+        ran.stderr,
+        "[Migrate] Checking database state...\n[Migrate] Skipping: m0001_records\n[Migrate] All migrations complete!\n"
+    );
+}
+
+#[test]
+fn programs_can_have_the_log_as_json_lines() {
+    let place = Place::empty();
+    let mut command = migrator();
+    command.env("HEARTH_LOG__FORMAT", "json");
+    let ran = place.run(command, &["up"]);
+    let lines: Vec<Value> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let messages: Vec<&str> = lines
+        .iter()
+        .map(|line| line["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "Checking database state...",
+            "Applying: m0001_records",
+            "All migrations complete!"
+        ]
+    );
+    assert_eq!(lines[1]["migration"], "m0001_records");
+}
+
+#[test]
+fn a_second_up_finds_nothing_to_do_and_writes_nothing() {
+    let place = Place::with_records(10);
+    let before = place.bytes();
+    let ran = place.up(migrator()).succeeded();
+    assert_eq!(ran.applied(), [""; 0]);
+    assert!(place.is_tidy() && place.bytes() == before);
+}
+
+#[test]
+fn status_leaves_no_trace() {
+    for place in [Place::empty(), Place::with_records(50)] {
+        let before = place.bytes();
+        place
+            .run(migrator(), &["status", "--json", "--quick-check"])
+            .succeeded();
+        place.run(migrator(), &["status"]).succeeded();
+        place.run(migrator(), &["schema"]).succeeded();
+        assert!(place.is_tidy() && place.bytes() == before);
+    }
+}
+
+#[test]
+fn status_reads_what_a_crash_left_in_the_write_ahead_log() {
+    let place = Place::empty();
+    let mut command = migrator();
+    command.env("HEARTH_FAULT", "migrate.committed=kill");
+    assert_eq!(place.up(command).signal, Some(9));
+    let before = place.bytes();
+    let documents = place.status(migrator()).succeeded().documents();
+    assert_eq!(documents[0]["applied"][0]["name"], "m0001_records");
+    assert_eq!(place.bytes(), before);
+    // And `up` has nothing to apply, but puts the log away.
+    assert_eq!(place.up(migrator()).succeeded().applied(), [""; 0]);
+    assert!(place.is_tidy());
+}
+
+#[test]
+fn status_reads_beside_a_running_writer() {
+    let place = Place::with_records(10);
+    let writer = place.open();
+    writer
+        .execute_batch("BEGIN IMMEDIATE; UPDATE record SET title = 'x'")
+        .unwrap();
+    let documents = place.status(migrator()).succeeded().documents();
+    assert_eq!(documents[0]["pending"], json!([]));
+    writer.execute_batch("COMMIT").unwrap();
+}
+
+#[test]
+fn schema_prints_statements_that_make_the_same_schema() {
+    let place = Place::with_records(0);
+    let printed = place.run(migrator(), &["schema"]).succeeded().stdout;
+    let fingerprint = &place.status(migrator()).documents()[0]["schema"];
+    assert_eq!(
+        printed.lines().next().unwrap(),
+        format!("-- schema {}", fingerprint.as_str().unwrap())
+    );
+    let again = Place::from_sql(&format!("PRAGMA application_id = 0x48525448; {printed}"));
+    assert_eq!(
+        &again.status(migrator()).documents()[0]["schema"],
+        fingerprint
+    );
+    let document = &place
+        .run(migrator(), &["schema", "--json"])
+        .succeeded()
+        .documents()[0];
+    assert_eq!(&document["schema"], fingerprint);
+}
+
+#[test]
+fn wrong_usage_is_exit_2_with_a_hint() {
+    let run = |arguments: &[&str], variable: (&str, &str)| {
+        let ran = common::ran(migrator().args(arguments).env(variable.0, variable.1));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        ran.stderr
+    };
+    let none = ("HEARTH_UNKNOWN", "belongs to others");
+    assert_eq!(
+        run(&["status"], none),
+        "error: no database is named\nhint: pass --database PATH or set HEARTH_DATABASE\n"
+    );
+    assert!(run(&[], none).starts_with("error: no command is given\nhint: "));
+    assert!(run(&["down"], none).contains("down"));
+    assert_eq!(
+        run(&["status"], ("HEARTH_LOG__FORMAT", "xml")),
+        "error: HEARTH_LOG__FORMAT: unknown variant: found `xml`, expected `text` or `json`\nhint: see migrator --help\n"
+    );
+}
+
+#[test]
+fn help_has_examples_and_the_version_is_told() {
+    let help = common::ran(migrator().arg("--help"));
+    assert!(
+        help.code == Some(0) && help.stdout.contains("Examples:\n  migrator status"),
+        "{help:?}"
+    );
+    let version = common::ran(migrator().arg("--version"));
+    assert_eq!(
+        version.stdout,
+        format!("migrator {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn the_database_can_come_from_the_environment() {
+    let place = Place::with_records(0);
+    let mut command = migrator();
+    command
+        .arg("status")
+        .env("HEARTH_DATABASE", &place.database);
+    let ran = common::ran(&mut command);
+    assert!(
+        ran.code == Some(0) && ran.stdout.contains("Nothing is pending."),
+        "{ran:?}"
+    );
+}

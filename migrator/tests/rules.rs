@@ -1,0 +1,565 @@
+//! The five rules that every migration is held to, by running them all: additive, idempotent,
+//! backward compatible, tested from every release, transactional.
+//!
+//! `migrator/releases/<version>.sql` is a released version's database with data in it, as
+//! SQL text (made by `cargo run -p migrator --example release_database -- <database>`), and
+//! `<version>.statements` each statement that this version's app prepares, one a line, or, where
+//! any line ends in a semicolon, each up to a line that does. Lines that begin with `--` are
+//! comments. The tests take whatever releases they find there, and a database made by this
+//! source as the newest.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+#[path = "../examples/next_migrator/extra.rs"]
+mod extra;
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use common::{Content, Place, Ran, migrator, next, query, text};
+use migrator::fault::POINTS;
+use migrator::sea_orm_migration::SchemaManager;
+use migrator::sea_orm_migration::sea_orm::{ConnectOptions, Database};
+use rusqlite::Connection;
+use rusqlite::types::Value as Sql;
+
+/// The later releases that a database is upgraded to: this source, and ones with the test
+/// migrations that should pass.
+const LATER: [&str; 3] = ["", "good", "good,good2,rebuilds"];
+
+/// The migrator of one of them.
+fn migrator_of(later: &str) -> Command {
+    if later.is_empty() {
+        migrator()
+    } else {
+        next(later)
+    }
+}
+
+struct Released {
+    version: String,
+    sql: String,
+    statements: Vec<String>,
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("releases")
+}
+
+fn released() -> Vec<Released> {
+    let Ok(entries) = fs::read_dir(directory()) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    paths.sort();
+    let read = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
+    paths
+        .iter()
+        .map(|path| Released {
+            version: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            sql: read(path),
+            statements: statements(&read(&path.with_extension("statements"))),
+        })
+        .collect()
+}
+
+fn statements(text: &str) -> Vec<String> {
+    let lines = || {
+        text.lines()
+            .map(str::trim_end)
+            .filter(|line| !line.trim().is_empty() && !line.starts_with("--"))
+    };
+    if lines().all(|line| !line.ends_with(';')) {
+        return lines().map(str::to_owned).collect();
+    }
+    let mut found = vec![String::new()];
+    for line in lines() {
+        let last = found.last_mut().unwrap();
+        last.push_str(line);
+        last.push('\n');
+        if line.ends_with(';') {
+            found.push(String::new());
+        }
+    }
+    found.retain(|statement| !statement.is_empty());
+    found
+}
+
+/// Every released database, and one of this source.
+fn databases() -> Vec<(String, Place)> {
+    let mut all: Vec<(String, Place)> = released()
+        .into_iter()
+        .map(|release| (release.version, Place::from_sql(&release.sql)))
+        .collect();
+    all.push(("this source".to_owned(), Place::with_records(300)));
+    all
+}
+
+/// The objects of a schema, and the columns of its ordinary tables.
+fn objects(connection: &Connection) -> BTreeSet<String> {
+    let schema = "SELECT type || ' ' || name FROM sqlite_schema";
+    let columns =
+        "SELECT l.name || '.' || c.name FROM pragma_table_list l JOIN pragma_table_xinfo(l.name) c
+        WHERE l.schema = 'main' AND l.type IN ('table', 'virtual')";
+    [schema, columns]
+        .iter()
+        .flat_map(|sql| query(connection, sql))
+        .map(|row| text(&row[0]))
+        .collect()
+}
+
+#[test]
+fn every_release_that_was_made_is_kept() {
+    // Empty only until the first release. After that a version that is set in Cargo.toml without
+    // its database and statements would be one that later releases cannot prove their upgrade from.
+    let releases = released();
+    if releases.is_empty() {
+        return;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    for suffix in ["sql", "statements"] {
+        let file = directory().join(format!("{version}.{suffix}"));
+        assert!(
+            file.exists(),
+            "{} is missing: make it from a run of this version's app",
+            file.display()
+        );
+    }
+    for release in releases {
+        assert!(
+            !release.statements.is_empty(),
+            "{}.statements is missing or empty",
+            release.version
+        );
+    }
+}
+
+#[test]
+fn names_are_numbered_and_never_used_twice() {
+    let names = migrator::Release::current().names();
+    for (index, name) in names.iter().enumerate() {
+        assert!(
+            name.starts_with(&format!("m{:04}_", index + 1)),
+            "{name} is not number {}",
+            index + 1
+        );
+    }
+}
+
+#[test]
+fn additive() {
+    for (version, place) in databases() {
+        let before = objects(&place.open());
+        for later in LATER {
+            place.up(migrator_of(later)).succeeded();
+            let after = objects(&place.open());
+            let lost: Vec<_> = before.difference(&after).collect();
+            assert!(
+                lost.is_empty(),
+                "from {version} to {later:?} these went: {lost:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn idempotent() {
+    let place = Place::with_records(300);
+    place.up(next("good,good2,rebuilds")).succeeded();
+    let before = place.content();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for migration in extra::with("good,good2,rebuilds") {
+        runtime.block_on(async {
+            let mut options =
+                ConnectOptions::new(format!("sqlite:{}?mode=rw", place.database.display()));
+            options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
+            let connection = Database::connect(options).await.unwrap();
+            migration
+                .up(&SchemaManager::new(&connection))
+                .await
+                .unwrap();
+            connection.close().await.unwrap();
+        });
+        assert_eq!(
+            place.content(),
+            before,
+            "{} changed something when run again",
+            migration.name()
+        );
+    }
+}
+
+#[test]
+fn backward_compatible() {
+    for release in released() {
+        let old = Place::from_sql(&release.sql);
+        for later in LATER {
+            let new = Place::from_sql(&release.sql);
+            new.up(migrator_of(later)).succeeded();
+            let connection = new.open();
+            for statement in &release.statements {
+                if let Err(error) = connection.prepare(statement) {
+                    panic!(
+                        "{} prepares {statement:?}, and to {later:?} that is {error}",
+                        release.version
+                    );
+                }
+                if statement.trim_start().to_uppercase().starts_with("INSERT") {
+                    let values = values_for(&old.open(), statement);
+                    let inserted = insert(&connection, statement, &values);
+                    assert!(
+                        inserted.is_ok(),
+                        "{} inserts with {statement:?}, and to {later:?} that is {inserted:?}",
+                        release.version
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Values that `statement` takes on the release's own database.
+fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
+    let count = connection.prepare(statement).unwrap().parameter_count();
+    let text = || Sql::Text("2026-11-24T10:00:00.000Z".to_owned());
+    let numbers_first = |numbers: usize| {
+        (0..count)
+            .map(|index| {
+                if index < numbers {
+                    Sql::Integer(987_654)
+                } else {
+                    text()
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut tries: Vec<Vec<Sql>> = (0..=count).map(numbers_first).collect();
+    tries.push(vec![Sql::Blob(vec![1; 32]); count]);
+    tries
+        .into_iter()
+        .find(|values| insert(connection, statement, values).is_ok())
+        .unwrap_or_else(|| panic!("no values were found for {statement:?}: teach this test some"))
+}
+
+/// Inserts and takes it back.
+fn insert(connection: &Connection, statement: &str, values: &[Sql]) -> rusqlite::Result<()> {
+    connection.execute_batch("SAVEPOINT trial")?;
+    let result = connection.prepare(statement).and_then(|mut statement| {
+        statement
+            .query(rusqlite::params_from_iter(values))?
+            .next()
+            .map(|_| ())
+    });
+    connection.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
+    result
+}
+
+#[test]
+fn new_columns_are_nullable_or_have_a_default() {
+    let columns = |connection: &Connection| {
+        query(
+            connection,
+            "SELECT l.name || '.' || c.name, c.\"notnull\" = 1 AND c.dflt_value IS NULL AND c.hidden = 0 AND c.pk = 0, l.name
+             FROM pragma_table_list l JOIN pragma_table_xinfo(l.name) c WHERE l.schema = 'main' AND l.type = 'table'",
+        )
+    };
+    for (version, place) in databases() {
+        let before = columns(&place.open());
+        place.up(next("good,good2,rebuilds")).succeeded();
+        for column in columns(&place.open()) {
+            let old_table = before.iter().any(|old| old[2] == column[2]);
+            let new_column = before.iter().all(|old| old[0] != column[0]);
+            assert!(
+                !(old_table && new_column && column[1] == Sql::Integer(1)),
+                "since {version}, {} must be given and the inserts of before do not",
+                text(&column[0])
+            );
+        }
+    }
+}
+
+/// What the household put in: every column of before, of every table but the two books.
+fn data(connection: &Connection, of: &Content, columns: &[(String, String)]) -> Vec<Vec<Vec<Sql>>> {
+    of.rows
+        .keys()
+        .filter(|table| !["seaql_migrations", "migration_ledger"].contains(&table.as_str()))
+        .map(|table| {
+            let names: Vec<String> = columns
+                .iter()
+                .filter(|(of, _)| of == table)
+                .map(|(_, name)| format!("\"{name}\""))
+                .collect();
+            query(
+                connection,
+                &format!("SELECT {} FROM \"{table}\" ORDER BY 1, 2", names.join(", ")),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn tested_from_every_release_with_data_in_it() {
+    for (version, place) in databases() {
+        let before = place.content();
+        let columns: Vec<(String, String)> = query(
+            &place.open(),
+            "SELECT l.name, c.name FROM pragma_table_list l JOIN pragma_table_xinfo(l.name) c WHERE l.type = 'table'",
+        )
+        .iter()
+        .map(|row| (text(&row[0]), text(&row[1])))
+        .collect();
+        let expected = data(&place.open(), &before, &columns);
+        // Release by release, and at one go.
+        let at_one_go = Place::empty();
+        fs::copy(&place.database, &at_one_go.database).unwrap();
+        at_one_go
+            .up(migrator_of(LATER[LATER.len() - 1]))
+            .succeeded();
+        for later in LATER {
+            place.up(migrator_of(later)).succeeded();
+            assert_eq!(
+                data(&place.open(), &before, &columns),
+                expected,
+                "from {version} to {later:?}"
+            );
+        }
+        assert_eq!(
+            data(&at_one_go.open(), &before, &columns),
+            expected,
+            "from {version} at one go"
+        );
+        let schema = |place: &Place| {
+            place.status(migrator_of(LATER[2])).succeeded().documents()[0]["schema"].clone()
+        };
+        assert_eq!(schema(&place), schema(&at_one_go), "from {version}");
+        // The search index agrees with its table (rank 1 makes FTS5 compare the two).
+        place
+            .open()
+            .execute_batch(
+                "INSERT INTO record_search (record_search, rank) VALUES ('integrity-check', 1)",
+            )
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_release_database_written_down_loads_as_it_was() {
+    let place = Place::with_records(200);
+    place
+        .open()
+        .execute(
+            "UPDATE record SET notes = 'a' || char(0) || 'b' WHERE id = 3",
+            [],
+        )
+        .unwrap();
+    place
+        .open()
+        .execute("DELETE FROM record WHERE id = 200", [])
+        .unwrap();
+    place.up(next("good,good2")).succeeded();
+    let example = PathBuf::from(env!("CARGO_BIN_EXE_migrator"))
+        .parent()
+        .unwrap()
+        .join("examples/release_database");
+    let written = common::ran(Command::new(example).arg(&place.database))
+        .succeeded()
+        .stdout;
+    let again = Place::from_sql(&written);
+    assert_eq!(again.content().rows, place.content().rows);
+    let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'record'";
+    assert_eq!(
+        query(&again.open(), sequence),
+        [[Sql::Integer(200)]],
+        "no number is given twice"
+    );
+    let status = |place: &Place| place.status(next("good,good2")).succeeded().stdout;
+    assert_eq!(status(&again), status(&place));
+    assert!(status(&again).contains("\"drift\":[]"));
+    let search = "SELECT count(*) FROM record_search WHERE record_search MATCH '証明書'";
+    assert_eq!(query(&again.open(), search), query(&place.open(), search));
+    assert_ne!(query(&again.open(), search), [[Sql::Integer(0)]]);
+}
+
+#[test]
+fn a_bad_migration_changes_nothing_and_says_what_it_would_have_done() {
+    let cases = [
+        (
+            "fails",
+            "migration",
+            "migration m9003_fails failed: half of the work is done and the rest cannot be",
+        ),
+        (
+            "loses-row",
+            "check",
+            "would leave table record with 99 rows where there were 100",
+        ),
+        (
+            "drops-index",
+            "check",
+            "migration m9005_drops_index would leave the database without index record_due_date",
+        ),
+        (
+            "breaks-foreign-key",
+            "check",
+            "would leave row 1 of table note without the row of table record that it refers to",
+        ),
+    ];
+    for (bad, kind, words) in cases {
+        let place = Place::with_records(100);
+        let before = place.bytes();
+        // Also with good ones around it: all or nothing.
+        for list in [
+            bad.to_owned(),
+            format!("good,{bad}"),
+            format!("good,{bad},good2"),
+        ] {
+            let said = place.up(next(&list)).failed(kind);
+            assert!(said.contains(words), "{said}");
+            assert!(said.contains("nothing was changed"), "{said}");
+            assert!(place.is_tidy() && place.bytes() == before, "{list}");
+        }
+        place.up(next("good,good2")).succeeded();
+    }
+}
+
+#[test]
+fn transactional_when_killed_at_any_point() {
+    let place = Place::with_records(100);
+    let (before, old) = (place.bytes(), place.content());
+    let mut committed = false;
+    for point in POINTS {
+        fs::write(&place.database, &before).unwrap();
+        let mut command = next("good,good2");
+        command.env("HEARTH_FAULT", format!("app.x=kill,{point}=kill"));
+        let ran = place.up(command);
+        assert_eq!(ran.signal, Some(9), "{point} was not reached: {ran:?}");
+        committed |= *point == "migrate.committed";
+        if !committed {
+            assert!(
+                place.bytes() == before,
+                "killed at {point}, the file changed"
+            );
+        }
+        assert_old_or_new(&place, &old, committed);
+    }
+    assert!(committed);
+}
+
+#[test]
+fn transactional_when_the_disk_is_full_at_any_point() {
+    let place = Place::with_records(100);
+    let (before, old) = (place.bytes(), place.content());
+    let mut committed = false;
+    for point in POINTS {
+        fs::write(&place.database, &before).unwrap();
+        let mut command = next("good,good2");
+        command.env("HEARTH_FAULT", format!("{point}=enospc"));
+        place.up(command).failed("no-space");
+        committed |= *point == "migrate.committed";
+        assert!(
+            place.is_tidy() && (committed || place.bytes() == before),
+            "{point}"
+        );
+        assert_old_or_new(&place, &old, committed);
+    }
+}
+
+#[test]
+fn transactional_when_killed_at_random_moments() {
+    // A handful; TEST_KILLS=200 for the long version.
+    let kills = std::env::var("TEST_KILLS")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(6);
+    let place = Place::with_records(300);
+    let (before, old) = (place.bytes(), place.content());
+    for _ in 0..kills {
+        fs::write(&place.database, &before).unwrap();
+        let mut command = next("good,slow,good2");
+        command
+            .env("TEST_SLOW_MILLISECONDS", "150")
+            .args(["up", "--json", "--database"])
+            .arg(&place.database);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("m9010_slow")));
+        let clock = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .subsec_nanos();
+        let delay = Duration::from_micros(u64::from(clock / 7 % 300_000));
+        // Not a wait for something to have happened: the moment of the kill is what is tried out.
+        std::thread::sleep(delay);
+        child.kill().unwrap();
+        let signal = Ran::from(child.wait_with_output().unwrap()).signal;
+        let connection = place.open();
+        let new =
+            query(&connection, "SELECT count(*) FROM migration_ledger") != [[Sql::Integer(1)]];
+        drop(connection);
+        eprintln!(
+            "killed after {delay:?}: signal {signal:?}, {}",
+            if new { "new" } else { "old" }
+        );
+        let check = query(&place.open(), "PRAGMA integrity_check");
+        assert_eq!(check, [[Sql::Text("ok".to_owned())]]);
+        if new {
+            assert_eq!(
+                place.up(next("good,slow,good2")).succeeded().applied(),
+                [""; 0]
+            );
+        } else {
+            assert_eq!(place.content(), old);
+        }
+    }
+}
+
+/// The database is the old one, or, if it was `committed`, the new one; and doing it again ends
+/// in the new one, with nothing beside it.
+#[track_caller]
+fn assert_old_or_new(place: &Place, old: &Content, committed: bool) {
+    if committed {
+        assert_eq!(place.up(next("good,good2")).succeeded().applied(), [""; 0]);
+    } else {
+        assert_eq!(&place.content(), old);
+        let applied = place.up(next("good,good2")).succeeded().applied();
+        assert_eq!(applied, ["m9001_good", "m9002_good2"]);
+    }
+    assert!(place.is_tidy());
+}
+
+#[test]
+fn a_fault_can_kill_the_parent_too() {
+    let place = Place::with_records(1);
+    let mut shell = Command::new("sh");
+    let script = "\"$0\" up --json --database \"$1\" > /dev/null 2>&1 & echo $!; wait";
+    shell
+        .args(["-c", script])
+        .arg(next("good").get_program())
+        .arg(&place.database);
+    shell
+        .env("TEST_MIGRATIONS", "good")
+        .env("HEARTH_FAULT", "migrate.begun=kill-parent");
+    let ran = common::ran(&mut shell);
+    assert_eq!(ran.signal, Some(9));
+    let left = Command::new("kill")
+        .args(["-9", ran.stdout.trim()])
+        .status()
+        .unwrap();
+    assert!(
+        left.success(),
+        "the migrator should have been sleeping still"
+    );
+}

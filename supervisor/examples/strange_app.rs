@@ -1,0 +1,186 @@
+//! An app for the supervisor's tests that behaves as told, for what a good app never does.
+//!
+//! `TEST_APP` is a comma list: `stubborn` (ignores TERM), `exit=N` (its status at TERM), `die=N` (ends by itself
+//! with N, once ready), `orphans=N` (leaves N orphans behind, in waves), `escape` (double-forks a process that
+//! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
+//! down and ends), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
+//! (sends the watchdog one sign of life and no more). `once=FILE` limits what follows it to the first start.
+//! What it received is written to `TEST_LOG`, a word a line.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::TcpListener,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::net::{UnixDatagram, UnixListener},
+    },
+    process::exit,
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::{
+        signal::{SigSet, Signal},
+        socket::{Shutdown, shutdown},
+    },
+    unistd::{ForkResult, fork, setsid},
+};
+
+struct Orders(Vec<String>);
+
+impl Orders {
+    fn read() -> Self {
+        let text = std::env::var("TEST_APP").unwrap_or_default();
+        let mut orders = Vec::new();
+        for order in text.split(',') {
+            if let Some(file) = order.strip_prefix("once=") {
+                if File::options().write(true).create_new(true).open(file).is_err() {
+                    break;
+                }
+            } else {
+                orders.push(order.to_owned());
+            }
+        }
+        Self(orders)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|order| order == word)
+    }
+
+    fn number(&self, word: &str) -> Option<i32> {
+        self.0.iter().find_map(|order| order.strip_prefix(word)?.strip_prefix('=')?.parse().ok())
+    }
+}
+
+fn log(word: &str) {
+    if let Ok(path) = std::env::var("TEST_LOG") {
+        let mut file = File::options().append(true).create(true).open(path).expect("TEST_LOG can be written");
+        writeln!(file, "{word}").expect("TEST_LOG can be written");
+    }
+}
+
+fn notify(words: &str) {
+    let Ok(address) = std::env::var("NOTIFY_SOCKET") else { return };
+    let socket = UnixDatagram::unbound().expect("a socket");
+    let _ = match address.strip_prefix('@') {
+        Some(name) => {
+            use std::os::linux::net::SocketAddrExt;
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name).expect("a name");
+            socket.send_to_addr(words.as_bytes(), &address)
+        }
+        None => socket.send_to(words.as_bytes(), address),
+    };
+}
+
+fn own(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: the supervisor put a listening socket at this place for this process, and each is taken once.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+fn answer(mut stream: impl Read + Write) {
+    let mut request = [0_u8; 1024];
+    let _ = stream.read(&mut request);
+    let body = r#"{"status":"ok"}"#;
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+}
+
+fn fork_away(work: impl FnOnce()) {
+    // SAFETY: the child runs only `work`, which forks, sleeps or ends, and never returns here.
+    match unsafe { fork() }.expect("a fork") {
+        ForkResult::Parent { child } => {
+            let _ = nix::sys::wait::waitpid(child, None);
+        }
+        ForkResult::Child => {
+            work();
+            // SAFETY: ends the forked child at once, without this process's exit handlers.
+            unsafe { nix::libc::_exit(0) }
+        }
+    }
+}
+
+fn main() {
+    let orders = Orders::read();
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGWINCH] {
+        signals.add(signal);
+    }
+    signals.thread_block().expect("signals can be blocked");
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    assert_eq!(std::env::var("LISTEN_PID").ok(), Some(std::process::id().to_string()), "LISTEN_PID is this process");
+    let place = |name: &str| names.split(':').position(|here| here == name).map(|at| 3 + i32::try_from(at).unwrap_or(0));
+    log("started");
+
+    if orders.has("escape") {
+        fork_away(|| {
+            let _ = setsid();
+            // SAFETY: as in `fork_away`; this grandchild only sleeps.
+            if let Ok(ForkResult::Child) = unsafe { fork() } {
+                log(&format!("escaped {}", std::process::id()));
+                thread::sleep(Duration::from_secs(600));
+            }
+        });
+    }
+    if let Some(public) = place("public") {
+        let public = TcpListener::from(own(public));
+        if orders.has("blocking") {
+            fcntl(&public, FcntlArg::F_SETFL(OFlag::empty())).expect("flags can be set");
+            exit(7);
+        }
+        if orders.has("shutdown") {
+            shutdown(public.as_raw_fd(), Shutdown::Both).expect("the socket can be shut down");
+            exit(7);
+        }
+        thread::spawn(move || {
+            public.set_nonblocking(false).expect("flags can be set");
+            for stream in public.incoming().flatten() {
+                thread::spawn(move || answer(stream));
+            }
+        });
+    }
+    if let Some(private) = place("private") {
+        let private = UnixListener::from(own(private));
+        let deaf = orders.has("deaf");
+        thread::spawn(move || {
+            private.set_nonblocking(false).expect("flags can be set");
+            for (count, stream) in private.incoming().flatten().enumerate() {
+                if deaf && count > 0 {
+                    thread::sleep(Duration::from_secs(600));
+                }
+                answer(stream);
+            }
+        });
+    }
+    if let Some(count) = orders.number("orphans") {
+        thread::spawn(move || {
+            for _ in 0..count {
+                fork_away(|| {
+                    // SAFETY: as in `fork_away`; this grandchild ends at once, an orphan.
+                    let _ = unsafe { fork() };
+                });
+            }
+            log("orphaned");
+        });
+    }
+    if !orders.has("mute") {
+        notify("READY=1\nSTATUS=as strange as told");
+    }
+    if orders.has("pong") {
+        notify("WATCHDOG=1");
+    }
+    if let Some(status) = orders.number("die") {
+        log("dying");
+        exit(status);
+    }
+    loop {
+        let signal = signals.wait().expect("a signal");
+        log(signal.as_str());
+        let stop = matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT);
+        if stop && !orders.has("stubborn") {
+            exit(orders.number("exit").unwrap_or(0));
+        }
+    }
+}

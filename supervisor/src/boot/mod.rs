@@ -1,0 +1,147 @@
+//! How does a household's data come to this version, or stay exactly as it was?
+//!
+//! [`start`] takes the lock and the socket; [`decide`] says, purely, what the data directory asks for; [`plan`] asks
+//! the migrator what is pending; [`steps`] are the four steps to a new generation (stage, [`migrate`], [`prove`],
+//! commit), the same for a first start, an upgrade and a restore; [`held`] finds the words when one of them fails.
+
+pub mod decide;
+pub mod held;
+pub mod migrate;
+pub mod plan;
+pub mod prove;
+pub mod start;
+pub mod steps;
+
+use std::rc::Rc;
+
+use crate::{
+    data::{
+        GenerationId,
+        state::{Held, Reason},
+        view::View,
+    },
+    door,
+    failure::Failure,
+    instance::Instance,
+    jobs::{Job, child},
+    phase::{Course, Phase},
+    watch::app::point,
+};
+
+use decide::Decision;
+use plan::Plan;
+
+/// What a boot came to.
+pub enum Booted {
+    /// This generation is to be served.
+    Serve(GenerationId),
+    /// The operator is needed; nothing was changed.
+    Hold(Box<Held>),
+}
+
+/// Boots: from whatever is on disk to the generation to serve, or to *held*. Dropped at any moment (the
+/// supervisor was told to stop), the next boot finds its way.
+///
+/// `again`: the operator, or time for a cause that passes, asks for another try in spite of a remembered *held*.
+pub async fn boot(instance: &Rc<Instance>, again: bool) -> Booted {
+    match attempt(instance, again).await {
+        Ok(booted) => booted,
+        Err(stuck) => {
+            let view = stuck.view.or_else(|| crate::data::view::look(&instance.data).ok());
+            Booted::Hold(Box::new(held::held(instance, stuck.failure, stuck.doing, view.as_ref()).await))
+        }
+    }
+}
+
+/// Where a boot got stuck.
+struct Stuck {
+    failure: Failure,
+    doing: String,
+    view: Option<View>,
+}
+
+async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> {
+    let stuck = |doing: &str| {
+        let doing = doing.to_owned();
+        move |failure| Stuck { failure, doing, view: None }
+    };
+    instance.board.enter(Course::Boot, Phase::Starting);
+    let checking = "checking the data directory";
+    let findings = start::preflight(instance).await.map_err(stuck(checking))?;
+    tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
+    for note in findings.notes {
+        instance.board.note(note);
+    }
+
+    instance.board.enter(Course::Boot, Phase::Recovering);
+    // What a killed supervisor left running may still have the old database open.
+    crate::watch::app::end_strays(instance).await;
+    let view: View = child::run(instance, Job::Recover).await.map_err(stuck("recovering from the last stop"))?;
+    for trouble in view.trouble.iter().chain(&view.state_trouble) {
+        instance.board.note(trouble.clone());
+    }
+    if !again && let Some(held) = held::remembered(instance).await.map_err(stuck(checking))? {
+        return Ok(Booted::Hold(Box::new(held)));
+    }
+
+    instance.board.enter(Course::Boot, Phase::Planning);
+    tracing::info!(target: "Migrate", "Checking database state...");
+    let decision = decide::decide(&view);
+    let with_view = |doing: String| {
+        let view = view.clone();
+        move |failure| Stuck { failure, doing, view: Some(view) }
+    };
+    let generation = match decision {
+        Decision::Hold(failure) => return Err(with_view("finding the live generation".into())(failure)),
+        Decision::FirstStart => {
+            let doing = "setting up the first generation".to_owned();
+            upgrade(instance, &view, Reason::FirstStart, None).await.map_err(with_view(doing))?
+        }
+        Decision::Live(live) => {
+            instance.board.update(|status| status.live = Some(live));
+            let unclean = view.generations.iter().any(|generation| generation.id == live && generation.unclean);
+            let status = plan::ask(instance, live, unclean).await.map_err(with_view(format!("checking generation {live}")))?;
+            point("plan.status").map_err(with_view(format!("checking generation {live}")))?;
+            for migration in &status.applied {
+                tracing::info!(target: "Migrate", "Skipping: {}", migration.name);
+            }
+            match plan::plan(&status, &view, live) {
+                Plan::Nothing { drift } => {
+                    drift.into_iter().for_each(|drift| instance.board.note(drift));
+                    tracing::info!(target: "Migrate", "All migrations complete!");
+                    live
+                }
+                Plan::Refuse(failure) => return Err(with_view(format!("checking generation {live}"))(failure)),
+                Plan::Upgrade { count } => {
+                    let doing = format!("upgrading generation {live} to v{} ({count} migrations)", crate::phase::VERSION);
+                    upgrade(instance, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
+                }
+            }
+        }
+    };
+    instance.board.update(|status| status.live = Some(generation));
+    Ok(Booted::Serve(generation))
+}
+
+/// Makes the next generation, from the live one or from nothing, and commits it.
+async fn upgrade(
+    instance: &Rc<Instance>,
+    view: &View,
+    reason: Reason,
+    live: Option<GenerationId>,
+) -> Result<GenerationId, Failure> {
+    door::open(instance).await;
+    let made = async {
+        let settled = match live {
+            Some(live) => Some(steps::settle(instance, live).await?),
+            None => None,
+        };
+        let prepared = steps::prepare(instance, Course::Boot, reason, live, decide::next(view)).await?;
+        steps::complete(instance, &prepared, live, settled).await
+    }
+    .await;
+    match made {
+        Ok(generation) => Ok(generation),
+        Err(failure) => Err(steps::discard(instance, failure).await),
+    }
+}

@@ -1,0 +1,195 @@
+//! What is pending on the live database?
+//!
+//! [`ask`] runs `migrator status --json`; [`plan`] decides, purely, what follows from its answer.
+
+use serde::Deserialize;
+
+use super::migrate::{self, MigratorFailure};
+use crate::{
+    data::{GenerationId, state::FORMAT, view::View},
+    failure::{Cause, Failure},
+    init::spawn::Launch,
+    instance::Instance,
+    jobs::child,
+    phase::VERSION,
+};
+
+/// The migrator's answer: docs/contracts/migrator-status.json.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Status {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What has been applied, in order.
+    pub applied: Vec<Applied>,
+    /// What this migrator has and the database does not.
+    pub pending: Vec<String>,
+    /// What the database has and this migrator does not know.
+    pub unknown: Vec<Applied>,
+    /// Where the schema is not what the ledger says, a sentence each.
+    pub drift: Vec<String>,
+}
+
+/// A migration that was applied.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Applied {
+    /// Its name.
+    pub name: String,
+    /// The version that applied it.
+    pub version: Option<String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Start the app; and warn of this drift.
+    Nothing {
+        /// A sentence each.
+        drift: Vec<String>,
+    },
+    /// Make a new generation.
+    Upgrade {
+        /// How many migrations are pending.
+        count: usize,
+    },
+    /// Hold.
+    Refuse(Failure),
+}
+
+/// Asks the migrator; with `unclean`, the database is checked for damage as well.
+///
+/// # Errors
+/// The migrator's own sentence, or why it gave none.
+pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -> Result<Status, Failure> {
+    let mut command = instance.config.migrator.command.clone();
+    command.extend(["status".into(), "--json".into()]);
+    if unclean {
+        tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
+        command.push("--quick-check".into());
+    }
+    let launch = Launch {
+        command,
+        environment: instance.environment_for(generation),
+        stdin: None,
+        stdout: None,
+        sockets: Vec::new(),
+        lock: instance.lock_descriptor(),
+        watchdog: None,
+        background: false,
+    };
+    let mut status = None;
+    let exit = child::lines(instance, launch, |line| {
+        if let Some(failure) = MigratorFailure::read(line)? {
+            return Err(failure);
+        }
+        status = Some(serde_json::from_slice::<Status>(line).map_err(|error| migrate::unreadable(&error))?);
+        Ok(())
+    })
+    .await?;
+    match status {
+        Some(status) if status.format == FORMAT => Ok(status),
+        Some(status) => Err(migrate::unknown_format(status.format)),
+        None => Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it said what is pending"))),
+    }
+}
+
+/// Decides what follows.
+#[must_use]
+pub fn plan(status: &Status, view: &View, live: GenerationId) -> Plan {
+    if let Some(newest) = status.unknown.last() {
+        return Plan::Refuse(newer(newest, view, live));
+    }
+    if status.pending.is_empty() {
+        return Plan::Nothing { drift: status.drift.clone() };
+    }
+    if let Some(first) = status.drift.first() {
+        let more = match status.drift.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        return Plan::Refuse(
+            Failure::new(Cause::Drift, format!("the database cannot be upgraded because its schema was changed by hand: {first}{more}"))
+                .hint("put the schema back as it was, or restore a snapshot from before (supervisor snapshot list); the version that served it last still serves it"),
+        );
+    }
+    Plan::Upgrade { count: status.pending.len() }
+}
+
+/// The database is newer than this image: forward is the way, or back to the snapshot that the upgrade left.
+fn newer(newest: &Applied, view: &View, live: GenerationId) -> Failure {
+    let by = newest.version.as_deref().unwrap_or("unknown");
+    let description = |id: GenerationId| {
+        view.generations.iter().find(|generation| generation.id == id).and_then(|generation| generation.description.clone())
+    };
+    // Back along the line of clones to the first that this version may still know.
+    let mut at = description(live);
+    let mut back = None;
+    while let Some(source) = at.and_then(|here| here.source) {
+        at = description(source);
+        let usable = view.generations.iter().any(|generation| generation.id == source && !generation.staging && generation.database);
+        let older = at.as_ref().is_some_and(|here| newest.version.as_deref() != Some(here.version.as_str()));
+        if usable && older {
+            back = Some(source);
+            break;
+        }
+    }
+    let hint = match back {
+        Some(snapshot) => format!(
+            "start v{by} or newer; or go back to the data from before that upgrade, without what was written since, with: supervisor restore {snapshot}"
+        ),
+        None => format!("start v{by} or newer"),
+    };
+    Failure::new(Cause::Newer, format!("the database was last upgraded by v{by}, and this is v{VERSION}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::view::Live;
+
+    fn view() -> View {
+        View {
+            live: Live::Generation(GenerationId(7)),
+            generations: Vec::new(),
+            backups: false,
+            state: None,
+            state_trouble: None,
+            trouble: Vec::new(),
+        }
+    }
+
+    fn status(pending: &[&str], unknown: &[(&str, &str)], drift: &[&str]) -> Status {
+        Status {
+            format: 1,
+            applied: Vec::new(),
+            pending: pending.iter().map(|name| (*name).to_owned()).collect(),
+            unknown: unknown
+                .iter()
+                .map(|(name, version)| Applied { name: (*name).to_owned(), version: Some((*version).to_owned()) })
+                .collect(),
+            drift: drift.iter().map(|text| (*text).to_owned()).collect(),
+        }
+    }
+
+    fn plan(status: &Status) -> Plan {
+        super::plan(status, &view(), GenerationId(7))
+    }
+
+    #[test]
+    fn the_golden_answer_is_read() {
+        let golden = include_str!("../../../docs/contracts/migrator-status.json");
+        let status: Status = serde_json::from_str(golden).unwrap();
+        assert_eq!(status.format, FORMAT);
+        let Plan::Refuse(failure) = plan(&status) else { panic!("a newer database must be refused") };
+        assert_eq!(failure.cause, Cause::Newer);
+        assert!(failure.message.starts_with("the database was last upgraded by v0.6.0, and this is v"), "{failure}");
+    }
+
+    #[test]
+    fn drift_is_a_warning_until_something_is_pending() {
+        let drift = "table record: column due_date is missing";
+        assert_eq!(plan(&status(&[], &[], &[drift])), Plan::Nothing { drift: vec![drift.into()] });
+        let Plan::Refuse(failure) = plan(&status(&["m2"], &[], &[drift])) else { panic!("drift must be refused") };
+        assert!(failure.message.contains(drift));
+        assert_eq!(plan(&status(&["m2", "m3"], &[], &[])), Plan::Upgrade { count: 2 });
+    }
+}

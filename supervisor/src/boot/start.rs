@@ -1,0 +1,73 @@
+//! What comes before anything is touched?
+//!
+//! The lock, then the public socket, then probing what the data directory's file system can do.
+
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+
+use crate::{
+    data::lock::Lock,
+    door::listener::PublicSocket,
+    failure::{Cause, Failure},
+    instance::Instance,
+    jobs::{Job, child, preflight::Findings},
+    watch::app::point,
+};
+
+/// Makes the data directory if it is not there, and takes its lock.
+///
+/// # Errors
+/// [`Cause::Busy`] when another one holds the lock, after `lock.wait`; else why it cannot be taken.
+pub async fn lock(instance: &Instance) -> Result<(), Failure> {
+    if instance.lock.get().is_some() {
+        return Ok(());
+    }
+    let data = &instance.data;
+    make(data.path(), 0o750, true)?;
+    make(&data.supervisor(), 0o700, false)?;
+    let wait = instance.config.lock.wait;
+    let lock = Lock::take(data, wait, |holder| {
+        tracing::info!(target: "Supervisor", "waiting up to {} for the data directory, which is in use by {holder}", humantime::format_duration(wait));
+    })
+    .await?;
+    let _ = instance.lock.set(lock);
+    point("run.locked")
+}
+
+/// Binds the public socket.
+///
+/// # Errors
+/// A sentence that names the address.
+pub fn bind(instance: &Instance) -> Result<(), Failure> {
+    if instance.public.borrow().is_some() {
+        return Ok(());
+    }
+    let public = PublicSocket::bind(instance.config.listen)?;
+    let address = public.address();
+    instance.board.update(|status| status.listen = address.to_string());
+    if !address.ip().is_loopback() {
+        tracing::warn!(target: "Supervisor", "listening on {address}: until Hearth has accounts, everyone who can reach this address can read and change everything");
+    }
+    instance.public.replace(Some(public));
+    point("run.bound")
+}
+
+/// Probes the data directory.
+///
+/// # Errors
+/// What it cannot do, and what to do about it.
+pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
+    lock(instance).await?;
+    child::run(instance, Job::Preflight).await
+}
+
+fn make(path: &Path, mode: u32, with_parents: bool) -> Result<(), Failure> {
+    match DirBuilder::new().mode(mode).recursive(with_parents).create(path) {
+        Ok(()) => Ok(()),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory || path.exists() => {
+            Err(Failure::new(Cause::Configuration, format!("{} is not a directory", path.display()))
+                .hint("HEARTH_DATA_DIR or --data-dir names the data directory"))
+        }
+        Err(error) => Err(Failure::io(format!("cannot create {}", path.display()), &error)),
+    }
+}

@@ -1,0 +1,169 @@
+//! Which four steps lead to a new generation?
+//!
+//! Stage, migrate, prove, commit: for a first start, an upgrade and a restore alike. Until the commit's rename nothing
+//! that was there before is changed, so a failure, or the end of this process, at any moment leaves everything as
+//! it was; what was staged carries a marker and goes with the next [`Job::Recover`].
+
+use std::rc::Rc;
+
+use super::{migrate, prove};
+use crate::{
+    data::{
+        GenerationId, retention,
+        state::{FORMAT, Reason, Snapshot, State},
+        view::{Live, View},
+    },
+    failure::{Cause, Failure},
+    instance::Instance,
+    jobs::{Document, Job, child, settle::Settled, stage::Staged},
+    phase::{Course, Phase, VERSION, now},
+    watch::app::end_strays,
+};
+
+/// A generation that is staged and migrated, and waits to be proven.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Its number.
+    pub target: GenerationId,
+    /// What it is a clone of.
+    pub source: Option<GenerationId>,
+    /// Why it was staged.
+    pub reason: Reason,
+    /// The name of its last applied migration.
+    pub schema: String,
+}
+
+/// Checks and checkpoints the live database before it is left behind; no app may be alive.
+///
+/// # Errors
+/// When it is damaged, or still in use.
+pub async fn settle(instance: &Instance, live: GenerationId) -> Result<Settled, Failure> {
+    end_strays(instance).await;
+    child::run(instance, Job::Settle { generation: live }).await
+}
+
+/// Stages and migrates; the app may serve meanwhile (a restore), for the source is not what it writes to.
+///
+/// # Errors
+/// What went wrong; what was staged is still there.
+pub async fn prepare(
+    instance: &Instance,
+    course: Course,
+    reason: Reason,
+    source: Option<GenerationId>,
+    target: GenerationId,
+) -> Result<Prepared, Failure> {
+    instance.board.enter(course, Phase::Staging(target));
+    let staged: Staged = child::run(instance, Job::Stage { target, source }).await?;
+    if let Some(source) = source {
+        tracing::info!(target: "Supervisor", "staged generation {target} as a clone of {source} ({} bytes, by {})", staged.bytes, staged.method);
+    }
+    instance.board.enter(course, Phase::Migrating(target));
+    let schema = migrate::up(instance, target).await?;
+    Ok(Prepared { target, source, reason, schema })
+}
+
+/// Proves, seals and commits what was prepared, and writes down what was left behind. No app is alive.
+///
+/// # Errors
+/// What went wrong; then the live generation is the same as before.
+pub async fn complete(
+    instance: &Rc<Instance>,
+    prepared: &Prepared,
+    outgoing: Option<GenerationId>,
+    settled: Option<Settled>,
+) -> Result<GenerationId, Failure> {
+    let Prepared { target, source, reason, ref schema } = *prepared;
+    instance.board.enter(Course::Boot, Phase::Proving(target));
+    prove::prove(instance, target).await?;
+    instance.board.enter(Course::Boot, Phase::Committing(target));
+    let () = child::run(instance, Job::Seal { generation: target, reason, source, schema: schema.clone() }).await?;
+    end_strays(instance).await;
+    let before = crate::data::view::look(&instance.data)?;
+    if let Err(failure) = child::run::<()>(instance, Job::Commit { generation: target }).await {
+        // It may have died after the rename: the link itself says. Recover fsyncs it and takes the marker away.
+        let view: View = child::run(instance, Job::Recover).await?;
+        if view.live != Live::Generation(target) {
+            return Err(failure);
+        }
+        tracing::warn!(target: "Supervisor", "{failure}; the commit itself is done");
+    }
+    tracing::info!(target: "Supervisor", "generation {target} is live{}", match outgoing {
+        Some(outgoing) => format!("; {outgoing} is kept as a snapshot"),
+        None => String::new(),
+    });
+    remember(instance, &before, target, outgoing, reason, settled).await;
+    Ok(target)
+}
+
+/// Writes state.json after a commit. What cannot be written is noted: decisions come from the link.
+async fn remember(
+    instance: &Instance,
+    before: &View,
+    live: GenerationId,
+    outgoing: Option<GenerationId>,
+    reason: Reason,
+    settled: Option<Settled>,
+) {
+    let mut snapshots = before.state.as_ref().map(|state| state.snapshots.clone()).unwrap_or_default();
+    snapshots.retain(|snapshot| {
+        Some(snapshot.generation) != outgoing && before.generations.iter().any(|here| here.id == snapshot.generation)
+    });
+    if let Some(generation) = outgoing {
+        let written_at = settled.and_then(|settled| settled.written_at);
+        snapshots.push(Snapshot { generation, left_at: now(), written_at, reason });
+    }
+    save_state(instance, State { format: FORMAT, live, version: VERSION.to_owned(), snapshots }).await;
+}
+
+async fn save_state(instance: &Instance, state: State) {
+    if let Err(failure) = child::run::<()>(instance, Job::Save(Document::State(state))).await {
+        instance.board.note(format!("supervisor/state.json could not be written: {failure}"));
+    }
+}
+
+/// Removes what a failed attempt staged, and returns the failure. That it could not be removed is noted: the
+/// next start tries again.
+pub async fn discard(instance: &Instance, failure: Failure) -> Failure {
+    match child::run::<View>(instance, Job::Recover).await {
+        Ok(view) => view.trouble.into_iter().for_each(|trouble| instance.board.note(trouble)),
+        Err(trouble) => instance.board.note(format!("what was staged could not be removed yet: {trouble}")),
+    }
+    failure
+}
+
+/// What is done once the app serves: state.json is brought up to date, *held* is forgotten, and snapshots that
+/// are no longer kept go. None of it holds anybody up.
+pub async fn tidy(instance: Rc<Instance>) {
+    let tidied = async {
+        let view = crate::data::view::look(&instance.data)?;
+        let Live::Generation(live) = view.live else { return Ok(()) };
+        if instance.data.held().exists() {
+            let () = child::run(&instance, Job::Save(Document::Held(None))).await?;
+        }
+        // An operator may have moved the link: what was live then is nobody's snapshot, and stays.
+        let snapshots = view.state.as_ref().map(|state| state.snapshots.clone()).unwrap_or_default();
+        let kept: Vec<Snapshot> = snapshots
+            .into_iter()
+            .filter(|snapshot| snapshot.generation != live && view.generations.iter().any(|here| here.id == snapshot.generation))
+            .collect();
+        let state = State { format: FORMAT, live, version: VERSION.to_owned(), snapshots: kept };
+        if view.state.as_ref() != Some(&state) {
+            save_state(&instance, state).await;
+        }
+        let snapshots = &instance.config.snapshots;
+        let retired = retention::retire(&view, std::time::SystemTime::now(), snapshots.keep, snapshots.keep_written);
+        if !retired.is_empty() {
+            let gone: Vec<GenerationId> = child::run(&instance, Job::Retire { generations: retired }).await?;
+            for generation in gone {
+                tracing::info!(target: "Supervisor", "removed snapshot {generation}, which is no longer kept");
+            }
+        }
+        Ok::<(), Failure>(())
+    };
+    if let Err(failure) = tidied.await {
+        if failure.cause != Cause::Interrupted {
+            instance.board.note(format!("could not tidy up after the start: {failure}"));
+        }
+    }
+}

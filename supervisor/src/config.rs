@@ -1,0 +1,309 @@
+//! Which settings are in force, and where did each come from?
+//!
+//! Defaults < `config.toml` in the data directory (or the file that `HEARTH_CONFIG` names) < environment < flags.
+//! `data_dir` and `listen` stand at the top (`HEARTH_DATA_DIR`), all others in a section (`HEARTH_STOP__GRACE` is
+//! `stop.grace`). What is not known, or cannot be used, is an error that names the setting, its source and what is
+//! allowed: nothing is guessed.
+
+mod keys;
+mod sources;
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::Figment;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::{Cause, Failure};
+
+/// The format of [`Loaded::document`].
+const FORMAT: u32 = 1;
+
+/// The settings. Defaults and what is allowed stand in one table, in `config/keys.rs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Config {
+    /// The data directory, absolute. Default: `./data`. Not from the file, which lies in it.
+    pub data_dir: PathBuf,
+    /// The public address. Default: `127.0.0.1:3000`; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The app.
+    pub app: App,
+    /// The migrator.
+    pub migrator: Migrator,
+    /// How the app is asked whether it is healthy.
+    pub health: Health,
+    /// How the app shows that it is alive.
+    pub watchdog: Watchdog,
+    /// How an app that ended is started again.
+    pub restart: Restart,
+    /// How the app is stopped.
+    pub stop: Stop,
+    /// How the data directory's lock is waited for.
+    pub lock: Lock,
+    /// Which snapshots are kept.
+    pub snapshots: Snapshots,
+}
+
+/// `log.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Log {
+    /// Default: text.
+    pub format: LogFormat,
+    /// The least important that is logged. Default: info.
+    pub level: LogLevel,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people: `[Migrate] Applying: m0002_attachments`.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// How important an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Failures.
+    Error,
+    /// And what is not as it should be.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// And every detail.
+    Trace,
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+/// `app.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct App {
+    /// Program and arguments. Default: `app serve`, the program beside this one.
+    pub command: Vec<String>,
+    /// How long it may take until it is ready. Default: 60 s.
+    #[serde(with = "humantime_serde")]
+    pub start_timeout: Duration,
+}
+
+/// `migrator.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Migrator {
+    /// Program and arguments before `status` and `up`. Default: `migrator`, the program beside this one.
+    pub command: Vec<String>,
+}
+
+/// `health.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Health {
+    /// The path that is asked for on the private socket. Default: `/health`.
+    pub path: String,
+    /// Time between two questions. Default: 5 s.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// How long an answer may take. Default: 5 s.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// How many questions in a row may stay without an answer before the app counts as hung. Default: 3.
+    pub failures: u32,
+}
+
+/// `watchdog.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Watchdog {
+    /// How long an app that ever sent `WATCHDOG=1` may be silent. Default: 30 s.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+}
+
+/// `restart.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Restart {
+    /// The first wait before an app that ended is started again; it doubles with each end. Default: 500 ms.
+    #[serde(with = "humantime_serde")]
+    pub backoff: Duration,
+    /// The longest wait. Default: 30 s.
+    #[serde(with = "humantime_serde")]
+    pub backoff_max: Duration,
+    /// How many ends within the window are a crash loop. Default: 5.
+    pub attempts: u32,
+    /// The window. Default: 5 min.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+}
+
+/// `stop.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Stop {
+    /// Time between TERM and KILL. Default: 7 s, since Docker sends KILL 10 s after its own TERM, and everything
+    /// around the app's end has to fit in, too.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+/// `lock.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Lock {
+    /// How long a start waits for the lock of the data directory. Default: 30 s.
+    #[serde(with = "humantime_serde")]
+    pub wait: Duration,
+}
+
+/// `snapshots.*`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Snapshots {
+    /// How many of the last snapshots are kept. Default: 3.
+    pub keep: usize,
+    /// And those that the household wrote to within this time. Default: 7 days.
+    #[serde(with = "humantime_serde")]
+    pub keep_written: Duration,
+}
+
+/// The settings that the command line gives.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+}
+
+/// The settings with their sources.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    settings: Vec<Setting>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Setting {
+    key: &'static str,
+    value: Value,
+    source: String,
+}
+
+impl Loaded {
+    /// Loads the settings of this process.
+    ///
+    /// # Errors
+    /// [`Cause::Configuration`] for what is not known or cannot be used; what keeps the file from being read.
+    pub fn load(flags: &Flags) -> Result<Self, Failure> {
+        let current = std::env::current_dir()
+            .map_err(|error| Failure::io("cannot tell the current directory", &error))?;
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::io("cannot tell where this program lies", &error))?;
+        Self::from(flags, std::env::vars_os(), &current, program.parent().unwrap_or(Path::new("/")))
+    }
+
+    /// Loads the settings of a process with this environment, in the directory `current`, whose program lies in
+    /// `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        current: &Path,
+        programs: &Path,
+    ) -> Result<Self, Failure> {
+        let figment = sources::gather(flags, environment, current, programs)?;
+        let mut settings = Vec::new();
+        for key in keys::KEYS {
+            let value = figment
+                .find_value(key.name)
+                .map_err(|error| Failure::new(Cause::Configuration, format!("the setting {} is missing: {error}", key.name)))?;
+            let source = source(&figment, key.name);
+            let value = serde_json::to_value(&value).unwrap_or_default();
+            if !key.allows(&value) {
+                return Err(refuse(key, &value, &source));
+            }
+            settings.push(Setting { key: key.name, value, source });
+        }
+        let config: Config = figment.extract().map_err(|error| {
+            Failure::new(Cause::Configuration, format!("the setting {} cannot be used: {}", error.path.join("."), error.kind))
+        })?;
+        if config.restart.backoff > config.restart.backoff_max {
+            let source = source(&figment, "restart.backoff");
+            return Err(Failure::new(
+                Cause::Configuration,
+                format!("restart.backoff (from {source}) is longer than restart.backoff_max"),
+            )
+            .hint("restart.backoff is the first wait, and restart.backoff_max the longest"));
+        }
+        Ok(Self { config, settings })
+    }
+
+    /// Returns all settings as `{"format": 1, "settings": [{"key", "value", "source"}, …]}`, durations and lists as
+    /// they were written.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({ "format": FORMAT, "settings": self.settings })
+    }
+}
+
+/// Returns the document of [`Loaded::document`] as a table for people.
+#[must_use]
+pub fn table(document: &Value) -> String {
+    let cell = |value: &Value| match value.as_str() {
+        Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => value.to_string(),
+    };
+    let rows: Vec<[String; 3]> = std::iter::once(["KEY", "VALUE", "SOURCE"].map(str::to_owned))
+        .chain(
+            document["settings"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|setting| ["key", "value", "source"].map(|column| cell(&setting[column]))),
+        )
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (key, value) = (width(0), width(1));
+    rows.iter().map(|row| format!("{:key$}  {:value$}  {}\n", row[0], row[1], row[2])).collect()
+}
+
+/// Returns the name of where a setting came from.
+fn source(figment: &Figment, key: &str) -> String {
+    figment.find_metadata(key).map(|metadata| metadata.name.to_string()).unwrap_or_default()
+}
+
+fn refuse(key: &keys::Key, value: &Value, source: &str) -> Failure {
+    Failure::new(Cause::Configuration, format!("{} = {value} (from {source}) cannot be used", key.name))
+        .hint(format!("allowed: {}", key.allowed()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Tests of the settings.
+
+use std::{ffi::OsString, fs, path::Path, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn load_in(directory: &Path, flags: &Flags, environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
+    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Loaded::from(flags, environment, directory, Path::new("/programs"))
+}
+
+fn load(environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
+    load_in(Path::new("/nowhere"), &Flags::default(), environment)
+}
+
+/// A directory with this `data/config.toml`.
+fn with_file(text: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("data")).unwrap();
+    fs::write(directory.path().join("data/config.toml"), text).unwrap();
+    directory
+}
+
+fn load_file(text: &str) -> Result<Loaded, Failure> {
+    load_in(with_file(text).path(), &Flags::default(), &[])
+}
+
+/// The message and the hint.
+fn words(result: Result<Loaded, Failure>) -> String {
+    let failure = result.unwrap_err();
+    assert_eq!(failure.cause, Cause::Configuration, "{failure}");
+    format!("{}\n{}", failure.message, failure.hint.unwrap_or_default())
+}
+
+fn source(loaded: &Loaded, key: &str) -> String {
+    loaded.settings.iter().find(|setting| setting.key == key).unwrap().source.clone()
+}
+
+#[test]
+fn the_defaults_need_nothing() {
+    let Loaded { config, .. } = load(&[("PATH", "/bin"), ("HEARTHSTONE", "1")]).unwrap();
+    assert_eq!(
+        config,
+        Config {
+            data_dir: "/nowhere/data".into(),
+            listen: "127.0.0.1:3000".parse().unwrap(),
+            log: Log { format: LogFormat::Text, level: LogLevel::Info },
+            app: App { command: vec!["/programs/app".into(), "serve".into()], start_timeout: Duration::from_secs(60) },
+            migrator: Migrator { command: vec!["/programs/migrator".into()] },
+            health: Health {
+                path: "/health".into(),
+                interval: Duration::from_secs(5),
+                timeout: Duration::from_secs(5),
+                failures: 3,
+            },
+            watchdog: Watchdog { interval: Duration::from_secs(30) },
+            restart: Restart {
+                backoff: Duration::from_millis(500),
+                backoff_max: Duration::from_secs(30),
+                attempts: 5,
+                window: Duration::from_secs(300),
+            },
+            stop: Stop { grace: Duration::from_secs(7) },
+            lock: Lock { wait: Duration::from_secs(30) },
+            snapshots: Snapshots { keep: 3, keep_written: Duration::from_secs(7 * 24 * 60 * 60) },
+        }
+    );
+}
+
+#[test]
+fn flags_go_over_environment_over_file_over_defaults() {
+    let directory = with_file("listen = \"127.0.0.1:1\"\n[stop]\ngrace = \"1s\"\n[health]\nfailures = 9\ninterval = \"9s\"\n");
+    let flags = Flags { listen: Some("127.0.0.1:3".into()), data_dir: None };
+    let environment = [("HEARTH_LISTEN", "127.0.0.1:2"), ("HEARTH_HEALTH__FAILURES", "8")];
+    let loaded = load_in(directory.path(), &flags, &environment).unwrap();
+    let file = directory.path().join("data/config.toml").display().to_string();
+    assert_eq!(loaded.config.listen.port(), 3);
+    assert_eq!(source(&loaded, "listen"), "--listen");
+    assert_eq!(loaded.config.health.failures, 8);
+    assert_eq!(source(&loaded, "health.failures"), "HEARTH_HEALTH__FAILURES");
+    assert_eq!(loaded.config.health.interval, Duration::from_secs(9));
+    assert_eq!(source(&loaded, "health.interval"), file);
+    assert_eq!(loaded.config.stop.grace, Duration::from_secs(1));
+    assert_eq!(source(&loaded, "stop.grace"), file);
+    assert_eq!(source(&loaded, "lock.wait"), "default");
+}
+
+#[test]
+fn the_file_lies_in_the_data_directory_or_where_it_is_named() {
+    let directory = with_file("[lock]\nwait = \"1s\"");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").display().to_string();
+    let loaded = load_in(elsewhere.path(), &Flags::default(), &[("HEARTH_DATA_DIR", &data)]).unwrap();
+    assert_eq!(loaded.config.lock.wait, Duration::from_secs(1));
+    fs::write(elsewhere.path().join("own.toml"), "[lock]\nwait = \"2s\"").unwrap();
+    let loaded = load_in(elsewhere.path(), &Flags::default(), &[("HEARTH_CONFIG", "own.toml")]).unwrap();
+    assert_eq!(loaded.config.lock.wait, Duration::from_secs(2));
+    assert!(words(load(&[("HEARTH_CONFIG", "/no/such.toml")])).starts_with("there is no file /no/such.toml, which HEARTH_CONFIG names"));
+    assert!(words(load(&[("HEARTH_CONFIG", "/dev/zero")])).contains("no regular file"));
+}
+
+#[test]
+fn the_data_directory_becomes_absolute() {
+    let flags = Flags { data_dir: Some("./there/".into()), listen: None };
+    let loaded = load_in(Path::new("/somewhere"), &flags, &[("HEARTH_DATA_DIR", "/not/this")]).unwrap();
+    assert_eq!(loaded.config.data_dir, Path::new("/somewhere/there"));
+    assert_eq!(source(&loaded, "data_dir"), "--data-dir");
+    let numeric = load(&[("HEARTH_DATA_DIR", "2026")]).unwrap();
+    assert_eq!(numeric.config.data_dir, Path::new("/nowhere/2026"), "a name that looks like a number is a name");
+    let message = words(load_file("data_dir = \"/x\""));
+    assert!(message.contains("data_dir cannot be set in") && message.contains("HEARTH_DATA_DIR"), "{message}");
+    let flags = Flags { data_dir: Some("/".into()), listen: None };
+    assert!(words(load_in(Path::new("/x"), &flags, &[])).contains("a directory other than /"));
+}
+
+#[test]
+fn commands_come_as_lists() {
+    let loaded = load(&[("HEARTH_APP__COMMAND", r#"["/Ωx/app", "serve", "--quick", "7"]"#)]);
+    assert_eq!(loaded.unwrap().config.app.command, ["/Ωx/app", "serve", "--quick", "7"]);
+    let loaded = load_file("[migrator]\ncommand = [\"/m\"]").unwrap();
+    assert_eq!(loaded.config.migrator.command, ["/m"]);
+    for wrong in ["/x/app serve", "[]", "[\"\"]", "7", "[1]"] {
+        assert!(words(load(&[("HEARTH_APP__COMMAND", wrong)])).contains("a list of program and arguments"), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_an_error_with_the_nearest() {
+    assert_eq!(
+        words(load(&[("HEARTH_LISTN", "x")])),
+        "there is no setting HEARTH_LISTN (in the environment)\ndid you mean HEARTH_LISTEN? All settings: supervisor config"
+    );
+    assert!(words(load(&[("HEARTH_STOP_GRACE", "1s")])).contains("did you mean HEARTH_STOP__GRACE?"));
+    assert!(words(load_file("[stop]\ngrase = \"1s\"")).contains("did you mean stop.grace?"));
+    assert!(words(load_file("colour = 1")).starts_with("there is no setting colour (in /"));
+    assert!(words(load_file("stop = 7")).contains("write [stop] on a line of its own"));
+    assert!(words(load_file("[listen]\nport = 1")).contains("listen = {\"port\":1}"));
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_its_source_and_what_is_allowed() {
+    let cases = [
+        ("HEARTH_LISTEN", "localhost", "127.0.0.1:3000"),
+        ("HEARTH_LISTEN", ":3000", "127.0.0.1:3000"),
+        ("HEARTH_LOG__FORMAT", "yaml", "text, json"),
+        ("HEARTH_LOG__LEVEL", "loud", "error, warn, info, debug, trace"),
+        ("HEARTH_STOP__GRACE", "7", "a time from 100ms to 1h with its unit, such as 7s"),
+        ("HEARTH_STOP__GRACE", "2h", "a time from 100ms to 1h"),
+        ("HEARTH_STOP__GRACE", "-1s", "a time from 100ms to 1h"),
+        ("HEARTH_HEALTH__FAILURES", "0", "a whole number from 1 to 1000"),
+        ("HEARTH_HEALTH__FAILURES", "3.5", "a whole number from 1 to 1000"),
+        ("HEARTH_HEALTH__PATH", "health", "begins with /"),
+        ("HEARTH_HEALTH__PATH", "/a b", "begins with /"),
+        ("HEARTH_SNAPSHOTS__KEEP", "many", "a whole number from 1 to 1000"),
+        ("HEARTH_LISTEN", "", "allowed"),
+        ("HEARTH_CONFIG", "", "config.toml in the data directory"),
+    ];
+    for (name, value, allowed) in cases {
+        let message = words(load(&[(name, value)]));
+        assert!(message.contains(name) && message.contains(allowed), "{name}={value}: {message}");
+    }
+    let message = words(load_file("[health]\ninterval = 5"));
+    assert!(message.contains("health.interval = 5 (from /") && message.contains("such as 5s"), "{message}");
+    let message = words(load(&[("HEARTH_RESTART__BACKOFF", "1m")]));
+    assert!(message.contains("restart.backoff (from HEARTH_RESTART__BACKOFF) is longer than"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    let message = words(load_file("[stop\ngrace = 1"));
+    assert!(message.contains("data/config.toml is not TOML: TOML parse error at line 1, column 6: "), "{message}");
+    assert!(!message.trim_end().contains('\n'), "{message}");
+}
+
+#[test]
+fn the_table_is_aligned_and_complete() {
+    let loaded = load(&[("HEARTH_LISTEN", "[::]:80")]).unwrap();
+    let table = table(&loaded.document());
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), keys::KEYS.len() + 1);
+    let column = lines[0].find("SOURCE").unwrap();
+    assert_eq!(&lines[2][column..], "HEARTH_LISTEN");
+    assert!(lines[2].starts_with("listen "));
+    assert!(table.contains(r#"["/programs/app","serve"]"#), "{table}");
+    assert!(lines[1..].iter().all(|line| line.chars().nth(column - 1) == Some(' ')), "{table}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_file_makes_it_panic(text in "[\\PC\n]{0,200}") {
+        let _ = load_file(&text);
+    }
+
+    #[test]
+    fn no_value_makes_it_panic(index in 0..keys::KEYS.len(), value in any::<String>(), quoted in any::<bool>()) {
+        let key = &keys::KEYS[index];
+        let value = if quoted { format!("[{value:?}, {{a = {value}}}]") } else { value };
+        if let Ok(loaded) = load(&[(&key.variable(), &value)]) {
+            let _ = table(&loaded.document());
+        }
+        let _ = load_file(&format!("{} = {value}", key.name));
+        let _ = load(&[(&key.variable(), &"[".repeat(10_000))]);
+    }
+}

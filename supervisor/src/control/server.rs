@@ -1,0 +1,177 @@
+//! What does the control socket answer?
+//!
+//! | call | token | answer |
+//! |---|---|---|
+//! | `GET /v1/health` | no | `{"format":1,"health":"healthy"}` |
+//! | `GET /v1/status` | yes | [`crate::phase::Status`] |
+//! | `GET /v1/config` | yes | the effective values and where each came from |
+//! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
+//! | `POST /v1/restore/<n>` | yes | the same, once the restore has begun |
+//!
+//! What is refused comes with a status of 4xx and `{"format":1,"error":<Failure>}`.
+
+use std::{convert::Infallible, os::unix::fs::PermissionsExt, rc::Rc, time::Duration};
+
+use http_body_util::Full;
+use hyper::{Method, Request, Response, StatusCode, body::{Bytes, Incoming}, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use super::{
+    orders::{Order, Orders},
+    socket::short,
+    token,
+};
+use crate::{
+    data::{GenerationId, state::FORMAT},
+    failure::{Cause, Failure},
+    instance::Instance,
+    phase::Health,
+};
+
+/// How long a caller may take to send its request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Server {
+    instance: Rc<Instance>,
+    orders: Orders,
+    token: String,
+    config: Value,
+}
+
+/// Opens the control socket, and answers on it for as long as the supervisor runs. The lock is held, so a socket
+/// that lies there is an earlier one's.
+///
+/// # Errors
+/// When socket or token cannot be made.
+pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<(), Failure> {
+    let path = instance.data.control_socket();
+    let trouble = |error: &std::io::Error| Failure::io(format!("cannot make the control socket {}", path.display()), error);
+    let token = token::read_or_make(&instance.data)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(&error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(short(&path)).map_err(|error| trouble(&error))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|error| trouble(&error))?;
+    let server = Rc::new(Server { instance: Rc::clone(instance), orders, token, config });
+    tokio::task::spawn_local(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let server = Rc::clone(&server);
+                    tokio::task::spawn_local(serve(server, stream));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "cannot accept on the control socket");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn serve(server: Rc<Server>, stream: tokio::net::UnixStream) {
+    let service = service_fn(move |request| {
+        let server = Rc::clone(&server);
+        async move { Ok::<_, Infallible>(server.answer(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).max_buf_size(16 * 1024);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a control connection ended early");
+    }
+}
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if (request.method(), path) == (&Method::GET, "/v1/health") {
+            return json_response(StatusCode::OK, &json!({"format": FORMAT, "health": self.instance.board.status().health}));
+        }
+        let given = request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        if !given.is_some_and(|given| token::same(given, &self.token)) {
+            let failure = Failure::new(Cause::Permission, "this call needs the token of supervisor/token in the data directory");
+            return refusal(StatusCode::UNAUTHORIZED, &failure);
+        }
+        match (request.method(), path) {
+            (&Method::GET, "/v1/status") => match serde_json::to_value(self.instance.board.status()) {
+                Ok(status) => json_response(StatusCode::OK, &status),
+                Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &Failure::new(Cause::Io, error.to_string())),
+            },
+            (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
+            (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
+            (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
+            (&Method::POST, path) => match path.strip_prefix("/v1/restore/").map(str::parse::<GenerationId>) {
+                Some(Ok(id)) => self.give("restore", |reply| Order::Restore(id, reply)).await,
+                Some(Err(wrong)) => refusal(StatusCode::BAD_REQUEST, &Failure::new(Cause::Configuration, wrong)),
+                None => not_found(),
+            },
+            _ => not_found(),
+        }
+    }
+
+    /// Gives the order if this is a moment for it.
+    async fn give(&self, what: &str, order: impl FnOnce(super::orders::Reply) -> Order) -> Response<Full<Bytes>> {
+        let status = self.instance.board.status();
+        if let Err(failure) = admit(what, &status.phase, status.health) {
+            return refusal(StatusCode::CONFLICT, &failure);
+        }
+        match self.orders.give(order).await {
+            Ok(done) => json_response(StatusCode::ACCEPTED, &json!({"format": FORMAT, "done": done})),
+            Err(failure) => refusal(StatusCode::CONFLICT, &failure),
+        }
+    }
+}
+
+/// Says whether an order fits the phase. Pure.
+fn admit(what: &str, phase: &str, health: Health) -> Result<(), Failure> {
+    let refuse = |message: String, hint: &str| Err(Failure::new(Cause::Busy, message).hint(hint));
+    match (what, phase) {
+        ("resume", _) if health != Health::Held => refuse(format!("nothing is held: the supervisor is {phase}"), "supervisor status says what it is doing"),
+        ("restart", "held") => refuse("the supervisor is held, so there is no app to restart".into(), "try again with: supervisor resume"),
+        (_, "serving" | "restarting" | "held") => Ok(()),
+        _ => refuse(
+            format!("cannot {what} now: the supervisor is {phase}"),
+            "one operation on the data at a time; try again when it is done (supervisor status)",
+        ),
+    }
+}
+
+fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn refusal(status: StatusCode, failure: &Failure) -> Response<Full<Bytes>> {
+    json_response(status, &json!({"format": FORMAT, "error": failure}))
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    refusal(StatusCode::NOT_FOUND, &Failure::new(Cause::Configuration, "the control socket knows no such call"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_admitted_only_where_it_makes_sense() {
+        for (what, phase, health, admitted) in [
+            ("resume", "held", Health::Held, true),
+            ("resume", "serving", Health::Healthy, false),
+            ("restart", "serving", Health::Degraded, true),
+            ("restart", "held", Health::Held, false),
+            ("restart", "migrating", Health::Working, false),
+            ("restore", "held", Health::Held, true),
+            ("restore", "committing", Health::Working, false),
+            ("restore", "stopping", Health::Working, false),
+        ] {
+            assert_eq!(admit(what, phase, health).is_ok(), admitted, "{what} while {phase}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where does each thing in the data directory live, and what is it called?
+
+pub mod access;
+pub mod durable;
+pub mod generations;
+pub mod lock;
+pub mod retention;
+pub mod size;
+pub mod state;
+pub mod view;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a generation's database file.
+pub const DATABASE: &str = "app.db";
+/// The name of the marker that a generation carries until it is committed.
+pub const STAGING: &str = "STAGING";
+
+/// The number of a generation; written with at least four digits, as its directory is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GenerationId(pub u32);
+
+impl GenerationId {
+    /// Returns the number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for GenerationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}", self.0)
+    }
+}
+
+impl FromStr for GenerationId {
+    type Err = String;
+
+    /// Reads `0007` or `7`; only digits, so that a directory named otherwise is never taken for a generation.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text} is not the number of a generation, such as 0007");
+        // Nine digits: no number that a directory is named by can overflow, nor the one after it.
+        if text.is_empty() || text.len() > 9 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        text.parse().map(Self).map_err(|_| wrong())
+    }
+}
+
+/// The data directory; knows every path in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Takes an absolute path.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        debug_assert!(path.is_absolute());
+        Self(path)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `live`, the link to the generation in use.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.0.join("live")
+    }
+
+    /// `generations/`.
+    #[must_use]
+    pub fn generations(&self) -> PathBuf {
+        self.0.join("generations")
+    }
+
+    /// `generations/0007`.
+    #[must_use]
+    pub fn generation(&self, id: GenerationId) -> PathBuf {
+        self.generations().join(id.to_string())
+    }
+
+    /// `generations/0007/app.db`.
+    #[must_use]
+    pub fn database(&self, id: GenerationId) -> PathBuf {
+        self.generation(id).join(DATABASE)
+    }
+
+    /// `generations/0007/STAGING`.
+    #[must_use]
+    pub fn marker(&self, id: GenerationId) -> PathBuf {
+        self.generation(id).join(STAGING)
+    }
+
+    /// `generations/0007/generation.json`.
+    #[must_use]
+    pub fn description(&self, id: GenerationId) -> PathBuf {
+        self.generation(id).join("generation.json")
+    }
+
+    /// What `live` points to when this generation is in use; relative, so that the directory can be moved.
+    #[must_use]
+    pub fn link_target(id: GenerationId) -> PathBuf {
+        Path::new("generations").join(id.to_string())
+    }
+
+    /// `files/`, the attachments.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.0.join("files")
+    }
+
+    /// `backups/`.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.0.join("backups")
+    }
+
+    /// `config.toml`.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// `supervisor/`, the supervisor's own.
+    #[must_use]
+    pub fn supervisor(&self) -> PathBuf {
+        self.0.join("supervisor")
+    }
+
+    /// `supervisor/lock`.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.supervisor().join("lock")
+    }
+
+    /// `supervisor/control.sock`.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.supervisor().join("control.sock")
+    }
+
+    /// `supervisor/token`, which shows the control socket that its bearer is the operator.
+    #[must_use]
+    pub fn token(&self) -> PathBuf {
+        self.supervisor().join("token")
+    }
+
+    /// `supervisor/state.json`.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.supervisor().join("state.json")
+    }
+
+    /// `supervisor/held.json`, there while the supervisor is held.
+    #[must_use]
+    pub fn held(&self) -> PathBuf {
+        self.supervisor().join("held.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_written_with_four_digits_and_read_back() {
+        assert_eq!(GenerationId(7).to_string(), "0007");
+        assert_eq!(GenerationId(12345).to_string(), "12345");
+        assert_eq!("0007".parse(), Ok(GenerationId(7)));
+        for wrong in ["", "7a", "+7", "-1", ".removing-7", "4294967295"] {
+            assert!(wrong.parse::<GenerationId>().is_err(), "{wrong}");
+        }
+    }
+}

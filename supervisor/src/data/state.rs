@@ -1,0 +1,215 @@
+//! Which documents does the supervisor keep in the data directory?
+//!
+//! All are JSON with `"format": 1`; times are RFC 3339 in UTC with seconds. They are information: what to do is
+//! decided from the link and the databases.
+
+use std::{io, path::Path};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{DataDir, GenerationId, durable::read_small};
+use crate::failure::{Cause, Failure};
+
+/// The format of the documents that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// `supervisor/state.json`: what was committed, and what was left behind when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The generation that the last commit, or start, made the live one.
+    pub live: GenerationId,
+    /// The version of the supervisor that wrote this.
+    pub version: String,
+    /// The generations that an upgrade or restore left behind and that are still kept, oldest first.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A generation that was left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which one.
+    pub generation: GenerationId,
+    /// When it was left behind.
+    pub left_at: String,
+    /// When the household last wrote to it, if it ever did since its commit.
+    pub written_at: Option<String>,
+    /// What left it behind.
+    pub reason: Reason,
+}
+
+/// Why a generation was staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The first start on an empty data directory.
+    FirstStart,
+    /// Pending migrations.
+    Upgrade,
+    /// The operator's `supervisor restore`.
+    Restore,
+}
+
+/// `generations/<n>/generation.json`: what a generation is, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Why it was made.
+    pub reason: Reason,
+    /// The generation it is a clone of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<GenerationId>,
+    /// The version that made it.
+    pub version: String,
+    /// The name of the last applied migration.
+    pub schema: String,
+    /// BLAKE3 of app.db when it was sealed, hexadecimal.
+    pub blake3: String,
+    /// The length of app.db when it was sealed.
+    pub bytes: u64,
+    /// When app.db was last modified when it was sealed, in nanoseconds since the epoch: the household has
+    /// written since if this or the length is another.
+    pub modified_ns: u64,
+    /// When it was sealed.
+    pub sealed_at: String,
+}
+
+/// `supervisor/held.json`: why the supervisor waits for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What happened and the way out.
+    pub failure: Failure,
+    /// What the supervisor was doing ("upgrading 0006 to v0.2.0").
+    pub doing: String,
+    /// Since when.
+    pub since: String,
+    /// The version of the image that was held.
+    pub version: String,
+    /// The identity of the image that was held: version and hash of its programs. The same one is not tried
+    /// again by itself.
+    pub image: String,
+    /// The live generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<GenerationId>,
+    /// Further commands that lead out, each with what it does.
+    #[serde(default)]
+    pub ways_out: Vec<WayOut>,
+}
+
+/// One way out of *held*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayOut {
+    /// The command to type.
+    pub command: String,
+    /// What it does, to which data.
+    pub effect: String,
+}
+
+/// The longest document that is read: a state with thousands of snapshots fits.
+const LIMIT: u64 = 4 << 20;
+
+/// Reads `supervisor/state.json`; `None` when there is none.
+///
+/// # Errors
+/// [`Cause::UnknownFormat`] when a newer version wrote it; [`Cause::Io`] when it cannot be read or understood.
+pub fn read_state(data: &DataDir) -> Result<Option<State>, Failure> {
+    read(&data.state())
+}
+
+/// Reads `supervisor/held.json`; `None` when there is none.
+///
+/// # Errors
+/// As [`read_state`].
+pub fn read_held(data: &DataDir) -> Result<Option<Held>, Failure> {
+    read(&data.held())
+}
+
+/// Reads a generation's `generation.json`. It is for people, so one that is missing, damaged or of another
+/// format is no failure: `None`.
+#[must_use]
+pub fn read_description(data: &DataDir, id: GenerationId) -> Option<Description> {
+    read(&data.description(id)).ok().flatten()
+}
+
+/// Returns a document as it is written: indented, for people who look.
+///
+/// # Errors
+/// None that is known; what the serialiser says.
+pub fn to_bytes<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(document)
+        .map_err(|error| Failure::new(Cause::Io, format!("cannot write a document as JSON: {error}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let bytes = match read_small(path, LIMIT) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+    };
+    let damaged = |error| Failure::new(Cause::Io, format!("cannot understand {}: {error}", path.display()));
+    // The format first: what else is in a document of another format is not for this version to judge.
+    let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(Failure::new(
+            Cause::UnknownFormat,
+            format!("{} has the format {format}, and this version knows only {FORMAT}: a newer version wrote it", path.display()),
+        )
+        .hint("start the newer version again; nothing was touched"));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::durable;
+
+    fn data() -> (tempfile::TempDir, DataDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::new(directory.path().to_owned());
+        std::fs::create_dir(data.supervisor()).unwrap();
+        (directory, data)
+    }
+
+    #[test]
+    fn a_state_is_read_back_as_it_was_written() {
+        let (_directory, data) = data();
+        assert_eq!(read_state(&data).unwrap(), None);
+        let state = State {
+            format: FORMAT,
+            live: GenerationId(7),
+            version: "0.1.0".into(),
+            snapshots: vec![Snapshot {
+                generation: GenerationId(6),
+                left_at: "2026-11-24T22:30:00Z".into(),
+                written_at: None,
+                reason: Reason::Upgrade,
+            }],
+        };
+        durable::write(&data.state(), &to_bytes(&state).unwrap()).unwrap();
+        assert_eq!(read_state(&data).unwrap(), Some(state));
+    }
+
+    #[test]
+    fn another_format_is_told_from_a_damaged_document() {
+        let (_directory, data) = data();
+        std::fs::write(data.state(), r#"{"format":2,"of":"another kind"}"#).unwrap();
+        assert_eq!(read_state(&data).unwrap_err().cause, Cause::UnknownFormat);
+        for damaged in ["", "{", "[]", r#"{"format":1}"#, "\0\0\0\0"] {
+            std::fs::write(data.state(), damaged).unwrap();
+            let failure = read_state(&data).unwrap_err();
+            assert_eq!(failure.cause, Cause::Io, "{damaged}");
+            assert!(failure.message.contains("state.json"), "{failure}");
+        }
+    }
+}

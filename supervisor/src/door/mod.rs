@@ -1,0 +1,135 @@
+//! Who answers on the public socket?
+//!
+//! PID 1 owns it ([`listener`]) and never accepts on it. The app does, and while none lives and there is
+//! something to wait for, a job ([`serve`]) that shows a page ([`page`]) with what the supervisor is doing
+//! ([`notice`]). Never both: the door is closed before the app starts.
+
+pub mod listener;
+pub mod notice;
+pub mod page;
+pub mod serve;
+
+use std::{cell::RefCell, io::Write, os::fd::AsFd, rc::Rc, time::Duration};
+
+use nix::{fcntl::OFlag, sys::signal::Signal, unistd::pipe2};
+use tokio::task::JoinHandle;
+
+use crate::{
+    init::spawn::Child,
+    instance::Instance,
+    jobs::{Job, child},
+};
+
+/// How long the door may take to finish its answers before it is killed.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The door, open or closed.
+#[derive(Default)]
+pub struct Door {
+    open: RefCell<Option<Open>>,
+    later: RefCell<Option<JoinHandle<()>>>,
+}
+
+struct Open {
+    child: Child,
+    notices: std::fs::File,
+    refresh: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.refresh.abort();
+    }
+}
+
+/// Opens the door if nothing has closed it by then: short gaps are the kernel's queue to bridge.
+pub fn open_after(instance: &Rc<Instance>, delay: Duration) {
+    if instance.door.open.borrow().is_some() {
+        return;
+    }
+    let held = Rc::clone(instance);
+    let timer = tokio::task::spawn_local(async move {
+        tokio::time::sleep(delay).await;
+        open_now(&held).await;
+    });
+    if let Some(earlier) = instance.door.later.replace(Some(timer)) {
+        earlier.abort();
+    }
+}
+
+/// Opens the door. That it cannot be opened is noted and stops nothing.
+pub async fn open(instance: &Rc<Instance>) {
+    open_now(instance).await;
+}
+
+async fn open_now(instance: &Rc<Instance>) {
+    if instance.door.open.borrow().as_ref().is_some_and(|open| open.child.exited().is_none()) {
+        return;
+    }
+    // A restore without a running supervisor has no public socket, and nobody to show a page to.
+    if instance.public.borrow().is_none() {
+        return;
+    }
+    match start(instance).await {
+        Ok(open) => {
+            instance.door.open.replace(Some(open));
+            refresh(instance);
+        }
+        Err(failure) => instance.board.note(format!("the maintenance page cannot be shown: {failure}")),
+    }
+}
+
+async fn start(instance: &Rc<Instance>) -> Result<Open, crate::failure::Failure> {
+    use crate::failure::Failure;
+    let pipe = |error: nix::Error| Failure::io("cannot make a pipe for the door", &error.into());
+    let (stdin, notices) = pipe2(OFlag::O_CLOEXEC).map_err(pipe)?;
+    nix::fcntl::fcntl(&notices, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(pipe)?;
+    // Its own descriptor: the public socket may be bound anew while the door starts.
+    let public = instance.public.borrow().as_ref().map(|public| public.as_fd().try_clone_to_owned());
+    let public = public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the door", &error))?;
+    let Some(public) = public else {
+        return Err(Failure::new(crate::failure::Cause::Launch, "there is no public socket yet"));
+    };
+    let mut launch = child::launch(instance, Job::Door)?;
+    launch.stdin = Some(stdin);
+    launch.sockets = vec![("public", public.as_fd())];
+    let child = launch.start(&instance.reaper).await?;
+    let weak = Rc::downgrade(instance);
+    let mut changes = instance.board.watch();
+    let refresh = tokio::task::spawn_local(async move {
+        while changes.changed().await.is_ok() {
+            let Some(instance) = weak.upgrade() else { return };
+            refresh(&instance);
+            drop(instance);
+            // Progress may come often; a page is read by people.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    Ok(Open { child, notices: std::fs::File::from(notices), refresh })
+}
+
+/// Gives the door the present notice. A pipe that is full holds newer ones than anyone has read, so that is fine.
+fn refresh(instance: &Instance) {
+    if let Some(open) = instance.door.open.borrow_mut().as_mut()
+        && let Ok(mut line) = serde_json::to_vec(&notice::notice(&instance.board.status()))
+    {
+        line.push(b'\n');
+        let _ = open.notices.write_all(&line);
+    }
+}
+
+/// Closes the door: from when this returns, nobody accepts on the public socket.
+pub async fn close(instance: &Rc<Instance>) {
+    if let Some(later) = instance.door.later.take() {
+        later.abort();
+        // Until it is gone it may still be opening the door.
+        let _ = later.await;
+    }
+    let Some(open) = instance.door.open.take() else { return };
+    open.child.signal(Signal::SIGTERM);
+    if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
+        open.child.kill_group();
+        open.child.wait().await;
+    }
+    instance.mend_public();
+}

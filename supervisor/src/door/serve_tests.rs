@@ -1,0 +1,166 @@
+//! Tests of the door, over real connections.
+
+use std::{net::SocketAddr, time::Instant};
+
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// A door on a free port.
+struct Open {
+    address: SocketAddr,
+    notices: DuplexStream,
+    close: oneshot::Sender<()>,
+    ended: JoinHandle<io::Result<()>>,
+}
+
+async fn open() -> Open {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (notices, reader) = duplex(1 << 16);
+    let (close, closed) = oneshot::channel();
+    let ended = tokio::spawn(serve(listener, reader, async {
+        let _ = closed.await;
+    }));
+    Open { address, notices, close, ended }
+}
+
+impl Open {
+    /// Sends this and returns all that comes back until the end of the connection.
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n")).await
+    }
+
+    async fn tell(&mut self, line: &str) {
+        self.notices.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[tokio::test(flavor = "current_thread")]
+async fn people_get_the_page_and_programs_a_problem() {
+    let door = open().await;
+    let page = door.get("/records?x=1", BROWSER).await;
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "retry-after: 5",
+        "connection: close",
+        "cache-control: no-store",
+        "content-security-policy: default-src 'none'; style-src 'sha256-",
+    ] {
+        assert!(head.contains(&format!("\r\n{header}")), "{header}: {head}");
+    }
+    assert_eq!(head.matches("connection:").count(), 1, "{head}");
+    assert!(body.contains("<h1>Hearth is starting</h1>"));
+    for (path, accept) in [("/health", BROWSER), ("/api/v1/records", BROWSER), ("/", "*/*"), ("/", "application/json, text/html; q=0")] {
+        let problem = door.get(path, accept).await;
+        assert!(problem.contains("content-type: application/problem+json"), "{path} {accept}: {problem}");
+        assert!(problem.contains("\"status\":503"), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_newest_notice_is_shown_and_a_broken_one_is_not() {
+    let mut door = open().await;
+    let notice = Notice { title: "Copying".into(), retry_after_seconds: 60, ..Notice::default() };
+    door.tell(&serde_json::to_string(&notice).unwrap()).await;
+    door.tell("{\"title\":").await;
+    let answer = door.get("/", BROWSER).await;
+    assert!(answer.contains("<h1>Copying</h1>") && answer.contains("retry-after: 60"), "{answer}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn head_gets_the_head_and_any_method_an_answer() {
+    let door = open().await;
+    let head = door.ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 503") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains("content-length: "), "{head}");
+    for method in ["DELETE", "OPTIONS", "PROPFIND"] {
+        assert!(door.ask(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n")).await.starts_with("HTTP/1.1 503"), "{method}");
+    }
+    assert!(door.ask("GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 503"));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_upload_gets_its_answer_and_no_reset() {
+    let door = open().await;
+    let body = "x".repeat(300_000);
+    let answer = door.ask(&format!("POST /api/v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n{body}")).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn garbage_and_endless_heads_are_turned_away() {
+    let door = open().await;
+    assert!(door.ask("\x16\x03\x01\x02\r\n\r\n").await.starts_with("HTTP/1.1 400"));
+    // A head that never ends is cut off; its answer may or may not come through the reset.
+    let mut endless = TcpStream::connect(door.address).await.unwrap();
+    while endless.write_all(&[b'x'; 4096]).await.is_ok() {}
+    assert!(door.get("/", "*/*").await.starts_with("HTTP/1.1 503"), "and it goes on");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn slow_clients_hold_up_nobody() {
+    let door = open().await;
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        stream.write_all(b"GET / HT").await.unwrap();
+        slow.push(stream);
+    }
+    let begun = Instant::now();
+    assert!(door.get("/", "*/*").await.starts_with("HTTP/1.1 503"));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn closing_finishes_what_is_under_way_and_waits_for_nobody_long() {
+    let door = open().await;
+    let mut busy = TcpStream::connect(door.address).await.unwrap();
+    let _idle = TcpStream::connect(door.address).await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let begun = Instant::now();
+    door.close.send(()).unwrap();
+    sleep(Duration::from_millis(100)).await;
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    door.ended.await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn it_ends_with_its_supervisor() {
+    let door = open().await;
+    drop(door.notices);
+    timeout(Duration::from_secs(2), door.ended).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_socket_that_was_shut_down_ends_the_door() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shared = listener.as_fd().try_clone_to_owned().unwrap();
+    let (_notices, reader) = duplex(64);
+    let ended = tokio::spawn(serve(listener, reader, std::future::pending()));
+    sleep(Duration::from_millis(20)).await;
+    nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&shared), nix::sys::socket::Shutdown::Both).unwrap();
+    assert!(timeout(Duration::from_secs(2), ended).await.unwrap().unwrap().is_err());
+}

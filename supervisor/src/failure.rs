@@ -1,0 +1,115 @@
+//! What does a person read when something could not be done?
+//!
+//! Errors inside a part are enums of that part; where they leave it, towards the log, the page, the CLI or
+//! another process, they become a [`Failure`]: a sentence, a hint with the command that helps, and a cause
+//! that programs can act on.
+
+use std::{fmt, io};
+
+use serde::{Deserialize, Serialize};
+
+/// A failure as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is, for programs.
+    pub cause: Cause,
+    /// What happened, to which file or setting: a full sentence without its full stop, starting in lower case.
+    pub message: String,
+    /// What to do about it: the command that helps, or the state things are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The kinds of failure that something acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A setting or argument that cannot be used.
+    Configuration,
+    /// Too little space on the file system. Passes by itself when space is back.
+    NoSpace,
+    /// This uid may not do it. Passes when the operator has mended the ownership.
+    Permission,
+    /// The file system cannot do what Hearth needs (links, locks, shared memory maps, unix sockets).
+    FileSystem,
+    /// The lock, or the database, is in the hands of another process.
+    Busy,
+    /// A program could not be started.
+    Launch,
+    /// The database was last upgraded by a newer version.
+    Newer,
+    /// The file is an SQLite database of some other program.
+    Foreign,
+    /// The file is no SQLite database.
+    NotADatabase,
+    /// The database is damaged.
+    Damaged,
+    /// The schema is not what the ledger says.
+    Drift,
+    /// `live` is missing, dangling or not a link although there is, or was, data.
+    Live,
+    /// A migration failed, or the checks before its commit did.
+    Migration,
+    /// The app did not prove itself on the new generation.
+    Unproven,
+    /// The app ended or hung too often in a short time.
+    CrashLoop,
+    /// A document of a format that this version does not know.
+    UnknownFormat,
+    /// An interrupted step: it was killed, or the supervisor was told to stop.
+    Interrupted,
+    /// Any other failed operation of the operating system.
+    Io,
+}
+
+impl Cause {
+    /// Whether the cause may have passed by itself, so that another try is made at the next start.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::NoSpace | Self::Permission | Self::Busy | Self::Interrupted)
+    }
+}
+
+impl Failure {
+    /// Makes a failure without a hint.
+    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into(), hint: None }
+    }
+
+    /// Adds the hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Makes a failure of an I/O error: `doing` says what was being done to what ("cannot create /data/live").
+    /// A full disk, a read-only file system and a missing permission get a cause and a hint of their own.
+    pub fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
+        use nix::errno::Errno;
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        let message = match errno {
+            Some(errno) => format!("{doing}: {}", errno.desc().to_lowercase()),
+            None => format!("{doing}: {error}"),
+        };
+        match errno {
+            Some(Errno::ENOSPC | Errno::EDQUOT) => Self::new(Cause::NoSpace, message)
+                .hint("free some space on that file system; nothing was changed, and it is tried again at the next start or with: supervisor resume"),
+            Some(Errno::EACCES | Errno::EPERM) => Self::new(Cause::Permission, message).hint(format!(
+                "the supervisor runs as uid {} gid {}; give it the directory with: chown -R {0}:{1} <the data directory>, or run the container with user: set to the owner",
+                nix::unistd::geteuid(), nix::unistd::getegid(),
+            )),
+            Some(Errno::EROFS) => Self::new(Cause::Permission, message)
+                .hint("the file system is mounted read-only; mount it read-write, then: supervisor resume"),
+            _ => Self::new(Cause::Io, message),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,98 @@
+//! Where can a test kill, stop or fail this process?
+//!
+//! Fault points stand at each boundary between two steps. They exist only in builds with the `faults`
+//! feature, which only this crate's tests turn on; elsewhere [`point`] is nothing.
+//!
+//! `HEARTH_FAULT=<point>=<action>[,<point>=<action>…]`, where an action is `kill` (KILL to this process),
+//! `kill-parent` (KILL to the parent, then wait for the own end), `hang` (wait for ever), `enospc`, `eacces`,
+//! `enolck`, `eopnotsupp` (fail like that system call).
+
+use std::io;
+
+/// Every fault point of the supervisor and its jobs, in the order a first start or an upgrade reaches them.
+pub const POINTS: &[&str] = &[
+    "run.started",
+    "run.locked",
+    "run.bound",
+    "preflight.links",
+    "preflight.locks",
+    "preflight.maps",
+    "preflight.sockets",
+    "recover.begun",
+    "recover.removed",
+    "recover.unmarked",
+    "plan.status",
+    "settle.begun",
+    "settle.checkpointed",
+    "stage.begun",
+    "stage.marked",
+    "stage.cloned",
+    "stage.synced",
+    "migrate.launched",
+    "migrate.done",
+    "prove.launched",
+    "prove.ready",
+    "prove.stopped",
+    "seal.begun",
+    "seal.checkpointed",
+    "seal.synced",
+    "commit.begun",
+    "commit.linked",
+    "commit.synced",
+    "commit.unmarked",
+    "save.written",
+    "save.renamed",
+    "retire.renamed",
+    "retire.removed",
+    "serve.launched",
+    "serve.ready",
+    "stop.begun",
+];
+
+/// Passes, in a build without faults.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub fn point(_name: &'static str) -> io::Result<()> {
+    Ok(())
+}
+
+/// Does what `HEARTH_FAULT` asks for at this point.
+///
+/// # Errors
+/// The error that was asked for.
+#[cfg(feature = "faults")]
+pub fn point(name: &'static str) -> io::Result<()> {
+    use nix::{
+        errno::Errno,
+        sys::signal::{Signal, kill},
+        unistd::{Pid, getppid, pause},
+    };
+    debug_assert!(POINTS.contains(&name), "{name} is not in POINTS");
+    let Ok(faults) = std::env::var("HEARTH_FAULT") else { return Ok(()) };
+    let action = faults.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name);
+    let Some((_, action)) = action else { return Ok(()) };
+    let errno = match action {
+        "kill" => {
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+            return Ok(());
+        }
+        "kill-parent" => {
+            let _ = kill(getppid(), Signal::SIGKILL);
+            loop {
+                pause();
+            }
+        }
+        "hang" => loop {
+            pause();
+        },
+        "enospc" => Errno::ENOSPC,
+        "eacces" => Errno::EACCES,
+        "enolck" => Errno::ENOLCK,
+        "eopnotsupp" => Errno::EOPNOTSUPP,
+        _ => Errno::EIO,
+    };
+    Err(io::Error::from(errno))
+}

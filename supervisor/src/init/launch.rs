@@ -1,0 +1,226 @@
+//! What happens in a child between its start and its program?
+//!
+//! `supervisor launch <plan>` is a single-threaded step of its own: it can set what only the process itself can
+//! (its session, its `LISTEN_PID`, its parent-death signal) and then becomes the program. A failure goes back to
+//! the supervisor as a sentence over a pipe that a successful exec closes.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::{
+        fd::{FromRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow, pthread_sigmask, sigaction},
+    unistd::{Pid, getppid, setsid},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Cause, Failure};
+
+/// The exit status of a launch that did not come to its program, as in a shell.
+const NOT_LAUNCHED: u8 = 127;
+/// The first descriptor after the standard ones: `SD_LISTEN_FDS_START` of sd_listen_fds(3).
+pub const FIRST: RawFd = 3;
+
+/// What to become. Descriptors are at fixed places: 0 to 2 the standard ones, from 3 on the sockets, then the
+/// pipe for a failure, then the lock.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The supervisor's pid: another parent means that it is gone.
+    pub parent: i32,
+    /// The names of the listening sockets (`LISTEN_FDNAMES`).
+    pub sockets: Vec<String>,
+    /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
+    pub watchdog: Option<u64>,
+    /// Whether it gives way to others in processor and disk time.
+    pub background: bool,
+}
+
+/// Carries out the plan; returns only when it failed.
+#[must_use]
+pub fn main(plan: &str) -> ExitCode {
+    let Ok(plan) = serde_json::from_str::<Plan>(plan) else {
+        eprintln!("error: launch is a step of the supervisor's own, not a command");
+        return ExitCode::from(2);
+    };
+    let sockets = i32::try_from(plan.sockets.len()).unwrap_or(0);
+    let report = FIRST + sockets;
+    // SAFETY: the supervisor put the pipe at this place for this process alone, and nothing else here owns it.
+    let mut pipe = fs::File::from(unsafe { OwnedFd::from_raw_fd(report) });
+    let failure = become_program(&plan, report);
+    let _ = serde_json::to_vec(&failure).map(|bytes| pipe.write_all(&bytes));
+    ExitCode::from(NOT_LAUNCHED)
+}
+
+fn become_program(plan: &Plan, report: RawFd) -> Failure {
+    match prepare(plan, report) {
+        Ok(()) => {}
+        Err(error) => return Failure::new(Cause::Launch, format!("cannot prepare a process for {}: {error}", plan.command.join(" "))),
+    }
+    let Some((program, arguments)) = plan.command.split_first() else {
+        return Failure::new(Cause::Launch, "the command to start is empty");
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    // `LISTEN_PID` and `WATCHDOG_PID` are this very process, which no parent can know beforehand.
+    let pid = std::process::id().to_string();
+    if !plan.sockets.is_empty() {
+        command.env("LISTEN_PID", &pid);
+        command.env("LISTEN_FDS", plan.sockets.len().to_string());
+        command.env("LISTEN_FDNAMES", plan.sockets.join(":"));
+    }
+    if let Some(microseconds) = plan.watchdog {
+        command.env("WATCHDOG_PID", &pid);
+        command.env("WATCHDOG_USEC", microseconds.to_string());
+    }
+    // Last of all: what was set before may clear it, and the parent may have gone meanwhile.
+    if let Err(errno) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
+        return Failure::new(Cause::Launch, format!("cannot set the parent-death signal: {}", errno.desc()));
+    }
+    if getppid() != Pid::from_raw(plan.parent) {
+        return Failure::new(Cause::Launch, "the supervisor ended while this process started");
+    }
+    explain(program, &command.exec())
+}
+
+fn prepare(plan: &Plan, report: RawFd) -> io::Result<()> {
+    // EPERM: it leads a session already.
+    let _ = setsid();
+    fcntl(unsafe_borrow(report), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // The lock stays; whatever else leaked in from outside goes with the exec.
+    close_on_exec_from(report + 2);
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { sigaction(signal, &default) }?;
+        }
+    }
+    if plan.background {
+        give_way();
+    }
+    Ok(())
+}
+
+fn unsafe_borrow(descriptor: RawFd) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the descriptor is open for the whole life of this single-threaded step (see `main`).
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) }
+}
+
+fn close_on_exec_from(first: RawFd) {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+    // SAFETY: close_range with CLOEXEC only sets a flag on descriptors; there is no pointer in the call.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        return;
+    }
+    // Linux before 5.11, or an old seccomp profile: one by one.
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    for descriptor in open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok()) {
+        if descriptor >= first {
+            let _ = fcntl(unsafe_borrow(descriptor), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+        }
+    }
+}
+
+/// Lowers the priority: nice 10, and best-effort I/O of the lowest level (ioprio_set(2)). Best effort.
+fn give_way() {
+    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+    const BEST_EFFORT_LOWEST: libc::c_int = (2 << 13) | 7;
+    // SAFETY: both calls take numbers only and change nothing but this process's own priorities.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+        libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, BEST_EFFORT_LOWEST);
+    }
+}
+
+/// Says in a sentence why a program could not be executed.
+fn explain(program: &str, error: &io::Error) -> Failure {
+    let path = Path::new(program);
+    let failure = |message: String| Failure::new(Cause::Launch, message);
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) if path.exists() => {
+            failure(format!("cannot start {program}: it is there, but the interpreter or loader that it names is not"))
+                .hint("a program built for another C library (musl, glibc) or a script with a wrong first line looks like this; take the one built for this system")
+        }
+        Some(Errno::ENOENT | Errno::ENOTDIR) => failure(format!("cannot start {program}: there is no such program"))
+            .hint("the programs supervisor, migrator and app belong beside each other; app.command and migrator.command name others"),
+        Some(Errno::ENOEXEC) => match machine_of(path) {
+            Some(machine) if machine != std::env::consts::ARCH => failure(format!(
+                "cannot start {program}: it is built for {machine}, and this machine is {}", std::env::consts::ARCH
+            ))
+            .hint("take the image or build for this architecture"),
+            _ => failure(format!("cannot start {program}: it is no program that this system can run")),
+        },
+        Some(Errno::EACCES) if path.is_dir() => failure(format!("cannot start {program}: it is a directory")),
+        Some(Errno::EACCES) => failure(format!("cannot start {program}: it may not be executed by uid {}", nix::unistd::geteuid()))
+            .hint(format!("make it executable with: chmod a+rx {program}; or its file system is mounted noexec")),
+        Some(errno) => failure(format!("cannot start {program}: {}", errno.desc().to_lowercase())),
+        None => failure(format!("cannot start {program}: {error}")),
+    }
+}
+
+/// Returns the architecture that an ELF file is built for, in Rust's words.
+fn machine_of(path: &Path) -> Option<String> {
+    let mut head = [0_u8; 20];
+    fs::File::open(path).ok()?.read_exact(&mut head).ok()?;
+    if !head.starts_with(b"\x7fELF") {
+        return None;
+    }
+    let number = [head[18], head[19]];
+    let number = if head[5] == 2 { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+    // e_machine, elf(5).
+    Some(match number {
+        3 => "x86".into(),
+        40 => "arm".into(),
+        62 => "x86_64".into(),
+        183 => "aarch64".into(),
+        243 => "riscv64".into(),
+        other => format!("the architecture with ELF number {other}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn starting(path: &Path) -> Failure {
+        explain(&path.display().to_string(), &Command::new(path).exec())
+    }
+
+    #[test]
+    fn each_reason_not_to_start_is_a_sentence_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &[u8], mode: u32| {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let mut other = [0_u8; 64];
+        other[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        other[18] = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
+        let wrong = starting(&file("wrong", &other, 0o755));
+        assert!(wrong.message.contains("it is built for") && wrong.message.contains("and this machine is"), "{wrong}");
+        let missing = starting(&directory.path().join("missing"));
+        assert!(missing.message.ends_with("there is no such program"), "{missing}");
+        let loader = starting(&file("loader", b"#!/nowhere/sh\n", 0o755));
+        assert!(loader.message.contains("interpreter or loader"), "{loader}");
+        let closed = starting(&file("closed", b"#!/bin/sh\n", 0o644));
+        assert!(closed.message.contains("may not be executed by uid"), "{closed}");
+    }
+}

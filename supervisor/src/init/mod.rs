@@ -1,0 +1,11 @@
+//! What does it take to be PID 1?
+//!
+//! Signals are blocked before anything else and read from one descriptor ([`signals`]); one place waits for
+//! children and adopted orphans ([`reaper`]); every child is started through one step ([`spawn`] here,
+//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]).
+
+pub mod launch;
+pub mod reaper;
+pub mod signals;
+pub mod spawn;
+pub mod strays;

@@ -1,0 +1,122 @@
+//! What do all parts of one running supervisor share?
+
+use std::{
+    cell::{Cell, RefCell},
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use nix::{sys::signal::Signal, unistd::Pid};
+use tokio::sync::watch;
+
+use crate::{
+    config::Config,
+    data::{DataDir, GenerationId, lock::Lock},
+    door::{Door, listener::PublicSocket},
+    init::reaper::Reaper,
+    phase::Board,
+};
+
+/// How hard the stop is wanted: how many TERM, INT or QUIT have come.
+pub type StopLevel = u32;
+
+/// One data directory under one configuration, and what is open for it.
+pub struct Instance {
+    /// The configuration.
+    pub config: Config,
+    /// The data directory.
+    pub data: DataDir,
+    /// The one reaper.
+    pub reaper: Reaper,
+    /// The published status.
+    pub board: Board,
+    /// The lock, once it is taken. It is never given back before the end.
+    pub lock: std::cell::OnceCell<Lock>,
+    /// The public socket, once it is bound.
+    pub public: RefCell<Option<PublicSocket>>,
+    /// The door.
+    pub door: Door,
+    /// The app's pid while it runs, for the signals that are passed on.
+    pub app: Cell<Option<Pid>>,
+    /// The signal that asked for the stop, for the app to get the same.
+    pub stop_signal: Cell<Signal>,
+    /// Whether a stop is wanted.
+    pub stop: watch::Sender<StopLevel>,
+}
+
+impl Instance {
+    /// Makes the instance of a configuration; nothing is open yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let data = DataDir::new(config.data_dir.clone());
+        let board = Board::new(config.listen.to_string(), data.path().display().to_string());
+        Self {
+            config,
+            data,
+            reaper: Reaper::default(),
+            board,
+            lock: std::cell::OnceCell::new(),
+            public: RefCell::new(None),
+            door: Door::default(),
+            app: Cell::new(None),
+            stop_signal: Cell::new(Signal::SIGTERM),
+            stop: watch::channel(0).0,
+        }
+    }
+
+    /// Returns the lock's descriptor for a child to inherit.
+    #[must_use]
+    pub fn lock_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.lock.get().map(AsFd::as_fd)
+    }
+
+    /// Returns once a stop is wanted.
+    pub async fn stopping(&self) {
+        // The sender is in this very instance, so it cannot be closed.
+        let _ = self.stop.subscribe().wait_for(|level| *level > 0).await;
+    }
+
+    /// Returns the environment that a child starts from: the supervisor's own, without what speaks to the
+    /// supervisor alone.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let own = |name: &str| {
+            name.starts_with("HEARTH_") && !(cfg!(feature = "faults") && name == "HEARTH_FAULT")
+                || name.starts_with("LISTEN_")
+                || name.starts_with("WATCHDOG_")
+                || name == "NOTIFY_SOCKET"
+        };
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !own(name))
+            .collect()
+    }
+
+    /// Returns the environment of app and migrator for the database of this generation.
+    #[must_use]
+    pub fn environment_for(&self, generation: GenerationId) -> Vec<(String, String)> {
+        let mut environment = self.environment();
+        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+        set("HEARTH_DATABASE", self.data.database(generation).display().to_string());
+        set("HEARTH_LOG__FORMAT", self.config.log.format.to_string());
+        set("HEARTH_LOG__LEVEL", self.config.log.level.to_string());
+        environment
+    }
+
+    /// Puts the public socket right after a child that had it has ended.
+    pub fn mend_public(&self) {
+        if let Some(public) = self.public.borrow_mut().as_mut() {
+            match public.mend() {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!(target: "Supervisor", "the public socket was shut down by a child; it was bound anew"),
+                Err(failure) => self.board.note(failure.to_string()),
+            }
+        }
+    }
+
+    /// Returns how long a child has between TERM and KILL.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.config.stop.grace
+    }
+}

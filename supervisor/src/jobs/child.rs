@@ -1,0 +1,117 @@
+//! How does PID 1 run a job and read its answer?
+
+use nix::{fcntl::OFlag, unistd::pipe2};
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::unix::pipe,
+};
+
+use super::{Job, Reply, Request};
+use crate::{
+    failure::{Cause, Failure},
+    init::spawn::Launch,
+    instance::Instance,
+    phase::Unit,
+};
+
+/// Returns the launch of a job, for the caller to add descriptors to.
+///
+/// # Errors
+/// None that can happen: a request is always JSON.
+pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failure> {
+    let request = Request { data: instance.data.clone(), job };
+    let request = serde_json::to_string(&request)
+        .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
+    Ok(Launch {
+        command: vec!["/proc/self/exe".into(), "job".into(), request],
+        environment: instance.environment(),
+        stdin: None,
+        stdout: None,
+        sockets: Vec::new(),
+        lock: instance.lock_descriptor(),
+        watchdog: None,
+        background: false,
+    })
+}
+
+/// Runs a job to its end and returns its result. Dropped before that, the job is killed.
+///
+/// # Errors
+/// The job's own failure; [`Cause::Interrupted`] if something killed it.
+pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T, Failure> {
+    let name = name(&job);
+    let mut result = None;
+    let exit = lines(instance, launch(instance, job)?, |line| {
+        match serde_json::from_slice::<Reply>(line) {
+            Ok(Reply::Progress { done, total }) => instance.board.progress(done, total, Unit::Bytes),
+            Ok(Reply::Done(value)) => result = Some(serde_json::from_value(value).map_err(|error| error.to_string())),
+            Ok(Reply::Failed(failure)) => return Err(failure),
+            Err(error) => result = Some(Err(error.to_string())),
+        }
+        Ok(())
+    })
+    .await?;
+    match result {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(Failure::new(Cause::UnknownFormat, format!("the job {name} gave an answer that cannot be read: {error}"))),
+        None => Err(Failure::new(Cause::Interrupted, format!("the job {name} {exit} before it was done"))
+            .hint("what it had begun is put right at the next start; try again with: supervisor resume")),
+    }
+}
+
+/// Starts a program with its standard output in a pipe, gives each line of it to `each`, and returns its exit.
+///
+/// # Errors
+/// What starting it met; the first error of `each`, after the program's end.
+pub async fn lines(
+    instance: &Instance,
+    mut launch: Launch<'_>,
+    mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<crate::init::reaper::Exit, Failure> {
+    let program = launch.command.join(" ");
+    let trouble = |error: std::io::Error| Failure::io(format!("cannot read the output of {program}"), &error);
+    let (output, input) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|errno| trouble(errno.into()))?;
+    // Programs expect a standard output that blocks.
+    nix::fcntl::fcntl(&input, nix::fcntl::FcntlArg::F_SETFL(OFlag::empty())).map_err(|errno| trouble(errno.into()))?;
+    launch.stdout = Some(input);
+    let child = launch.start(&instance.reaper).await?;
+    let mut output = BufReader::new(pipe::Receiver::from_owned_fd(output).map_err(trouble)?);
+    let mut failed = None;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line ends with the program, too, should something that it left behind keep the pipe open.
+        let read = tokio::select! {
+            biased;
+            read = output.read_until(b'\n', &mut line) => read,
+            _ = child.wait() => {
+                let rest = tokio::time::timeout(std::time::Duration::from_millis(200), output.read_until(b'\n', &mut line));
+                rest.await.unwrap_or(Ok(0))
+            }
+        };
+        if read.map_err(trouble)? == 0 {
+            break;
+        }
+        if let Err(failure) = each(&line) {
+            failed.get_or_insert(failure);
+        }
+    }
+    let exit = child.wait().await;
+    failed.map_or(Ok(exit), Err)
+}
+
+fn name(job: &Job) -> &'static str {
+    match job {
+        Job::Preflight => "preflight",
+        Job::Recover => "recover",
+        Job::Settle { .. } => "settle",
+        Job::Stage { .. } => "stage",
+        Job::Seal { .. } => "seal",
+        Job::Commit { .. } => "commit",
+        Job::Retire { .. } => "retire",
+        Job::Save(_) => "save",
+        Job::Identify { .. } => "identify",
+        Job::Door => "door",
+    }
+}

@@ -1,0 +1,54 @@
+//! Which image is this?
+//!
+//! *held* is remembered with the image that was held, so that the same one is not tried again and another one is.
+//! A version alone does not tell: images are rebuilt under the same one.
+
+use std::path::PathBuf;
+
+use crate::{
+    data::durable::Explain,
+    failure::Failure,
+};
+
+/// How many hexadecimal digits tell images apart: 64 bits.
+const DIGITS: usize = 16;
+
+/// Returns the identity of an image: the first digits of a BLAKE3 over the contents of its programs.
+///
+/// # Errors
+/// When a program cannot be read.
+pub fn identify(programs: &[PathBuf]) -> Result<String, Failure> {
+    let mut image = blake3::Hasher::new();
+    for program in programs {
+        let mut hasher = blake3::Hasher::new();
+        std::fs::File::open(program)
+            .and_then(|file| hasher.update_reader(file).map(|_| ()))
+            .explain(|| format!("cannot read the program {}", program.display()))?;
+        // Hashes have one length, so the end of one program and the beginning of the next cannot be confused.
+        image.update(hasher.finalize().as_bytes());
+    }
+    Ok(image.finalize().to_hex()[..DIGITS].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn another_content_or_order_is_another_image() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        fs::write(path("a"), "one").unwrap();
+        fs::write(path("b"), "two").unwrap();
+        let first = identify(&[path("a"), path("b")]).unwrap();
+        assert_eq!(first.len(), 16);
+        assert_eq!(identify(&[path("a"), path("b")]).unwrap(), first);
+        assert_ne!(identify(&[path("b"), path("a")]).unwrap(), first);
+        fs::write(path("a"), "onet").unwrap();
+        fs::write(path("b"), "wo").unwrap();
+        assert_ne!(identify(&[path("a"), path("b")]).unwrap(), first);
+        assert!(identify(&[path("c")]).unwrap_err().message.ends_with("/c: no such file or directory"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Which work does PID 1 hand to a child of the same binary?
+//!
+//! `supervisor job <request>`: the request is one JSON document as an argument; answers are JSON documents on
+//! standard output, one a line: any number of progress lines, then one result. A job may be killed at any
+//! moment: each leaves something that [`recover`] or a second run of the same job puts right.
+
+pub mod child;
+mod clone;
+pub mod commit;
+mod database;
+mod filesystem;
+pub mod identify;
+pub mod preflight;
+pub mod recover;
+pub mod retire;
+pub mod save;
+pub mod seal;
+pub mod settle;
+pub mod stage;
+#[cfg(test)]
+mod testing;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::{
+        DataDir, GenerationId,
+        state::{Held, Reason, State},
+    },
+    door,
+    failure::{Cause, Failure},
+};
+
+/// The shortest time between two progress lines.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// What a job is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The data directory.
+    pub data: DataDir,
+    /// The work.
+    pub job: Job,
+}
+
+/// The kinds of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Probe what the data directory's file system can do. Result: [`preflight::Findings`].
+    Preflight,
+    /// Remove what was not committed, fsync, and look. Result: [`crate::data::view::View`].
+    Recover,
+    /// Check and checkpoint a database that no process has open. Result: [`settle::Settled`].
+    Settle {
+        /// Whose database.
+        generation: GenerationId,
+    },
+    /// Make the generation `target` with its marker. Result: [`stage::Staged`].
+    Stage {
+        /// Its number.
+        target: GenerationId,
+        /// A clone of this one, or an empty database.
+        source: Option<GenerationId>,
+    },
+    /// Checkpoint, describe and fsync a staged and proven generation. Result: null.
+    Seal {
+        /// Which one.
+        generation: GenerationId,
+        /// Why it was staged.
+        reason: Reason,
+        /// What it is a clone of.
+        source: Option<GenerationId>,
+        /// The name of its last applied migration.
+        schema: String,
+    },
+    /// Make a sealed generation the live one. Result: null.
+    Commit {
+        /// Which one.
+        generation: GenerationId,
+    },
+    /// Remove generations that retention no longer keeps. Result: [`retire::Retired`].
+    Retire {
+        /// Which ones; never the live one, nor one with a marker.
+        generations: Vec<GenerationId>,
+    },
+    /// Write state.json, held.json, or remove held.json. Result: null.
+    Save(Document),
+    /// Name the image: BLAKE3 over its programs. Result: a string of hexadecimal digits.
+    Identify {
+        /// The supervisor, the migrator and the app.
+        programs: Vec<PathBuf>,
+    },
+    /// Answer on the public socket while no app does; ends at TERM. See [`crate::door`].
+    Door,
+}
+
+/// A document to save.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Document {
+    /// state.json.
+    State(State),
+    /// held.json; `None` removes it.
+    Held(Option<Box<Held>>),
+}
+
+/// One line of a job's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// How far it is.
+    Progress {
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// It is done; the value is of the type that [`Job`] names.
+    Done(serde_json::Value),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+/// Does the work of `supervisor job <request>`: prints [`Reply`] lines to standard output, the result last, and
+/// exits 0 when it is done, 1 when it could not be done. The door prints no result when it is closed.
+#[must_use]
+pub fn main(request: &str) -> ExitCode {
+    let result = serde_json::from_str(request)
+        .map_err(|error| Failure::new(Cause::Configuration, format!("this is not the request of a job: {error}")))
+        .and_then(|Request { data, job }| run(&data, job));
+    let (reply, code) = match result {
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(value)) => (Reply::Done(value), ExitCode::SUCCESS),
+        Err(failure) => (Reply::Failed(failure), ExitCode::FAILURE),
+    };
+    // Nobody there to read the answer: the work is done all the same, and whoever starts next will look.
+    if print(&reply).is_err() { ExitCode::FAILURE } else { code }
+}
+
+/// Does one job here and now, in this process.
+///
+/// # Errors
+/// What the job says.
+fn run(data: &DataDir, job: Job) -> Result<Option<serde_json::Value>, Failure> {
+    match job {
+        Job::Preflight => preflight::preflight(data).and_then(value),
+        Job::Recover => recover::recover(data).and_then(value),
+        Job::Settle { generation } => settle::settle(data, generation).and_then(value),
+        Job::Stage { target, source } => stage::stage(data, target, source, &mut progress()).and_then(value),
+        Job::Seal { generation, reason, source, schema } => {
+            seal::seal(data, generation, reason, source, schema).and_then(value)
+        }
+        Job::Commit { generation } => commit::commit(data, generation).and_then(value),
+        Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
+        Job::Save(document) => save::save(data, &document).and_then(value),
+        Job::Identify { programs } => identify::identify(&programs).and_then(value),
+        Job::Door => door::serve::main().map(|()| None),
+    }
+}
+
+fn value<T: Serialize>(result: T) -> Result<Option<serde_json::Value>, Failure> {
+    serde_json::to_value(result)
+        .map(Some)
+        .map_err(|error| Failure::new(Cause::Io, format!("cannot write the result of a job as JSON: {error}")))
+}
+
+/// Returns what prints progress lines: the first, the last, and between them not more often than is useful.
+fn progress() -> impl FnMut(u64, u64) {
+    let mut last: Option<Instant> = None;
+    move |done, total| {
+        if done >= total || last.is_none_or(|last| last.elapsed() >= PROGRESS) {
+            last = Some(Instant::now());
+            // Whoever no longer reads is not the job's concern.
+            let _ = print(&Reply::Progress { done, total });
+        }
+    }
+}
+
+fn print(reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line)?;
+    stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_written_as_it_is_read() {
+        let request = r#"{"data":"/data","job":{"stage":{"target":7,"source":6}}}"#;
+        let read: Request = serde_json::from_str(request).unwrap();
+        assert_eq!(read.job, Job::Stage { target: GenerationId(7), source: Some(GenerationId(6)) });
+        assert_eq!(serde_json::to_string(&read).unwrap(), request);
+        let door: Request = serde_json::from_str(r#"{"data":"/data","job":"door"}"#).unwrap();
+        assert_eq!(door.job, Job::Door);
+    }
+}

@@ -1,0 +1,106 @@
+//! What makes a proven generation ready to become the live one?
+//!
+//! All of its database is in one file, a description for people lies beside it, and everything that it needs is
+//! on the disk before the link says that it is.
+
+use std::time::SystemTime;
+
+use super::{database::Database, settle::stamp};
+use crate::{
+    data::{
+        DataDir, GenerationId,
+        durable::{self, Explain},
+        state::{self, Description, FORMAT, Reason},
+        view::{self, Live},
+    },
+    failure::{Cause, Failure},
+    fault,
+};
+
+/// Checkpoints a staged generation's database, writes its description, and makes all of it durable.
+///
+/// # Errors
+/// When the generation carries no marker, or is live; as [`super::settle`]. A second run puts right what was begun.
+pub fn seal(
+    data: &DataDir,
+    generation: GenerationId,
+    reason: Reason,
+    source: Option<GenerationId>,
+    schema: String,
+) -> Result<(), Failure> {
+    let doing = || format!("cannot seal generation {generation}");
+    fault::point("seal.begun").explain(doing)?;
+    // What was committed belongs to the app, and its description tells how it was handed over.
+    if !data.marker(generation).is_file() || view::live(data)? == Live::Generation(generation) {
+        return Err(Failure::new(Cause::Io, format!("{}: it is not a staged one", doing())));
+    }
+    let path = data.database(generation);
+    Database::open(&path)?.checkpoint_and_close()?;
+    fault::point("seal.checkpointed").explain(doing)?;
+    let mut hasher = blake3::Hasher::new();
+    durable::open_regular(&path)
+        .and_then(|file| hasher.update_reader(file).map(|_| ()))
+        .explain(|| format!("cannot read {}", path.display()))?;
+    let (bytes, modified_ns) = stamp(&path)?;
+    let description = Description {
+        format: FORMAT,
+        reason,
+        source,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        schema,
+        blake3: hasher.finalize().to_hex().to_string(),
+        bytes,
+        modified_ns,
+        sealed_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+    };
+    durable::sync_file(&path)?;
+    durable::write(&data.description(generation), &state::to_bytes(&description)?)?;
+    durable::sync_directory(&data.generation(generation))?;
+    durable::sync_directory(&data.generations())?;
+    durable::sync_directory(&data.files())?;
+    fault::point("seal.synced").explain(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::jobs::testing::{ONE, data, fill};
+
+    #[test]
+    fn a_sealed_generation_is_one_file_and_its_description() {
+        let (_directory, data) = data();
+        fs::write(data.marker(ONE), "").unwrap();
+        drop(fill(&data.database(ONE), 10));
+        for _ in 0..2 {
+            seal(&data, ONE, Reason::Upgrade, None, "m0002_attachments".into()).unwrap();
+        }
+        let description = state::read_description(&data, ONE).unwrap();
+        let bytes = fs::read(data.database(ONE)).unwrap();
+        assert_eq!(description.bytes, bytes.len() as u64);
+        assert_eq!(description.blake3, blake3::hash(&bytes).to_hex().to_string());
+        assert_eq!(description.schema, "m0002_attachments");
+        let mut names: Vec<_> = fs::read_dir(data.generation(ONE)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["STAGING", "app.db", "generation.json"]);
+        // And what the household did not write to since is known by it.
+        assert_eq!(super::super::settle::settle(&data, ONE).unwrap().written_at, None);
+        fill_one_more(&data);
+        assert!(super::super::settle::settle(&data, ONE).unwrap().written_at.is_some());
+    }
+
+    fn fill_one_more(data: &DataDir) {
+        let connection = rusqlite::Connection::open(data.database(ONE)).unwrap();
+        connection.execute("INSERT INTO t (words) VALUES ('more')", []).unwrap();
+    }
+
+    #[test]
+    fn only_what_is_staged_is_sealed() {
+        let (_directory, data) = data();
+        drop(fill(&data.database(ONE), 1));
+        let failure = seal(&data, ONE, Reason::Upgrade, None, String::new()).unwrap_err();
+        assert_eq!(failure.message, "cannot seal generation 0001: it is not a staged one");
+        assert!(!data.description(ONE).exists());
+    }
+}

@@ -1,0 +1,323 @@
+//! How does the log reach the operator's eyes?
+//!
+//! On standard error, a line an event: `[Migrate] Applying: m0002_attachments`. No timestamp: Docker and journald put
+//! theirs before each line. The tag is the event's target where that is a name for people (`Supervisor`, `Migrate`,
+//! `App`); events from anywhere in the code are the `Supervisor`'s. With `log.format = "json"` the same events are
+//! JSON lines, with a timestamp.
+//!
+//! This is a subscriber of its own, without tracing-subscriber's registry and formatter: Hearth has no spans, and
+//! PID 1's memory is nearly all program text. What takes the lines ([`output`]) never waits for their reader.
+
+mod output;
+
+use std::{
+    fmt::{self, Write},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use output::Output;
+use serde::Serialize;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span,
+    subscriber::Interest,
+};
+use tracing_subscriber::filter::Targets;
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// The tags that people read; every other target is the supervisor's own code.
+const TAGS: [&str; 3] = [SUPERVISOR, "Migrate", "App"];
+const SUPERVISOR: &str = "Supervisor";
+/// The field that stands on a line of its own.
+const HINT: &str = "hint";
+
+/// Sends the events of this process to standard error. Once in a process; a second time changes nothing.
+pub fn init(log: &Log) {
+    let logger = Logger { format: log.format, targets: targets(log.level), output: Mutex::new(Output::stderr()) };
+    // It fails only when there is one already.
+    let _ = tracing::subscriber::set_global_default(logger);
+}
+
+/// Returns which events are wanted: Hearth's own by their level, those of libraries when they warn.
+fn targets(level: LogLevel) -> Targets {
+    let own = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    Targets::new()
+        .with_default(own.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), own)
+        .with_targets(TAGS.map(|tag| (tag, own)))
+}
+
+struct Logger {
+    format: LogFormat,
+    targets: Targets,
+    output: Mutex<Output>,
+}
+
+impl Subscriber for Logger {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.targets.iter().map(|(_, level)| level).chain(self.targets.default_level()).max()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && self.targets.would_enable(metadata.target(), metadata.level())
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let line = match self.format {
+            LogFormat::Text => text(event),
+            LogFormat::Json => json(event, SystemTime::now()),
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.write(&line, |dropped| dropped_line(self.format, dropped));
+    }
+
+    // No span is ever enabled.
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+fn tag(target: &str) -> &str {
+    if TAGS.contains(&target) { target } else { SUPERVISOR }
+}
+
+/// Returns the line, or two with a hint, for people.
+fn text(event: &Event<'_>) -> String {
+    let mut fields = Text::default();
+    event.record(&mut fields);
+    let severity = match *event.metadata().level() {
+        Level::ERROR => "error: ",
+        Level::WARN => "warning: ",
+        _ => "",
+    };
+    let mut line = format!("[{}] {severity}{}{}\n", tag(event.metadata().target()), fields.message, fields.others);
+    if let Some(hint) = fields.hint {
+        line.push_str("hint: ");
+        line.push_str(&hint);
+        line.push('\n');
+    }
+    line
+}
+
+/// Returns the line that says how many lines nobody read.
+fn dropped_line(format: LogFormat, dropped: u64) -> String {
+    let message = format!("{dropped} lines of this log were dropped, since nobody read them");
+    match format {
+        LogFormat::Text => format!("[{SUPERVISOR}] warning: {message}\n"),
+        LogFormat::Json => Json::begin(Level::WARN, SUPERVISOR, SystemTime::now()).with("message", &message).end(),
+    }
+}
+
+/// The fields of an event as text, control characters escaped.
+#[derive(Default)]
+struct Text {
+    message: String,
+    others: String,
+    hint: Option<String>,
+}
+
+impl Text {
+    fn add(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => escape(&mut self.message, value),
+            HINT => escape(self.hint.get_or_insert_default(), value),
+            name => {
+                self.others.push(' ');
+                self.others.push_str(name);
+                self.others.push('=');
+                let quoted = value.is_empty() || value.contains([' ', '"', '=']);
+                if quoted {
+                    self.others.push('"');
+                }
+                escape(&mut self.others, &if quoted { value.replace('"', "\\\"") } else { value.to_owned() });
+                if quoted {
+                    self.others.push('"');
+                }
+            }
+        }
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
+}
+
+/// Appends text so that it can neither end the line nor steer a terminal nor turn the order of what is read: what an
+/// app says of itself comes from outside.
+fn escape(line: &mut String, text: &str) {
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+}
+
+/// Returns the line for programs.
+fn json(event: &Event<'_>, now: SystemTime) -> String {
+    let metadata = event.metadata();
+    let mut line = Json::begin(*metadata.level(), tag(metadata.target()), now);
+    event.record(&mut line);
+    line.end()
+}
+
+/// A JSON object that is being written, its members in the order in which they come.
+struct Json(String);
+
+impl Json {
+    fn begin(level: Level, target: &str, now: SystemTime) -> Self {
+        let level = match level {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let timestamp = humantime::format_rfc3339_millis(now);
+        Self(format!(r#"{{"timestamp":"{timestamp}","level":"{level}","target":"{target}""#))
+    }
+
+    fn with<T: Serialize>(mut self, name: &str, value: T) -> Self {
+        self.add(name, value);
+        self
+    }
+
+    fn add<T: Serialize>(&mut self, name: &str, value: T) {
+        if let (Ok(name), Ok(value)) = (serde_json::to_string(name), serde_json::to_string(&value)) {
+            let _ = write!(self.0, ",{name}:{value}");
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
+}
+
+impl Visit for Json {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), value);
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), value);
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field.name(), value);
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), value);
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field.name(), value);
+    }
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field.name(), format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Read};
+
+    use tracing::{debug, error, info, warn};
+
+    use super::*;
+
+    /// Returns what the events that `act` makes look like.
+    fn logged(format: LogFormat, level: LogLevel, act: impl FnOnce()) -> String {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let logger = Logger { format, targets: targets(level), output: Mutex::new(Output::to(writer)) };
+        tracing::subscriber::with_default(logger, act);
+        let mut lines = String::new();
+        File::from(reader).read_to_string(&mut lines).unwrap();
+        lines
+    }
+
+    #[test]
+    fn the_lines_of_the_contract_are_exact() {
+        let lines = logged(LogFormat::Text, LogLevel::Info, || {
+            info!(target: "Migrate", "Checking database state...");
+            info!(target: "Migrate", "Applying: {}", "m0002_attachments");
+            info!(target: "App", "Starting server v{}...", "1.2.0");
+        });
+        assert_eq!(
+            lines,
+            "[Migrate] Checking database state...\n[Migrate] Applying: m0002_attachments\n[App] Starting server v1.2.0...\n"
+        );
+    }
+
+    #[test]
+    fn severity_fields_and_hint_are_shown() {
+        let lines = logged(LogFormat::Text, LogLevel::Debug, || {
+            warn!("the clock is behind");
+            error!(target: "App", hint = "start v0.6.0", "the database is newer");
+            debug!(phase = "held", why = "no \"space\"", count = 3, ?SUPERVISOR, "entering");
+        });
+        assert_eq!(
+            lines,
+            "[Supervisor] warning: the clock is behind\n\
+             [App] error: the database is newer\nhint: start v0.6.0\n\
+             [Supervisor] entering phase=held why=\"no \\\"space\\\"\" count=3 SUPERVISOR=\"\\\"Supervisor\\\"\"\n"
+        );
+    }
+
+    #[test]
+    fn only_what_is_important_enough_is_shown() {
+        let lines = logged(LogFormat::Text, LogLevel::Warn, || {
+            info!("not this");
+            warn!("this");
+            info!(target: "hyper::proto", "nor this");
+        });
+        assert_eq!(lines, "[Supervisor] warning: this\n");
+        let lines = logged(LogFormat::Text, LogLevel::Trace, || info!(target: "hyper::proto", "libraries only when they warn"));
+        assert_eq!(lines, "");
+    }
+
+    #[test]
+    fn what_comes_from_outside_cannot_forge_lines_or_steer_a_terminal() {
+        let lines = logged(LogFormat::Text, LogLevel::Info, || {
+            info!("says: {}", "fine\n[Supervisor] held\x1b[2J\u{9b}\u{202e}é");
+        });
+        assert_eq!(lines, "[Supervisor] says: fine\\n[Supervisor] held\\u{1b}[2J\\u{9b}\\u{202e}é\n");
+    }
+
+    #[test]
+    fn json_lines_hold_the_same() {
+        let lines = logged(LogFormat::Json, LogLevel::Info, || {
+            warn!(target: "Migrate", hint = "a\n\"b\"", count = 3, done = true, "Applying: {}", "m0002");
+        });
+        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert!(humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_ok());
+        let (_, rest) = lines.split_once(",\"level\"").unwrap();
+        assert_eq!(
+            rest,
+            ":\"warn\",\"target\":\"Migrate\",\"message\":\"Applying: m0002\",\"hint\":\"a\\n\\\"b\\\"\",\"count\":3,\"done\":true}\n"
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! What is the supervisor doing, and how is it told?
+//!
+//! The [`Board`] is the one place where a transition is logged, remembered and published: to the control socket,
+//! and to the door's page.
+
+use std::{cell::RefCell, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::{
+    data::{
+        GenerationId,
+        state::{FORMAT, Held},
+    },
+    failure::Failure,
+};
+
+/// The version of this supervisor, and so of the image it came in.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The phases, in the order of a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case")]
+pub enum Phase {
+    /// Signals, lock, socket, preflight.
+    Starting,
+    /// What was not committed is removed.
+    Recovering,
+    /// The migrator says what is pending.
+    Planning,
+    /// The next generation is made as a clone.
+    Staging(GenerationId),
+    /// The migrations run on it.
+    Migrating(GenerationId),
+    /// The app runs on it in private.
+    Proving(GenerationId),
+    /// It is sealed and becomes the live one.
+    Committing(GenerationId),
+    /// The app starts or starts again.
+    Restarting,
+    /// The app serves.
+    Serving,
+    /// The supervisor waits for the operator; the data is safe.
+    Held,
+    /// The app is told to end.
+    Stopping,
+}
+
+impl Phase {
+    /// The phase's name, as in `status`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Recovering => "recovering",
+            Self::Planning => "planning",
+            Self::Staging(_) => "staging",
+            Self::Migrating(_) => "migrating",
+            Self::Proving(_) => "proving",
+            Self::Committing(_) => "committing",
+            Self::Restarting => "restarting",
+            Self::Serving => "serving",
+            Self::Held => "held",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// How the container's health check sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// The app serves and is healthy.
+    Healthy,
+    /// The app serves, and says of itself that something is wrong.
+    Degraded,
+    /// The supervisor is doing its work; nothing should kill it.
+    Working,
+    /// It waits for the operator.
+    Held,
+}
+
+/// Who is at work: the boot itself, or an operation beside the serving app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// The boot; its phases are the supervisor's.
+    Boot,
+    /// A restore that is prepared while the app serves; its phases are the operation's.
+    Operation,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all.
+    pub total: u64,
+    /// What is counted.
+    pub unit: Unit,
+}
+
+/// What progress counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Migrations.
+    Migrations,
+}
+
+/// The app as the supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Its pid, while it runs.
+    pub pid: Option<i32>,
+    /// Whether it has said that it is ready and answered a health check.
+    pub ready: bool,
+    /// How often it was started again since the supervisor's start.
+    pub restarts: u32,
+    /// What it last said of itself (sd_notify's `STATUS=`).
+    pub says: Option<String>,
+    /// What its last health answer said: `ok`, `degraded` or `failing`.
+    pub health: Option<String>,
+    /// How it last ended, and why if that is known.
+    pub last_exit: Option<String>,
+}
+
+/// An operation on data that the operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// A number that tells it from earlier ones.
+    pub id: u64,
+    /// What it is, such as `restore 0006`.
+    pub what: String,
+    /// Since when.
+    pub since: String,
+    /// Its step.
+    pub phase: Phase,
+    /// What came of it, once it has ended: a sentence, or the failure.
+    pub outcome: Option<Result<String, Failure>>,
+}
+
+/// The document that `supervisor status --json` prints; docs/contracts/control-status.json.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The supervisor's version.
+    pub version: String,
+    /// The name of the phase.
+    pub phase: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// How the container's health check sees it.
+    pub health: Health,
+    /// The live generation, once it is known.
+    pub live: Option<GenerationId>,
+    /// The generation that is being made.
+    pub next: Option<GenerationId>,
+    /// How far the step is.
+    pub progress: Option<Progress>,
+    /// The address of the public socket.
+    pub listen: String,
+    /// The data directory.
+    pub data_dir: String,
+    /// The app.
+    pub app: AppStatus,
+    /// Why it is held.
+    pub held: Option<Held>,
+    /// The operation under way, or the last one.
+    pub operation: Option<Operation>,
+    /// What is not as it should be without being a failure: fallbacks, a FUSE file system, what could not be saved.
+    pub notes: Vec<String>,
+}
+
+/// The published status.
+pub struct Board {
+    status: RefCell<Status>,
+    changed: watch::Sender<()>,
+}
+
+/// Returns the present time as the documents have it.
+#[must_use]
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+impl Board {
+    /// Makes the board of a supervisor that starts.
+    #[must_use]
+    pub fn new(listen: String, data_dir: String) -> Self {
+        let app = AppStatus { pid: None, ready: false, restarts: 0, says: None, health: None, last_exit: None };
+        let status = Status {
+            format: FORMAT,
+            version: VERSION.to_owned(),
+            phase: Phase::Starting.name().to_owned(),
+            since: now(),
+            health: Health::Working,
+            live: None,
+            next: None,
+            progress: None,
+            listen,
+            data_dir,
+            app,
+            held: None,
+            operation: None,
+            notes: Vec::new(),
+        };
+        Self { status: RefCell::new(status), changed: watch::channel(()).0 }
+    }
+
+    /// Returns the status as it is now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Tells of each later change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Changes the status in place, and publishes it.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.borrow_mut());
+        self.changed.send_replace(());
+    }
+
+    /// Enters a phase: the one transition function.
+    pub fn enter(&self, course: Course, phase: Phase) {
+        tracing::debug!(phase = phase.name(), ?course, "entering");
+        self.update(|status| {
+            status.progress = None;
+            if course == Course::Operation {
+                if let Some(operation) = &mut status.operation {
+                    operation.phase = phase;
+                }
+                return;
+            }
+            status.next = match phase {
+                Phase::Staging(id) | Phase::Migrating(id) | Phase::Proving(id) | Phase::Committing(id) => Some(id),
+                _ => None,
+            };
+            status.health = match phase {
+                Phase::Held => Health::Held,
+                Phase::Serving => Health::Healthy,
+                _ => Health::Working,
+            };
+            if phase != Phase::Held {
+                status.held = None;
+            }
+            if status.phase != phase.name() {
+                phase.name().clone_into(&mut status.phase);
+                status.since = now();
+            }
+        });
+    }
+
+    /// Says how far the step is.
+    pub fn progress(&self, done: u64, total: u64, unit: Unit) {
+        self.update(|status| status.progress = Some(Progress { done, total, unit }));
+    }
+
+    /// Notes, once, what is not as it should be: one log line and one field of the status.
+    pub fn note(&self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.status.borrow().notes.contains(&note) {
+            tracing::warn!(target: "Supervisor", "{note}");
+            self.update(|status| status.notes.push(note));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What happens while the supervisor is held?
+//!
+//! The container stays up, page and log and `status` say the way out, and it waits: for the operator, or for a
+//! cause that passes by itself.
+
+use std::rc::Rc;
+
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::{
+    Next,
+    desk::{Desk, Event},
+};
+use crate::{
+    boot::held,
+    control::orders::Order,
+    data::state::Held,
+    door,
+    failure::{Cause, Failure},
+    instance::Instance,
+    phase::{Course, Phase},
+};
+
+/// How soon a cause that passes (space, permissions) is looked at again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Holds until something leads out.
+pub(super) async fn hold(instance: &Rc<Instance>, held: Box<Held>, desk: &mut Desk) -> Next {
+    instance.board.enter(Course::Boot, Phase::Held);
+    instance.board.update(|status| {
+        status.held = Some((*held).clone());
+        status.live = held.live;
+    });
+    tell(&held);
+    held::remember(instance, &held).await;
+    door::open(instance).await;
+    let until = Instant::now() + AGAIN;
+    loop {
+        tokio::select! {
+            biased;
+            () = instance.stopping() => return Next::Exit(0),
+            event = desk.next() => match event {
+                Event::Order(Order::Resume(reply)) => {
+                    reply.done();
+                    tracing::info!(target: "Supervisor", "trying again, as the operator asked");
+                    return Next::Boot { again: true };
+                }
+                Event::Order(Order::Restart(reply)) => reply.says(Err(Failure::new(
+                    Cause::Busy,
+                    "the supervisor is held, so there is no app to restart",
+                ).hint("try again with: supervisor resume"))),
+                Event::Order(order) => desk.take(instance, order),
+                Event::Prepared(Ok(prepared)) => return Next::Switch(prepared, Box::new(Next::Hold(held))),
+                Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+            },
+            () = sleep_until(until), if held.failure.cause.passes() => return Next::Boot { again: true },
+        }
+    }
+}
+
+/// Tells the log what happened and the ways out.
+fn tell(held: &Held) {
+    super::tell(&held.failure);
+    let data = match held.live {
+        Some(live) => format!("the data is safe in generation {live}, as it was"),
+        None => "nothing was changed".to_owned(),
+    };
+    tracing::error!(target: "Supervisor", "held while {}; {data}. The ways out:", held.doing);
+    for way in &held.ways_out {
+        tracing::error!(target: "Supervisor", "  {}  ({})", way.command, way.effect);
+    }
+}

@@ -1,0 +1,229 @@
+//! How does a supervisor run from its first signal to its last exit status?
+//!
+//! One loop over [`Next`]: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
+//! is wanted ends it.
+
+pub mod desk;
+pub mod hold;
+pub mod offline;
+pub mod serve;
+
+use std::rc::Rc;
+
+use serde_json::Value;
+use tokio::task::LocalSet;
+
+use crate::{
+    boot::{self, Booted, start, steps},
+    config::Config,
+    control::{orders::Orders, server},
+    data::{
+        GenerationId,
+        state::Held,
+        view::{self, Live},
+    },
+    door,
+    failure::{Cause, Failure},
+    init::signals::{Request, Signals},
+    instance::Instance,
+    phase::{Course, Phase, VERSION},
+    watch::app::point,
+};
+
+use desk::Desk;
+use serve::Outcome;
+
+/// A gap that the kernel's queue of connections bridges; a longer one gets the door.
+const GAP: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What the loop does next.
+enum Next {
+    Boot { again: bool },
+    Serve(GenerationId),
+    Hold(Box<Held>),
+    /// Go over to what a restore has prepared; if that fails, go back.
+    Switch(steps::Prepared, Box<Next>),
+    Exit(u8),
+}
+
+/// Runs the supervisor until it is told to stop; returns its exit status.
+///
+/// # Errors
+/// A sentence when it could not even begin: no runtime, the lock in another's hands, the address taken.
+pub fn run(config: Config, shown: Value) -> Result<u8, Failure> {
+    on_this_thread(async move {
+        let instance = Rc::new(Instance::new(config));
+        take_signals(&instance)?;
+        daemon(&instance, shown).await
+    })
+}
+
+/// Runs a future on this thread alone, which also becomes the one that children hang on.
+///
+/// # Errors
+/// The future's own, or that there is no runtime to be had.
+pub fn on_this_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("cannot start the runtime", &error))?;
+    LocalSet::new().block_on(&runtime, work)
+}
+
+/// Becomes the subreaper, and takes signals from here on.
+///
+/// # Errors
+/// When there is no descriptor for them.
+pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
+    // Outside a container orphans would go to the init of the system, out of our sight. PID 1 gets them anyway.
+    if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
+        instance.board.note(format!("orphans of the app cannot be adopted: {}", errno.desc()));
+    }
+    let signals = Signals::open().map_err(|error| Failure::io("cannot take signals", &error))?;
+    let instance = Rc::clone(instance);
+    tokio::task::spawn_local(async move {
+        loop {
+            match signals.next().await {
+                Ok(Request::Child) => {
+                    let orphans = instance.reaper.reap();
+                    if orphans > 0 {
+                        tracing::trace!(orphans, "reaped orphans");
+                    }
+                }
+                Ok(Request::Stop(signal)) => {
+                    if *instance.stop.borrow() == 0 {
+                        tracing::info!(target: "Supervisor", "{} received, stopping", signal.as_str());
+                        instance.stop_signal.set(signal);
+                    }
+                    instance.stop.send_modify(|level| *level += 1);
+                }
+                Ok(Request::Forward(signal)) => {
+                    if let Some(app) = instance.app.get() {
+                        let _ = nix::sys::signal::kill(app, signal);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(target: "Supervisor", "signals cannot be read any more: {error}");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
+    point("run.started")?;
+    tracing::info!(
+        target: "Supervisor",
+        "Hearth v{VERSION}, data in {}, as uid {} gid {}",
+        instance.data.path().display(), nix::unistd::geteuid(), nix::unistd::getegid()
+    );
+    let locked = tokio::select! {
+        biased;
+        () = instance.stopping() => return Ok(0),
+        locked = start::lock(instance) => locked,
+    };
+    match locked {
+        Err(failure) if matches!(failure.cause, Cause::Busy | Cause::Configuration) => return Err(failure),
+        // Without the lock nothing is touched, and boot comes to the same failure and holds.
+        Ok(()) | Err(_) => {}
+    }
+    start::bind(instance)?;
+    let (orders, taken) = Orders::channel();
+    if let Err(failure) = server::open(instance, orders, shown) {
+        instance.board.note(failure.to_string());
+    }
+    let mut desk = Desk::new(taken);
+    let mut next = Next::Boot { again: false };
+    loop {
+        next = match next {
+            Next::Boot { again } => {
+                door::open_after(instance, GAP);
+                tokio::select! {
+                    biased;
+                    () = instance.stopping() => Next::Exit(0),
+                    booted = boot::boot(instance, again) => match booted {
+                        Booted::Serve(generation) => Next::Serve(generation),
+                        Booted::Hold(held) => Next::Hold(held),
+                    },
+                }
+            }
+            Next::Serve(generation) => serve(instance, generation, &mut desk).await,
+            Next::Hold(held) => hold::hold(instance, held, &mut desk).await,
+            Next::Switch(prepared, back) => {
+                tokio::select! {
+                    biased;
+                    () = instance.stopping() => Next::Exit(0),
+                    next = switch(instance, &mut desk, prepared, *back) => next,
+                }
+            }
+            Next::Exit(status) => {
+                instance.board.enter(Course::Boot, Phase::Stopping);
+                drop(desk);
+                door::close(instance).await;
+                tracing::info!(target: "Supervisor", "stopped");
+                return Ok(status);
+            }
+        };
+    }
+}
+
+async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Desk) -> Next {
+    let tidy = {
+        let instance = Rc::clone(instance);
+        move || drop(tokio::task::spawn_local(steps::tidy(Rc::clone(&instance))))
+    };
+    match serve::serve(instance, generation, desk, tidy).await {
+        Outcome::Stopped(status) => Next::Exit(status),
+        Outcome::Switch(prepared) => Next::Switch(prepared, Box::new(Next::Serve(generation))),
+        Outcome::CrashLoop(failure) => {
+            let view = view::look(&instance.data).ok();
+            let doing = format!("serving generation {generation}");
+            Next::Hold(Box::new(boot::held::held(instance, failure, doing, view.as_ref()).await))
+        }
+    }
+}
+
+/// Goes over to a restored generation; the app is stopped. If it fails, what served before serves on.
+async fn switch(instance: &Rc<Instance>, desk: &mut Desk, prepared: steps::Prepared, back: Next) -> Next {
+    door::open(instance).await;
+    let result = go_over(instance, &prepared).await;
+    match result {
+        Ok(generation) => {
+            instance.board.update(|status| status.live = Some(generation));
+            desk.finish(instance, Ok(format!("generation {generation} is live")));
+            Next::Serve(generation)
+        }
+        Err(failure) => {
+            let failure = steps::discard(instance, failure).await;
+            desk.finish(instance, Err(failure));
+            back
+        }
+    }
+}
+
+async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<GenerationId, Failure> {
+    let live = match view::look(&instance.data)?.live {
+        Live::Generation(live) => Some(live),
+        _ => None,
+    };
+    let settled = match live {
+        None => None,
+        Some(live) => match steps::settle(instance, live).await {
+            Ok(settled) => Some(settled),
+            Err(failure) if failure.cause == Cause::Busy => return Err(failure),
+            // A damaged database is a reason to restore, not one against it. It stays behind as it is.
+            Err(failure) => {
+                tracing::warn!(target: "Supervisor", "generation {live} is left behind as it is: {failure}");
+                None
+            }
+        },
+    };
+    steps::complete(instance, prepared, live, settled).await
+}
+
+/// Tells a failure to the log: its sentence, and its hint on a line of its own.
+pub fn tell(failure: &Failure) {
+    tracing::error!(target: "Supervisor", hint = failure.hint, "{}", failure.message);
+}

@@ -1,0 +1,298 @@
+//! How is the app kept serving?
+//!
+//! It is started, watched (its exit, its notifications, its watchdog, its health), started again when it ends, and
+//! left to the operator when it ends too often. Orders of the operator come in between.
+
+use std::{future::Future, pin::Pin, rc::Rc, time::Instant as Monotonic};
+
+use nix::sys::signal::Signal;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::desk::{Desk, Event};
+use crate::{
+    boot::steps::Prepared,
+    control::orders::Order,
+    data::GenerationId,
+    door,
+    failure::{Cause, Failure},
+    instance::Instance,
+    phase::{Course, Health, Phase},
+    watch::{
+        app::{App, Mode, point},
+        health::Verdict,
+        notify::Message,
+        policy::{Limits, Next, Policy},
+    },
+};
+
+/// How soon a question follows the last one while the app is not ready yet.
+const IMPATIENT: Duration = Duration::from_millis(20);
+/// A gap that the kernel's queue of connections bridges; a longer one gets the door.
+const GAP: Duration = Duration::from_secs(2);
+
+/// Why serving ended.
+pub enum Outcome {
+    /// The supervisor was told to stop; with the app's exit status.
+    Stopped(u8),
+    /// The app ended too often.
+    CrashLoop(Failure),
+    /// A restore is prepared, and the app is stopped for it.
+    Switch(Prepared),
+}
+
+/// Why one run of the app ended.
+enum Ended {
+    Stopped(u8),
+    /// By itself, or because it hung; the sentence says how.
+    Failed(String),
+    /// The operator asked for it.
+    Restart,
+    Switch(Prepared),
+}
+
+/// Serves this generation. `ready` is called at each time the app becomes ready.
+pub async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Desk, ready: impl Fn()) -> Outcome {
+    let restart = &instance.config.restart;
+    let mut policy = Policy::new(Limits {
+        backoff: restart.backoff,
+        backoff_max: restart.backoff_max,
+        attempts: restart.attempts,
+        window: restart.window,
+    });
+    loop {
+        let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
+        let why = match run.to_its_end(generation, desk, &ready).await {
+            Ended::Stopped(status) => return Outcome::Stopped(status),
+            Ended::Switch(prepared) => return Outcome::Switch(prepared),
+            Ended::Restart => {
+                instance.board.enter(Course::Boot, Phase::Restarting);
+                continue;
+            }
+            Ended::Failed(why) => why,
+        };
+        instance.board.update(|status| status.app.restarts += 1);
+        let wait = match policy.ended(Monotonic::now(), jitter()) {
+            Next::After(wait) => wait,
+            Next::CrashLoop => {
+                return Outcome::CrashLoop(Failure::new(
+                    Cause::CrashLoop,
+                    format!(
+                        "the app ended {} times within {}; the last time it {why}",
+                        policy.recent(),
+                        humantime::format_duration(restart.window)
+                    ),
+                ));
+            }
+        };
+        tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
+        instance.board.enter(Course::Boot, Phase::Restarting);
+        door::open_after(instance, GAP);
+        if let Some(status) = wait_between(instance, desk, wait).await {
+            return status;
+        }
+    }
+}
+
+/// Waits before the next start; a stop or an order ends the wait early.
+async fn wait_between(instance: &Rc<Instance>, desk: &mut Desk, wait: Duration) -> Option<Outcome> {
+    let until = Instant::now() + wait;
+    loop {
+        tokio::select! {
+            biased;
+            () = instance.stopping() => {
+                instance.board.enter(Course::Boot, Phase::Stopping);
+                return Some(Outcome::Stopped(0));
+            }
+            event = desk.next() => match event {
+                Event::Prepared(Ok(prepared)) => return Some(Outcome::Switch(prepared)),
+                Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+                Event::Order(Order::Restart(reply)) => {
+                    reply.done();
+                    return None;
+                }
+                Event::Order(order) => desk.take(instance, order),
+            },
+            () = sleep_until(until) => return None,
+        }
+    }
+}
+
+type Question = Pin<Box<dyn Future<Output = Verdict>>>;
+
+/// One run of the app.
+struct Run<'a> {
+    instance: &'a Rc<Instance>,
+    /// The question under way.
+    asked: Option<Question>,
+    /// How many questions in a row had no answer.
+    failures: u32,
+    is_ready: bool,
+    said_ready: bool,
+    /// When the next sign of life is due; only once there was a first.
+    watchdog: Option<Instant>,
+}
+
+impl Run<'_> {
+    async fn to_its_end(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
+        let instance = self.instance;
+        tracing::info!(target: "App", "Starting server v{}...", crate::phase::VERSION);
+        let app = tokio::select! {
+            biased;
+            () = instance.stopping() => {
+                instance.board.enter(Course::Boot, Phase::Stopping);
+                return Ended::Stopped(0);
+            }
+            app = App::start(instance, generation, Mode::Serving) => match app {
+                Ok(app) => app,
+                Err(failure) => return Ended::Failed(format!("could not be started: {failure}")),
+            },
+        };
+        if let Err(failure) = point("serve.launched") {
+            return Ended::Failed(failure.to_string());
+        }
+        let start_until = Instant::now() + instance.config.app.start_timeout;
+        loop {
+            let due = match (self.is_ready, self.watchdog) {
+                (false, _) => Some(start_until),
+                (true, due) => due,
+            };
+            let mut asked = self.asked.take().unwrap_or_else(|| self.question(&app));
+            tokio::select! {
+                biased;
+                exit = app.child.wait() => {
+                    return match *instance.stop.borrow() {
+                        0 => Ended::Failed(app.ended(exit).await),
+                        _ => { app.ended(exit).await; Ended::Stopped(exit.status()) }
+                    };
+                }
+                () = instance.stopping() => {
+                    instance.board.enter(Course::Boot, Phase::Stopping);
+                    let _ = point("stop.begun");
+                    return Ended::Stopped(app.stop(instance.stop_signal.get()).await.status());
+                }
+                said = app.says() => match said {
+                    Ok(messages) => {
+                        let waited = self.said_ready;
+                        messages.iter().for_each(|message| self.heard(message));
+                        if self.said_ready != waited {
+                            // Ask at once, whatever question is waiting.
+                            continue;
+                        }
+                    }
+                    Err(failure) => instance.board.note(failure.to_string()),
+                },
+                verdict = &mut asked => {
+                    if let Some(hung) = self.answered(verdict, ready) {
+                        return hang(&app, &hung).await;
+                    }
+                    // The next question is a new one.
+                    continue;
+                }
+                event = desk.next() => match event {
+                    Event::Prepared(Ok(prepared)) => {
+                        app.stop(Signal::SIGTERM).await;
+                        return Ended::Switch(prepared);
+                    }
+                    Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+                    Event::Order(Order::Restart(reply)) => {
+                        reply.done();
+                        tracing::info!(target: "Supervisor", "restarting the app, as the operator asked");
+                        app.stop(Signal::SIGTERM).await;
+                        return Ended::Restart;
+                    }
+                    Event::Order(order) => desk.take(instance, order),
+                },
+                () = async { match due { Some(due) => sleep_until(due).await, None => std::future::pending().await } } => {
+                    let why = if self.is_ready { "sent no sign of life for its watchdog" } else { "did not become ready in time" };
+                    return hang(&app, why).await;
+                }
+            }
+            self.asked = Some(asked);
+        }
+    }
+
+    fn question(&self, app: &App) -> Question {
+        let wait = match (self.is_ready, self.said_ready) {
+            (true, _) => self.instance.config.health.interval,
+            // Asked again at once only when the first answer failed.
+            (false, true) if self.failures == 0 => Duration::ZERO,
+            (false, _) => IMPATIENT,
+        };
+        let (private, instance) = (Rc::clone(&app.private), Rc::clone(self.instance));
+        // Without a READY=1 there is nothing to ask yet.
+        let early = !self.said_ready;
+        Box::pin(async move {
+            sleep(wait).await;
+            if early { Verdict::Silent(String::new()) } else { App::ask(private, instance).await }
+        })
+    }
+
+    fn heard(&mut self, message: &Message) {
+        match message {
+            Message::Ready => self.said_ready = true,
+            Message::Watchdog => self.watchdog = Some(Instant::now() + self.instance.config.watchdog.interval),
+            Message::Stopping | Message::Status(_) => {}
+        }
+    }
+
+    /// Takes an answer; returns why the app is taken for hung, if it is.
+    fn answered(&mut self, verdict: Verdict, ready: &impl Fn()) -> Option<String> {
+        let instance = self.instance;
+        if !self.is_ready && self.said_ready && !matches!(verdict, Verdict::Silent(_)) {
+            self.is_ready = true;
+            self.failures = 0;
+            instance.board.enter(Course::Boot, Phase::Serving);
+            instance.board.update(|status| status.app.ready = true);
+            let address = instance.public.borrow().as_ref().map(|public| public.address().to_string()).unwrap_or_default();
+            tracing::info!(target: "Supervisor", "serving on http://{address}");
+            let _ = point("serve.ready");
+            ready();
+        }
+        if !self.is_ready {
+            self.failures += u32::from(self.said_ready);
+            return None;
+        }
+        let (health, word) = match verdict {
+            Verdict::Serving(word) if word == "ok" => (Health::Healthy, word),
+            Verdict::Serving(word) => (Health::Degraded, word),
+            // It is alive, and a restart would not mend a full disk: that is the readiness of its own page.
+            Verdict::Unfit(why) => (Health::Degraded, why),
+            Verdict::Silent(why) => {
+                self.failures += 1;
+                tracing::warn!(target: "Supervisor", "the app did not answer a health check: {why}");
+                return (self.failures >= instance.config.health.failures)
+                    .then(|| format!("did not answer {} health checks in a row", self.failures));
+            }
+        };
+        self.failures = 0;
+        if instance.public.borrow().as_ref().is_some_and(|public| !public.listens()) {
+            return Some("shut down the public socket".to_owned());
+        }
+        let before = instance.board.status();
+        if before.app.health.as_ref() != Some(&word) {
+            if health == Health::Degraded {
+                tracing::warn!(target: "Supervisor", "the app is degraded: {word}");
+            } else if before.health == Health::Degraded {
+                tracing::info!(target: "Supervisor", "the app is healthy again");
+            }
+            instance.board.update(|status| {
+                status.health = health;
+                status.app.health = Some(word);
+            });
+        }
+        None
+    }
+}
+
+/// Ends an app that hangs.
+async fn hang(app: &App, why: &str) -> Ended {
+    tracing::warn!(target: "Supervisor", "the app {why}; ending it");
+    app.stop(Signal::SIGTERM).await;
+    Ended::Failed(why.to_owned())
+}
+
+/// Returns a number that differs between processes and moments: the clock's nanoseconds are random enough to spread waits.
+fn jitter() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.subsec_nanos().wrapping_mul(std::process::id() | 1).wrapping_mul(2_654_435_761)
+}

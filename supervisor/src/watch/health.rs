@@ -1,0 +1,121 @@
+//! How does the supervisor ask the app how it is?
+//!
+//! `GET` of the health path on the private unix socket, so that a full public backlog is not taken for a hang.
+
+use std::{fs, os::unix::net::UnixListener, path::PathBuf, time::Duration};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, body::Bytes};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use crate::{data::DataDir, failure::Failure};
+
+/// The longest health document that is read, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// The private socket: the app accepts on it, the supervisor connects to it.
+pub struct PrivateSocket {
+    /// The listening end, for the app to inherit.
+    pub listener: UnixListener,
+    path: PathBuf,
+}
+
+/// What one health check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answered 200; the word is its `status`.
+    Serving(String),
+    /// It answered, but not with 200: alive, and not fit to serve. The sentence says why, as far as it said so.
+    Unfit(String),
+    /// It did not answer in time, or not in HTTP.
+    Silent(String),
+}
+
+impl PrivateSocket {
+    /// Binds it at `supervisor/<name>`, in place of an earlier one.
+    ///
+    /// # Errors
+    /// When it cannot be made there.
+    pub fn bind(data: &DataDir, name: &str) -> Result<Self, Failure> {
+        let path = data.supervisor().join(name);
+        let trouble = |error: std::io::Error| Failure::io(format!("cannot make the private socket {}", path.display()), &error);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(short(&path)).map_err(trouble)?;
+        listener.set_nonblocking(true).map_err(trouble)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Asks once.
+    pub async fn ask(&self, path: &str, timeout: Duration) -> Verdict {
+        match tokio::time::timeout(timeout, self.get(path)).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(error)) => Verdict::Silent(error.to_string()),
+            Err(_) => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Verdict, Box<dyn std::error::Error>> {
+        let stream = UnixStream::connect(short(&self.path)).await?;
+        let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Ends when the client below is dropped, or with the time-out of the whole question.
+        let connection = tokio::task::spawn_local(connection);
+        let request = Request::get(path).header("host", "localhost").header("connection", "close").body(Empty::<Bytes>::new())?;
+        let answered = async {
+            let answer = client.send_request(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|error| error as Box<dyn std::error::Error>)?;
+            let body = body.to_bytes();
+            Ok::<_, Box<dyn std::error::Error>>((status, body))
+        }
+        .await;
+        connection.abort();
+        let (status, body) = answered?;
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let word = document["status"].as_str();
+        Ok(if status == hyper::StatusCode::OK {
+            Verdict::Serving(word.unwrap_or("ok").to_owned())
+        } else {
+            Verdict::Unfit(explain(status, &document))
+        })
+    }
+}
+
+/// Names the checks that failed, in the app's words.
+fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
+    let failing: Vec<String> = document["checks"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, check)| check["status"] != "ok")
+        .map(|(name, check)| match check["message"].as_str() {
+            Some(message) => format!("{name}: {message}"),
+            None => format!("{name}: {}", check["status"].as_str().unwrap_or("not ok")),
+        })
+        .collect();
+    match failing.is_empty() {
+        true => format!("its health check answers {status}"),
+        false => format!("its health check answers {status} ({})", failing.join("; ")),
+    }
+}
+
+/// Returns a path for a unix socket's address, which holds 107 bytes: a longer one goes through the directory's
+/// descriptor. The descriptor stays open, once for each such directory.
+fn short(path: &std::path::Path) -> PathBuf {
+    crate::control::socket::short(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_check_is_named_in_the_apps_words() {
+        let document = serde_json::json!({"checks": {"database": {"status": "ok"}, "disk": {"status": "failing", "message": "4 MiB left"}}});
+        let said = explain(hyper::StatusCode::SERVICE_UNAVAILABLE, &document);
+        assert_eq!(said, "its health check answers 503 Service Unavailable (disk: 4 MiB left)");
+    }
+}

@@ -1,0 +1,468 @@
+//! Starts the real binaries on a free port and a temporary directory, and waits for conditions.
+//!
+//! The one harness of all black-box tests. Nothing here sleeps and hopes: every wait is for something that can be
+//! seen, with a limit after which the test fails and shows the log.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// How long anything may take before a test fails. Generous: two busy cores are slow.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds something.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited {LIMIT:?} for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Returns the path of a program of this workspace, built beside the tests.
+pub fn program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().expect("the test's own path");
+    let target = tests.parent().and_then(Path::parent).expect("target/<profile>/deps");
+    let path = target.join(name);
+    assert!(path.exists(), "{} is not built; run the tests with: cargo test --workspace", path.display());
+    path
+}
+
+/// Whether this test runs as root; says why it is skipped if it needs that and does not.
+pub fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped: {test} needs root (for namespaces, mounts or another uid)");
+    }
+    root
+}
+
+/// A data directory, and how supervisors are started on it.
+pub struct Hearth {
+    /// Removed with this.
+    pub root: tempfile::TempDir,
+    /// The data directory.
+    pub data: PathBuf,
+    environment: BTreeMap<String, String>,
+    wrapper: Vec<String>,
+}
+
+/// A supervisor that was started.
+pub struct Running {
+    /// The process that was started: the supervisor, or what wraps it.
+    pub child: Child,
+    /// Its standard error.
+    pub log: PathBuf,
+    data: PathBuf,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Default for Hearth {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hearth {
+    /// An empty data directory; the real app and migrator; quick restarts and checks.
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let data = root.path().join("data");
+        let mut hearth = Self { root, data, environment: BTreeMap::new(), wrapper: Vec::new() };
+        hearth.set("HEARTH_LISTEN", "127.0.0.1:0");
+        hearth.set("HEARTH_HEALTH__INTERVAL", "200ms");
+        hearth.set("HEARTH_RESTART__BACKOFF", "20ms");
+        hearth.set("HEARTH_LOCK__WAIT", "20s");
+        hearth
+    }
+
+    /// Sets an environment variable for every supervisor from here on.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Takes it back.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// The app is `strange_app`, told to behave like this.
+    pub fn strange(&mut self, orders: &str) -> &mut Self {
+        let app = program("examples/strange_app").display().to_string();
+        self.set("HEARTH_APP__COMMAND", format!("[{app:?}]"));
+        self.set("TEST_LOG", self.root.path().join("app.log").display().to_string());
+        self.set("TEST_APP", orders)
+    }
+
+    /// The migrator is one with more migrations, of a later version: the sets of migrator/examples/next_migrator.rs.
+    pub fn next_migrator(&mut self, migrations: &str, version: &str) -> &mut Self {
+        let migrator = program("examples/next_migrator").display().to_string();
+        self.set("HEARTH_MIGRATOR__COMMAND", format!("[{migrator:?}]"));
+        self.set("TEST_MIGRATIONS", migrations);
+        self.set("TEST_VERSION", version)
+    }
+
+    /// The migrator is this release's own again.
+    pub fn own_migrator(&mut self) -> &mut Self {
+        self.unset("HEARTH_MIGRATOR__COMMAND");
+        self.unset("TEST_MIGRATIONS");
+        self.unset("TEST_VERSION")
+    }
+
+    /// Starts supervisors through this program (`unshare`, `setsid`, …).
+    pub fn through(&mut self, wrapper: &[&str]) -> &mut Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// What `strange_app` has written down.
+    pub fn app_log(&self) -> String {
+        fs::read_to_string(self.root.path().join("app.log")).unwrap_or_default()
+    }
+
+    /// Returns a command with this environment and the data directory.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let supervisor = program("supervisor");
+        let mut command = match self.wrapper.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(supervisor);
+                command
+            }
+            None => Command::new(supervisor),
+        };
+        command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the supervisor's to its end, without the wrapper.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program("supervisor"));
+        command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment).args(arguments).stdin(Stdio::null());
+        command.output().expect("the supervisor's command runs")
+    }
+
+    /// Starts a supervisor.
+    pub fn start(&self) -> Running {
+        self.spawn(self.command(&[]))
+    }
+
+    /// Starts this command as a supervisor, its log in a file of its own.
+    pub fn spawn(&self, mut command: Command) -> Running {
+        let log = (0..).map(|number| self.root.path().join(format!("log-{number}"))).find(|path| !path.exists()).expect("a name");
+        let file = File::create(&log).expect("a log file");
+        command.stdout(file.try_clone().expect("a descriptor")).stderr(file);
+        Running { child: command.spawn().expect("the supervisor starts"), log, data: self.data.clone() }
+    }
+
+    /// Returns `supervisor status --json`, if a supervisor answers.
+    pub fn status(&self) -> Option<Value> {
+        let output = self.run(&["status", "--json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (status["phase"] != "stopped").then_some(status)
+    }
+
+    /// Returns the number of the live generation.
+    pub fn live(&self) -> Option<String> {
+        let target = fs::read_link(self.data.join("live")).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    }
+
+    /// Returns the path of the live database.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("live/app.db")
+    }
+
+    /// Returns the names in `generations/`.
+    pub fn generations(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.data.join("generations")) else { return Vec::new() };
+        let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().display().to_string()).collect();
+        names.sort();
+        names
+    }
+
+    /// Asserts that nothing in the data directory is half-done.
+    pub fn assert_tidy(&self) {
+        for name in self.generations() {
+            assert!(name.bytes().all(|byte| byte.is_ascii_digit()), "left over: generations/{name}");
+            let directory = self.data.join("generations").join(&name);
+            assert!(!directory.join("STAGING").exists(), "{name} is marked");
+            assert!(directory.join("app.db").exists(), "{name} has no database");
+        }
+    }
+}
+
+impl Running {
+    /// Its pid.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until its log holds these words.
+    pub fn wait_for_log(&self, words: &str) {
+        self.wait(&format!("{words:?} in the log"), || self.log().contains(words).then_some(()));
+    }
+
+    /// Waits for something, and shows the log when it does not come.
+    pub fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < until, "waited {LIMIT:?} for {what}; the log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it serves; returns its address.
+    pub fn wait_serving(&mut self) -> SocketAddr {
+        self.wait_for_address("[Supervisor] serving on http://")
+    }
+
+    /// Waits until it is held; returns its address and the status.
+    pub fn wait_held(&mut self, hearth: &Hearth) -> (SocketAddr, Value) {
+        let status = self.wait_alive("held", |_| hearth.status().filter(|status| status["phase"] == "held"));
+        let address = status["listen"].as_str().expect("an address").parse().expect("an address");
+        (address, status)
+    }
+
+    fn wait_for_address(&mut self, words: &str) -> SocketAddr {
+        self.wait_alive(words, |log| {
+            let (_, rest) = log.rsplit_once(words)?;
+            rest.split_whitespace().next()?.parse().ok()
+        })
+    }
+
+    fn wait_alive<T>(&mut self, what: &str, mut look: impl FnMut(&str) -> Option<T>) -> T {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let log = self.log();
+            if let Some(found) = look(&log) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().expect("the supervisor can be waited for") {
+                panic!("the supervisor ended ({status}) before: {what}; its log:\n{log}");
+            }
+            assert!(Instant::now() < until, "waited {LIMIT:?} for {what}; the log:\n{log}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("the supervisor is there");
+    }
+
+    /// Waits for its end.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the supervisor can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < until, "the supervisor has not ended; its log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// TERM, and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait_end()
+    }
+
+    /// Whether any process has this data directory's lock open.
+    pub fn anyone_left(&self) -> bool {
+        holders(&self.data.join("supervisor/lock")) > 0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Counts the processes that have this file open.
+pub fn holders(path: &Path) -> usize {
+    let Ok(path) = path.canonicalize() else { return 0 };
+    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
+    processes
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()))
+        .filter(|entry| {
+            let Ok(open) = fs::read_dir(entry.path().join("fd")) else { return false };
+            open.flatten().any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
+        })
+        .count()
+}
+
+/// Sends one request on a connection of its own.
+pub fn request(address: SocketAddr, method: &str, path: &str, accept: &str, body: Option<&Value>) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("half an answer: {:?}", String::from_utf8_lossy(&bytes))))
+}
+
+/// `GET`, as a program.
+pub fn get(address: SocketAddr, path: &str) -> Answer {
+    request(address, "GET", path, "application/json", None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+}
+
+fn parse(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers: BTreeMap<String, String> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut body = bytes[end + 4..].to_vec();
+    if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        body = unchunk(&body)?;
+    } else if let Some(length) = headers.get("content-length").and_then(|length| length.parse::<usize>().ok())
+        && body.len() < length
+    {
+        return None;
+    }
+    Some(Answer { status, headers, body: String::from_utf8(body).ok()? })
+}
+
+fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?.trim(), 16).ok()?;
+        bytes = &bytes[line + 2..];
+        if length == 0 {
+            return Some(whole);
+        }
+        whole.extend_from_slice(bytes.get(..length)?);
+        bytes = bytes.get(length + 2..)?;
+    }
+}
+
+/// A household's data, by hand and through the API.
+pub mod household {
+    use std::{net::SocketAddr, thread};
+
+    use serde_json::{Value, json};
+
+    use super::{BTreeMap, get, request};
+
+    /// Returns record number `number`: text in several scripts, long notes, due dates.
+    pub fn record(number: usize) -> Value {
+        const TITLES: [&str; 8] = [
+            "Boiler service", "Wartungsvertrag Heizung ÄÖÜß", "家庭用ボイラーの点検", "暖气检修合同",
+            "Техосмотр машины", "صيانة السخان", "תחזוקת דוד", "Zahnarzt 🦷 – e\u{301}cole",
+        ];
+        const CATEGORIES: [&str; 4] = ["", "house", "Auto/Автомобиль", "健康"];
+        let notes = match number % 5 {
+            0 => String::new(),
+            1 => format!("line one\nline {number}\r\n\ttabbed \"quoted\" <b>&amp; 'single'; -- drop"),
+            2 => "длинная заметка ".repeat(number % 300),
+            3 => format!("🦀{}", "long ".repeat(number % 2000)),
+            _ => format!("n{number}"),
+        };
+        let mut record = json!({
+            "title": format!("{} {number}", TITLES[number % TITLES.len()]),
+            "category": CATEGORIES[number % CATEGORIES.len()],
+            "notes": notes,
+        });
+        if number % 3 == 0 {
+            record["due_date"] = json!(format!("20{:02}-{:02}-{:02}", 20 + number % 20, 1 + number % 12, 1 + number % 28));
+        }
+        record
+    }
+
+    /// Adds this many records over several connections at once.
+    pub fn fill(address: SocketAddr, count: usize) {
+        const HANDS: usize = 6;
+        thread::scope(|scope| {
+            for hand in 0..HANDS {
+                scope.spawn(move || {
+                    for number in (hand..count).step_by(HANDS) {
+                        add(address, &record(number));
+                    }
+                });
+            }
+        });
+    }
+
+    /// Adds one record; returns it as answered.
+    pub fn add(address: SocketAddr, record: &Value) -> Value {
+        let answer = request(address, "POST", "/api/v1/records", "application/json", Some(record))
+            .unwrap_or_else(|error| panic!("adding a record: {error}"));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.json()
+    }
+
+    /// Returns every record, by id.
+    pub fn all(address: SocketAddr) -> BTreeMap<i64, Value> {
+        let mut records = BTreeMap::new();
+        let mut path = "/api/v1/records?limit=200".to_owned();
+        loop {
+            let answer = get(address, &path);
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let page = answer.json();
+            for record in page["records"].as_array().expect("records") {
+                let id = record["id"].as_i64().expect("an id");
+                assert!(records.insert(id, record.clone()).is_none(), "record {id} is on two pages");
+            }
+            match page["next"].as_str() {
+                Some(next) => path = format!("/api/v1/records?limit=200&after={next}"),
+                None => return records,
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::database::{number, rows};
+use crate::error::{sqlite_code, words};
 use crate::schema::{Listing, part_of_other, quoted};
 
 /// A foreign key that does not hold: table, rowid (none without rowid) and the table it points to.
@@ -59,7 +60,18 @@ pub async fn after(
             )));
         }
     }
-    for (violation, number) in violations(connection).await? {
+    let now = match violations(connection).await {
+        Ok(now) => now,
+        // SQLITE_ERROR: "foreign key mismatch", the columns referred to are not unique any more.
+        Err(error) if sqlite_code(&error) == Some(1) => {
+            return Ok(Some(format!(
+                "{who} would leave a foreign key that cannot hold: {}",
+                words(&error)
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    for (violation, number) in now {
         if number > before.violations.get(&violation).copied().unwrap_or(0) {
             let (table, rowid, parent) = violation;
             let row = rowid.map_or_else(|| "a row".to_owned(), |rowid| format!("row {rowid}"));

@@ -207,6 +207,8 @@ pub(crate) struct Trace(u64, u64, i64, i64);
 
 /// Returns the file's trace if nobody has it open in WAL mode and nothing is left to recover.
 pub(crate) fn at_rest(path: &Path) -> Option<Trace> {
+    // SQLite follows links and puts its files beside the one they lead to.
+    let path = &fs::canonicalize(path).ok()?;
     for suffix in ["-wal", "-journal"] {
         match fs::symlink_metadata(beside(path, suffix)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -43,12 +43,12 @@ pub enum Error {
     },
     /// A later release has been at work on the database.
     #[error(
-        "the database was last upgraded by v{last}, and this is v{version}: it has {count}, {names}",
+        "the database was last upgraded by {last}, and this is v{version}: it has {count}, {names}",
         count = counted(unknown.len(), "migration that this version does not know", "migrations that this version does not know"),
         names = unknown.join(", ")
     )]
     Newer {
-        /// The version that upgraded it last.
+        /// The version that upgraded it last, with its `v`, or `a later version`.
         last: String,
         /// This migrator's version.
         version: String,
@@ -147,7 +147,7 @@ impl Error {
                 "nothing was changed; go back to a snapshot: supervisor snapshot list, then supervisor restore <snapshot>".to_owned()
             }
             Error::Newer { last, .. } => {
-                format!("start v{last} or newer, or go back to the data from before that upgrade: supervisor snapshot list, then supervisor restore <snapshot>")
+                format!("start {last} or newer, or go back to the data from before that upgrade: supervisor snapshot list, then supervisor restore <snapshot>")
             }
             Error::Drift { .. } => {
                 "nothing was changed; undo the change that was made by hand, or go back to a snapshot: supervisor snapshot list".to_owned()
@@ -250,7 +250,7 @@ pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// Returns SQLite's or the migration's own words, without the wrapping of the libraries between.
-fn words(error: &DbErr) -> String {
+pub(crate) fn words(error: &DbErr) -> String {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(inner))
         | DbErr::Exec(RuntimeErr::SqlxError(inner))

@@ -100,7 +100,15 @@ mod tests {
     #[test]
     fn every_case_of_known_and_applied() {
         use Verdict::*;
-        let cases: &[(&[&str], &[&str], (&str, &str, &str), Verdict, Verdict)] = &[
+        type Names<'a> = &'a [&'a str];
+        type Case<'a> = (
+            Names<'a>,
+            Names<'a>,
+            (&'a str, &'a str, &'a str),
+            Verdict,
+            Verdict,
+        );
+        let cases: &[Case<'_>] = &[
             // known, applied, (applied, pending, unknown), verdict, verdict with drift
             (&["a", "b"], &[], ("", "a b", ""), Upgrade, Drifted),
             (&["a", "b"], &["a"], ("a", "b", ""), Upgrade, Drifted),

@@ -34,10 +34,10 @@ impl Status {
         match self.plan.verdict(!self.drift.is_empty()) {
             Verdict::UpToDate | Verdict::Upgrade => Ok(&self.plan.pending),
             Verdict::Newer => Err(Error::Newer {
-                last: self
-                    .last_version
-                    .clone()
-                    .unwrap_or_else(|| "unknown".to_owned()),
+                last: match &self.last_version {
+                    Some(version) => format!("v{version}"),
+                    None => "a later version".to_owned(),
+                },
                 version: release.version.clone(),
                 unknown: self
                     .plan
@@ -106,8 +106,10 @@ pub(crate) async fn inspect(
         .map_err(|error| Error::from_database(&error, path, "reading the ledger"))?;
     let schema = Listing::read(connection).await.map_err(failed)?;
     let mut drift = ledger.disagreements;
-    if let Some(recorded) = &ledger.schema {
-        drift.extend(Listing::differences(recorded, &schema));
+    match &ledger.schema {
+        Some(recorded) => drift.extend(Listing::differences(recorded, &schema)),
+        None if tables.is_empty() => {}
+        None => drift.push("table migration_ledger is missing or empty".to_owned()),
     }
     Ok(Status {
         plan: Plan::new(&release.names(), ledger.applied),

@@ -147,6 +147,70 @@ fn programs_can_have_the_log_as_json_lines() {
 }
 
 #[test]
+fn a_new_database_is_marked_and_in_wal_mode_and_its_ledger_tells_how() {
+    let place = Place::with_records(0);
+    let connection = place.open();
+    let pragma = |name: &str| common::query(&connection, &format!("PRAGMA {name}"))[0][0].clone();
+    assert_eq!(
+        pragma("application_id"),
+        rusqlite::types::Value::Integer(0x4852_5448)
+    );
+    assert_eq!(common::text(&pragma("journal_mode")), "wal");
+    let status = place.status(migrator()).succeeded().documents();
+    let row = &common::query(
+        &connection,
+        "SELECT name, version, applied_at, schema, listing, duration_ms >= 0 FROM migration_ledger",
+    )[0];
+    let told: Vec<String> = row[..4].iter().map(common::text).collect();
+    assert_eq!(json!(told[0]), status[0]["applied"][0]["name"]);
+    assert_eq!(told[1], env!("CARGO_PKG_VERSION"));
+    assert!(
+        told[2].len() == "2026-11-24T22:30:00Z".len() && told[2].ends_with('Z'),
+        "{told:?}"
+    );
+    assert_eq!(json!(told[3]), status[0]["schema"]);
+    assert!(common::text(&row[4]).contains("table record: column due_date\ttext\n"));
+}
+
+#[test]
+fn the_fingerprint_is_that_of_the_release_whatever_wrote_the_schema() {
+    // Changes only when a migration is added. If it changed otherwise, say with another SQLite,
+    // that would be taken for drift in every database there is.
+    let place = Place::with_records(0);
+    assert_eq!(
+        place.status(migrator()).documents()[0]["schema"],
+        "5981a67cbb023ee9"
+    );
+}
+
+#[test]
+fn a_database_in_rollback_mode_is_put_into_wal_mode() {
+    let place = Place::with_records(10);
+    place
+        .open()
+        .pragma_update(None, "journal_mode", "delete")
+        .unwrap();
+    place.up(next("good")).succeeded();
+    assert_eq!(
+        common::text(&common::query(&place.open(), "PRAGMA journal_mode")[0][0]),
+        "wal"
+    );
+}
+
+#[test]
+fn a_link_to_a_database_is_read_with_the_log_it_leads_to() {
+    let place = Place::with_records(1);
+    let writer = place.open();
+    writer.execute_batch("CREATE TABLE in_the_log (x)").unwrap();
+    let elsewhere = Place::empty();
+    fs::remove_file(&elsewhere.database).unwrap();
+    std::os::unix::fs::symlink(&place.database, &elsewhere.database).unwrap();
+    let documents = elsewhere.status(migrator()).succeeded().documents();
+    assert_eq!(documents[0]["drift"], json!(["table in_the_log was added"]));
+    drop(writer);
+}
+
+#[test]
 fn a_second_up_finds_nothing_to_do_and_writes_nothing() {
     let place = Place::with_records(10);
     let before = place.bytes();

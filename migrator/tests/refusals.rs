@@ -134,6 +134,20 @@ fn sea_orms_book_and_the_ledger_must_agree() {
 }
 
 #[test]
+fn a_database_that_lost_its_ledger() {
+    let place = Place::with_records(10);
+    place
+        .open()
+        .execute_batch("DROP TABLE migration_ledger; DROP TABLE seaql_migrations")
+        .unwrap();
+    let said = place.up(migrator()).failed("drift");
+    assert!(
+        said.contains("table migration_ledger is missing or empty"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_damaged_page() {
     let place = Place::with_records(2000);
     let connection = place.open();

@@ -209,21 +209,28 @@ fn list_page(
     filled: &Filled,
     errors: &[FieldError],
 ) -> Markup {
+    let list = html! {
+        section.list aria-labelledby="list" {
+            h1 #list { "Records" }
+            a.to-form href="#add" { "Add a record" }
+            (search_form(asked))
+            (records(asked, page))
+        }
+    };
+    let add = html! {
+        section.add aria-labelledby="add" {
+            h2 #add { "Add a record" }
+            (form(filled, errors))
+        }
+    };
     let content = html! {
         main {
             @if let Some(record) = added {
                 p.done role="status" { "“" (record.title) "” was added." }
             }
             div.columns {
-                section.add aria-labelledby="add" {
-                    h2 #add { "Add a record" }
-                    (form(filled, errors))
-                }
-                section aria-labelledby="list" {
-                    h1 #list { "Records" }
-                    (search_form(asked))
-                    (records(asked, page))
-                }
+                // On a phone one comes below the other: the list first, unless something is to be corrected.
+                @if errors.is_empty() { (list) (add) } @else { (add) (list) }
             }
         }
     };

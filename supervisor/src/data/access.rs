@@ -1,8 +1,7 @@
 //! Who may write in the data directory, and which command mends it?
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -22,33 +21,52 @@ pub fn unwritable(data: &DataDir, path: &Path, doing: &str, error: &io::Error) -
     if !matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EACCES | Errno::EPERM)) {
         return Failure::io(doing, error);
     }
-    let (uid, gid) = (geteuid(), getegid());
     // The next one upwards that is there tells whose it is.
-    let Some((place, stat)) = path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?))) else {
-        return Failure::io(doing, error);
-    };
-    let (owner, group, mode) = (stat.uid(), stat.gid(), stat.mode() & 0o7777);
+    match path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?))) {
+        Some((place, stat)) => {
+            let owner = Owner { uid: stat.uid(), gid: stat.gid(), mode: stat.mode() & 0o7777 };
+            denied(data, place, doing, owner, (geteuid().as_raw(), getegid().as_raw()))
+        }
+        None => Failure::io(doing, error),
+    }
+}
+
+/// Whose a file is.
+#[derive(Clone, Copy)]
+struct Owner {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+/// Says whose `place` is, who we are (uid and gid), and what mends it.
+fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (u32, u32)) -> Failure {
+    let Owner { uid: owner, gid: group, mode } = owner;
+    let root = data.path().display();
     let message = format!(
         "{doing}: permission denied; {} belongs to uid {owner} gid {group} (mode {mode:03o}), and the supervisor runs as uid {uid} gid {gid}",
         place.display(),
     );
-    let failure = Failure::new(Cause::Permission, message);
-    let chown = format!("chown -R {uid}:{gid} {}", data.path().display());
-    if uid.is_root() {
-        return failure.hint(format!(
-            "not even root may write there: the container has no CAP_DAC_OVERRIDE (cap_drop: ALL), or the file system \
-             maps root to another user (NFS with root_squash, an unprivileged LXC); run the container with user: \
+    let chown = format!("chown -R {uid}:{gid} {root}");
+    let hint = match uid {
+        0 => format!(
+            "not even root may write there: the container has no CAP_DAC_OVERRIDE (cap_drop: ALL), or the file system maps \
+             root to another user (NFS with root_squash, an unprivileged LXC); run the container with user: \
              \"{owner}:{group}\", or on the machine that has the files: {chown}"
-        ));
-    }
-    if owner == uid.as_raw() {
-        return failure.hint(format!(
-            "the directory is this user's own, yet closed to it; open it with: chmod -R u+rwX {}",
-            data.path().display()
-        ));
-    }
-    let or_user = if owner == 0 { String::new() } else { format!(", or run the container with user: \"{owner}:{group}\"") };
-    failure.hint(format!("give the data directory to this user with: {chown} (on the host: the directory that is mounted there){or_user}"))
+        ),
+        _ if uid == owner => {
+            format!("the directory is this user's own, yet closed to it; open it with: chmod -R u+rwX {root}")
+        }
+        _ => {
+            // Nobody is told to run as root.
+            let or_user = match owner {
+                0 => String::new(),
+                _ => format!("; or run the container with user: \"{owner}:{group}\""),
+            };
+            format!("give the data directory to this user with: {chown} (on the host: the directory that is mounted there){or_user}")
+        }
+    };
+    Failure::new(Cause::Permission, message).hint(hint)
 }
 
 /// Checks by asking the system that this uid may read and write each thing that a start needs: the directories, and
@@ -78,5 +96,44 @@ fn may(data: &DataDir, path: &PathBuf, how: AccessFlags) -> Result<(), Failure> 
         // What is not there is not this check's matter; nor is a system that cannot answer.
         Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOSYS | Errno::EINVAL | Errno::ELOOP) => Ok(()),
         Err(errno) => Err(unwritable(data, path, &format!("cannot read and write {}", path.display()), &errno.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_mends_it_is_exact() {
+        let data = DataDir::new("/app/data".into());
+        let denied = |uid, gid, own| {
+            let owner = Owner { uid, gid, mode: 0o755 };
+            denied(&data, Path::new("/app/data"), "cannot write in /app/data/supervisor", owner, own)
+        };
+        let failure = denied(1000, 100, (1001, 1001));
+        assert_eq!(failure.cause, Cause::Permission);
+        assert_eq!(
+            failure.message,
+            "cannot write in /app/data/supervisor: permission denied; /app/data belongs to uid 1000 gid 100 (mode 755), \
+             and the supervisor runs as uid 1001 gid 1001"
+        );
+        assert_eq!(
+            failure.hint.unwrap(),
+            "give the data directory to this user with: chown -R 1001:1001 /app/data (on the host: the directory that is \
+             mounted there); or run the container with user: \"1000:100\""
+        );
+        assert!(!denied(0, 0, (1001, 1001)).hint.unwrap().contains("user:"), "nobody is told to run as root");
+        assert!(denied(1001, 1, (1001, 1001)).hint.unwrap().contains("chmod -R u+rwX /app/data"));
+        let squashed = denied(1000, 100, (0, 0)).hint.unwrap();
+        assert!(squashed.contains("root_squash") && squashed.contains("user: \"1000:100\""), "{squashed}");
+    }
+
+    #[test]
+    fn other_errors_keep_their_own_words() {
+        let data = DataDir::new("/app/data".into());
+        let full = unwritable(&data, data.path(), "cannot write", &Errno::ENOSPC.into());
+        assert_eq!(full.cause, Cause::NoSpace);
+        let read_only = unwritable(&data, data.path(), "cannot write", &Errno::EROFS.into());
+        assert!(read_only.hint.unwrap().contains("mounted read-only"));
     }
 }

@@ -5,14 +5,15 @@
 //! the supervisor as a sentence over a pipe that a successful exec closes.
 
 use std::{
+    ffi::{CString, OsString},
     fs,
     io::{self, Read, Write},
     os::{
         fd::{FromRawFd, OwnedFd, RawFd},
-        unix::process::CommandExt,
+        unix::ffi::OsStrExt,
     },
-    path::Path,
-    process::{Command, ExitCode},
+    path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use nix::{
@@ -20,7 +21,7 @@ use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow, pthread_sigmask, sigaction},
-    unistd::{Pid, getppid, setsid},
+    unistd::{Pid, execve, getppid, setsid},
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,21 +69,27 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         Ok(()) => {}
         Err(error) => return Failure::new(Cause::Launch, format!("cannot prepare a process for {}: {error}", plan.command.join(" "))),
     }
-    let Some((program, arguments)) = plan.command.split_first() else {
+    let Some(program) = plan.command.first() else {
         return Failure::new(Cause::Launch, "the command to start is empty");
     };
-    let mut command = Command::new(program);
-    command.args(arguments);
+    let mut environment: Vec<OsString> = std::env::vars_os()
+        .map(|(mut variable, value)| {
+            variable.push("=");
+            variable.push(value);
+            variable
+        })
+        .collect();
+    let mut set = |name: &str, value: String| environment.push(format!("{name}={value}").into());
     // `LISTEN_PID` and `WATCHDOG_PID` are this very process, which no parent can know beforehand.
     let pid = std::process::id().to_string();
     if !plan.sockets.is_empty() {
-        command.env("LISTEN_PID", &pid);
-        command.env("LISTEN_FDS", plan.sockets.len().to_string());
-        command.env("LISTEN_FDNAMES", plan.sockets.join(":"));
+        set("LISTEN_PID", pid.clone());
+        set("LISTEN_FDS", plan.sockets.len().to_string());
+        set("LISTEN_FDNAMES", plan.sockets.join(":"));
     }
     if let Some(microseconds) = plan.watchdog {
-        command.env("WATCHDOG_PID", &pid);
-        command.env("WATCHDOG_USEC", microseconds.to_string());
+        set("WATCHDOG_PID", pid);
+        set("WATCHDOG_USEC", microseconds.to_string());
     }
     // Last of all: what was set before may clear it, and the parent may have gone meanwhile.
     if let Err(errno) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
@@ -91,7 +98,31 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
     if getppid() != Pid::from_raw(plan.parent) {
         return Failure::new(Cause::Launch, "the supervisor ended while this process started");
     }
-    explain(program, &command.exec())
+    let program = find(program);
+    explain(&program, execute(&program, &plan.command, &environment))
+}
+
+/// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
+fn find(program: &str) -> PathBuf {
+    let search = std::env::var_os("PATH").filter(|_| !program.contains('/'));
+    let found = search.and_then(|search| std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file()));
+    found.unwrap_or_else(|| program.into())
+}
+
+/// Executes the program; returns only why it could not be. Not by way of execvp(3), which hands a program of
+/// another architecture to `/bin/sh` as a script.
+fn execute(program: &Path, arguments: &[String], environment: &[OsString]) -> Errno {
+    let zeroed = |words: &[&[u8]]| words.iter().map(|word| CString::new(*word)).collect::<Result<Vec<_>, _>>();
+    let path = zeroed(&[program.as_os_str().as_bytes()]);
+    let arguments = zeroed(&arguments.iter().map(String::as_bytes).collect::<Vec<_>>());
+    let environment = zeroed(&environment.iter().map(|variable| variable.as_bytes()).collect::<Vec<_>>());
+    match (path, arguments, environment) {
+        (Ok(path), Ok(arguments), Ok(environment)) => match execve(&path[0], &arguments, &environment) {
+            Err(errno) => errno,
+            Ok(never) => match never {},
+        },
+        _ => Errno::EINVAL,
+    }
 }
 
 fn prepare(plan: &Plan, report: RawFd) -> io::Result<()> {
@@ -147,28 +178,27 @@ fn give_way() {
 }
 
 /// Says in a sentence why a program could not be executed.
-fn explain(program: &str, error: &io::Error) -> Failure {
-    let path = Path::new(program);
+fn explain(path: &Path, errno: Errno) -> Failure {
+    let program = path.display();
     let failure = |message: String| Failure::new(Cause::Launch, message);
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) if path.exists() => {
+    match errno {
+        Errno::ENOENT if path.exists() => {
             failure(format!("cannot start {program}: it is there, but the interpreter or loader that it names is not"))
                 .hint("a program built for another C library (musl, glibc) or a script with a wrong first line looks like this; take the one built for this system")
         }
-        Some(Errno::ENOENT | Errno::ENOTDIR) => failure(format!("cannot start {program}: there is no such program"))
+        Errno::ENOENT | Errno::ENOTDIR => failure(format!("cannot start {program}: there is no such program"))
             .hint("the programs supervisor, migrator and app belong beside each other; app.command and migrator.command name others"),
-        Some(Errno::ENOEXEC) => match machine_of(path) {
+        Errno::ENOEXEC => match machine_of(path) {
             Some(machine) if machine != std::env::consts::ARCH => failure(format!(
                 "cannot start {program}: it is built for {machine}, and this machine is {}", std::env::consts::ARCH
             ))
             .hint("take the image or build for this architecture"),
             _ => failure(format!("cannot start {program}: it is no program that this system can run")),
         },
-        Some(Errno::EACCES) if path.is_dir() => failure(format!("cannot start {program}: it is a directory")),
-        Some(Errno::EACCES) => failure(format!("cannot start {program}: it may not be executed by uid {}", nix::unistd::geteuid()))
+        Errno::EACCES if path.is_dir() => failure(format!("cannot start {program}: it is a directory")),
+        Errno::EACCES => failure(format!("cannot start {program}: it may not be executed by uid {}", nix::unistd::geteuid()))
             .hint(format!("make it executable with: chmod a+rx {program}; or its file system is mounted noexec")),
-        Some(errno) => failure(format!("cannot start {program}: {}", errno.desc().to_lowercase())),
-        None => failure(format!("cannot start {program}: {error}")),
+        errno => failure(format!("cannot start {program}: {}", errno.desc().to_lowercase())),
     }
 }
 
@@ -199,7 +229,7 @@ mod tests {
     use super::*;
 
     fn starting(path: &Path) -> Failure {
-        explain(&path.display().to_string(), &Command::new(path).exec())
+        explain(path, execute(path, &["x".to_owned()], &[]))
     }
 
     #[test]

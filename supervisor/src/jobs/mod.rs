@@ -86,7 +86,7 @@ pub enum Job {
         /// Which one.
         generation: GenerationId,
     },
-    /// Remove generations that retention no longer keeps. Result: [`retire::Retired`].
+    /// Remove generations that retention no longer keeps. Result: the ones that are gone.
     Retire {
         /// Which ones; never the live one, nor one with a marker.
         generations: Vec<GenerationId>,

@@ -5,11 +5,11 @@
 //! does not show in a trial on one machine.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
     num::NonZeroUsize,
     os::unix::{
-        fs::{FileExt, symlink},
+        fs::{DirBuilderExt, FileExt, symlink},
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ use super::filesystem::{self, Verdict};
 use crate::{
     data::{
         DataDir, access,
-        durable::{self, Explain},
+        durable::Explain,
         size::Size,
     },
     failure::{Cause, Failure},
@@ -43,8 +43,6 @@ const NEEDED: u64 = 16 << 20;
 const LOW: u64 = 256 << 20;
 /// The length of a map as SQLite makes it of its -shm.
 const MAP: usize = 32 * 1024;
-/// The longest path of a unix socket in bytes: unix(7), without the terminating zero.
-const SOCKET_PATH: usize = 107;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +86,6 @@ pub fn preflight(data: &DataDir) -> Result<Findings, Failure> {
             None => cannot(data, &format!("is {filesystem}, which {cannot_do} ({error})")),
         })?;
     }
-    let socket = data.control_socket();
-    if socket.as_os_str().len() > SOCKET_PATH {
-        return Err(Failure::new(
-            Cause::FileSystem,
-            format!("the path {} is too long for a unix socket: {} bytes, and {SOCKET_PATH} are possible", socket.display(), socket.as_os_str().len()),
-        )
-        .hint("put the data directory at a shorter path, or mount it at one"));
-    }
     Ok(Findings { filesystem, free_bytes, notes })
 }
 
@@ -116,11 +106,9 @@ impl Probe {
         let unwritable = |path: &Path, error: &io::Error| {
             access::unwritable(data, path, &format!("cannot write in {}", path.display()), error)
         };
-        for directory in [data.path(), &supervisor] {
-            if !directory.is_dir() {
-                durable::create_directory_if_missing(directory)
-                    .map_err(|_| fs::create_dir(directory).err().map_or_else(|| Failure::new(Cause::Busy, format!("{} came and went", directory.display())), |error| unwritable(directory, &error)))?;
-            }
+        match DirBuilder::new().mode(0o700).recursive(true).create(&supervisor) {
+            Err(error) if !supervisor.is_dir() => return Err(unwritable(&supervisor, &error)),
+            _ => {}
         }
         let entries = fs::read_dir(&supervisor).map_err(|error| unwritable(&supervisor, &error))?;
         for entry in entries.flatten() {
@@ -130,7 +118,7 @@ impl Probe {
             }
         }
         let path = supervisor.join(format!("probe-{}", std::process::id()));
-        fs::create_dir(&path).map_err(|error| unwritable(&supervisor, &error))?;
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| unwritable(&supervisor, &error))?;
         Ok(Self(path))
     }
 }
@@ -219,10 +207,60 @@ fn maps(probe: &Path) -> io::Result<()> {
 
 /// The control socket, and the app's private one.
 fn sockets(probe: &Path) -> io::Result<()> {
-    // By the descriptor of the directory, so that the length of its path does not matter here.
+    // By the descriptor of the directory: a unix socket's address has room for 107 bytes (unix(7)).
     let directory = File::open(probe)?;
     let path = format!("/proc/self/fd/{}/socket", std::os::fd::AsRawFd::as_raw_fd(&directory));
     let _listener = UnixListener::bind(&path)?;
     UnixStream::connect(&path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::mount::{MsFlags, mount};
+
+    use super::*;
+    use crate::jobs::testing::{data, tmpfs};
+
+    #[test]
+    fn a_local_file_system_will_do_and_nothing_is_left_on_it() {
+        let (_directory, data) = data();
+        fs::create_dir(data.supervisor().join("probe-1")).unwrap();
+        fs::write(data.supervisor().join("probe-1/link"), "of a killed one").unwrap();
+        let findings = preflight(&data).unwrap();
+        assert!(findings.free_bytes > NEEDED);
+        assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::new(directory.path().join("new/data"));
+        preflight(&data).unwrap();
+        assert!(data.supervisor().is_dir());
+    }
+
+    #[test]
+    fn memory_is_noted_and_too_little_of_it_refused() {
+        let Some((_mount, data)) = tmpfs(100) else { return };
+        let findings = preflight(&data).unwrap();
+        assert_eq!(findings.filesystem, "tmpfs");
+        assert!(findings.notes[0].contains("all data is lost when the machine"), "{findings:?}");
+        assert!(findings.notes[1].starts_with("only 100.0 MiB are free"), "{findings:?}");
+        let Some((_mount, data)) = tmpfs(4) else { return };
+        let failure = preflight(&data).unwrap_err();
+        assert_eq!(failure.cause, Cause::NoSpace);
+        assert!(failure.message.contains("and a start needs 16.0 MiB"), "{failure}");
+    }
+
+    #[test]
+    fn a_read_only_mount_is_called_that() {
+        let Some((_mount, data)) = tmpfs(100) else { return };
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(None::<&str>, data.path(), None::<&str>, flags, None::<&str>).unwrap();
+        let failure = preflight(&data).unwrap_err();
+        assert_eq!(failure.cause, Cause::Permission);
+        assert!(failure.message.contains("supervisor: read-only file system"), "{failure}");
+        assert!(failure.hint.unwrap().contains("mounted read-only"));
+    }
 }

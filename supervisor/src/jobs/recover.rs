@@ -180,12 +180,12 @@ mod tests {
 
     #[test]
     fn while_live_is_in_doubt_nothing_is_removed() {
-        let link = |target: &'static str| move |data: &DataDir| symlink(target, data.live()).unwrap();
-        let cases: [(&str, Box<dyn Fn(&DataDir)>); 4] = [
-            ("missing", Box::new(|_| ())),
-            ("dangling", Box::new(link("generations/0009"))),
-            ("elsewhere", Box::new(link("/etc"))),
-            ("no link", Box::new(|data| fs::create_dir(data.live()).unwrap())),
+        type Make = fn(&DataDir);
+        let cases: [(&str, Make); 4] = [
+            ("missing", |_| ()),
+            ("dangling", |data| symlink("generations/0009", data.live()).unwrap()),
+            ("elsewhere", |data| symlink("/etc", data.live()).unwrap()),
+            ("no link", |data| fs::create_dir(data.live()).unwrap()),
         ];
         for (name, make) in cases {
             let (_directory, data) = data();

@@ -2,8 +2,6 @@
 
 use std::{fs, io};
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     data::{
         DataDir, GenerationId,
@@ -15,44 +13,37 @@ use crate::{
     fault,
 };
 
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retired {
-    /// The generations that are none any more.
-    pub gone: Vec<GenerationId>,
-    /// What could not be removed, or not be deleted, as sentences. It blocks nothing.
-    pub trouble: Vec<String>,
-}
-
-/// Removes generations. Never the live one, nor one with a marker; one that is not there counts as gone.
+/// Removes generations, and returns the ones that are gone. Never the live one, nor one with a marker; one that is
+/// not there counts as gone. What cannot be removed keeps none of the others.
 ///
 /// # Errors
-/// [`Cause::Live`] when it is not certain which generation is live: then nothing is removed.
-pub fn retire(data: &DataDir, generations: &[GenerationId]) -> Result<Retired, Failure> {
+/// [`Cause::Live`] when it is not certain which generation is live: then nothing is removed. After all others are
+/// gone: which could not be removed, and why.
+pub fn retire(data: &DataDir, generations: &[GenerationId]) -> Result<Vec<GenerationId>, Failure> {
     let Live::Generation(live) = view::live(data)? else {
         return Err(Failure::new(
             Cause::Live,
             format!("{} does not lead to a generation, so no snapshot is removed", data.live().display()),
         ));
     };
-    let mut retired = Retired::default();
+    let mut gone = Vec::new();
+    let mut failed: Option<Failure> = None;
     for id in generations {
         match remove(data, *id, live) {
-            Ok(deleted) => {
-                retired.gone.push(*id);
-                retired.trouble.extend(deleted.err().map(|failure| failure.message));
-            }
-            Err(failure) => retired.trouble.push(failure.message),
+            Ok(()) => gone.push(*id),
+            Err(failure) => match &mut failed {
+                None => failed = Some(failure),
+                Some(first) => first.message = format!("{}; {}", first.message, failure.message),
+            },
         }
     }
-    Ok(retired)
+    failed.map_or(Ok(gone), Err)
 }
 
-/// Removes one; the inner result is of the deletion, after which it is gone in any case.
-fn remove(data: &DataDir, id: GenerationId, live: GenerationId) -> Result<Result<(), Failure>, Failure> {
+fn remove(data: &DataDir, id: GenerationId, live: GenerationId) -> Result<(), Failure> {
     let refuse = |why| Err(Failure::new(Cause::Io, format!("generation {id} is not removed: {why}")));
     match fs::symlink_metadata(data.generation(id)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Failure::io(format!("cannot look at {}", data.generation(id).display()), &error)),
         Ok(found) if !found.is_dir() => return refuse("it is not a directory"),
         Ok(_) if id == live => return refuse("it is the live one"),
@@ -62,7 +53,8 @@ fn remove(data: &DataDir, id: GenerationId, live: GenerationId) -> Result<Result
     let doing = || format!("cannot remove generation {id}");
     let removing = generations::unname(data, id)?;
     fault::point("retire.renamed").explain(doing)?;
-    Ok(generations::delete(&removing).and_then(|()| fault::point("retire.removed").explain(doing)))
+    generations::delete(&removing)?;
+    fault::point("retire.removed").explain(doing)
 }
 
 #[cfg(test)]
@@ -81,13 +73,14 @@ mod tests {
         }
         fs::write(data.marker(THREE), "").unwrap();
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let retired = retire(&data, &[ONE, TWO, THREE, GenerationId(9)]).unwrap();
-        assert_eq!(retired.gone, [ONE, GenerationId(9)]);
+        let failure = retire(&data, &[TWO, ONE, THREE]).unwrap_err();
         assert_eq!(
-            retired.trouble,
-            ["generation 0002 is not removed: it is the live one", "generation 0003 is not removed: it is being made"]
+            failure.message,
+            "generation 0002 is not removed: it is the live one; generation 0003 is not removed: it is being made"
         );
+        assert!(!data.generation(ONE).exists());
         assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 2);
+        assert_eq!(retire(&data, &[ONE]).unwrap(), [ONE], "gone is gone");
     }
 
     #[test]
@@ -104,8 +97,7 @@ mod tests {
         let (directory, data) = data();
         symlink(DataDir::link_target(ONE), data.live()).unwrap();
         symlink(directory.path(), data.generation(TWO)).unwrap();
-        let retired = retire(&data, &[TWO]).unwrap();
-        assert_eq!(retired.trouble, ["generation 0002 is not removed: it is not a directory"]);
+        assert_eq!(retire(&data, &[TWO]).unwrap_err().message, "generation 0002 is not removed: it is not a directory");
         assert!(data.generation(TWO).is_symlink());
     }
 }

@@ -3,7 +3,8 @@
 //! The one harness of all black-box tests. Nothing here sleeps and hopes: every wait is for something that can be
 //! seen, with a limit after which the test fails and shows the log.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its names say the rest")]
 
 use std::{
     collections::BTreeMap,

@@ -53,11 +53,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // A closed stdout or stderr changes nothing about the outcome.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     let outcome = match cli.command {
@@ -87,9 +83,9 @@ fn print_spec() -> Result<(), Failure> {
     spec.push('\n');
     match io::stdout().write_all(spec.as_bytes()) {
         // `app openapi | head` is no failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
-            "the document could not be printed: {error}"
-        ))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("the document could not be printed: {error}")))
+        }
         _ => Ok(()),
     }
 }

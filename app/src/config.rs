@@ -41,24 +41,9 @@ const KEYS: [Key; 6] = [
         flag: Some("--listen"),
         allowed: "an address and a port, such as 127.0.0.1:3000 or [::]:3000",
     },
-    Key {
-        name: "log.format",
-        variable: "HEARTH_LOG__FORMAT",
-        flag: None,
-        allowed: "text or json",
-    },
-    Key {
-        name: "log.level",
-        variable: "HEARTH_LOG__LEVEL",
-        flag: None,
-        allowed: "error, warn, info, debug or trace",
-    },
-    Key {
-        name: "stop.grace",
-        variable: "HEARTH_STOP__GRACE",
-        flag: None,
-        allowed: "a duration such as 8s or 1m 30s",
-    },
+    Key { name: "log.format", variable: "HEARTH_LOG__FORMAT", flag: None, allowed: "text or json" },
+    Key { name: "log.level", variable: "HEARTH_LOG__LEVEL", flag: None, allowed: "error, warn, info, debug or trace" },
+    Key { name: "stop.grace", variable: "HEARTH_STOP__GRACE", flag: None, allowed: "a duration such as 8s or 1m 30s" },
 ];
 
 /// Everything `app serve` needs to know.
@@ -115,10 +100,7 @@ struct Defaults {
 
 const DEFAULTS: Defaults = Defaults {
     listen: "127.0.0.1:3000",
-    log: Log {
-        format: LogFormat::Text,
-        level: LogLevel::Info,
-    },
+    log: Log { format: LogFormat::Text, level: LogLevel::Info },
     stop: Stop {
         // Docker sends KILL 10 s after TERM; 8 s leaves the supervisor room.
         grace: Duration::from_secs(8),
@@ -129,26 +111,18 @@ impl Config {
     /// Returns the settings from defaults, environment and flags.
     pub(crate) fn read(args: &ServeArgs) -> Result<Self, Failure> {
         let known = KEYS.map(|key| &key.variable["HEARTH_".len()..]);
-        let mut figment = Figment::from(Serialized::defaults(DEFAULTS))
-            .merge(Env::prefixed("HEARTH_").only(&known).split("__"));
-        for (key, value) in [
-            ("database", &args.database),
-            ("files", &args.files),
-            ("listen", &args.listen),
-        ] {
+        let mut figment =
+            Figment::from(Serialized::defaults(DEFAULTS)).merge(Env::prefixed("HEARTH_").only(&known).split("__"));
+        for (key, value) in [("database", &args.database), ("files", &args.files), ("listen", &args.listen)] {
             if let Some(value) = value {
                 figment = figment.merge(Serialized::global(key, value));
             }
         }
-        let mut config: Self = figment
-            .extract()
-            .map_err(|error| explain(&error, args))?;
+        let mut config: Self = figment.extract().map_err(|error| explain(&error, args))?;
         config.probation = match std::env::var("HEARTH_PROBATION").as_deref() {
             Ok("1") => true,
             Ok(other) => {
-                return Err(Failure::new(format!(
-                    "HEARTH_PROBATION is {other:?}, and it can only be 1 or not there"
-                )));
+                return Err(Failure::new(format!("HEARTH_PROBATION is {other:?}, and it can only be 1 or not there")));
             }
             Err(_) => false,
         };
@@ -176,10 +150,7 @@ fn explain(error: &figment::Error, args: &ServeArgs) -> Failure {
         (Some(value), Some(flag), _) => {
             format!("{} from {flag} is {value:?}, which cannot be used", key.name)
         }
-        (_, _, Some(value)) => format!(
-            "{} from {} is {value:?}, which cannot be used",
-            key.name, key.variable
-        ),
+        (_, _, Some(value)) => format!("{} from {} is {value:?}, which cannot be used", key.name, key.variable),
         _ => format!("{} is not set", key.name),
     };
     let place = match key.flag {

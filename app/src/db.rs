@@ -21,8 +21,8 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-pub(crate) use self::error::DbError;
 use self::writer::Writer;
+pub(crate) use self::{error::DbError, writer::WriterState};
 use crate::failure::Failure;
 
 /// Readers wait for nobody in WAL mode; more than this only waits for the processor on a small server.
@@ -65,11 +65,8 @@ impl Database {
     /// Opens the database at `path`, which must exist.
     pub(crate) async fn open(path: &Path, access: Access) -> Result<Self, Failure> {
         if !path.is_file() {
-            return Err(
-                Failure::new(format!("there is no database at {}", path.display())).hint(
-                    "start it under the supervisor, or set one up first: HEARTH_DATABASE=… migrator up",
-                ),
-            );
+            return Err(Failure::new(format!("there is no database at {}", path.display()))
+                .hint("start it under the supervisor, or set one up first: HEARTH_DATABASE=… migrator up"));
         }
         let explain = |error: DbErr| DbError::from(error).opening(path);
         let writer = match access {
@@ -77,11 +74,7 @@ impl Database {
             Access::Write => Some(Writer::open(path).await.map_err(explain)?),
         };
         let reads = connect(path, Role::Reader).await.map_err(explain)?;
-        Ok(Self {
-            reads,
-            writer,
-            damaged: AtomicBool::new(false),
-        })
+        Ok(Self { reads, writer, damaged: AtomicBool::new(false) })
     }
 
     /// Returns the pool of readers.
@@ -93,9 +86,7 @@ impl Database {
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>>
-            + Send
-            + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
         let writer = self.writer.as_ref().ok_or(DbError::ReadOnly)?;
         let outcome = writer.write(work).await;
@@ -123,11 +114,11 @@ impl Database {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// Waits until the writer has done what was handed to it before; in probation there is none to wait for.
-    pub(crate) async fn writer_answers(&self) -> bool {
+    /// Returns how the writer is; in probation there is none, which is as it should be.
+    pub(crate) async fn writer(&self) -> WriterState {
         match &self.writer {
-            Some(writer) => writer.answers().await,
-            None => true,
+            Some(writer) => writer.state().await,
+            None => WriterState::Working(Duration::ZERO),
         }
     }
 
@@ -174,9 +165,7 @@ async fn connect(path: &Path, role: Role) -> Result<DatabaseConnection, DbErr> {
                 .statement_cache_capacity(STATEMENTS);
             let sqlite = sea_orm::sqlx::ConnectOptions::disable_statement_logging(sqlite);
             match role {
-                Role::Reader => sqlite
-                    .read_only(true)
-                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
+                Role::Reader => sqlite.read_only(true).pragma("cache_size", (-READER_CACHE_KIB).to_string()),
                 Role::Writer => sqlite
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)

@@ -14,10 +14,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Returns a failure without a hint.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
+        Self { message: message.into(), hint: None }
     }
 
     /// Returns the same failure with a hint.

@@ -3,11 +3,12 @@
 //! The story, in the order it happens: [`cli`] reads the arguments, `config` the settings, `serve` runs the
 //! life of a server (open the database, test it, become ready, answer, drain, close), `http` owns sockets and
 //! everything that is the same for all answers, and each feature has its own folder: `records` its table,
-//! queries, API and pages; `instance` what the app says about itself.
+//! queries, API and pages; `instance` what the app says about itself; `web` what all pages have in common.
 //!
 //! Imports point one way: cli → serve → http → features → db.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]
 
 pub mod cli;
 mod config;
@@ -20,3 +21,4 @@ mod log;
 mod notify;
 mod records;
 mod serve;
+mod web;

@@ -29,18 +29,13 @@ pub(crate) fn start(config: config::Log) {
         LogLevel::Trace => LevelFilter::TRACE,
         _ => LevelFilter::WARN.min(level),
     };
-    let filter = Targets::new()
-        .with_default(libraries)
-        .with_target("app", level);
+    let filter = Targets::new().with_default(libraries).with_target("app", level);
     // A closed standard error must not end the app: an internal error would be printed with eprintln!.
     match config.format {
         LogFormat::Text => tracing_subscriber::registry()
             .with(filter)
             .with(
-                tracing_subscriber::fmt::layer()
-                    .event_format(Text)
-                    .with_writer(io::stderr)
-                    .log_internal_errors(false),
+                tracing_subscriber::fmt::layer().event_format(Text).with_writer(io::stderr).log_internal_errors(false),
             )
             .init(),
         LogFormat::Json => tracing_subscriber::registry()
@@ -69,12 +64,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = match *event.metadata().level() {

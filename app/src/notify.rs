@@ -27,9 +27,7 @@ impl Notifier {
     pub(crate) fn from_env() -> Result<Self, Failure> {
         let channel = match std::env::var("NOTIFY_SOCKET") {
             Ok(name) if !name.is_empty() => Some(Arc::new(open(&name).map_err(|error| {
-                Failure::new(format!(
-                    "the notify socket {name} (NOTIFY_SOCKET) cannot be used: {error}"
-                ))
+                Failure::new(format!("the notify socket {name} (NOTIFY_SOCKET) cannot be used: {error}"))
             })?)),
             _ => None,
         };

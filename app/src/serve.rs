@@ -56,11 +56,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
 async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
     tokio::spawn(notifier.clone().heartbeat());
-    let access = if config.probation {
-        Access::Read
-    } else {
-        Access::Write
-    };
+    let access = if config.probation { Access::Read } else { Access::Write };
     let database = tokio::select! {
         opened = Database::open(&config.database, access) => Arc::new(opened?),
         () = signals.stop() => {
@@ -113,8 +109,7 @@ async fn start(
 
     let (stop_public, public_stop) = Stop::channel();
     let (stop_private, private_stop) = Stop::channel();
-    let unusable =
-        |error: std::io::Error| Failure::new(format!("a socket cannot be used: {error}"));
+    let unusable = |error: std::io::Error| Failure::new(format!("a socket cannot be used: {error}"));
     let private = match sockets.private {
         Some(listener) => Some(tokio::spawn(
             Server {
@@ -140,20 +135,11 @@ async fn start(
         }
         None => None,
     };
-    notifier.ready(if config.probation {
-        "Every query could be read"
-    } else {
-        "Serving"
-    });
+    notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });
     hit("app.ready")?;
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Moment::AfterReady).await;
-    Ok(Running {
-        public,
-        private,
-        stop_public,
-        stop_private,
-    })
+    Ok(Running { public, private, stop_public, stop_private })
 }
 
 fn announce(public: &Public) {
@@ -164,21 +150,13 @@ fn announce(public: &Public) {
     }
     tracing::info!("Serving on http://{}", public.address);
     if !public.address.ip().is_loopback() {
-        tracing::warn!(
-            "There are no accounts yet: whoever reaches {} can read and change everything",
-            public.address
-        );
+        tracing::warn!("There are no accounts yet: whoever reaches {} can read and change everything", public.address);
     }
 }
 
 impl Running {
     /// Answers until a signal says stop; then finishes what is under way.
-    async fn until_stopped(
-        self,
-        config: &Config,
-        mut signals: Signals,
-        notifier: &Notifier,
-    ) -> Result<(), Failure> {
+    async fn until_stopped(self, config: &Config, mut signals: Signals, notifier: &Notifier) -> Result<(), Failure> {
         signals.stop().await;
         notifier.stopping();
         hit("app.stopping")?;
@@ -224,10 +202,7 @@ struct Signals {
 
 impl Signals {
     fn install() -> Result<Self, Failure> {
-        let catch = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::new(format!("signals cannot be caught: {error}")))
-        };
+        let catch = |kind| signal(kind).map_err(|error| Failure::new(format!("signals cannot be caught: {error}")));
         for (name, kind) in [
             ("HUP", SignalKind::hangup()),
             ("USR1", SignalKind::user_defined1()),

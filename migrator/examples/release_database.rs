@@ -14,9 +14,7 @@ use std::io::Write;
 use rusqlite::{Connection, OpenFlags, Result};
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args_os()
-        .nth(1)
-        .ok_or("usage: release_database <database>")?;
+    let path = std::env::args_os().nth(1).ok_or("usage: release_database <database>")?;
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let text = dump(&connection)?;
     std::io::stdout().write_all(text.as_bytes())?;
@@ -25,9 +23,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
 /// Returns the whole database as SQL text.
 fn dump(connection: &Connection) -> Result<String> {
-    let pragma = |name: &str| {
-        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-    };
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let mut text = String::from("PRAGMA foreign_keys = OFF;\nPRAGMA journal_mode = WAL;\nBEGIN;\n");
     for name in ["application_id", "user_version"] {
         text.push_str(&format!("PRAGMA {name} = {};\n", pragma(name)?));
@@ -43,9 +39,7 @@ fn dump(connection: &Connection) -> Result<String> {
     }
     for (name, sql) in objects(connection, "l.type = 'virtual'")? {
         let name = quoted(&name);
-        text.push_str(&format!(
-            "{sql};\nINSERT INTO {name} ({name}) VALUES ('rebuild');\n"
-        ));
+        text.push_str(&format!("{sql};\nINSERT INTO {name} ({name}) VALUES ('rebuild');\n"));
     }
     for kind in ["index", "view", "trigger"] {
         for (_, sql) in objects(connection, &format!("s.type = '{kind}'"))? {
@@ -64,39 +58,23 @@ fn objects(connection: &Connection, condition: &str) -> Result<Vec<(String, Stri
          WHERE s.sql IS NOT NULL AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND {condition} ORDER BY s.name"
     );
     let mut statement = connection.prepare(&sql)?;
-    statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// An INSERT for each row of a table, in the order of its primary key.
 fn rows(connection: &Connection, table: &str, order: &str) -> Result<String> {
-    let mut statement = connection
-        .prepare("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid")?;
-    let columns: Vec<(String, i64)> = statement
-        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_>>()?;
-    let mut key: Vec<&(String, i64)> = columns
-        .iter()
-        .filter(|(_, position)| *position > 0)
-        .collect();
+    let mut statement =
+        connection.prepare("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid")?;
+    let columns: Vec<(String, i64)> =
+        statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+    let mut key: Vec<&(String, i64)> = columns.iter().filter(|(_, position)| *position > 0).collect();
     key.sort_by_key(|(_, position)| *position);
     let key = if key.is_empty() {
         order.to_owned()
     } else {
-        format!(
-            " ORDER BY {}",
-            key.iter()
-                .map(|(name, _)| quoted(name))
-                .collect::<Vec<_>>()
-                .join(", ")
-        )
+        format!(" ORDER BY {}", key.iter().map(|(name, _)| quoted(name)).collect::<Vec<_>>().join(", "))
     };
-    let names = columns
-        .iter()
-        .map(|(name, _)| quoted(name))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = columns.iter().map(|(name, _)| quoted(name)).collect::<Vec<_>>().join(", ");
     // quote() ends a text at its first NUL; such a text goes as its bytes.
     let values = columns
         .iter()
@@ -113,11 +91,7 @@ fn rows(connection: &Connection, table: &str, order: &str) -> Result<String> {
     let mut statement = connection.prepare(&sql)?;
     let mut text = String::new();
     for row in statement.query_map([], |row| row.get::<_, String>(0))? {
-        text.push_str(&format!(
-            "INSERT INTO {} ({names}) VALUES ({});\n",
-            quoted(table),
-            row?
-        ));
+        text.push_str(&format!("INSERT INTO {} ({names}) VALUES ({});\n", quoted(table), row?));
     }
     Ok(text)
 }

@@ -26,11 +26,7 @@ use crate::schema::quoted;
 ///
 /// SQLite's, such as a mistake in `body`.
 pub async fn table(manager: &SchemaManager<'_>, name: &str, body: &str) -> Result<(), DbErr> {
-    execute(
-        manager,
-        &format!("CREATE TABLE IF NOT EXISTS {} {body}", quoted(name)),
-    )
-    .await
+    execute(manager, &format!("CREATE TABLE IF NOT EXISTS {} {body}", quoted(name))).await
 }
 
 /// Adds a virtual table. `definition` is what follows `USING`: `fts5(title, notes)`.
@@ -38,17 +34,9 @@ pub async fn table(manager: &SchemaManager<'_>, name: &str, body: &str) -> Resul
 /// # Errors
 ///
 /// SQLite's, such as a module that is not compiled in.
-pub async fn virtual_table(
-    manager: &SchemaManager<'_>,
-    name: &str,
-    definition: &str,
-) -> Result<(), DbErr> {
+pub async fn virtual_table(manager: &SchemaManager<'_>, name: &str, definition: &str) -> Result<(), DbErr> {
     let name = quoted(name);
-    execute(
-        manager,
-        &format!("CREATE VIRTUAL TABLE IF NOT EXISTS {name} USING {definition}"),
-    )
-    .await
+    execute(manager, &format!("CREATE VIRTUAL TABLE IF NOT EXISTS {name} USING {definition}")).await
 }
 
 /// Adds a column. `definition` is its type and constraints. A column that may not be null needs
@@ -57,12 +45,7 @@ pub async fn virtual_table(
 /// # Errors
 ///
 /// SQLite's, such as `NOT NULL` without a default.
-pub async fn column(
-    manager: &SchemaManager<'_>,
-    table: &str,
-    name: &str,
-    definition: &str,
-) -> Result<(), DbErr> {
+pub async fn column(manager: &SchemaManager<'_>, table: &str, name: &str, definition: &str) -> Result<(), DbErr> {
     let connection = manager.get_connection();
     let found = rows(
         connection,
@@ -74,11 +57,7 @@ pub async fn column(
         return Ok(());
     }
     let (table, name) = (quoted(table), quoted(name));
-    execute(
-        manager,
-        &format!("ALTER TABLE {table} ADD COLUMN {name} {definition}"),
-    )
-    .await
+    execute(manager, &format!("ALTER TABLE {table} ADD COLUMN {name} {definition}")).await
 }
 
 /// Adds an index. `on` is the table and what of it: `record (due_date, id)`, with a `WHERE` for
@@ -88,11 +67,7 @@ pub async fn column(
 ///
 /// SQLite's, such as a column that is not there.
 pub async fn index(manager: &SchemaManager<'_>, name: &str, on: &str) -> Result<(), DbErr> {
-    execute(
-        manager,
-        &format!("CREATE INDEX IF NOT EXISTS {} ON {on}", quoted(name)),
-    )
-    .await
+    execute(manager, &format!("CREATE INDEX IF NOT EXISTS {} ON {on}", quoted(name))).await
 }
 
 /// Adds a unique index. `on` is as for [`index`](fn@index).
@@ -101,11 +76,7 @@ pub async fn index(manager: &SchemaManager<'_>, name: &str, on: &str) -> Result<
 ///
 /// SQLite's, such as rows that are not unique.
 pub async fn unique_index(manager: &SchemaManager<'_>, name: &str, on: &str) -> Result<(), DbErr> {
-    execute(
-        manager,
-        &format!("CREATE UNIQUE INDEX IF NOT EXISTS {} ON {on}", quoted(name)),
-    )
-    .await
+    execute(manager, &format!("CREATE UNIQUE INDEX IF NOT EXISTS {} ON {on}", quoted(name))).await
 }
 
 /// Adds a trigger. `definition` is what follows the name: `AFTER DELETE ON record BEGIN … END`.
@@ -113,16 +84,8 @@ pub async fn unique_index(manager: &SchemaManager<'_>, name: &str, on: &str) -> 
 /// # Errors
 ///
 /// SQLite's, such as a mistake in `definition`.
-pub async fn trigger(
-    manager: &SchemaManager<'_>,
-    name: &str,
-    definition: &str,
-) -> Result<(), DbErr> {
-    execute(
-        manager,
-        &format!("CREATE TRIGGER IF NOT EXISTS {} {definition}", quoted(name)),
-    )
-    .await
+pub async fn trigger(manager: &SchemaManager<'_>, name: &str, definition: &str) -> Result<(), DbErr> {
+    execute(manager, &format!("CREATE TRIGGER IF NOT EXISTS {} {definition}", quoted(name))).await
 }
 
 /// Adds a view. `select` is the query it stands for.
@@ -131,17 +94,9 @@ pub async fn trigger(
 ///
 /// SQLite's, such as a mistake in `select`.
 pub async fn view(manager: &SchemaManager<'_>, name: &str, select: &str) -> Result<(), DbErr> {
-    execute(
-        manager,
-        &format!("CREATE VIEW IF NOT EXISTS {} AS {select}", quoted(name)),
-    )
-    .await
+    execute(manager, &format!("CREATE VIEW IF NOT EXISTS {} AS {select}", quoted(name))).await
 }
 
 async fn execute(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
-    manager
-        .get_connection()
-        .execute_unprepared(sql)
-        .await
-        .map(|_| ())
+    manager.get_connection().execute_unprepared(sql).await.map(|_| ())
 }

@@ -29,24 +29,12 @@ pub struct Outcome {
 ///
 /// Any; the database is then as it was before (unless its log could not be emptied after the
 /// commit: `busy` or `no-space` while *emptying the write-ahead log*; doing it again helps).
-pub async fn up(
-    path: &Path,
-    release: &Release,
-    report: &mut (dyn FnMut(Event) + Send),
-) -> Result<Outcome, Error> {
+pub async fn up(path: &Path, release: &Release, report: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome, Error> {
     report(Event::Checking);
     // First without a lock and without a trace: what is refused must not be touched at all.
-    let status = database::read(path, async |connection| {
-        inspect(connection, path, release).await
-    })
-    .await?;
+    let status = database::read(path, async |connection| inspect(connection, path, release).await).await?;
     if status.pending(path, release)?.is_empty() && database::at_rest(path).is_some() {
-        return Ok(finish(
-            &status,
-            Vec::new(),
-            status.schema.fingerprint(),
-            report,
-        ));
+        return Ok(finish(&status, Vec::new(), status.schema.fingerprint(), report));
     }
     let connection = database::open_to_write(path).await?;
     let result = write(&connection, path, release, report).await;
@@ -55,33 +43,20 @@ pub async fn up(
     if applied.is_empty() {
         return Ok(finish(&status, applied, schema, report));
     }
-    report(Event::Complete {
-        applied: applied.clone(),
-        schema: schema.clone(),
-    });
+    report(Event::Complete { applied: applied.clone(), schema: schema.clone() });
     Ok(Outcome { applied, schema })
 }
 
 /// Reports that nothing was to be done.
-fn finish(
-    status: &Status,
-    applied: Vec<String>,
-    schema: String,
-    report: &mut (dyn FnMut(Event) + Send),
-) -> Outcome {
+fn finish(status: &Status, applied: Vec<String>, schema: String, report: &mut (dyn FnMut(Event) + Send)) -> Outcome {
     skip(status, report);
-    report(Event::Complete {
-        applied: applied.clone(),
-        schema: schema.clone(),
-    });
+    report(Event::Complete { applied: applied.clone(), schema: schema.clone() });
     Outcome { applied, schema }
 }
 
 fn skip(status: &Status, report: &mut (dyn FnMut(Event) + Send)) {
     for done in &status.plan.applied {
-        report(Event::Skipping {
-            migration: done.name.clone(),
-        });
+        report(Event::Skipping { migration: done.name.clone() });
     }
 }
 
@@ -100,10 +75,7 @@ async fn write(
             done
         }
         Ok(done) => {
-            transaction
-                .commit()
-                .await
-                .map_err(|error| Error::from_database(&error, path, "committing"))?;
+            transaction.commit().await.map_err(|error| Error::from_database(&error, path, "committing"))?;
             fault::point("migrate.committed", path)?;
             done
         }
@@ -137,46 +109,26 @@ async fn migrate(
     }
     skip(&status, report);
     let checking = |error: DbErr| Error::from_database(&error, path, "checking the upgrade");
-    let before = check::before(transaction, &status.schema)
-        .await
-        .map_err(checking)?;
-    prepare(transaction)
-        .await
-        .map_err(|error| Error::from_database(&error, path, "preparing the ledger"))?;
+    let before = check::before(transaction, &status.schema).await.map_err(checking)?;
+    prepare(transaction).await.map_err(|error| Error::from_database(&error, path, "preparing the ledger"))?;
     let mut steps = Vec::with_capacity(pending.len());
     for (index, name) in pending.iter().enumerate() {
         let (migration, number, of) = (name.clone(), index + 1, pending.len());
-        report(Event::Applying {
-            migration,
-            number,
-            of,
-        });
+        report(Event::Applying { migration, number, of });
         fault::point("migrate.applying", path)?;
         let since = Instant::now();
-        let schema = step(transaction, release, name, since)
-            .await
-            .map_err(|error| Error::from_migration(&error, path, name))?;
+        let schema =
+            step(transaction, release, name, since).await.map_err(|error| Error::from_migration(&error, path, name))?;
         fault::point("migrate.applied", path)?;
         let milliseconds = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        report(Event::Applied {
-            migration: name.clone(),
-            number,
-            of,
-            milliseconds,
-        });
+        report(Event::Applied { migration: name.clone(), number, of, milliseconds });
         steps.push((name.clone(), schema));
     }
-    if let Some(problem) = check::after(transaction, &before, &steps)
-        .await
-        .map_err(checking)?
-    {
+    if let Some(problem) = check::after(transaction, &before, &steps).await.map_err(checking)? {
         return Err(Error::Check(problem));
     }
     fault::point("migrate.checked", path)?;
-    let schema = steps
-        .last()
-        .map(|(_, schema)| schema.fingerprint())
-        .unwrap_or_default();
+    let schema = steps.last().map(|(_, schema)| schema.fingerprint()).unwrap_or_default();
     Ok((status, pending, schema))
 }
 
@@ -196,14 +148,7 @@ async fn step(
 ) -> Result<Listing, DbErr> {
     Steps(release).up(transaction, Some(1)).await?;
     let schema = Listing::read(transaction).await?;
-    ledger::record(
-        transaction,
-        name,
-        &release.version,
-        since.elapsed(),
-        &schema,
-    )
-    .await?;
+    ledger::record(transaction, name, &release.version, since.elapsed(), &schema).await?;
     Ok(schema)
 }
 

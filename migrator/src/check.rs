@@ -55,19 +55,14 @@ pub async fn after(
     for (table, was) in &before.rows {
         let is = counts.get(table).copied().unwrap_or(0);
         if is < *was {
-            return Ok(Some(format!(
-                "{who} would leave table {table} with {is} rows where there were {was}"
-            )));
+            return Ok(Some(format!("{who} would leave table {table} with {is} rows where there were {was}")));
         }
     }
     let now = match violations(connection).await {
         Ok(now) => now,
         // SQLITE_ERROR: "foreign key mismatch", the columns referred to are not unique any more.
         Err(error) if sqlite_code(&error) == Some(1) => {
-            return Ok(Some(format!(
-                "{who} would leave a foreign key that cannot hold: {}",
-                words(&error)
-            )));
+            return Ok(Some(format!("{who} would leave a foreign key that cannot hold: {}", words(&error))));
         }
         Err(error) => return Err(error),
     };
@@ -82,10 +77,7 @@ pub async fn after(
     }
     let found = quick_check(connection).await?;
     if !found.is_empty() {
-        return Ok(Some(format!(
-            "{who} would leave a database that is not consistent: {}",
-            found.join("; ")
-        )));
+        return Ok(Some(format!("{who} would leave a database that is not consistent: {}", found.join("; "))));
     }
     Ok(None)
 }
@@ -111,9 +103,7 @@ pub(crate) async fn quick_check(connection: &impl ConnectionTrait) -> Result<Vec
 /// what they were.
 fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> {
     let (_, end) = steps.last()?;
-    let states: Vec<&Listing> = std::iter::once(before)
-        .chain(steps.iter().map(|(_, schema)| schema))
-        .collect();
+    let states: Vec<&Listing> = std::iter::once(before).chain(steps.iter().map(|(_, schema)| schema)).collect();
     for (position, state) in states.iter().enumerate() {
         for (name, what) in state.iter() {
             let later = || steps.iter().skip(position);
@@ -121,16 +111,12 @@ fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> 
                 None if !part_of_other(name, end) => {
                     let who = later().find(|(_, schema)| schema.get(name).is_none());
                     let who = who.map_or("", |(migration, _)| migration);
-                    return Some(format!(
-                        "migration {who} would leave the database without {name}"
-                    ));
+                    return Some(format!("migration {who} would leave the database without {name}"));
                 }
                 Some(now) if now != what && must_stay(name, what) => {
                     let who = later().find(|(_, schema)| schema.get(name) != Some(what));
                     let who = who.map_or("", |(migration, _)| migration);
-                    return Some(format!(
-                        "migration {who} would make {name} '{now}' where it was '{what}'"
-                    ));
+                    return Some(format!("migration {who} would make {name} '{now}' where it was '{what}'"));
                 }
                 _ => {}
             }
@@ -160,26 +146,16 @@ async fn row_counts(connection: &impl ConnectionTrait) -> Result<BTreeMap<String
     let mut counts = BTreeMap::new();
     for row in rows(connection, sql, []).await? {
         let table: String = row.try_get_by_index(0)?;
-        let count = number(
-            connection,
-            &format!("SELECT count(*) FROM {}", quoted(&table)),
-        )
-        .await?;
+        let count = number(connection, &format!("SELECT count(*) FROM {}", quoted(&table))).await?;
         counts.insert(table, count);
     }
     Ok(counts)
 }
 
-async fn violations(
-    connection: &impl ConnectionTrait,
-) -> Result<BTreeMap<Violation, usize>, DbErr> {
+async fn violations(connection: &impl ConnectionTrait) -> Result<BTreeMap<Violation, usize>, DbErr> {
     let mut found = BTreeMap::new();
     for row in rows(connection, "PRAGMA foreign_key_check", []).await? {
-        let violation = (
-            row.try_get_by_index(0)?,
-            row.try_get_by_index(1)?,
-            row.try_get_by_index(2)?,
-        );
+        let violation = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
         *found.entry(violation).or_insert(0) += 1;
     }
     Ok(found)
@@ -190,33 +166,17 @@ mod tests {
     use super::*;
 
     fn listing(names: &[&str]) -> Listing {
-        Listing::parse(
-            &names
-                .iter()
-                .map(|name| format!("{name}\tsame\n"))
-                .collect::<String>(),
-        )
+        Listing::parse(&names.iter().map(|name| format!("{name}\tsame\n")).collect::<String>())
     }
 
     #[test]
     fn the_migration_that_lost_an_object_is_named() {
         let before = listing(&["index a", "table t"]);
-        let steps = |second: &[&str], third: &[&str]| {
-            [
-                ("m2".to_owned(), listing(second)),
-                ("m3".to_owned(), listing(third)),
-            ]
-        };
+        let steps =
+            |second: &[&str], third: &[&str]| [("m2".to_owned(), listing(second)), ("m3".to_owned(), listing(third))];
         let lost = |second: &[&str], third: &[&str]| lost_object(&before, &steps(second, third));
-        assert_eq!(
-            lost(&["index a", "table t"], &["index a", "table t", "view v"]),
-            None
-        );
-        assert_eq!(
-            lost(&["table t"], &["index a", "table t"]),
-            None,
-            "made again in time"
-        );
+        assert_eq!(lost(&["index a", "table t"], &["index a", "table t", "view v"]), None);
+        assert_eq!(lost(&["table t"], &["index a", "table t"]), None, "made again in time");
         assert_eq!(
             lost(&["table t"], &["table t"]).as_deref(),
             Some("migration m2 would leave the database without index a")

@@ -74,30 +74,21 @@ pub fn main(release: Release) -> ExitCode {
         return printed(&format!("migrator {}\n", release.version));
     }
     let Some(command) = arguments.command else {
-        return misused(
-            "no command is given",
-            "migrator status, migrator up or migrator schema; see migrator --help",
-        );
+        return misused("no command is given", "migrator status, migrator up or migrator schema; see migrator --help");
     };
     let config = match Config::read(arguments.database) {
         Ok(config) => config,
         Err(problem) => return misused(&problem, "see migrator --help"),
     };
     let Some(path) = &config.database else {
-        return misused(
-            "no database is named",
-            "pass --database PATH or set HEARTH_DATABASE",
-        );
+        return misused("no database is named", "pass --database PATH or set HEARTH_DATABASE");
     };
     let json = match command {
         Command::Status { json, .. } | Command::Up { json } | Command::Schema { json } => json,
     };
     log::start(config.log, json);
     // One thread and its timer is all that one connection needs; SQLite has a thread of its own.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let error = Error::from_io(&error, path, "starting the runtime");
@@ -117,12 +108,7 @@ pub fn main(release: Release) -> ExitCode {
     }
 }
 
-async fn status(
-    path: &Path,
-    release: &Release,
-    quick_check: bool,
-    json: bool,
-) -> Result<ExitCode, Error> {
+async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -> Result<ExitCode, Error> {
     let status = crate::status(path, release, quick_check).await?;
     if !json {
         return Ok(printed(&describe(path, release, &status)));
@@ -162,12 +148,8 @@ async fn up(path: &Path, release: &Release, json: bool) -> Result<ExitCode, Erro
 async fn schema(path: &Path, json: bool) -> Result<ExitCode, Error> {
     let (sql, listing) = database::read(path, async |connection| {
         let failed = |error| Error::from_database(&error, path, "reading the schema");
-        let listing = crate::schema::Listing::read(connection)
-            .await
-            .map_err(failed)?;
-        let sql = crate::schema::statements(connection)
-            .await
-            .map_err(failed)?;
+        let listing = crate::schema::Listing::read(connection).await.map_err(failed)?;
+        let sql = crate::schema::statements(connection).await.map_err(failed)?;
         Ok((sql, listing))
     })
     .await?;
@@ -190,63 +172,31 @@ fn describe(path: &Path, release: &Release, status: &Status) -> String {
         format!("migrator  v{}", release.version),
         format!("schema    {}", status.schema.fingerprint()),
     ];
-    let names = status
-        .plan
-        .applied
-        .iter()
-        .chain(&status.plan.unknown)
-        .map(|one| one.name.len());
+    let names = status.plan.applied.iter().chain(&status.plan.unknown).map(|one| one.name.len());
     let width = names.max().unwrap_or(0);
     let mut applied = |word: &str, list: &[Applied]| {
-        for Applied {
-            name,
-            version,
-            applied_at,
-        } in list
-        {
-            lines.push(format!(
-                "{word}  {name:width$}  by v{version}, {applied_at}"
-            ));
+        for Applied { name, version, applied_at } in list {
+            lines.push(format!("{word}  {name:width$}  by v{version}, {applied_at}"));
         }
     };
     applied("applied ", &status.plan.applied);
     applied("unknown ", &status.plan.unknown);
-    lines.extend(
-        status
-            .plan
-            .pending
-            .iter()
-            .map(|name| format!("pending   {name}")),
-    );
-    lines.extend(
-        status
-            .drift
-            .iter()
-            .map(|phrase| format!("drift     {phrase}")),
-    );
-    lines.push(
-        match (status.plan.pending.len(), status.plan.unknown.len()) {
-            (0, 0) => "Nothing is pending.".to_owned(),
-            (pending, 0) => format!(
-                "{} pending.",
-                counted(pending, "migration is", "migrations are")
-            ),
-            (_, unknown) => format!(
-                "The database is newer than this migrator: {} unknown to it.",
-                counted(unknown, "migration is", "migrations are")
-            ),
-        },
-    );
+    lines.extend(status.plan.pending.iter().map(|name| format!("pending   {name}")));
+    lines.extend(status.drift.iter().map(|phrase| format!("drift     {phrase}")));
+    lines.push(match (status.plan.pending.len(), status.plan.unknown.len()) {
+        (0, 0) => "Nothing is pending.".to_owned(),
+        (pending, 0) => format!("{} pending.", counted(pending, "migration is", "migrations are")),
+        (_, unknown) => format!(
+            "The database is newer than this migrator: {} unknown to it.",
+            counted(unknown, "migration is", "migrations are")
+        ),
+    });
     lines.join("\n") + "\n"
 }
 
 fn printed(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();
-    exit(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    )
+    exit(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 fn documented(document: &impl Serialize) -> ExitCode {
@@ -254,11 +204,7 @@ fn documented(document: &impl Serialize) -> ExitCode {
 }
 
 fn exit(result: io::Result<()>) -> ExitCode {
-    if result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn misused(problem: &str, hint: &str) -> ExitCode {
@@ -281,15 +227,7 @@ fn failed(error: &Error, json: bool, format: Format) -> ExitCode {
     }
     let (kind, message, hint) = (error.kind(), error.to_string(), error.hint());
     if json {
-        log::print(&Document {
-            event: "error",
-            error: Problem {
-                kind,
-                message,
-                hint,
-            },
-        })
-        .ok();
+        log::print(&Document { event: "error", error: Problem { kind, message, hint } }).ok();
     } else if format == Format::Json {
         tracing::error!(kind, hint, "{message}");
     } else {

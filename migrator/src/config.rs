@@ -63,9 +63,7 @@ impl Config {
     ///
     /// A value that is not allowed, as a phrase that names it and where it came from.
     pub(crate) fn read(database: Option<PathBuf>) -> Result<Config, String> {
-        let log = Env::prefixed("HEARTH_")
-            .only(&["log__format", "log__level"])
-            .split("__");
+        let log = Env::prefixed("HEARTH_").only(&["log__format", "log__level"]).split("__");
         let mut config: Config = Figment::from(Serialized::defaults(Config::default()))
             .merge(log)
             .extract()
@@ -79,14 +77,6 @@ impl Config {
 }
 
 fn explain(error: &figment::Error) -> String {
-    let key = error
-        .path
-        .iter()
-        .map(|part| part.to_uppercase())
-        .collect::<Vec<_>>()
-        .join("__");
-    format!(
-        "HEARTH_{key}: {}",
-        error.kind.to_string().replace("``", "`")
-    )
+    let key = error.path.iter().map(|part| part.to_uppercase()).collect::<Vec<_>>().join("__");
+    format!("HEARTH_{key}: {}", error.kind.to_string().replace("``", "`"))
 }

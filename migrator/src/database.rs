@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::error::{Error, sqlite_code};
@@ -101,16 +100,11 @@ async fn set_wal(connection: &DatabaseConnection, path: &Path) -> Result<(), Err
                 return Err(Error::Io {
                     path: path.to_owned(),
                     doing: DOING.to_owned(),
-                    reason: format!(
-                        "SQLite stays in {mode} mode, as on a filesystem without shared memory"
-                    ),
+                    reason: format!("SQLite stays in {mode} mode, as on a filesystem without shared memory"),
                 });
             }
             // The switch does not wait for a lock by itself, whatever the busy timeout.
-            Err(error)
-                if sqlite_code(&error).is_some_and(|code| code & 0xff == 5)
-                    && since.elapsed() < PATIENCE =>
-            {
+            Err(error) if sqlite_code(&error).is_some_and(|code| code & 0xff == 5) && since.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => return Err(Error::from_database(&error, path, DOING)),
@@ -155,11 +149,7 @@ pub(crate) async fn checkpoint(connection: &DatabaseConnection, path: &Path) -> 
     if busy == 0 {
         return Ok(());
     }
-    Err(Error::Busy {
-        path: path.to_owned(),
-        doing: DOING.to_owned(),
-        waited: PATIENCE.as_secs(),
-    })
+    Err(Error::Busy { path: path.to_owned(), doing: DOING.to_owned(), waited: PATIENCE.as_secs() })
 }
 
 /// Looks at the file before SQLite does: is it there, is it a file, does it begin as one of
@@ -170,12 +160,7 @@ pub(crate) async fn checkpoint(connection: &DatabaseConnection, path: &Path) -> 
 /// `missing`, `not-a-database`, `permission`, `io`.
 fn judge(path: &Path) -> Result<(), Error> {
     const DOING: &str = "looking at the file";
-    let not_a_database = |found: &str| {
-        Err(Error::NotADatabase {
-            path: path.to_owned(),
-            found: found.to_owned(),
-        })
-    };
+    let not_a_database = |found: &str| Err(Error::NotADatabase { path: path.to_owned(), found: found.to_owned() });
     let metadata = fs::metadata(path).map_err(|error| Error::from_io(&error, path, DOING))?;
     if metadata.is_dir() {
         return not_a_database("it is a directory");
@@ -193,11 +178,7 @@ fn judge(path: &Path) -> Result<(), Error> {
     }
     not_a_database(&format!(
         "its {} do not begin as an SQLite database does",
-        crate::error::counted(
-            usize::try_from(metadata.len()).unwrap_or(usize::MAX),
-            "byte",
-            "bytes"
-        )
+        crate::error::counted(usize::try_from(metadata.len()).unwrap_or(usize::MAX), "byte", "bytes")
     ))
 }
 
@@ -216,12 +197,7 @@ pub(crate) fn at_rest(path: &Path) -> Option<Trace> {
         }
     }
     let file = fs::metadata(path).ok()?;
-    Some(Trace(
-        file.len(),
-        file.ino(),
-        file.mtime(),
-        file.mtime_nsec(),
-    ))
+    Some(Trace(file.len(), file.ino(), file.mtime(), file.mtime_nsec()))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -240,12 +216,8 @@ async fn connect(path: &Path, doing: &str, access: Access) -> Result<DatabaseCon
     // Absolute, so that no path is taken for an option of SQLite's (`:memory:`, `file:…`).
     let file = std::path::absolute(path).map_err(|error| Error::from_io(&error, path, doing))?;
     let mut options = ConnectOptions::new("sqlite:");
-    options
-        .max_connections(1)
-        .min_connections(0)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |sqlite| {
+    options.max_connections(1).min_connections(0).test_before_acquire(false).sqlx_logging(false).map_sqlx_sqlite_opts(
+        move |sqlite| {
             let sqlite = sqlite
                 .filename(&file)
                 .in_memory(false)
@@ -257,10 +229,9 @@ async fn connect(path: &Path, doing: &str, access: Access) -> Result<DatabaseCon
                 Access::Read { immutable } => sqlite.read_only(true).immutable(immutable),
                 Access::Write => sqlite.pragma("synchronous", "FULL"),
             }
-        });
-    Database::connect(options)
-        .await
-        .map_err(|error| Error::from_database(&error, path, doing))
+        },
+    );
+    Database::connect(options).await.map_err(|error| Error::from_database(&error, path, doing))
 }
 
 /// Returns the rows of a query.
@@ -269,13 +240,7 @@ pub(crate) async fn rows<const N: usize>(
     sql: &str,
     values: [Value; N],
 ) -> Result<Vec<QueryResult>, DbErr> {
-    connection
-        .query_all_raw(Statement::from_sql_and_values(
-            DbBackend::Sqlite,
-            sql,
-            values,
-        ))
-        .await
+    connection.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await
 }
 
 /// Returns the one number that a query gives.

@@ -175,20 +175,10 @@ impl Error {
         match error.kind() {
             io::ErrorKind::NotFound => Error::Missing { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Error::Permission {
-                    path,
-                    doing,
-                    reason,
-                }
+                Error::Permission { path, doing, reason }
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { path, doing }
-            }
-            _ => Error::Io {
-                path,
-                doing,
-                reason,
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { path, doing },
+            _ => Error::Io { path, doing, reason },
         }
     }
 
@@ -199,34 +189,16 @@ impl Error {
         let code = sqlite_code(error).unwrap_or(0);
         // Result codes: https://www.sqlite.org/rescode.html; the low byte is the primary one.
         match (code & 0xff, code) {
-            (5 | 6, _) => Error::Busy {
-                path,
-                doing,
-                waited: crate::database::PATIENCE.as_secs(),
-            },
+            (5 | 6, _) => Error::Busy { path, doing, waited: crate::database::PATIENCE.as_secs() },
             // SQLITE_FULL; and SQLITE_IOERR_SHMSIZE, which a full disk gives when it is the -shm
             // file that no longer fits.
             (13, _) | (_, 4874) => Error::NoSpace { path, doing },
             // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH; and SQLITE_CANTOPEN: that the database
             // is there was seen before, so it is a file beside it that could not be made.
-            (3 | 8 | 14 | 23, _) => Error::Permission {
-                path,
-                doing,
-                reason,
-            },
-            (11, _) => Error::Damaged {
-                path,
-                found: reason,
-            },
-            (26, _) => Error::NotADatabase {
-                path,
-                found: reason,
-            },
-            _ => Error::Io {
-                path,
-                doing,
-                reason,
-            },
+            (3 | 8 | 14 | 23, _) => Error::Permission { path, doing, reason },
+            (11, _) => Error::Damaged { path, found: reason },
+            (26, _) => Error::NotADatabase { path, found: reason },
+            _ => Error::Io { path, doing, reason },
         }
     }
 
@@ -234,10 +206,7 @@ impl Error {
     pub(crate) fn from_migration(error: &DbErr, path: &Path, name: &str) -> Error {
         match Error::from_database(error, path, &format!("applying {name}")) {
             Error::Io { reason, .. } if sqlite_code(error).unwrap_or(0) & 0xff != 10 => {
-                Error::Migration {
-                    name: name.to_owned(),
-                    reason,
-                }
+                Error::Migration { name: name.to_owned(), reason }
             }
             other => other,
         }
@@ -255,11 +224,9 @@ pub(crate) fn words(error: &DbErr) -> String {
         DbErr::Conn(RuntimeErr::SqlxError(inner))
         | DbErr::Exec(RuntimeErr::SqlxError(inner))
         | DbErr::Query(RuntimeErr::SqlxError(inner)) => match &**inner {
-            SqlxError::Database(database) => format!(
-                "{} (SQLite code {})",
-                database.message(),
-                database.code().unwrap_or_default()
-            ),
+            SqlxError::Database(database) => {
+                format!("{} (SQLite code {})", database.message(), database.code().unwrap_or_default())
+            }
             other => other.to_string(),
         },
         DbErr::Migration(words) | DbErr::Custom(words) => words.clone(),

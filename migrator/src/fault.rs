@@ -49,10 +49,7 @@ pub fn point(name: &'static str, path: &std::path::Path) -> Result<(), crate::Er
         return Ok(());
     };
     assert!(POINTS.contains(&name), "the point {name} is not listed");
-    for fault in faults
-        .split(',')
-        .filter(|fault| fault.starts_with("migrate."))
-    {
+    for fault in faults.split(',').filter(|fault| fault.starts_with("migrate.")) {
         let (point, action) = fault.split_once('=').unwrap_or((fault, ""));
         assert!(POINTS.contains(&point), "there is no point {point}");
         if point == name {
@@ -71,10 +68,7 @@ fn act(action: &str, name: &str, path: &std::path::Path) -> Result<(), crate::Er
         "kill-parent" => kill(getppid(), Signal::SIGKILL),
         "hang" => Ok(()),
         "enospc" => {
-            return Err(crate::Error::NoSpace {
-                path: path.to_owned(),
-                doing: format!("passing {name}"),
-            });
+            return Err(crate::Error::NoSpace { path: path.to_owned(), doing: format!("passing {name}") });
         }
         other => panic!("there is no action {other:?}"),
     };

@@ -49,11 +49,8 @@ pub async fn read(connection: &impl ConnectionTrait, tables: &[String]) -> Resul
     if has("migration_ledger") {
         let sql = "SELECT name, id, version, applied_at FROM migration_ledger ORDER BY id";
         for row in rows(connection, sql, []).await? {
-            let entry: (i64, String, String) = (
-                row.try_get_by_index(1)?,
-                row.try_get_by_index(2)?,
-                row.try_get_by_index(3)?,
-            );
+            let entry: (i64, String, String) =
+                (row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
             ledger.last_version = Some(entry.1.clone());
             entries.insert(row.try_get_by_index(0)?, entry);
         }
@@ -70,26 +67,15 @@ pub async fn read(connection: &impl ConnectionTrait, tables: &[String]) -> Resul
             let (id, version, applied_at) = match entries.remove(&name) {
                 Some(entry) => entry,
                 None => {
-                    ledger
-                        .disagreements
-                        .push(format!("table migration_ledger: row {name} is missing"));
+                    ledger.disagreements.push(format!("table migration_ledger: row {name} is missing"));
                     (0, "unknown".to_owned(), rfc3339(row.try_get_by_index(1)?))
                 }
             };
-            ordered.push((
-                id,
-                Applied {
-                    name,
-                    version,
-                    applied_at,
-                },
-            ));
+            ordered.push((id, Applied { name, version, applied_at }));
         }
     }
     for name in entries.into_keys() {
-        ledger
-            .disagreements
-            .push(format!("table seaql_migrations: row {name} is missing"));
+        ledger.disagreements.push(format!("table seaql_migrations: row {name} is missing"));
     }
     ordered.sort_by_key(|(id, _)| *id);
     ledger.applied = ordered.into_iter().map(|(_, applied)| applied).collect();
@@ -126,8 +112,7 @@ pub async fn record(
     duration: Duration,
     schema: &Listing,
 ) -> Result<(), DbErr> {
-    let sql =
-        "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing)
+    let sql = "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing)
         VALUES (?, ?, ?, ?, ?, ?)";
     rows(
         connection,
@@ -136,9 +121,7 @@ pub async fn record(
             name.into(),
             version.into(),
             rfc3339(OffsetDateTime::now_utc().unix_timestamp()).into(),
-            i64::try_from(duration.as_millis())
-                .unwrap_or(i64::MAX)
-                .into(),
+            i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).into(),
             schema.fingerprint().into(),
             schema.to_string().into(),
         ],

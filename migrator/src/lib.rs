@@ -48,17 +48,11 @@ pub struct Release {
 impl Release {
     /// Returns the release this crate was built as.
     pub fn current() -> Release {
-        Release {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            migrations: migrations::all,
-        }
+        Release { version: env!("CARGO_PKG_VERSION").to_owned(), migrations: migrations::all }
     }
 
     /// Returns the names of its migrations, oldest first.
     pub fn names(&self) -> Vec<String> {
-        (self.migrations)()
-            .iter()
-            .map(|migration| migration.name().to_owned())
-            .collect()
+        (self.migrations)().iter().map(|migration| migration.name().to_owned()).collect()
     }
 }

@@ -66,23 +66,11 @@ impl Event {
         match self {
             Event::Checking => info!("Checking database state..."),
             Event::Skipping { migration } => info!(migration, "Skipping: {migration}"),
-            Event::Applying {
-                migration,
-                number,
-                of,
-            } => {
+            Event::Applying { migration, number, of } => {
                 info!(migration, number, of, "Applying: {migration}");
             }
-            Event::Applied {
-                migration,
-                number,
-                of,
-                milliseconds,
-            } => {
-                debug!(
-                    migration,
-                    number, of, milliseconds, "Applied: {migration} in {milliseconds} ms"
-                );
+            Event::Applied { migration, number, of, milliseconds } => {
+                debug!(migration, number, of, milliseconds, "Applied: {migration} in {milliseconds} ms");
             }
             Event::Complete { applied, schema } => {
                 info!(applied = applied.len(), schema, "All migrations complete!");
@@ -103,10 +91,7 @@ pub(crate) fn print(document: &impl Serialize) -> io::Result<()> {
         #[serde(flatten)]
         content: &'a T,
     }
-    let mut line = serde_json::to_vec(&Document {
-        format: FORMAT,
-        content: document,
-    })?;
+    let mut line = serde_json::to_vec(&Document { format: FORMAT, content: document })?;
     line.push(b'\n');
     let mut stdout = io::stdout().lock();
     stdout.write_all(&line)?;
@@ -117,23 +102,14 @@ pub(crate) fn print(document: &impl Serialize) -> io::Result<()> {
 pub(crate) fn start(log: Log, quiet: bool) {
     let level = if quiet { Level::WARN } else { log.level.into() };
     // What the libraries say of their inner life is for those who ask for every detail.
-    let others = if level == Level::TRACE {
-        Level::TRACE
-    } else {
-        Level::ERROR
-    };
-    let targets = Targets::new()
-        .with_default(others)
-        .with_target("migrator", level);
+    let others = if level == Level::TRACE { Level::TRACE } else { Level::ERROR };
+    let targets = Targets::new().with_default(others).with_target("migrator", level);
     let registry = tracing_subscriber::registry().with(targets);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     // That a log is running already (in a test that calls this twice) is no reason to stop.
     match log.format {
         Format::Text => registry.with(layer.event_format(Words)).try_init().ok(),
-        Format::Json => registry
-            .with(layer.json().flatten_event(true))
-            .try_init()
-            .ok(),
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init().ok(),
     };
 }
 

@@ -42,19 +42,10 @@ pub enum Verdict {
 impl Plan {
     /// Compares what a release knows, in its order, with what a database says was applied.
     pub fn new(known: &[String], applied: Vec<Applied>) -> Plan {
-        let pending = known
-            .iter()
-            .filter(|name| applied.iter().all(|applied| applied.name != **name))
-            .cloned()
-            .collect();
-        let (applied, unknown) = applied
-            .into_iter()
-            .partition(|applied| known.contains(&applied.name));
-        Plan {
-            applied,
-            pending,
-            unknown,
-        }
+        let pending =
+            known.iter().filter(|name| applied.iter().all(|applied| applied.name != **name)).cloned().collect();
+        let (applied, unknown) = applied.into_iter().partition(|applied| known.contains(&applied.name));
+        Plan { applied, pending, unknown }
     }
 
     /// Decides. Drift alone stops nothing: with nothing pending, nothing builds upon the schema.
@@ -76,65 +67,30 @@ mod tests {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
         let applied = applied
             .iter()
-            .map(|name| Applied {
-                name: name.to_string(),
-                version: String::new(),
-                applied_at: String::new(),
-            })
+            .map(|name| Applied { name: name.to_string(), version: String::new(), applied_at: String::new() })
             .collect();
         let plan = Plan::new(&known, applied);
-        let names = |list: &[Applied]| {
-            list.iter()
-                .map(|one| one.name.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        (
-            names(&plan.applied),
-            plan.pending.join(" "),
-            names(&plan.unknown),
-            plan,
-        )
+        let names = |list: &[Applied]| list.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(" ");
+        (names(&plan.applied), plan.pending.join(" "), names(&plan.unknown), plan)
     }
 
     #[test]
     fn every_case_of_known_and_applied() {
         use Verdict::*;
         type Names<'a> = &'a [&'a str];
-        type Case<'a> = (
-            Names<'a>,
-            Names<'a>,
-            (&'a str, &'a str, &'a str),
-            Verdict,
-            Verdict,
-        );
+        type Case<'a> = (Names<'a>, Names<'a>, (&'a str, &'a str, &'a str), Verdict, Verdict);
         let cases: &[Case<'_>] = &[
             // known, applied, (applied, pending, unknown), verdict, verdict with drift
             (&["a", "b"], &[], ("", "a b", ""), Upgrade, Drifted),
             (&["a", "b"], &["a"], ("a", "b", ""), Upgrade, Drifted),
-            (
-                &["a", "b"],
-                &["a", "b"],
-                ("a b", "", ""),
-                UpToDate,
-                UpToDate,
-            ),
+            (&["a", "b"], &["a", "b"], ("a b", "", ""), UpToDate, UpToDate),
             (&["a"], &["a", "b"], ("a", "", "b"), Newer, Newer),
             (&["a", "c"], &["a", "b"], ("a", "c", "b"), Newer, Newer),
-            (
-                &["a", "b", "c"],
-                &["c", "a"],
-                ("c a", "b", ""),
-                Upgrade,
-                Drifted,
-            ),
+            (&["a", "b", "c"], &["c", "a"], ("c a", "b", ""), Upgrade, Drifted),
         ];
         for (known, applied, expected, calm, drifted) in cases {
             let (done, pending, unknown, plan) = plan(known, applied);
-            assert_eq!(
-                (done.as_str(), pending.as_str(), unknown.as_str()),
-                *expected
-            );
+            assert_eq!((done.as_str(), pending.as_str(), unknown.as_str()), *expected);
             assert_eq!((plan.verdict(false), plan.verdict(true)), (*calm, *drifted));
         }
     }

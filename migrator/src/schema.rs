@@ -45,11 +45,7 @@ impl Listing {
             if sql.split(' ').any(|word| word == "autoincrement") {
                 what.push("autoincrement");
             }
-            let what = if string(&row, 1)? == "virtual" {
-                sql
-            } else {
-                what.join(" ")
-            };
+            let what = if string(&row, 1)? == "virtual" { sql } else { what.join(" ") };
             listing.add(format!("table {}", string(&row, 0)?), what);
         }
         for row in rows(connection, COLUMNS, []).await? {
@@ -57,11 +53,7 @@ impl Listing {
             listing.add(name, column(&row)?);
         }
         for row in rows(connection, FOREIGN_KEYS, []).await? {
-            let name = format!(
-                "table {}: foreign key ({})",
-                string(&row, 0)?,
-                string(&row, 1)?
-            );
+            let name = format!("table {}: foreign key ({})", string(&row, 0)?, string(&row, 1)?);
             listing.add(name, string(&row, 2)?);
         }
         for row in rows(connection, UNIQUE, []).await? {
@@ -87,9 +79,7 @@ impl Listing {
 
     /// Returns the fingerprint: the first 16 hexadecimal digits of the BLAKE3 hash of the text.
     pub fn fingerprint(&self) -> String {
-        let mut hex = blake3::hash(self.to_string().as_bytes())
-            .to_hex()
-            .to_string();
+        let mut hex = blake3::hash(self.to_string().as_bytes()).to_hex().to_string();
         hex.truncate(16);
         hex
     }
@@ -101,9 +91,7 @@ impl Listing {
 
     /// Returns the names of all objects with their descriptions.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.objects
-            .iter()
-            .map(|(name, what)| (name.as_str(), what.as_str()))
+        self.objects.iter().map(|(name, what)| (name.as_str(), what.as_str()))
     }
 
     /// Returns a phrase for each difference between what was expected and what is there.
@@ -136,8 +124,7 @@ impl Listing {
 
 impl fmt::Display for Listing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.iter()
-            .try_for_each(|(name, what)| writeln!(formatter, "{name}\t{what}"))
+        self.iter().try_for_each(|(name, what)| writeln!(formatter, "{name}\t{what}"))
     }
 }
 
@@ -161,8 +148,7 @@ pub(crate) async fn statements(connection: &impl ConnectionTrait) -> Result<Stri
 
 /// Says whether `name` is a part of a table that `listing` does not have at all.
 pub(crate) fn part_of_other(name: &str, listing: &Listing) -> bool {
-    name.split_once(": ")
-        .is_some_and(|(table, _)| listing.get(table).is_none())
+    name.split_once(": ").is_some_and(|(table, _)| listing.get(table).is_none())
 }
 
 const TABLES: &str = "
@@ -279,15 +265,9 @@ fn until(close: char, rest: &mut Peekable<Chars<'_>>) -> String {
 
 fn name(inside: &str) -> String {
     let plain = !inside.is_empty()
-        && inside
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && inside.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !inside.starts_with(|c: char| c.is_ascii_digit());
-    if plain {
-        inside.to_lowercase()
-    } else {
-        quoted(inside)
-    }
+    if plain { inside.to_lowercase() } else { quoted(inside) }
 }
 
 #[cfg(test)]
@@ -296,8 +276,7 @@ mod tests {
 
     #[test]
     fn a_statement_means_the_same_however_it_is_written() {
-        let plain =
-            normalised("CREATE INDEX record_due ON record (due_date, id) WHERE title <> 'A  b'");
+        let plain = normalised("CREATE INDEX record_due ON record (due_date, id) WHERE title <> 'A  b'");
         for other in [
             "create index record_due\n\ton \"record\"(\"due_date\",id) where title<>'A  b'",
             "CREATE INDEX [record_due] ON `record` (due_date, /* newest */ id) -- why\nWHERE title <> 'A  b'",
@@ -305,25 +284,16 @@ mod tests {
             assert_eq!(normalised(other), plain);
         }
         assert_ne!(normalised("SELECT 'A b'"), normalised("SELECT 'a b'"));
-        assert_eq!(
-            normalised("SELECT 'it''s', \"odd name\""),
-            "select 'it''s' , \"odd name\""
-        );
+        assert_eq!(normalised("SELECT 'it''s', \"odd name\""), "select 'it''s' , \"odd name\"");
     }
 
     #[test]
     fn differences_name_table_and_column() {
-        let was = Listing::parse(
-            "table a\ttable\ntable a: column x\ttext\ntable b\ttable\ntable b: column y\ttext\n",
-        );
+        let was = Listing::parse("table a\ttable\ntable a: column x\ttext\ntable b\ttable\ntable b: column y\ttext\n");
         let is = Listing::parse("table a\ttable\ntable c\ttable\ntable c: column z\ttext\n");
         assert_eq!(
             Listing::differences(&was, &is),
-            [
-                "table a: column x is missing",
-                "table b is missing",
-                "table c was added"
-            ]
+            ["table a: column x is missing", "table b is missing", "table c was added"]
         );
         assert_eq!(Listing::parse(&was.to_string()), was);
     }

@@ -39,17 +39,9 @@ impl Status {
                     None => "a later version".to_owned(),
                 },
                 version: release.version.clone(),
-                unknown: self
-                    .plan
-                    .unknown
-                    .iter()
-                    .map(|one| one.name.clone())
-                    .collect(),
+                unknown: self.plan.unknown.iter().map(|one| one.name.clone()).collect(),
             }),
-            Verdict::Drifted => Err(Error::Drift {
-                path: path.to_owned(),
-                differences: self.drift.clone(),
-            }),
+            Verdict::Drifted => Err(Error::Drift { path: path.to_owned(), differences: self.drift.clone() }),
         }
     }
 }
@@ -69,10 +61,7 @@ pub async fn status(path: &Path, release: &Release, quick_check: bool) -> Result
                 .await
                 .map_err(|error| Error::from_database(&error, path, DOING))?;
             if !found.is_empty() {
-                return Err(Error::Damaged {
-                    path: path.to_owned(),
-                    found: found.join("; "),
-                });
+                return Err(Error::Damaged { path: path.to_owned(), found: found.join("; ") });
             }
         }
         Ok(status)
@@ -91,15 +80,10 @@ pub(crate) async fn inspect(
     release: &Release,
 ) -> Result<Status, Error> {
     let failed = |error: DbErr| Error::from_database(&error, path, "reading the schema");
-    let application_id = number(connection, "PRAGMA application_id")
-        .await
-        .map_err(failed)?;
+    let application_id = number(connection, "PRAGMA application_id").await.map_err(failed)?;
     let tables = tables(connection).await.map_err(failed)?;
     if let Some(found) = foreign(application_id, &tables) {
-        return Err(Error::Foreign {
-            path: path.to_owned(),
-            found,
-        });
+        return Err(Error::Foreign { path: path.to_owned(), found });
     }
     let ledger = ledger::read(connection, &tables)
         .await
@@ -111,21 +95,12 @@ pub(crate) async fn inspect(
         None if tables.is_empty() => {}
         None => drift.push("table migration_ledger is missing or empty".to_owned()),
     }
-    Ok(Status {
-        plan: Plan::new(&release.names(), ledger.applied),
-        last_version: ledger.last_version,
-        drift,
-        schema,
-    })
+    Ok(Status { plan: Plan::new(&release.names(), ledger.applied), last_version: ledger.last_version, drift, schema })
 }
 
 async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
-    rows(connection, sql, [])
-        .await?
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect()
+    rows(connection, sql, []).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// Says by what a database is seen to be another program's. New is one without an id and without
@@ -139,9 +114,8 @@ fn foreign(application_id: i64, tables: &[String]) -> Option<String> {
             crate::error::counted(tables.len(), "table", "tables"),
             tables.first().map_or("", String::as_str),
         )),
-        other => Some(format!(
-            "its application id is {:#010x} and not Hearth's {APPLICATION_ID:#010x}",
-            other & 0xffff_ffff
-        )),
+        other => {
+            Some(format!("its application id is {:#010x} and not Hearth's {APPLICATION_ID:#010x}", other & 0xffff_ffff))
+        }
     }
 }

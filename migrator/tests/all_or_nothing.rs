@@ -15,21 +15,9 @@ use rusqlite::types::Value as Sql;
 #[test]
 fn a_bad_migration_changes_nothing_and_says_what_it_would_have_done() {
     let cases = [
-        (
-            "fails",
-            "migration",
-            "migration m9003_fails failed: half of the work is done and the rest cannot be",
-        ),
-        (
-            "loses-row",
-            "check",
-            "would leave table record with 99 rows where there were 100",
-        ),
-        (
-            "drops-index",
-            "check",
-            "migration m9005_drops_index would leave the database without index record_due_date",
-        ),
+        ("fails", "migration", "migration m9003_fails failed: half of the work is done and the rest cannot be"),
+        ("loses-row", "check", "would leave table record with 99 rows where there were 100"),
+        ("drops-index", "check", "migration m9005_drops_index would leave the database without index record_due_date"),
         (
             "breaks-foreign-key",
             "check",
@@ -40,11 +28,7 @@ fn a_bad_migration_changes_nothing_and_says_what_it_would_have_done() {
         let place = Place::with_records(100);
         let before = place.bytes();
         // Also with good ones around it: all or nothing.
-        for list in [
-            bad.to_owned(),
-            format!("good,{bad}"),
-            format!("good,{bad},good2"),
-        ] {
+        for list in [bad.to_owned(), format!("good,{bad}"), format!("good,{bad},good2")] {
             let said = place.up(next(&list)).failed(kind);
             assert!(said.contains(words), "{said}");
             assert!(said.contains("nothing was changed"), "{said}");
@@ -67,10 +51,7 @@ fn transactional_when_killed_at_any_point() {
         assert_eq!(ran.signal, Some(9), "{point} was not reached: {ran:?}");
         committed |= *point == "migrate.committed";
         if !committed {
-            assert!(
-                place.bytes() == before,
-                "killed at {point}, the file changed"
-            );
+            assert!(place.bytes() == before, "killed at {point}, the file changed");
         }
         assert_old_or_new(&place, &old, committed);
     }
@@ -88,10 +69,7 @@ fn transactional_when_the_disk_is_full_at_any_point() {
         command.env("HEARTH_FAULT", format!("{point}=enospc"));
         place.up(command).failed("no-space");
         committed |= *point == "migrate.committed";
-        assert!(
-            place.is_tidy() && (committed || place.bytes() == before),
-            "{point}"
-        );
+        assert!(place.is_tidy() && (committed || place.bytes() == before), "{point}");
         assert_old_or_new(&place, &old, committed);
     }
 }
@@ -99,50 +77,30 @@ fn transactional_when_the_disk_is_full_at_any_point() {
 #[test]
 fn transactional_when_killed_at_random_moments() {
     // A handful; TEST_KILLS=200 for the long version.
-    let kills = std::env::var("TEST_KILLS")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(6);
+    let kills = std::env::var("TEST_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(6);
     let place = Place::with_records(300);
     let (before, old) = (place.bytes(), place.content());
     for _ in 0..kills {
         fs::write(&place.database, &before).unwrap();
         let mut command = next("good,slow,good2");
-        command
-            .env("TEST_SLOW_MILLISECONDS", "150")
-            .args(["up", "--json", "--database"])
-            .arg(&place.database);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.env("TEST_SLOW_MILLISECONDS", "150").args(["up", "--json", "--database"]).arg(&place.database);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains("m9010_slow")));
-        let clock = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap()
-            .subsec_nanos();
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
         let delay = Duration::from_micros(u64::from(clock / 7 % 300_000));
         // Not a wait for something to have happened: the moment of the kill is what is tried out.
         std::thread::sleep(delay);
         child.kill().unwrap();
         let signal = Ran::from(child.wait_with_output().unwrap()).signal;
         let connection = place.open();
-        let new =
-            query(&connection, "SELECT count(*) FROM migration_ledger") != [[Sql::Integer(1)]];
+        let new = query(&connection, "SELECT count(*) FROM migration_ledger") != [[Sql::Integer(1)]];
         drop(connection);
-        eprintln!(
-            "killed after {delay:?}: signal {signal:?}, {}",
-            if new { "new" } else { "old" }
-        );
+        eprintln!("killed after {delay:?}: signal {signal:?}, {}", if new { "new" } else { "old" });
         let check = query(&place.open(), "PRAGMA integrity_check");
         assert_eq!(check, [[Sql::Text("ok".to_owned())]]);
         if new {
-            assert_eq!(
-                place.up(next("good,slow,good2")).succeeded().applied(),
-                [""; 0]
-            );
+            assert_eq!(place.up(next("good,slow,good2")).succeeded().applied(), [""; 0]);
         } else {
             assert_eq!(place.content(), old);
         }
@@ -168,21 +126,10 @@ fn a_fault_can_kill_the_parent_too() {
     let place = Place::with_records(1);
     let mut shell = Command::new("sh");
     let script = "\"$0\" up --json --database \"$1\" > /dev/null 2>&1 & echo $!; wait";
-    shell
-        .args(["-c", script])
-        .arg(next("good").get_program())
-        .arg(&place.database);
-    shell
-        .env("TEST_MIGRATIONS", "good")
-        .env("HEARTH_FAULT", "migrate.begun=kill-parent");
+    shell.args(["-c", script]).arg(next("good").get_program()).arg(&place.database);
+    shell.env("TEST_MIGRATIONS", "good").env("HEARTH_FAULT", "migrate.begun=kill-parent");
     let ran = common::ran(&mut shell);
     assert_eq!(ran.signal, Some(9));
-    let left = Command::new("kill")
-        .args(["-9", ran.stdout.trim()])
-        .status()
-        .unwrap();
-    assert!(
-        left.success(),
-        "the migrator should have been sleeping still"
-    );
+    let left = Command::new("kill").args(["-9", ran.stdout.trim()]).status().unwrap();
+    assert!(left.success(), "the migrator should have been sleeping still");
 }

@@ -10,22 +10,15 @@ use common::{Place, migrator, next};
 use serde_json::{Value, json};
 
 fn golden(name: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs/contracts")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts").join(name);
     let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A document with each value replaced by the name of its type.
 fn shape(value: &Value) -> Value {
     match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, value)| (key.clone(), shape(value)))
-            .collect(),
+        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), shape(value))).collect(),
         Value::Array(elements) => elements.first().map(shape).into_iter().collect(),
         Value::String(_) => json!("text"),
         Value::Number(_) => json!("number"),
@@ -42,29 +35,17 @@ fn status_has_the_shape_of_its_contract() {
         later.env("TEST_VERSION", "0.6.0");
         later
     });
-    place
-        .open()
-        .execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date")
-        .unwrap();
+    place.open().execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date").unwrap();
     // `good` is unknown to this one and `good2` is pending.
     let documents = place.status(next("good2")).succeeded().documents();
     let golden = golden("migrator-status.json");
     assert_eq!(shape(&documents[0]), shape(&golden[0]));
-    assert_eq!(
-        (documents.len(), &documents[0]["format"]),
-        (1, &golden[0]["format"])
-    );
+    assert_eq!((documents.len(), &documents[0]["format"]), (1, &golden[0]["format"]));
     assert_eq!(documents[0]["unknown"][0]["version"], "0.6.0");
     assert_eq!(documents[0]["pending"], json!(["m9002_good2"]));
     let drift = documents[0]["drift"].as_array().unwrap();
-    assert!(
-        drift.contains(&json!("table record: column due_date is missing")),
-        "{drift:?}"
-    );
-    assert!(
-        drift.contains(&json!("index record_due_date is missing")),
-        "{drift:?}"
-    );
+    assert!(drift.contains(&json!("table record: column due_date is missing")), "{drift:?}");
+    assert!(drift.contains(&json!("index record_due_date is missing")), "{drift:?}");
 }
 
 #[test]
@@ -74,18 +55,9 @@ fn up_has_the_shape_of_its_contract() {
     let golden = golden("migrator-up.jsonl");
     let shapes = |documents: &[Value]| documents.iter().map(shape).collect::<Vec<_>>();
     assert_eq!(shapes(&documents), shapes(&golden));
-    let events = |documents: &[Value]| {
-        documents
-            .iter()
-            .map(|one| one["event"].clone())
-            .collect::<Vec<_>>()
-    };
+    let events = |documents: &[Value]| documents.iter().map(|one| one["event"].clone()).collect::<Vec<_>>();
     assert_eq!(events(&documents), events(&golden));
-    assert!(
-        documents
-            .iter()
-            .all(|one| one["format"] == golden[0]["format"])
-    );
+    assert!(documents.iter().all(|one| one["format"] == golden[0]["format"]));
 }
 
 #[test]
@@ -93,10 +65,7 @@ fn an_error_has_the_shape_of_its_contract() {
     let place = Place::with_records(20);
     let ran = place.up(next("loses-row"));
     ran.failed("check");
-    assert_eq!(
-        shape(ran.documents().last().unwrap()),
-        shape(&golden("migrator-error.json")[0])
-    );
+    assert_eq!(shape(ran.documents().last().unwrap()), shape(&golden("migrator-error.json")[0]));
     // One document and nothing else when even the first look fails.
     fs::remove_file(&place.database).unwrap();
     let ran = place.status(migrator());
@@ -126,23 +95,9 @@ fn programs_can_have_the_log_as_json_lines() {
     let mut command = migrator();
     command.env("HEARTH_LOG__FORMAT", "json");
     let ran = place.run(command, &["up"]);
-    let lines: Vec<Value> = ran
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let messages: Vec<&str> = lines
-        .iter()
-        .map(|line| line["message"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        messages,
-        [
-            "Checking database state...",
-            "Applying: m0001_records",
-            "All migrations complete!"
-        ]
-    );
+    let lines: Vec<Value> = ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["Checking database state...", "Applying: m0001_records", "All migrations complete!"]);
     assert_eq!(lines[1]["migration"], "m0001_records");
 }
 
@@ -151,10 +106,7 @@ fn a_new_database_is_marked_and_in_wal_mode_and_its_ledger_tells_how() {
     let place = Place::with_records(0);
     let connection = place.open();
     let pragma = |name: &str| common::query(&connection, &format!("PRAGMA {name}"))[0][0].clone();
-    assert_eq!(
-        pragma("application_id"),
-        rusqlite::types::Value::Integer(0x4852_5448)
-    );
+    assert_eq!(pragma("application_id"), rusqlite::types::Value::Integer(0x4852_5448));
     assert_eq!(common::text(&pragma("journal_mode")), "wal");
     let status = place.status(migrator()).succeeded().documents();
     let row = &common::query(
@@ -164,10 +116,7 @@ fn a_new_database_is_marked_and_in_wal_mode_and_its_ledger_tells_how() {
     let told: Vec<String> = row[..4].iter().map(common::text).collect();
     assert_eq!(json!(told[0]), status[0]["applied"][0]["name"]);
     assert_eq!(told[1], env!("CARGO_PKG_VERSION"));
-    assert!(
-        told[2].len() == "2026-11-24T22:30:00Z".len() && told[2].ends_with('Z'),
-        "{told:?}"
-    );
+    assert!(told[2].len() == "2026-11-24T22:30:00Z".len() && told[2].ends_with('Z'), "{told:?}");
     assert_eq!(json!(told[3]), status[0]["schema"]);
     assert!(common::text(&row[4]).contains("table record: column due_date\ttext\n"));
 }
@@ -177,24 +126,15 @@ fn the_fingerprint_is_that_of_the_release_whatever_wrote_the_schema() {
     // Changes only when a migration is added. If it changed otherwise, say with another SQLite,
     // that would be taken for drift in every database there is.
     let place = Place::with_records(0);
-    assert_eq!(
-        place.status(migrator()).documents()[0]["schema"],
-        "5981a67cbb023ee9"
-    );
+    assert_eq!(place.status(migrator()).documents()[0]["schema"], "5981a67cbb023ee9");
 }
 
 #[test]
 fn a_database_in_rollback_mode_is_put_into_wal_mode() {
     let place = Place::with_records(10);
-    place
-        .open()
-        .pragma_update(None, "journal_mode", "delete")
-        .unwrap();
+    place.open().pragma_update(None, "journal_mode", "delete").unwrap();
     place.up(next("good")).succeeded();
-    assert_eq!(
-        common::text(&common::query(&place.open(), "PRAGMA journal_mode")[0][0]),
-        "wal"
-    );
+    assert_eq!(common::text(&common::query(&place.open(), "PRAGMA journal_mode")[0][0]), "wal");
 }
 
 #[test]
@@ -223,9 +163,7 @@ fn a_second_up_finds_nothing_to_do_and_writes_nothing() {
 fn status_leaves_no_trace() {
     for place in [Place::empty(), Place::with_records(50)] {
         let before = place.bytes();
-        place
-            .run(migrator(), &["status", "--json", "--quick-check"])
-            .succeeded();
+        place.run(migrator(), &["status", "--json", "--quick-check"]).succeeded();
         place.run(migrator(), &["status"]).succeeded();
         place.run(migrator(), &["schema"]).succeeded();
         assert!(place.is_tidy() && place.bytes() == before);
@@ -251,9 +189,7 @@ fn status_reads_what_a_crash_left_in_the_write_ahead_log() {
 fn status_reads_beside_a_running_writer() {
     let place = Place::with_records(10);
     let writer = place.open();
-    writer
-        .execute_batch("BEGIN IMMEDIATE; UPDATE record SET title = 'x'")
-        .unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; UPDATE record SET title = 'x'").unwrap();
     let documents = place.status(migrator()).succeeded().documents();
     assert_eq!(documents[0]["pending"], json!([]));
     writer.execute_batch("COMMIT").unwrap();
@@ -264,19 +200,10 @@ fn schema_prints_statements_that_make_the_same_schema() {
     let place = Place::with_records(0);
     let printed = place.run(migrator(), &["schema"]).succeeded().stdout;
     let fingerprint = &place.status(migrator()).documents()[0]["schema"];
-    assert_eq!(
-        printed.lines().next().unwrap(),
-        format!("-- schema {}", fingerprint.as_str().unwrap())
-    );
+    assert_eq!(printed.lines().next().unwrap(), format!("-- schema {}", fingerprint.as_str().unwrap()));
     let again = Place::from_sql(&format!("PRAGMA application_id = 0x48525448; {printed}"));
-    assert_eq!(
-        &again.status(migrator()).documents()[0]["schema"],
-        fingerprint
-    );
-    let document = &place
-        .run(migrator(), &["schema", "--json"])
-        .succeeded()
-        .documents()[0];
+    assert_eq!(&again.status(migrator()).documents()[0]["schema"], fingerprint);
+    let document = &place.run(migrator(), &["schema", "--json"]).succeeded().documents()[0];
     assert_eq!(&document["schema"], fingerprint);
 }
 
@@ -303,27 +230,16 @@ fn wrong_usage_is_exit_2_with_a_hint() {
 #[test]
 fn help_has_examples_and_the_version_is_told() {
     let help = common::ran(migrator().arg("--help"));
-    assert!(
-        help.code == Some(0) && help.stdout.contains("Examples:\n  migrator status"),
-        "{help:?}"
-    );
+    assert!(help.code == Some(0) && help.stdout.contains("Examples:\n  migrator status"), "{help:?}");
     let version = common::ran(migrator().arg("--version"));
-    assert_eq!(
-        version.stdout,
-        format!("migrator {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version.stdout, format!("migrator {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn the_database_can_come_from_the_environment() {
     let place = Place::with_records(0);
     let mut command = migrator();
-    command
-        .arg("status")
-        .env("HEARTH_DATABASE", &place.database);
+    command.arg("status").env("HEARTH_DATABASE", &place.database);
     let ran = common::ran(&mut command);
-    assert!(
-        ran.code == Some(0) && ran.stdout.contains("Nothing is pending."),
-        "{ran:?}"
-    );
+    assert!(ran.code == Some(0) && ran.stdout.contains("Nothing is pending."), "{ran:?}");
 }

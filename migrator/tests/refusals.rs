@@ -27,17 +27,8 @@ fn both_refuse(place: &Place, kind: &str) -> String {
 fn a_database_that_is_not_there() {
     let place = Place::empty();
     fs::remove_file(&place.database).unwrap();
-    for said in [
-        place.status(migrator()).failed("missing"),
-        place.up(migrator()).failed("missing"),
-    ] {
-        assert!(
-            said.starts_with(&format!(
-                "there is no database at {}\n",
-                place.database.display()
-            )),
-            "{said}"
-        );
+    for said in [place.status(migrator()).failed("missing"), place.up(migrator()).failed("missing")] {
+        assert!(said.starts_with(&format!("there is no database at {}\n", place.database.display())), "{said}");
     }
     assert!(!place.database.exists());
 }
@@ -47,10 +38,7 @@ fn a_file_that_is_no_database() {
     let place = Place::empty();
     fs::write(&place.database, "my shopping list").unwrap();
     let said = both_refuse(&place, "not-a-database");
-    assert!(
-        said.contains("its 16 bytes do not begin as an SQLite database does"),
-        "{said}"
-    );
+    assert!(said.contains("its 16 bytes do not begin as an SQLite database does"), "{said}");
 }
 
 #[test]
@@ -66,16 +54,10 @@ fn a_directory() {
 fn another_programs_database() {
     let place = Place::from_sql("PRAGMA application_id = 7; CREATE TABLE t (x)");
     let said = both_refuse(&place, "foreign");
-    assert!(
-        said.contains("its application id is 0x00000007 and not Hearth's 0x48525448"),
-        "{said}"
-    );
+    assert!(said.contains("its application id is 0x00000007 and not Hearth's 0x48525448"), "{said}");
     let place = Place::from_sql("CREATE TABLE recipes (x)");
     let said = both_refuse(&place, "foreign");
-    assert!(
-        said.contains("1 table, recipes among them, but no ledger"),
-        "{said}"
-    );
+    assert!(said.contains("1 table, recipes among them, but no ledger"), "{said}");
 }
 
 #[test]
@@ -95,25 +77,16 @@ fn a_database_newer_than_this_migrator() {
     place.up(next("good,slow")).failed("newer");
     assert!(place.is_tidy() && place.bytes() == before);
     // To look is not refused.
-    assert_eq!(
-        place.status(migrator()).succeeded().documents()[0]["unknown"][1]["name"],
-        "m9002_good2"
-    );
+    assert_eq!(place.status(migrator()).succeeded().documents()[0]["unknown"][1]["name"], "m9002_good2");
 }
 
 #[test]
 fn a_schema_that_somebody_changed() {
     let place = Place::with_records(10);
-    place
-        .open()
-        .execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date")
-        .unwrap();
+    place.open().execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date").unwrap();
     let before = place.bytes();
     let said = place.up(next("good")).failed("drift");
-    assert!(
-        said.contains("table record: column due_date is missing"),
-        "{said}"
-    );
+    assert!(said.contains("table record: column due_date is missing"), "{said}");
     // With nothing pending it is only mentioned.
     place.up(migrator()).succeeded();
     assert!(place.is_tidy() && place.bytes() == before);
@@ -122,29 +95,17 @@ fn a_schema_that_somebody_changed() {
 #[test]
 fn sea_orms_book_and_the_ledger_must_agree() {
     let place = Place::with_records(10);
-    place
-        .open()
-        .execute_batch("DELETE FROM seaql_migrations")
-        .unwrap();
+    place.open().execute_batch("DELETE FROM seaql_migrations").unwrap();
     let said = place.up(migrator()).failed("drift");
-    assert!(
-        said.contains("table seaql_migrations: row m0001_records is missing"),
-        "{said}"
-    );
+    assert!(said.contains("table seaql_migrations: row m0001_records is missing"), "{said}");
 }
 
 #[test]
 fn a_database_that_lost_its_ledger() {
     let place = Place::with_records(10);
-    place
-        .open()
-        .execute_batch("DROP TABLE migration_ledger; DROP TABLE seaql_migrations")
-        .unwrap();
+    place.open().execute_batch("DROP TABLE migration_ledger; DROP TABLE seaql_migrations").unwrap();
     let said = place.up(migrator()).failed("drift");
-    assert!(
-        said.contains("table migration_ledger is missing or empty"),
-        "{said}"
-    );
+    assert!(said.contains("table migration_ledger is missing or empty"), "{said}");
 }
 
 #[test]
@@ -153,27 +114,16 @@ fn a_damaged_page() {
     let connection = place.open();
     let sql = "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY pageno LIMIT 1 OFFSET 3";
     let page: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-    let size: i64 = connection
-        .query_row("PRAGMA page_size", [], |row| row.get(0))
-        .unwrap();
+    let size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
     drop(connection);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .open(&place.database)
-        .unwrap();
-    file.seek(SeekFrom::Start(u64::try_from((page - 1) * size).unwrap()))
-        .unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&place.database).unwrap();
+    file.seek(SeekFrom::Start(u64::try_from((page - 1) * size).unwrap())).unwrap();
     file.write_all(&[0x5a; 4096]).unwrap();
     let before = place.bytes();
     // A look at the schema alone does not see it, and must not: it reads through nothing.
     place.status(migrator()).succeeded();
-    let said = place
-        .run(migrator(), &["status", "--json", "--quick-check"])
-        .failed("damaged");
-    assert!(
-        said.contains(&format!("{} is damaged: ", place.database.display())),
-        "{said}"
-    );
+    let said = place.run(migrator(), &["status", "--json", "--quick-check"]).failed("damaged");
+    assert!(said.contains(&format!("{} is damaged: ", place.database.display())), "{said}");
     assert!(said.contains("supervisor restore <snapshot>"), "{said}");
     place.up(next("good")).failed("damaged");
     assert!(place.is_tidy() && place.bytes() == before);
@@ -182,15 +132,10 @@ fn a_damaged_page() {
 #[test]
 fn a_truncated_database() {
     let place = Place::with_records(2000);
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .open(&place.database)
-        .unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&place.database).unwrap();
     file.set_len(8192).unwrap();
     let before = place.bytes();
-    place
-        .run(migrator(), &["status", "--json", "--quick-check"])
-        .failed("damaged");
+    place.run(migrator(), &["status", "--json", "--quick-check"]).failed("damaged");
     place.up(next("good")).failed("damaged");
     assert!(place.bytes() == before);
 }
@@ -201,10 +146,7 @@ fn a_writer_that_does_not_let_go() {
     let writer = place.open();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let said = place.up(next("good")).failed("busy");
-    assert!(
-        said.contains("taking the write lock had to wait more than 5 s"),
-        "{said}"
-    );
+    assert!(said.contains("taking the write lock had to wait more than 5 s"), "{said}");
     writer.execute_batch("ROLLBACK").unwrap();
     place.up(next("good")).succeeded();
 }
@@ -214,12 +156,8 @@ fn of_several_migrators_at_once_one_applies_each_migration() {
     for place in [Place::empty(), Place::with_records(500)] {
         let spawn = |_| {
             let mut command = next("good,good2");
-            command
-                .args(["up", "--json", "--database"])
-                .arg(&place.database);
-            command
-                .stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped());
+            command.args(["up", "--json", "--database"]).arg(&place.database);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
             command.spawn().unwrap()
         };
         let children: Vec<_> = (0..4).map(spawn).collect();
@@ -269,19 +207,10 @@ fn a_read_only_directory_is_readable_and_no_more() {
     let status = place.status(reader);
     let up = place.up(writer);
     set_mode(place.dir.path(), 0o755);
-    assert_eq!(
-        status.succeeded().documents()[0]["applied"][0]["name"],
-        "m0001_records"
-    );
+    assert_eq!(status.succeeded().documents()[0]["applied"][0]["name"], "m0001_records");
     let said = up.failed("permission");
-    assert!(
-        said.contains(&place.database.display().to_string()),
-        "{said}"
-    );
-    assert!(
-        said.contains(&format!("read and write {}", place.dir.path().display())),
-        "{said}"
-    );
+    assert!(said.contains(&place.database.display().to_string()), "{said}");
+    assert!(said.contains(&format!("read and write {}", place.dir.path().display())), "{said}");
 }
 
 #[test]
@@ -303,9 +232,7 @@ fn a_log_that_cannot_be_read_without_writing_says_so() {
     };
     let place = Place::with_records(10);
     let writer = place.open();
-    writer
-        .execute_batch("UPDATE record SET title = 'in the log only'")
-        .unwrap();
+    writer.execute_batch("UPDATE record SET title = 'in the log only'").unwrap();
     let copy = Place::empty();
     for suffix in ["", "-wal"] {
         let name = |place: &Place| format!("{}{suffix}", place.database.display());
@@ -355,29 +282,14 @@ fn a_disk_that_fills_up_during_a_migration() {
     let database = disk.0.path().join("app.db");
     fs::copy(&place.database, &database).unwrap();
     let before = fs::read(&database).unwrap();
-    let ran = common::ran(
-        next("good,big")
-            .args(["up", "--json", "--database"])
-            .arg(&database),
-    );
+    let ran = common::ran(next("good,big").args(["up", "--json", "--database"]).arg(&database));
     let said = ran.failed("no-space");
-    assert!(
-        said.contains("applying m9011_big at ") && said.contains(&database.display().to_string()),
-        "{said}"
-    );
+    assert!(said.contains("applying m9011_big at ") && said.contains(&database.display().to_string()), "{said}");
     assert_eq!(fs::read(&database).unwrap(), before);
-    assert_eq!(
-        fs::read_dir(disk.0.path()).unwrap().count(),
-        1,
-        "no log stays"
-    );
+    assert_eq!(fs::read_dir(disk.0.path()).unwrap().count(), 1, "no log stays");
     // With less to write the same disk is large enough.
-    let ran = common::ran(
-        next("good,big")
-            .env("TEST_BIG_MIB", "1")
-            .args(["up", "--json", "--database"])
-            .arg(&database),
-    );
+    let ran =
+        common::ran(next("good,big").env("TEST_BIG_MIB", "1").args(["up", "--json", "--database"]).arg(&database));
     assert_eq!(ran.applied().len(), 2);
 }
 
@@ -394,11 +306,7 @@ fn a_disk_with_whatever_little_room() {
         let before = common::content(&Connection::open(&place.database).unwrap());
         let filler = disk.0.path().join("filler");
         fill_but(&filler, free);
-        let ran = common::ran(
-            next("good,good2")
-                .args(["up", "--json", "--database"])
-                .arg(&database),
-        );
+        let ran = common::ran(next("good,good2").args(["up", "--json", "--database"]).arg(&database));
         fs::remove_file(&filler).unwrap();
         if ran.code == Some(0) {
             done += 1;
@@ -408,24 +316,14 @@ fn a_disk_with_whatever_little_room() {
             // Room found, it opens as one of the two versions: the old one, unless only the log
             // could not be emptied.
             if common::content(&common::open(&database)) != before {
-                assert_eq!(
-                    query(
-                        &common::open(&database),
-                        "SELECT name FROM migration_ledger"
-                    )
-                    .len(),
-                    3
-                );
+                assert_eq!(query(&common::open(&database), "SELECT name FROM migration_ledger").len(), 3);
             }
         }
         for entry in fs::read_dir(disk.0.path()).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
     }
-    assert!(
-        full > 0 && done > 0,
-        "{full} were too full and {done} were not"
-    );
+    assert!(full > 0 && done > 0, "{full} were too full and {done} were not");
 }
 
 /// Fills the disk but for so many KiB.
@@ -435,6 +333,5 @@ fn fill_but(filler: &Path, kib: u64) {
     while file.write_all(&[0; 4096]).is_ok() {
         written += 4096;
     }
-    file.set_len(u64::saturating_sub(written, kib * 1024))
-        .unwrap();
+    file.set_len(u64::saturating_sub(written, kib * 1024)).unwrap();
 }

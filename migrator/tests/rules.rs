@@ -32,11 +32,7 @@ const LATER: [&str; 3] = ["", "good", "good,good2,rebuilds"];
 
 /// The migrator of one of them.
 fn migrator_of(later: &str) -> Command {
-    if later.is_empty() {
-        migrator()
-    } else {
-        next(later)
-    }
+    if later.is_empty() { migrator() } else { next(later) }
 }
 
 struct Released {
@@ -68,11 +64,7 @@ fn released() -> Vec<Released> {
 }
 
 fn statements(text: &str) -> Vec<String> {
-    let lines = || {
-        text.lines()
-            .map(str::trim_end)
-            .filter(|line| !line.trim().is_empty() && !line.starts_with("--"))
-    };
+    let lines = || text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty() && !line.starts_with("--"));
     if lines().all(|line| !line.ends_with(';')) {
         return lines().map(str::to_owned).collect();
     }
@@ -91,10 +83,8 @@ fn statements(text: &str) -> Vec<String> {
 
 /// Every released database, and one of this source.
 fn databases() -> Vec<(String, Place)> {
-    let mut all: Vec<(String, Place)> = released()
-        .into_iter()
-        .map(|release| (release.version, Place::from_sql(&release.sql)))
-        .collect();
+    let mut all: Vec<(String, Place)> =
+        released().into_iter().map(|release| (release.version, Place::from_sql(&release.sql))).collect();
     all.push(("this source".to_owned(), Place::with_records(300)));
     all
 }
@@ -102,14 +92,9 @@ fn databases() -> Vec<(String, Place)> {
 /// The objects of a schema, and the columns of its ordinary tables.
 fn objects(connection: &Connection) -> BTreeSet<String> {
     let schema = "SELECT type || ' ' || name FROM sqlite_schema";
-    let columns =
-        "SELECT l.name || '.' || c.name FROM pragma_table_list l JOIN pragma_table_xinfo(l.name) c
+    let columns = "SELECT l.name || '.' || c.name FROM pragma_table_list l JOIN pragma_table_xinfo(l.name) c
         WHERE l.schema = 'main' AND l.type IN ('table', 'virtual')";
-    [schema, columns]
-        .iter()
-        .flat_map(|sql| query(connection, sql))
-        .map(|row| text(&row[0]))
-        .collect()
+    [schema, columns].iter().flat_map(|sql| query(connection, sql)).map(|row| text(&row[0])).collect()
 }
 
 #[test]
@@ -123,18 +108,10 @@ fn every_release_that_was_made_is_kept() {
     let version = env!("CARGO_PKG_VERSION");
     for suffix in ["sql", "statements"] {
         let file = directory().join(format!("{version}.{suffix}"));
-        assert!(
-            file.exists(),
-            "{} is missing: make it from a run of this version's app",
-            file.display()
-        );
+        assert!(file.exists(), "{} is missing: make it from a run of this version's app", file.display());
     }
     for release in releases {
-        assert!(
-            !release.statements.is_empty(),
-            "{}.statements is missing or empty",
-            release.version
-        );
+        assert!(!release.statements.is_empty(), "{}.statements is missing or empty", release.version);
     }
 }
 
@@ -142,11 +119,7 @@ fn every_release_that_was_made_is_kept() {
 fn names_are_numbered_and_never_used_twice() {
     let names = migrator::Release::current().names();
     for (index, name) in names.iter().enumerate() {
-        assert!(
-            name.starts_with(&format!("m{:04}_", index + 1)),
-            "{name} is not number {}",
-            index + 1
-        );
+        assert!(name.starts_with(&format!("m{:04}_", index + 1)), "{name} is not number {}", index + 1);
     }
 }
 
@@ -158,10 +131,7 @@ fn additive() {
             place.up(migrator_of(later)).succeeded();
             let after = objects(&place.open());
             let lost: Vec<_> = before.difference(&after).collect();
-            assert!(
-                lost.is_empty(),
-                "from {version} to {later:?} these went: {lost:?}"
-            );
+            assert!(lost.is_empty(), "from {version} to {later:?} these went: {lost:?}");
         }
     }
 }
@@ -171,28 +141,16 @@ fn idempotent() {
     let place = Place::with_records(300);
     place.up(next("good,good2,rebuilds")).succeeded();
     let before = place.content();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for migration in extra::with("good,good2,rebuilds") {
         runtime.block_on(async {
-            let mut options =
-                ConnectOptions::new(format!("sqlite:{}?mode=rw", place.database.display()));
+            let mut options = ConnectOptions::new(format!("sqlite:{}?mode=rw", place.database.display()));
             options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
             let connection = Database::connect(options).await.unwrap();
-            migration
-                .up(&SchemaManager::new(&connection))
-                .await
-                .unwrap();
+            migration.up(&SchemaManager::new(&connection)).await.unwrap();
             connection.close().await.unwrap();
         });
-        assert_eq!(
-            place.content(),
-            before,
-            "{} changed something when run again",
-            migration.name()
-        );
+        assert_eq!(place.content(), before, "{} changed something when run again", migration.name());
     }
 }
 
@@ -206,10 +164,7 @@ fn backward_compatible() {
             let connection = new.open();
             for statement in &release.statements {
                 if let Err(error) = connection.prepare(statement) {
-                    panic!(
-                        "{} prepares {statement:?}, and to {later:?} that is {error}",
-                        release.version
-                    );
+                    panic!("{} prepares {statement:?}, and to {later:?} that is {error}", release.version);
                 }
                 if statement.trim_start().to_uppercase().starts_with("INSERT") {
                     let values = values_for(&old.open(), statement);
@@ -230,15 +185,7 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
     let count = connection.prepare(statement).unwrap().parameter_count();
     let text = || Sql::Text("2026-11-24T10:00:00.000Z".to_owned());
     let numbers_first = |numbers: usize| {
-        (0..count)
-            .map(|index| {
-                if index < numbers {
-                    Sql::Integer(987_654)
-                } else {
-                    text()
-                }
-            })
-            .collect::<Vec<_>>()
+        (0..count).map(|index| if index < numbers { Sql::Integer(987_654) } else { text() }).collect::<Vec<_>>()
     };
     let mut tries: Vec<Vec<Sql>> = (0..=count).map(numbers_first).collect();
     tries.push(vec![Sql::Blob(vec![1; 32]); count]);
@@ -251,12 +198,9 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
 /// Inserts and takes it back.
 fn insert(connection: &Connection, statement: &str, values: &[Sql]) -> rusqlite::Result<()> {
     connection.execute_batch("SAVEPOINT trial")?;
-    let result = connection.prepare(statement).and_then(|mut statement| {
-        statement
-            .query(rusqlite::params_from_iter(values))?
-            .next()
-            .map(|_| ())
-    });
+    let result = connection
+        .prepare(statement)
+        .and_then(|mut statement| statement.query(rusqlite::params_from_iter(values))?.next().map(|_| ()));
     connection.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
     result
 }
@@ -291,15 +235,9 @@ fn data(connection: &Connection, of: &Content, columns: &[(String, String)]) -> 
         .keys()
         .filter(|table| !["seaql_migrations", "migration_ledger"].contains(&table.as_str()))
         .map(|table| {
-            let names: Vec<String> = columns
-                .iter()
-                .filter(|(of, _)| of == table)
-                .map(|(_, name)| format!("\"{name}\""))
-                .collect();
-            query(
-                connection,
-                &format!("SELECT {} FROM \"{table}\" ORDER BY 1, 2", names.join(", ")),
-            )
+            let names: Vec<String> =
+                columns.iter().filter(|(of, _)| of == table).map(|(_, name)| format!("\"{name}\"")).collect();
+            query(connection, &format!("SELECT {} FROM \"{table}\" ORDER BY 1, 2", names.join(", ")))
         })
         .collect()
 }
@@ -319,32 +257,18 @@ fn tested_from_every_release_with_data_in_it() {
         // Release by release, and at one go.
         let at_one_go = Place::empty();
         fs::copy(&place.database, &at_one_go.database).unwrap();
-        at_one_go
-            .up(migrator_of(LATER[LATER.len() - 1]))
-            .succeeded();
+        at_one_go.up(migrator_of(LATER[LATER.len() - 1])).succeeded();
         for later in LATER {
             place.up(migrator_of(later)).succeeded();
-            assert_eq!(
-                data(&place.open(), &before, &columns),
-                expected,
-                "from {version} to {later:?}"
-            );
+            assert_eq!(data(&place.open(), &before, &columns), expected, "from {version} to {later:?}");
         }
-        assert_eq!(
-            data(&at_one_go.open(), &before, &columns),
-            expected,
-            "from {version} at one go"
-        );
-        let schema = |place: &Place| {
-            place.status(migrator_of(LATER[2])).succeeded().documents()[0]["schema"].clone()
-        };
+        assert_eq!(data(&at_one_go.open(), &before, &columns), expected, "from {version} at one go");
+        let schema = |place: &Place| place.status(migrator_of(LATER[2])).succeeded().documents()[0]["schema"].clone();
         assert_eq!(schema(&place), schema(&at_one_go), "from {version}");
         // The search index agrees with its table (rank 1 makes FTS5 compare the two).
         place
             .open()
-            .execute_batch(
-                "INSERT INTO record_search (record_search, rank) VALUES ('integrity-check', 1)",
-            )
+            .execute_batch("INSERT INTO record_search (record_search, rank) VALUES ('integrity-check', 1)")
             .unwrap();
     }
 }
@@ -352,33 +276,15 @@ fn tested_from_every_release_with_data_in_it() {
 #[test]
 fn a_release_database_written_down_loads_as_it_was() {
     let place = Place::with_records(200);
-    place
-        .open()
-        .execute(
-            "UPDATE record SET notes = 'a' || char(0) || 'b' WHERE id = 3",
-            [],
-        )
-        .unwrap();
-    place
-        .open()
-        .execute("DELETE FROM record WHERE id = 200", [])
-        .unwrap();
+    place.open().execute("UPDATE record SET notes = 'a' || char(0) || 'b' WHERE id = 3", []).unwrap();
+    place.open().execute("DELETE FROM record WHERE id = 200", []).unwrap();
     place.up(next("good,good2")).succeeded();
-    let example = PathBuf::from(env!("CARGO_BIN_EXE_migrator"))
-        .parent()
-        .unwrap()
-        .join("examples/release_database");
-    let written = common::ran(Command::new(example).arg(&place.database))
-        .succeeded()
-        .stdout;
+    let example = PathBuf::from(env!("CARGO_BIN_EXE_migrator")).parent().unwrap().join("examples/release_database");
+    let written = common::ran(Command::new(example).arg(&place.database)).succeeded().stdout;
     let again = Place::from_sql(&written);
     assert_eq!(again.content().rows, place.content().rows);
     let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'record'";
-    assert_eq!(
-        query(&again.open(), sequence),
-        [[Sql::Integer(200)]],
-        "no number is given twice"
-    );
+    assert_eq!(query(&again.open(), sequence), [[Sql::Integer(200)]], "no number is given twice");
     let status = |place: &Place| place.status(next("good,good2")).succeeded().stdout;
     assert_eq!(status(&again), status(&place));
     assert!(status(&again).contains("\"drift\":[]"));

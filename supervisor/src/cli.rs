@@ -187,7 +187,13 @@ fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         say(&format!("{:<10} generation {live}", "live"));
     }
     if let Some(progress) = status.progress {
-        say(&format!("{:<10} {} of {} {}", "progress", progress.done, progress.total, to_json(&progress.unit)?.trim_matches('"')));
+        say(&format!(
+            "{:<10} {} of {} {}",
+            "progress",
+            progress.done,
+            progress.total,
+            to_json(&progress.unit)?.trim_matches('"')
+        ));
     }
     let restarts = status.app.restarts;
     match (status.app.pid, &status.app.last_exit) {
@@ -281,25 +287,32 @@ fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
             .hint("--data-dir or HEARTH_DATA_DIR names it"));
     }
     let view = view::look(data)?;
-    let rows: Vec<Value> = view.generations.iter().map(|generation| {
-        let known = view.state.as_ref().and_then(|state| state.snapshots.iter().find(|known| known.generation == generation.id));
-        let state = match (view.live == Live::Generation(generation.id), generation.staging) {
-            (true, _) => "live",
-            (false, true) => "staging",
-            (false, false) => "snapshot",
-        };
-        json!({
-            "generation": generation.id.to_string(),
-            "state": state,
-            "version": generation.description.as_ref().map(|description| &description.version),
-            "schema": generation.description.as_ref().map(|description| &description.schema),
-            "made_at": generation.description.as_ref().map(|description| &description.sealed_at),
-            "left_at": known.map(|known| &known.left_at),
-            "left_by": known.map(|known| known.reason),
-            "written_at": known.and_then(|known| known.written_at.as_ref()),
-            "bytes": generation.bytes,
+    let rows: Vec<Value> = view
+        .generations
+        .iter()
+        .map(|generation| {
+            let known = view
+                .state
+                .as_ref()
+                .and_then(|state| state.snapshots.iter().find(|known| known.generation == generation.id));
+            let state = match (view.live == Live::Generation(generation.id), generation.staging) {
+                (true, _) => "live",
+                (false, true) => "staging",
+                (false, false) => "snapshot",
+            };
+            json!({
+                "generation": generation.id.to_string(),
+                "state": state,
+                "version": generation.description.as_ref().map(|description| &description.version),
+                "schema": generation.description.as_ref().map(|description| &description.schema),
+                "made_at": generation.description.as_ref().map(|description| &description.sealed_at),
+                "left_at": known.map(|known| &known.left_at),
+                "left_by": known.map(|known| known.reason),
+                "written_at": known.and_then(|known| known.written_at.as_ref()),
+                "bytes": generation.bytes,
+            })
         })
-    }).collect();
+        .collect();
     if as_json {
         say(&json!({"format": FORMAT, "generations": rows}).to_string());
         return Ok(0);
@@ -313,7 +326,12 @@ fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
         let line = format!(
             "{:<10}  {:<8}  {:<8}  {:<20}  {:<20}  {:<7}  {}",
-            text("generation"), text("state"), text("version"), text("made_at"), text("left_at"), text("left_by"),
+            text("generation"),
+            text("state"),
+            text("version"),
+            text("made_at"),
+            text("left_at"),
+            text("left_by"),
             Size(row["bytes"].as_u64().unwrap_or(0)),
         );
         say(line.trim_end());
@@ -334,7 +352,10 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
             let another = status.app.pid.is_some() && status.app.pid != before.app.pid;
             match (status.phase.as_str(), status.held) {
                 ("serving", _) if another => {
-                    say(&format!("serving generation {}", status.live.map(|live| live.to_string()).unwrap_or_default()));
+                    say(&format!(
+                        "serving generation {}",
+                        status.live.map(|live| live.to_string()).unwrap_or_default()
+                    ));
                     return Ok(0);
                 }
                 ("held", Some(held)) if before.held.as_ref() != Some(&held) => return Err(held.failure),
@@ -368,7 +389,8 @@ fn restore(loaded: Loaded, data: &DataDir, snapshot: GenerationId, yes: bool) ->
     }
     signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
     run::on_this_thread(async {
-        let begun: Value = call(data, Method::POST, &format!("/v1/restore/{snapshot}")).await?.ok_or_else(|| not_running(data))?;
+        let begun: Value =
+            call(data, Method::POST, &format!("/v1/restore/{snapshot}")).await?.ok_or_else(|| not_running(data))?;
         let id = begun["done"].as_str().and_then(|id| id.parse::<u64>().ok());
         let mut last = String::new();
         loop {
@@ -377,8 +399,11 @@ fn restore(loaded: Loaded, data: &DataDir, snapshot: GenerationId, yes: bool) ->
                     .hint("everything is as it was; start it and restore again")
             })?;
             let Some(operation) = status.operation.filter(|operation| Some(operation.id) == id) else {
-                return Err(Failure::new(Cause::Interrupted, "the supervisor was started anew before the restore was done")
-                    .hint("supervisor snapshot list shows which generation is live"));
+                return Err(Failure::new(
+                    Cause::Interrupted,
+                    "the supervisor was started anew before the restore was done",
+                )
+                .hint("supervisor snapshot list shows which generation is live"));
             };
             match (operation.outcome, status.phase.as_str()) {
                 (Some(Err(failure)), _) => return Err(failure),
@@ -404,7 +429,8 @@ fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
             None => id.to_string(),
         }
     };
-    let mut lines = vec![format!("This makes a new generation from snapshot {} and goes over to it.", describe(snapshot))];
+    let mut lines =
+        vec![format!("This makes a new generation from snapshot {} and goes over to it.", describe(snapshot))];
     if let Live::Generation(live) = view.live {
         lines.push(format!("What is live now, generation {}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}", describe(live)));
     }
@@ -417,8 +443,11 @@ fn confirm(lines: &[String]) -> Result<(), Failure> {
         let _ = writeln!(err, "{line}");
     }
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(Cause::Configuration, "not restoring without being asked to: there is no terminal to confirm it on")
-            .hint("add --yes"));
+        return Err(Failure::new(
+            Cause::Configuration,
+            "not restoring without being asked to: there is no terminal to confirm it on",
+        )
+        .hint("add --yes"));
     }
     let _ = write!(err, "Go on? [y/N] ");
     let _ = err.flush();

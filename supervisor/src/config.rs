@@ -221,10 +221,10 @@ impl Loaded {
     /// # Errors
     /// [`Cause::Configuration`] for what is not known or cannot be used; what keeps the file from being read.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
-        let current = std::env::current_dir()
-            .map_err(|error| Failure::io("cannot tell the current directory", &error))?;
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::io("cannot tell where this program lies", &error))?;
+        let current =
+            std::env::current_dir().map_err(|error| Failure::io("cannot tell the current directory", &error))?;
+        let program =
+            std::env::current_exe().map_err(|error| Failure::io("cannot tell where this program lies", &error))?;
         Self::from(flags, std::env::vars_os(), &current, program.parent().unwrap_or(Path::new("/")))
     }
 
@@ -242,9 +242,9 @@ impl Loaded {
         let figment = sources::gather(flags, environment, current, programs)?;
         let mut settings = Vec::new();
         for key in keys::KEYS {
-            let value = figment
-                .find_value(key.name)
-                .map_err(|error| Failure::new(Cause::Configuration, format!("the setting {} is missing: {error}", key.name)))?;
+            let value = figment.find_value(key.name).map_err(|error| {
+                Failure::new(Cause::Configuration, format!("the setting {} is missing: {error}", key.name))
+            })?;
             let source = source(&figment, key.name);
             let value = serde_json::to_value(&value).unwrap_or_default();
             if !key.allows(&value) {
@@ -253,7 +253,10 @@ impl Loaded {
             settings.push(Setting { key: key.name, value, source });
         }
         let config: Config = figment.extract().map_err(|error| {
-            Failure::new(Cause::Configuration, format!("the setting {} cannot be used: {}", error.path.join("."), error.kind))
+            Failure::new(
+                Cause::Configuration,
+                format!("the setting {} cannot be used: {}", error.path.join("."), error.kind),
+            )
         })?;
         if config.restart.backoff > config.restart.backoff_max {
             let source = source(&figment, "restart.backoff");

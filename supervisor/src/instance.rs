@@ -108,7 +108,9 @@ impl Instance {
         if let Some(public) = self.public.borrow_mut().as_mut() {
             match public.mend() {
                 Ok(false) => {}
-                Ok(true) => tracing::warn!(target: "Supervisor", "the public socket was shut down by a child; it was bound anew"),
+                Ok(true) => {
+                    tracing::warn!(target: "Supervisor", "the public socket was shut down by a child; it was bound anew")
+                }
                 Err(failure) => self.board.note(failure.to_string()),
             }
         }

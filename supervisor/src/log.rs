@@ -295,7 +295,8 @@ mod tests {
             info!(target: "hyper::proto", "nor this");
         });
         assert_eq!(lines, "[Supervisor] warning: this\n");
-        let lines = logged(LogFormat::Text, LogLevel::Trace, || info!(target: "hyper::proto", "libraries only when they warn"));
+        let lines =
+            logged(LogFormat::Text, LogLevel::Trace, || info!(target: "hyper::proto", "libraries only when they warn"));
         assert_eq!(lines, "");
     }
 

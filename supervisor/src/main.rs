@@ -5,10 +5,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     // The two steps that the supervisor starts itself as; not commands, and not held up by reading any.
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("launch"), Some(plan)) => return supervisor::init::launch::main(&plan),
-        (Some("job"), Some(request)) => return supervisor::jobs::main(&request),
-        _ => {}
+    let step: Option<fn(&str) -> ExitCode> = match arguments.next().as_deref() {
+        Some("launch") => Some(supervisor::init::launch::main),
+        Some("job") => Some(supervisor::jobs::main),
+        _ => None,
+    };
+    if let (Some(step), Some(asked)) = (step, arguments.next()) {
+        // Started by way of /proc/self/exe, the process would be called `exe`.
+        let _ = nix::sys::prctl::set_name(c"supervisor");
+        return step(&asked);
     }
     supervisor::cli::main()
 }

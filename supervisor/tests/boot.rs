@@ -4,7 +4,7 @@ mod harness;
 
 use std::{fs, path::Path, process::Command};
 
-use harness::{Hearth, get, household, request};
+use harness::{Hearth, get, hash, household, request};
 use serde_json::Value;
 
 /// The lines of the log contract, without the supervisor's own.
@@ -15,13 +15,11 @@ fn contract_lines(log: &str) -> Vec<String> {
         .collect()
 }
 
+/// Spoils what stands at this path.
+type Spoil<'a> = &'a dyn Fn(&Path);
+
 fn starting() -> String {
     format!("[App] Starting server v{}...", env!("CARGO_PKG_VERSION"))
-}
-
-/// Returns BLAKE3 of a database's main file.
-fn hash(path: &Path) -> String {
-    blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
 }
 
 /// Lets this release serve `count` records, and stop; returns them.
@@ -123,7 +121,10 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         let before = household_of(&hearth, 20);
         let left = hash(&hearth.database());
         hearth.next_migrator(migrations, "0.2.0");
-        hearth.set("HEARTH_APP__START_TIMEOUT", "3s").set("HEARTH_HEALTH__TIMEOUT", "300ms").set("HEARTH_STOP__GRACE", "1s");
+        hearth
+            .set("HEARTH_APP__START_TIMEOUT", "3s")
+            .set("HEARTH_HEALTH__TIMEOUT", "300ms")
+            .set("HEARTH_STOP__GRACE", "1s");
         let mut running = hearth.start();
         let (address, status) = running.wait_held(&hearth);
         let log = running.log();
@@ -243,7 +244,11 @@ fn a_snapshot_is_restored_and_that_can_be_taken_back() {
     for (wrong, words) in [("0004", "is the live one"), ("77", "there is no snapshot 0077"), ("x", "not the number")] {
         let refused = hearth.run(&["restore", wrong, "--yes"]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains(words), "{}", String::from_utf8_lossy(&refused.stderr));
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains(words),
+            "{}",
+            String::from_utf8_lossy(&refused.stderr)
+        );
     }
     running.stop();
 
@@ -293,7 +298,10 @@ fn a_newer_database_names_the_version_and_the_snapshot_that_leads_back() {
     let mut running = hearth.start();
     let (_, status) = running.wait_held(&hearth);
     let message = status["held"]["failure"]["message"].as_str().unwrap();
-    assert_eq!(message, format!("the database was last upgraded by v0.6.0, and this is v{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        message,
+        format!("the database was last upgraded by v0.6.0, and this is v{}", env!("CARGO_PKG_VERSION"))
+    );
     let ways = status["held"].to_string();
     assert!(ways.contains("supervisor restore 0001"), "{ways}");
     assert_eq!(hash(&hearth.database()), left);
@@ -305,21 +313,37 @@ fn a_newer_database_names_the_version_and_the_snapshot_that_leads_back() {
 
 #[test]
 fn a_file_that_is_not_hearths_is_refused_and_not_touched() {
-    let make: [(&str, &dyn Fn(&Path), &str); 4] = [
-        ("garbage", &|path| fs::write(path, "this is no database, but a letter to grandmother".repeat(100)).unwrap(), "not-a-database"),
-        ("foreign", &|path| {
-            fs::remove_file(path).unwrap();
-            let sqlite = rusqlite::Connection::open(path).unwrap();
-            sqlite.execute_batch("PRAGMA application_id = 252006674; CREATE TABLE photos (id); INSERT INTO photos VALUES (1);").unwrap();
-        }, "foreign"),
-        ("damaged", &|path| {
-            // In the middle of the tables, and as after a stop that was not clean, so that it is looked for.
-            let mut bytes = fs::read(path).unwrap();
-            let middle = bytes.len() / 2;
-            bytes[middle - 6000..middle + 6000].fill(0xA5);
-            fs::write(path, bytes).unwrap();
-            fs::write(path.with_extension("db-wal"), "x").unwrap();
-        }, "damaged"),
+    let make: [(&str, Spoil, &str); 4] = [
+        (
+            "garbage",
+            &|path| fs::write(path, "this is no database, but a letter to grandmother".repeat(100)).unwrap(),
+            "not-a-database",
+        ),
+        (
+            "foreign",
+            &|path| {
+                fs::remove_file(path).unwrap();
+                let sqlite = rusqlite::Connection::open(path).unwrap();
+                sqlite
+                    .execute_batch(
+                        "PRAGMA application_id = 252006674; CREATE TABLE photos (id); INSERT INTO photos VALUES (1);",
+                    )
+                    .unwrap();
+            },
+            "foreign",
+        ),
+        (
+            "damaged",
+            &|path| {
+                // In the middle of the tables, and as after a stop that was not clean, so that it is looked for.
+                let mut bytes = fs::read(path).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle - 6000..middle + 6000].fill(0xA5);
+                fs::write(path, bytes).unwrap();
+                fs::write(path.with_extension("db-wal"), "x").unwrap();
+            },
+            "damaged",
+        ),
         ("missing", &|path| fs::remove_file(path).unwrap(), "live"),
     ];
     for (name, spoil, cause) in make {
@@ -340,7 +364,7 @@ fn a_file_that_is_not_hearths_is_refused_and_not_touched() {
 
 #[test]
 fn a_missing_or_dangling_link_holds_and_deletes_nothing() {
-    let spoil: [(&str, &dyn Fn(&Path)); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("missing", &|live| fs::remove_file(live).unwrap()),
         ("points to generations/0009, where nothing is", &|live| {
             fs::remove_file(live).unwrap();

@@ -105,8 +105,18 @@ fn a_full_disk_at_any_moment_of_an_upgrade_leaves_the_data_as_it_was_and_passes(
 #[test]
 fn a_disk_that_fills_up_in_each_step_is_an_ordinary_failure_of_that_step() {
     for point in [
-        "stage.begun", "stage.marked", "stage.cloned", "stage.synced", "settle.checkpointed", "seal.begun",
-        "seal.checkpointed", "seal.synced", "commit.begun", "migrate.begun", "migrate.applied", "migrate.checked",
+        "stage.begun",
+        "stage.marked",
+        "stage.cloned",
+        "stage.synced",
+        "settle.checkpointed",
+        "seal.begun",
+        "seal.checkpointed",
+        "seal.synced",
+        "commit.begun",
+        "migrate.begun",
+        "migrate.applied",
+        "migrate.checked",
     ] {
         let mut hearth = Hearth::new();
         let mut running = hearth.start();
@@ -135,7 +145,8 @@ fn documents_that_cannot_be_saved_are_noted_and_stop_nothing() {
     let address = running.wait_serving();
     assert_eq!(get(address, "/health").status, 200);
     running.wait_for_log("state.json could not be written");
-    let status = running.wait("the note", || hearth.status().filter(|status| !status["notes"].as_array().unwrap().is_empty()));
+    let status =
+        running.wait("the note", || hearth.status().filter(|status| !status["notes"].as_array().unwrap().is_empty()));
     assert!(status["notes"].to_string().contains("state.json"), "{status}");
 }
 

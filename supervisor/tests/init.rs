@@ -33,8 +33,7 @@ fn both(name: &str, test: impl Fn(Hearth)) {
 /// Returns the supervisor's own pid: the wrapper's child, or the process itself.
 fn supervisor(running: &Running) -> Pid {
     let own = running.pid();
-    let name = fs::read_to_string(format!("/proc/{own}/comm")).unwrap_or_default();
-    if name.trim() == "supervisor" {
+    if !running.wrapped {
         return own;
     }
     running.wait("the supervisor's own process", || {
@@ -172,17 +171,7 @@ fn term_in_every_phase_ends_it_quickly_and_leaves_no_process() {
 fn a_second_term_hastens_a_stubborn_app_and_kill_ends_it_after_the_grace_period() {
     both("a_second_term_hastens", |mut hearth| {
         hearth.strange("stubborn").set("HEARTH_STOP__GRACE", "8s");
-        // The probation of the first start must end by itself.
-        let first = {
-            hearth.set("TEST_APP", "");
-            let mut running = hearth.start();
-            running.wait_serving();
-            kill(supervisor(&running), Signal::SIGTERM).unwrap();
-            ends_with(&mut running, 0);
-            hearth.set("TEST_APP", "stubborn");
-            hearth.start()
-        };
-        let mut running = first;
+        let mut running = hearth.start();
         running.wait_serving();
         let pid = supervisor(&running);
         let asked = Instant::now();
@@ -205,16 +194,8 @@ fn a_second_term_hastens_a_stubborn_app_and_kill_ends_it_after_the_grace_period(
 #[test]
 fn ten_thousand_orphans_leave_no_zombie_and_no_exit_status_is_lost() {
     both("ten_thousand_orphans", |mut hearth| {
-        hearth.strange("");
+        hearth.strange("orphans=5000");
         let mut running = hearth.start();
-        let address = running.wait_serving();
-        let pid = supervisor(&running);
-        kill(pid, Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 0);
-
-        hearth.set("TEST_APP", "orphans=5000");
-        let mut running = hearth.start();
-        let _ = address;
         running.wait_serving();
         let pid = supervisor(&running);
         // Jobs, and the app itself, come and go meanwhile; each of their statuses is waited for by somebody.
@@ -238,7 +219,8 @@ fn zombies_of(parent: Pid) -> usize {
     children
         .split_whitespace()
         .filter(|child| {
-            fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
+            fs::read_to_string(format!("/proc/{child}/stat"))
+                .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
         })
         .count()
 }
@@ -264,7 +246,8 @@ fn an_escaped_process_keeps_the_next_supervisor_out_and_is_named() {
     running.wait_serving();
     kill(supervisor(&running), Signal::SIGKILL).unwrap();
     running.wait_end();
-    let escaped = hearth.app_log().lines().rev().find_map(|line| line.strip_prefix("escaped ")?.parse::<i32>().ok()).unwrap();
+    let escaped =
+        hearth.app_log().lines().rev().find_map(|line| line.strip_prefix("escaped ")?.parse::<i32>().ok()).unwrap();
     assert!(running.anyone_left(), "{escaped} lives on");
 
     hearth.set("HEARTH_LOCK__WAIT", "300ms");
@@ -286,12 +269,7 @@ fn an_escaped_process_keeps_the_next_supervisor_out_and_is_named() {
 fn what_fled_from_the_app_does_not_outlive_it() {
     both("what_fled_from_the_app", |mut hearth| {
         let once = hearth.root.path().join("once").display().to_string();
-        hearth.strange("");
-        let mut running = hearth.start();
-        running.wait_serving();
-        kill(supervisor(&running), Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 0);
-        hearth.set("TEST_APP", format!("once={once},escape,die=3"));
+        hearth.strange(&format!("once={once},escape,die=3"));
         let mut running = hearth.start();
         running.wait_serving();
         running.wait_for_log("left over from an earlier app");
@@ -305,12 +283,8 @@ fn what_fled_from_the_app_does_not_outlive_it() {
 fn a_child_that_spoils_the_public_socket_neither_hangs_the_supervisor_nor_closes_the_port() {
     for spoil in ["blocking", "shutdown"] {
         let mut hearth = Hearth::new();
-        hearth.strange("");
-        let mut running = hearth.start();
-        running.wait_serving();
-        running.stop();
         let once = hearth.root.path().join("once").display().to_string();
-        hearth.set("TEST_APP", format!("once={once},{spoil}"));
+        hearth.strange(&format!("once={once},{spoil}"));
         let mut running = hearth.start();
         let address = running.wait_serving();
         assert!(running.log().contains("the app exited with status 7"), "{}", running.log());
@@ -321,18 +295,16 @@ fn a_child_that_spoils_the_public_socket_neither_hangs_the_supervisor_nor_closes
 
 #[test]
 fn an_app_that_hangs_is_ended_and_started_again() {
-    for (orders, words) in [
-        ("deaf", "did not answer 2 health checks in a row"),
-        ("pong", "sent no sign of life for its watchdog"),
-    ] {
+    for (orders, words) in
+        [("deaf", "did not answer 2 health checks in a row"), ("pong", "sent no sign of life for its watchdog")]
+    {
         let mut hearth = Hearth::new();
-        hearth.strange("");
-        let mut running = hearth.start();
-        running.wait_serving();
-        running.stop();
         let once = hearth.root.path().join("once").display().to_string();
-        hearth.set("TEST_APP", format!("once={once},{orders}"));
-        hearth.set("HEARTH_HEALTH__TIMEOUT", "100ms").set("HEARTH_HEALTH__INTERVAL", "100ms").set("HEARTH_HEALTH__FAILURES", "2");
+        hearth.strange(&format!("once={once},{orders}"));
+        hearth
+            .set("HEARTH_HEALTH__TIMEOUT", "100ms")
+            .set("HEARTH_HEALTH__INTERVAL", "100ms")
+            .set("HEARTH_HEALTH__FAILURES", "2");
         hearth.set("HEARTH_WATCHDOG__INTERVAL", "1s");
         let running = hearth.start();
         running.wait_for_log(words);
@@ -407,7 +379,11 @@ fn it_runs_under_setsid_and_on_a_terminal() {
             let mut command = Command::new("script");
             let supervisor = harness::program("supervisor").display().to_string();
             let file = hearth.root.path().join("typescript");
-            command.args(["-qefc", &supervisor]).arg(file).env("HEARTH_DATA_DIR", &hearth.data).env("HEARTH_LISTEN", "127.0.0.1:0");
+            command
+                .args(["-qefc", &supervisor])
+                .arg(file)
+                .env("HEARTH_DATA_DIR", &hearth.data)
+                .env("HEARTH_LISTEN", "127.0.0.1:0");
             command.stdin(Stdio::null());
             hearth.spawn(command)
         } else {

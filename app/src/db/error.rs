@@ -60,9 +60,8 @@ impl DbError {
     pub(super) fn opening(&self, path: &Path) -> Failure {
         let path = path.display();
         match self {
-            Self::NotADatabase => Failure::new(format!("{path} is no SQLite database")).hint(
-                "nothing was changed; point HEARTH_DATABASE at the database that the migrator set up",
-            ),
+            Self::NotADatabase => Failure::new(format!("{path} is no SQLite database"))
+                .hint("nothing was changed; point HEARTH_DATABASE at the database that the migrator set up"),
             Self::Busy => Failure::new(format!("the database {path} is in use by another process"))
                 .hint("stop the other process (another app, an open sqlite3) and start again"),
             error => Failure::new(format!("the database {path} cannot be opened: {error}")),
@@ -79,10 +78,7 @@ fn primary_code(error: &DbErr) -> Option<u32> {
     };
     match &**error {
         // sqlx gives SQLite's extended code; the low byte is the primary one.
-        sqlx::Error::Database(error) => DatabaseError::code(&**error)?
-            .parse()
-            .ok()
-            .map(|code: u32| code & 0xff),
+        sqlx::Error::Database(error) => DatabaseError::code(&**error)?.parse().ok().map(|code: u32| code & 0xff),
         _ => None,
     }
 }

@@ -8,13 +8,13 @@ use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -37,25 +37,31 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The handle to the writing task.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Message>>>,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    busy_since: BusySince,
 }
 
-enum Message {
-    Write(Box<dyn Job>),
-    Ping(oneshot::Sender<()>),
+/// When the transaction under way began.
+type BusySince = Arc<std::sync::Mutex<Option<Instant>>>;
+
+/// How the writer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriterState {
+    /// It waits for work, or does it; for how long the transaction under way has taken.
+    Working(Duration),
+    /// It has ended: nothing can be written any more.
+    Gone,
 }
 
 impl Writer {
     /// Opens the connection and starts the task.
     pub(super) async fn open(path: &Path) -> Result<Self, DbErr> {
         let connection = connect(path, Role::Writer).await?;
-        let (queue, messages) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(path.to_owned(), connection, messages));
-        Ok(Self {
-            queue: Mutex::new(Some(queue)),
-            task: Mutex::new(Some(task)),
-        })
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let busy_since = BusySince::default();
+        let task = tokio::spawn(run(path.to_owned(), connection, jobs, busy_since.clone()));
+        Ok(Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), busy_since })
     }
 
     /// Carries out `work` in the next transaction and returns after its commit. It is carried out also when the
@@ -63,29 +69,23 @@ impl Writer {
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>>
-            + Send
-            + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Typed {
-            work: Some(work),
-            value: None,
-            answer,
-        });
-        self.send(Message::Write(job)).await?;
+        let job = Box::new(Typed { work: Some(work), value: None, answer });
+        let queue = self.queue.lock().await.clone().ok_or(DbError::Closed)?;
+        queue.send(job).await.map_err(|_| DbError::Closed)?;
         answered.await.map_err(|_| DbError::Closed)?
     }
 
-    /// Returns whether the task is there and comes to its queue.
-    pub(super) async fn answers(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Ping(answer)).await.is_ok() && answered.await.is_ok()
-    }
-
-    async fn send(&self, message: Message) -> Result<(), DbError> {
-        let queue = self.queue.lock().await.clone().ok_or(DbError::Closed)?;
-        queue.send(message).await.map_err(|_| DbError::Closed)
+    /// Returns how the writer is.
+    pub(super) async fn state(&self) -> WriterState {
+        match &*self.queue.lock().await {
+            Some(queue) if !queue.is_closed() => {
+                WriterState::Working(lock(&self.busy_since).map_or(Duration::ZERO, |since| since.elapsed()))
+            }
+            _ => WriterState::Gone,
+        }
     }
 
     /// Lets the task finish what it was given, and closes the connection.
@@ -103,10 +103,7 @@ impl Writer {
 /// One piece of work whose result type only its caller knows.
 trait Job: Send {
     /// Does the work and keeps its result.
-    fn carry_out<'t>(
-        &'t mut self,
-        transaction: &'t DatabaseTransaction,
-    ) -> BoxFuture<'t, Result<(), DbErr>>;
+    fn carry_out<'t>(&'t mut self, transaction: &'t DatabaseTransaction) -> BoxFuture<'t, Result<(), DbErr>>;
     /// Answers with the result that was kept, or with the error.
     fn answer(self: Box<Self>, outcome: Result<(), DbError>);
 }
@@ -122,10 +119,7 @@ where
     T: Send + 'static,
     F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
 {
-    fn carry_out<'t>(
-        &'t mut self,
-        transaction: &'t DatabaseTransaction,
-    ) -> BoxFuture<'t, Result<(), DbErr>> {
+    fn carry_out<'t>(&'t mut self, transaction: &'t DatabaseTransaction) -> BoxFuture<'t, Result<(), DbErr>> {
         async move {
             if let Some(work) = self.work.take() {
                 self.value = Some(work(transaction).await?);
@@ -137,9 +131,8 @@ where
 
     fn answer(self: Box<Self>, outcome: Result<(), DbError>) {
         let Self { value, answer, .. } = *self;
-        let result = outcome.and_then(|()| {
-            value.ok_or_else(|| DbError::Other("the work was not carried out".to_owned()))
-        });
+        let result =
+            outcome.and_then(|()| value.ok_or_else(|| DbError::Other("the work was not carried out".to_owned())));
         // Nobody may be waiting any more.
         let _ = answer.send(result);
     }
@@ -150,36 +143,34 @@ type Batch = VecDeque<Box<dyn Job>>;
 async fn run(
     path: PathBuf,
     mut connection: DatabaseConnection,
-    mut messages: mpsc::Receiver<Message>,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    busy_since: BusySince,
 ) {
     let mut batch: Batch = VecDeque::new();
-    while let Some(message) = messages.recv().await {
-        take(message, &mut batch);
+    while let Some(job) = jobs.recv().await {
+        batch.push_back(job);
         while batch.len() < BATCH
-            && let Ok(message) = messages.try_recv()
+            && let Ok(job) = jobs.try_recv()
         {
-            take(message, &mut batch);
+            batch.push_back(job);
         }
-        if !batch.is_empty() && commit(&connection, &mut batch).await.is_err() {
+        *lock(&busy_since) = Some(Instant::now());
+        if commit(&connection, &mut batch).await.is_err() {
             // After a failed commit nobody knows what state the connection is in (SQLite may have rolled back on
             // its own, which sqlx does not notice): a new one is certain to be in none.
             if let Some(fresh) = reopen(&path, &connection).await {
                 connection = fresh;
             }
         }
+        *lock(&busy_since) = None;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!("The writer did not close: {error}");
     }
 }
 
-fn take(message: Message, batch: &mut Batch) {
-    match message {
-        Message::Write(job) => batch.push_back(job),
-        Message::Ping(answer) => {
-            let _ = answer.send(());
-        }
-    }
+fn lock(busy_since: &BusySince) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    busy_since.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn reopen(path: &Path, old: &DatabaseConnection) -> Option<DatabaseConnection> {
@@ -196,14 +187,9 @@ async fn reopen(path: &Path, old: &DatabaseConnection) -> Option<DatabaseConnect
 
 /// Carries out and commits a batch, and answers all of it; an error means that the connection is not to be used
 /// again.
-async fn commit(
-    connection: &DatabaseConnection,
-    batch: &mut Batch,
-) -> Result<(), DbError> {
+async fn commit(connection: &DatabaseConnection, batch: &mut Batch) -> Result<(), DbError> {
     let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(batch.len());
-    let outcome = carry_out_all(connection, batch, &mut done)
-        .await
-        .map_err(DbError::from);
+    let outcome = carry_out_all(connection, batch, &mut done).await.map_err(DbError::from);
     if let Err(error) = &outcome {
         tracing::warn!("A write failed: {error}");
     }

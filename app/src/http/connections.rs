@@ -92,11 +92,7 @@ impl<A: Acceptor + 'static> Server<A> {
     /// Accepts and answers until told to stop; then finishes the requests under way, within the time given.
     /// Returns how many connections had to be cut off.
     pub(crate) async fn run(self) -> usize {
-        let Self {
-            mut acceptor,
-            app,
-            mut stop,
-        } = self;
+        let Self { mut acceptor, app, mut stop } = self;
         let app = Arc::new(app);
         let told = stop.clone();
         let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -118,8 +114,7 @@ impl<A: Acceptor + 'static> Server<A> {
                     let stop = told.clone();
                     let answer = move |request: hyper::Request<Incoming>| {
                         let app = app.clone();
-                        let request =
-                            Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+                        let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
                         async move { app.get_response(request).await }
                     };
                     connections.spawn(async move {

@@ -10,7 +10,7 @@ use poem::{
 use serde_json::Value;
 
 use super::{origin, problem::Problem};
-use crate::records;
+use crate::{records, web};
 
 /// Pages hold no script, and nothing comes from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
@@ -41,11 +41,7 @@ impl Front {
         let paths = spec["paths"].as_object().into_iter().flatten();
         let addresses = paths
             .filter_map(|(path, operations)| {
-                let mut methods: Vec<_> = operations
-                    .as_object()?
-                    .keys()
-                    .map(|method| method.to_uppercase())
-                    .collect();
+                let mut methods: Vec<_> = operations.as_object()?.keys().map(|method| method.to_uppercase()).collect();
                 if methods.iter().any(|method| method == "GET") {
                     methods.push("HEAD".to_owned());
                 }
@@ -82,10 +78,7 @@ impl<E: Endpoint> Middleware<E> for Front {
     type Output = Fronted<E>;
 
     fn transform(&self, endpoint: E) -> Fronted<E> {
-        Fronted {
-            endpoint,
-            front: self.clone(),
-        }
+        Fronted { endpoint, front: self.clone() }
     }
 }
 
@@ -103,11 +96,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let by_a_person = is_for_a_person(&request, &path);
         let head = *request.method() == Method::HEAD;
         let outcome = match origin::check(&request) {
-            Ok(()) => self
-                .endpoint
-                .call(request)
-                .await
-                .map(IntoResponse::into_response),
+            Ok(()) => self.endpoint.call(request).await.map(IntoResponse::into_response),
             Err(problem) => Err(problem.into()),
         };
         let mut response = match outcome {
@@ -116,23 +105,14 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         };
         let headers = response.headers_mut();
         if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-            headers.insert(
-                header::CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static(POLICY),
-            );
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         }
         for (name, value) in [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "same-origin"),
             (header::X_FRAME_OPTIONS, "DENY"),
-            (
-                HeaderName::from_static("cross-origin-resource-policy"),
-                "same-origin",
-            ),
-            (
-                HeaderName::from_static("cross-origin-opener-policy"),
-                "same-origin",
-            ),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
@@ -149,18 +129,12 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
 
 fn refuse(error: &poem::Error, by_a_person: bool) -> Response {
     let problem = Problem::from_error(error);
-    if by_a_person {
-        records::error_page(&problem)
-    } else {
-        problem.into_response()
-    }
+    if by_a_person { web::error_page(&problem) } else { problem.into_response() }
 }
 
 /// Whether a person looks at the answer in a browser, and not a program.
 fn is_for_a_person(request: &Request, path: &str) -> bool {
     !path.starts_with("/api/")
         && path != "/health"
-        && request
-            .header(header::ACCEPT)
-            .is_some_and(|accept| accept.contains("text/html"))
+        && request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
 }

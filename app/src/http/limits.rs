@@ -24,10 +24,7 @@ impl<E: Endpoint> Middleware<E> for BodyLimit {
     type Output = Limited<E>;
 
     fn transform(&self, endpoint: E) -> Limited<E> {
-        Limited {
-            endpoint,
-            limit: *self,
-        }
+        Limited { endpoint, limit: *self }
     }
 }
 
@@ -45,9 +42,7 @@ impl<E: Endpoint> Endpoint for Limited<E> {
             return self.endpoint.call(request).await;
         }
         let limit = self.limit.bytes;
-        let announced = request
-            .header(header::CONTENT_LENGTH)
-            .and_then(|length| length.parse::<u64>().ok());
+        let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(too_large(limit).into());
         }
@@ -58,10 +53,7 @@ impl<E: Endpoint> Endpoint for Limited<E> {
             Ok(Err(_)) => return Err(cut_off().into()),
             Err(_) => {
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT)
-                    .detail(format!(
-                        "The body did not arrive within {} s.",
-                        BODY_TIMEOUT.as_secs()
-                    ))
+                    .detail(format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs()))
                     .into());
             }
         };
@@ -71,8 +63,7 @@ impl<E: Endpoint> Endpoint for Limited<E> {
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
-        .detail(format!("The body is larger than {} MiB.", limit >> 20))
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE).detail(format!("The body is larger than {} MiB.", limit >> 20))
 }
 
 fn cut_off() -> Problem {

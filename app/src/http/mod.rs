@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use poem::{
     EndpointExt, IntoResponse, Response, Route,
-    endpoint::BoxEndpoint,
+    endpoint::{BoxEndpoint, make_sync},
     get, handler,
     http::{StatusCode, header},
     middleware::CatchPanic,
@@ -33,6 +33,7 @@ use crate::{
     db::Database,
     instance::Health,
     records::{self, RecordsApi},
+    web,
 };
 
 /// An endpoint with everything that stands before it.
@@ -51,20 +52,16 @@ pub(crate) fn public(database: &Arc<Database>, health: &Health) -> App {
     let front = Front::new(&spec, API);
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
     let documented = Arc::new(service(None));
-    let pages = records::pages(database.clone());
+    let pages = web::assets(records::pages(Route::new())).data(database.clone());
     Route::new()
         .at("/health", get(answer_health).data(health.clone()))
         .at(
             format!("{API}/openapi.json"),
-            get(poem::endpoint::make_sync(move |_| {
-                spec.to_string()
-                    .with_content_type("application/json")
-                    .into_response()
-            })),
+            get(make_sync(move |_| spec.to_string().with_content_type("application/json").into_response())),
         )
         .at(
             format!("{API}/docs"),
-            get(poem::endpoint::make_sync(move |_| {
+            get(make_sync(move |_| {
                 documented
                     .swagger_ui_html()
                     .with_content_type("text/html; charset=utf-8")
@@ -112,10 +109,7 @@ async fn answer_health(Data(health): Data<&Health>) -> Response {
         crate::instance::Status::Failing => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    poem::web::Json(report)
-        .with_status(status)
-        .with_header(header::CACHE_CONTROL, "no-store")
-        .into_response()
+    poem::web::Json(report).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -15,11 +15,7 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let own = same_site(
-        request.header("sec-fetch-site"),
-        request.header(header::ORIGIN),
-        request.header(header::HOST),
-    );
+    let own = same_site(request.header("sec-fetch-site"), request.header(header::ORIGIN), request.header(header::HOST));
     if own {
         Ok(())
     } else {
@@ -49,10 +45,7 @@ fn same_site(fetch_site: Option<&str>, origin: Option<&str>, host: Option<&str>)
 
 /// The scheme is no help: behind `tailscale serve` the browser speaks https and Hearth http.
 fn without_default_port(authority: &str) -> &str {
-    authority
-        .strip_suffix(":80")
-        .or_else(|| authority.strip_suffix(":443"))
-        .unwrap_or(authority)
+    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
 }
 
 #[cfg(test)]

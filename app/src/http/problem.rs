@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt};
 use poem::{
     IntoResponse, Response,
     error::{
-        MethodNotAllowedError, NotFoundError, ParseFormError, ParsePathError as PoemPathError,
-        ParseQueryError, ResponseError,
+        MethodNotAllowedError, NotFoundError, ParseFormError, ParsePathError as PoemPathError, ParseQueryError,
+        ResponseError,
     },
     http::{HeaderValue, StatusCode, header},
 };
@@ -55,10 +55,7 @@ pub(crate) struct FieldError {
 impl FieldError {
     /// Returns what is wrong with a field.
     pub(crate) fn new(field: &str, message: impl Into<String>) -> Self {
-        Self {
-            field: field.to_owned(),
-            message: message.into(),
-        }
+        Self { field: field.to_owned(), message: message.into() }
     }
 
     /// Returns the field's name.
@@ -93,12 +90,8 @@ impl Problem {
 
     /// Returns a refusal of these fields.
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        let said: Vec<_> = errors
-            .iter()
-            .map(|error| format!("`{}` {}", error.field, error.message))
-            .collect();
-        let mut problem =
-            Self::new(StatusCode::BAD_REQUEST).detail(format!("{}.", said.join("; ")));
+        let said: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.message)).collect();
+        let mut problem = Self::new(StatusCode::BAD_REQUEST).detail(format!("{}.", said.join("; ")));
         problem.errors = Some(errors);
         problem
     }
@@ -172,9 +165,7 @@ fn tidy(reason: &str) -> &str {
 /// Puts the framework's word for a limit, such as `verification failed. maximum(200, exclusive: false)`, into
 /// ours.
 fn limit(reason: &str) -> Option<String> {
-    let (rule, number) = reason
-        .strip_prefix("verification failed. ")?
-        .split_once('(')?;
+    let (rule, number) = reason.strip_prefix("verification failed. ")?.split_once('(')?;
     let number = number.split([',', ')']).next()?;
     match rule {
         "maximum" => Some(format!("at most {number}")),
@@ -204,9 +195,7 @@ impl ResponseError for Problem {
             .header(header::CACHE_CONTROL, "no-store")
             .body(self.to_json_string());
         if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -226,14 +215,14 @@ impl From<DbError> for Problem {
             problem
         };
         match error {
-            DbError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE)
-                .detail("The server's disk is full; nothing was written."),
+            DbError::Full => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE).detail("The server's disk is full; nothing was written.")
+            }
             DbError::Busy => unavailable("The database is busy; nothing was written.", 1),
             DbError::Closed => unavailable("Hearth is stopping; nothing was written.", 5),
-            DbError::Damaged(_) | DbError::NotADatabase => unavailable(
-                "The database is damaged; the operator finds what to do in Hearth's log.",
-                60,
-            ),
+            DbError::Damaged(_) | DbError::NotADatabase => {
+                unavailable("The database is damaged; the operator finds what to do in Hearth's log.", 60)
+            }
             DbError::ReadOnly => unavailable("The database can only be read at the moment.", 60),
             DbError::Other(text) => {
                 tracing::error!("The database refused something: {text}");
@@ -282,10 +271,7 @@ fn documented(status: u16, description: &'static str) -> MetaResponse {
         description,
         status: Some(status),
         status_range: None,
-        content: vec![MetaMediaType {
-            content_type: CONTENT_TYPE,
-            schema: Problem::schema_ref(),
-        }],
+        content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }],
         headers: Vec::new(),
     }
 }

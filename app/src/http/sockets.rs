@@ -41,25 +41,17 @@ impl Sockets {
                 "in probation (HEARTH_PROBATION) the app listens on an inherited private socket only, and there is none",
             ));
         } else {
-            Self {
-                public: Some(bind(config.listen)?),
-                private: None,
-            }
+            Self { public: Some(bind(config.listen)?), private: None }
         };
         if config.probation && sockets.public.is_some() {
-            return Err(Failure::new(
-                "in probation (HEARTH_PROBATION) the app must not be given the public socket",
-            ));
+            return Err(Failure::new("in probation (HEARTH_PROBATION) the app must not be given the public socket"));
         }
         Ok(sockets)
     }
 }
 
 fn take(inherited: &mut ListenFd, names: &str) -> Result<Sockets, Failure> {
-    let mut sockets = Sockets {
-        public: None,
-        private: None,
-    };
+    let mut sockets = Sockets { public: None, private: None };
     let unusable =
         |name: &str, why: String| Failure::new(format!("the inherited socket {name:?} cannot be used: {why}"));
     let names: Vec<_> = names.split(':').collect();
@@ -79,10 +71,7 @@ fn take(inherited: &mut ListenFd, names: &str) -> Result<Sockets, Failure> {
                 sockets.private = Some(listener);
             }
             _ => {
-                return Err(unusable(
-                    name,
-                    "LISTEN_FDNAMES may name public and private".to_owned(),
-                ));
+                return Err(unusable(name, "LISTEN_FDNAMES may name public and private".to_owned()));
             }
         }
     }
@@ -90,17 +79,15 @@ fn take(inherited: &mut ListenFd, names: &str) -> Result<Sockets, Failure> {
 }
 
 fn bind(address: SocketAddr) -> Result<Public, Failure> {
-    TcpListener::bind(address)
-        .and_then(|listener| public(listener, false))
-        .map_err(|error| {
-            let failure = Failure::new(format!("{address} cannot be listened on: {error}"));
-            match error.kind() {
-                std::io::ErrorKind::AddrInUse => failure.hint(
-                    "another program has the port; stop it, or choose another with --listen or HEARTH_LISTEN",
-                ),
-                _ => failure,
+    TcpListener::bind(address).and_then(|listener| public(listener, false)).map_err(|error| {
+        let failure = Failure::new(format!("{address} cannot be listened on: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                failure.hint("another program has the port; stop it, or choose another with --listen or HEARTH_LISTEN")
             }
-        })
+            _ => failure,
+        }
+    })
 }
 
 fn public(listener: TcpListener, inherited: bool) -> std::io::Result<Public> {
@@ -108,9 +95,5 @@ fn public(listener: TcpListener, inherited: bool) -> std::io::Result<Public> {
     // Accepted connections inherit it on Linux: an answer is one write, and waiting to fill a packet only delays it.
     setsockopt(&listener, TcpNoDelay, &true)?;
     let address = listener.local_addr()?;
-    Ok(Public {
-        listener,
-        address,
-        inherited,
-    })
+    Ok(Public { listener, address, inherited })
 }

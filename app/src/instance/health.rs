@@ -11,10 +11,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -25,7 +25,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::db::Database;
+use crate::db::{Database, WriterState};
 
 /// Less than that and the operator is told: SQLite's log may grow by a whole large transaction.
 const SPACE_LOW: u64 = 256 << 20;
@@ -33,8 +33,11 @@ const SPACE_LOW: u64 = 256 << 20;
 /// Less than that and the next checkpoint (4 MiB of log by default, written again into the database) may fail.
 const SPACE_OUT: u64 = 16 << 20;
 
-/// A read that takes longer is no answer. The supervisor asks once a second and waits a little longer than this.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A read or write that takes longer makes the app *degraded*: a slow card, a backup, another process's lock.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// After so long it is *failing*: it is not slow, it is stuck. Six times what SQLite waits for a lock.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// Finds out how the app is.
 #[derive(Debug, Clone)]
@@ -42,6 +45,7 @@ pub(crate) struct Health {
     database: Arc<Database>,
     database_directory: PathBuf,
     files: PathBuf,
+    last_read: Arc<Mutex<Instant>>,
     /// Set by a test's fault only.
     forced: Arc<AtomicBool>,
 }
@@ -84,19 +88,11 @@ struct Check {
 
 impl Check {
     fn ok() -> Self {
-        Self {
-            status: Status::Ok,
-            free_bytes: None,
-            detail: None,
-        }
+        Self { status: Status::Ok, free_bytes: None, detail: None }
     }
 
     fn bad(status: Status, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            free_bytes: None,
-            detail: Some(detail.into()),
-        }
+        Self { status, free_bytes: None, detail: Some(detail.into()) }
     }
 }
 
@@ -108,6 +104,7 @@ impl Health {
             database,
             database_directory: directory.unwrap_or(Path::new(".")).to_owned(),
             files: files.to_owned(),
+            last_read: Arc::new(Mutex::new(Instant::now())),
             forced: Arc::default(),
         }
     }
@@ -131,42 +128,41 @@ impl Health {
         let (database, schema) = self.check_database().await;
         let disk = check_disk(&self.database_directory);
         let files = check_files(&self.files);
-        let status = database
-            .status
-            .max(disk.status.min(Status::Degraded))
-            .max(files.status);
-        Report {
-            status,
-            version: env!("CARGO_PKG_VERSION"),
-            schema,
-            checks: Checks {
-                database,
-                disk,
-                files,
-            },
-        }
+        let status = database.status.max(disk.status.min(Status::Degraded)).max(files.status);
+        Report { status, version: env!("CARGO_PKG_VERSION"), schema, checks: Checks { database, disk, files } }
     }
 
     async fn check_database(&self) -> (Check, Option<String>) {
         if self.forced.load(Ordering::Relaxed) {
             return (Check::bad(Status::Failing, "a test wants it so"), None);
         }
-        let look = async { (self.schema().await, self.database.writer_answers().await) };
-        let Ok((schema, writer)) = timeout(PATIENCE, look).await else {
-            let check = Check::bad(Status::Failing, "the database does not answer");
-            return (check, None);
-        };
-        let check = match (&schema, writer) {
-            (Err(error), _) => {
-                Check::bad(Status::Failing, format!("the database cannot be read: {error}"))
+        let (read, schema) = match timeout(SLOW, self.schema()).await {
+            Ok(Ok(schema)) => {
+                *self.last_read() = Instant::now();
+                (Check::ok(), schema)
             }
-            (_, false) => Check::bad(Status::Failing, "nothing can be written any more"),
-            _ if self.database.is_damaged() => {
-                Check::bad(Status::Failing, "SQLite has reported damage to the database")
+            Ok(Err(error)) => {
+                let detail = format!("the database cannot be read: {error}");
+                (Check::bad(Status::Failing, detail), None)
             }
-            _ => Check::ok(),
+            Err(_) => (late("reading", self.last_read().elapsed()), None),
         };
-        (check, schema.ok().flatten())
+        let write = match self.database.writer().await {
+            WriterState::Gone => Check::bad(Status::Failing, "nothing can be written any more"),
+            WriterState::Working(time) if time > SLOW => late("writing", time),
+            WriterState::Working(_) => Check::ok(),
+        };
+        let damage = if self.database.is_damaged() {
+            Check::bad(Status::Failing, "SQLite has reported damage to the database")
+        } else {
+            Check::ok()
+        };
+        let worst = [write, read, damage].into_iter().max_by_key(|check| check.status);
+        (worst.unwrap_or_else(Check::ok), schema)
+    }
+
+    fn last_read(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.last_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of the last applied migration: a read of the database itself, small and on every start the same.
@@ -176,14 +172,15 @@ impl Health {
             reads.get_database_backend(),
             "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1",
         );
-        let row = reads
-            .query_one_raw(statement)
-            .await
-            .map_err(|error| self.database.failed(error))?;
-        row.map(|row| row.try_get_by_index(0))
-            .transpose()
-            .map_err(|error| self.database.failed(error))
+        let row = reads.query_one_raw(statement).await.map_err(|error| self.database.failed(error))?;
+        row.map(|row| row.try_get_by_index(0)).transpose().map_err(|error| self.database.failed(error))
     }
+}
+
+/// The check of a database that takes its time.
+fn late(doing: &str, time: Duration) -> Check {
+    let status = if time > STUCK { Status::Failing } else { Status::Degraded };
+    Check::bad(status, format!("{doing} takes long: {} s so far", time.as_secs()))
 }
 
 fn check_disk(directory: &Path) -> Check {
@@ -192,10 +189,7 @@ fn check_disk(directory: &Path) -> Check {
         #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
         Ok(stat) => (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
         Err(error) => {
-            return Check::bad(
-                Status::Degraded,
-                format!("the space at {} is unknown: {error}", directory.display()),
-            );
+            return Check::bad(Status::Degraded, format!("the space at {} is unknown: {error}", directory.display()));
         }
     };
     let (status, detail) = if free < SPACE_OUT {
@@ -205,25 +199,17 @@ fn check_disk(directory: &Path) -> Check {
     } else {
         (Status::Ok, None)
     };
-    Check {
-        status,
-        free_bytes: Some(free),
-        detail: detail.map(str::to_owned),
-    }
+    Check { status, free_bytes: Some(free), detail: detail.map(str::to_owned) }
 }
 
 fn check_files(directory: &Path) -> Check {
     let place = directory.display();
     match fs::metadata(directory) {
-        Ok(metadata) if !metadata.is_dir() => {
-            Check::bad(Status::Failing, format!("{place} is not a directory"))
-        }
+        Ok(metadata) if !metadata.is_dir() => Check::bad(Status::Failing, format!("{place} is not a directory")),
         Err(error) => Check::bad(Status::Failing, format!("{place} cannot be reached: {error}")),
         Ok(_) => match access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
             Ok(()) => Check::ok(),
-            Err(error) => {
-                Check::bad(Status::Degraded, format!("{place} cannot be written to: {error}"))
-            }
+            Err(error) => Check::bad(Status::Degraded, format!("{place} cannot be written to: {error}")),
         },
     }
 }

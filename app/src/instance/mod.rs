@@ -3,4 +3,7 @@
 mod health;
 mod self_test;
 
-pub(crate) use self::{health::{Health, Status}, self_test::self_test};
+pub(crate) use self::{
+    health::{Health, Status},
+    self_test::self_test,
+};

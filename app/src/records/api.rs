@@ -143,12 +143,7 @@ impl RecordsApi {
     ///
     /// A page holds at most `limit` records, and fewer when they are very long; there are more as long as `next`
     /// is there. Records that are added or removed between two pages neither repeat nor hide others.
-    #[oai(
-        path = "/records",
-        method = "get",
-        operation_id = "list_records",
-        tag = "Tag::Records"
-    )]
+    #[oai(path = "/records", method = "get", operation_id = "list_records", tag = "Tag::Records")]
     async fn list(
         &self,
         /// Words that all have to occur somewhere in title, category or notes.
@@ -183,9 +178,7 @@ impl RecordsApi {
             limit: limit.0.min(LIMIT_MAX),
         };
         let database = self.database()?;
-        let page = queries::list(database.reads(), &listing)
-            .await
-            .map_err(|error| database.failed(error))?;
+        let page = queries::list(database.reads(), &listing).await.map_err(|error| database.failed(error))?;
         Ok(Listed::Page(Json(RecordPage {
             records: page.records.into_iter().map(RecordBody::from).collect(),
             next: page.next.map(|place| place.to_cursor()),
@@ -193,19 +186,9 @@ impl RecordsApi {
     }
 
     /// Add a record
-    #[oai(
-        path = "/records",
-        method = "post",
-        operation_id = "create_record",
-        tag = "Tag::Records"
-    )]
+    #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
     async fn create(&self, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
-        let NewRecord {
-            title,
-            category,
-            notes,
-            due_date,
-        } = body.0;
+        let NewRecord { title, category, notes, due_date } = body.0;
         let draft = Draft::check(
             &title.0,
             category.as_ref().map_or("", |category| &category.0),
@@ -219,12 +202,7 @@ impl RecordsApi {
     }
 
     /// Get a record
-    #[oai(
-        path = "/records/:id",
-        method = "get",
-        operation_id = "get_record",
-        tag = "Tag::Records"
-    )]
+    #[oai(path = "/records/:id", method = "get", operation_id = "get_record", tag = "Tag::Records")]
     async fn get(
         &self,
         /// The record's id.
@@ -241,24 +219,14 @@ impl RecordsApi {
     /// Change a record
     ///
     /// Fields that are absent stay as they are; a `due_date` of null takes it away.
-    #[oai(
-        path = "/records/:id",
-        method = "patch",
-        operation_id = "update_record",
-        tag = "Tag::Records"
-    )]
+    #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
         /// The record's id.
         id: Path<i64>,
         body: Json<RecordChange>,
     ) -> Result<Changed, WriteRefused> {
-        let RecordChange {
-            title,
-            category,
-            notes,
-            due_date,
-        } = body.0;
+        let RecordChange { title, category, notes, due_date } = body.0;
         let due_date = match due_date {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),
@@ -271,19 +239,12 @@ impl RecordsApi {
             due_date,
         )
         .map_err(Problem::fields)?;
-        let record = queries::update(self.database()?, id.0, change)
-            .await?
-            .ok_or_else(|| no_such_record(id.0))?;
+        let record = queries::update(self.database()?, id.0, change).await?.ok_or_else(|| no_such_record(id.0))?;
         Ok(Changed::Record(Json(record.into())))
     }
 
     /// Delete a record
-    #[oai(
-        path = "/records/:id",
-        method = "delete",
-        operation_id = "delete_record",
-        tag = "Tag::Records"
-    )]
+    #[oai(path = "/records/:id", method = "delete", operation_id = "delete_record", tag = "Tag::Records")]
     async fn delete(
         &self,
         /// The record's id.
@@ -313,8 +274,7 @@ fn default_limit() -> u64 {
 }
 
 fn no_such_record(id: i64) -> Problem {
-    Problem::new(poem::http::StatusCode::NOT_FOUND)
-        .detail(format!("There is no record with the id {id}."))
+    Problem::new(poem::http::StatusCode::NOT_FOUND).detail(format!("There is no record with the id {id}."))
 }
 
 impl From<Model> for RecordBody {

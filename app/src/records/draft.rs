@@ -62,21 +62,14 @@ impl Change {
         if let Some(notes) = &notes {
             check_length("notes", notes, NOTES_MAX, &mut errors);
             if notes.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-                errors.push(FieldError::new(
-                    "notes",
-                    "must not hold control characters other than line breaks and tabs",
-                ));
+                errors
+                    .push(FieldError::new("notes", "must not hold control characters other than line breaks and tabs"));
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self {
-            title,
-            category,
-            notes,
-            due_date,
-        })
+        Ok(Self { title, category, notes, due_date })
     }
 
     /// Applies the change; returns whether anything is different afterwards.
@@ -111,10 +104,7 @@ fn line(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError
 fn check_length(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) {
     let length = text.chars().count();
     if length > max {
-        errors.push(FieldError::new(
-            field,
-            format!("must be at most {max} characters long, and is {length}"),
-        ));
+        errors.push(FieldError::new(field, format!("must be at most {max} characters long, and is {length}")));
     }
 }
 

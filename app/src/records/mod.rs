@@ -2,13 +2,10 @@
 
 mod api;
 mod draft;
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    reason = "SeaORM's macros make public types of their own"
-)]
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 mod entity;
 mod listing;
+mod markup;
 mod pages;
 mod queries;
 mod search;
@@ -17,7 +14,7 @@ mod when;
 
 pub(crate) use self::{
     api::RecordsApi,
-    pages::{FORM_TARGET, error_page, routes as pages},
+    pages::{FORM_TARGET, routes as pages},
     queries::check_schema,
     self_test::self_test,
 };

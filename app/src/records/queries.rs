@@ -7,8 +7,8 @@ use futures_util::{FutureExt, TryStreamExt};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
 };
 
@@ -35,17 +35,11 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<
 /// Returns a page of the list.
 pub(crate) async fn list(reads: &DatabaseConnection, listing: &Listing) -> Result<Page, DbErr> {
     let mut page = Page::default();
-    let mut room = Room {
-        rows: listing.limit,
-        bytes: PAGE_BYTES,
-    };
+    let mut room = Room { rows: listing.limit, bytes: PAGE_BYTES };
     for query in stretches(listing) {
         if !fill(&mut page, &mut room, reads, query).await? {
             // There is more; the last record is where the next page begins.
-            page.next = page
-                .records
-                .last()
-                .map(|record| Place::behind(record, listing.order));
+            page.next = page.records.last().map(|record| Place::behind(record, listing.order));
             return Ok(page);
         }
     }
@@ -93,24 +87,16 @@ fn stretches(listing: &Listing) -> Vec<Select<Entity>> {
                 }
                 _ => all,
             };
-            vec![
-                query
-                    .order_by(key(), Direction::Desc)
-                    .order_by(id(), Direction::Desc),
-            ]
+            vec![query.order_by(key(), Direction::Desc).order_by(id(), Direction::Desc)]
         }
         Order::Title => {
             let query = match &listing.after {
-                Some(Place::Title(title, last)) => all.filter(
-                    pair(search::alphabetical_title(), id()).gt(values(title.clone(), *last)),
-                ),
+                Some(Place::Title(title, last)) => {
+                    all.filter(pair(search::alphabetical_title(), id()).gt(values(title.clone(), *last)))
+                }
                 _ => all,
             };
-            vec![
-                query
-                    .order_by(search::alphabetical_title(), Direction::Asc)
-                    .order_by(id(), Direction::Asc),
-            ]
+            vec![query.order_by(search::alphabetical_title(), Direction::Asc).order_by(id(), Direction::Asc)]
         }
         Order::Due => {
             let key = || column(Column::DueDate);
@@ -119,14 +105,11 @@ fn stretches(listing: &Listing) -> Vec<Select<Entity>> {
                 .filter(Column::DueDate.is_not_null())
                 .order_by(key(), Direction::Asc)
                 .order_by(id(), Direction::Asc);
-            let never = all
-                .filter(Column::DueDate.is_null())
-                .order_by(id(), Direction::Asc);
+            let never = all.filter(Column::DueDate.is_null()).order_by(id(), Direction::Asc);
             match &listing.after {
-                Some(Place::Due(Some(day), last)) => vec![
-                    dated.filter(pair(key(), id()).gt(values(day.to_string(), *last))),
-                    never,
-                ],
+                Some(Place::Due(Some(day), last)) => {
+                    vec![dated.filter(pair(key(), id()).gt(values(day.to_string(), *last))), never]
+                }
                 Some(Place::Due(None, last)) => vec![never.filter(id().gt(*last))],
                 _ => vec![dated, never],
             }
@@ -192,11 +175,7 @@ pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, D
 }
 
 /// Changes a record and returns it as it is then; `None` when there is none with this id.
-pub(crate) async fn update(
-    database: &Database,
-    id: i64,
-    change: Change,
-) -> Result<Option<Model>, DbError> {
+pub(crate) async fn update(database: &Database, id: i64, change: Change) -> Result<Option<Model>, DbError> {
     database
         .write(move |transaction| {
             async move {
@@ -229,16 +208,8 @@ pub(crate) async fn delete(database: &Database, id: i64) -> Result<bool, DbError
 }
 
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
-pub(crate) async fn end(
-    reads: &DatabaseConnection,
-    direction: Direction,
-    limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .order_by(Column::Id, direction)
-        .limit(limit)
-        .all(reads)
-        .await
+pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
+    Entity::find().order_by(Column::Id, direction).limit(limit).all(reads).await
 }
 
 /// Checks that the table is there and has the columns that this version knows.
@@ -249,10 +220,7 @@ pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("the database cannot be read: {error}")))?;
     let advice = "start it under the supervisor, which migrates first, or run: HEARTH_DATABASE=… migrator up";
     if found.is_empty() {
-        return Err(Failure::new(
-            "the database has no table record: it was not set up for this app",
-        )
-        .hint(advice));
+        return Err(Failure::new("the database has no table record: it was not set up for this app").hint(advice));
     }
     for column in Column::iter() {
         let name = sea_orm::IdenStatic::as_str(&column);

@@ -24,12 +24,9 @@ const WORDS_MAX: usize = 16;
 impl Search {
     /// Returns the search for these words, or none when there are none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let words = text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-            .take(WORDS_MAX);
-        let (indexed, short): (Vec<_>, Vec<_>) =
-            words.map(str::to_owned).partition(|word| has_trigram(word));
+        let words =
+            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).take(WORDS_MAX);
+        let (indexed, short): (Vec<_>, Vec<_>) = words.map(str::to_owned).partition(|word| has_trigram(word));
         (!indexed.is_empty() || !short.is_empty()).then_some(Self { indexed, short })
     }
 
@@ -38,11 +35,7 @@ impl Search {
         let mut all = Condition::all();
         if !self.indexed.is_empty() {
             // Quoted, so that nothing a person types is taken for FTS5's query language.
-            let quoted: Vec<_> = self
-                .indexed
-                .iter()
-                .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
-                .collect();
+            let quoted: Vec<_> = self.indexed.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
             all = all.add(Expr::cust_with_values(
                 r#""record"."id" IN (SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?)"#,
                 [quoted.join(" AND ")],
@@ -63,10 +56,7 @@ pub(crate) fn alphabetical_title() -> SimpleExpr {
 /// Whether the trigram tokenizer finds at least one token in a word. It drops combining marks
 /// (`remove_diacritics`), so those do not count.
 fn has_trigram(word: &str) -> bool {
-    word.chars()
-        .filter(|c| !('\u{300}'..='\u{36f}').contains(c))
-        .count()
-        >= 3
+    word.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count() >= 3
 }
 
 /// The word in any of the three columns. LIKE ignores case for ASCII only, so other letters are tried both ways.
@@ -79,18 +69,10 @@ fn anywhere(word: &str) -> Condition {
     }
     let mut any = Condition::any();
     for spelling in spellings {
-        let pattern = format!(
-            "%{}%",
-            spelling
-                .replace('!', "!!")
-                .replace('%', "!%")
-                .replace('_', "!_")
-        );
+        let pattern = format!("%{}%", spelling.replace('!', "!!").replace('%', "!%").replace('_', "!_"));
         for column in ["title", "category", "notes"] {
-            any = any.add(Expr::cust_with_values(
-                format!(r#""record"."{column}" LIKE ? ESCAPE '!'"#),
-                [pattern.clone()],
-            ));
+            any =
+                any.add(Expr::cust_with_values(format!(r#""record"."{column}" LIKE ? ESCAPE '!'"#), [pattern.clone()]));
         }
     }
     any
@@ -101,9 +83,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> (Vec<String>, Vec<String>) {
-        Search::parse(text)
-            .map(|search| (search.indexed, search.short))
-            .unwrap_or_default()
+        Search::parse(text).map(|search| (search.indexed, search.short)).unwrap_or_default()
     }
 
     #[test]

@@ -11,9 +11,7 @@ use poem_openapi::{
 };
 use sea_orm::DeriveValueType;
 use time::{
-    Date, OffsetDateTime, PrimitiveDateTime,
-    format_description::BorrowedFormatItem,
-    macros::format_description,
+    Date, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description,
 };
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
@@ -72,9 +70,7 @@ impl FromStr for Moment {
         if text.len() != "2026-11-24T22:30:00.000Z".len() {
             return Err(NotATime::Moment);
         }
-        PrimitiveDateTime::parse(text, MOMENT)
-            .map(|moment| Self(moment.assume_utc()))
-            .map_err(|_| NotATime::Moment)
+        PrimitiveDateTime::parse(text, MOMENT).map(|moment| Self(moment.assume_utc())).map_err(|_| NotATime::Moment)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::json;
 
-use crate::harness::{Data, Start, migrate};
+use crate::harness::{Data, Start, eventually, migrate};
 
 struct SmallDisk(tempfile::TempDir);
 
@@ -75,7 +75,14 @@ fn a_database_that_another_process_locks_is_busy_and_recovers() {
     app.create(&json!({ "title": "before" }));
     let other = rusqlite::Connection::open(data.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let answer = app.send("POST", "/api/v1/records", &json!({ "title": "meanwhile" }));
+    let answer = std::thread::scope(|scope| {
+        let write = scope.spawn(|| app.send("POST", "/api/v1/records", &json!({ "title": "meanwhile" })));
+        // That is no reason to be restarted.
+        eventually("a degraded app", || (app.get("/health").json()["status"] == "degraded").then_some(()));
+        let health = app.get("/health");
+        assert_eq!((health.status, &health.json()["checks"]["database"]["status"]), (200, &json!("degraded")));
+        write.join().unwrap()
+    });
     answer.problem(503);
     assert!(answer.header("retry-after").is_some());
     assert_eq!(app.get("/api/v1/records").json()["records"].as_array().unwrap().len(), 1);

@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     fmt::Display,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read},
     net::{TcpListener, TcpStream},
     os::{
         fd::{AsRawFd, RawFd},
@@ -28,6 +28,8 @@ use nix::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::client::{Answer, exchange};
 
 /// Longer than anything takes on a loaded machine; a test that waits that long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,17 +57,11 @@ impl Data {
     }
 
     pub(crate) fn sql(&self, sql: &str) {
-        rusqlite::Connection::open(self.database())
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        rusqlite::Connection::open(self.database()).unwrap().execute_batch(sql).unwrap();
     }
 
     pub(crate) fn count(&self, sql: &str) -> i64 {
-        rusqlite::Connection::open(self.database())
-            .unwrap()
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap()
+        rusqlite::Connection::open(self.database()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     pub(crate) fn wal(&self) -> PathBuf {
@@ -109,11 +105,7 @@ impl<'a> Start<'a> {
 
     /// As the supervisor does it, with these inherited sockets.
     pub(crate) fn with_sockets(data: &'a Data, names: &'static [&'static str]) -> Self {
-        Self {
-            arguments: vec!["serve".to_owned()],
-            sockets: Some(names),
-            ..Self::alone(data)
-        }
+        Self { arguments: vec!["serve".to_owned()], sockets: Some(names), ..Self::alone(data) }
     }
 
     /// As the supervisor does it for a database that is being proven.
@@ -234,10 +226,7 @@ fn inherit(command: &mut Command, arguments: &[String], environment: &[(String, 
     let program = text(env!("CARGO_BIN_EXE_app").to_owned());
     let mut argv = vec![program.clone()];
     argv.extend(arguments.iter().cloned().map(text));
-    let environment: Vec<_> = environment
-        .iter()
-        .map(|(name, value)| text(format!("{name}={value}")))
-        .collect();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| text(format!("{name}={value}"))).collect();
     let descriptors = descriptors.to_owned();
     // SAFETY: between fork and exec this allocates a little, which glibc allows after a fork (it takes its own
     // locks around it), and otherwise calls dup2 and execve only.
@@ -249,10 +238,8 @@ fn inherit(command: &mut Command, arguments: &[String], environment: &[(String, 
                 }
             }
             let mut environment = environment.clone();
-            for variable in [
-                format!("LISTEN_FDS={}", descriptors.len()),
-                format!("LISTEN_PID={}", std::process::id()),
-            ] {
+            for variable in [format!("LISTEN_FDS={}", descriptors.len()), format!("LISTEN_PID={}", std::process::id())]
+            {
                 environment.push(CString::new(variable)?);
             }
             Err(match execve(&program, &argv, &environment) {
@@ -355,95 +342,6 @@ impl Drop for App {
             let _ = nix::unistd::close(*descriptor);
         }
     }
-}
-
-/// An answer as it came over the wire.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// Expects a problem document that agrees with its status, and returns it.
-    pub(crate) fn problem(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
-        let problem = self.json();
-        assert_eq!(problem["status"], status);
-        for key in ["type", "title", "detail"] {
-            assert!(problem[key].is_string(), "{key}: {problem}");
-        }
-        for word in ["SELECT", "INSERT", "sqlx", "src/"] {
-            assert!(!self.text().contains(word), "{problem}");
-        }
-        problem
-    }
-}
-
-/// Sends one request, asking for the connection to be closed, and reads the answer to its end.
-pub(crate) fn exchange(
-    mut stream: impl Read + Write,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: hearth.test\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if !body.is_empty() {
-        request.push_str(&format!("content-length: {}\r\n", body.len()));
-    }
-    request.push_str("\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    // The server may answer and close before it has read all of a body that it refuses.
-    let _ = stream.write_all(body);
-    read_answer(&mut stream)
-}
-
-/// Reads an answer; its body is as long as `content-length` says.
-pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    loop {
-        let mut line = String::new();
-        let length = reader.read_line(&mut line).unwrap();
-        assert!(length > 0, "the connection was closed after {head:?}");
-        if line == "\r\n" {
-            break;
-        }
-        head.push_str(&line);
-    }
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let mut answer = Answer {
-        status,
-        head,
-        body: Vec::new(),
-    };
-    if let Some(length) = answer.header("content-length") {
-        answer.body = vec![0; length.parse().unwrap()];
-        reader.read_exact(&mut answer.body).unwrap();
-    }
-    answer
 }
 
 /// What the app writes to its standard error.

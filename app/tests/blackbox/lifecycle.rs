@@ -1,15 +1,14 @@
-//! From start to stop: readiness, heartbeat, health, drain.
+//! Its start: readiness, heartbeat, health, and what it refuses.
 
-use std::{
-    fs,
-    io::{Read, Write},
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::harness::{Data, Start, eventually, exchange, read_answer};
+use crate::{
+    client::exchange,
+    harness::{App, Data, Start, eventually},
+};
 
 #[test]
 fn run_alone_it_says_so_and_where() {
@@ -39,10 +38,7 @@ fn beyond_loopback_it_warns_that_there_are_no_accounts() {
 #[test]
 fn the_log_can_be_json() {
     let data = Data::new();
-    let app = Start::alone(&data)
-        .env("HEARTH_LOG__FORMAT", "json")
-        .env("HEARTH_LOG__LEVEL", "debug")
-        .start();
+    let app = Start::alone(&data).env("HEARTH_LOG__FORMAT", "json").env("HEARTH_LOG__LEVEL", "debug").start();
     for line in app.stop() {
         let event: Value = serde_json::from_str(&line).unwrap();
         assert!(event["message"].is_string() && event["level"].is_string() && event["timestamp"].is_string(), "{line}");
@@ -52,11 +48,9 @@ fn the_log_can_be_json() {
 #[test]
 fn it_is_ready_beats_and_says_when_it_stops() {
     let data = Data::new();
-    let mut app = Start::with_sockets(&data, &["public", "private"])
-        .watchdog(Duration::from_millis(300))
-        .start();
+    let mut app = Start::with_sockets(&data, &["public", "private"]).watchdog(Duration::from_millis(300)).start();
     app.wait_said("STATUS=Serving");
-    let beats = |app: &crate::harness::App| app.said().iter().filter(|line| *line == "WATCHDOG=1").count();
+    let beats = |app: &App| app.said().iter().filter(|line| *line == "WATCHDOG=1").count();
     eventually("three heartbeats", || (beats(&app) >= 3).then_some(()));
     assert!(!app.said().iter().any(|line| line == "STOPPING=1"));
     app.signal(Signal::SIGTERM);
@@ -68,10 +62,7 @@ fn it_is_ready_beats_and_says_when_it_stops() {
 #[test]
 fn a_watchdog_for_another_process_gets_no_heartbeat() {
     let data = Data::new();
-    let app = Start::alone(&data)
-        .watchdog(Duration::from_millis(3))
-        .env("WATCHDOG_PID", 1)
-        .start();
+    let app = Start::alone(&data).watchdog(Duration::from_millis(3)).env("WATCHDOG_PID", 1).start();
     assert_eq!(app.get("/health").status, 200);
     assert!(!app.said().iter().any(|line| line.starts_with("WATCHDOG")));
     app.stop();
@@ -81,8 +72,7 @@ fn a_watchdog_for_another_process_gets_no_heartbeat() {
 fn health_is_the_document_of_the_contract() {
     let data = Data::new();
     let app = Start::with_sockets(&data, &["public", "private"]).start();
-    let contract: Value =
-        serde_json::from_str(include_str!("../../../docs/contracts/app-health.json")).unwrap();
+    let contract: Value = serde_json::from_str(include_str!("../../../docs/contracts/app-health.json")).unwrap();
     for answer in [app.get("/health"), app.ask_private("/health")] {
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -120,130 +110,6 @@ fn health_fails_when_files_are_gone_and_recovers_with_them() {
 }
 
 #[test]
-fn stopping_leaves_no_write_ahead_log() {
-    let data = Data::new();
-    let app = Start::alone(&data).start();
-    app.create(&json!({ "title": "x" }));
-    assert!(data.wal().metadata().unwrap().len() > 0);
-    app.stop();
-    assert!(!data.wal().exists());
-    assert_eq!(fs::read_dir(data.directory.path()).unwrap().count(), 2, "app.db and files");
-    assert_eq!(data.count("SELECT count(*) FROM record"), 1);
-}
-
-#[test]
-fn idle_connections_do_not_delay_the_stop() {
-    let data = Data::new();
-    let mut app = Start::alone(&data).start();
-    // Kept alive after a request, opened ahead without one, and begun but not asked.
-    let mut kept = app.connect();
-    kept.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut kept).status, 200);
-    let ahead = app.connect();
-    let mut begun = app.connect();
-    begun.write_all(b"GET /health HT").unwrap();
-    let start = Instant::now();
-    app.signal(Signal::SIGTERM);
-    assert!(app.wait().success());
-    // The grace period is 8 s.
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    drop((kept, ahead, begun));
-}
-
-#[test]
-fn a_request_under_way_is_finished() {
-    let data = Data::new();
-    let mut app = Start::alone(&data).start();
-    let mut slow = app.connect();
-    let body = br#"{"title":"Slow"}"#;
-    let head = format!(
-        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    slow.write_all(head.as_bytes()).unwrap();
-    // The app has begun with it when it asks for the body.
-    assert_eq!(read_answer(&mut slow).status, 100);
-    slow.write_all(&body[..5]).unwrap();
-    app.signal(Signal::SIGTERM);
-    app.log.wait("Stopping");
-    eventually("nobody accepts any more", || {
-        std::net::TcpStream::connect(app.address.as_deref().unwrap()).is_err().then_some(())
-    });
-    slow.write_all(&body[5..]).unwrap();
-    let answer = read_answer(&mut slow);
-    assert_eq!(answer.status, 201);
-    assert_eq!(answer.header("connection"), Some("close"));
-    assert!(app.wait().success());
-    assert_eq!(data.count("SELECT count(*) FROM record"), 1);
-    assert!(!data.wal().exists());
-}
-
-#[test]
-fn a_client_that_never_ends_is_cut_off_within_the_grace_period() {
-    let data = Data::new();
-    let mut app = Start::alone(&data).env("HEARTH_STOP__GRACE", "2s").start();
-    let mut stuck = app.connect();
-    stuck
-        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
-        .unwrap();
-    assert_eq!(read_answer(&mut stuck).status, 100);
-    let start = Instant::now();
-    app.signal(Signal::SIGTERM);
-    assert!(app.wait().success());
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    assert!(!data.wal().exists());
-    app.log.wait("1 connections were not done in time");
-    let mut rest = Vec::new();
-    let _ = stuck.read_to_end(&mut rest);
-}
-
-#[test]
-fn a_second_signal_hastens() {
-    let data = Data::new();
-    let mut app = Start::alone(&data).env("HEARTH_STOP__GRACE", "10m").start();
-    let mut stuck = app.connect();
-    stuck
-        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
-        .unwrap();
-    assert_eq!(read_answer(&mut stuck).status, 100);
-    app.signal(Signal::SIGTERM);
-    app.log.wait("Stopping");
-    app.signal(Signal::SIGINT);
-    assert!(app.wait().success());
-    assert!(!data.wal().exists());
-}
-
-#[test]
-fn other_signals_do_not_end_it() {
-    let data = Data::new();
-    let app = Start::alone(&data).env("HEARTH_LOG__LEVEL", "debug").start();
-    for (signal, name) in [
-        (Signal::SIGHUP, "HUP"),
-        (Signal::SIGUSR1, "USR1"),
-        (Signal::SIGUSR2, "USR2"),
-        (Signal::SIGWINCH, "WINCH"),
-    ] {
-        app.signal(signal);
-        app.log.wait(&format!("Signal {name}"));
-    }
-    app.signal(Signal::SIGPIPE);
-    assert_eq!(app.get("/health").status, 200);
-    app.stop();
-}
-
-#[test]
-fn a_stop_right_after_the_start_is_a_clean_one() {
-    for _ in 0..5 {
-        let data = Data::new();
-        let mut app = Start::alone(&data).spawn();
-        app.log.wait("[App]");
-        app.signal(Signal::SIGTERM);
-        assert!(app.wait().success(), "{:#?}", app.log.lines());
-        assert!(!data.wal().exists());
-    }
-}
-
-#[test]
 fn what_cannot_be_used_is_refused_in_a_sentence() {
     let data = Data::new();
     let refused = |start: Start<'_>, code: i32, words: &[&str]| {
@@ -278,11 +144,19 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
     );
     assert!(fs::read_to_string(&text).unwrap().starts_with("This is no database"));
     for (name, value, words) in [
-        ("HEARTH_LOG__LEVEL", "loud", ["error: log.level from HEARTH_LOG__LEVEL is \"loud\"", "error, warn, info, debug or trace"]),
+        (
+            "HEARTH_LOG__LEVEL",
+            "loud",
+            ["error: log.level from HEARTH_LOG__LEVEL is \"loud\"", "error, warn, info, debug or trace"],
+        ),
         ("HEARTH_LOG__FORMAT", "xml", ["error: log.format from HEARTH_LOG__FORMAT is \"xml\"", "text or json"]),
         ("HEARTH_STOP__GRACE", "soon", ["error: stop.grace from HEARTH_STOP__GRACE is \"soon\"", "such as 8s"]),
         ("HEARTH_PROBATION", "yes", ["error: HEARTH_PROBATION is \"yes\"", "only be 1"]),
-        ("HEARTH_DATABASE", "", ["error: database from HEARTH_DATABASE is \"\"", "hint: database (HEARTH_DATABASE or --database)"]),
+        (
+            "HEARTH_DATABASE",
+            "",
+            ["error: database from HEARTH_DATABASE is \"\"", "hint: database (HEARTH_DATABASE or --database)"],
+        ),
     ] {
         refused(Start::alone(&data).env(name, value), 2, &words);
     }
@@ -315,7 +189,9 @@ fn a_table_without_a_column_is_refused_by_name() {
 #[test]
 fn faults_in_the_database_do_what_they_say() {
     for probation in [false, true] {
-        let start = |data| if probation { Start::probation(data) } else { Start::with_sockets(data, &["private"]) };
+        let start = |data| {
+            if probation { Start::probation(data) } else { Start::with_sockets(data, &["private"]) }
+        };
         let data = Data::new();
         data.sql("CREATE TABLE hearth_fault (kind TEXT); INSERT INTO hearth_fault VALUES ('unhealthy')");
         let app = start(&data).start();
@@ -343,7 +219,8 @@ fn faults_in_the_database_do_what_they_say() {
         });
         let stream = std::os::unix::net::UnixStream::connect(&app.private).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exchange(stream, "GET", "/health", &[], b"")));
+        let asked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exchange(stream, "GET", "/health", &[], b"")));
         assert!(asked.is_err());
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Each test has a directory, a database made by the real migrator, and ports of its own, so they run side by side.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+mod client;
 mod disk;
 mod harness;
 mod lifecycle;
@@ -12,3 +15,4 @@ mod records;
 mod sockets;
 mod spec;
 mod statements;
+mod stopping;

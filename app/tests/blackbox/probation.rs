@@ -56,8 +56,14 @@ fn it_wants_the_private_socket_and_no_other() {
 fn a_query_that_fails_is_named_and_the_app_is_not_ready() {
     for (harm, words) in [
         ("DROP TABLE record_search", "self-test could not list records by updated"),
-        ("DROP TRIGGER record_search_update; UPDATE record SET updated_at = 'yesterday' WHERE id = 1", "self-test could not read the oldest records"),
-        ("DROP TRIGGER record_search_update; UPDATE record SET due_date = '2027-02-30' WHERE id = 30", "self-test could not read the oldest records"),
+        (
+            "DROP TRIGGER record_search_update; UPDATE record SET updated_at = 'yesterday' WHERE id = 1",
+            "self-test could not read the oldest records",
+        ),
+        (
+            "DROP TRIGGER record_search_update; UPDATE record SET due_date = '2027-02-30' WHERE id = 30",
+            "self-test could not read the oldest records",
+        ),
         ("DROP TABLE seaql_migrations", "self-test could not read which migrations were applied"),
     ] {
         let data = filled();

@@ -4,7 +4,10 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::harness::{Data, Start, read_answer};
+use crate::{
+    client::read_answer,
+    harness::{Data, Start},
+};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -61,7 +64,9 @@ fn what_the_framework_refuses_is_a_problem_document_too() {
     for path in ["/api/v1/records/x", "/api/v1/records/9223372036854775808", "/api/v1/records/1.5"] {
         app.get(path).problem(400);
     }
-    for path in ["/nowhere", "/api", "/api/v1", "/api/v2/records", "/api/v1/nowhere", "/api/v1/records/1/x", "/assets/x"] {
+    for path in
+        ["/nowhere", "/api", "/api/v1", "/api/v2/records", "/api/v1/nowhere", "/api/v1/records/1/x", "/assets/x"]
+    {
         app.get(path).problem(404);
     }
     app.get("/api/v1/records/999999").problem(404);
@@ -101,12 +106,8 @@ fn wrong_fields_are_all_named() {
     let app = Start::alone(&data).start();
     let body = json!({ "title": " ", "category": "x".repeat(101), "notes": "\u{0}" });
     let problem = app.send("POST", "/api/v1/records", &body).problem(400);
-    let fields: Vec<_> = problem["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|error| error["field"].as_str().unwrap())
-        .collect();
+    let fields: Vec<_> =
+        problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
     assert_eq!(fields, ["title", "category", "notes"]);
     // At the limits, counted in characters.
     let body = json!({ "title": "猫".repeat(200), "category": "é".repeat(100), "notes": "\u{1F525}".repeat(100_000) });

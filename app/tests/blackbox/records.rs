@@ -31,10 +31,8 @@ fn titles(records: &[Value]) -> Vec<&str> {
 
 fn search(app: &App, words: &str) -> Vec<String> {
     let encoded: String = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let mut found: Vec<_> = titles(&walk(app, &format!("order=title&search={encoded}"), |_| {}))
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut found: Vec<_> =
+        titles(&walk(app, &format!("order=title&search={encoded}"), |_| {})).into_iter().map(str::to_owned).collect();
     found.sort();
     found
 }
@@ -119,7 +117,8 @@ fn pages_neither_repeat_nor_hide_records_while_others_come_and_go() {
         let mut kept = BTreeMap::new();
         for number in 0..30 {
             let due = format!("2027-01-{:02}", number % 28 + 1);
-            let record = app.create(&json!({ "title": format!("kept {number:02}"), "due_date": due, "category": order }));
+            let record =
+                app.create(&json!({ "title": format!("kept {number:02}"), "due_date": due, "category": order }));
             kept.insert(record["id"].as_i64().unwrap(), record["title"].clone());
         }
         let mut comer = None;
@@ -211,9 +210,7 @@ fn the_list_can_be_narrowed() {
         }
         app.create(&body);
     }
-    let found = |query: &str| {
-        titles(&walk(&app, &format!("order=title&{query}"), |_| {})).concat()
-    };
+    let found = |query: &str| titles(&walk(&app, &format!("order=title&{query}"), |_| {})).concat();
     assert_eq!(found("category=x"), "ab");
     assert_eq!(found("category=X"), "");
     assert_eq!(found("due_before=2027-01-02"), "a");
@@ -266,7 +263,9 @@ fn many_writers_at_once_lose_nothing_and_are_never_refused() {
     let wrong = all
         .iter()
         .filter(|record| record["title"] != "counter")
-        .filter(|record| !record["title"].as_str().unwrap().starts_with(&format!("{}-", record["notes"].as_str().unwrap())))
+        .filter(|record| {
+            !record["title"].as_str().unwrap().starts_with(&format!("{}-", record["notes"].as_str().unwrap()))
+        })
         .count();
     assert_eq!(wrong, 0);
     app.stop();
@@ -277,9 +276,8 @@ fn many_writers_at_once_lose_nothing_and_are_never_refused() {
 fn a_write_that_was_answered_survives_being_killed() {
     let data = Data::new();
     let mut app = Start::alone(&data).start();
-    let ids: Vec<_> = (0..20)
-        .map(|number| app.create(&json!({ "title": format!("{number}") }))["id"].as_i64().unwrap())
-        .collect();
+    let ids: Vec<_> =
+        (0..20).map(|number| app.create(&json!({ "title": format!("{number}") }))["id"].as_i64().unwrap()).collect();
     app.child.kill().unwrap();
     app.wait();
     assert_eq!(data.count("SELECT count(*) FROM record"), ids.len() as i64);

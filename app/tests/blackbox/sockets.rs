@@ -4,7 +4,10 @@ use std::{io::Write, net::TcpStream};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Data, Start, read_answer};
+use crate::{
+    client::read_answer,
+    harness::{Data, Start},
+};
 
 #[test]
 fn it_serves_on_the_sockets_it_inherits_whatever_their_order() {

@@ -44,7 +44,8 @@ fn records() -> Vec<Value> {
             let (title, category, notes) = titles[number % titles.len()];
             let mut body = json!({ "title": format!("{title} {number}"), "category": category, "notes": notes });
             if number % 3 == 0 {
-                body["due_date"] = format!("20{:02}-{:02}-{:02}", 20 + number % 30, number % 12 + 1, number % 28 + 1).into();
+                body["due_date"] =
+                    format!("20{:02}-{:02}-{:02}", 20 + number % 30, number % 12 + 1, number % 28 + 1).into();
             }
             if number % 20 == 7 {
                 body["notes"] = format!("{notes} ").repeat(1500).into();
@@ -70,8 +71,11 @@ fn use_everything(app: &App) {
                 for due in ["", "&due_before=2040-01-01"] {
                     // To the end, so that each kind of place to go on from is asked for.
                     let mut after = String::new();
-                    while let Some(next) =
-                        ok(&format!("/api/v1/records?limit=7&order={order}{search}{category}{due}{after}")).json()["next"].as_str()
+                    while let Some(next) = ok(&format!(
+                        "/api/v1/records?limit=7&order={order}{search}{category}{due}{after}"
+                    ))
+                    .json()["next"]
+                        .as_str()
                     {
                         after = format!("&after={next}");
                     }

@@ -27,14 +27,9 @@ pub(crate) const EXTRA: &[(&str, &str)] = &[
 /// The shipped migrations and those named in `list`.
 pub(crate) fn with(list: &str) -> Vec<Box<dyn MigrationTrait>> {
     let mut all = migrations::all();
-    for wanted in list
-        .split(',')
-        .map(str::trim)
-        .filter(|wanted| !wanted.is_empty())
-    {
+    for wanted in list.split(',').map(str::trim).filter(|wanted| !wanted.is_empty()) {
         let found = EXTRA.iter().find(|(short, _)| *short == wanted);
-        let (short, name) =
-            found.unwrap_or_else(|| panic!("there is no test migration {wanted:?}"));
+        let (short, name) = found.unwrap_or_else(|| panic!("there is no test migration {wanted:?}"));
         all.push(Box::new(Extra { short, name }));
     }
     all
@@ -58,13 +53,7 @@ impl MigrationTrait for Extra {
             "good" => good(manager).await,
             "good2" => good2(manager).await,
             "fails" => fails(manager).await,
-            "loses-row" => {
-                run(
-                    manager,
-                    "DELETE FROM record WHERE id = (SELECT max(id) FROM record)",
-                )
-                .await
-            }
+            "loses-row" => run(manager, "DELETE FROM record WHERE id = (SELECT max(id) FROM record)").await,
             "drops-index" => rebuild(manager, "'record_due_date', 'record_search_update'").await,
             "rebuilds" => rebuild(manager, "").await,
             "breaks-foreign-key" => breaks_foreign_key(manager).await,
@@ -76,11 +65,7 @@ impl MigrationTrait for Extra {
 }
 
 async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
-    manager
-        .get_connection()
-        .execute_unprepared(sql)
-        .await
-        .map(|_| ())
+    manager.get_connection().execute_unprepared(sql).await.map(|_| ())
 }
 
 /// A column, a table and an index.
@@ -103,28 +88,11 @@ async fn good(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 /// Values for every record, a view, and a table with a trigger that keeps it.
 async fn good2(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     add::column(manager, "record", "weight", "INTEGER NULL").await?;
-    run(
-        manager,
-        "UPDATE record SET weight = length(notes) WHERE weight IS NULL",
-    )
-    .await?;
-    add::view(
-        manager,
-        "record_due",
-        "SELECT id, title, due_date FROM record WHERE due_date IS NOT NULL",
-    )
-    .await?;
-    add::table(
-        manager,
-        "record_count",
-        "(id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT",
-    )
-    .await?;
-    run(
-        manager,
-        "INSERT OR IGNORE INTO record_count VALUES (1, (SELECT count(*) FROM record))",
-    )
-    .await?;
+    run(manager, "UPDATE record SET weight = length(notes) WHERE weight IS NULL").await?;
+    add::view(manager, "record_due", "SELECT id, title, due_date FROM record WHERE due_date IS NOT NULL").await?;
+    add::table(manager, "record_count", "(id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT")
+        .await?;
+    run(manager, "INSERT OR IGNORE INTO record_count VALUES (1, (SELECT count(*) FROM record))").await?;
     add::trigger(
         manager,
         "record_count_insert",
@@ -138,9 +106,7 @@ async fn fails(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     add::table(manager, "half_done", "(id INTEGER PRIMARY KEY)").await?;
     run(manager, "INSERT INTO half_done SELECT id FROM record").await?;
     run(manager, "UPDATE record SET title = 'half done'").await?;
-    Err(DbErr::Migration(
-        "half of the work is done and the rest cannot be".to_owned(),
-    ))
+    Err(DbErr::Migration("half of the work is done and the rest cannot be".to_owned()))
 }
 
 /// Rebuilds `record` as SQLite's manual says, but for the indexes and triggers in `forgotten`.
@@ -151,10 +117,7 @@ async fn rebuild(manager: &SchemaManager<'_>, forgotten: &str) -> Result<(), DbE
     );
     let rows = manager
         .get_connection()
-        .query_all_raw(sea_orm::Statement::from_string(
-            sea_orm::DbBackend::Sqlite,
-            kept,
-        ))
+        .query_all_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, kept))
         .await?;
     let table: String = manager
         .get_connection()
@@ -180,23 +143,14 @@ async fn rebuild(manager: &SchemaManager<'_>, forgotten: &str) -> Result<(), DbE
 
 /// Leaves a note about a record that there is not.
 async fn breaks_foreign_key(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    add::table(
-        manager,
-        "note",
-        "(id INTEGER PRIMARY KEY, record_id INTEGER NOT NULL REFERENCES record (id))",
-    )
-    .await?;
+    add::table(manager, "note", "(id INTEGER PRIMARY KEY, record_id INTEGER NOT NULL REFERENCES record (id))").await?;
     run(manager, "INSERT INTO note (record_id) VALUES (-1)").await
 }
 
 /// Passes, and makes the app fail.
 async fn fault_in_the_app(manager: &SchemaManager<'_>, kind: &str) -> Result<(), DbErr> {
     add::table(manager, "hearth_fault", "(kind TEXT NOT NULL PRIMARY KEY)").await?;
-    run(
-        manager,
-        &format!("INSERT OR IGNORE INTO hearth_fault VALUES ('{kind}')"),
-    )
-    .await
+    run(manager, &format!("INSERT OR IGNORE INTO hearth_fault VALUES ('{kind}')")).await
 }
 
 /// Writes for two seconds (or `TEST_SLOW_MILLISECONDS`), so that it can be killed in the middle.
@@ -215,29 +169,18 @@ async fn slow(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         // Let the disk and the other tests breathe: time is what this one wants, not work.
         std::thread::sleep(Duration::from_millis(5));
     }
-    run(
-        manager,
-        "UPDATE record SET notes = replace(notes, ' slow', '')",
-    )
-    .await
+    run(manager, "UPDATE record SET notes = replace(notes, ' slow', '')").await
 }
 
 /// Writes 64 MiB (or `TEST_BIG_MIB`), so that a small disk is full.
 async fn big(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     add::table(manager, "big", "(id INTEGER PRIMARY KEY, filler BLOB)").await?;
     for _ in 0..from_environment("TEST_BIG_MIB", 64) {
-        run(
-            manager,
-            "INSERT INTO big (filler) VALUES (randomblob(1048576))",
-        )
-        .await?;
+        run(manager, "INSERT INTO big (filler) VALUES (randomblob(1048576))").await?;
     }
     Ok(())
 }
 
 fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

@@ -1,8 +1,5 @@
 //! What the tests share: databases in temporary directories, and the real binaries.
-#![allow(
-    dead_code,
-    reason = "each test file is a program of its own and uses a part of it"
-)]
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,10 +52,7 @@ impl Place {
     }
 
     pub(crate) fn run(&self, mut command: Command, arguments: &[&str]) -> Ran {
-        ran(command
-            .args(arguments)
-            .arg("--database")
-            .arg(&self.database))
+        ran(command.args(arguments).arg("--database").arg(&self.database))
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -88,11 +82,7 @@ pub(crate) fn migrator() -> Command {
 pub(crate) fn next(list: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_migrator"));
     let next = binary.parent().unwrap().join("examples/next_migrator");
-    assert!(
-        next.exists(),
-        "{} is not built: cargo build -p migrator --examples",
-        next.display()
-    );
+    assert!(next.exists(), "{} is not built: cargo build -p migrator --examples", next.display());
     let mut command = command(&next);
     command.env("TEST_MIGRATIONS", list);
     command
@@ -136,10 +126,7 @@ impl From<Output> for Ran {
 impl Ran {
     /// The documents on standard output.
     pub(crate) fn documents(&self) -> Vec<Value> {
-        self.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[track_caller]
@@ -154,11 +141,7 @@ impl Ran {
         assert_eq!((self.code, self.stderr.as_str()), (Some(1), ""), "{self:?}");
         let documents = self.documents();
         let error = documents.last().unwrap();
-        assert_eq!(
-            (&error["event"], &error["error"]["kind"]),
-            (&"error".into(), &kind.into()),
-            "{self:?}"
-        );
+        assert_eq!((&error["event"], &error["error"]["kind"]), (&"error".into(), &kind.into()), "{self:?}");
         let text = |name: &str| error["error"][name].as_str().unwrap_or("").to_owned();
         format!("{}\n{}", text("message"), text("hint"))
     }
@@ -168,12 +151,7 @@ impl Ran {
         let documents = self.documents();
         let last = documents.last().unwrap();
         assert_eq!(last["event"], "complete", "{self:?}");
-        last["applied"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|name| name.as_str().unwrap().to_owned())
-            .collect()
+        last["applied"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -197,23 +175,17 @@ pub(crate) fn content(connection: &Connection) -> Content {
             (table, query(connection, &sql))
         })
         .collect();
-    let schema = query(
-        connection,
-        "SELECT type, name, ifnull(sql, '') FROM sqlite_schema",
-    )
-    .into_iter()
-    .map(|row| ((text(&row[0]), text(&row[1])), text(&row[2])))
-    .collect();
+    let schema = query(connection, "SELECT type, name, ifnull(sql, '') FROM sqlite_schema")
+        .into_iter()
+        .map(|row| ((text(&row[0]), text(&row[1])), text(&row[2])))
+        .collect();
     Content { schema, rows }
 }
 
 /// The ordinary tables, without shadow tables and SQLite's own.
 pub(crate) fn tables(connection: &Connection) -> Vec<String> {
     let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'";
-    query(connection, sql)
-        .iter()
-        .map(|row| text(&row[0]))
-        .collect()
+    query(connection, sql).iter().map(|row| text(&row[0])).collect()
 }
 
 pub(crate) fn query(connection: &Connection, sql: &str) -> Vec<Vec<Sql>> {
@@ -235,23 +207,12 @@ pub(crate) fn text(value: &Sql) -> String {
 
 /// Adds records in several scripts, with long notes and due dates.
 pub(crate) fn fill(database: &Path, number: usize) {
-    let titles = [
-        "Passport",
-        "Steuererklärung",
-        "出生証明書",
-        "Свидетельство",
-        "شهادة الميلاد",
-        "O'Neil's \"policy\"\n2",
-    ];
+    let titles =
+        ["Passport", "Steuererklärung", "出生証明書", "Свидетельство", "شهادة الميلاد", "O'Neil's \"policy\"\n2"];
     let mut connection = open(database);
     let transaction = connection.transaction().unwrap();
     for n in 0..number {
-        let time = format!(
-            "2026-11-{:02}T10:00:{:02}.{:03}Z",
-            n % 28 + 1,
-            n % 60,
-            n % 1000
-        );
+        let time = format!("2026-11-{:02}T10:00:{:02}.{:03}Z", n % 28 + 1, n % 60, n % 1000);
         transaction
             .execute(
                 "INSERT INTO record (title, category, notes, due_date, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",

@@ -25,9 +25,10 @@ pub enum Decision {
 #[must_use]
 pub fn next(view: &View) -> GenerationId {
     let here = view.generations.iter().map(|generation| generation.id);
-    let known = view.state.iter().flat_map(|state| {
-        state.snapshots.iter().map(|snapshot| snapshot.generation).chain([state.live])
-    });
+    let known = view
+        .state
+        .iter()
+        .flat_map(|state| state.snapshots.iter().map(|snapshot| snapshot.generation).chain([state.live]));
     here.chain(known).max().map_or(GenerationId(1), GenerationId::next)
 }
 
@@ -53,7 +54,9 @@ pub fn decide(view: &View) -> Decision {
             }
         }
         Live::Dangling(target) => hold(format!("the link live points to {target}, where nothing is")),
-        Live::Elsewhere(target) => hold(format!("the link live points to {target}, which is not one of this data directory's generations")),
+        Live::Elsewhere(target) => {
+            hold(format!("the link live points to {target}, which is not one of this data directory's generations"))
+        }
         Live::NotALink => hold("live is not a link but a file or directory".into()),
     }
 }

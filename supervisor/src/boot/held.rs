@@ -43,7 +43,9 @@ pub async fn remember(instance: &Instance, held: &Held) {
     }
     let save = Job::Save(Document::Held(Some(Box::new(held.clone()))));
     if let Err(failure) = child::run::<()>(instance, save).await {
-        instance.board.note(format!("supervisor/held.json could not be written, so this is not remembered over a restart: {failure}"));
+        instance.board.note(format!(
+            "supervisor/held.json could not be written, so this is not remembered over a restart: {failure}"
+        ));
     }
 }
 
@@ -63,8 +65,13 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
     // Half a document cannot be (it is renamed into place), so this is somebody's edit: try again then.
     let Some(format) = document["format"].as_u64() else { return Ok(None) };
     if format != u64::from(FORMAT) {
-        return Err(Failure::new(Cause::UnknownFormat, format!("{} is of format {format}, and this supervisor reads format {FORMAT}", path.display()))
-            .hint("a newer version was held on this data; start that version again, or remove the file to try with this one"));
+        return Err(Failure::new(
+            Cause::UnknownFormat,
+            format!("{} is of format {format}, and this supervisor reads format {FORMAT}", path.display()),
+        )
+        .hint(
+            "a newer version was held on this data; start that version again, or remove the file to try with this one",
+        ));
     }
     let Ok(held) = serde_json::from_value::<Held>(document) else { return Ok(None) };
     if held.failure.cause.passes() || image(instance).await? != held.image {
@@ -79,7 +86,8 @@ async fn image(instance: &Instance) -> Result<String, Failure> {
     let program = |command: &[String]| command.first().map(PathBuf::from);
     let own = std::env::current_exe().ok();
     let programs = [own, program(&instance.config.migrator.command), program(&instance.config.app.command)];
-    let hash: String = child::run(instance, Job::Identify { programs: programs.into_iter().flatten().collect() }).await?;
+    let hash: String =
+        child::run(instance, Job::Identify { programs: programs.into_iter().flatten().collect() }).await?;
     Ok(format!("{VERSION}+{hash}"))
 }
 
@@ -89,7 +97,9 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
     let snapshots: Vec<&Generation> = view
         .map(|view| {
             let usable = view.generations.iter().rev();
-            usable.filter(|generation| Some(generation.id) != live && !generation.staging && generation.database).collect()
+            usable
+                .filter(|generation| Some(generation.id) != live && !generation.staging && generation.database)
+                .collect()
         })
         .unwrap_or_default();
     let mut ways = Vec::new();
@@ -104,7 +114,10 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
             ways.push(way("supervisor resume".into(), "tries the upgrade again, now".into()));
         }
         Cause::CrashLoop => {
-            ways.push(way("supervisor resume".into(), "starts the app again on the same data, with everything that was written".into()));
+            ways.push(way(
+                "supervisor resume".into(),
+                "starts the app again on the same data, with everything that was written".into(),
+            ));
             if let Some(snapshot) = snapshots.first() {
                 ways.push(restore(snapshot, view, live));
             }
@@ -113,7 +126,11 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
             for snapshot in &snapshots {
                 ways.push(way(
                     format!("ln -sfn generations/{} live", snapshot.id),
-                    format!("in the data directory: makes generation {} the live one as it is{}; then: supervisor resume", snapshot.id, when(snapshot)),
+                    format!(
+                        "in the data directory: makes generation {} the live one as it is{}; then: supervisor resume",
+                        snapshot.id,
+                        when(snapshot)
+                    ),
                 ));
             }
         }

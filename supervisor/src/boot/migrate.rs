@@ -86,8 +86,11 @@ pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
 
 /// Says that the migrator speaks another format.
 pub(super) fn unknown_format(format: u32) -> Failure {
-    Failure::new(Cause::UnknownFormat, format!("the migrator answers in format {format}, and this supervisor reads format {FORMAT}"))
-        .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
+    Failure::new(
+        Cause::UnknownFormat,
+        format!("the migrator answers in format {format}, and this supervisor reads format {FORMAT}"),
+    )
+    .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
 }
 
 /// Runs all pending migrations on this generation, and returns the name of the last applied one.
@@ -156,7 +159,8 @@ mod tests {
             assert!(MigratorFailure::read(line.as_bytes()).unwrap().is_none(), "{line}");
             serde_json::from_str::<Event>(line).unwrap();
         }
-        let failure = MigratorFailure::read(include_bytes!("../../../docs/contracts/migrator-error.json")).unwrap().unwrap();
+        let failure =
+            MigratorFailure::read(include_bytes!("../../../docs/contracts/migrator-error.json")).unwrap().unwrap();
         assert_eq!(failure.cause, Cause::Migration);
         assert!(failure.hint.is_some());
     }

@@ -100,7 +100,8 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
         Decision::Live(live) => {
             instance.board.update(|status| status.live = Some(live));
             let unclean = view.generations.iter().any(|generation| generation.id == live && generation.unclean);
-            let status = plan::ask(instance, live, unclean).await.map_err(with_view(format!("checking generation {live}")))?;
+            let status =
+                plan::ask(instance, live, unclean).await.map_err(with_view(format!("checking generation {live}")))?;
             point("plan.status").map_err(with_view(format!("checking generation {live}")))?;
             for migration in &status.applied {
                 tracing::info!(target: "Migrate", "Skipping: {}", migration.name);
@@ -113,7 +114,8 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
                 }
                 Plan::Refuse(failure) => return Err(with_view(format!("checking generation {live}"))(failure)),
                 Plan::Upgrade { count } => {
-                    let doing = format!("upgrading generation {live} to v{} ({count} migrations)", crate::phase::VERSION);
+                    let doing =
+                        format!("upgrading generation {live} to v{} ({count} migrations)", crate::phase::VERSION);
                     upgrade(instance, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
                 }
             }

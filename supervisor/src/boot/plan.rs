@@ -118,14 +118,20 @@ pub fn plan(status: &Status, view: &View, live: GenerationId) -> Plan {
 fn newer(newest: &Applied, view: &View, live: GenerationId) -> Failure {
     let by = newest.version.as_deref().unwrap_or("unknown");
     let description = |id: GenerationId| {
-        view.generations.iter().find(|generation| generation.id == id).and_then(|generation| generation.description.clone())
+        view.generations
+            .iter()
+            .find(|generation| generation.id == id)
+            .and_then(|generation| generation.description.clone())
     };
     // Back along the line of clones to the first that this version may still know.
     let mut at = description(live);
     let mut back = None;
     while let Some(source) = at.and_then(|here| here.source) {
         at = description(source);
-        let usable = view.generations.iter().any(|generation| generation.id == source && !generation.staging && generation.database);
+        let usable = view
+            .generations
+            .iter()
+            .any(|generation| generation.id == source && !generation.staging && generation.database);
         let older = at.as_ref().is_some_and(|here| newest.version.as_deref() != Some(here.version.as_str()));
         if usable && older {
             back = Some(source);

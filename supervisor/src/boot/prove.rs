@@ -52,7 +52,10 @@ pub async fn prove(instance: &Rc<Instance>, generation: GenerationId) -> Result<
                 badly += 1;
                 if badly >= instance.config.health.failures {
                     app.stop(Signal::SIGTERM).await;
-                    return Err(Failure::new(Cause::Unproven, format!("the app says that it is ready, but is not healthy: {why}")));
+                    return Err(Failure::new(
+                        Cause::Unproven,
+                        format!("the app says that it is ready, but is not healthy: {why}"),
+                    ));
                 }
             }
         }
@@ -60,7 +63,10 @@ pub async fn prove(instance: &Rc<Instance>, generation: GenerationId) -> Result<
     }
     let exit = app.stop(Signal::SIGTERM).await;
     if exit != Exit::Code(0) {
-        return Err(Failure::new(Cause::Unproven, format!("the app {exit} when it was told to end after its probation")));
+        return Err(Failure::new(
+            Cause::Unproven,
+            format!("the app {exit} when it was told to end after its probation"),
+        ));
     }
     point("prove.stopped")
 }

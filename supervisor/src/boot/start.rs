@@ -5,7 +5,7 @@
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
-    data::lock::Lock,
+    data::{DataDir, access, lock::Lock},
     door::listener::PublicSocket,
     failure::{Cause, Failure},
     instance::Instance,
@@ -22,8 +22,8 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
         return Ok(());
     }
     let data = &instance.data;
-    make(data.path(), 0o750, true)?;
-    make(&data.supervisor(), 0o700, false)?;
+    make(data, data.path(), 0o750)?;
+    make(data, &data.supervisor(), 0o700)?;
     let wait = instance.config.lock.wait;
     let lock = Lock::take(data, wait, |holder| {
         tracing::info!(target: "Supervisor", "waiting up to {} for the data directory, which is in use by {holder}", humantime::format_duration(wait));
@@ -60,14 +60,14 @@ pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
     child::run(instance, Job::Preflight).await
 }
 
-fn make(path: &Path, mode: u32, with_parents: bool) -> Result<(), Failure> {
-    match DirBuilder::new().mode(mode).recursive(with_parents).create(path) {
+fn make(data: &DataDir, path: &Path, mode: u32) -> Result<(), Failure> {
+    match DirBuilder::new().mode(mode).recursive(true).create(path) {
         Ok(()) => Ok(()),
         Err(_) if path.is_dir() => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory || path.exists() => {
             Err(Failure::new(Cause::Configuration, format!("{} is not a directory", path.display()))
                 .hint("HEARTH_DATA_DIR or --data-dir names the data directory"))
         }
-        Err(error) => Err(Failure::io(format!("cannot create {}", path.display()), &error)),
+        Err(error) => Err(access::unwritable(data, path, &format!("cannot create {}", path.display()), &error)),
     }
 }

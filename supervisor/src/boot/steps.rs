@@ -145,7 +145,9 @@ pub async fn tidy(instance: Rc<Instance>) {
         let snapshots = view.state.as_ref().map(|state| state.snapshots.clone()).unwrap_or_default();
         let kept: Vec<Snapshot> = snapshots
             .into_iter()
-            .filter(|snapshot| snapshot.generation != live && view.generations.iter().any(|here| here.id == snapshot.generation))
+            .filter(|snapshot| {
+                snapshot.generation != live && view.generations.iter().any(|here| here.id == snapshot.generation)
+            })
             .collect();
         let state = State { format: FORMAT, live, version: VERSION.to_owned(), snapshots: kept };
         if view.state.as_ref() != Some(&state) {
@@ -161,9 +163,10 @@ pub async fn tidy(instance: Rc<Instance>) {
         }
         Ok::<(), Failure>(())
     };
-    if let Err(failure) = tidied.await {
-        if failure.cause != Cause::Interrupted {
-            instance.board.note(format!("could not tidy up after the start: {failure}"));
-        }
+    match tidied.await {
+        Ok(()) => {}
+        // The supervisor was told to stop meanwhile; the next start tidies up.
+        Err(failure) if failure.cause == Cause::Interrupted => {}
+        Err(failure) => instance.board.note(format!("could not tidy up after the start: {failure}")),
     }
 }

@@ -110,7 +110,9 @@ impl Key {
             Kind::Address => format!("an IP address with a port, such as {}, 0.0.0.0:3000 or [::]:3000", self.default),
             Kind::Choice(choices) => choices.join(", "),
             Kind::UrlPath => format!("a path that begins with /, such as {}", self.default),
-            Kind::Command => r#"a list of program and arguments, such as ["/usr/local/bin/program", "argument"]"#.to_owned(),
+            Kind::Command => {
+                r#"a list of program and arguments, such as ["/usr/local/bin/program", "argument"]"#.to_owned()
+            }
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time(from, to) => format!(
                 "a time from {} to {} with its unit, such as {}",

@@ -158,10 +158,17 @@ fn variables(
         };
         if text.is_empty() {
             let hint = match key {
-                Some(key) => format!("allowed: {}; take the variable away for the default, {}", key.allowed(), key.default),
-                None => "it names the file with the settings; take the variable away for config.toml in the data directory".to_owned(),
+                Some(key) => {
+                    format!("allowed: {}; take the variable away for the default, {}", key.allowed(), key.default)
+                }
+                None => {
+                    "it names the file with the settings; take the variable away for config.toml in the data directory"
+                        .to_owned()
+                }
             };
-            return Err(Failure::new(Cause::Configuration, format!("{name} is set in the environment and empty")).hint(hint));
+            return Err(
+                Failure::new(Cause::Configuration, format!("{name} is set in the environment and empty")).hint(hint)
+            );
         }
         match key {
             Some(key) => layers.push(Layer::new(name).with(key.name, from_text(key, text))),
@@ -175,7 +182,10 @@ fn given(flags: &Flags) -> Result<Vec<Layer>, Failure> {
     let mut layers = Vec::new();
     if let Some(path) = &flags.data_dir {
         let Some(text) = path.to_str() else {
-            return Err(Failure::new(Cause::Configuration, format!("the value of --data-dir, {}, is not UTF-8 text", path.display())));
+            return Err(Failure::new(
+                Cause::Configuration,
+                format!("the value of --data-dir, {}, is not UTF-8 text", path.display()),
+            ));
         };
         layers.push(Layer::new("--data-dir").with("data_dir", Value::from(text)));
     }
@@ -221,8 +231,11 @@ fn parse(text: &str, path: &str) -> Result<Layer, Failure> {
     })?;
     let layer = Layer { source: path.to_owned(), dict: data.into_values().next().unwrap_or_default() };
     if layer.dict.contains_key("data_dir") {
-        return Err(Failure::new(Cause::Configuration, format!("data_dir cannot be set in {path}, since that file is found by it"))
-            .hint("set it with HEARTH_DATA_DIR or --data-dir"));
+        return Err(Failure::new(
+            Cause::Configuration,
+            format!("data_dir cannot be set in {path}, since that file is found by it"),
+        )
+        .hint("set it with HEARTH_DATA_DIR or --data-dir"));
     }
     check(&layer.dict, "", path)?;
     Ok(layer)
@@ -235,12 +248,16 @@ fn check(dict: &Dict, section: &str, path: &str) -> Result<(), Failure> {
         if KEYS.iter().any(|known| known.name == key) {
             continue;
         }
-        let is_section = KEYS.iter().any(|known| known.name.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.')));
+        let is_section =
+            KEYS.iter().any(|known| known.name.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.')));
         match value {
             Value::Dict(_, inner) if is_section => check(inner, &key, path)?,
             _ if is_section => {
-                return Err(Failure::new(Cause::Configuration, format!("{key} in {path} is a section, and not a value"))
-                    .hint(format!("write [{key}] on a line of its own, and its settings below it")));
+                return Err(Failure::new(
+                    Cause::Configuration,
+                    format!("{key} in {path} is a section, and not a value"),
+                )
+                .hint(format!("write [{key}] on a line of its own, and its settings below it")));
             }
             _ => return Err(unknown(&key, path, KEYS.iter().map(|key| key.name.to_owned()))),
         }

@@ -71,7 +71,8 @@ fn the_defaults_need_nothing() {
 
 #[test]
 fn flags_go_over_environment_over_file_over_defaults() {
-    let directory = with_file("listen = \"127.0.0.1:1\"\n[stop]\ngrace = \"1s\"\n[health]\nfailures = 9\ninterval = \"9s\"\n");
+    let directory =
+        with_file("listen = \"127.0.0.1:1\"\n[stop]\ngrace = \"1s\"\n[health]\nfailures = 9\ninterval = \"9s\"\n");
     let flags = Flags { listen: Some("127.0.0.1:3".into()), data_dir: None };
     let environment = [("HEARTH_LISTEN", "127.0.0.1:2"), ("HEARTH_HEALTH__FAILURES", "8")];
     let loaded = load_in(directory.path(), &flags, &environment).unwrap();
@@ -97,7 +98,10 @@ fn the_file_lies_in_the_data_directory_or_where_it_is_named() {
     fs::write(elsewhere.path().join("own.toml"), "[lock]\nwait = \"2s\"").unwrap();
     let loaded = load_in(elsewhere.path(), &Flags::default(), &[("HEARTH_CONFIG", "own.toml")]).unwrap();
     assert_eq!(loaded.config.lock.wait, Duration::from_secs(2));
-    assert!(words(load(&[("HEARTH_CONFIG", "/no/such.toml")])).starts_with("there is no file /no/such.toml, which HEARTH_CONFIG names"));
+    assert!(
+        words(load(&[("HEARTH_CONFIG", "/no/such.toml")]))
+            .starts_with("there is no file /no/such.toml, which HEARTH_CONFIG names")
+    );
     assert!(words(load(&[("HEARTH_CONFIG", "/dev/zero")])).contains("no regular file"));
 }
 

@@ -27,17 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn call<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
     match tokio::time::timeout(PATIENCE, ask(data, method, path)).await {
         Ok(answer) => answer,
-        Err(_) => Err(Failure::new(Cause::Busy, format!("the supervisor did not answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => {
+            Err(Failure::new(Cause::Busy, format!("the supervisor did not answer within {} s", PATIENCE.as_secs())))
+        }
     }
 }
 
 async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
     let socket = data.control_socket();
-    let trouble = |error: &io::Error| Failure::io(format!("cannot reach the supervisor at {}", socket.display()), error);
+    let trouble =
+        |error: &io::Error| Failure::io(format!("cannot reach the supervisor at {}", socket.display()), error);
     let stream = match UnixStream::connect(short(&socket)).await {
         Ok(stream) => stream,
         // No socket, or one that a supervisor left behind.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(trouble(&error)),
@@ -53,15 +61,19 @@ async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) ->
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
     tokio::task::spawn_local(connection);
     let answer = sender.send_request(request).await.map_err(http)?;
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|error| trouble(&io::Error::other(error)))?;
+    let body =
+        Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|error| trouble(&io::Error::other(error)))?;
     let unreadable = |error: serde_json::Error| {
         Failure::new(Cause::UnknownFormat, format!("the supervisor's answer cannot be read: {error}"))
             .hint("a supervisor of another version may be running; use the command of its own image")
     };
     let document: Value = serde_json::from_slice(&body.to_bytes()).map_err(unreadable)?;
     if document["format"] != FORMAT {
-        return Err(Failure::new(Cause::UnknownFormat, "the supervisor answers in a format that this command does not know")
-            .hint("a supervisor of another version is running; use the command of its own image"));
+        return Err(Failure::new(
+            Cause::UnknownFormat,
+            "the supervisor answers in a format that this command does not know",
+        )
+        .hint("a supervisor of another version is running; use the command of its own image"));
     }
     match document.get("error") {
         Some(error) => Err(serde_json::from_value(error.clone()).map_err(unreadable)?),
@@ -72,13 +84,19 @@ async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) ->
 /// Returns the token once it is sure whom it is shown to: the server runs as the token's owner.
 fn show_token(data: &DataDir, stream: &UnixStream) -> Result<String, Failure> {
     let path = data.token();
-    let trouble = |error: io::Error| Failure::io(format!("cannot read {}, which shows the supervisor that you may do this", path.display()), &error);
+    let trouble = |error: io::Error| {
+        Failure::io(format!("cannot read {}, which shows the supervisor that you may do this", path.display()), &error)
+    };
     let owner = fs::metadata(&path).map_err(trouble)?.uid();
     let server = stream.peer_cred().map_err(trouble)?.uid();
     if server != owner && server != 0 {
         return Err(Failure::new(
             Cause::Permission,
-            format!("the process behind {} runs as uid {server}, but {} belongs to uid {owner}; it was not shown the token", data.control_socket().display(), path.display()),
+            format!(
+                "the process behind {} runs as uid {server}, but {} belongs to uid {owner}; it was not shown the token",
+                data.control_socket().display(),
+                path.display()
+            ),
         ));
     }
     token::read(data).map_err(trouble)

@@ -13,7 +13,12 @@
 use std::{convert::Infallible, os::unix::fs::PermissionsExt, rc::Rc, time::Duration};
 
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, body::{Bytes, Incoming}, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
@@ -47,7 +52,8 @@ struct Server {
 /// When socket or token cannot be made.
 pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<(), Failure> {
     let path = instance.data.control_socket();
-    let trouble = |error: &std::io::Error| Failure::io(format!("cannot make the control socket {}", path.display()), error);
+    let trouble =
+        |error: &std::io::Error| Failure::io(format!("cannot make the control socket {}", path.display()), error);
     let token = token::read_or_make(&instance.data)?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(&error)),
@@ -89,11 +95,19 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if (request.method(), path) == (&Method::GET, "/v1/health") {
-            return json_response(StatusCode::OK, &json!({"format": FORMAT, "health": self.instance.board.status().health}));
+            return json_response(
+                StatusCode::OK,
+                &json!({"format": FORMAT, "health": self.instance.board.status().health}),
+            );
         }
-        let given = request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        let given = request
+            .headers()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
         if !given.is_some_and(|given| token::same(given, &self.token)) {
-            let failure = Failure::new(Cause::Permission, "this call needs the token of supervisor/token in the data directory");
+            let failure =
+                Failure::new(Cause::Permission, "this call needs the token of supervisor/token in the data directory");
             return refusal(StatusCode::UNAUTHORIZED, &failure);
         }
         match (request.method(), path) {
@@ -130,8 +144,12 @@ impl Server {
 fn admit(what: &str, phase: &str, health: Health) -> Result<(), Failure> {
     let refuse = |message: String, hint: &str| Err(Failure::new(Cause::Busy, message).hint(hint));
     match (what, phase) {
-        ("resume", _) if health != Health::Held => refuse(format!("nothing is held: the supervisor is {phase}"), "supervisor status says what it is doing"),
-        ("restart", "held") => refuse("the supervisor is held, so there is no app to restart".into(), "try again with: supervisor resume"),
+        ("resume", _) if health != Health::Held => {
+            refuse(format!("nothing is held: the supervisor is {phase}"), "supervisor status says what it is doing")
+        }
+        ("restart", "held") => {
+            refuse("the supervisor is held, so there is no app to restart".into(), "try again with: supervisor resume")
+        }
         (_, "serving" | "restarting" | "held") => Ok(()),
         _ => refuse(
             format!("cannot {what} now: the supervisor is {phase}"),

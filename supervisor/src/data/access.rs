@@ -63,7 +63,9 @@ fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (
                 0 => String::new(),
                 _ => format!("; or run the container with user: \"{owner}:{group}\""),
             };
-            format!("give the data directory to this user with: {chown} (on the host: the directory that is mounted there){or_user}")
+            format!(
+                "give the data directory to this user with: {chown} (on the host: the directory that is mounted there){or_user}"
+            )
         }
     };
     Failure::new(Cause::Permission, message).hint(hint)

@@ -196,14 +196,12 @@ pub fn sync_file(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// What the file system said, naming the directory.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
-    let synced = File::options()
-        .read(true)
-        .custom_flags(OFlag::O_DIRECTORY.bits())
-        .open(path)
-        .and_then(|directory| match nix::unistd::fsync(&directory) {
+    let synced = File::options().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(path).and_then(|directory| {
+        match nix::unistd::fsync(&directory) {
             Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(()),
             other => other.map_err(io::Error::from),
-        });
+        }
+    });
     synced.explain(|| format!("cannot make the directory {} durable", path.display()))
 }
 

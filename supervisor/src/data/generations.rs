@@ -4,8 +4,7 @@
 //! has been deleted when the power goes; then its content.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -39,9 +38,10 @@ pub fn unname(data: &DataDir, id: GenerationId) -> Result<PathBuf, Failure> {
 /// What the file system said; the next start goes on with it.
 pub fn delete(removing: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(removing) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io(format!("cannot delete {}; it takes up space and harms nothing", removing.display()), &error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::io(
+            format!("cannot delete {}; it takes up space and harms nothing", removing.display()),
+            &error,
+        )),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use super::DataDir;
+use super::{DataDir, access};
 use crate::failure::{Cause, Failure};
 
 /// How often a held lock is tried again.
@@ -46,7 +46,8 @@ impl Lock {
             // Never truncated on opening: the words in it belong to whoever holds it.
             File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
         };
-        let mut file = open().map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))?;
+        let mut file = open()
+            .map_err(|error| access::unwritable(data, &path, &format!("cannot open {}", path.display()), &error))?;
         let until = tokio::time::Instant::now() + wait;
         let mut waiting = Some(waiting);
         loop {
@@ -69,7 +70,9 @@ impl Lock {
                     Cause::Busy,
                     format!("the data directory {} is in use by {}", data.path().display(), holder(&mut file)),
                 )
-                .hint("stop that one first; two on one data directory would be two writers, so this one touched nothing"));
+                .hint(
+                    "stop that one first; two on one data directory would be two writers, so this one touched nothing",
+                ));
             }
             if let Some(waiting) = waiting.take() {
                 waiting(&holder(&mut file));

@@ -65,7 +65,11 @@ mod tests {
     }
 
     fn days_ago(days: i64) -> String {
-        let time = if days < 0 { now() + Duration::from_secs(days.unsigned_abs() * DAY) } else { now() - Duration::from_secs(days.unsigned_abs() * DAY) };
+        let time = if days < 0 {
+            now() + Duration::from_secs(days.unsigned_abs() * DAY)
+        } else {
+            now() - Duration::from_secs(days.unsigned_abs() * DAY)
+        };
         humantime::format_rfc3339_seconds(time).to_string()
     }
 
@@ -93,7 +97,12 @@ mod tests {
         View {
             live: Live::Generation(GenerationId(live)),
             generations,
-            state: Some(State { format: FORMAT, live: GenerationId(live), version: "0.1.0".into(), snapshots: snapshots.collect() }),
+            state: Some(State {
+                format: FORMAT,
+                live: GenerationId(live),
+                version: "0.1.0".into(),
+                snapshots: snapshots.collect(),
+            }),
             ..View::default()
         }
     }
@@ -112,8 +121,18 @@ mod tests {
             ("written to long ago", 5, &[(1, 50, Some(40)), (2, 3, None), (3, 2, None), (4, 1, None)], &[1]),
             ("written to within the week", 5, &[(1, 6, Some(6)), (2, 3, None), (3, 2, None), (4, 1, None)], &[]),
             ("written to exactly a week ago", 5, &[(1, 7, Some(7)), (2, 3, None), (3, 2, None), (4, 1, None)], &[]),
-            ("trial restores in an hour", 6, &[(1, 0, Some(0)), (2, 0, None), (3, 0, None), (4, 0, None), (5, 0, None)], &[2]),
-            ("live pointed to an old one by hand", 1, &[(1, 50, None), (2, 40, None), (3, 30, None), (4, 20, None), (5, 10, None)], &[2]),
+            (
+                "trial restores in an hour",
+                6,
+                &[(1, 0, Some(0)), (2, 0, None), (3, 0, None), (4, 0, None), (5, 0, None)],
+                &[2],
+            ),
+            (
+                "live pointed to an old one by hand",
+                1,
+                &[(1, 50, None), (2, 40, None), (3, 30, None), (4, 20, None), (5, 10, None)],
+                &[2],
+            ),
         ];
         for (name, live, snapshots, gone) in cases {
             assert_eq!(&retired(&view(*live, snapshots)), gone, "{name}");

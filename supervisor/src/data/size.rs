@@ -29,7 +29,8 @@ mod tests {
 
     #[test]
     fn sizes_are_short() {
-        let shown: Vec<_> = [0, 1023, 1024, 64 << 20, 1_610_612_736, (1 << 30) - 1].map(|bytes| Size(bytes).to_string()).into();
+        let shown: Vec<_> =
+            [0, 1023, 1024, 64 << 20, 1_610_612_736, (1 << 30) - 1].map(|bytes| Size(bytes).to_string()).into();
         assert_eq!(shown, ["0 bytes", "1023 bytes", "1.0 KiB", "64.0 MiB", "1.5 GiB", "1.0 GiB"]);
     }
 }

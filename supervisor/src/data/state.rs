@@ -162,7 +162,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
     if format != FORMAT {
         return Err(Failure::new(
             Cause::UnknownFormat,
-            format!("{} has the format {format}, and this version knows only {FORMAT}: a newer version wrote it", path.display()),
+            format!(
+                "{} has the format {format}, and this version knows only {FORMAT}: a newer version wrote it",
+                path.display()
+            ),
         )
         .hint("start the newer version again; nothing was touched"));
     }

@@ -3,8 +3,7 @@
 //! A [`View`] is read, never remembered: decisions come from the link and the directories themselves.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Component, Path},
 };
@@ -89,10 +88,9 @@ impl View {
 
     /// Returns the snapshots: what was committed, has a database and is not live; newest number first.
     pub fn snapshots(&self) -> impl Iterator<Item = &Generation> {
-        self.generations
-            .iter()
-            .rev()
-            .filter(|generation| !generation.staging && generation.database && Live::Generation(generation.id) != self.live)
+        self.generations.iter().rev().filter(|generation| {
+            !generation.staging && generation.database && Live::Generation(generation.id) != self.live
+        })
     }
 
     /// Whether nothing here was ever committed: no link, no generation without a marker, no backup, and no

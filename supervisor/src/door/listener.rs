@@ -61,7 +61,9 @@ impl PublicSocket {
     /// When it cannot be bound anew.
     pub fn mend(&mut self) -> Result<bool, Failure> {
         if self.listens() {
-            self.listener.set_nonblocking(true).map_err(|error| Failure::io("cannot set the public socket's flags", &error))?;
+            self.listener
+                .set_nonblocking(true)
+                .map_err(|error| Failure::io("cannot set the public socket's flags", &error))?;
             return Ok(false);
         }
         self.listener = listen(self.address).map_err(|error| explain(self.address, &error))?;

@@ -86,7 +86,8 @@ async fn start(instance: &Rc<Instance>) -> Result<Open, crate::failure::Failure>
     nix::fcntl::fcntl(&notices, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(pipe)?;
     // Its own descriptor: the public socket may be bound anew while the door starts.
     let public = instance.public.borrow().as_ref().map(|public| public.as_fd().try_clone_to_owned());
-    let public = public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the door", &error))?;
+    let public =
+        public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the door", &error))?;
     let Some(public) = public else {
         return Err(Failure::new(crate::failure::Cause::Launch, "there is no public socket yet"));
     };

@@ -66,7 +66,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// When it was not given a listening socket and a pipe, or the socket no longer listens.
 pub fn main() -> Result<(), Failure> {
     let failure = |doing: &'static str| move |error: io::Error| Failure::io(doing, &error);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure("cannot start the door"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure("cannot start the door"))?;
     runtime.block_on(async {
         let listener = listener()?;
         let notices = io::stdin()
@@ -103,7 +104,11 @@ fn listener() -> Result<TcpListener, Failure> {
 }
 
 /// Answers until `closed`, or until there are no more notices.
-async fn serve(listener: TcpListener, notices: impl AsyncRead + Unpin, closed: impl Future<Output = ()>) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    notices: impl AsyncRead + Unpin,
+    closed: impl Future<Output = ()>,
+) -> io::Result<()> {
     let (sender, notice) = watch::channel(Arc::new(Notice::default()));
     let mut reading = pin!(read(notices, sender));
     let mut closed = pin!(closed);
@@ -214,7 +219,8 @@ fn wants_page<B: Body>(request: &Request<B>) -> bool {
             value.split(',').any(|range| {
                 let mut parts = range.split(';').map(str::trim);
                 let is_page = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
-                let refused = parts.any(|part| part.replace(' ', "").strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
+                let refused =
+                    parts.any(|part| part.replace(' ', "").strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
                 is_page && !refused
             })
         })

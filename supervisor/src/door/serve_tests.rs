@@ -69,7 +69,9 @@ async fn people_get_the_page_and_programs_a_problem() {
     }
     assert_eq!(head.matches("connection:").count(), 1, "{head}");
     assert!(body.contains("<h1>Hearth is starting</h1>"));
-    for (path, accept) in [("/health", BROWSER), ("/api/v1/records", BROWSER), ("/", "*/*"), ("/", "application/json, text/html; q=0")] {
+    for (path, accept) in
+        [("/health", BROWSER), ("/api/v1/records", BROWSER), ("/", "*/*"), ("/", "application/json, text/html; q=0")]
+    {
         let problem = door.get(path, accept).await;
         assert!(problem.contains("content-type: application/problem+json"), "{path} {accept}: {problem}");
         assert!(problem.contains("\"status\":503"), "{problem}");
@@ -93,7 +95,10 @@ async fn head_gets_the_head_and_any_method_an_answer() {
     assert!(head.starts_with("HTTP/1.1 503") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(head.contains("content-length: "), "{head}");
     for method in ["DELETE", "OPTIONS", "PROPFIND"] {
-        assert!(door.ask(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n")).await.starts_with("HTTP/1.1 503"), "{method}");
+        assert!(
+            door.ask(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n")).await.starts_with("HTTP/1.1 503"),
+            "{method}"
+        );
     }
     assert!(door.ask("GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 503"));
 }
@@ -102,7 +107,8 @@ async fn head_gets_the_head_and_any_method_an_answer() {
 async fn an_upload_gets_its_answer_and_no_reset() {
     let door = open().await;
     let body = "x".repeat(300_000);
-    let answer = door.ask(&format!("POST /api/v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n{body}")).await;
+    let answer =
+        door.ask(&format!("POST /api/v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n{body}")).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 }
 

@@ -20,7 +20,7 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
-    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow, pthread_sigmask, sigaction},
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction},
     unistd::{Pid, execve, getppid, setsid},
 };
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,12 @@ pub fn main(plan: &str) -> ExitCode {
 fn become_program(plan: &Plan, report: RawFd) -> Failure {
     match prepare(plan, report) {
         Ok(()) => {}
-        Err(error) => return Failure::new(Cause::Launch, format!("cannot prepare a process for {}: {error}", plan.command.join(" "))),
+        Err(error) => {
+            return Failure::new(
+                Cause::Launch,
+                format!("cannot prepare a process for {}: {error}", plan.command.join(" ")),
+            );
+        }
     }
     let Some(program) = plan.command.first() else {
         return Failure::new(Cause::Launch, "the command to start is empty");
@@ -105,7 +110,9 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
 /// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
 fn find(program: &str) -> PathBuf {
     let search = std::env::var_os("PATH").filter(|_| !program.contains('/'));
-    let found = search.and_then(|search| std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file()));
+    let found = search.and_then(|search| {
+        std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
+    });
     found.unwrap_or_else(|| program.into())
 }
 

@@ -4,12 +4,7 @@
 //! a status to whoever registered that pid. Spawning and registering happen on the same thread with no await
 //! between, so no status can come in before its owner is known.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fmt,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashMap, fmt, rc::Rc};
 
 use nix::{libc, sys::signal::Signal, unistd::Pid};
 use tokio::sync::watch;

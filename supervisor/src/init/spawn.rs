@@ -100,9 +100,8 @@ impl Launch<'_> {
     /// A sentence why it could not be started; then nothing of it is left.
     pub async fn start(self, reaper: &Reaper) -> Result<Child, Failure> {
         let program = self.command.first().cloned().unwrap_or_default();
-        let (child, report) = self.spawn(reaper).map_err(|error| {
-            Failure::io(format!("cannot start a process for {program}"), &error)
-        })?;
+        let (child, report) =
+            self.spawn(reaper).map_err(|error| Failure::io(format!("cannot start a process for {program}"), &error))?;
         let mut sentence = Vec::new();
         let read = match pipe::Receiver::from_owned_fd(report) {
             Ok(mut report) => report.read_to_end(&mut sentence).await.map(|_| ()),
@@ -163,11 +162,8 @@ impl Launch<'_> {
         let mut attributes = PosixSpawnAttr::init()?;
         attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
         attributes.set_sigmask(&SigSet::empty())?;
-        let arguments = [
-            CString::new("supervisor")?,
-            CString::new("launch")?,
-            CString::new(serde_json::to_string(&plan)?)?,
-        ];
+        let arguments =
+            [CString::new("supervisor")?, CString::new("launch")?, CString::new(serde_json::to_string(&plan)?)?];
         let environment = self
             .environment
             .iter()

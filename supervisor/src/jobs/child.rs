@@ -54,7 +54,10 @@ pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T
     .await?;
     match result {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(Failure::new(Cause::UnknownFormat, format!("the job {name} gave an answer that cannot be read: {error}"))),
+        Some(Err(error)) => Err(Failure::new(
+            Cause::UnknownFormat,
+            format!("the job {name} gave an answer that cannot be read: {error}"),
+        )),
         None => Err(Failure::new(Cause::Interrupted, format!("the job {name} {exit} before it was done"))
             .hint("what it had begun is put right at the next start; try again with: supervisor resume")),
     }

@@ -29,7 +29,8 @@ pub fn commit(data: &DataDir, generation: GenerationId) -> Result<(), Failure> {
         let link = data.live();
         let beside = durable::beside(&link);
         durable::remove_if_there(&beside)?;
-        symlink(DataDir::link_target(generation), &beside).explain(|| format!("cannot create the link {}", beside.display()))?;
+        symlink(DataDir::link_target(generation), &beside)
+            .explain(|| format!("cannot create the link {}", beside.display()))?;
         durable::rename(&beside, &link)?;
         fault::point("commit.linked").explain(doing)?;
     }
@@ -51,7 +52,10 @@ fn check(data: &DataDir, generation: GenerationId, live: &Live) -> Result<(), Fa
         Live::Generation(id) if *id == generation => return Ok(()),
         // Were it left behind with its marker, the next start would take it for unfinished and remove it.
         Live::Generation(id) if is_marked(*id) => {
-            return refuse(format!("generation {id} is live and still carries the marker {}", data.marker(*id).display()));
+            return refuse(format!(
+                "generation {id} is live and still carries the marker {}",
+                data.marker(*id).display()
+            ));
         }
         Live::NotALink => return refuse(format!("{} is not a link", data.live().display())),
         Live::Missing | Live::Generation(_) | Live::Dangling(_) | Live::Elsewhere(_) => {}

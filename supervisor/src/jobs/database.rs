@@ -133,7 +133,10 @@ fn check_files(path: &Path) -> Result<(), Failure> {
             return Err(Failure::new(Cause::NotADatabase, format!("{} is not an SQLite database", path.display())));
         }
     } else if journals == 0 {
-        return Err(Failure::new(Cause::NotADatabase, format!("{} is only {own} bytes long and no SQLite database", path.display())));
+        return Err(Failure::new(
+            Cause::NotADatabase,
+            format!("{} is only {own} bytes long and no SQLite database", path.display()),
+        ));
     }
     Ok(())
 }

@@ -5,10 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    data::durable::Explain,
-    failure::Failure,
-};
+use crate::{data::durable::Explain, failure::Failure};
 
 /// How many hexadecimal digits tell images apart: 64 bits.
 const DIGITS: usize = 16;

@@ -28,11 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filesystem::{self, Verdict};
 use crate::{
-    data::{
-        DataDir, access,
-        durable::Explain,
-        size::Size,
-    },
+    data::{DataDir, access, durable::Explain, size::Size},
     failure::{Cause, Failure},
     fault,
 };
@@ -77,13 +73,17 @@ pub fn preflight(data: &DataDir) -> Result<Findings, Failure> {
         ("preflight.sockets", "cannot hold unix sockets", sockets),
     ];
     for (point, cannot_do, trial) in trials {
-        fault::point(point).and_then(|()| trial(&probe.0)).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-            // Of the disk and its mount, not of what its file system can do.
-            Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EACCES) => {
-                Failure::io(format!("cannot try out the data directory in {}", probe.0.display()), &error)
+        fault::point(point).and_then(|()| trial(&probe.0)).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw) {
+                // Of the disk and its mount, not of what its file system can do.
+                Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EACCES) => {
+                    Failure::io(format!("cannot try out the data directory in {}", probe.0.display()), &error)
+                }
+                Some(errno) => {
+                    cannot(data, &format!("is {filesystem}, which {cannot_do} ({})", errno.desc().to_lowercase()))
+                }
+                None => cannot(data, &format!("is {filesystem}, which {cannot_do} ({error})")),
             }
-            Some(errno) => cannot(data, &format!("is {filesystem}, which {cannot_do} ({})", errno.desc().to_lowercase())),
-            None => cannot(data, &format!("is {filesystem}, which {cannot_do} ({error})")),
         })?;
     }
     Ok(Findings { filesystem, free_bytes, notes })
@@ -147,10 +147,18 @@ fn space(data: &DataDir, notes: &mut Vec<String>) -> Result<u64, Failure> {
     }
     // Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
     if space.files() > 0 && space.files_available() == 0 {
-        return Err(Failure::new(Cause::NoSpace, format!("the file system of {} has no room for further files (no free inodes)", path.display())).hint(hint));
+        return Err(Failure::new(
+            Cause::NoSpace,
+            format!("the file system of {} has no room for further files (no free inodes)", path.display()),
+        )
+        .hint(hint));
     }
     if free < LOW {
-        notes.push(format!("only {} are free in {}: an upgrade, and in time the app, will need more", Size(free), path.display()));
+        notes.push(format!(
+            "only {} are free in {}: an upgrade, and in time the app, will need more",
+            Size(free),
+            path.display()
+        ));
     }
     Ok(free)
 }
@@ -165,7 +173,11 @@ fn links(probe: &Path) -> io::Result<()> {
     symlink("one", &link)?;
     symlink("two", &beside)?;
     fs::rename(&beside, &link)?;
-    if fs::read_link(&link)? != Path::new("two") { wrong("the link is not the new one after the rename") } else { Ok(()) }
+    if fs::read_link(&link)? != Path::new("two") {
+        wrong("the link is not the new one after the rename")
+    } else {
+        Ok(())
+    }
 }
 
 /// The one lock is an flock, and SQLite's are POSIX ones.
@@ -178,7 +190,8 @@ fn locks(probe: &Path) -> io::Result<()> {
         Err((_, errno)) => return Err(errno.into()),
         Ok(_) => return wrong("two could hold the same lock"),
     }
-    let write = libc::flock { l_type: libc::F_WRLCK as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 1, l_pid: 0 };
+    let write =
+        libc::flock { l_type: libc::F_WRLCK as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 1, l_pid: 0 };
     fcntl(&*first, FcntlArg::F_SETLK(&write))?;
     Ok(())
 }

@@ -79,7 +79,9 @@ fn sweep(data: &DataDir, view: &View, trouble: &mut Vec<String>) -> Result<(), F
 fn remove_unfinished(data: &DataDir, trouble: &mut Vec<String>) {
     let mut unfinished = vec![durable::beside(&data.live())];
     let entries = fs::read_dir(data.supervisor()).into_iter().flatten().flatten();
-    unfinished.extend(entries.filter(|entry| entry.file_name().to_str().is_some_and(is_unfinished)).map(|entry| entry.path()));
+    unfinished.extend(
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(is_unfinished)).map(|entry| entry.path()),
+    );
     for path in unfinished {
         trouble.extend(durable::remove_if_there(&path).err().map(|failure| failure.message));
     }
@@ -145,7 +147,8 @@ mod tests {
         let view = recover(&data).unwrap();
         assert_eq!(ids(&view), [ONE, TWO]);
         assert_eq!(view.trouble, [""; 0]);
-        let mut names: Vec<_> = fs::read_dir(data.generations()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(data.generations()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [".removing-0010", "0001", "0002", "0005", "0006", "lost+found"]);
         assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 0);

@@ -81,7 +81,8 @@ mod tests {
         assert_eq!(description.bytes, bytes.len() as u64);
         assert_eq!(description.blake3, blake3::hash(&bytes).to_hex().to_string());
         assert_eq!(description.schema, "m0002_attachments");
-        let mut names: Vec<_> = fs::read_dir(data.generation(ONE)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(data.generation(ONE)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["STAGING", "app.db", "generation.json"]);
         // And what the household did not write to since is known by it.

@@ -97,17 +97,18 @@ fn lead_back(data: &DataDir, generation: GenerationId, failure: Failure) -> Fail
         .snapshots()
         .filter(|snapshot| snapshot.id != generation)
         .map(|snapshot| {
-            let left = view.state.iter().flat_map(|state| &state.snapshots).find(|known| known.generation == snapshot.id);
+            let left =
+                view.state.iter().flat_map(|state| &state.snapshots).find(|known| known.generation == snapshot.id);
             let left = left.map(|known| format!(" (the data of {})", known.left_at)).unwrap_or_default();
             format!("supervisor restore {}{left}", snapshot.id)
         })
         .collect();
-    let backups = if view.backups { " There are backups, too: supervisor restore latest" } else { "" };
+    let backups = if view.backups { "; there are backups, too: supervisor restore latest" } else { "" };
     let untouched = format!("nothing was changed, and {} is kept", data.generation(generation).display());
     if snapshots.is_empty() {
-        failure.hint(format!("{untouched}; there is no snapshot to go back to.{backups}"))
+        failure.hint(format!("{untouched}; there is no snapshot to go back to{backups}"))
     } else {
-        failure.hint(format!("{untouched}; go back to a snapshot with: {}.{backups}", snapshots.join(", or ")))
+        failure.hint(format!("{untouched}; go back to a snapshot with: {}{backups}", snapshots.join(", or ")))
     }
 }
 
@@ -136,7 +137,10 @@ mod tests {
         assert!(!beside(&data.database(TWO), "-wal").exists());
         assert_eq!(settled.bytes, fs::metadata(data.database(TWO)).unwrap().len());
         assert!(settled.written_at.is_some(), "its sealing is not known");
-        let rows: i64 = Connection::open(data.database(TWO)).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        let rows: i64 = Connection::open(data.database(TWO))
+            .unwrap()
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(rows, 100);
     }
 

@@ -12,7 +12,6 @@ pub use super::clone::Method;
 use super::{
     clone::FileClone,
     database::{beside, length},
-
 };
 use crate::{
     data::{
@@ -53,7 +52,10 @@ pub fn stage(
     fault::point("stage.begun").explain(doing)?;
     let directory = data.generation(target);
     durable::create_directory(&directory).map_err(|failure| match fs::symlink_metadata(&directory) {
-        Ok(_) => failure.hint(format!("something that is no generation has its name: look at it, and move {} away; nothing was touched", directory.display())),
+        Ok(_) => failure.hint(format!(
+            "something that is no generation has its name: look at it, and move {} away; nothing was touched",
+            directory.display()
+        )),
         Err(_) => failure,
     })?;
     let staged = mark(data, target)
@@ -154,7 +156,12 @@ fn check_space(
     }
     let message = format!(
         "generation {target} needs {} of free space in {} ({} for the copy of the database, {} for the migrations, {} to spare), and there are {}",
-        Size(needed), place.display(), Size(clone), Size(bytes), Size(MARGIN), Size(free),
+        Size(needed),
+        place.display(),
+        Size(clone),
+        Size(bytes),
+        Size(MARGIN),
+        Size(free),
     );
     // What is in use, or being cloned, is not offered.
     let view = view::look(data).unwrap_or_default();
@@ -243,7 +250,12 @@ mod tests {
         let failure = stage(&data, THREE, Some(TWO), &mut |_, _| ()).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("needs 76.0 MiB of free space"), "{failure}");
-        assert!(failure.message.contains("(6.0 MiB for the copy of the database, 6.0 MiB for the migrations, 64.0 MiB to spare)"), "{failure}");
+        assert!(
+            failure
+                .message
+                .contains("(6.0 MiB for the copy of the database, 6.0 MiB for the migrations, 64.0 MiB to spare)"),
+            "{failure}"
+        );
         let hint = failure.hint.unwrap();
         assert!(hint.contains("generations/0001 (6.0 MiB)"), "{hint}");
         assert!(!hint.contains("generations/0002"), "{hint}");

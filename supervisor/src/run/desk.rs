@@ -83,8 +83,11 @@ impl Desk {
     fn begin(&mut self, instance: &Rc<Instance>, snapshot: GenerationId) -> Result<String, Failure> {
         let status = instance.board.status();
         if let Some(operation) = status.operation.filter(|operation| operation.outcome.is_none()) {
-            return Err(Failure::new(Cause::Busy, format!("{} is under way since {}", operation.what, operation.since))
-                .hint("one operation on the data at a time; supervisor status shows how far it is"));
+            return Err(Failure::new(
+                Cause::Busy,
+                format!("{} is under way since {}", operation.what, operation.since),
+            )
+            .hint("one operation on the data at a time; supervisor status shows how far it is"));
         }
         let view = view::look(&instance.data)?;
         restorable(&view, snapshot)?;

@@ -38,7 +38,9 @@ const GAP: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What the loop does next.
 enum Next {
-    Boot { again: bool },
+    Boot {
+        again: bool,
+    },
     Serve(GenerationId),
     Hold(Box<Held>),
     /// Go over to what a restore has prepared; if that fails, go back.
@@ -162,11 +164,24 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 instance.board.enter(Course::Boot, Phase::Stopping);
                 drop(desk);
                 door::close(instance).await;
+                leave_nothing(instance).await;
                 tracing::info!(target: "Supervisor", "stopped");
                 return Ok(status);
             }
         };
     }
+}
+
+/// Waits until what was killed on the way is gone, so that "stopped" means that nothing runs any more.
+async fn leave_nothing(instance: &Instance) {
+    let gone = async {
+        while !instance.reaper.children().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        crate::watch::app::end_strays(instance).await;
+    };
+    // A process that hangs in the kernel (a disk that does not answer) is not waited for.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), gone).await;
 }
 
 async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Desk) -> Next {

@@ -7,11 +7,7 @@ use std::rc::Rc;
 use crate::{
     boot::{decide, start, steps},
     config::Config,
-    data::{
-        GenerationId,
-        state::Reason,
-        view::View,
-    },
+    data::{GenerationId, state::Reason, view::View},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child},

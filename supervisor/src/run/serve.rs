@@ -61,7 +61,7 @@ pub async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut
     });
     loop {
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
-        let why = match run.to_its_end(generation, desk, &ready).await {
+        let why = match run.watched(generation, desk, &ready).await {
             Ended::Stopped(status) => return Outcome::Stopped(status),
             Ended::Switch(prepared) => return Outcome::Switch(prepared),
             Ended::Restart => {
@@ -133,7 +133,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_its_end(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
+    async fn watched(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
         let instance = self.instance;
         tracing::info!(target: "App", "Starting server v{}...", crate::phase::VERSION);
         let app = tokio::select! {
@@ -243,7 +243,8 @@ impl Run<'_> {
             self.failures = 0;
             instance.board.enter(Course::Boot, Phase::Serving);
             instance.board.update(|status| status.app.ready = true);
-            let address = instance.public.borrow().as_ref().map(|public| public.address().to_string()).unwrap_or_default();
+            let address =
+                instance.public.borrow().as_ref().map(|public| public.address().to_string()).unwrap_or_default();
             tracing::info!(target: "Supervisor", "serving on http://{address}");
             let _ = point("serve.ready");
             ready();

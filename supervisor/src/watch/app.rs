@@ -73,7 +73,8 @@ impl App {
             (Mode::Serving, Some(public)) => Some(public.as_fd().try_clone_to_owned()),
             _ => None,
         };
-        let public = public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the app", &error))?;
+        let public =
+            public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the app", &error))?;
         let mut sockets = Vec::new();
         if let Some(public) = &public {
             sockets.push(("public", public.as_fd()));
@@ -200,7 +201,8 @@ impl App {
                 }
             }
         }
-        let for_memory = exit.killed() && matches!((self.memory_kills, memory::kills()), (Some(before), Some(after)) if after > before);
+        let for_memory = exit.killed()
+            && matches!((self.memory_kills, memory::kills()), (Some(before), Some(after)) if after > before);
         let how = if for_memory {
             "was killed by the kernel because the memory limit was reached".to_owned()
         } else {

@@ -39,7 +39,8 @@ impl PrivateSocket {
     /// When it cannot be made there.
     pub fn bind(data: &DataDir, name: &str) -> Result<Self, Failure> {
         let path = data.supervisor().join(name);
-        let trouble = |error: std::io::Error| Failure::io(format!("cannot make the private socket {}", path.display()), &error);
+        let trouble =
+            |error: std::io::Error| Failure::io(format!("cannot make the private socket {}", path.display()), &error);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(error)),
             _ => {}
@@ -63,11 +64,15 @@ impl PrivateSocket {
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
         let connection = tokio::task::spawn_local(connection);
-        let request = Request::get(path).header("host", "localhost").header("connection", "close").body(Empty::<Bytes>::new())?;
+        let request =
+            Request::get(path).header("host", "localhost").header("connection", "close").body(Empty::<Bytes>::new())?;
         let answered = async {
             let answer = client.send_request(request).await?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|error| error as Box<dyn std::error::Error>)?;
+            let body = Limited::new(answer.into_body(), LONGEST)
+                .collect()
+                .await
+                .map_err(|error| error as Box<dyn std::error::Error>)?;
             let body = body.to_bytes();
             Ok::<_, Box<dyn std::error::Error>>((status, body))
         }

@@ -11,9 +11,7 @@ use std::{
 
 use nix::{
     cmsg_space,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
-    },
+    sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt},
     unistd::Pid,
 };
 use tokio::{io::Interest, net::UnixDatagram};
@@ -135,7 +133,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let notifications = Notifications::bind(directory.path()).unwrap();
         let mut stranger = Command::new("python3")
-            .args(["-c", "import socket,sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', sys.argv[1])"])
+            .args([
+                "-c",
+                "import socket,sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', sys.argv[1])",
+            ])
             .arg(notifications.address())
             .spawn()
             .unwrap();

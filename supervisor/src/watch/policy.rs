@@ -83,7 +83,8 @@ mod tests {
     fn waits_double_up_to_the_longest_and_then_it_is_a_crash_loop() {
         let mut policy = Policy::new(LIMITS);
         let start = Instant::now();
-        let waits: Vec<Next> = (0..5).map(|second| policy.ended(start + Duration::from_secs(second), u32::MAX)).collect();
+        let waits: Vec<Next> =
+            (0..5).map(|second| policy.ended(start + Duration::from_secs(second), u32::MAX)).collect();
         let after = |millis| Next::After(Duration::from_millis(millis));
         assert_eq!(waits, [after(500), after(1000), after(2000), after(3000), Next::CrashLoop]);
     }

@@ -47,6 +47,11 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Returns BLAKE3 of a file.
+pub fn hash(path: &Path) -> String {
+    blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
+}
+
 /// Whether this test runs as root; says why it is skipped if it needs that and does not.
 pub fn is_root(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
@@ -72,6 +77,8 @@ pub struct Running {
     pub child: Child,
     /// Its standard error.
     pub log: PathBuf,
+    /// Whether the process that was started is a wrapper, and the supervisor its child.
+    pub wrapped: bool,
     data: PathBuf,
 }
 
@@ -183,10 +190,18 @@ impl Hearth {
 
     /// Starts this command as a supervisor, its log in a file of its own.
     pub fn spawn(&self, mut command: Command) -> Running {
-        let log = (0..).map(|number| self.root.path().join(format!("log-{number}"))).find(|path| !path.exists()).expect("a name");
+        let log = (0..)
+            .map(|number| self.root.path().join(format!("log-{number}")))
+            .find(|path| !path.exists())
+            .expect("a name");
         let file = File::create(&log).expect("a log file");
         command.stdout(file.try_clone().expect("a descriptor")).stderr(file);
-        Running { child: command.spawn().expect("the supervisor starts"), log, data: self.data.clone() }
+        Running {
+            child: command.spawn().expect("the supervisor starts"),
+            log,
+            wrapped: !self.wrapper.is_empty(),
+            data: self.data.clone(),
+        }
     }
 
     /// Returns `supervisor status --json`, if a supervisor answers.
@@ -339,19 +354,28 @@ pub fn holders(path: &Path) -> usize {
 }
 
 /// Sends one request on a connection of its own.
-pub fn request(address: SocketAddr, method: &str, path: &str, accept: &str, body: Option<&Value>) -> io::Result<Answer> {
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    accept: &str,
+    body: Option<&Value>,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    write!(
-        stream,
+    // In one piece, so that a server that reads once has it all.
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("half an answer: {:?}", String::from_utf8_lossy(&bytes))))
+    parse(&bytes).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::UnexpectedEof, format!("half an answer: {:?}", String::from_utf8_lossy(&bytes)))
+    })
 }
 
 /// `GET`, as a program.
@@ -404,8 +428,14 @@ pub mod household {
     /// Returns record number `number`: text in several scripts, long notes, due dates.
     pub fn record(number: usize) -> Value {
         const TITLES: [&str; 8] = [
-            "Boiler service", "Wartungsvertrag Heizung ÄÖÜß", "家庭用ボイラーの点検", "暖气检修合同",
-            "Техосмотр машины", "صيانة السخان", "תחזוקת דוד", "Zahnarzt 🦷 – e\u{301}cole",
+            "Boiler service",
+            "Wartungsvertrag Heizung ÄÖÜß",
+            "家庭用ボイラーの点検",
+            "暖气检修合同",
+            "Техосмотр машины",
+            "صيانة السخان",
+            "תחזוקת דוד",
+            "Zahnarzt 🦷 – e\u{301}cole",
         ];
         const CATEGORIES: [&str; 4] = ["", "house", "Auto/Автомобиль", "健康"];
         let notes = match number % 5 {
@@ -420,8 +450,9 @@ pub mod household {
             "category": CATEGORIES[number % CATEGORIES.len()],
             "notes": notes,
         });
-        if number % 3 == 0 {
-            record["due_date"] = json!(format!("20{:02}-{:02}-{:02}", 20 + number % 20, 1 + number % 12, 1 + number % 28));
+        if number.is_multiple_of(3) {
+            record["due_date"] =
+                json!(format!("20{:02}-{:02}-{:02}", 20 + number % 20, 1 + number % 12, 1 + number % 28));
         }
         record
     }

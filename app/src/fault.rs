@@ -1,7 +1,9 @@
 //! Where can a test break the app?
 //!
 //! With the feature `faults` (on in tests only, never in a shipped binary) `HEARTH_FAULT=point=action[,…]` makes
-//! the app do `action` when it reaches `point`. Without the feature every call here is an empty inline function.
+//! the app do `action` when it reaches `point`. `trace=file` among them writes every point that is passed there, a
+//! line each; `armed-by=file` leaves everything as it is until that file exists. Without the feature every call here
+//! is an empty inline function.
 
 use std::io;
 
@@ -31,7 +33,14 @@ mod imp {
 
 #[cfg(feature = "faults")]
 mod imp {
-    use std::{io, sync::OnceLock, thread, time::Duration};
+    use std::{
+        fs::File,
+        io::{self, Write},
+        path::Path,
+        sync::OnceLock,
+        thread,
+        time::Duration,
+    };
 
     use nix::{
         sys::signal::{Signal, kill},
@@ -42,26 +51,31 @@ mod imp {
 
     static PLAN: OnceLock<Vec<(String, String)>> = OnceLock::new();
 
-    fn plan() -> &'static [(String, String)] {
-        PLAN.get_or_init(|| {
+    fn plan(word: &str) -> Option<&'static str> {
+        let plan = PLAN.get_or_init(|| {
             let text = std::env::var("HEARTH_FAULT").unwrap_or_default();
             text.split(',')
-                .filter(|part| part.starts_with("app."))
+                .filter(|part| ["app.", "trace=", "armed-by="].iter().any(|begin| part.starts_with(begin)))
                 .map(|part| {
                     let (point, action) = part.split_once('=').unwrap_or((part, ""));
-                    assert!(POINTS.contains(&point), "HEARTH_FAULT: no point {point}");
+                    assert!(!point.starts_with("app.") || POINTS.contains(&point), "HEARTH_FAULT: no point {point}");
                     (point.to_owned(), action.to_owned())
                 })
                 .collect()
-        })
+        });
+        plan.iter().find(|(name, _)| name == word).map(|(_, action)| action.as_str())
     }
 
     /// Does what the test planned for this point.
     pub(crate) fn hit(point: &str) -> io::Result<()> {
-        let Some((_, action)) = plan().iter().find(|(name, _)| name == point) else {
+        if plan("armed-by").is_some_and(|file| !Path::new(file).exists()) {
             return Ok(());
-        };
-        match action.as_str() {
+        }
+        if let Some(file) = plan("trace") {
+            File::options().append(true).create(true).open(file)?.write_all(format!("{point}\n").as_bytes())?;
+        }
+        let Some(action) = plan(point) else { return Ok(()) };
+        match action {
             "kill" => die(),
             "kill-parent" => {
                 let _ = kill(getppid(), Signal::SIGKILL);

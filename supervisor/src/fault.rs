@@ -6,6 +6,9 @@
 //! `HEARTH_FAULT=<point>=<action>[,<point>=<action>…]`, where an action is `kill` (KILL to this process),
 //! `kill-parent` (KILL to the parent, then wait for the own end), `hang` (wait for ever), `enospc`, `eacces`,
 //! `enolck`, `eopnotsupp` (fail like that system call).
+//!
+//! Two more words may stand in it: `trace=<file>` writes every point that is passed there, a line each, and
+//! `armed-by=<file>` leaves everything as it is until that file exists, for what is to break only later.
 
 use std::io;
 
@@ -72,8 +75,15 @@ pub fn point(name: &'static str) -> io::Result<()> {
     };
     debug_assert!(POINTS.contains(&name), "{name} is not in POINTS");
     let Ok(faults) = std::env::var("HEARTH_FAULT") else { return Ok(()) };
-    let action = faults.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name);
-    let Some((_, action)) = action else { return Ok(()) };
+    let said = |word| faults.split(',').filter_map(|fault| fault.split_once('=')).find(|(key, _)| *key == word);
+    if said("armed-by").is_some_and(|(_, file)| !std::path::Path::new(file).exists()) {
+        return Ok(());
+    }
+    if let Some((_, file)) = said("trace") {
+        let mut trace = std::fs::File::options().append(true).create(true).open(file)?;
+        std::io::Write::write_all(&mut trace, format!("{name}\n").as_bytes())?;
+    }
+    let Some((_, action)) = said(name) else { return Ok(()) };
     let errno = match action {
         "kill" => {
             let _ = kill(Pid::this(), Signal::SIGKILL);

@@ -1,5 +1,7 @@
 //! Full disks, read-only ones, and file systems that cannot do what Hearth needs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
 
 use std::{
@@ -175,7 +177,7 @@ fn a_read_only_file_system_is_called_that() {
     }
     let mut hearth = Hearth::new();
     let volume = hearth.root.path().join("volume");
-    let _mount = Mount::tmpfs(&volume, "size=64m");
+    let _mount = Mount::tmpfs(&volume, "size=128m");
     hearth.data = volume.join("data");
     let mut running = hearth.start();
     running.wait_serving();

@@ -254,3 +254,69 @@ async fn carry_out_all(
     transaction.commit().await?;
     fault::hit("app.committed").map_err(|error| DbErr::Custom(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait;
+
+    use super::*;
+
+    /// A database with a table of unique numbers.
+    fn database() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();
+        (directory, path)
+    }
+
+    fn numbers(path: &Path) -> Vec<i64> {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let mut statement = connection.prepare("SELECT n FROM t ORDER BY n").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_or_panics_takes_no_other_with_it() {
+        let (_directory, path) = database();
+        let writer = Writer::open(&path).await.unwrap();
+        // All are queued before the task comes to run, so they are one batch.
+        let outcomes = futures_util::future::join_all((0..20).map(|number: i64| {
+            writer.write(move |transaction| {
+                async move {
+                    // Each writes something first, which must go if it fails later.
+                    let first = format!("INSERT INTO t VALUES ({})", number * 10);
+                    transaction.execute_unprepared(&first).await?;
+                    assert!(number != 7, "a bug");
+                    if number % 3 == 0 {
+                        transaction.execute_unprepared("INSERT INTO t VALUES (0), (0)").await?;
+                    }
+                    Ok(number)
+                }
+                .boxed()
+            })
+        }))
+        .await;
+        let fine: Vec<_> = (0..20).filter(|number| number % 3 != 0 && *number != 7).collect();
+        let done: Vec<_> = outcomes.into_iter().flatten().collect();
+        assert_eq!(done, fine);
+        assert_eq!(numbers(&path), fine.iter().map(|number| number * 10).collect::<Vec<_>>());
+        assert!(matches!(writer.state().await, WriterState::Working(_)));
+        writer.close().await;
+        assert_eq!(writer.state().await, WriterState::Gone);
+        assert!(!path.with_file_name("app.db-wal").exists());
+    }
+
+    #[tokio::test]
+    async fn the_writer_goes_on_after_a_commit_that_failed() {
+        let (_directory, path) = database();
+        let writer = Writer::open(&path).await.unwrap();
+        let add = |sql: &'static str| {
+            writer.write(move |transaction| async move { transaction.execute_unprepared(sql).await.map(drop) }.boxed())
+        };
+        // Ends the transaction beneath sqlx, as SQLite does by itself when the disk is full.
+        assert!(add("ROLLBACK").await.is_err());
+        add("INSERT INTO t VALUES (1)").await.unwrap();
+        writer.close().await;
+        assert_eq!(numbers(&path), [1]);
+    }
+}

@@ -38,9 +38,11 @@ impl MigrationTrait for Migration {
             ) STRICT",
         )
         .await?;
+        // One for each order of the list, and one for a category in the usual order; the number settles ties.
         add::index(manager, "record_updated_at", "record (updated_at, id)").await?;
         add::index(manager, "record_due_date", "record (due_date, id)").await?;
-        add::index(manager, "record_category", "record (category)").await?;
+        add::index(manager, "record_title", "record (title COLLATE NOCASE, id)").await?;
+        add::index(manager, "record_category", "record (category, updated_at, id)").await?;
         add::virtual_table(
             manager,
             "record_search",

@@ -115,6 +115,18 @@ impl Hearth {
         hearth
     }
 
+    /// Another one: a copy of this data directory at rest, and the same environment.
+    pub fn copy(&self) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let data = root.path().join("data");
+        if self.data.exists() {
+            // Links and times as they are: the times tell whether a database was written to.
+            let copied = Command::new("cp").arg("-a").arg(&self.data).arg(&data).status();
+            assert!(copied.expect("cp runs").success(), "{} cannot be copied", self.data.display());
+        }
+        Self { root, data, environment: self.environment.clone(), wrapper: self.wrapper.clone() }
+    }
+
     /// Sets an environment variable for every supervisor from here on.
     pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.environment.insert(name.to_owned(), value.into());
@@ -267,6 +279,25 @@ impl Running {
             assert!(Instant::now() < until, "waited {LIMIT:?} for {what}; the log:\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits for something that is found with the process itself at hand, whether it still runs or not.
+    pub fn wait_with<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(Instant::now() < until, "waited {LIMIT:?} for {what}; the log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Returns the address it said last that it serves on.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let (_, rest) = log.rsplit_once("[Supervisor] serving on http://")?;
+        rest.split_whitespace().next()?.parse().ok()
     }
 
     /// Waits until it serves; returns its address.

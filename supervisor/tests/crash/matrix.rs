@@ -1,0 +1,159 @@
+//! Every step boundary of every story, killed there once: the process itself, and from within a child the supervisor.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{
+    harness::get,
+    house::{House, told_by},
+    story::{End, Fault, Story, is_tidy},
+};
+
+/// How many stories are lived at a time, in each test.
+const HANDS: usize = 3;
+
+/// Says in which case a test failed.
+pub(crate) struct Telling(pub(crate) String);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("this was in the case: {}", self.0);
+        }
+    }
+}
+
+/// Does the work for each item, several at a time.
+pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..HANDS {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
+/// Returns the points that the story passes when nothing breaks.
+fn passed(story: Story, house: &House) -> BTreeSet<String> {
+    let _telling = Telling(format!("{story:?}, and nothing is killed"));
+    let mut house = house.copy();
+    let before = house.complete();
+    let fault = Fault::plant(&mut house, None);
+    assert_eq!(story.live(&mut house, &fault), End::Whole);
+    house.wait_left_alone();
+    house.assert_whole(&before);
+    let passed = fault.passed().into_iter().collect();
+    go_on(story, &mut house, &before);
+    passed
+}
+
+/// Lives through the story with a fault at this point, and checks what is left, and what the next start makes of it.
+fn crash(story: Story, house: &House, point: &str, action: &str) -> End {
+    let _telling = Telling(format!("{story:?}, with {point}={action}"));
+    let mut house = house.copy();
+    let before = house.complete();
+    let end = crash_in(story, &mut house, point, action, &before);
+    go_on(story, &mut house, &before);
+    end
+}
+
+fn crash_in(story: Story, house: &mut House, point: &str, action: &str, before: &[String]) -> End {
+    let fault = Fault::plant(house, Some((point, action)));
+    let end = story.live(house, &fault);
+    house.wait_left_alone();
+    assert!(fault.passed().iter().any(|passed| passed == point), "it was never reached");
+    assert_ne!(end, End::Whole, "nothing was killed there");
+    house.assert_whole(before);
+    end
+}
+
+/// Starts again, without a fault: it serves, everything is there, and nothing is left of what was begun.
+pub(crate) fn go_on(story: Story, house: &mut House, before: &[String]) {
+    house.hearth.unset("HEARTH_FAULT");
+    let held = fs::read(house.hearth.data.join("supervisor/held.json")).unwrap_or_default();
+    let held: Value = serde_json::from_slice(&held).unwrap_or_default();
+    // An app that was killed has failed its probation, or served badly: that is the operator's to try again.
+    let remembered = matches!(held["failure"]["cause"].as_str(), Some("unproven" | "crash-loop"));
+    let mut running = house.hearth.start();
+    let waits = running.wait_with("it to serve or to be held", |running| {
+        let log = running.log();
+        let waits = log.contains("The ways out");
+        (waits || log.contains("serving on")).then_some(waits)
+    });
+    if waits {
+        assert!(remembered, "it is held:\n{}", running.log());
+        let resumed = house.hearth.run(&["resume"]);
+        assert!(resumed.status.success(), "{}\n{}", String::from_utf8_lossy(&resumed.stderr), running.log());
+    }
+    let address = running.wait_serving();
+    assert_eq!(get(address, "/health").status, 200);
+    house.live_book().check(&told_by(address), "the app");
+    assert!(house.live_book().add(address), "it takes no writes");
+    running.wait("a tidy directory", || is_tidy(house, &running.log()).then_some(()));
+    assert_eq!(running.stop().code(), Some(0), "{}", running.log());
+    house.wait_left_alone();
+    house.hearth.assert_tidy();
+    house.assert_whole(before);
+    assert!(!house.hearth.data.join(".live.new").is_symlink(), "a link that was never put in its place");
+
+    let live = house.hearth.live().unwrap();
+    if story.goes_forward() {
+        assert_eq!(live, house.making.0);
+    }
+    // One snapshot for one upgrade: what was there before, and what is live now, and no more.
+    let mut there = house.complete();
+    there.retain(|name| *name != live && !before.contains(name));
+    assert!(there.is_empty(), "left over: {there:?}");
+}
+
+/// Crashes the story at each point that it passes and that is wanted.
+fn crash_at_each(story: Story, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let house = story.prepare();
+    let passed = passed(story, &house);
+    let points: Vec<&String> = passed.iter().filter(|point| wanted(point)).collect();
+    assert!(!points.is_empty());
+    in_parallel(&points, |point| {
+        // Where the supervisor did not die, it was a child that did, and the supervisor can be killed from there.
+        if crash(story, &house, point, "kill") != End::Killed {
+            assert_eq!(crash(story, &house, point, "kill-parent"), End::Killed, "{story:?}, {point}=kill-parent");
+        }
+    });
+    passed
+}
+
+#[test]
+fn a_first_start_killed_at_any_step_begins_again_or_is_complete() {
+    crash_at_each(Story::FirstStart, |_| true);
+}
+
+#[test]
+fn a_plain_day_killed_at_any_step_loses_no_write() {
+    crash_at_each(Story::PlainDay, |_| true);
+}
+
+#[test]
+fn an_upgrade_killed_at_any_step_leaves_the_old_version_or_the_new_one_complete() {
+    crash_at_each(Story::Upgrade, |_| true);
+}
+
+#[test]
+fn a_live_restore_killed_at_any_step_leaves_both_states_complete() {
+    crash_at_each(Story::LiveRestore, |_| true);
+}
+
+#[test]
+fn an_offline_restore_killed_at_any_step_leaves_both_states_complete() {
+    crash_at_each(Story::OfflineRestore, |_| true);
+}

@@ -125,6 +125,11 @@ fn main() {
     let place =
         |name: &str| names.split(':').position(|here| here == name).map(|at| 3 + i32::try_from(at).unwrap_or(0));
     log("started");
+    for (name, _) in std::env::vars() {
+        if ["HEARTH_", "LISTEN_", "NOTIFY_", "WATCHDOG_"].iter().any(|prefix| name.starts_with(prefix)) {
+            log(&format!("environment {name}"));
+        }
+    }
 
     if orders.has("escape") {
         fork_away(|| {

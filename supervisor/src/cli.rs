@@ -25,7 +25,7 @@ use crate::{
     failure::{Cause, Failure},
     init::signals,
     log,
-    phase::{Health, Status},
+    phase::{Health, Outcome, Status},
     run::{self, desk, offline},
 };
 
@@ -203,9 +203,9 @@ fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     }
     if let Some(operation) = &status.operation {
         let outcome = match &operation.outcome {
-            None => format!("{} since {}", operation.phase.name(), operation.since),
-            Some(Ok(done)) => done.clone(),
-            Some(Err(failure)) => format!("failed: {failure}"),
+            None => format!("{} since {}", operation.phase, operation.since),
+            Some(Outcome::Done(done)) => done.clone(),
+            Some(Outcome::Failed(failure)) => format!("failed: {failure}"),
         };
         say(&format!("{:<10} {}: {outcome}", "operation", operation.what));
     }
@@ -406,14 +406,14 @@ fn restore(loaded: Loaded, data: &DataDir, snapshot: GenerationId, yes: bool) ->
                 .hint("supervisor snapshot list shows which generation is live"));
             };
             match (operation.outcome, status.phase.as_str()) {
-                (Some(Err(failure)), _) => return Err(failure),
-                (Some(Ok(done)), "serving" | "held") => {
+                (Some(Outcome::Failed(failure)), _) => return Err(failure),
+                (Some(Outcome::Done(done)), "serving" | "held") => {
                     say(&done);
                     return Ok(0);
                 }
-                (Some(Ok(_)), phase) => tell_phase(phase, &mut last),
+                (Some(Outcome::Done(_)), phase) => tell_phase(phase, &mut last),
                 (None, phase @ ("proving" | "committing")) => tell_phase(phase, &mut last),
-                (None, _) => tell_phase(operation.phase.name(), &mut last),
+                (None, _) => tell_phase(&operation.phase, &mut last),
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -20,8 +20,7 @@ use crate::{
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The phases, in the order of a boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Signals, lock, socket, preflight.
     Starting,
@@ -50,7 +49,7 @@ pub enum Phase {
 impl Phase {
     /// The phase's name, as in `status`.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Recovering => "recovering",
@@ -137,10 +136,20 @@ pub struct Operation {
     pub what: String,
     /// Since when.
     pub since: String,
-    /// Its step.
-    pub phase: Phase,
-    /// What came of it, once it has ended: a sentence, or the failure.
-    pub outcome: Option<Result<String, Failure>>,
+    /// The name of its step's phase.
+    pub phase: String,
+    /// What came of it, once it has ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is done; a sentence.
+    Done(String),
+    /// It failed, and everything is as it was.
+    Failed(Failure),
 }
 
 /// The document that `supervisor status --json` prints; docs/contracts/control-status.json.
@@ -237,7 +246,7 @@ impl Board {
             status.progress = None;
             if course == Course::Operation {
                 if let Some(operation) = &mut status.operation {
-                    operation.phase = phase;
+                    phase.name().clone_into(&mut operation.phase);
                 }
                 return;
             }

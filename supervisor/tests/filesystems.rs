@@ -7,7 +7,7 @@ mod harness;
 use std::{
     fs::{self, File},
     io::Write,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -158,7 +158,7 @@ fn a_directory_of_another_owner_gets_the_very_command() {
         return;
     }
     let mut hearth = Hearth::new();
-    fs::set_permissions(hearth.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    hearth.for_every_user();
     fs::create_dir(&hearth.data).unwrap();
     chown(&hearth.data, Some(99), Some(100)).unwrap();
     hearth.through(&["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups", "--bounding-set=-all"]);

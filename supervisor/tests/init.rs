@@ -412,7 +412,7 @@ fn it_runs_as_an_unprivileged_uid_without_capabilities_on_a_read_only_root() {
     // A mount namespace: the root read-only, and a writable file system of its own for the data.
     let volume = hearth.root.path().join("volume");
     fs::create_dir(&volume).unwrap();
-    Command::new("chmod").args(["-R", "a+rx"]).arg(hearth.root.path()).status().unwrap();
+    hearth.for_every_user();
     hearth.data = volume.join("data");
     let script = format!(
         "mount -t tmpfs -o mode=777 none {volume} && mount -o remount,bind,ro / && \

@@ -18,7 +18,8 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(directory)),
             other => {
-                eprintln!("not run: a tmpfs cannot be mounted here ({other:?})");
+                assert!(std::env::var_os("CI").is_none(), "skipped in CI: a tmpfs cannot be mounted here ({other:?})");
+                eprintln!("skipped: a tmpfs cannot be mounted here ({other:?})");
                 None
             }
         }

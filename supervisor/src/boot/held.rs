@@ -38,7 +38,8 @@ pub async fn held(instance: &Instance, failure: Failure, doing: String, view: Op
 
 /// Remembers it on disk, if it can; else it is kept in memory alone, and said.
 pub async fn remember(instance: &Instance, held: &Held) {
-    if instance.lock.get().is_none() {
+    // Without the lock, and beside documents of a later version, nothing is touched.
+    if instance.lock.get().is_none() || held.failure.cause == Cause::UnknownFormat {
         return;
     }
     let save = Job::Save(Document::Held(Some(Box::new(held.clone()))));

@@ -110,7 +110,7 @@ pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String,
         watchdog: None,
         background: false,
     };
-    point("migrate.launched")?;
+    point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;
     let exit = child::lines(instance, launch, |line| {
@@ -145,7 +145,7 @@ pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String,
             .hint("the migrations run in one transaction on a copy, so nothing was changed; try again with: supervisor resume"));
     }
     tracing::info!(target: "Migrate", "All migrations complete!");
-    point("migrate.done")?;
+    point("migrator.done")?;
     Ok(schema)
 }
 

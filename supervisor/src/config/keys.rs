@@ -35,7 +35,8 @@ const MS_10: Duration = Duration::from_millis(10);
 const MS_100: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+// Years of 365.25 days, as the crate that reads and writes them has it.
+const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
 
 /// All settings, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
@@ -152,6 +153,15 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_is_documented_as_it_is() {
+        let document = include_str!("../../../docs/CONFIGURATION.md");
+        for key in KEYS {
+            let row = format!("| `{}` | `{}` | `{}` | {} |", key.name, key.variable(), key.default, key.allowed());
+            assert!(document.contains(&row), "docs/CONFIGURATION.md lacks the row\n{row}");
+        }
+    }
 
     #[test]
     fn near_misses_are_found_and_far_ones_not() {

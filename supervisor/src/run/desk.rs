@@ -19,7 +19,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Operation, Phase, now},
+    phase::{Course, Operation, Outcome, Phase, now},
 };
 
 /// What comes to the run loop from outside.
@@ -97,7 +97,7 @@ impl Desk {
             id: self.count,
             what: format!("restore {snapshot}"),
             since: now(),
-            phase: Phase::Staging(target),
+            phase: Phase::Staging(target).name().to_owned(),
             outcome: None,
         };
         tracing::info!(target: "Supervisor", "restoring snapshot {snapshot} as generation {target}, as the operator asked");
@@ -122,7 +122,10 @@ impl Desk {
         }
         instance.board.update(|status| {
             if let Some(operation) = &mut status.operation {
-                operation.outcome = Some(outcome);
+                operation.outcome = Some(match outcome {
+                    Ok(done) => Outcome::Done(done),
+                    Err(failure) => Outcome::Failed(failure),
+                });
             }
         });
     }

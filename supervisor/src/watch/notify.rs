@@ -118,7 +118,7 @@ fn parse(text: &[u8]) -> Vec<Message> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixDatagram, process::Command};
+    use std::process::Command;
 
     use super::*;
 
@@ -132,16 +132,19 @@ mod tests {
     async fn only_the_apps_own_pid_is_believed() {
         let directory = tempfile::tempdir().unwrap();
         let notifications = Notifications::bind(directory.path()).unwrap();
-        let mut stranger = Command::new("python3")
-            .args([
-                "-c",
-                "import socket,sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', sys.argv[1])",
-            ])
-            .arg(notifications.address())
-            .spawn()
-            .unwrap();
-        assert!(stranger.wait().unwrap().success());
-        UnixDatagram::unbound().unwrap().send_to(b"STOPPING=1", notifications.address()).unwrap();
+        // This same program as another process, which runs the test below alone.
+        let mut stranger = Command::new(std::env::current_exe().unwrap());
+        stranger.args(["--exact", "--ignored", "watch::notify::tests::a_stranger_says_that_it_is_ready"]);
+        let said = stranger.env("TEST_NOTIFY_SOCKET", notifications.address()).output().unwrap();
+        assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("1 passed"), "{said:?}");
+        net::UnixDatagram::unbound().unwrap().send_to(b"STOPPING=1", notifications.address()).unwrap();
         assert_eq!(notifications.next(Pid::this()).await.unwrap(), [Message::Stopping]);
+    }
+
+    #[test]
+    #[ignore = "the other process of the test above"]
+    fn a_stranger_says_that_it_is_ready() {
+        let address = std::env::var("TEST_NOTIFY_SOCKET").unwrap();
+        net::UnixDatagram::unbound().unwrap().send_to(b"READY=1", address).unwrap();
     }
 }

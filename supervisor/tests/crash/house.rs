@@ -137,15 +137,19 @@ impl Book {
     }
 }
 
+/// The migrations of each version that there is here: this release, and two that never were.
+const VERSIONS: [&[&str]; 3] =
+    [&["m0001_records"], &["m0001_records", "m9001_good"], &["m0001_records", "m9001_good", "m9002_good2"]];
+
 /// What a generation's database holds.
-pub(crate) struct Inside {
-    pub(crate) upgraded: bool,
-    pub(crate) records: BTreeMap<i64, Content>,
+struct Inside {
+    version: usize,
+    records: BTreeMap<i64, Content>,
 }
 
 /// Looks into a generation: its database is whole, and of one version or the other. On a copy, so that nothing which
 /// a crash has left is put right by looking.
-pub(crate) fn look_into(generation: &Path) -> Inside {
+fn look_into(generation: &Path) -> Inside {
     let place = tempfile::tempdir().unwrap();
     for name in ["app.db", "app.db-wal", "app.db-journal"] {
         if generation.join(name).exists() {
@@ -162,31 +166,29 @@ pub(crate) fn look_into(generation: &Path) -> Inside {
     // The ledgers and what the migrations made say the same.
     let applied = column("SELECT version FROM seaql_migrations ORDER BY version");
     assert_eq!(column("SELECT name FROM migration_ledger ORDER BY name"), applied, "{}", generation.display());
-    let upgraded = match applied.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["m0001_records"] => false,
-        ["m0001_records", "m9001_good"] => true,
-        _ => panic!("{}: a mixture of versions: {applied:?}", generation.display()),
-    };
+    let version = VERSIONS.iter().position(|names| applied == *names);
+    let version = version.unwrap_or_else(|| panic!("{}: a mixture of versions: {applied:?}", generation.display()));
     let made = column(
-        "SELECT name FROM pragma_table_info('record') WHERE name = 'colour'
-         UNION ALL SELECT name FROM sqlite_schema WHERE name IN ('label', 'record_colour')",
+        "SELECT name FROM pragma_table_info('record') WHERE name IN ('colour', 'weight')
+         UNION ALL SELECT name FROM sqlite_schema WHERE name IN
+         ('label', 'record_colour', 'record_due', 'record_count', 'record_count_insert')",
     );
-    assert_eq!(made.len(), if upgraded { 3 } else { 0 }, "{}: half upgraded: {made:?}", generation.display());
+    assert_eq!(made.len(), [0, 3, 7][version], "{}: half upgraded: {made:?}", generation.display());
     let mut rows = database.prepare("SELECT id, title, category, notes, due_date FROM record").unwrap();
     let records = rows.query_map([], |row| {
         let (title, category, notes, due_date) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
         Ok((row.get(0)?, Content { title, category, notes, due_date }))
     });
-    Inside { upgraded, records: records.unwrap().map(Result::unwrap).collect() }
+    Inside { version, records: records.unwrap().map(Result::unwrap).collect() }
 }
 
 /// A household's data directory, and what is known of what is in it.
 pub(crate) struct House {
     pub(crate) hearth: Hearth,
     /// What each generation holds.
-    pub(crate) books: BTreeMap<String, Book>,
-    /// The generations that the upgrade's migrations were applied to.
-    pub(crate) upgraded: BTreeSet<String>,
+    books: BTreeMap<String, Book>,
+    /// Which of the versions each generation is of.
+    versions: BTreeMap<String, usize>,
     /// The generation that is being made, and the one it is a clone of.
     pub(crate) making: (String, Option<String>),
     /// The snapshot that retention no longer keeps once that one is live.
@@ -197,26 +199,29 @@ impl House {
     pub(crate) fn new() -> Self {
         let mut hearth = Hearth::new();
         hearth.set("HEARTH_STOP__GRACE", "2s");
-        let making = ("0001".into(), None);
-        Self { hearth, books: BTreeMap::new(), upgraded: BTreeSet::new(), making, expendable: None }
+        let (books, versions) = (BTreeMap::new(), BTreeMap::from([("0001".into(), 0)]));
+        Self { hearth, books, versions, making: ("0001".into(), None), expendable: None }
     }
 
     pub(crate) fn copy(&self) -> Self {
         Self {
             hearth: self.hearth.copy(),
             books: self.books.clone(),
-            upgraded: self.upgraded.clone(),
+            versions: self.versions.clone(),
             making: self.making.clone(),
             expendable: self.expendable.clone(),
         }
     }
 
-    /// Says what comes next: a generation of this number, as a clone of that one.
-    pub(crate) fn make(&mut self, number: &str, source: Option<&str>, upgraded: bool) {
-        self.making = (number.to_owned(), source.map(str::to_owned));
-        if upgraded {
-            self.upgraded.insert(number.to_owned());
-        }
+    /// Says what comes next: a generation of this number, as a clone of that one, of one of the versions.
+    pub(crate) fn make(&mut self, number: &str, source: &str, version: usize) {
+        self.making = (number.to_owned(), Some(source.to_owned()));
+        self.versions.insert(number.to_owned(), version);
+        match version {
+            0 => self.hearth.own_migrator(),
+            1 => self.hearth.next_migrator("good", "0.2.0"),
+            _ => self.hearth.next_migrator("good,good2", "0.3.0"),
+        };
     }
 
     /// Returns the book of this generation; one that was just made begins as a copy of its source's.
@@ -265,7 +270,7 @@ impl House {
             let new = name == &self.making.0 && live.as_ref() == Some(name);
             assert!(before.contains(name) || new, "{name} is complete, though it is not live and was not there before");
             let inside = look_into(&self.hearth.data.join("generations").join(name));
-            assert_eq!(inside.upgraded, self.upgraded.contains(name), "whether generation {name} is upgraded");
+            assert_eq!(inside.version, self.versions[name], "the version of generation {name}");
             self.book(name).check(&inside.records, &format!("generation {name}"));
         }
     }

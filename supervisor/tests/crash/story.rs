@@ -14,10 +14,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{
-    harness::Running,
-    house::House,
-};
+use crate::{harness::Running, house::House};
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,16 +97,14 @@ impl Story {
                 // Two more snapshots than the one that the upgrade leaves, one of which is then no longer kept.
                 house.hearth.set("HEARTH_SNAPSHOTS__KEEP", "2").set("HEARTH_SNAPSHOTS__KEEP_WRITTEN", "0s");
                 a_day(&mut house, 10, Signal::SIGTERM);
-                for number in ["0002", "0003"] {
-                    house.make(number, Some("0001"), false);
-                    let restored = house.hearth.run(&["restore", "1", "--yes"]);
-                    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
-                    house.book(number);
-                }
+                house.make("0002", "0001", 1);
+                a_day(&mut house, 3, Signal::SIGTERM);
+                house.make("0003", "0001", 1);
+                let restored = house.hearth.run(&["restore", "1", "--yes"]);
+                assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
                 a_day(&mut house, 6, Signal::SIGKILL);
-                house.make("0004", Some("0003"), true);
+                house.make("0004", "0003", 2);
                 house.expendable = Some("0001".into());
-                house.hearth.next_migrator("good", "0.2.0");
             }
             Self::AfterCrash(point) => {
                 house = Self::Upgrade.prepare();
@@ -119,20 +114,18 @@ impl Story {
             }
             Self::AfterMove => {
                 a_day(&mut house, 5, Signal::SIGTERM);
-                house.make("0002", Some("0001"), true);
-                house.hearth.next_migrator("good", "0.2.0");
+                house.make("0002", "0001", 1);
                 a_day(&mut house, 5, Signal::SIGTERM);
                 let live = house.hearth.data.join("live");
                 fs::remove_file(&live).unwrap();
                 symlink("generations/0001", &live).unwrap();
-                house.make("0003", Some("0001"), true);
+                house.make("0003", "0001", 1);
             }
             Self::LiveRestore | Self::OfflineRestore => {
                 a_day(&mut house, 8, Signal::SIGTERM);
-                house.make("0002", Some("0001"), true);
-                house.hearth.next_migrator("good", "0.2.0");
+                house.make("0002", "0001", 1);
                 a_day(&mut house, 6, Signal::SIGKILL);
-                house.make("0003", Some("0001"), true);
+                house.make("0003", "0001", 1);
             }
         }
         house
@@ -201,12 +194,7 @@ fn a_day(house: &mut House, writes: usize, end: Signal) {
 }
 
 /// Waits until the app serves, writes, and stops everything; less of it when something was killed.
-fn to_its_end(
-    house: &mut House,
-    mut running: Running,
-    fault: &Fault,
-    serves: impl Fn(&House, &str) -> bool,
-) -> End {
+fn to_its_end(house: &mut House, mut running: Running, fault: &Fault, serves: impl Fn(&House, &str) -> bool) -> End {
     let is_held = |log: &str| log.contains("The ways out");
     let mut ended = None;
     running.wait_with("it to serve, to be held, or to end", |running| {

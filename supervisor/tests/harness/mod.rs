@@ -11,6 +11,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
@@ -52,10 +53,12 @@ pub fn hash(path: &Path) -> String {
     blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
 }
 
-/// Whether this test runs as root; says why it is skipped if it needs that and does not.
+/// Whether this test runs as root; says why it is skipped if it needs that and does not. In CI, where everything must
+/// run, that is a failure.
 pub fn is_root(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
+        assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test} needs root");
         println!("skipped: {test} needs root (for namespaces, mounts or another uid)");
     }
     root
@@ -68,6 +71,7 @@ pub struct Hearth {
     /// The data directory.
     pub data: PathBuf,
     environment: BTreeMap<String, String>,
+    programs: Option<PathBuf>,
     wrapper: Vec<String>,
 }
 
@@ -107,7 +111,7 @@ impl Hearth {
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut hearth = Self { root, data, environment: BTreeMap::new(), wrapper: Vec::new() };
+        let mut hearth = Self { root, data, environment: BTreeMap::new(), programs: None, wrapper: Vec::new() };
         hearth.set("HEARTH_LISTEN", "127.0.0.1:0");
         hearth.set("HEARTH_HEALTH__INTERVAL", "200ms");
         hearth.set("HEARTH_RESTART__BACKOFF", "20ms");
@@ -124,7 +128,13 @@ impl Hearth {
             let copied = Command::new("cp").arg("-a").arg(&self.data).arg(&data).status();
             assert!(copied.expect("cp runs").success(), "{} cannot be copied", self.data.display());
         }
-        Self { root, data, environment: self.environment.clone(), wrapper: self.wrapper.clone() }
+        Self {
+            root,
+            data,
+            environment: self.environment.clone(),
+            programs: self.programs.clone(),
+            wrapper: self.wrapper.clone(),
+        }
     }
 
     /// Sets an environment variable for every supervisor from here on.
@@ -168,6 +178,20 @@ impl Hearth {
         self
     }
 
+    /// Copies the three programs to where every user can reach them, and runs them from there.
+    pub fn for_every_user(&mut self) -> &mut Self {
+        let programs = self.root.path().join("bin");
+        fs::create_dir(&programs).expect("a directory");
+        for directory in [self.root.path(), &programs] {
+            fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
+        }
+        for name in ["supervisor", "migrator", "app"] {
+            fs::copy(program(name), programs.join(name)).expect("a program can be copied");
+        }
+        self.programs = Some(programs);
+        self
+    }
+
     /// What `strange_app` has written down.
     pub fn app_log(&self) -> String {
         fs::read_to_string(self.root.path().join("app.log")).unwrap_or_default()
@@ -175,7 +199,10 @@ impl Hearth {
 
     /// Returns a command with this environment and the data directory.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let supervisor = program("supervisor");
+        let supervisor = match &self.programs {
+            Some(programs) => programs.join("supervisor"),
+            None => program("supervisor"),
+        };
         let mut command = match self.wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);

@@ -1,0 +1,106 @@
+//! The documents between the processes are what docs/contracts says.
+//!
+//! Compared are names and types, not values: a document that gains or loses a field is another contract.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use harness::Hearth;
+use serde_json::Value;
+
+fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts").join(name);
+    serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Asserts that a real document has the golden one's names and types; what may be null fits anything.
+fn assert_fits(golden: &Value, real: &Value, place: &str) {
+    match (golden, real) {
+        (Value::Null, _) | (_, Value::Null) => {}
+        (Value::Object(golden), Value::Object(real)) => {
+            let names = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
+            assert_eq!(names(golden), names(real), "{place}");
+            for (name, value) in golden {
+                assert_fits(value, &real[name], &format!("{place}.{name}"));
+            }
+        }
+        (Value::Array(golden), Value::Array(real)) => {
+            for value in real {
+                assert_fits(golden.first().unwrap_or(&Value::Null), value, &format!("{place}[]"));
+            }
+        }
+        (golden, real) => {
+            assert_eq!(std::mem::discriminant(golden), std::mem::discriminant(real), "{place}: {golden} and {real}");
+        }
+    }
+}
+
+#[test]
+fn status_and_the_documents_on_disk_are_the_golden_ones() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    hearth.next_migrator("good", "0.2.0");
+    let mut running = hearth.start();
+    running.wait_serving();
+    assert!(hearth.run(&["restore", "1", "--yes"]).status.success(), "{}", running.log());
+    assert_fits(&golden("control-status.json"), &hearth.status().unwrap(), "status");
+    assert_fits(&golden("state.json"), &read(&hearth.data.join("supervisor/state.json")), "state");
+    let generation = hearth.data.join("generations/0003/generation.json");
+    assert_fits(&golden("generation.json"), &read(&generation), "generation");
+    running.stop();
+
+    hearth.next_migrator("good,fails", "0.3.0");
+    let mut running = hearth.start();
+    let (_, status) = running.wait_held(&hearth);
+    assert_fits(&golden("control-status.json"), &status, "status while held");
+    assert_fits(&golden("held.json"), &read(&hearth.data.join("supervisor/held.json")), "held");
+}
+
+#[test]
+fn the_apps_environment_is_the_golden_one() {
+    let mut hearth = Hearth::new();
+    hearth.strange("");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let log = hearth.app_log();
+    let runs: Vec<BTreeSet<&str>> = log
+        .split("started\n")
+        .skip(1)
+        .map(|run| run.lines().filter_map(|line| line.strip_prefix("environment ")).collect())
+        .collect();
+    let golden = golden("app-environment.json");
+    let names = |mode: &str| -> BTreeSet<String> { golden[mode].as_object().unwrap().keys().cloned().collect() };
+    let own = |run: &BTreeSet<&str>| -> BTreeSet<String> { run.iter().map(|&name| name.to_owned()).collect() };
+    assert_eq!(runs.len(), 2, "in probation and to serve");
+    assert_eq!(own(&runs[0]), names("probation"));
+    assert_eq!(own(&runs[1]), names("serving"));
+}
+
+#[test]
+fn a_document_of_another_format_is_held_and_not_touched() {
+    for name in ["state.json", "held.json"] {
+        let hearth = Hearth::new();
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.stop();
+        let path = hearth.data.join("supervisor").join(name);
+        let text = r#"{"format":2,"something":"a later version's"}"#;
+        fs::write(&path, text).unwrap();
+        let mut running = hearth.start();
+        let (_, status) = running.wait_held(&hearth);
+        assert_eq!(status["held"]["failure"]["cause"], "unknown-format", "{name}: {status}");
+        assert!(status["held"]["failure"]["message"].as_str().unwrap().contains(name), "{status}");
+        running.stop();
+        assert_eq!(hearth.generations(), ["0001"], "{name}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name} is as it was");
+    }
+}

@@ -114,8 +114,9 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
                 }
                 Plan::Refuse(failure) => return Err(with_view(format!("checking generation {live}"))(failure)),
                 Plan::Upgrade { count } => {
+                    let migrations = if count == 1 { "migration" } else { "migrations" };
                     let doing =
-                        format!("upgrading generation {live} to v{} ({count} migrations)", crate::phase::VERSION);
+                        format!("upgrading generation {live} to v{} ({count} {migrations})", crate::phase::VERSION);
                     upgrade(instance, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
                 }
             }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     data::{DataDir, GenerationId, lock::Lock},
-    door::{Door, listener::PublicSocket},
+    door::listener::PublicSocket,
     init::reaper::Reaper,
     phase::Board,
 };
@@ -34,8 +34,6 @@ pub struct Instance {
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
     pub public: RefCell<Option<PublicSocket>>,
-    /// The door.
-    pub door: Door,
     /// The app's pid while it runs, for the signals that are passed on.
     pub app: Cell<Option<Pid>>,
     /// The signal that asked for the stop, for the app to get the same.
@@ -57,7 +55,6 @@ impl Instance {
             board,
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
-            door: Door::default(),
             app: Cell::new(None),
             stop_signal: Cell::new(Signal::SIGTERM),
             stop: watch::channel(0).0,

@@ -100,16 +100,7 @@ pub(super) fn unknown_format(format: u32) -> Failure {
 pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String, Failure> {
     let mut command = instance.config.migrator.command.clone();
     command.extend(["up".into(), "--json".into()]);
-    let launch = Launch {
-        command,
-        environment: instance.environment_for(generation),
-        stdin: None,
-        stdout: None,
-        sockets: Vec::new(),
-        lock: instance.lock_descriptor(),
-        watchdog: None,
-        background: false,
-    };
+    let launch = Launch::new(command, instance.environment_for(generation), instance.lock_descriptor());
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;

@@ -20,7 +20,7 @@ use crate::{
         state::{Held, Reason},
         view::View,
     },
-    door,
+    door::Door,
     failure::Failure,
     instance::Instance,
     jobs::{Job, child},
@@ -43,8 +43,8 @@ pub enum Booted {
 /// supervisor was told to stop), the next boot finds its way.
 ///
 /// `again`: the operator, or time for a cause that passes, asks for another try in spite of a remembered *held*.
-pub async fn boot(instance: &Rc<Instance>, again: bool) -> Booted {
-    match attempt(instance, again).await {
+pub async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Booted {
+    match attempt(instance, door, again).await {
         Ok(booted) => booted,
         Err(stuck) => {
             let view = stuck.view.or_else(|| crate::data::view::look(&instance.data).ok());
@@ -60,7 +60,7 @@ struct Stuck {
     view: Option<View>,
 }
 
-async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> {
+async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Result<Booted, Stuck> {
     let stuck = |doing: &str| {
         let doing = doing.to_owned();
         move |failure| Stuck { failure, doing, view: None }
@@ -95,7 +95,7 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
         Decision::Hold(failure) => return Err(with_view("finding the live generation".into())(failure)),
         Decision::FirstStart => {
             let doing = "setting up the first generation".to_owned();
-            upgrade(instance, &view, Reason::FirstStart, None).await.map_err(with_view(doing))?
+            upgrade(instance, door, &view, Reason::FirstStart, None).await.map_err(with_view(doing))?
         }
         Decision::Live(live) => {
             instance.board.update(|status| status.live = Some(live));
@@ -117,7 +117,7 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
                     let migrations = if count == 1 { "migration" } else { "migrations" };
                     let doing =
                         format!("upgrading generation {live} to v{} ({count} {migrations})", crate::phase::VERSION);
-                    upgrade(instance, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
+                    upgrade(instance, door, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
                 }
             }
         }
@@ -129,11 +129,12 @@ async fn attempt(instance: &Rc<Instance>, again: bool) -> Result<Booted, Stuck> 
 /// Makes the next generation, from the live one or from nothing, and commits it.
 async fn upgrade(
     instance: &Rc<Instance>,
+    door: &Rc<Door>,
     view: &View,
     reason: Reason,
     live: Option<GenerationId>,
 ) -> Result<GenerationId, Failure> {
-    door::open(instance).await;
+    door.open().await;
     let made = async {
         let settled = match live {
             Some(live) => Some(steps::settle(instance, live).await?),

@@ -66,16 +66,7 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
         tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
         command.push("--quick-check".into());
     }
-    let launch = Launch {
-        command,
-        environment: instance.environment_for(generation),
-        stdin: None,
-        stdout: None,
-        sockets: Vec::new(),
-        lock: instance.lock_descriptor(),
-        watchdog: None,
-        background: false,
-    };
+    let launch = Launch::new(command, instance.environment_for(generation), instance.lock_descriptor());
     let mut status = None;
     let exit = child::lines(instance, launch, |line| {
         if let Some(failure) = MigratorFailure::read(line)? {

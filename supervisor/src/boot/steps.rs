@@ -110,7 +110,8 @@ async fn remember(
         Some(snapshot.generation) != outgoing && before.generations.iter().any(|here| here.id == snapshot.generation)
     });
     if let Some(generation) = outgoing {
-        let written_at = settled.and_then(|settled| settled.written_at);
+        // One that could not be settled counts as written to just now: it may be the only one with the writes.
+        let written_at = settled.map_or_else(|| Some(now()), |settled| settled.written_at);
         snapshots.push(Snapshot { generation, left_at: now(), written_at, reason });
     }
     save_state(instance, State { format: FORMAT, live, version: VERSION.to_owned(), snapshots }).await;
@@ -165,8 +166,9 @@ pub async fn tidy(instance: Rc<Instance>) {
     };
     match tidied.await {
         Ok(()) => {}
-        // The supervisor was told to stop meanwhile; the next start tidies up.
-        Err(failure) if failure.cause == Cause::Interrupted => {}
+        // The supervisor was told to stop meanwhile; the next start tidies up. A job that something else has killed
+        // is not passed over in silence.
+        Err(failure) if failure.cause == Cause::Interrupted && *instance.stop.borrow() > 0 => {}
         Err(failure) => instance.board.note(format!("could not tidy up after the start: {failure}")),
     }
 }

@@ -15,6 +15,7 @@ use nix::{fcntl::OFlag, sys::signal::Signal, unistd::pipe2};
 use tokio::task::JoinHandle;
 
 use crate::{
+    failure::{Cause, Failure},
     init::spawn::Child,
     instance::Instance,
     jobs::{Job, child},
@@ -24,8 +25,8 @@ use crate::{
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// The door, open or closed.
-#[derive(Default)]
 pub struct Door {
+    instance: Rc<Instance>,
     open: RefCell<Option<Open>>,
     later: RefCell<Option<JoinHandle<()>>>,
 }
@@ -42,45 +43,81 @@ impl Drop for Open {
     }
 }
 
-/// Opens the door if nothing has closed it by then: short gaps are the kernel's queue to bridge.
-pub fn open_after(instance: &Rc<Instance>, delay: Duration) {
-    if instance.door.open.borrow().is_some() {
-        return;
+impl Door {
+    /// Makes the door, closed.
+    #[must_use]
+    pub fn new(instance: &Rc<Instance>) -> Rc<Self> {
+        Rc::new(Self { instance: Rc::clone(instance), open: RefCell::default(), later: RefCell::default() })
     }
-    let held = Rc::clone(instance);
-    let timer = tokio::task::spawn_local(async move {
-        tokio::time::sleep(delay).await;
-        open_now(&held).await;
-    });
-    if let Some(earlier) = instance.door.later.replace(Some(timer)) {
-        earlier.abort();
-    }
-}
 
-/// Opens the door. That it cannot be opened is noted and stops nothing.
-pub async fn open(instance: &Rc<Instance>) {
-    open_now(instance).await;
-}
-
-async fn open_now(instance: &Rc<Instance>) {
-    if instance.door.open.borrow().as_ref().is_some_and(|open| open.child.exited().is_none()) {
-        return;
-    }
-    // A restore without a running supervisor has no public socket, and nobody to show a page to.
-    if instance.public.borrow().is_none() {
-        return;
-    }
-    match start(instance).await {
-        Ok(open) => {
-            instance.door.open.replace(Some(open));
-            refresh(instance);
+    /// Opens the door if nothing has closed it by then: short gaps are the kernel's queue to bridge.
+    pub fn open_after(self: &Rc<Self>, delay: Duration) {
+        if self.open.borrow().is_some() {
+            return;
         }
-        Err(failure) => instance.board.note(format!("the maintenance page cannot be shown: {failure}")),
+        let door = Rc::clone(self);
+        let timer = tokio::task::spawn_local(async move {
+            tokio::time::sleep(delay).await;
+            door.open_now().await;
+        });
+        if let Some(earlier) = self.later.replace(Some(timer)) {
+            earlier.abort();
+        }
+    }
+
+    /// Opens the door. That it cannot be opened is noted and stops nothing.
+    pub async fn open(self: &Rc<Self>) {
+        self.not_later().await;
+        self.open_now().await;
+    }
+
+    async fn open_now(self: &Rc<Self>) {
+        if self.open.borrow().as_ref().is_some_and(|open| open.child.exited().is_none()) {
+            return;
+        }
+        match start(self).await {
+            Ok(open) => {
+                self.open.replace(Some(open));
+                self.refresh();
+            }
+            Err(failure) => self.instance.board.note(format!("the maintenance page cannot be shown: {failure}")),
+        }
+    }
+
+    /// Gives the door the present notice. A pipe that is full holds newer ones than anyone has read, so that is fine.
+    fn refresh(&self) {
+        if let Some(open) = self.open.borrow_mut().as_mut()
+            && let Ok(mut line) = serde_json::to_vec(&notice::notice(&self.instance.board.status()))
+        {
+            line.push(b'\n');
+            let _ = open.notices.write_all(&line);
+        }
+    }
+
+    /// Closes the door: from when this returns, nobody accepts on the public socket.
+    pub async fn close(&self) {
+        self.not_later().await;
+        let Some(open) = self.open.take() else { return };
+        open.child.signal(Signal::SIGTERM);
+        if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
+            open.child.kill_group();
+            open.child.wait().await;
+        }
+        self.instance.mend_public();
+    }
+
+    /// Takes back an [`Door::open_after`]; until it is gone it may still be opening the door.
+    async fn not_later(&self) {
+        let later = self.later.take();
+        if let Some(later) = later {
+            later.abort();
+            let _ = later.await;
+        }
     }
 }
 
-async fn start(instance: &Rc<Instance>) -> Result<Open, crate::failure::Failure> {
-    use crate::failure::Failure;
+async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
+    let instance = &door.instance;
     let pipe = |error: nix::Error| Failure::io("cannot make a pipe for the door", &error.into());
     let (stdin, notices) = pipe2(OFlag::O_CLOEXEC).map_err(pipe)?;
     nix::fcntl::fcntl(&notices, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(pipe)?;
@@ -89,48 +126,22 @@ async fn start(instance: &Rc<Instance>) -> Result<Open, crate::failure::Failure>
     let public =
         public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the door", &error))?;
     let Some(public) = public else {
-        return Err(Failure::new(crate::failure::Cause::Launch, "there is no public socket yet"));
+        return Err(Failure::new(Cause::Launch, "there is no public socket yet"));
     };
     let mut launch = child::launch(instance, Job::Door)?;
     launch.stdin = Some(stdin);
     launch.sockets = vec![("public", public.as_fd())];
     let child = launch.start(&instance.reaper).await?;
-    let weak = Rc::downgrade(instance);
+    let weak = Rc::downgrade(door);
     let mut changes = instance.board.watch();
     let refresh = tokio::task::spawn_local(async move {
         while changes.changed().await.is_ok() {
-            let Some(instance) = weak.upgrade() else { return };
-            refresh(&instance);
-            drop(instance);
+            let Some(door) = weak.upgrade() else { return };
+            door.refresh();
+            drop(door);
             // Progress may come often; a page is read by people.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
     Ok(Open { child, notices: std::fs::File::from(notices), refresh })
-}
-
-/// Gives the door the present notice. A pipe that is full holds newer ones than anyone has read, so that is fine.
-fn refresh(instance: &Instance) {
-    if let Some(open) = instance.door.open.borrow_mut().as_mut()
-        && let Ok(mut line) = serde_json::to_vec(&notice::notice(&instance.board.status()))
-    {
-        line.push(b'\n');
-        let _ = open.notices.write_all(&line);
-    }
-}
-
-/// Closes the door: from when this returns, nobody accepts on the public socket.
-pub async fn close(instance: &Rc<Instance>) {
-    if let Some(later) = instance.door.later.take() {
-        later.abort();
-        // Until it is gone it may still be opening the door.
-        let _ = later.await;
-    }
-    let Some(open) = instance.door.open.take() else { return };
-    open.child.signal(Signal::SIGTERM);
-    if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
-        open.child.kill_group();
-        open.child.wait().await;
-    }
-    instance.mend_public();
 }

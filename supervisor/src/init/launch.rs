@@ -44,8 +44,6 @@ pub struct Plan {
     pub sockets: Vec<String>,
     /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
     pub watchdog: Option<u64>,
-    /// Whether it gives way to others in processor and disk time.
-    pub background: bool,
 }
 
 /// Carries out the plan; returns only when it failed.
@@ -65,7 +63,7 @@ pub fn main(plan: &str) -> ExitCode {
 }
 
 fn become_program(plan: &Plan, report: RawFd) -> Failure {
-    match prepare(plan, report) {
+    match prepare(report) {
         Ok(()) => {}
         Err(error) => {
             return Failure::new(
@@ -132,7 +130,7 @@ fn execute(program: &Path, arguments: &[String], environment: &[OsString]) -> Er
     }
 }
 
-fn prepare(plan: &Plan, report: RawFd) -> io::Result<()> {
+fn prepare(report: RawFd) -> io::Result<()> {
     // EPERM: it leads a session already.
     let _ = setsid();
     fcntl(unsafe_borrow(report), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
@@ -145,9 +143,6 @@ fn prepare(plan: &Plan, report: RawFd) -> io::Result<()> {
             // SAFETY: the default action runs no code of ours.
             unsafe { sigaction(signal, &default) }?;
         }
-    }
-    if plan.background {
-        give_way();
     }
     Ok(())
 }
@@ -170,17 +165,6 @@ fn close_on_exec_from(first: RawFd) {
         if descriptor >= first {
             let _ = fcntl(unsafe_borrow(descriptor), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         }
-    }
-}
-
-/// Lowers the priority: nice 10, and best-effort I/O of the lowest level (ioprio_set(2)). Best effort.
-fn give_way() {
-    const IOPRIO_WHO_PROCESS: libc::c_int = 1;
-    const BEST_EFFORT_LOWEST: libc::c_int = (2 << 13) | 7;
-    // SAFETY: both calls take numbers only and change nothing but this process's own priorities.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
-        libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, BEST_EFFORT_LOWEST);
     }
 }
 

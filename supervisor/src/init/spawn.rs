@@ -44,8 +44,6 @@ pub struct Launch<'a> {
     pub lock: Option<BorrowedFd<'a>>,
     /// The watchdog's interval in microseconds.
     pub watchdog: Option<u64>,
-    /// Whether it gives way to others in processor and disk time.
-    pub background: bool,
 }
 
 /// A child that was started.
@@ -93,7 +91,13 @@ impl Drop for Child {
     }
 }
 
-impl Launch<'_> {
+impl<'a> Launch<'a> {
+    /// Makes the launch of a command with nothing but its environment and the lock.
+    #[must_use]
+    pub fn new(command: Vec<String>, environment: Vec<(String, String)>, lock: Option<BorrowedFd<'a>>) -> Self {
+        Self { command, environment, stdin: None, stdout: None, sockets: Vec::new(), lock, watchdog: None }
+    }
+
     /// Starts it, and returns when its program runs.
     ///
     /// # Errors
@@ -128,7 +132,6 @@ impl Launch<'_> {
             parent: Pid::this().as_raw(),
             sockets: self.sockets.iter().map(|(name, _)| (*name).to_owned()).collect(),
             watchdog: self.watchdog,
-            background: self.background,
             command: self.command,
         };
 

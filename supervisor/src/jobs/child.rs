@@ -23,16 +23,11 @@ pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failur
     let request = Request { data: instance.data.clone(), job };
     let request = serde_json::to_string(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
-    Ok(Launch {
-        command: vec!["/proc/self/exe".into(), "job".into(), request],
-        environment: instance.environment(),
-        stdin: None,
-        stdout: None,
-        sockets: Vec::new(),
-        lock: instance.lock_descriptor(),
-        watchdog: None,
-        background: false,
-    })
+    Ok(Launch::new(
+        vec!["/proc/self/exe".into(), "job".into(), request],
+        instance.environment(),
+        instance.lock_descriptor(),
+    ))
 }
 
 /// Runs a job to its end and returns its result. Dropped before that, the job is killed.

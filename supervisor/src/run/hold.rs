@@ -15,7 +15,7 @@ use crate::{
     boot::held,
     control::orders::Order,
     data::state::Held,
-    door,
+    door::Door,
     failure::{Cause, Failure},
     instance::Instance,
     phase::{Course, Phase},
@@ -25,7 +25,7 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Holds until something leads out.
-pub(super) async fn hold(instance: &Rc<Instance>, held: Box<Held>, desk: &mut Desk) -> Next {
+pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Held>, desk: &mut Desk) -> Next {
     instance.board.enter(Course::Boot, Phase::Held);
     instance.board.update(|status| {
         status.held = Some((*held).clone());
@@ -33,7 +33,7 @@ pub(super) async fn hold(instance: &Rc<Instance>, held: Box<Held>, desk: &mut De
     });
     tell(&held);
     held::remember(instance, &held).await;
-    door::open(instance).await;
+    door.open().await;
     let until = Instant::now() + AGAIN;
     loop {
         tokio::select! {

@@ -22,7 +22,7 @@ use crate::{
         state::Held,
         view::{self, Live},
     },
-    door,
+    door::Door,
     failure::{Cause, Failure},
     init::signals::{Request, Signals},
     instance::Instance,
@@ -32,9 +32,6 @@ use crate::{
 
 use desk::Desk;
 use serve::Outcome;
-
-/// A gap that the kernel's queue of connections bridges; a longer one gets the door.
-const GAP: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What the loop does next.
 enum Next {
@@ -136,34 +133,35 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     if let Err(failure) = server::open(instance, orders, shown) {
         instance.board.note(failure.to_string());
     }
+    let door = Door::new(instance);
     let mut desk = Desk::new(taken);
     let mut next = Next::Boot { again: false };
     loop {
         next = match next {
             Next::Boot { again } => {
-                door::open_after(instance, GAP);
+                door.open_after(serve::GAP);
                 tokio::select! {
                     biased;
                     () = instance.stopping() => Next::Exit(0),
-                    booted = boot::boot(instance, again) => match booted {
+                    booted = boot::boot(instance, &door, again) => match booted {
                         Booted::Serve(generation) => Next::Serve(generation),
                         Booted::Hold(held) => Next::Hold(held),
                     },
                 }
             }
-            Next::Serve(generation) => serve(instance, generation, &mut desk).await,
-            Next::Hold(held) => hold::hold(instance, held, &mut desk).await,
+            Next::Serve(generation) => serve(instance, &door, generation, &mut desk).await,
+            Next::Hold(held) => hold::hold(instance, &door, held, &mut desk).await,
             Next::Switch(prepared, back) => {
                 tokio::select! {
                     biased;
                     () = instance.stopping() => Next::Exit(0),
-                    next = switch(instance, &mut desk, prepared, *back) => next,
+                    next = switch(instance, &door, &mut desk, prepared, *back) => next,
                 }
             }
             Next::Exit(status) => {
                 instance.board.enter(Course::Boot, Phase::Stopping);
                 drop(desk);
-                door::close(instance).await;
+                door.close().await;
                 leave_nothing(instance).await;
                 tracing::info!(target: "Supervisor", "stopped");
                 return Ok(status);
@@ -184,12 +182,12 @@ async fn leave_nothing(instance: &Instance) {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), gone).await;
 }
 
-async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Desk) -> Next {
+async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationId, desk: &mut Desk) -> Next {
     let tidy = {
         let instance = Rc::clone(instance);
         move || drop(tokio::task::spawn_local(steps::tidy(Rc::clone(&instance))))
     };
-    match serve::serve(instance, generation, desk, tidy).await {
+    match serve::serve(instance, door, generation, desk, tidy).await {
         Outcome::Stopped(status) => Next::Exit(status),
         Outcome::Switch(prepared) => Next::Switch(prepared, Box::new(Next::Serve(generation))),
         Outcome::CrashLoop(failure) => {
@@ -201,8 +199,14 @@ async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Des
 }
 
 /// Goes over to a restored generation; the app is stopped. If it fails, what served before serves on.
-async fn switch(instance: &Rc<Instance>, desk: &mut Desk, prepared: steps::Prepared, back: Next) -> Next {
-    door::open(instance).await;
+async fn switch(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    desk: &mut Desk,
+    prepared: steps::Prepared,
+    back: Next,
+) -> Next {
+    door.open().await;
     let result = go_over(instance, &prepared).await;
     match result {
         Ok(generation) => {

@@ -13,7 +13,7 @@ use crate::{
     boot::steps::Prepared,
     control::orders::Order,
     data::GenerationId,
-    door,
+    door::Door,
     failure::{Cause, Failure},
     instance::Instance,
     phase::{Course, Health, Phase},
@@ -28,7 +28,7 @@ use crate::{
 /// How soon a question follows the last one while the app is not ready yet.
 const IMPATIENT: Duration = Duration::from_millis(20);
 /// A gap that the kernel's queue of connections bridges; a longer one gets the door.
-const GAP: Duration = Duration::from_secs(2);
+pub(super) const GAP: Duration = Duration::from_secs(2);
 
 /// Why serving ended.
 pub enum Outcome {
@@ -51,7 +51,13 @@ enum Ended {
 }
 
 /// Serves this generation. `ready` is called at each time the app becomes ready.
-pub async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut Desk, ready: impl Fn()) -> Outcome {
+pub async fn serve(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    generation: GenerationId,
+    desk: &mut Desk,
+    ready: impl Fn(),
+) -> Outcome {
     let restart = &instance.config.restart;
     let mut policy = Policy::new(Limits {
         backoff: restart.backoff,
@@ -60,6 +66,7 @@ pub async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut
         window: restart.window,
     });
     loop {
+        door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
         let why = match run.watched(generation, desk, &ready).await {
             Ended::Stopped(status) => return Outcome::Stopped(status),
@@ -86,7 +93,7 @@ pub async fn serve(instance: &Rc<Instance>, generation: GenerationId, desk: &mut
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
         instance.board.enter(Course::Boot, Phase::Restarting);
-        door::open_after(instance, GAP);
+        door.open_after(GAP);
         if let Some(status) = wait_between(instance, desk, wait).await {
             return status;
         }
@@ -160,10 +167,11 @@ impl Run<'_> {
             tokio::select! {
                 biased;
                 exit = app.child.wait() => {
-                    return match *instance.stop.borrow() {
-                        0 => Ended::Failed(app.ended(exit).await),
-                        _ => { app.ended(exit).await; Ended::Stopped(exit.status()) }
-                    };
+                    // Read before the wait, not across it: a TERM meanwhile would find the channel locked, and this
+                    // one thread would wait for itself.
+                    let stopping = *instance.stop.borrow() > 0;
+                    let how = app.ended(exit).await;
+                    return if stopping { Ended::Stopped(exit.status()) } else { Ended::Failed(how) };
                 }
                 () = instance.stopping() => {
                     instance.board.enter(Course::Boot, Phase::Stopping);

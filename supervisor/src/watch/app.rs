@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     data::GenerationId,
-    door,
     failure::{Cause, Failure},
     fault,
     init::{
@@ -47,14 +46,13 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the app on this generation, once no earlier app process is alive and the door is closed.
+    /// Starts the app on this generation, once no earlier app process is alive. To serve, the door must be closed.
     ///
     /// # Errors
     /// A sentence why it could not be started.
     pub async fn start(instance: &Rc<Instance>, generation: GenerationId, mode: Mode) -> Result<Self, Failure> {
         end_strays(instance).await;
         if mode == Mode::Serving {
-            door::close(instance).await;
             instance.mend_public();
         }
         let private = PrivateSocket::bind(&instance.data, "app.sock")?;
@@ -80,17 +78,10 @@ impl App {
             sockets.push(("public", public.as_fd()));
         }
         sockets.push(("private", private.listener.as_fd()));
-        let watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
-        let launch = Launch {
-            command: instance.config.app.command.clone(),
-            environment,
-            stdin: None,
-            stdout: None,
-            sockets,
-            lock: instance.lock_descriptor(),
-            watchdog,
-            background: false,
-        };
+        let command = instance.config.app.command.clone();
+        let mut launch = Launch::new(command, environment, instance.lock_descriptor());
+        launch.sockets = sockets;
+        launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
         instance.app.set(Some(child.pid()));
         instance.board.update(|status| {

@@ -5,7 +5,11 @@
 use std::{
     collections::BTreeSet,
     fs,
-    sync::atomic::{AtomicUsize, Ordering},
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -45,18 +49,21 @@ pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// Returns the points that the story passes when nothing breaks.
-fn passed(story: Story, house: &House) -> BTreeSet<String> {
-    let _telling = Telling(format!("{story:?}, and nothing is killed"));
-    let mut house = house.copy();
-    let before = house.complete();
-    let fault = Fault::plant(&mut house, None);
-    assert_eq!(story.live(&mut house, &fault), End::Whole);
-    house.wait_left_alone();
-    house.assert_whole(&before);
-    let passed = fault.passed().into_iter().collect();
-    go_on(story, &mut house, &before);
-    passed
+/// Returns the points that the story passes when nothing breaks; it is lived through for that once.
+fn passed(story: Story, house: &House) -> &'static BTreeSet<String> {
+    static PASSED: [OnceLock<BTreeSet<String>>; Story::ALL.len()] = [const { OnceLock::new() }; Story::ALL.len()];
+    let at = Story::ALL.iter().position(|here| *here == story).unwrap();
+    PASSED[at].get_or_init(|| {
+        let _telling = Telling(format!("{story:?}, and nothing is killed"));
+        let mut house = house.copy();
+        let before = house.complete();
+        let fault = Fault::plant(&mut house, None);
+        assert_eq!(story.live(&mut house, &fault), End::Whole);
+        house.wait_left_alone();
+        house.assert_whole(&before);
+        go_on(story, &mut house, &before);
+        fault.passed().into_iter().collect()
+    })
 }
 
 /// Lives through the story with a fault at this point, and checks what is left, and what the next start makes of it.
@@ -119,10 +126,9 @@ pub(crate) fn go_on(story: Story, house: &mut House, before: &[String]) {
 }
 
 /// Crashes the story at each point that it passes and that is wanted.
-fn crash_at_each(story: Story, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+fn crash_at_each(story: Story, wanted: impl Fn(&str) -> bool) {
     let house = story.prepare();
-    let passed = passed(story, &house);
-    let points: Vec<&String> = passed.iter().filter(|point| wanted(point)).collect();
+    let points: Vec<&String> = passed(story, &house).iter().filter(|point| wanted(point)).collect();
     assert!(!points.is_empty());
     in_parallel(&points, |point| {
         // Where the supervisor did not die, it was a child that did, and the supervisor can be killed from there.
@@ -130,7 +136,28 @@ fn crash_at_each(story: Story, wanted: impl Fn(&str) -> bool) -> BTreeSet<String
             assert_eq!(crash(story, &house, point, "kill-parent"), End::Killed, "{story:?}, {point}=kill-parent");
         }
     });
-    passed
+}
+
+/// Returns the fault points that a program's source lists. The supervisor's crate knows nothing of the others, so
+/// their lists are read as text.
+fn listed(program: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(program).join("src/fault.rs");
+    let source = fs::read_to_string(&path).unwrap();
+    let list = source.split_once("pub const POINTS").and_then(|(_, rest)| rest.split_once("= ")?.1.split_once("];"));
+    let (list, _) = list.unwrap_or_else(|| panic!("no list of fault points in {}", path.display()));
+    let points: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(points.len() > 3, "{program}: {points:?}");
+    points
+}
+
+#[test]
+fn every_fault_point_is_passed_in_some_story() {
+    assert_eq!(listed("supervisor"), supervisor::fault::POINTS);
+    let listed: BTreeSet<String> = ["supervisor", "migrator", "app"].into_iter().flat_map(listed).collect();
+    let passed: BTreeSet<String> =
+        Story::ALL.into_iter().flat_map(|story| passed(story, &story.prepare()).clone()).collect();
+    let missed: Vec<_> = listed.difference(&passed).collect();
+    assert!(missed.is_empty(), "no story passes {missed:?}, so nothing is ever killed there");
 }
 
 #[test]
@@ -156,4 +183,46 @@ fn a_live_restore_killed_at_any_step_leaves_both_states_complete() {
 #[test]
 fn an_offline_restore_killed_at_any_step_leaves_both_states_complete() {
     crash_at_each(Story::OfflineRestore, |_| true);
+}
+
+#[test]
+fn a_recovery_killed_at_any_step_is_taken_up_by_the_next() {
+    for point in ["seal.synced", "commit.linked"] {
+        crash_at_each(Story::AfterCrash(point), |point| point.starts_with("recover."));
+    }
+}
+
+#[test]
+fn an_upgrade_from_a_generation_that_the_operator_pointed_to_keeps_the_newer_one_when_it_is_killed() {
+    let wanted = ["recover.begun", "settle.begun", "stage.cloned", "seal.synced", "commit.begun", "commit.linked"];
+    crash_at_each(Story::AfterMove, |point| wanted.contains(&point));
+}
+
+#[test]
+fn an_upgrade_that_is_killed_again_and_again_leaves_one_snapshot() {
+    let mut house = Story::Upgrade.prepare();
+    let before = house.complete();
+    for (point, action) in [
+        ("recover.begun", "kill-parent"),
+        ("settle.checkpointed", "kill-parent"),
+        ("stage.marked", "kill"),
+        ("stage.cloned", "kill-parent"),
+        ("recover.removed", "kill-parent"),
+        ("migrate.applied", "kill-parent"),
+        ("migrate.committed", "kill"),
+        ("migrate.committed", "kill-parent"),
+        ("prove.ready", "kill"),
+        ("app.stopping", "kill-parent"),
+        ("seal.synced", "kill"),
+        ("seal.synced", "kill-parent"),
+        ("commit.begun", "kill-parent"),
+        ("commit.linked", "kill-parent"),
+        ("recover.unmarked", "kill-parent"),
+        ("save.written", "kill-parent"),
+    ] {
+        let _telling = Telling(format!("{point}={action}, one of many"));
+        crash_in(Story::Upgrade, &mut house, point, action, &before);
+    }
+    go_on(Story::Upgrade, &mut house, &before);
+    assert_eq!(house.complete(), ["0001", "0002", "0003", "0004"]);
 }

@@ -1,1 +1,151 @@
+//! Killed at random moments: the supervisor, the migrator, the app or a job, whichever there is.
+//!
+//! `HEARTH_TEST_KILLS=200` makes it the long version. A failure names its seed; it is repeated, as far as time can be,
+//! with `HEARTH_TEST_SEED=<seed> HEARTH_TEST_KILLS=1`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    house::House,
+    matrix::{Telling, go_on, in_parallel},
+    story::Story,
+};
+
+/// The kills of the default version.
+const KILLS: u64 = 8;
+/// How long the old version is written to, at the longest, before it ends.
+const WRITING: Duration = Duration::from_millis(600);
+
+/// A generator of random numbers: splitmix64, a few lines and good enough for dice.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.roll() % limit
+    }
+
+    fn time(&mut self, longest: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap().max(1)))
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}, which is no number")))
+}
+
+/// Returns the children of a process, with the names of their programs.
+fn children(parent: Pid) -> Vec<(Pid, String)> {
+    let stats = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // `pid (name) state ppid …`: proc_pid_stat(5).
+        let (head, tail) = stat.rsplit_once(')')?;
+        let its_parent: i32 = tail.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        (its_parent == parent.as_raw()).then(|| (Pid::from_raw(pid), head.rsplit('(').next().unwrap().to_owned()))
+    });
+    stats.collect()
+}
+
+/// Kills the supervisor or one of its children; returns which.
+fn kill_one(supervisor: Pid, dice: &mut Dice) -> String {
+    let children = children(supervisor);
+    let chosen = usize::try_from(dice.below(children.len() as u64 + 1)).unwrap();
+    let (pid, name) = children.get(chosen).cloned().unwrap_or((supervisor, "the supervisor".into()));
+    // It may have ended since.
+    let _ = kill(pid, Signal::SIGKILL);
+    name
+}
+
+/// Starts a supervisor, kills one process after a random time while the client writes whenever something answers,
+/// and then the supervisor, if it is left, at once or when it has come to rest.
+fn interrupt(house: &mut House, dice: &mut Dice, longest: Duration) {
+    let delay = dice.time(longest);
+    let mut killer_dice = Dice(dice.roll());
+    let rests = dice.below(2) == 0;
+    let end = if dice.below(2) == 0 { Signal::SIGKILL } else { Signal::SIGTERM };
+    let mut running = house.hearth.start();
+    let supervisor = running.pid();
+    let killer = thread::spawn(move || {
+        thread::sleep(delay);
+        kill_one(supervisor, &mut killer_dice)
+    });
+    while !killer.is_finished() {
+        match running.address() {
+            Some(address) => {
+                house.live_book().write(address);
+            }
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    }
+    let victim = killer.join().unwrap();
+    let _telling = Telling(format!("{victim} killed after {delay:?}"));
+    if rests {
+        let hearth = &house.hearth;
+        running.wait_with("it to end or to come to rest", |running| {
+            let ended = running.child.try_wait().unwrap().is_some();
+            let rests =
+                || hearth.status().is_some_and(|status| status["phase"] == "serving" || status["phase"] == "held");
+            (ended || rests()).then_some(())
+        });
+    }
+    if running.child.try_wait().unwrap().is_none() {
+        running.signal(end);
+    }
+    running.wait_end();
+    house.wait_left_alone();
+}
+
+/// How long an upgrade takes when nothing is killed.
+fn undisturbed(house: &House) -> Duration {
+    let house = house.copy();
+    let since = Instant::now();
+    house.hearth.start().wait_serving();
+    since.elapsed()
+}
+
+#[test]
+fn an_upgrade_killed_at_random_moments_keeps_every_answered_write() {
+    let kills = number("HEARTH_TEST_KILLS").unwrap_or(KILLS);
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let first = number("HEARTH_TEST_SEED").unwrap_or(clock.as_secs() * 1_000_000);
+    println!("HEARTH_TEST_SEED={first} HEARTH_TEST_KILLS={kills}");
+    let mut house = Story::Upgrade.prepare();
+    house.make("0004", "0003", 3);
+    house.hearth.set("TEST_SLOW_MILLISECONDS", "150");
+    let longest = undisturbed(&house).mul_f64(1.2);
+    let seeds: Vec<u64> = (first..first + kills).collect();
+    in_parallel(&seeds, |seed| {
+        let _telling = Telling(format!("HEARTH_TEST_SEED={seed} HEARTH_TEST_KILLS=1"));
+        let mut dice = Dice(*seed);
+        let mut house = house.copy();
+        let before = house.complete();
+        house.run_version(1);
+        interrupt(&mut house, &mut dice, WRITING);
+        house.assert_whole(&before);
+        house.run_version(3);
+        for _ in 0..=dice.below(2) {
+            interrupt(&mut house, &mut dice, longest);
+            house.assert_whole(&before);
+        }
+        go_on(Story::Upgrade, &mut house, &before);
+    });
+}

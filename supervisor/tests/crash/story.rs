@@ -85,6 +85,17 @@ impl Fault {
 }
 
 impl Story {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::FirstStart,
+        Self::PlainDay,
+        Self::Upgrade,
+        Self::AfterCrash("seal.synced"),
+        Self::AfterCrash("commit.linked"),
+        Self::AfterMove,
+        Self::LiveRestore,
+        Self::OfflineRestore,
+    ];
+
     /// Makes the house that the story begins with.
     pub(crate) fn prepare(self) -> House {
         let mut house = House::new();

@@ -211,15 +211,23 @@ impl Hearth {
             }
             None => Command::new(supervisor),
         };
-        command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment).args(arguments).stdin(Stdio::null());
+        self.equip(&mut command).args(arguments).stdin(Stdio::null());
         command
     }
 
     /// Runs a command of the supervisor's to its end, without the wrapper.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(program("supervisor"));
-        command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment).args(arguments).stdin(Stdio::null());
+        self.equip(&mut command).args(arguments).stdin(Stdio::null());
         command.output().expect("the supervisor's command runs")
+    }
+
+    /// Gives a command this environment, and no setting from the one that the tests run in.
+    fn equip<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARTH_")) {
+            command.env_remove(name);
+        }
+        command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment)
     }
 
     /// Starts a supervisor.

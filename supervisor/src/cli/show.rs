@@ -1,0 +1,185 @@
+//! What do `status`, `healthcheck`, `config` and `snapshot list` print?
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{ask, not_running, say, to_json};
+use crate::{
+    config::Loaded,
+    data::{
+        DataDir,
+        size::Size,
+        state::FORMAT,
+        view::{self, Live},
+    },
+    failure::{Cause, Failure},
+    phase::{Health, Outcome, Status},
+};
+
+pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+    let Some(status) = ask::<Status>(data, Method::GET, "/v1/status")? else {
+        return stopped(data, as_json);
+    };
+    if as_json {
+        say(&to_json(&status)?);
+        return Ok(0);
+    }
+    say(&format!("{:<10} {} since {}", "phase", status.phase, status.since));
+    say(&format!("{:<10} {}", "health", health_word(status.health)));
+    say(&format!("{:<10} v{} on http://{}", "version", status.version, status.listen));
+    say(&format!("{:<10} {}", "data", status.data_dir));
+    if let Some(live) = status.live {
+        say(&format!("{:<10} generation {live}", "live"));
+    }
+    if let Some(progress) = status.progress {
+        say(&format!(
+            "{:<10} {} of {} {}",
+            "progress",
+            progress.done,
+            progress.total,
+            to_json(&progress.unit)?.trim_matches('"')
+        ));
+    }
+    let restarts = status.app.restarts;
+    match (status.app.pid, &status.app.last_exit) {
+        (Some(pid), _) => say(&format!("{:<10} process {pid}, started again {restarts} times", "app")),
+        (None, Some(exit)) => say(&format!("{:<10} not running; it {exit}", "app")),
+        (None, None) => {}
+    }
+    if let Some(operation) = &status.operation {
+        let outcome = match &operation.outcome {
+            None => format!("{} since {}", operation.phase, operation.since),
+            Some(Outcome::Done(done)) => done.clone(),
+            Some(Outcome::Failed(failure)) => format!("failed: {failure}"),
+        };
+        say(&format!("{:<10} {}: {outcome}", "operation", operation.what));
+    }
+    for note in &status.notes {
+        say(&format!("{:<10} {note}", "note"));
+    }
+    if let Some(held) = &status.held {
+        say(&format!("{:<10} {}", "held", held.failure.message));
+        if let Some(hint) = &held.failure.hint {
+            say(&format!("{:<10} {hint}", "hint"));
+        }
+        for way in &held.ways_out {
+            say(&format!("{:<10} {}  ({})", "way out", way.command, way.effect));
+        }
+    }
+    Ok(0)
+}
+
+/// What can be said of a data directory without a supervisor.
+fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+    if !data.path().is_dir() {
+        return Err(not_running(data));
+    }
+    let view = view::look(data)?;
+    let live = match view.live {
+        Live::Generation(live) => Some(live),
+        _ => None,
+    };
+    if as_json {
+        say(&json!({"format": FORMAT, "phase": "stopped", "live": live, "data_dir": data.path()}).to_string());
+    } else {
+        say(&format!("{:<10} stopped: no supervisor is running on {}", "phase", data.path().display()));
+        if let Some(live) = live {
+            say(&format!("{:<10} generation {live}", "live"));
+        }
+    }
+    Ok(0)
+}
+
+pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
+    let answer: Value = ask(data, Method::GET, "/v1/health")?.ok_or_else(|| not_running(data))?;
+    let health = answer["health"].as_str().unwrap_or("unknown");
+    // With the token, also what it is doing and how far it is: that it moves.
+    let doing = match ask::<Status>(data, Method::GET, "/v1/status") {
+        Ok(Some(status)) => match (status.progress, status.held) {
+            (_, Some(held)) => format!(": {}", held.failure.message),
+            (Some(progress), None) => format!(": {} ({} of {})", status.phase, progress.done, progress.total),
+            (None, None) => format!(": {}", status.phase),
+        },
+        _ => String::new(),
+    };
+    say(&format!("{health}{doing}"));
+    Ok(u8::from(health == health_word(Health::Held)))
+}
+
+fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Degraded => "degraded",
+        Health::Working => "working",
+        Health::Held => "held",
+    }
+}
+
+pub(super) fn config(loaded: &Loaded, data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+    // What the running one was started with is what counts; without one, what a start here would use.
+    let document = ask::<Value>(data, Method::GET, "/v1/config").ok().flatten();
+    if as_json {
+        say(&document.unwrap_or_else(|| loaded.document()).to_string());
+    } else {
+        say(crate::config::table(&document.unwrap_or_else(|| loaded.document())).trim_end());
+    }
+    Ok(0)
+}
+
+pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+    if !data.path().is_dir() {
+        return Err(Failure::new(Cause::Io, format!("there is no data directory {}", data.path().display()))
+            .hint("--data-dir or HEARTH_DATA_DIR names it"));
+    }
+    let view = view::look(data)?;
+    let rows: Vec<Value> = view
+        .generations
+        .iter()
+        .map(|generation| {
+            let known = view
+                .state
+                .as_ref()
+                .and_then(|state| state.snapshots.iter().find(|known| known.generation == generation.id));
+            let state = match (view.live == Live::Generation(generation.id), generation.staging) {
+                (true, _) => "live",
+                (false, true) => "staging",
+                (false, false) => "snapshot",
+            };
+            json!({
+                "generation": generation.id.to_string(),
+                "state": state,
+                "version": generation.description.as_ref().map(|description| &description.version),
+                "schema": generation.description.as_ref().map(|description| &description.schema),
+                "made_at": generation.description.as_ref().map(|description| &description.sealed_at),
+                "left_at": known.map(|known| &known.left_at),
+                "left_by": known.map(|known| known.reason),
+                "written_at": known.and_then(|known| known.written_at.as_ref()),
+                "bytes": generation.bytes,
+            })
+        })
+        .collect();
+    if as_json {
+        say(&json!({"format": FORMAT, "generations": rows}).to_string());
+        return Ok(0);
+    }
+    if rows.is_empty() {
+        say(&format!("no generations in {}", data.path().display()));
+        return Ok(0);
+    }
+    say("GENERATION  STATE     VERSION   MADE                  LEFT BEHIND           BY       SIZE");
+    for row in &rows {
+        let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+        let line = format!(
+            "{:<10}  {:<8}  {:<8}  {:<20}  {:<20}  {:<7}  {}",
+            text("generation"),
+            text("state"),
+            text("version"),
+            text("made_at"),
+            text("left_at"),
+            text("left_by"),
+            Size(row["bytes"].as_u64().unwrap_or(0)),
+        );
+        say(line.trim_end());
+    }
+    Ok(0)
+}

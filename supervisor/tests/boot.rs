@@ -142,10 +142,12 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         assert_eq!(check.status.code(), Some(1), "{migrations}");
 
         // A page for people, a problem for programs, and the container's port answers 503.
-        let page = request(address, "GET", "/", "text/html", None).unwrap();
-        assert_eq!(page.status, 503);
+        let page = running.wait("the page to say the way out", || {
+            let page = request(address, "GET", "/", "text/html", None).unwrap();
+            assert_eq!(page.status, 503);
+            page.body.contains("supervisor resume").then_some(page)
+        });
         assert!(page.headers["content-type"].starts_with("text/html"), "{page:?}");
-        assert!(page.body.contains("supervisor resume"), "{}", page.body);
         for path in ["/health", "/api/v1/records"] {
             let problem = get(address, path);
             assert_eq!(problem.status, 503);

@@ -73,6 +73,7 @@ impl Door {
 
     async fn open_now(self: &Rc<Self>) {
         if self.open.borrow().as_ref().is_some_and(|open| open.child.exited().is_none()) {
+            self.refresh();
             return;
         }
         match start(self).await {

@@ -32,8 +32,8 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
         status.live = held.live;
     });
     tell(&held);
-    held::remember(instance, &held).await;
     door.open().await;
+    held::remember(instance, &held).await;
     let until = Instant::now() + AGAIN;
     loop {
         tokio::select! {

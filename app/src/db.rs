@@ -86,7 +86,7 @@ impl Database {
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
         let writer = self.writer.as_ref().ok_or(DbError::ReadOnly)?;
         let outcome = writer.write(work).await;

@@ -17,9 +17,12 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::{
-    config::{Flags, Loaded},
-    control::client::call,
-    data::{DataDir, GenerationId},
+    config::{self, Flags, Loaded},
+    control::client::{as_owner, call},
+    data::{
+        DataDir, GenerationId,
+        view::{self, View},
+    },
     failure::{Cause, Failure},
     init::signals,
     log,
@@ -62,7 +65,7 @@ enum Command {
     Status(Json),
     /// Exit 0 unless the supervisor is held or does not run (for a container's health check)
     Healthcheck,
-    /// Show each setting's effective value and where it came from
+    /// Show each setting's value and where it came from: the running supervisor's, else what one would start with
     Config(Json),
     /// Restart the app
     Restart,
@@ -123,27 +126,25 @@ pub fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<u8, Failure> {
     let flags = Flags { data_dir: cli.options.data_dir, listen: cli.options.listen };
-    let loaded = Loaded::load(&flags)?;
-    log::init(&loaded.config.log);
-    let data = DataDir::new(loaded.config.data_dir.clone());
-    match cli.command.unwrap_or(Command::Run) {
-        Command::Run => {
-            let shown = loaded.document();
-            run::run(loaded.config, shown)
-        }
-        Command::Restore { snapshot, yes } => restore::restore(loaded, &data, snapshot, yes),
-        command => {
-            signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
-            match command {
-                Command::Status(Json { json }) => show::status(&data, json),
-                Command::Healthcheck => show::healthcheck(&data),
-                Command::Config(Json { json }) => show::config(&loaded, &data, json),
-                Command::Restart => order(&data, "restart"),
-                Command::Resume => order(&data, "resume"),
-                Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
-                Command::Run | Command::Restore { .. } => Ok(0),
-            }
-        }
+    let command = cli.command.unwrap_or(Command::Run);
+    if let Command::Run = command {
+        let loaded = Loaded::load(&flags)?;
+        log::init(&loaded.config.log);
+        let shown = loaded.document();
+        return run::run(loaded.config, shown);
+    }
+    signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
+    // Nothing but the place: a mistake in any other setting is no reason not to ask a supervisor that runs.
+    let data = DataDir::new(config::data_dir(&flags)?);
+    match command {
+        Command::Run => Ok(0),
+        Command::Status(Json { json }) => show::status(&data, json),
+        Command::Healthcheck => show::healthcheck(&data),
+        Command::Config(Json { json }) => show::config(&flags, &data, json),
+        Command::Restart => order(&data, "restart"),
+        Command::Resume => order(&data, "resume"),
+        Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
+        Command::Restore { snapshot, yes } => restore::restore(&flags, &data, snapshot, yes),
     }
 }
 
@@ -155,6 +156,11 @@ fn say_failure(failure: &Failure) {
     }
 }
 
+/// Says something on standard error, beside the result.
+fn talk(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// Prints a result. A closed standard output is nobody's loss.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
@@ -163,6 +169,11 @@ fn say(line: &str) {
 fn not_running(data: &DataDir) -> Failure {
     Failure::new(Cause::Io, format!("no supervisor is running on {}", data.path().display()))
         .hint("start it with: supervisor; another data directory is named with --data-dir or HEARTH_DATA_DIR")
+}
+
+/// Looks at the data directory, as whoever runs the command.
+fn look(data: &DataDir) -> Result<View, Failure> {
+    view::look(data).map_err(|failure| as_owner(data, &data.state(), failure))
 }
 
 fn ask<T: serde::de::DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
@@ -188,7 +199,9 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
                     ));
                     return Ok(0);
                 }
-                ("held", Some(held)) if before.held.as_ref() != Some(&held) => return Err(held.failure),
+                ("held", Some(held)) if status.boots > before.boots || before.held.as_ref() != Some(&held) => {
+                    return Err(held.failure);
+                }
                 _ => tokio::time::sleep(AGAIN).await,
             }
         }
@@ -197,7 +210,7 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
 
 fn tell_phase(phase: &str, last: &mut String) {
     if last != phase {
-        let _ = writeln!(io::stderr().lock(), "{phase}...");
+        talk(&format!("{phase}..."));
         phase.clone_into(last);
     }
 }

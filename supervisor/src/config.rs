@@ -215,17 +215,41 @@ struct Setting {
     source: String,
 }
 
+/// Returns the data directory alone, absolute: all that a command needs that speaks to a running supervisor, or looks at
+/// what is there. Never from the file, so that no mistake in it keeps a healthy supervisor from being asked.
+///
+/// # Errors
+/// [`Cause::Configuration`] when the flag or variable that names it cannot be used.
+pub fn data_dir(flags: &Flags) -> Result<PathBuf, Failure> {
+    data_dir_from(flags, std::env::vars_os(), &current()?)
+}
+
+fn data_dir_from(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    current: &Path,
+) -> Result<PathBuf, Failure> {
+    let (data_dir, source) = sources::data_dir(flags, environment, current)?;
+    let value = Value::from(data_dir.as_str());
+    match keys::KEYS.iter().find(|key| key.name == "data_dir") {
+        Some(key) if !key.allows(&value) => Err(refuse(key, &value, &source)),
+        _ => Ok(data_dir.into()),
+    }
+}
+
+fn current() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| Failure::io("cannot tell the current directory", &error))
+}
+
 impl Loaded {
     /// Loads the settings of this process.
     ///
     /// # Errors
     /// [`Cause::Configuration`] for what is not known or cannot be used; what keeps the file from being read.
     pub fn load(flags: &Flags) -> Result<Self, Failure> {
-        let current =
-            std::env::current_dir().map_err(|error| Failure::io("cannot tell the current directory", &error))?;
         let program =
             std::env::current_exe().map_err(|error| Failure::io("cannot tell where this program lies", &error))?;
-        Self::from(flags, std::env::vars_os(), &current, program.parent().unwrap_or(Path::new("/")))
+        Self::from(flags, std::env::vars_os(), &current()?, program.parent().unwrap_or(Path::new("/")))
     }
 
     /// Loads the settings of a process with this environment, in the directory `current`, whose program lies in
@@ -284,18 +308,29 @@ pub fn table(document: &Value) -> String {
         Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
         _ => value.to_string(),
     };
-    let rows: Vec<[String; 3]> = std::iter::once(["KEY", "VALUE", "SOURCE"].map(str::to_owned))
-        .chain(
-            document["settings"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|setting| ["key", "value", "source"].map(|column| cell(&setting[column]))),
-        )
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (key, value) = (width(0), width(1));
-    rows.iter().map(|row| format!("{:key$}  {:value$}  {}\n", row[0], row[1], row[2])).collect()
+    let settings = document["settings"].as_array().into_iter().flatten();
+    let rows = settings.map(|setting| ["key", "value", "source"].map(|column| cell(&setting[column])));
+    aligned(std::iter::once(["KEY", "VALUE", "SOURCE"].map(str::to_owned)).chain(rows))
+}
+
+/// Returns a table of all settings there are, with what is allowed: true whatever is set.
+#[must_use]
+pub fn known() -> String {
+    let rows =
+        keys::KEYS.iter().map(|key| [key.name.to_owned(), key.variable(), key.default.to_owned(), key.allowed()]);
+    aligned(std::iter::once(["KEY", "IN THE ENVIRONMENT", "DEFAULT", "ALLOWED"].map(str::to_owned)).chain(rows))
+}
+
+/// Returns rows as lines with their columns under each other.
+fn aligned<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
+    let rows: Vec<_> = rows.collect();
+    let widths: [usize; COLUMNS] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; COLUMNS]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// Returns the name of where a setting came from.

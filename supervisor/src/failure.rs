@@ -63,10 +63,17 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it came of a real try: of an upgrade, or of an app that was started. Such a try is not made again by the
+    /// same image by itself. What was found by looking is looked at anew at each start.
+    #[must_use]
+    pub fn is_of_a_try(self) -> bool {
+        matches!(self, Self::Migration | Self::Unproven | Self::CrashLoop | Self::Launch | Self::Interrupted | Self::Io)
+    }
+
     /// Whether the cause may have passed by itself, so that another try is made at the next start.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::NoSpace | Self::Permission | Self::Busy | Self::Interrupted)
+        matches!(self, Self::NoSpace | Self::Permission | Self::Busy)
     }
 }
 
@@ -94,13 +101,14 @@ impl Failure {
         };
         match errno {
             Some(Errno::ENOSPC | Errno::EDQUOT) => Self::new(Cause::NoSpace, message)
-                .hint("free some space on that file system; nothing was changed, and it is tried again at the next start or with: supervisor resume"),
+                .hint("free some space on that file system, then try again; nothing was changed"),
             Some(Errno::EACCES | Errno::EPERM) => Self::new(Cause::Permission, message).hint(format!(
-                "the supervisor runs as uid {} gid {}; give it the directory with: chown -R {0}:{1} <the data directory>, or run the container with user: set to the owner",
-                nix::unistd::geteuid(), nix::unistd::getegid(),
+                "this process runs as uid {} gid {}, and may not do that; ls -ldn shows whose it is",
+                nix::unistd::geteuid(),
+                nix::unistd::getegid(),
             )),
             Some(Errno::EROFS) => Self::new(Cause::Permission, message)
-                .hint("the file system is mounted read-only; mount it read-write, then: supervisor resume"),
+                .hint("the file system is mounted read-only; mount it read-write, then try again"),
             _ => Self::new(Cause::Io, message),
         }
     }
@@ -113,3 +121,28 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    #[test]
+    fn the_hint_of_an_io_error_fits_whoever_met_it() {
+        for (errno, cause, words) in [
+            (Errno::ENOSPC, Cause::NoSpace, ", then try again; nothing was changed"),
+            (Errno::EROFS, Cause::Permission, "mount it read-write, then try again"),
+            (Errno::EACCES, Cause::Permission, ", and may not do that"),
+        ] {
+            let failure = Failure::io("cannot read /data/supervisor/token", &errno.into());
+            assert_eq!(failure.cause, cause);
+            let hint = failure.hint.unwrap();
+            assert!(hint.contains(words), "{hint}");
+            // A start, a restore and a command meet the same errors; and what is not known is not told to be changed.
+            for wrong in ["resume", "restore", "chown", "<", "the supervisor runs"] {
+                assert!(!hint.contains(wrong), "{hint}");
+            }
+        }
+    }
+}

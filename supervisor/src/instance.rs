@@ -2,7 +2,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    os::fd::{AsFd, BorrowedFd},
+    ffi::{OsStr, OsString},
+    os::fd::BorrowedFd,
     time::Duration,
 };
 
@@ -30,6 +31,8 @@ pub struct Instance {
     pub reaper: Reaper,
     /// The published status.
     pub board: Board,
+    /// Held by whoever works on the data: a boot, a restore, the tidying after a start. One at a time.
+    pub at_work: tokio::sync::Mutex<()>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
@@ -53,6 +56,7 @@ impl Instance {
             data,
             reaper: Reaper::default(),
             board,
+            at_work: tokio::sync::Mutex::new(()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
             app: Cell::new(None),
@@ -61,10 +65,10 @@ impl Instance {
         }
     }
 
-    /// Returns the lock's descriptor for a child to inherit.
+    /// Returns the lock's descriptors for a child to inherit.
     #[must_use]
-    pub fn lock_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.lock.get().map(AsFd::as_fd)
+    pub fn locks(&self) -> Vec<BorrowedFd<'_>> {
+        self.lock.get().map(Lock::descriptors).unwrap_or_default()
     }
 
     /// Returns once a stop is wanted.
@@ -76,27 +80,25 @@ impl Instance {
     /// Returns the environment that a child starts from: the supervisor's own, without what speaks to the
     /// supervisor alone.
     #[must_use]
-    pub fn environment(&self) -> Vec<(String, String)> {
-        let own = |name: &str| {
-            name.starts_with("HEARTH_") && !(cfg!(feature = "faults") && name == "HEARTH_FAULT")
-                || name.starts_with("LISTEN_")
-                || name.starts_with("WATCHDOG_")
-                || name == "NOTIFY_SOCKET"
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        let own = |name: &OsStr| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(b"HEARTH_") && !(cfg!(feature = "faults") && name == b"HEARTH_FAULT")
+                || name.starts_with(b"LISTEN_")
+                || name.starts_with(b"WATCHDOG_")
+                || name == b"NOTIFY_SOCKET"
         };
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| !own(name))
-            .collect()
+        std::env::vars_os().filter(|(name, _)| !own(name)).collect()
     }
 
     /// Returns the environment of app and migrator for the database of this generation.
     #[must_use]
-    pub fn environment_for(&self, generation: GenerationId) -> Vec<(String, String)> {
+    pub fn environment_for(&self, generation: GenerationId) -> Vec<(OsString, OsString)> {
         let mut environment = self.environment();
-        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
-        set("HEARTH_DATABASE", self.data.database(generation).display().to_string());
-        set("HEARTH_LOG__FORMAT", self.config.log.format.to_string());
-        set("HEARTH_LOG__LEVEL", self.config.log.level.to_string());
+        let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
+        set("HEARTH_DATABASE", self.data.database(generation).into());
+        set("HEARTH_LOG__FORMAT", self.config.log.format.to_string().into());
+        set("HEARTH_LOG__LEVEL", self.config.log.level.to_string().into());
         environment
     }
 

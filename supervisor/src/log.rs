@@ -25,7 +25,6 @@ use tracing::{
     span,
     subscriber::Interest,
 };
-use tracing_subscriber::filter::Targets;
 
 use crate::config::{Log, LogFormat, LogLevel};
 
@@ -37,29 +36,31 @@ const HINT: &str = "hint";
 
 /// Sends the events of this process to standard error. Once in a process; a second time changes nothing.
 pub fn init(log: &Log) {
-    let logger = Logger { format: log.format, targets: targets(log.level), output: Mutex::new(Output::stderr()) };
+    let logger = Logger { format: log.format, level: filter(log.level), output: Mutex::new(Output::stderr()) };
     // It fails only when there is one already.
     let _ = tracing::subscriber::set_global_default(logger);
 }
 
-/// Returns which events are wanted: Hearth's own by their level, those of libraries when they warn.
-fn targets(level: LogLevel) -> Targets {
-    let own = match level {
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    };
-    Targets::new()
-        .with_default(own.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), own)
-        .with_targets(TAGS.map(|tag| (tag, own)))
+    }
+}
+
+/// Whether these are Hearth's own events; all others are of libraries, which are shown only when they warn.
+fn is_own(target: &str) -> bool {
+    let inside = target.strip_prefix(env!("CARGO_CRATE_NAME"));
+    TAGS.contains(&target) || inside.is_some_and(|path| path.is_empty() || path.starts_with("::"))
 }
 
 struct Logger {
     format: LogFormat,
-    targets: Targets,
+    /// The least important that is shown.
+    level: LevelFilter,
     output: Mutex<Output>,
 }
 
@@ -69,11 +70,12 @@ impl Subscriber for Logger {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        self.targets.iter().map(|(_, level)| level).chain(self.targets.default_level()).max()
+        Some(self.level)
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && self.targets.would_enable(metadata.target(), metadata.level())
+        let shown = if is_own(metadata.target()) { self.level } else { self.level.min(LevelFilter::WARN) };
+        metadata.is_event() && *metadata.level() <= shown
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -252,7 +254,7 @@ mod tests {
     /// Returns what the events that `act` makes look like.
     fn logged(format: LogFormat, level: LogLevel, act: impl FnOnce()) -> String {
         let (reader, writer) = nix::unistd::pipe().unwrap();
-        let logger = Logger { format, targets: targets(level), output: Mutex::new(Output::to(writer)) };
+        let logger = Logger { format, level: filter(level), output: Mutex::new(Output::to(writer)) };
         tracing::subscriber::with_default(logger, act);
         let mut lines = String::new();
         File::from(reader).read_to_string(&mut lines).unwrap();
@@ -298,6 +300,12 @@ mod tests {
         let lines =
             logged(LogFormat::Text, LogLevel::Trace, || info!(target: "hyper::proto", "libraries only when they warn"));
         assert_eq!(lines, "");
+        let lines = logged(LogFormat::Text, LogLevel::Trace, || {
+            debug!("this");
+            debug!(target: "supervisory", "not this");
+            warn!(target: "hyper::proto", "and this");
+        });
+        assert_eq!(lines, "[Supervisor] this\n[Supervisor] warning: and this\n");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! The [`Board`] is the one place where a transition is logged, remembered and published: to the control socket,
 //! and to the door's page.
 
-use std::{cell::RefCell, time::SystemTime};
+use std::{
+    cell::{Cell, RefCell},
+    time::SystemTime,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -163,6 +166,8 @@ pub struct Status {
     pub phase: String,
     /// Since when, RFC 3339.
     pub since: String,
+    /// How many boots were begun since the supervisor started: one, and one for each further try of what was held.
+    pub boots: u32,
     /// How the container's health check sees it.
     pub health: Health,
     /// The live generation, once it is known.
@@ -188,6 +193,7 @@ pub struct Status {
 /// The published status.
 pub struct Board {
     status: RefCell<Status>,
+    recheck: Cell<bool>,
     changed: watch::Sender<()>,
 }
 
@@ -207,6 +213,7 @@ impl Board {
             version: VERSION.to_owned(),
             phase: Phase::Starting.name().to_owned(),
             since: now(),
+            boots: 0,
             health: Health::Working,
             live: None,
             next: None,
@@ -218,7 +225,7 @@ impl Board {
             operation: None,
             notes: Vec::new(),
         };
-        Self { status: RefCell::new(status), changed: watch::channel(()).0 }
+        Self { status: RefCell::new(status), recheck: Cell::new(false), changed: watch::channel(()).0 }
     }
 
     /// Returns the status as it is now.
@@ -239,6 +246,26 @@ impl Board {
         self.changed.send_replace(());
     }
 
+    /// Begins a boot: what was noted at an earlier one is looked at anew.
+    pub fn begin(&self) {
+        self.enter(Course::Boot, Phase::Starting);
+        self.update(|status| {
+            status.boots += 1;
+            status.notes.clear();
+        });
+    }
+
+    /// Says that the boot to come is a further try by itself: it stays held until it serves.
+    pub fn recheck(&self, recheck: bool) {
+        self.recheck.set(recheck);
+    }
+
+    /// Whether the last boot was such a try.
+    #[must_use]
+    pub fn is_recheck(&self) -> bool {
+        self.recheck.get()
+    }
+
     /// Enters a phase: the one transition function.
     pub fn enter(&self, course: Course, phase: Phase) {
         tracing::debug!(phase = phase.name(), ?course, "entering");
@@ -254,12 +281,14 @@ impl Board {
                 Phase::Staging(id) | Phase::Migrating(id) | Phase::Proving(id) | Phase::Committing(id) => Some(id),
                 _ => None,
             };
+            let stays_held = self.recheck.get() && phase != Phase::Serving;
             status.health = match phase {
+                _ if stays_held => Health::Held,
                 Phase::Held => Health::Held,
                 Phase::Serving => Health::Healthy,
                 _ => Health::Working,
             };
-            if phase != Phase::Held {
+            if phase != Phase::Held && !stays_held {
                 status.held = None;
             }
             if status.phase != phase.name() {

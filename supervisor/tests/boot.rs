@@ -393,10 +393,9 @@ fn a_missing_or_dangling_link_holds_and_deletes_nothing() {
         let message = status["held"]["failure"]["message"].as_str().unwrap();
         assert!(message.contains(words), "{words}: {message}");
         let way = status["held"]["ways_out"][0]["command"].as_str().unwrap();
-        assert_eq!(way, "ln -sfn generations/0001 live");
+        assert!(way.ends_with("ln -sfn generations/0001 live"), "{way}");
         assert_eq!(hearth.generations(), ["0001"]);
         // The very command leads out.
-        let _ = fs::remove_dir(&live);
         assert!(Command::new("sh").args(["-c", way]).current_dir(&hearth.data).status().unwrap().success());
         assert!(hearth.run(&["resume"]).status.success(), "{}", running.log());
         assert_eq!(household::all(running.wait_serving()), before);

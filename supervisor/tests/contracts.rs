@@ -62,6 +62,7 @@ fn status_and_the_documents_on_disk_are_the_golden_ones() {
     let mut running = hearth.start();
     let (_, status) = running.wait_held(&hearth);
     assert_fits(&golden("control-status.json"), &status, "status while held");
+    running.wait("held.json", || hearth.data.join("supervisor/held.json").exists().then_some(()));
     assert_fits(&golden("held.json"), &read(&hearth.data.join("supervisor/held.json")), "held");
 }
 

@@ -1,11 +1,11 @@
 //! How do many writers share the one connection that SQLite has for them?
 //!
 //! A task owns it. While one transaction is being written to the disk, further writes queue up; the next
-//! transaction carries out all of them, each in a savepoint of its own, and each is answered after the commit.
-//! So a lone write waits for nobody, and a hundred at once cost one fsync instead of a hundred.
+//! transaction carries out all of them, and each is answered after the commit. So a lone write waits for nobody, and
+//! a hundred at once cost one fsync instead of a hundred. When one of them fails, which is rare, all are taken back
+//! and each gets a transaction of its own: a savepoint for each would take less work then, and twice as long always.
 
 use std::{
-    collections::VecDeque,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
@@ -64,15 +64,16 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), busy_since })
     }
 
-    /// Carries out `work` in the next transaction and returns after its commit. It is carried out also when the
-    /// caller stops waiting: a client that goes away leaves no half of anything.
+    /// Carries out `work` in the next transaction and returns after its commit; once more if another write in that
+    /// transaction failed. It is carried out also when the caller stops waiting: a client that goes away leaves no
+    /// half of anything.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Typed { work: Some(work), value: None, answer });
+        let job = Box::new(Typed { work, value: None, answer });
         let queue = self.queue.lock().await.clone().ok_or(DbError::Closed)?;
         queue.send(job).await.map_err(|_| DbError::Closed)?;
         answered.await.map_err(|_| DbError::Closed)?
@@ -109,7 +110,7 @@ trait Job: Send {
 }
 
 struct Typed<T, F> {
-    work: Option<F>,
+    work: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, DbError>>,
 }
@@ -117,13 +118,12 @@ struct Typed<T, F> {
 impl<T, F> Job for Typed<T, F>
 where
     T: Send + 'static,
-    F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+    F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
 {
     fn carry_out<'t>(&'t mut self, transaction: &'t DatabaseTransaction) -> BoxFuture<'t, Result<(), DbErr>> {
+        let work = (self.work)(transaction);
         async move {
-            if let Some(work) = self.work.take() {
-                self.value = Some(work(transaction).await?);
-            }
+            self.value = Some(work.await?);
             Ok(())
         }
         .boxed()
@@ -138,33 +138,18 @@ where
     }
 }
 
-type Batch = VecDeque<Box<dyn Job>>;
-
 async fn run(
     path: PathBuf,
-    mut connection: DatabaseConnection,
+    connection: DatabaseConnection,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
     busy_since: BusySince,
 ) {
-    let mut batch: Batch = VecDeque::new();
-    while let Some(job) = jobs.recv().await {
-        batch.push_back(job);
-        while batch.len() < BATCH
-            && let Ok(job) = jobs.try_recv()
-        {
-            batch.push_back(job);
-        }
-        *lock(&busy_since) = Some(Instant::now());
-        if commit(&connection, &mut batch).await.is_err() {
-            // After a failed commit nobody knows what state the connection is in (SQLite may have rolled back on
-            // its own, which sqlx does not notice): a new one is certain to be in none.
-            if let Some(fresh) = reopen(&path, &connection).await {
-                connection = fresh;
-            }
-        }
-        *lock(&busy_since) = None;
+    let mut line = Line { path, connection, busy_since };
+    let mut batch = Vec::new();
+    while jobs.recv_many(&mut batch, BATCH).await > 0 {
+        line.commit_all(&mut batch).await;
     }
-    if let Err(error) = connection.close().await {
+    if let Err(error) = line.connection.close().await {
         tracing::warn!("The writer did not close: {error}");
     }
 }
@@ -173,86 +158,100 @@ fn lock(busy_since: &BusySince) -> std::sync::MutexGuard<'_, Option<Instant>> {
     busy_since.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn reopen(path: &Path, old: &DatabaseConnection) -> Option<DatabaseConnection> {
-    let _ = old.close_by_ref().await;
-    match connect(path, Role::Writer).await {
-        Ok(connection) => Some(connection),
-        Err(error) => {
+/// The one connection that writes.
+struct Line {
+    path: PathBuf,
+    connection: DatabaseConnection,
+    busy_since: BusySince,
+}
+
+/// Where a transaction failed of which nothing was done.
+enum Undone {
+    Begin(DbErr),
+    /// In one of its writes; it was rolled back, and the connection is sound.
+    Work(DbErr),
+    /// Or when it was rolled back.
+    Commit(DbErr),
+}
+
+impl Line {
+    /// Commits the batch and answers all of it.
+    async fn commit_all(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        match self.commit(batch).await {
+            Err(Undone::Work(error)) if batch.len() > 1 && !dooms_all(&error) => {
+                for job in batch.drain(..) {
+                    let mut alone = vec![job];
+                    let outcome = self.commit(&mut alone).await;
+                    answer(&mut alone, outcome);
+                }
+            }
+            outcome => answer(batch, outcome),
+        }
+    }
+
+    /// Carries out the batch in one transaction.
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
+        *lock(&self.busy_since) = Some(Instant::now());
+        let outcome = transact(&self.connection, batch).await;
+        let sound = match &outcome {
+            Ok(()) | Err(Undone::Work(_)) => true,
+            // Busy: another process held the lock.
+            Err(Undone::Begin(error)) => matches!(DbError::from(error.clone()), DbError::Busy),
+            // SQLite may have rolled back on its own, which sqlx does not notice.
+            Err(Undone::Commit(_)) => false,
+        };
+        if !sound {
+            self.reopen().await;
+        }
+        *lock(&self.busy_since) = None;
+        outcome
+    }
+
+    async fn reopen(&mut self) {
+        let _ = self.connection.close_by_ref().await;
+        match connect(&self.path, Role::Writer).await {
+            Ok(connection) => self.connection = connection,
             // The closed one stays: each write fails on it and comes here to try again.
-            tracing::error!("The writing connection could not be opened again: {error}");
-            None
+            Err(error) => tracing::error!("The writing connection could not be opened again: {error}"),
         }
     }
 }
 
-/// Carries out and commits a batch, and answers all of it; an error means that the connection is not to be used
-/// again.
-async fn commit(connection: &DatabaseConnection, batch: &mut Batch) -> Result<(), DbError> {
-    let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(batch.len());
-    let outcome = carry_out_all(connection, batch, &mut done).await.map_err(DbError::from);
-    if let Err(error) = &outcome {
-        tracing::warn!("A write failed: {error}");
-    }
-    for job in done.drain(..).chain(batch.drain(..)) {
+fn answer(batch: &mut Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
+    let outcome = outcome.map_err(|Undone::Begin(error)| {
+        Undone::Work(error) | Undone::Commit(error) | {
+            tracing::warn!("A write failed: {error}");
+            DbError::from(error)
+        }
+    });
+    for job in batch.drain(..) {
         job.answer(outcome.clone());
     }
-    match outcome {
-        // Another process held the lock: the transaction never began, the connection is sound.
-        Err(DbError::Busy) => Ok(()),
-        outcome => outcome,
-    }
 }
 
-/// Moves each job whose savepoint was released from `batch` to `done`; answers those that failed on their own.
-async fn carry_out_all(
-    connection: &DatabaseConnection,
-    batch: &mut Batch,
-    done: &mut Vec<Box<dyn Job>>,
-) -> Result<(), DbErr> {
+/// Whether the other writes would meet the same.
+fn dooms_all(error: &DbErr) -> bool {
+    matches!(DbError::from(error.clone()), DbError::Full | DbError::Damaged(_))
+}
+
+async fn transact(connection: &DatabaseConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {
     // IMMEDIATE: a transaction that reads first and writes later fails at once when another process wrote between.
-    let transaction = connection
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        })
-        .await?;
-    while let Some(mut job) = batch.pop_front() {
-        let savepoint = transaction.begin().await;
-        let outcome = match &savepoint {
-            Ok(savepoint) => {
-                match AssertUnwindSafe(job.carry_out(savepoint)).catch_unwind().await {
-                    Ok(outcome) => outcome,
-                    // The panic hook has logged it.
-                    Err(_) => Err(DbErr::Custom("the write panicked".to_owned())),
-                }
-            }
-            Err(error) => Err(error.clone()),
-        };
-        match (outcome, savepoint) {
-            (Ok(()), Ok(savepoint)) => match savepoint.commit().await {
-                Ok(()) => done.push(job),
-                Err(error) => {
-                    done.push(job);
-                    return Err(error);
-                }
-            },
-            (Err(error), Ok(savepoint)) => {
-                let ends_all = matches!(DbError::from(error.clone()), DbError::Full | DbError::Damaged(_));
-                if ends_all || savepoint.rollback().await.is_err() {
-                    done.push(job);
-                    return Err(error);
-                }
-                tracing::warn!("A write failed: {error}");
-                job.answer(Err(error.into()));
-            }
-            (_, Err(error)) => {
-                done.push(job);
-                return Err(error);
-            }
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    let transaction = connection.begin_with_options(options).await.map_err(Undone::Begin)?;
+    for job in batch {
+        let outcome = AssertUnwindSafe(job.carry_out(&transaction)).catch_unwind().await;
+        // The panic hook has logged what it was.
+        let outcome = outcome.unwrap_or_else(|_| Err(DbErr::Custom("the write panicked".to_owned())));
+        if let Err(error) = outcome {
+            return Err(match transaction.rollback().await {
+                Ok(()) => Undone::Work(error),
+                Err(_) => Undone::Commit(error),
+            });
         }
     }
-    transaction.commit().await?;
-    fault::hit("app.committed").map_err(|error| DbErr::Custom(error.to_string()))
+    transaction.commit().await.map_err(Undone::Commit)?;
+    fault::hit("app.committed").map_err(|error| Undone::Commit(DbErr::Custom(error.to_string())))
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{Endpoint, Request, listener::Acceptor};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::App;
@@ -154,9 +154,10 @@ where
     S: Fn(hyper::Request<Incoming>) -> F,
     F: Future<Output = poem::Response>,
 {
-    let has_asked = AtomicBool::new(false);
+    let (has_asked, asks) = (AtomicBool::new(false), Notify::new());
     let service = service_fn(|request| {
         has_asked.store(true, Ordering::Relaxed);
+        asks.notify_one();
         let answer = answer(request);
         async move { Ok::<_, Infallible>(hyper::Response::from(answer.await)) }
     });
@@ -170,15 +171,18 @@ where
     tokio::select! {
         // Errors are the client's: it went away, or did not speak HTTP.
         _ = connection.as_mut() => return,
-        // Idle connections end at once, others after the answer that is under way.
-        () = stop.told() => connection.as_mut().graceful_shutdown(),
+        () = stop.told() => {}
     }
     if !has_asked.load(Ordering::Relaxed) {
-        // Browsers open connections ahead; hyper would wait for their first request.
-        let _ = timeout(LAST_CHANCE, connection.as_mut()).await;
-        if !has_asked.load(Ordering::Relaxed) {
-            return;
+        // It was accepted a moment ago, and its first request may be on its way: hyper, asked to shut down, would
+        // close it at once and without an answer. Others are only opened ahead, as browsers do.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = asks.notified() => {}
+            () = sleep(LAST_CHANCE) => return,
         }
     }
+    // Idle connections end at once, others after the answer that is under way.
+    connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }

@@ -147,6 +147,7 @@ fn values(key: String, id: i64) -> SimpleExpr {
 pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, DbError> {
     database
         .write(move |transaction| {
+            let draft = draft.clone();
             async move {
                 let now = Moment::now();
                 let row = ActiveModel {
@@ -178,6 +179,7 @@ pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, D
 pub(crate) async fn update(database: &Database, id: i64, change: Change) -> Result<Option<Model>, DbError> {
     database
         .write(move |transaction| {
+            let change = change.clone();
             async move {
                 let Some(mut record) = get(transaction, id).await? else {
                     return Ok(None);

@@ -22,14 +22,30 @@ pub enum Decision {
 }
 
 /// Returns the number of the next generation: one above the highest that is there or was ever known.
-#[must_use]
-pub fn next(view: &View) -> GenerationId {
+///
+/// # Errors
+/// When that one has the highest number there can be: Hearth itself never comes so far.
+pub fn next(view: &View) -> Result<GenerationId, Failure> {
     let here = view.generations.iter().map(|generation| generation.id);
     let known = view
         .state
         .iter()
         .flat_map(|state| state.snapshots.iter().map(|snapshot| snapshot.generation).chain([state.live]));
-    here.chain(known).max().map_or(GenerationId(1), GenerationId::next)
+    let Some(highest) = here.chain(known).max() else { return Ok(GenerationId(1)) };
+    highest.next().ok_or_else(|| {
+        let (names, mend) = if view.generations.iter().any(|generation| generation.id == highest) {
+            (format!("generations/{highest} is there"), format!("move generations/{highest} away"))
+        } else {
+            (
+                format!("supervisor/state.json names generation {highest}"),
+                "put that number right, or move the file away".to_owned(),
+            )
+        };
+        let message =
+            format!("there is no number for a next generation: {names}, and the highest is {}", GenerationId::HIGHEST);
+        Failure::new(Cause::Io, message)
+            .hint(format!("that is no number that Hearth came to by itself: {mend}; nothing was touched"))
+    })
 }
 
 /// Decides.
@@ -44,6 +60,7 @@ pub fn decide(view: &View) -> Decision {
         Live::Missing => {
             let committed = view.generations.iter().any(|generation| !generation.staging);
             match (committed, view.backups, &view.state) {
+                (false, false, None) if view.files => hold_lost_files(),
                 (false, false, None) if view.state_trouble.is_none() => Decision::FirstStart,
                 (true, _, _) => hold("the link live is missing, although there are generations".into()),
                 (false, _, Some(state)) => hold(format!(
@@ -59,6 +76,13 @@ pub fn decide(view: &View) -> Decision {
         }
         Live::NotALink => hold("live is not a link but a file or directory".into()),
     }
+}
+
+fn hold_lost_files() -> Decision {
+    let message = "the data is gone: there are attachments in files/, but neither the link live nor any generation";
+    Decision::Hold(Failure::new(Cause::Live, message).hint(
+        "put live and generations/ back (a volume that is not mounted?); or, to begin with no data, move what is in files/ away",
+    ))
 }
 
 #[cfg(test)]
@@ -81,6 +105,7 @@ mod tests {
                 })
                 .collect(),
             backups: false,
+            files: false,
             state: None,
             state_trouble: None,
             trouble: Vec::new(),
@@ -108,6 +133,10 @@ mod tests {
         assert!(held(&decide(&with_state)).contains("generation 0007 was in use"));
         let unreadable = View { state_trouble: Some("damaged".into()), ..view(Live::Missing, &[]) };
         assert!(held(&decide(&unreadable)).contains("state.json"));
+        let with_files = View { files: true, ..view(Live::Missing, &[(1, true)]) };
+        assert!(held(&decide(&with_files)).contains("there are attachments in files/"));
+        let with_both = View { files: true, ..with_state };
+        assert!(held(&decide(&with_both)).contains("generation 0007 was in use"));
         assert!(held(&decide(&view(Live::Missing, &[(7, false)]))).contains("there are generations"));
     }
 
@@ -122,9 +151,23 @@ mod tests {
 
     #[test]
     fn numbers_only_go_up() {
+        let next = |view: &View| super::next(view).unwrap();
         assert_eq!(next(&view(Live::Missing, &[])), GenerationId(1));
         assert_eq!(next(&view(Live::Generation(GenerationId(6)), &[(6, false), (7, false)])), GenerationId(8));
         let known = View { state: Some(state(12)), ..view(Live::Generation(GenerationId(6)), &[(6, false)]) };
         assert_eq!(next(&known), GenerationId(13));
+    }
+
+    #[test]
+    fn a_number_that_cannot_go_up_is_said_and_not_passed() {
+        let known = View { state: Some(state(u32::MAX)), ..view(Live::Generation(GenerationId(6)), &[(6, false)]) };
+        let failure = next(&known).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "there is no number for a next generation: supervisor/state.json names generation 4294967295, and the highest is 999999999"
+        );
+        let failure = next(&view(Live::Generation(GenerationId(6)), &[(6, false), (999_999_999, false)])).unwrap_err();
+        assert!(failure.message.contains("generations/999999999 is there"), "{failure}");
+        assert!(failure.hint.unwrap().contains("move generations/999999999 away"));
     }
 }

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use crate::{
     data::{
         GenerationId,
-        state::{FORMAT, Held, WayOut},
+        state::{self, FORMAT, Held, WayOut},
         view::{Generation, Live, View},
     },
     failure::{Cause, Failure},
+    init::launch,
     instance::Instance,
     jobs::{Document, Job, child},
     phase::{VERSION, now},
@@ -50,32 +51,32 @@ pub async fn remember(instance: &Instance, held: &Held) {
     }
 }
 
-/// Returns what an earlier start was held for, if this very image would be held again: a cause that does not pass
-/// by itself, and the same programs.
+/// Returns what an earlier start was held for, if this very image would be held again: a try that failed, and the
+/// same programs.
 ///
 /// # Errors
 /// [`Cause::UnknownFormat`] when a newer supervisor wrote the document.
 pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
-    let path = instance.data.held();
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+    let held = match state::read_held(&instance.data) {
+        Ok(Some(held)) => held,
+        Ok(None) => return Ok(None),
+        Err(failure) if failure.cause == Cause::UnknownFormat => {
+            return Err(failure.hint(format!(
+                "a newer version was held on this data; start that version again, or remove {} to try with this one",
+                instance.data.held().display()
+            )));
+        }
+        // Half a document cannot be, for it is renamed into place; so this is somebody's edit. Then it is tried again.
+        Err(failure) => {
+            instance.board.note(failure.message);
+            return Ok(None);
+        }
     };
-    let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    // Half a document cannot be (it is renamed into place), so this is somebody's edit: try again then.
-    let Some(format) = document["format"].as_u64() else { return Ok(None) };
-    if format != u64::from(FORMAT) {
-        return Err(Failure::new(
-            Cause::UnknownFormat,
-            format!("{} is of format {format}, and this supervisor reads format {FORMAT}", path.display()),
-        )
-        .hint(
-            "a newer version was held on this data; start that version again, or remove the file to try with this one",
-        ));
+    if !held.failure.cause.is_of_a_try() {
+        return Ok(None);
     }
-    let Ok(held) = serde_json::from_value::<Held>(document) else { return Ok(None) };
-    if held.failure.cause.passes() || image(instance).await? != held.image {
+    // An image that cannot be told apart from the one that was held counts as the same.
+    if image(instance).await.is_ok_and(|image| image != held.image) {
         return Ok(None);
     }
     tracing::info!(target: "Supervisor", "this same image was held on {}; not trying again by itself", held.since);
@@ -84,28 +85,20 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
 
 /// Returns the identity of the image: version, and a hash of its three programs.
 async fn image(instance: &Instance) -> Result<String, Failure> {
-    let program = |command: &[String]| command.first().map(PathBuf::from);
-    let own = std::env::current_exe().ok();
-    let programs = [own, program(&instance.config.migrator.command), program(&instance.config.app.command)];
-    let hash: String =
-        child::run(instance, Job::Identify { programs: programs.into_iter().flatten().collect() }).await?;
+    let program = |command: &[String]| command.first().map(|program| launch::find(program));
+    let commands = [program(&instance.config.migrator.command), program(&instance.config.app.command)];
+    let programs = std::iter::once(PathBuf::from("/proc/self/exe")).chain(commands.into_iter().flatten()).collect();
+    let hash: String = child::run(instance, Job::Identify { programs }).await?;
     Ok(format!("{VERSION}+{hash}"))
 }
 
 /// The commands that lead out, best first.
 fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Vec<WayOut> {
     let way = |command: String, effect: String| WayOut { command, effect };
-    let snapshots: Vec<&Generation> = view
-        .map(|view| {
-            let usable = view.generations.iter().rev();
-            usable
-                .filter(|generation| Some(generation.id) != live && !generation.staging && generation.database)
-                .collect()
-        })
-        .unwrap_or_default();
+    let snapshots: Vec<&Generation> = view.map(|view| view.snapshots().collect()).unwrap_or_default();
     let mut ways = Vec::new();
     match cause {
-        Cause::Migration | Cause::Unproven | Cause::Drift | Cause::Launch => {
+        Cause::Migration | Cause::Unproven | Cause::Drift => {
             if let Some(version) = view.and_then(|view| view.state.as_ref()).map(|state| &state.version) {
                 ways.push(way(
                     format!("start the image of v{version} again"),
@@ -124,9 +117,14 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
             }
         }
         Cause::Live => {
+            // A name that is no link would not be replaced by `ln`, but get the link inside of it.
+            let aside = match view.map(|view| &view.live) {
+                Some(Live::NotALink) => "mv live live.old && ",
+                _ => "",
+            };
             for snapshot in &snapshots {
                 ways.push(way(
-                    format!("ln -sfn generations/{} live", snapshot.id),
+                    format!("{aside}ln -sfn generations/{} live", snapshot.id),
                     format!(
                         "in the data directory: makes generation {} the live one as it is{}; then: supervisor resume",
                         snapshot.id,
@@ -134,12 +132,19 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
                     ),
                 ));
             }
+            ways.push(way(
+                "supervisor resume".into(),
+                "looks again, once the data is back in its place (an unmounted volume?)".into(),
+            ));
         }
         Cause::Newer | Cause::Damaged | Cause::NotADatabase | Cause::Foreign => {
             ways.extend(snapshots.iter().map(|snapshot| restore(snapshot, view, live)));
             ways.push(way("supervisor resume".into(), "checks again, once the database has been put right".into()));
         }
-        _ => ways.push(way("supervisor resume".into(), "tries again, now (it is also tried at the next start)".into())),
+        cause if cause.passes() => {
+            ways.push(way("supervisor resume".into(), "tries again, now (it is also tried every minute)".into()));
+        }
+        _ => ways.push(way("supervisor resume".into(), "tries again, once the cause is gone".into())),
     }
     ways
 }

@@ -100,7 +100,7 @@ pub(super) fn unknown_format(format: u32) -> Failure {
 pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String, Failure> {
     let mut command = instance.config.migrator.command.clone();
     command.extend(["up".into(), "--json".into()]);
-    let launch = Launch::new(command, instance.environment_for(generation), instance.lock_descriptor());
+    let launch = Launch::new(command, instance.environment_for(generation), instance.locks());
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;

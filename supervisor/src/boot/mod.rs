@@ -44,6 +44,7 @@ pub enum Booted {
 ///
 /// `again`: the operator, or time for a cause that passes, asks for another try in spite of a remembered *held*.
 pub async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Booted {
+    let _at_work = instance.at_work.lock().await;
     match attempt(instance, door, again).await {
         Ok(booted) => booted,
         Err(stuck) => {
@@ -65,7 +66,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
         let doing = doing.to_owned();
         move |failure| Stuck { failure, doing, view: None }
     };
-    instance.board.enter(Course::Boot, Phase::Starting);
+    instance.board.begin();
     let checking = "checking the data directory";
     let findings = start::preflight(instance).await.map_err(stuck(checking))?;
     tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
@@ -140,12 +141,12 @@ async fn upgrade(
             Some(live) => Some(steps::settle(instance, live).await?),
             None => None,
         };
-        let prepared = steps::prepare(instance, Course::Boot, reason, live, decide::next(view)).await?;
+        let prepared = steps::prepare(instance, Course::Boot, reason, live, decide::next(view)?).await?;
         steps::complete(instance, &prepared, live, settled).await
     }
     .await;
     match made {
         Ok(generation) => Ok(generation),
-        Err(failure) => Err(steps::discard(instance, failure).await),
+        Err(incomplete) => Err(steps::discard(instance, incomplete).await.failure()),
     }
 }

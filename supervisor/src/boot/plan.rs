@@ -66,7 +66,7 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
         tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
         command.push("--quick-check".into());
     }
-    let launch = Launch::new(command, instance.environment_for(generation), instance.lock_descriptor());
+    let launch = Launch::new(command, instance.environment_for(generation), instance.locks());
     let mut status = None;
     let exit = child::lines(instance, launch, |line| {
         if let Some(failure) = MigratorFailure::read(line)? {
@@ -117,7 +117,10 @@ fn newer(newest: &Applied, view: &View, live: GenerationId) -> Failure {
     // Back along the line of clones to the first that this version may still know.
     let mut at = description(live);
     let mut back = None;
-    while let Some(source) = at.and_then(|here| here.source) {
+    let mut younger = live;
+    // A clone has a higher number than its source; anything else is not ours, and would lead in circles.
+    while let Some(source) = at.and_then(|here| here.source).filter(|source| *source < younger) {
+        younger = source;
         at = description(source);
         let usable = view
             .generations
@@ -148,6 +151,7 @@ mod tests {
             live: Live::Generation(GenerationId(7)),
             generations: Vec::new(),
             backups: false,
+            files: false,
             state: None,
             state_trouble: None,
             trouble: Vec::new(),

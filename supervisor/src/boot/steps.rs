@@ -63,16 +63,32 @@ pub async fn prepare(
     Ok(Prepared { target, source, reason, schema })
 }
 
+/// Why a generation was not completed.
+#[derive(Debug)]
+pub enum Incomplete {
+    /// The live generation is the same as before; what was staged is still there.
+    Undone(Failure),
+    /// The commit failed, and so did finding out whether it is done. Nothing may be removed or served until that is
+    /// known.
+    Unknown(Failure),
+}
+
+impl From<Failure> for Incomplete {
+    fn from(failure: Failure) -> Self {
+        Self::Undone(failure)
+    }
+}
+
 /// Proves, seals and commits what was prepared, and writes down what was left behind. No app is alive.
 ///
 /// # Errors
-/// What went wrong; then the live generation is the same as before.
+/// What went wrong, and whether that is known to have left everything as it was.
 pub async fn complete(
     instance: &Rc<Instance>,
     prepared: &Prepared,
     outgoing: Option<GenerationId>,
     settled: Option<Settled>,
-) -> Result<GenerationId, Failure> {
+) -> Result<GenerationId, Incomplete> {
     let Prepared { target, source, reason, ref schema } = *prepared;
     instance.board.enter(Course::Boot, Phase::Proving(target));
     prove::prove(instance, target).await?;
@@ -82,9 +98,14 @@ pub async fn complete(
     let before = crate::data::view::look(&instance.data)?;
     if let Err(failure) = child::run::<()>(instance, Job::Commit { generation: target }).await {
         // It may have died after the rename: the link itself says. Recover fsyncs it and takes the marker away.
-        let view: View = child::run(instance, Job::Recover).await?;
+        let view = child::run::<View>(instance, Job::Recover).await.map_err(|unknown| {
+            Incomplete::Unknown(
+                Failure::new(unknown.cause, format!("{failure}; and whether generation {target} is live now cannot be told: {unknown}"))
+                    .hint("both generations are complete and neither was touched; put the file system right, then: supervisor resume"),
+            )
+        })?;
         if view.live != Live::Generation(target) {
-            return Err(failure);
+            return Err(Incomplete::Undone(failure));
         }
         tracing::warn!(target: "Supervisor", "{failure}; the commit itself is done");
     }
@@ -123,20 +144,32 @@ async fn save_state(instance: &Instance, state: State) {
     }
 }
 
-/// Removes what a failed attempt staged, and returns the failure. That it could not be removed is noted: the
+/// Removes what a failed attempt staged, if it is known that it was not committed, and returns the failure. That it could not be removed is noted: the
 /// next start tries again.
-pub async fn discard(instance: &Instance, failure: Failure) -> Failure {
+pub async fn discard(instance: &Instance, incomplete: Incomplete) -> Incomplete {
+    let Incomplete::Undone(failure) = incomplete else { return incomplete };
     match child::run::<View>(instance, Job::Recover).await {
         Ok(view) => view.trouble.into_iter().for_each(|trouble| instance.board.note(trouble)),
         Err(trouble) => instance.board.note(format!("what was staged could not be removed yet: {trouble}")),
     }
-    failure
+    Incomplete::Undone(failure)
+}
+
+impl Incomplete {
+    /// Returns the failure itself.
+    #[must_use]
+    pub fn failure(self) -> Failure {
+        match self {
+            Self::Undone(failure) | Self::Unknown(failure) => failure,
+        }
+    }
 }
 
 /// What is done once the app serves: state.json is brought up to date, *held* is forgotten, and snapshots that
 /// are no longer kept go. None of it holds anybody up.
 pub async fn tidy(instance: Rc<Instance>) {
     let tidied = async {
+        let _at_work = instance.at_work.lock().await;
         let view = crate::data::view::look(&instance.data)?;
         let Live::Generation(live) = view.live else { return Ok(()) };
         if instance.data.held().exists() {

@@ -3,15 +3,11 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{ask, not_running, say, to_json};
+use super::{ask, look, not_running, say, say_failure, talk, to_json};
 use crate::{
-    config::Loaded,
-    data::{
-        DataDir,
-        size::Size,
-        state::FORMAT,
-        view::{self, Live},
-    },
+    config::{self, Flags, Loaded},
+    control::client::as_owner,
+    data::{DataDir, size::Size, state::FORMAT, view::Live},
     failure::{Cause, Failure},
     phase::{Health, Outcome, Status},
 };
@@ -74,7 +70,7 @@ fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     if !data.path().is_dir() {
         return Err(not_running(data));
     }
-    let view = view::look(data)?;
+    let view = look(data)?;
     let live = match view.live {
         Live::Generation(live) => Some(live),
         _ => None,
@@ -115,15 +111,41 @@ fn health_word(health: Health) -> &'static str {
     }
 }
 
-pub(super) fn config(loaded: &Loaded, data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+pub(super) fn config(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8, Failure> {
+    let place = data.path().display();
     // What the running one was started with is what counts; without one, what a start here would use.
-    let document = ask::<Value>(data, Method::GET, "/v1/config").ok().flatten();
-    if as_json {
-        say(&document.unwrap_or_else(|| loaded.document()).to_string());
-    } else {
-        say(crate::config::table(&document.unwrap_or_else(|| loaded.document())).trim_end());
+    let running = ask::<Value>(data, Method::GET, "/v1/config");
+    let status = u8::from(running.is_err());
+    let here = Loaded::load(flags).map_err(|failure| as_owner(data, &data.config(), failure));
+    let shown = match (running, &here) {
+        (Ok(Some(running)), _) => {
+            talk(&format!("what the supervisor on {place} was started with:"));
+            Some(("running", running))
+        }
+        (Ok(None), Ok(here)) => {
+            talk(&format!("no supervisor is running on {place}; what one would be started with here:"));
+            Some(("start", here.document()))
+        }
+        (Err(failure), Ok(here)) => {
+            say_failure(&failure);
+            talk(&format!("so this is not what a supervisor on {place} was started with, but what one would be here:"));
+            Some(("start", here.document()))
+        }
+        (_, Err(_)) => None,
+    };
+    match shown {
+        Some((of, mut document)) if as_json => {
+            document["of"] = of.into();
+            say(&document.to_string());
+        }
+        Some((_, document)) => say(config::table(&document).trim_end()),
+        None if as_json => {}
+        // Whoever mistyped one wants to know what there is.
+        None => say(config::known().trim_end()),
     }
-    Ok(0)
+    // Said last, below a long table; and also while an earlier start's settings are in force, for the next start will
+    // not have them.
+    here.map(|_| status)
 }
 
 pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -131,7 +153,7 @@ pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         return Err(Failure::new(Cause::Io, format!("there is no data directory {}", data.path().display()))
             .hint("--data-dir or HEARTH_DATA_DIR names it"));
     }
-    let view = view::look(data)?;
+    let view = look(data)?;
     let rows: Vec<Value> = view
         .generations
         .iter()

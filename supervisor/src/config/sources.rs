@@ -22,6 +22,8 @@ use crate::failure::{Cause, Failure};
 const PREFIX: &str = "HEARTH_";
 /// The variable that names the file.
 const FILE: &str = "HEARTH_CONFIG";
+/// The variable that names the data directory.
+const DATA_DIR: &str = "HEARTH_DATA_DIR";
 /// The longest file that is read, in bytes: far more than all settings take, and far less than hurts PID 1.
 const LONGEST: u64 = 256 << 10;
 
@@ -80,8 +82,8 @@ pub(super) fn gather(
     let (file, mut later) = variables(environment)?;
     later.extend(given(flags)?);
     // The directory comes first of all: the file lies in it.
-    let data_dir = later.iter().rev().find_map(|layer| layer.dict.get("data_dir")?.as_str());
-    let data_dir = absolute(current, data_dir.unwrap_or("./data"))?;
+    let (data_dir, _) = named(&later).unwrap_or(("./data", "default"));
+    let data_dir = absolute(current, data_dir)?;
     for layer in &mut later {
         if let Some(value) = layer.dict.get_mut("data_dir")
             && value.as_str().is_some_and(|text| !text.is_empty())
@@ -98,6 +100,25 @@ pub(super) fn gather(
         figment = figment.merge(layer);
     }
     Ok(figment)
+}
+
+/// Returns the data directory alone and where that came from, whatever all other settings are.
+pub(super) fn data_dir(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    current: &Path,
+) -> Result<(String, String), Failure> {
+    let (_, mut layers) = variables(environment.into_iter().filter(|(name, _)| name == DATA_DIR))?;
+    layers.extend(given(&Flags { data_dir: flags.data_dir.clone(), listen: None })?);
+    let (data_dir, source) = named(&layers).unwrap_or(("./data", "default"));
+    // Empty, it is not the current directory, but a mistake.
+    let data_dir = if data_dir.is_empty() { String::new() } else { absolute(current, data_dir)? };
+    Ok((data_dir, source.to_owned()))
+}
+
+/// Returns the data directory that the last of these names, and where.
+fn named(layers: &[Layer]) -> Option<(&str, &str)> {
+    layers.iter().rev().find_map(|layer| Some((layer.dict.get("data_dir")?.as_str()?, layer.source.as_str())))
 }
 
 fn absolute(current: &Path, path: &str) -> Result<String, Failure> {

@@ -120,6 +120,36 @@ fn the_data_directory_becomes_absolute() {
 }
 
 #[test]
+fn the_data_directory_is_found_whatever_else_is_wrong() {
+    let directory = with_file("this is = = no TOML");
+    let find = |flag: Option<&str>, environment: &[(&str, &str)]| {
+        let flags = Flags { data_dir: flag.map(Into::into), listen: Some("nonsense".into()) };
+        let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        data_dir_from(&flags, environment, directory.path())
+    };
+    let at = |name: &str| directory.path().join(name);
+    let wrong = [("HEARTH_LISTN", "x"), ("HEARTH_STOP__GRACE", "7")];
+    assert_eq!(find(None, &wrong).unwrap(), at("data"));
+    assert_eq!(find(None, &[wrong[0], ("HEARTH_DATA_DIR", "there")]).unwrap(), at("there"));
+    assert_eq!(find(Some("./here/"), &[("HEARTH_DATA_DIR", "there")]).unwrap(), at("here"));
+    for (flag, environment) in [(None, ""), (None, "/"), (Some(""), "there"), (Some("/"), "there")] {
+        let failure = find(flag, &[("HEARTH_DATA_DIR", environment)]).unwrap_err();
+        assert_eq!(failure.cause, Cause::Configuration, "{flag:?} {environment}");
+        assert!(failure.hint.unwrap().contains("a directory other than /"), "{flag:?} {environment}");
+    }
+}
+
+#[test]
+fn all_settings_are_shown_without_reading_any() {
+    let known = known();
+    assert_eq!(known.lines().count(), keys::KEYS.len() + 1);
+    assert!(known.starts_with("KEY "), "{known}");
+    let grace = known.lines().find(|line| line.starts_with("stop.grace ")).unwrap();
+    assert!(grace.contains(" HEARTH_STOP__GRACE "), "{grace}");
+    assert!(grace.ends_with(" a time from 100ms to 1h with its unit, such as 7s"), "{grace}");
+}
+
+#[test]
 fn commands_come_as_lists() {
     let loaded = load(&[("HEARTH_APP__COMMAND", r#"["/Ωx/app", "serve", "--quick", "7"]"#)]);
     assert_eq!(loaded.unwrap().config.app.command, ["/Ωx/app", "serve", "--quick", "7"]);

@@ -1,6 +1,6 @@
 //! How does a command speak to the running supervisor?
 
-use std::{fs, io, os::unix::fs::MetadataExt, time::Duration};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Method, Request, body::Bytes};
@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::{socket::short, token};
+use super::{
+    socket::short,
+    token::{self, Token},
+};
 use crate::{
     data::{DataDir, state::FORMAT},
     failure::{Cause, Failure},
@@ -35,8 +38,10 @@ pub async fn call<T: DeserializeOwned>(data: &DataDir, method: Method, path: &st
 
 async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
     let socket = data.control_socket();
-    let trouble =
-        |error: &io::Error| Failure::io(format!("cannot reach the supervisor at {}", socket.display()), error);
+    let trouble = |error: &io::Error| {
+        let failure = Failure::io(format!("cannot reach the supervisor at {}", socket.display()), error);
+        as_owner(data, &socket, failure)
+    };
     let stream = match UnixStream::connect(short(&socket)).await {
         Ok(stream) => stream,
         // No socket, or one that a supervisor left behind.
@@ -85,9 +90,10 @@ async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) ->
 fn show_token(data: &DataDir, stream: &UnixStream) -> Result<String, Failure> {
     let path = data.token();
     let trouble = |error: io::Error| {
-        Failure::io(format!("cannot read {}, which shows the supervisor that you may do this", path.display()), &error)
+        let doing = format!("cannot read {}, which shows the supervisor that you may do this", path.display());
+        as_owner(data, &path, Failure::io(doing, &error))
     };
-    let owner = fs::metadata(&path).map_err(trouble)?.uid();
+    let Token { token, owner } = token::read(data).map_err(trouble)?;
     let server = stream.peer_cred().map_err(trouble)?.uid();
     if server != owner && server != 0 {
         return Err(Failure::new(
@@ -99,5 +105,59 @@ fn show_token(data: &DataDir, stream: &UnixStream) -> Result<String, Failure> {
             ),
         ));
     }
-    token::read(data).map_err(trouble)
+    Ok(token)
+}
+
+/// Adds to the failure of a command that may not look at `path` in the data directory whose that is, and says to run
+/// the command as that user. Never to change the owner: a supervisor may be running on it.
+#[must_use]
+pub fn as_owner(data: &DataDir, path: &Path, failure: Failure) -> Failure {
+    if failure.cause != Cause::Permission {
+        return failure;
+    }
+    // The next one upwards that this user can see.
+    let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
+    match seen.map(|(place, stat)| (place, stat.uid())) {
+        Some((place, owner)) => denied(data, place, owner, nix::unistd::geteuid().as_raw(), failure),
+        None => failure,
+    }
+}
+
+fn denied(data: &DataDir, place: &Path, owner: u32, uid: u32, failure: Failure) -> Failure {
+    // A command that was kept out by the mode of its own user's file has another trouble.
+    if owner == uid {
+        return failure;
+    }
+    let message =
+        format!("{}; {} belongs to uid {owner}, and this command runs as uid {uid}", failure.message, place.display());
+    Failure::new(failure.cause, message).hint(format!(
+        "run the command as that user, for example: sudo -u '#{owner}' supervisor status --data-dir {}; in a container: \
+         docker exec -u {owner}",
+        data.path().display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_another_user_is_told_to_run_as_the_owner() {
+        let data = DataDir::new("/app/data".into());
+        let failure = || Failure::io("cannot reach the supervisor", &io::Error::from(nix::errno::Errno::EACCES));
+        let told = denied(&data, Path::new("/app/data"), 1000, 1234, failure());
+        assert_eq!(told.cause, Cause::Permission);
+        assert_eq!(
+            told.message,
+            "cannot reach the supervisor: permission denied; /app/data belongs to uid 1000, and this command runs as uid 1234"
+        );
+        assert_eq!(
+            told.hint.unwrap(),
+            "run the command as that user, for example: sudo -u '#1000' supervisor status --data-dir /app/data; in a \
+             container: docker exec -u 1000"
+        );
+        assert_eq!(denied(&data, Path::new("/app/data"), 1234, 1234, failure()), failure());
+        let full = Failure::new(Cause::NoSpace, "full");
+        assert_eq!(as_owner(&data, data.path(), full.clone()), full);
+    }
 }

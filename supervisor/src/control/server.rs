@@ -21,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::UnixListener;
+use tokio::{net::UnixListener, sync::Semaphore};
 
 use super::{
     orders::{Order, Orders},
@@ -37,6 +37,10 @@ use crate::{
 
 /// How long a caller may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many callers are served at once; more wait in the kernel's queue, and cannot use up the descriptors that the
+/// supervisor itself needs.
+const PLACES: usize = 32;
 
 struct Server {
     instance: Rc<Instance>,
@@ -62,12 +66,17 @@ pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<()
     let listener = UnixListener::bind(short(&path)).map_err(|error| trouble(&error))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|error| trouble(&error))?;
     let server = Rc::new(Server { instance: Rc::clone(instance), orders, token, config });
+    let places = std::sync::Arc::new(Semaphore::new(PLACES));
     tokio::task::spawn_local(async move {
         loop {
+            let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let server = Rc::clone(&server);
-                    tokio::task::spawn_local(serve(server, stream));
+                    tokio::task::spawn_local(async move {
+                        serve(server, stream).await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot accept on the control socket");

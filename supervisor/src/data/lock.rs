@@ -1,7 +1,8 @@
 //! Who may touch the data?
 //!
-//! Whoever holds the one lock: `flock` on `supervisor/lock`. Every child inherits its descriptor, so it stays
-//! held as long as any of them lives, and an orphaned app can never become a second writer.
+//! Whoever holds the one lock: `flock` on `supervisor/lock`, and on the data directory itself, which nobody deletes to
+//! get rid of a lock. Every child inherits both descriptors, so it stays held as long as any of them lives, and an
+//! orphaned app can never become a second writer.
 
 use std::{
     fs::{self, File},
@@ -10,12 +11,14 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{MetadataExt, OpenOptionsExt},
     },
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
+    unistd::Pid,
 };
 
 use super::{DataDir, access};
@@ -26,15 +29,25 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// The lock, held.
 #[derive(Debug)]
-pub struct Lock(Flock<File>);
-
-impl AsFd for Lock {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+pub struct Lock {
+    file: Flock<File>,
+    /// `None` on a file system that locks files only.
+    directory: Option<Flock<File>>,
 }
 
 impl Lock {
+    /// Returns the descriptors that a child inherits.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        [Some(&self.file), self.directory.as_ref()].into_iter().flatten().map(|locked| File::as_fd(locked)).collect()
+    }
+
+    /// Whether a process has it open.
+    #[must_use]
+    pub fn is_open_in(&self, process: Pid) -> bool {
+        self.file.metadata().is_ok_and(|own| has_open(process.as_raw(), &own).unwrap_or(false))
+    }
+
     /// Takes the lock, and waits for it up to `wait`; `waiting` is called once with the holder's description
     /// when it has to.
     ///
@@ -51,10 +64,10 @@ impl Lock {
         let until = tokio::time::Instant::now() + wait;
         let mut waiting = Some(waiting);
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            match try_both(file, data.path()) {
                 Ok(mut lock) => {
-                    sign(&mut lock);
-                    return Ok(Self(lock));
+                    sign(&mut lock.file);
+                    return Ok(lock);
                 }
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
                 Err((_, errno)) => {
@@ -68,18 +81,34 @@ impl Lock {
             if tokio::time::Instant::now() >= until {
                 return Err(Failure::new(
                     Cause::Busy,
-                    format!("the data directory {} is in use by {}", data.path().display(), holder(&mut file)),
+                    format!(
+                        "the data directory {} is in use by {}",
+                        data.path().display(),
+                        holder(&mut file, data.path())
+                    ),
                 )
                 .hint(
                     "stop that one first; two on one data directory would be two writers, so this one touched nothing",
                 ));
             }
             if let Some(waiting) = waiting.take() {
-                waiting(&holder(&mut file));
+                waiting(&holder(&mut file, data.path()));
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// Takes both locks or none; gives the file back for another try.
+fn try_both(file: File, directory: &Path) -> Result<Lock, (File, Errno)> {
+    let directory = match File::open(directory).map(|open| Flock::lock(open, FlockArg::LockExclusiveNonblock)) {
+        Ok(Ok(directory)) => Some(directory),
+        Ok(Err((_, errno @ (Errno::EWOULDBLOCK | Errno::EINTR)))) => return Err((file, errno)),
+        // Some file systems lock files only.
+        Ok(Err(_)) | Err(_) => None,
+    };
+    let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)?;
+    Ok(Lock { file, directory })
 }
 
 /// Writes who holds the lock into it, for the next one to read. Information only, so a failure is none.
@@ -92,10 +121,13 @@ fn sign(lock: &mut Flock<File>) {
 
 /// Describes the holders: the processes that have the lock file open, as far as they can be seen from here,
 /// else the words that the holder left in it.
-fn holder(file: &mut File) -> String {
+fn holder(file: &mut File, directory: &Path) -> String {
     let mut words = String::new();
     let _ = file.rewind().and_then(|()| file.take(200).read_to_string(&mut words));
-    let processes = file.metadata().map(|own| openers(own.dev(), own.ino())).unwrap_or_default();
+    let mut processes = file.metadata().map(|own| openers(&own)).unwrap_or_default();
+    if processes.is_empty() {
+        processes = fs::metadata(directory).map(|own| openers(&own)).unwrap_or_default();
+    }
     match (processes.is_empty(), words.trim()) {
         (false, _) => processes.join(", "),
         (true, "") => "another process, which cannot be seen from here".to_owned(),
@@ -104,13 +136,13 @@ fn holder(file: &mut File) -> String {
 }
 
 /// Names the other processes that have this file open.
-fn openers(device: u64, inode: u64) -> Vec<String> {
+fn openers(file: &fs::Metadata) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let own = std::process::id();
+    let own = Pid::this().as_raw();
     let mut found: Vec<String> = entries
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| *pid != own && has_open(*pid, device, inode).unwrap_or(false))
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| *pid != own && has_open(*pid, file).unwrap_or(false))
         .map(|pid| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             format!("process {pid} ({})", name.trim())
@@ -120,9 +152,9 @@ fn openers(device: u64, inode: u64) -> Vec<String> {
     found
 }
 
-fn has_open(pid: u32, device: u64, inode: u64) -> io::Result<bool> {
+fn has_open(pid: i32, file: &fs::Metadata) -> io::Result<bool> {
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
-        if fs::metadata(entry.path()).is_ok_and(|file| file.dev() == device && file.ino() == inode) {
+        if fs::metadata(entry.path()).is_ok_and(|open| open.dev() == file.dev() && open.ino() == file.ino()) {
             return Ok(true);
         }
     }
@@ -144,6 +176,11 @@ mod tests {
         assert!(told);
         assert_eq!(refused.cause, Cause::Busy);
         assert!(refused.message.contains("is in use by supervisor"), "{refused}");
+        // Not even deleting the file lets a second one in.
+        fs::remove_dir_all(data.supervisor()).unwrap();
+        fs::create_dir(data.supervisor()).unwrap();
+        let refused = Lock::take(&data, Duration::ZERO, |_| ()).await.unwrap_err();
+        assert_eq!(refused.cause, Cause::Busy);
         drop(first);
         Lock::take(&data, Duration::ZERO, |_| ()).await.unwrap();
     }

@@ -28,10 +28,13 @@ pub const STAGING: &str = "STAGING";
 pub struct GenerationId(pub u32);
 
 impl GenerationId {
-    /// Returns the number after this one.
+    /// The highest number there can be. A directory that is named by it is still read back as a generation.
+    pub const HIGHEST: Self = Self(999_999_999);
+
+    /// Returns the number after this one; `None` when there is none.
     #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
+    pub fn next(self) -> Option<Self> {
+        (self < Self::HIGHEST).then(|| Self(self.0 + 1))
     }
 }
 
@@ -47,7 +50,7 @@ impl FromStr for GenerationId {
     /// Reads `0007` or `7`; only digits, so that a directory named otherwise is never taken for a generation.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text} is not the number of a generation, such as 0007");
-        // Nine digits: no number that a directory is named by can overflow, nor the one after it.
+        // Nine digits, as [`Self::HIGHEST`] has: none of them overflows.
         if text.is_empty() || text.len() > 9 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
@@ -183,5 +186,15 @@ mod tests {
         for wrong in ["", "7a", "+7", "-1", ".removing-7", "4294967295"] {
             assert!(wrong.parse::<GenerationId>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_number_that_can_come_next_can_be_read_back() {
+        let next = |number| GenerationId(number).next();
+        assert_eq!(next(7), Some(GenerationId(8)));
+        assert_eq!(next(999_999_998), Some(GenerationId::HIGHEST));
+        assert_eq!(GenerationId::HIGHEST.to_string().parse(), Ok(GenerationId::HIGHEST));
+        assert_eq!(next(999_999_999), None);
+        assert_eq!(next(u32::MAX), None);
     }
 }

@@ -3,8 +3,9 @@
 //! A [`View`] is read, never remembered: decisions come from the link and the directories themselves.
 
 use std::{
+    ffi::OsString,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Component, Path},
 };
 
@@ -27,6 +28,9 @@ pub struct View {
     pub generations: Vec<Generation>,
     /// Whether there is any backup archive.
     pub backups: bool,
+    /// Whether there is anything in `files/`.
+    #[serde(default)]
+    pub files: bool,
     /// What state.json says, if it is there. A damaged one is like none, but for `state_trouble`.
     pub state: Option<State>,
     /// Why state.json could not be read, as a sentence.
@@ -71,21 +75,6 @@ pub struct Generation {
 }
 
 impl View {
-    /// Returns the live generation, if `live` leads to one.
-    #[must_use]
-    pub fn live(&self) -> Option<&Generation> {
-        match self.live {
-            Live::Generation(id) => self.generation(id),
-            _ => None,
-        }
-    }
-
-    /// Returns a generation by its number.
-    #[must_use]
-    pub fn generation(&self, id: GenerationId) -> Option<&Generation> {
-        self.generations.iter().find(|generation| generation.id == id)
-    }
-
     /// Returns the snapshots: what was committed, has a database and is not live; newest number first.
     pub fn snapshots(&self) -> impl Iterator<Item = &Generation> {
         self.generations.iter().rev().filter(|generation| {
@@ -93,13 +82,14 @@ impl View {
         })
     }
 
-    /// Whether nothing here was ever committed: no link, no generation without a marker, no backup, and no
-    /// state. Only then is a start the first one, and only then may what carries a marker go without a live one.
+    /// Whether nothing here was ever committed: no link, no generation without a marker, no backup, no attachment,
+    /// and no state. Only then is a start the first one, and only then may what carries a marker go without a live one.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.live == Live::Missing
             && self.generations.iter().all(|generation| generation.staging || generation.is_empty())
             && !self.backups
+            && !self.files
             && self.state.is_none()
             && self.state_trouble.is_none()
     }
@@ -133,8 +123,9 @@ pub fn look(data: &DataDir) -> Result<View, Failure> {
     }
     generations.sort_by_key(|generation| generation.id);
     let backups = names(&data.backups())?.iter().any(|name| is_backup(name));
+    let files = holds_files(&data.files())?;
     let trouble = Vec::new();
-    Ok(View { live: live(data)?, generations, backups, state, state_trouble, trouble })
+    Ok(View { live: live(data)?, generations, backups, files, state, state_trouble, trouble })
 }
 
 /// Returns where `live` points.
@@ -200,19 +191,36 @@ fn generation(data: &DataDir, id: GenerationId) -> Result<Generation, Failure> {
     Ok(found)
 }
 
+/// Whether there is anything in `files/`. Not what a file system makes by itself, nor what is hidden, as the traces of
+/// a file manager are. There may be very many: the first one is enough.
+fn holds_files(directory: &Path) -> Result<bool, Failure> {
+    for name in entries(directory)? {
+        let name = name?;
+        if name != "lost+found" && !name.as_bytes().starts_with(b".") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns the names in a directory, those that are no text left out; none when there is no such directory.
 fn names(directory: &Path) -> Result<Vec<String>, Failure> {
-    let doing = || format!("cannot read the directory {}", directory.display());
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Failure::io(doing(), &error)),
-    };
     let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.explain(doing)?.file_name().into_string());
+    for name in entries(directory)? {
+        names.extend(name?.into_string());
     }
     Ok(names)
+}
+
+/// Goes through the names in a directory; there are none when there is no such directory.
+fn entries(directory: &Path) -> Result<impl Iterator<Item = Result<OsString, Failure>>, Failure> {
+    let doing = || format!("cannot read the directory {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::io(doing(), &error)),
+    };
+    Ok(entries.into_iter().flatten().map(move |entry| entry.map(|entry| entry.file_name()).explain(doing)))
 }
 
 fn is_directory(path: &Path) -> bool {
@@ -325,6 +333,12 @@ mod tests {
         fs::write(backups.join("2026-11-24.tar.zst.age"), "").unwrap();
         assert!(!look().is_untouched(), "there is a backup");
         fs::remove_dir_all(&backups).unwrap();
+        fs::create_dir_all(data.files().join("lost+found")).unwrap();
+        fs::write(data.files().join(".DS_Store"), "").unwrap();
+        assert!(look().is_untouched(), "what a file system or a file manager makes is no attachment");
+        fs::create_dir(data.files().join("ab")).unwrap();
+        assert!(!look().is_untouched(), "there are attachments");
+        fs::remove_dir(data.files().join("ab")).unwrap();
         fs::create_dir(data.supervisor()).unwrap();
         fs::write(data.state(), "{}").unwrap();
         assert!(!look().is_untouched(), "there is a state, though a damaged one");

@@ -16,13 +16,15 @@ use tokio::task::JoinHandle;
 
 use crate::{
     failure::{Cause, Failure},
-    init::spawn::Child,
+    init::{reaper::Exit, spawn::Child},
     instance::Instance,
     jobs::{Job, child},
 };
 
 /// How long the door may take to finish its answers before it is killed.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long after its own end it is opened again: soon, and no busy loop if it ends each time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The door, open or closed.
 pub struct Door {
@@ -35,11 +37,13 @@ struct Open {
     child: Child,
     notices: std::fs::File,
     refresh: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.refresh.abort();
+        self.keeper.abort();
     }
 }
 
@@ -99,12 +103,23 @@ impl Door {
     pub async fn close(&self) {
         self.not_later().await;
         let Some(open) = self.open.take() else { return };
+        open.keeper.abort();
         open.child.signal(Signal::SIGTERM);
         if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
             open.child.kill_group();
             open.child.wait().await;
         }
         self.instance.mend_public();
+    }
+
+    /// Sees to it that the door is opened again after it ended without having been closed: a household may be looking
+    /// at its page for days.
+    fn lost(self: &Rc<Self>, exit: Exit) {
+        self.instance.board.note(format!("the maintenance page {exit}; it is shown again"));
+        // This runs in its keeper, which goes with it, so nothing is awaited from here on.
+        self.open.take();
+        self.instance.mend_public();
+        self.open_after(AGAIN);
     }
 
     /// Takes back an [`Door::open_after`]; until it is gone it may still be opening the door.
@@ -144,5 +159,13 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    Ok(Open { child, notices: std::fs::File::from(notices), refresh })
+    let weak = Rc::downgrade(door);
+    let mut end = child.end();
+    let keeper = tokio::task::spawn_local(async move {
+        let exit = end.wait().await;
+        if let Some(door) = weak.upgrade() {
+            door.lost(exit);
+        }
+    });
+    Ok(Open { child, notices: std::fs::File::from(notices), refresh, keeper })
 }

@@ -40,6 +40,8 @@ pub struct Plan {
     pub command: Vec<String>,
     /// The supervisor's pid: another parent means that it is gone.
     pub parent: i32,
+    /// How many descriptors the lock has.
+    pub locks: usize,
     /// The names of the listening sockets (`LISTEN_FDNAMES`).
     pub sockets: Vec<String>,
     /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
@@ -63,7 +65,7 @@ pub fn main(plan: &str) -> ExitCode {
 }
 
 fn become_program(plan: &Plan, report: RawFd) -> Failure {
-    match prepare(report) {
+    match prepare(report, plan.locks) {
         Ok(()) => {}
         Err(error) => {
             return Failure::new(
@@ -106,7 +108,7 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
 }
 
 /// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
-fn find(program: &str) -> PathBuf {
+pub fn find(program: &str) -> PathBuf {
     let search = std::env::var_os("PATH").filter(|_| !program.contains('/'));
     let found = search.and_then(|search| {
         std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
@@ -130,12 +132,12 @@ fn execute(program: &Path, arguments: &[String], environment: &[OsString]) -> Er
     }
 }
 
-fn prepare(report: RawFd) -> io::Result<()> {
+fn prepare(report: RawFd, locks: usize) -> io::Result<()> {
     // EPERM: it leads a session already.
     let _ = setsid();
     fcntl(unsafe_borrow(report), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // The lock stays; whatever else leaked in from outside goes with the exec.
-    close_on_exec_from(report + 2);
+    close_on_exec_from(report + 1 + i32::try_from(locks).unwrap_or(0));
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {

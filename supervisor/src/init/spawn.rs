@@ -5,9 +5,12 @@
 //! abandoned step leaves nothing behind.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, OsString},
     io,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
 };
 
 use nix::{
@@ -33,15 +36,15 @@ pub struct Launch<'a> {
     /// The program and its arguments.
     pub command: Vec<String>,
     /// Its whole environment but for what `launch` adds.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// Its standard input; `/dev/null` if none.
     pub stdin: Option<OwnedFd>,
     /// Its standard output; the supervisor's if none.
     pub stdout: Option<OwnedFd>,
     /// The listening sockets that it gets, with their names.
     pub sockets: Vec<(&'a str, BorrowedFd<'a>)>,
-    /// The lock that it inherits.
-    pub lock: Option<BorrowedFd<'a>>,
+    /// The descriptors of the lock, which it inherits.
+    pub locks: Vec<BorrowedFd<'a>>,
     /// The watchdog's interval in microseconds.
     pub watchdog: Option<u64>,
 }
@@ -64,6 +67,12 @@ impl Child {
         self.exited.clone().wait().await
     }
 
+    /// Returns its end, to be waited for elsewhere.
+    #[must_use]
+    pub fn end(&self) -> Exited {
+        self.exited.clone()
+    }
+
     /// Returns its exit if it has ended.
     #[must_use]
     pub fn exited(&self) -> Option<Exit> {
@@ -77,8 +86,10 @@ impl Child {
         }
     }
 
-    /// Kills its whole process group, also what the group has left after its own end.
+    /// Kills it with its whole process group, also what the group has left after its own end.
     pub fn kill_group(&self) {
+        // By its pid as well: one that was just started leads no group yet.
+        self.signal(Signal::SIGKILL);
         let _ = killpg(self.pid, Signal::SIGKILL);
     }
 }
@@ -94,8 +105,8 @@ impl Drop for Child {
 impl<'a> Launch<'a> {
     /// Makes the launch of a command with nothing but its environment and the lock.
     #[must_use]
-    pub fn new(command: Vec<String>, environment: Vec<(String, String)>, lock: Option<BorrowedFd<'a>>) -> Self {
-        Self { command, environment, stdin: None, stdout: None, sockets: Vec::new(), lock, watchdog: None }
+    pub fn new(command: Vec<String>, environment: Vec<(OsString, OsString)>, locks: Vec<BorrowedFd<'a>>) -> Self {
+        Self { command, environment, stdin: None, stdout: None, sockets: Vec::new(), locks, watchdog: None }
     }
 
     /// Starts it, and returns when its program runs.
@@ -131,6 +142,7 @@ impl<'a> Launch<'a> {
         let plan = Plan {
             parent: Pid::this().as_raw(),
             sockets: self.sockets.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            locks: self.locks.len(),
             watchdog: self.watchdog,
             command: self.command,
         };
@@ -157,8 +169,9 @@ impl<'a> Launch<'a> {
                 at += 1;
             }
             place(pipe.as_fd(), at)?;
-            if let Some(lock) = self.lock {
-                place(lock, at + 1)?;
+            for lock in &self.locks {
+                at += 1;
+                place(*lock, at)?;
             }
         }
 
@@ -170,7 +183,7 @@ impl<'a> Launch<'a> {
         let environment = self
             .environment
             .iter()
-            .map(|(name, value)| CString::new(format!("{name}={value}")))
+            .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<Vec<_>, _>>()?;
         let pid = match posix_spawn(OWN_PROGRAM, &actions, &attributes, &arguments, &environment) {
             Err(Errno::ENOENT) => return Err(io::Error::other("/proc is not mounted, and the supervisor needs it")),

@@ -1,9 +1,11 @@
 //! Is any earlier app process still alive, double-forked ones included?
 //!
 //! What leaves its process group and session is adopted by the supervisor (PID 1, or a child subreaper). So a
-//! stray is any descendant of the supervisor that is not, and does not descend from, a child it knows.
+//! stray is a descendant of the supervisor that is not, and does not descend from, a child it knows, and that bears a
+//! sign of having been started by it: it has the lock open, or the database's path in its environment. Others are left
+//! alone: what an entrypoint script or `docker exec` left running is not the supervisor's.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{collections::HashMap, fs, os::unix::ffi::OsStrExt, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -11,6 +13,10 @@ use nix::{
 };
 
 use super::reaper::Reaper;
+use crate::data::{DataDir, lock::Lock};
+
+/// How long it takes until a process that does not end is spoken of.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A process that nobody answers for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub struct Stray {
 }
 
 /// Returns the strays.
-fn find(reaper: &Reaper) -> Vec<Stray> {
+fn find(reaper: &Reaper, data: &DataDir, lock: Option<&Lock>) -> Vec<Stray> {
     let known = reaper.children();
     let own = Pid::this();
     let processes = all();
@@ -52,7 +58,7 @@ fn find(reaper: &Reaper) -> Vec<Stray> {
     };
     processes
         .iter()
-        .filter(|(pid, _)| **pid != own && descends(**pid) && !answers_for(**pid))
+        .filter(|(pid, _)| **pid != own && descends(**pid) && !answers_for(**pid) && is_ours(**pid, data, lock))
         .map(|(pid, (_, name))| Stray { pid: *pid, name: name.clone() })
         .collect()
 }
@@ -64,10 +70,22 @@ fn all() -> HashMap<Pid, (Pid, String)> {
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            parse(&stat).map(|(parent, name)| (Pid::from_raw(pid), (parent, name)))
+            // A name may be cut in the middle of a character.
+            let stat = fs::read(entry.path().join("stat")).ok()?;
+            parse(&String::from_utf8_lossy(&stat)).map(|(parent, name)| (Pid::from_raw(pid), (parent, name)))
         })
         .collect()
+}
+
+/// Whether a process was started by the supervisor, or by what it had started.
+fn is_ours(pid: Pid, data: &DataDir, lock: Option<&Lock>) -> bool {
+    if lock.is_some_and(|lock| lock.is_open_in(pid)) {
+        return true;
+    }
+    // What it was started with; a fork has it as well, whatever it has closed since.
+    let mark = [b"HEARTH_DATABASE=", data.generations().as_os_str().as_bytes()].concat();
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(&mark))
 }
 
 /// Reads `pid (name) state ppid …` of proc_pid_stat(5); the name may hold anything, so the last `)` ends it.
@@ -77,18 +95,27 @@ fn parse(stat: &str) -> Option<(Pid, String)> {
     let mut fields = tail.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    (state != "Z" && state != "X").then(|| (Pid::from_raw(parent), name.to_owned()))
+    // Field 20, of which 3 and 4 are read. A zombie with more threads is one whose first thread alone has ended.
+    let threads: u64 = fields.nth(15)?.parse().ok()?;
+    let runs = (state != "Z" && state != "X") || threads > 1;
+    runs.then(|| (Pid::from_raw(parent), name.to_owned()))
 }
 
 /// Kills every stray and returns when none is left; returns those that were found.
 ///
 /// KILL is enough: SQLite is safe against it, and a process that fled its group would not heed TERM in time.
-pub async fn end(reaper: &Reaper) -> Vec<Stray> {
+pub async fn end(reaper: &Reaper, data: &DataDir, lock: Option<&Lock>) -> Vec<Stray> {
     let mut ended: Vec<Stray> = Vec::new();
+    let begun = tokio::time::Instant::now();
+    let mut told = false;
     loop {
-        let strays = find(reaper);
+        let strays = find(reaper, data, lock);
         if strays.is_empty() {
             return ended;
+        }
+        if begun.elapsed() > PATIENCE && !std::mem::replace(&mut told, true) {
+            let names: Vec<String> = strays.iter().map(|stray| format!("{} ({})", stray.pid, stray.name)).collect();
+            tracing::warn!(target: "Supervisor", "waiting for processes of an earlier app that do not end even when killed: {}", names.join(", "));
         }
         for stray in strays {
             let _ = kill(stray.pid, Signal::SIGKILL);
@@ -107,8 +134,12 @@ mod tests {
 
     #[test]
     fn a_process_may_be_called_anything() {
-        assert_eq!(parse("12 (a) b) S 7 12 12 0"), Some((Pid::from_raw(7), "a) b".to_owned())));
-        assert_eq!(parse("12 (gone) Z 7 12 12 0"), None);
+        let stat = |name: &str, state: &str, threads: u32| {
+            format!("12 ({name}) {state} 7 12 12 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 {threads} 0 1")
+        };
+        assert_eq!(parse(&stat("a) b", "S", 1)), Some((Pid::from_raw(7), "a) b".to_owned())));
+        assert_eq!(parse(&stat("gone", "Z", 1)), None);
+        assert!(parse(&stat("half gone", "Z", 2)).is_some(), "its other threads run on");
         assert_eq!(parse(""), None);
     }
 }

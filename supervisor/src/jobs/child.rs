@@ -3,7 +3,7 @@
 use nix::{fcntl::OFlag, unistd::pipe2};
 use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::unix::pipe,
 };
 
@@ -15,6 +15,9 @@ use crate::{
     phase::Unit,
 };
 
+/// The longest line that is read, in bytes: a status with thousands of migrations fits.
+const LONGEST_LINE: u64 = 4 << 20;
+
 /// Returns the launch of a job, for the caller to add descriptors to.
 ///
 /// # Errors
@@ -23,11 +26,7 @@ pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failur
     let request = Request { data: instance.data.clone(), job };
     let request = serde_json::to_string(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
-    Ok(Launch::new(
-        vec!["/proc/self/exe".into(), "job".into(), request],
-        instance.environment(),
-        instance.lock_descriptor(),
-    ))
+    Ok(Launch::new(vec!["/proc/self/exe".into(), "job".into(), request], instance.environment(), instance.locks()))
 }
 
 /// Runs a job to its end and returns its result. Dropped before that, the job is killed.
@@ -82,13 +81,21 @@ pub async fn lines(
         // A line ends with the program, too, should something that it left behind keep the pipe open.
         let read = tokio::select! {
             biased;
-            read = output.read_until(b'\n', &mut line) => read,
+            read = async { (&mut output).take(LONGEST_LINE).read_until(b'\n', &mut line).await } => read,
             _ = child.wait() => {
                 let rest = tokio::time::timeout(std::time::Duration::from_millis(200), output.read_until(b'\n', &mut line));
                 rest.await.unwrap_or(Ok(0))
             }
         };
         if read.map_err(trouble)? == 0 {
+            break;
+        }
+        if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+            failed.get_or_insert(Failure::new(
+                Cause::UnknownFormat,
+                format!("{program} printed a line of over {LONGEST_LINE} bytes, which is no document of ours"),
+            ));
+            child.kill_group();
             break;
         }
         if let Err(failure) = each(&line) {

@@ -143,7 +143,7 @@ fn check_files(path: &Path) -> Result<(), Failure> {
 
 fn in_use(path: &Path) -> Failure {
     Failure::new(Cause::Busy, format!("another process has {} open", path.display()))
-        .hint("close what has it open (an sqlite3 shell, a backup tool; `fuser` names it); nothing was changed, and it is tried again with: supervisor resume")
+        .hint("close what has it open (an sqlite3 shell, a backup tool; `fuser` names it), then try again; nothing was changed")
 }
 
 fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {

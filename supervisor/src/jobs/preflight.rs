@@ -1,6 +1,7 @@
 //! Can a household's data be kept here?
 //!
-//! Tried out by doing, in a directory of its own: names of file systems tell little about what a mount can do. Only
+//! Tried out by doing, in a directory of its own, on each file system that the data lies on (a directory in it may be a
+//! link, or a mount of another one): names of file systems tell little about what a mount can do. Only
 //! network file systems are refused by name, since what they get wrong (locks and shared memory between machines)
 //! does not show in a trial on one machine.
 
@@ -9,7 +10,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     os::unix::{
-        fs::{DirBuilderExt, FileExt, symlink},
+        fs::{DirBuilderExt, FileExt, MetadataExt, symlink},
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -39,6 +40,8 @@ const NEEDED: u64 = 16 << 20;
 const LOW: u64 = 256 << 20;
 /// The length of a map as SQLite makes it of its -shm.
 const MAP: usize = 32 * 1024;
+/// What the name of a directory that is tried out in begins with.
+const PROBE: &str = ".probe-";
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,74 +54,140 @@ pub struct Findings {
     pub notes: Vec<String>,
 }
 
-/// Probes the data directory.
+/// Probes the data directory, and each directory in it that lies on another file system.
 ///
 /// # Errors
-/// [`Cause::FileSystem`] for what the file system cannot do, [`Cause::Permission`] with the command that mends the
+/// [`Cause::FileSystem`] for what a file system cannot do, [`Cause::Permission`] with the command that mends the
 /// ownership, [`Cause::NoSpace`].
 pub fn preflight(data: &DataDir) -> Result<Findings, Failure> {
-    let (filesystem, verdict) = filesystem::of(data.path())?;
-    let mut notes = match verdict {
-        Verdict::Refuse(why) => return Err(cannot(data, &format!("is {filesystem}, {why}"))),
-        Verdict::Note(note) => vec![format!("the data directory {} is on {filesystem}: {note}", data.path().display())],
-        Verdict::Fine => Vec::new(),
-    };
-    let probe = Probe::make(data)?;
+    let mut notes = Vec::new();
+    let root = Place::new("the data directory", data.path().to_owned())?;
+    root.judge(&mut notes)?;
+    let supervisor = Probe::make(data, &data.supervisor())?;
     access::check(data)?;
-    let free_bytes = space(data, &mut notes)?;
-    let trials: [(&str, &str, Trial); 4] = [
-        ("preflight.links", "cannot replace a symbolic link by a rename", links),
-        ("preflight.locks", "cannot lock files", locks),
-        ("preflight.maps", "cannot share memory maps of files between processes", maps),
-        ("preflight.sockets", "cannot hold unix sockets", sockets),
-    ];
-    for (point, cannot_do, trial) in trials {
-        fault::point(point).and_then(|()| trial(&probe.0)).map_err(|error| {
-            match error.raw_os_error().map(Errno::from_raw) {
-                // Of the disk and its mount, not of what its file system can do.
-                Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EACCES) => {
-                    Failure::io(format!("cannot try out the data directory in {}", probe.0.display()), &error)
-                }
-                Some(errno) => {
-                    cannot(data, &format!("is {filesystem}, which {cannot_do} ({})", errno.desc().to_lowercase()))
-                }
-                None => cannot(data, &format!("is {filesystem}, which {cannot_do} ({error})")),
-            }
-        })?;
+    let mut free_bytes = space(data.path(), &mut notes)?;
+    root.try_out(&supervisor, &[LINKS, LOCKS, MAPS, SOCKETS])?;
+    for (place, trials) in elsewhere(data)? {
+        place.judge(&mut notes)?;
+        if !trials.is_empty() {
+            free_bytes = free_bytes.min(space(&place.path, &mut notes)?);
+            place.try_out(&Probe::make(data, &place.path)?, trials)?;
+        }
     }
-    Ok(Findings { filesystem, free_bytes, notes })
+    Ok(Findings { filesystem: root.filesystem, free_bytes, notes })
 }
 
-type Trial = fn(&Path) -> io::Result<()>;
+/// Returns the directories in the data directory that lie on another file system than it does, by a link or a mount,
+/// each with what it must be able to do; of `files/` nothing is asked that every file system that is not refused by
+/// name cannot do.
+fn elsewhere(data: &DataDir) -> Result<Vec<(Place, &'static [Trial])>, Failure> {
+    // Links are followed. What is not there yet will be made in the data directory itself.
+    let device = |path: &Path| fs::metadata(path).map(|stat| stat.dev()).ok();
+    let own = device(data.path());
+    let directories: [(&str, PathBuf, &[Trial]); 3] = [
+        ("the supervisor's directory", data.supervisor(), &[]),
+        ("the databases' directory", data.generations(), &[LINKS, LOCKS, MAPS]),
+        ("the attachments' directory", data.files(), &[]),
+    ];
+    directories
+        .into_iter()
+        .filter(|(_, path, _)| device(path).is_some_and(|device| Some(device) != own))
+        .map(|(name, path, trials)| Ok((Place::new(name, path)?, trials)))
+        .collect()
+}
 
-fn cannot(data: &DataDir, what: &str) -> Failure {
-    Failure::new(Cause::FileSystem, format!("the file system of the data directory {} {what}", data.path().display()))
-        .hint("Hearth needs symbolic links, locks, shared memory maps and unix sockets; put the data directory on a local file system of this machine (ext4, xfs, btrfs, zfs), or a volume that Docker makes; nothing was touched")
+/// A directory on a file system.
+struct Place {
+    /// What it is, for people.
+    name: &'static str,
+    path: PathBuf,
+    /// The name of its file system.
+    filesystem: String,
+    verdict: Verdict,
+}
+
+impl Place {
+    fn new(name: &'static str, path: PathBuf) -> Result<Self, Failure> {
+        let (filesystem, verdict) = filesystem::of(&path)?;
+        Ok(Self { name, path, filesystem, verdict })
+    }
+
+    /// Judges it by the name of its file system.
+    fn judge(&self, notes: &mut Vec<String>) -> Result<(), Failure> {
+        match self.verdict {
+            Verdict::Refuse(why) => return Err(self.cannot(&format!(", {why}"))),
+            Verdict::Note(note) => {
+                notes.push(format!("{} {} is on {}: {note}", self.name, self.path.display(), self.filesystem));
+            }
+            Verdict::Fine => {}
+        }
+        Ok(())
+    }
+
+    /// Tries it out in a directory on it.
+    fn try_out(&self, probe: &Probe, trials: &[Trial]) -> Result<(), Failure> {
+        for Trial { point, cannot_do, run } in trials {
+            fault::point(point).and_then(|()| run(&probe.0)).map_err(|error| {
+                match error.raw_os_error().map(Errno::from_raw) {
+                    // Of the disk and its mount, not of what its file system can do.
+                    Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EACCES) => {
+                        Failure::io(format!("cannot try out {} in {}", self.name, probe.0.display()), &error)
+                    }
+                    Some(errno) => self.cannot(&format!(", which {cannot_do} ({})", errno.desc().to_lowercase())),
+                    None => self.cannot(&format!(", which {cannot_do} ({error})")),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn cannot(&self, what: &str) -> Failure {
+        let Self { name, path, filesystem, .. } = self;
+        cannot(&format!("the file system of {name} {} is {filesystem}{what}", path.display()))
+    }
+}
+
+/// Something that a file system must be able to do.
+struct Trial {
+    point: &'static str,
+    cannot_do: &'static str,
+    run: fn(&Path) -> io::Result<()>,
+}
+
+const LINKS: Trial =
+    Trial { point: "preflight.links", cannot_do: "cannot replace a symbolic link by a rename", run: links };
+const LOCKS: Trial = Trial { point: "preflight.locks", cannot_do: "cannot lock files", run: locks };
+const MAPS: Trial =
+    Trial { point: "preflight.maps", cannot_do: "cannot share memory maps of files between processes", run: maps };
+const SOCKETS: Trial = Trial { point: "preflight.sockets", cannot_do: "cannot hold unix sockets", run: sockets };
+
+fn cannot(message: &str) -> Failure {
+    Failure::new(Cause::FileSystem, message)
+        .hint("Hearth needs symbolic links, locks, shared memory maps and unix sockets; put the data on a local file system of this machine (ext4, xfs, btrfs, zfs), or a volume that Docker makes; nothing was touched")
 }
 
 /// The directory that is tried out in; gone when dropped.
 struct Probe(PathBuf);
 
 impl Probe {
-    /// Makes it, after those of killed ones are removed. The data directory may be missing; it is made.
-    fn make(data: &DataDir) -> Result<Self, Failure> {
-        let supervisor = data.supervisor();
+    /// Makes it in a directory, after those of killed ones are removed. That directory may be missing; it is made.
+    fn make(data: &DataDir, directory: &Path) -> Result<Self, Failure> {
         let unwritable = |path: &Path, error: &io::Error| {
             access::unwritable(data, path, &format!("cannot write in {}", path.display()), error)
         };
-        match DirBuilder::new().mode(0o700).recursive(true).create(&supervisor) {
-            Err(error) if !supervisor.is_dir() => return Err(unwritable(&supervisor, &error)),
+        match DirBuilder::new().mode(0o700).recursive(true).create(directory) {
+            Err(error) if !directory.is_dir() => return Err(unwritable(directory, &error)),
             _ => {}
         }
-        let entries = fs::read_dir(&supervisor).map_err(|error| unwritable(&supervisor, &error))?;
+        let entries = fs::read_dir(directory).map_err(|error| unwritable(directory, &error))?;
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with("probe-") {
+            if entry.file_name().to_string_lossy().starts_with(PROBE) {
                 // One that cannot be removed is in nobody's way.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let path = supervisor.join(format!("probe-{}", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| unwritable(&supervisor, &error))?;
+        let path = directory.join(format!("{PROBE}{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| unwritable(directory, &error))?;
         Ok(Self(path))
     }
 }
@@ -129,15 +198,14 @@ impl Drop for Probe {
     }
 }
 
-fn space(data: &DataDir, notes: &mut Vec<String>) -> Result<u64, Failure> {
-    let path = data.path();
+fn space(path: &Path, notes: &mut Vec<String>) -> Result<u64, Failure> {
     let space = statvfs(path).explain(|| format!("cannot ask for the free space of {}", path.display()))?;
     if space.blocks() == 0 {
         notes.push(format!("the file system of {} does not say how much space is free", path.display()));
         return Ok(u64::MAX);
     }
     let free = space.blocks_available() * space.fragment_size();
-    let hint = "free some space there (docker system df shows what Docker holds), then: supervisor resume; nothing was touched";
+    let hint = "free some space there (docker system df shows what Docker holds), then try again; nothing was touched";
     if free < NEEDED {
         return Err(Failure::new(
             Cause::NoSpace,
@@ -238,8 +306,8 @@ mod tests {
     #[test]
     fn a_local_file_system_will_do_and_nothing_is_left_on_it() {
         let (_directory, data) = data();
-        fs::create_dir(data.supervisor().join("probe-1")).unwrap();
-        fs::write(data.supervisor().join("probe-1/link"), "of a killed one").unwrap();
+        fs::create_dir(data.supervisor().join(".probe-1")).unwrap();
+        fs::write(data.supervisor().join(".probe-1/link"), "of a killed one").unwrap();
         let findings = preflight(&data).unwrap();
         assert!(findings.free_bytes > NEEDED);
         assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 0);
@@ -264,6 +332,56 @@ mod tests {
         let failure = preflight(&data).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("and a start needs 16.0 MiB"), "{failure}");
+    }
+
+    #[test]
+    fn where_a_link_leads_the_databases_or_attachments_is_judged_too() {
+        let Some((_mount, elsewhere)) = tmpfs(100) else { return };
+        let (_directory, data) = data();
+        for path in [data.generations(), data.files()] {
+            fs::remove_dir_all(&path).unwrap();
+            symlink(elsewhere.path().join(path.file_name().unwrap()), &path).unwrap();
+        }
+        let findings = preflight(&data).unwrap();
+        let generations = format!("the databases' directory {} is on tmpfs: ", data.generations().display());
+        let files = format!("the attachments' directory {} is on tmpfs: ", data.files().display());
+        for note in [generations, files] {
+            assert!(findings.notes.iter().any(|found| found.starts_with(&note)), "{note}: {findings:?}");
+        }
+        assert!(findings.free_bytes <= 100 << 20, "the least of both: {findings:?}");
+        assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 0, "nothing is left there");
+
+        let Some((_mount, small)) = tmpfs(4) else { return };
+        fs::remove_file(data.generations()).unwrap();
+        symlink(small.generations(), data.generations()).unwrap();
+        let failure = preflight(&data).unwrap_err();
+        assert_eq!(failure.cause, Cause::NoSpace);
+        assert!(failure.message.contains(&data.generations().display().to_string()), "{failure}");
+    }
+
+    #[test]
+    fn a_database_on_a_network_file_system_is_refused_by_name_wherever_it_is() {
+        let place = Place {
+            name: "the databases' directory",
+            path: "/data/generations".into(),
+            filesystem: "NFS".into(),
+            verdict: Verdict::Refuse("a network file system"),
+        };
+        let failure = place.judge(&mut Vec::new()).unwrap_err();
+        assert_eq!(failure.cause, Cause::FileSystem);
+        assert_eq!(
+            failure.message,
+            "the file system of the databases' directory /data/generations is NFS, a network file system"
+        );
+    }
+
+    #[test]
+    fn what_lies_on_the_same_file_system_is_tried_out_once() {
+        let (directory, data) = data();
+        fs::remove_dir(data.files()).unwrap();
+        fs::create_dir(directory.path().join("elsewhere")).unwrap();
+        symlink(directory.path().join("elsewhere"), data.files()).unwrap();
+        assert!(elsewhere(&data).unwrap().is_empty());
     }
 
     #[test]

@@ -26,10 +26,6 @@ use crate::{
 /// A database at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// The length of app.db.
-    pub bytes: u64,
-    /// When app.db was last modified, in nanoseconds since the epoch.
-    pub modified_ns: u64,
     /// When the household last wrote to it since it was sealed (RFC 3339), or `None` if it did not. One whose
     /// sealing is not known counts as written to.
     pub written_at: Option<String>,
@@ -56,8 +52,7 @@ pub fn settle(data: &DataDir, generation: GenerationId) -> Result<Settled, Failu
     fault::point("settle.checkpointed").explain(|| format!("cannot settle generation {generation}"))?;
     durable::sync_file(&path)?;
     durable::sync_directory(&data.generation(generation))?;
-    let (bytes, modified_ns) = stamp(&path)?;
-    Ok(Settled { bytes, modified_ns, written_at })
+    Ok(Settled { written_at })
 }
 
 /// Returns length and time of modification (nanoseconds since the epoch) of a file.
@@ -135,7 +130,6 @@ mod tests {
         drop(open);
         let settled = settle(&data, TWO).unwrap();
         assert!(!beside(&data.database(TWO), "-wal").exists());
-        assert_eq!(settled.bytes, fs::metadata(data.database(TWO)).unwrap().len());
         assert!(settled.written_at.is_some(), "its sealing is not known");
         let rows: i64 = Connection::open(data.database(TWO))
             .unwrap()
@@ -148,10 +142,10 @@ mod tests {
     fn settling_one_at_rest_changes_nothing() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 10));
-        let first = settle(&data, ONE).unwrap();
-        let bytes = fs::read(data.database(ONE)).unwrap();
-        let second = settle(&data, ONE).unwrap();
-        assert_eq!((first.bytes, first.modified_ns), (second.bytes, second.modified_ns));
+        settle(&data, ONE).unwrap();
+        let (before, bytes) = (stamp(&data.database(ONE)).unwrap(), fs::read(data.database(ONE)).unwrap());
+        settle(&data, ONE).unwrap();
+        assert_eq!(stamp(&data.database(ONE)).unwrap(), before);
         assert_eq!(fs::read(data.database(ONE)).unwrap(), bytes);
         assert_eq!(fs::read_dir(data.generation(ONE)).unwrap().count(), 1);
     }

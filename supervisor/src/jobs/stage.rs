@@ -176,7 +176,7 @@ fn check_space(
         format!("; snapshots that could be removed with rm -r: {}", removable.join(", "))
     };
     Err(Failure::new(Cause::NoSpace, message)
-        .hint(format!("free {} there{removable}; nothing was changed; then: supervisor resume", Size(needed - free))))
+        .hint(format!("free {} there{removable}, then try again; nothing was changed", Size(needed - free))))
 }
 
 #[cfg(test)]
@@ -259,6 +259,7 @@ mod tests {
         let hint = failure.hint.unwrap();
         assert!(hint.contains("generations/0001 (6.0 MiB)"), "{hint}");
         assert!(!hint.contains("generations/0002"), "{hint}");
+        assert!(hint.ends_with(", then try again; nothing was changed"), "true of a start and of a restore: {hint}");
         assert!(!data.generation(THREE).exists());
     }
 

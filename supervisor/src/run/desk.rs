@@ -79,6 +79,23 @@ impl Desk {
         }
     }
 
+    /// Whether a restore is being prepared.
+    #[must_use]
+    pub fn is_preparing(&self) -> bool {
+        self.preparing.is_some()
+    }
+
+    /// Returns the refusal of a second operation, which names the first.
+    #[must_use]
+    pub fn under_way(&self, instance: &Instance) -> Failure {
+        let first = match instance.board.status().operation {
+            Some(operation) => format!("{} is under way since {}", operation.what, operation.since),
+            None => "another operation is under way".to_owned(),
+        };
+        Failure::new(Cause::Busy, first)
+            .hint("one operation on the data at a time; supervisor status shows how far it is")
+    }
+
     /// Begins to prepare a restore beside whatever the supervisor does.
     fn begin(&mut self, instance: &Rc<Instance>, snapshot: GenerationId) -> Result<String, Failure> {
         let status = instance.board.status();
@@ -91,7 +108,7 @@ impl Desk {
         }
         let view = view::look(&instance.data)?;
         restorable(&view, snapshot)?;
-        let target = decide::next(&view);
+        let target = decide::next(&view)?;
         self.count += 1;
         let operation = Operation {
             id: self.count,
@@ -104,9 +121,10 @@ impl Desk {
         instance.board.update(|status| status.operation = Some(operation));
         let instance = Rc::clone(instance);
         self.preparing = Some(tokio::task::spawn_local(async move {
+            let _at_work = instance.at_work.lock().await;
             match steps::prepare(&instance, Course::Operation, Reason::Restore, Some(snapshot), target).await {
                 Ok(prepared) => Ok(prepared),
-                Err(failure) => Err(steps::discard(&instance, failure).await),
+                Err(failure) => Err(steps::discard(&instance, failure.into()).await.failure()),
             }
         }));
         Ok(self.count.to_string())

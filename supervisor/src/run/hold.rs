@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
-    Next,
+    Next, Try,
     desk::{Desk, Event},
 };
 use crate::{
@@ -31,19 +31,28 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
         status.held = Some((*held).clone());
         status.live = held.live;
     });
-    tell(&held);
+    // A further look that found the same is not told again.
+    if !instance.board.is_recheck() {
+        tell(&held);
+    }
+    instance.board.recheck(false);
     door.open().await;
-    held::remember(instance, &held).await;
+    tokio::select! {
+        biased;
+        () = instance.stopping() => return Next::Exit(0),
+        () = held::remember(instance, &held) => {}
+    }
     let until = Instant::now() + AGAIN;
     loop {
         tokio::select! {
             biased;
             () = instance.stopping() => return Next::Exit(0),
             event = desk.next() => match event {
+                Event::Order(Order::Resume(reply)) if desk.is_preparing() => reply.says(Err(desk.under_way(instance))),
                 Event::Order(Order::Resume(reply)) => {
                     reply.done();
                     tracing::info!(target: "Supervisor", "trying again, as the operator asked");
-                    return Next::Boot { again: true };
+                    return Next::Boot(Try::Asked);
                 }
                 Event::Order(Order::Restart(reply)) => reply.says(Err(Failure::new(
                     Cause::Busy,
@@ -53,7 +62,9 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
                 Event::Prepared(Ok(prepared)) => return Next::Switch(prepared, Box::new(Next::Hold(held))),
                 Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
             },
-            () = sleep_until(until), if held.failure.cause.passes() => return Next::Boot { again: true },
+            () = sleep_until(until), if held.failure.cause.passes() && !desk.is_preparing() => {
+                return Next::Boot(Try::Recheck(held));
+            }
         }
     }
 }

@@ -14,7 +14,10 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use crate::{
-    boot::{self, Booted, start, steps},
+    boot::{
+        self, Booted, start,
+        steps::{self, Incomplete},
+    },
     config::Config,
     control::{orders::Orders, server},
     data::{
@@ -33,11 +36,19 @@ use crate::{
 use desk::Desk;
 use serve::Outcome;
 
+/// Which try a boot is.
+enum Try {
+    /// The first one of this start.
+    First,
+    /// The operator asked for another.
+    Asked,
+    /// The cause may have passed; until it has, this stays what is told.
+    Recheck(Box<Held>),
+}
+
 /// What the loop does next.
 enum Next {
-    Boot {
-        again: bool,
-    },
+    Boot(Try),
     Serve(GenerationId),
     Hold(Box<Held>),
     /// Go over to what a restore has prepared; if that fails, go back.
@@ -113,6 +124,7 @@ pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
 
 async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     point("run.started")?;
+    see_processes()?;
     tracing::info!(
         target: "Supervisor",
         "Hearth v{VERSION}, data in {}, as uid {} gid {}",
@@ -130,24 +142,30 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     }
     start::bind(instance)?;
     let (orders, taken) = Orders::channel();
-    if let Err(failure) = server::open(instance, orders, shown) {
-        instance.board.note(failure.to_string());
-    }
+    let mut control = Some((orders, shown));
     let door = Door::new(instance);
     let mut desk = Desk::new(taken);
-    let mut next = Next::Boot { again: false };
+    let mut next = Next::Boot(Try::First);
     loop {
         next = match next {
-            Next::Boot { again } => {
+            Next::Boot(which) => {
+                open_control(instance, &mut control);
                 door.open_after(serve::GAP);
-                tokio::select! {
+                let again = !matches!(which, Try::First);
+                instance.board.recheck(matches!(which, Try::Recheck(_)));
+                let next = tokio::select! {
                     biased;
                     () = instance.stopping() => Next::Exit(0),
-                    booted = boot::boot(instance, &door, again) => match booted {
-                        Booted::Serve(generation) => Next::Serve(generation),
-                        Booted::Hold(held) => Next::Hold(held),
+                    booted = boot::boot(instance, &door, again) => match (booted, which) {
+                        (Booted::Serve(generation), _) => Next::Serve(generation),
+                        // The same as before, since when it was held.
+                        (Booted::Hold(held), Try::Recheck(before)) if held.failure == before.failure => Next::Hold(before),
+                        (Booted::Hold(held), _) => Next::Hold(held),
                     },
-                }
+                };
+                // The lock may have been taken only now.
+                open_control(instance, &mut control);
+                next
             }
             Next::Serve(generation) => serve(instance, &door, generation, &mut desk).await,
             Next::Hold(held) => hold::hold(instance, &door, held, &mut desk).await,
@@ -167,6 +185,29 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 return Ok(status);
             }
         };
+    }
+}
+
+/// Checks that /proc shows this process's own PID namespace: processes are looked up there, and signalled by what is
+/// found.
+fn see_processes() -> Result<(), Failure> {
+    let seen = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
+    if seen == Some(std::process::id()) {
+        return Ok(());
+    }
+    Err(Failure::new(Cause::Configuration, "/proc is not mounted, or shows the processes of another PID namespace")
+        .hint("mount it for this namespace: mount -t proc proc /proc (unshare does it with --mount-proc)"))
+}
+
+/// Opens the control socket, once the lock is held: without it, a socket that lies there is another supervisor's.
+fn open_control(instance: &Rc<Instance>, control: &mut Option<(Orders, Value)>) {
+    if instance.lock.get().is_none() {
+        return;
+    }
+    let Some((orders, shown)) = control.take() else { return };
+    if let Err(failure) = server::open(instance, orders.clone(), shown.clone()) {
+        instance.board.note(failure.to_string());
+        *control = Some((orders, shown));
     }
 }
 
@@ -207,22 +248,39 @@ async fn switch(
     back: Next,
 ) -> Next {
     door.open().await;
-    let result = go_over(instance, &prepared).await;
-    match result {
+    let at_work = instance.at_work.lock().await;
+    match go_over(instance, &prepared).await {
         Ok(generation) => {
+            drop(at_work);
             instance.board.update(|status| status.live = Some(generation));
             desk.finish(instance, Ok(format!("generation {generation} is live")));
             Next::Serve(generation)
         }
-        Err(failure) => {
-            let failure = steps::discard(instance, failure).await;
-            desk.finish(instance, Err(failure));
-            back
+        Err(incomplete) => {
+            let incomplete = steps::discard(instance, incomplete).await;
+            drop(at_work);
+            let known = matches!(incomplete, Incomplete::Undone(_));
+            let failure = incomplete.failure();
+            desk.finish(instance, Err(failure.clone()));
+            let view = view::look(&instance.data).ok();
+            match back {
+                // What the link says is served, and nothing else.
+                Next::Serve(generation)
+                    if known && view.as_ref().is_some_and(|view| view.live == Live::Generation(generation)) =>
+                {
+                    Next::Serve(generation)
+                }
+                Next::Hold(held) if known => Next::Hold(held),
+                _ => {
+                    let doing = format!("restoring generation {}", prepared.target);
+                    Next::Hold(Box::new(boot::held::held(instance, failure, doing, view.as_ref()).await))
+                }
+            }
         }
     }
 }
 
-async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<GenerationId, Failure> {
+async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<GenerationId, Incomplete> {
     let live = match view::look(&instance.data)?.live {
         Live::Generation(live) => Some(live),
         _ => None,
@@ -231,7 +289,7 @@ async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<
         None => None,
         Some(live) => match steps::settle(instance, live).await {
             Ok(settled) => Some(settled),
-            Err(failure) if failure.cause == Cause::Busy => return Err(failure),
+            Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
             // A damaged database is a reason to restore, not one against it. It stays behind as it is.
             Err(failure) => {
                 tracing::warn!(target: "Supervisor", "generation {live} is left behind as it is: {failure}");

@@ -7,7 +7,11 @@ use std::rc::Rc;
 use crate::{
     boot::{decide, start, steps},
     config::Config,
-    data::{GenerationId, state::Reason, view::View},
+    data::{
+        GenerationId,
+        state::Reason,
+        view::{self, Live, View},
+    },
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child},
@@ -24,7 +28,7 @@ pub fn restore(config: Config, snapshot: GenerationId) -> Result<GenerationId, F
         super::take_signals(&instance)?;
         tokio::select! {
             biased;
-            () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "interrupted; everything is as it was")),
+            () = instance.stopping() => Err(interrupted(&instance)),
             restored = under_the_lock(&instance, snapshot) => restored,
         }
     })
@@ -35,7 +39,7 @@ async fn under_the_lock(instance: &Rc<Instance>, snapshot: GenerationId) -> Resu
     let view: View = child::run(instance, Job::Recover).await?;
     super::desk::restorable(&view, snapshot)?;
     let restored = async {
-        let target = decide::next(&view);
+        let target = decide::next(&view)?;
         let prepared = steps::prepare(instance, Course::Boot, Reason::Restore, Some(snapshot), target).await?;
         super::go_over(instance, &prepared).await
     }
@@ -45,6 +49,16 @@ async fn under_the_lock(instance: &Rc<Instance>, snapshot: GenerationId) -> Resu
             steps::tidy(Rc::clone(instance)).await;
             Ok(generation)
         }
-        Err(failure) => Err(steps::discard(instance, failure).await),
+        Err(incomplete) => Err(steps::discard(instance, incomplete).await.failure()),
     }
+}
+
+/// Says what a Ctrl-C came to: before the commit everything is as it was, and after it nothing takes it back.
+fn interrupted(instance: &Instance) -> Failure {
+    let live = match view::live(&instance.data) {
+        Ok(Live::Generation(live)) => format!("generation {live} is live"),
+        _ => "there is no live generation".to_owned(),
+    };
+    Failure::new(Cause::Interrupted, format!("interrupted; {live}"))
+        .hint("what was not finished goes at the next start; restore again if that is not the generation you wanted")
 }

@@ -63,8 +63,13 @@ pub async fn serve(
         backoff: restart.backoff,
         backoff_max: restart.backoff_max,
         attempts: restart.attempts,
-        window: restart.window,
+        // So many ends must fit into it, however long an app takes to fail each time.
+        window: restart.window.max(
+            (instance.config.app.start_timeout + instance.grace() + restart.backoff_max)
+                .saturating_mul(restart.attempts),
+        ),
     });
+    instance.board.enter(Course::Boot, Phase::Restarting);
     loop {
         door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
@@ -86,7 +91,7 @@ pub async fn serve(
                     format!(
                         "the app ended {} times within {}; the last time it {why}",
                         policy.recent(),
-                        humantime::format_duration(restart.window)
+                        humantime::format_duration(policy.window())
                     ),
                 ));
             }

@@ -1,6 +1,6 @@
 //! How is the app started, known to be ready, and stopped?
 
-use std::{os::fd::AsFd, rc::Rc, time::Duration};
+use std::{ffi::OsString, os::fd::AsFd, rc::Rc, time::Duration};
 
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -59,12 +59,12 @@ impl App {
         let notifications = Notifications::bind(&instance.data.supervisor())
             .map_err(|error| Failure::io("cannot make the socket for the app's notifications", &error))?;
         let mut environment = instance.environment_for(generation);
-        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
-        set("HEARTH_FILES", instance.data.files().display().to_string());
-        set("HEARTH_STOP__GRACE", humantime::format_duration(instance.grace()).to_string());
-        set("NOTIFY_SOCKET", notifications.address().to_owned());
+        let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
+        set("HEARTH_FILES", instance.data.files().into());
+        set("HEARTH_STOP__GRACE", humantime::format_duration(instance.grace()).to_string().into());
+        set("NOTIFY_SOCKET", notifications.address().into());
         if mode == Mode::Probation {
-            set("HEARTH_PROBATION", "1".to_owned());
+            set("HEARTH_PROBATION", "1".into());
         }
         // Its own descriptor, so that nothing is borrowed across the start.
         let public = match (mode, instance.public.borrow().as_ref()) {
@@ -79,7 +79,7 @@ impl App {
         }
         sockets.push(("private", private.listener.as_fd()));
         let command = instance.config.app.command.clone();
-        let mut launch = Launch::new(command, environment, instance.lock_descriptor());
+        let mut launch = Launch::new(command, environment, instance.locks());
         launch.sockets = sockets;
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
@@ -217,7 +217,8 @@ impl App {
             status.app.ready = false;
             status.app.last_exit = Some(exit.to_string());
         });
-        end_strays(&self.instance).await;
+        // What resists even KILL is not waited for here: the next start of an app does.
+        let _ = tokio::time::timeout(HASTENED, end_strays(&self.instance)).await;
         self.instance.mend_public();
     }
 }
@@ -231,7 +232,7 @@ impl Drop for App {
 
 /// Ends what fled from an earlier app, and says so.
 pub async fn end_strays(instance: &Instance) {
-    for stray in strays::end(&instance.reaper).await {
+    for stray in strays::end(&instance.reaper, &instance.data, instance.lock.get()).await {
         tracing::warn!(target: "Supervisor", "killed process {} ({}), left over from an earlier app", stray.pid, stray.name);
     }
 }

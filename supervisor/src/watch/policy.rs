@@ -61,6 +61,12 @@ impl Policy {
         Next::After(half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX)))
     }
 
+    /// Within which time the ends count.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.limits.window
+    }
+
     /// How many ends are remembered within the window.
     #[must_use]
     pub fn recent(&self) -> usize {

@@ -219,7 +219,19 @@ impl Hearth {
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(program("supervisor"));
         self.equip(&mut command).args(arguments).stdin(Stdio::null());
-        command.output().expect("the supervisor's command runs")
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the supervisor's command starts");
+        let until = Instant::now() + LIMIT;
+        // What these commands print fits a pipe, so nobody has to read it meanwhile.
+        while child.try_wait().expect("the command can be waited for").is_none() {
+            if Instant::now() > until {
+                let _ = child.kill();
+                let output = child.wait_with_output().expect("the command's output");
+                panic!("{arguments:?} has not ended within {LIMIT:?}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().expect("the command's output")
     }
 
     /// Gives a command this environment, and no setting from the one that the tests run in.
@@ -449,7 +461,8 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path, "application/json", None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
+/// Reads a whole answer; `None` if something of it is missing.
+pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");

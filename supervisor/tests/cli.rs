@@ -1,0 +1,232 @@
+//! What the commands say and end with: of a healthy supervisor, of a stopped one, and to whoever may not ask.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{OpenOptionsExt, PermissionsExt},
+            process::ExitStatusExt,
+        },
+    },
+    process::{Output, Stdio},
+};
+
+use harness::{Hearth, get, household, is_root};
+use nix::{
+    libc,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// What a command printed to standard output.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a command printed to standard error.
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A data directory with a record, at rest, live in generation 0002 with the snapshot 0001.
+fn upgraded() -> Hearth {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    household::add(running.wait_serving(), &household::record(1));
+    running.stop();
+    hearth.next_migrator("good", "0.2.0");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    assert_eq!(hearth.live().as_deref(), Some("0002"));
+    hearth
+}
+
+#[test]
+fn a_mistake_in_the_settings_keeps_no_healthy_supervisor_from_being_asked() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    fs::write(hearth.data.join("config.toml"), "[stop]\ngrase = \"1s\"\n").unwrap();
+    hearth.set("HEARTH_LISTN", "127.0.0.1:1");
+    for command in [&["healthcheck"][..], &["status"], &["snapshot", "list"], &["restart"]] {
+        let output = hearth.run(command);
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", told(&output));
+    }
+    hearth.unset("HEARTH_LISTN");
+    // What is in force is shown, and that the next start will not have it.
+    let output = hearth.run(&["config"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(told(&output).starts_with("what the supervisor on "), "{}", told(&output));
+    assert!(told(&output).contains("error: there is no setting stop.grase"), "{}", told(&output));
+    assert!(said(&output).contains("health.interval") && said(&output).contains("200ms"), "{}", said(&output));
+    assert!(!said(&output).contains("ALLOWED"), "{}", said(&output));
+    // The start itself is not forgiving.
+    running.stop();
+    let mut again = hearth.start();
+    assert_eq!(again.wait_end().code(), Some(2), "{}", again.log());
+}
+
+#[test]
+fn the_settings_there_are_are_shown_to_whoever_mistyped_one() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_COLOUR", "red");
+    let output = hearth.run(&["config"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        told(&output),
+        "error: there is no setting HEARTH_COLOUR (in the environment)\nhint: all settings: supervisor config\n"
+    );
+    let shown = said(&output);
+    assert!(shown.contains("ALLOWED") && shown.contains("HEARTH_STOP__GRACE"), "{shown}");
+    let output = hearth.run(&["config", "--json"]);
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(2), ""));
+}
+
+#[test]
+fn config_says_whose_settings_it_shows() {
+    let mut hearth = Hearth::new();
+    let output = hearth.run(&["config"]);
+    assert!(told(&output).starts_with("no supervisor is running on "), "{}", told(&output));
+    let of = |hearth: &Hearth| {
+        let document: Value = serde_json::from_slice(&hearth.run(&["config", "--json"]).stdout).unwrap();
+        document["of"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of(&hearth), "start");
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.set("HEARTH_HEALTH__INTERVAL", "300ms");
+    assert_eq!(of(&hearth), "running");
+    assert!(said(&hearth.run(&["config"])).contains("200ms"));
+}
+
+#[test]
+fn another_user_is_told_to_run_the_command_as_the_owner_and_never_to_take_the_data() {
+    if !is_root("another_user") {
+        return;
+    }
+    let mut hearth = Hearth::new();
+    hearth.for_every_user();
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.through(&["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--bounding-set=-all"]);
+    let run = |command: &[&str]| hearth.command(command).output().unwrap();
+    for mode in [0o750, 0o755] {
+        fs::set_permissions(&hearth.data, PermissionsExt::from_mode(mode)).unwrap();
+        for command in
+            [&["status"][..], &["healthcheck"], &["snapshot", "list"], &["restart"], &["restore", "1", "--yes"]]
+        {
+            let output = run(command);
+            let told = told(&output);
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {told}");
+            assert!(told.contains("belongs to uid 0, and this command runs as uid 1234"), "{command:?}: {told}");
+            assert!(told.contains("sudo -u '#0' supervisor status --data-dir /"), "{command:?}: {told}");
+            assert!(!told.contains("chown") && !told.contains('<'), "{command:?}: {told}");
+        }
+    }
+    // Its own settings are not passed off as the running supervisor's.
+    let output = run(&["config"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("so this is not what a supervisor on "), "{}", told(&output));
+    assert!(said(&output).contains("health.interval"), "{}", said(&output));
+}
+
+#[test]
+fn a_restore_that_failed_says_how_to_try_it_again() {
+    let mut hearth = upgraded();
+    hearth.set("HEARTH_FAULT", "stage.begun=enospc");
+    let output = hearth.run(&["restore", "1", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).ends_with("\nhint: try again with: supervisor restore 0001\n"), "{}", told(&output));
+    assert!(!told(&output).contains("supervisor resume"), "{}", told(&output));
+    let mut running = hearth.start();
+    running.wait_serving();
+    let output = hearth.run(&["restore", "1", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).ends_with("\nhint: try again with: supervisor restore 0001\n"), "{}", told(&output));
+    assert!(!told(&output).contains("supervisor resume"), "{}", told(&output));
+    // What was refused will not be accepted another time.
+    let output = hearth.run(&["restore", "9", "--yes"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!told(&output).contains("try again"), "{}", told(&output));
+    running.stop();
+    hearth.unset("HEARTH_FAULT");
+    let output = hearth.run(&["restore", "1", "--yes"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(said(&output), "generation 0003 is live; start the supervisor to serve it\n");
+}
+
+#[test]
+fn a_restore_whose_supervisor_was_killed_says_what_is_live() {
+    for (point, live, status) in [("commit.begun", "0002", 1), ("commit.synced", "0003", 0)] {
+        let mut hearth = upgraded();
+        let armed = hearth.root.path().join("armed");
+        hearth.set("HEARTH_FAULT", format!("{point}=kill-parent,armed-by={}", armed.display()));
+        let mut running = hearth.start();
+        running.wait_serving();
+        fs::write(&armed, "").unwrap();
+        let output = hearth.run(&["restore", "1", "--yes"]);
+        running.wait_end();
+        assert_eq!(hearth.live().as_deref(), Some(live), "{point}");
+        assert_eq!(output.status.code(), Some(status), "{point}: {}{}", said(&output), told(&output));
+        if live == "0003" {
+            let words = "generation 0003 is live; the supervisor stopped after the restore was done\n";
+            assert_eq!(said(&output), words);
+        } else {
+            let told = told(&output);
+            assert!(told.contains("before the restore was done; everything is as it was"), "{told}");
+            assert!(told.ends_with("hint: try again with: supervisor restore 0001\n"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_question_whether_to_restore() {
+    let hearth = upgraded();
+    let (_terminal, stdin) = terminal();
+    let mut command = hearth.command(&["restore", "1"]);
+    let mut child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut asked = String::new();
+    while !asked.ends_with("Go on? [y/N] ") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error}: {asked}"));
+        asked.push(char::from(byte[0]));
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
+    assert_eq!(hearth.generations(), ["0001", "0002"]);
+}
+
+/// Returns both ends of a terminal.
+fn terminal() -> (File, File) {
+    let open = |path: String| File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
+    let master = open("/dev/ptmx".to_owned());
+    let (mut lock, mut number): (libc::c_int, libc::c_int) = (0, 0);
+    // SAFETY: the descriptor is an open terminal's, and both calls (ioctl_tty(2)) read or write one int, which lives on
+    // this stack.
+    unsafe {
+        assert_eq!(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw mut lock), 0);
+        assert_eq!(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number), 0);
+    }
+    (master, open(format!("/dev/pts/{number}")))
+}
+
+#[test]
+fn attachments_without_a_database_are_no_first_start() {
+    let hearth = Hearth::new();
+    fs::create_dir_all(hearth.data.join("files/ab")).unwrap();
+    let mut running = hearth.start();
+    let (address, status) = running.wait_held(&hearth);
+    let message = status["held"]["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("there are attachments in files/"), "{message}");
+    assert_eq!(get(address, "/health").status, 503);
+    assert_eq!(hearth.generations(), Vec::<String>::new());
+}

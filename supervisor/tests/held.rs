@@ -1,0 +1,224 @@
+//! Held, resume and restore in sequences that nobody plans for.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use std::{fs, process::Command, thread};
+
+use harness::{Hearth, Running, household};
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        stat::Mode,
+    },
+    unistd::{Pid, mkfifo},
+};
+
+/// Two generations: 0001 with `before` records, 0002 live with more.
+fn two_generations(hearth: &mut Hearth) -> Running {
+    let mut running = hearth.start();
+    household::fill(running.wait_serving(), 3);
+    running.stop();
+    hearth.next_migrator("good", "0.2.0");
+    hearth.start()
+}
+
+fn held_for(hearth: &Hearth, running: &mut Running) -> String {
+    let (_, status) = running.wait_held(hearth);
+    status["held"]["failure"]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_commit_of_which_nothing_is_known_is_held_and_the_old_app_does_not_serve_on() {
+    let mut hearth = Hearth::new();
+    let armed = hearth.root.path().join("armed");
+    hearth.set("HEARTH_FAULT", format!("armed-by={},commit.linked=eio,recover.begun=eio", armed.display()));
+    let mut running = two_generations(&mut hearth);
+    let address = running.wait_serving();
+    household::fill(address, 2);
+    let kept = household::all(address);
+    fs::write(&armed, "").unwrap();
+    let restored = hearth.run(&["restore", "1", "--yes"]);
+    assert_eq!(restored.status.code(), Some(1), "{}", running.log());
+    let message = held_for(&hearth, &mut running);
+    assert!(message.contains("whether generation 0003 is live now cannot be told"), "{message}");
+    assert_eq!(hearth.live().as_deref(), Some("0003"), "it is, and only the link knows");
+    // The disk is mended: what the link says is served, and the other generation is there to go back to.
+    fs::remove_file(&armed).unwrap();
+    let resumed = hearth.run(&["resume"]);
+    assert!(resumed.status.success(), "{}\n{}", String::from_utf8_lossy(&resumed.stderr), running.log());
+    assert_eq!(hearth.status().unwrap()["live"], 3);
+    assert!(hearth.run(&["restore", "2", "--yes"]).status.success(), "{}", running.log());
+    assert_eq!(household::all(address), kept);
+    hearth.assert_tidy();
+}
+
+#[test]
+fn nothing_boots_while_a_restore_is_being_prepared() {
+    let mut hearth = Hearth::new();
+    let mut running = two_generations(&mut hearth);
+    running.wait_serving();
+    running.stop();
+    // Held, and its restore hangs in the middle of staging.
+    fs::remove_file(hearth.data.join("live")).unwrap();
+    hearth.set("HEARTH_FAULT", "stage.marked=hang");
+    let mut running = hearth.start();
+    running.wait_held(&hearth);
+    let mut restore = hearth.command(&["restore", "1", "--yes"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    running.wait("the restore to stage", || hearth.generations().contains(&"0003".to_owned()).then_some(()));
+    for refused in [&["resume"][..], &["restore", "2", "--yes"]] {
+        let refused = hearth.run(refused);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("restore 0001 is under way since"), "{said}");
+    }
+    assert!(hearth.generations().contains(&"0003".to_owned()), "nobody swept it away");
+    assert_eq!(running.stop().code(), Some(0));
+    restore.wait().unwrap();
+    hearth.unset("HEARTH_FAULT");
+    std::os::unix::fs::symlink("generations/0002", hearth.data.join("live")).unwrap();
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.assert_tidy();
+}
+
+#[test]
+fn a_generation_that_names_itself_as_its_source_leads_nobody_in_circles() {
+    let mut hearth = Hearth::new();
+    let mut running = two_generations(&mut hearth);
+    running.wait_serving();
+    running.stop();
+    let path = hearth.data.join("generations/0002/generation.json");
+    let mut description: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    description["source"] = 2.into();
+    fs::write(&path, description.to_string()).unwrap();
+    hearth.own_migrator();
+    let mut running = hearth.start();
+    assert!(held_for(&hearth, &mut running).contains("last upgraded by v0.2.0"));
+    assert_eq!(running.stop().code(), Some(0));
+}
+
+#[test]
+fn a_fifo_where_a_document_should_be_does_not_stop_the_start() {
+    for name in ["held.json", "token"] {
+        let hearth = Hearth::new();
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.stop();
+        let path = hearth.data.join("supervisor").join(name);
+        let _ = fs::remove_file(&path);
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.wait_end().code(), Some(0), "{name}");
+    }
+}
+
+#[test]
+fn a_migrator_that_dies_each_time_is_held_and_not_tried_again_by_itself() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    hearth.next_migrator("good", "0.2.0").set("HEARTH_FAULT", "migrate.applied=kill");
+    for tried in [true, false] {
+        let mut running = hearth.start();
+        let message = held_for(&hearth, &mut running);
+        assert!(message.contains("the migrator was ended by SIGKILL before it was done"), "{message}");
+        assert_eq!(running.log().contains("Applying"), tried, "{}", running.log());
+        running.wait("held.json", || hearth.data.join("supervisor/held.json").exists().then_some(()));
+        running.stop();
+    }
+}
+
+#[test]
+fn a_migrator_that_talks_without_end_is_cut_short() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_MIGRATOR__COMMAND", r#"["sh", "-c", "tr '\\0' x < /dev/zero"]"#);
+    let mut running = hearth.start();
+    let message = held_for(&hearth, &mut running);
+    assert!(message.contains("which is no document of ours"), "{message}");
+    running.stop();
+}
+
+#[test]
+fn term_ends_it_also_while_it_writes_down_why_it_is_held() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    hearth.next_migrator("fails", "0.2.0").set("HEARTH_FAULT", "save.written=hang");
+    let mut running = hearth.start();
+    running.wait_held(&hearth);
+    assert_eq!(running.stop().code(), Some(0));
+    assert!(!running.anyone_left());
+}
+
+#[test]
+fn resume_right_after_it_was_held_comes_back_with_what_came_of_it() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    hearth.next_migrator("fails", "0.2.0");
+    let mut running = hearth.start();
+    running.wait_held(&hearth);
+    for _ in 0..3 {
+        let resumed = hearth.run(&["resume"]);
+        assert_eq!(resumed.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&resumed.stderr).contains("m9003_fails"));
+    }
+}
+
+#[test]
+fn what_an_entrypoint_script_left_running_is_left_alone() {
+    let mut hearth = Hearth::new();
+    let file = hearth.root.path().join("bystander");
+    let script = format!("sleep 600 & echo $! > {}; exec \"$@\"", file.display());
+    hearth.through(&["sh", "-c", &script, "sh"]);
+    let running = hearth.start();
+    let serving = || hearth.status().filter(|status| status["phase"] == "serving");
+    running.wait("serving", serving);
+    assert!(hearth.run(&["restart"]).status.success(), "{}", running.log());
+    let bystander: i32 = fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    kill(Pid::from_raw(bystander), None).expect("it is alive");
+    assert!(!running.log().contains("left over from an earlier app"), "{}", running.log());
+    kill(Pid::from_raw(bystander), Signal::SIGKILL).unwrap();
+    let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let mut running = running;
+    assert_eq!(running.wait_end().code(), Some(0));
+}
+
+#[test]
+fn deleting_the_lock_lets_no_second_writer_in() {
+    let mut hearth = Hearth::new();
+    let mut first = hearth.start();
+    first.wait_serving();
+    fs::remove_dir_all(hearth.data.join("supervisor")).unwrap();
+    hearth.set("HEARTH_LOCK__WAIT", "200ms");
+    let mut second = hearth.start();
+    assert_eq!(second.wait_end().code(), Some(1));
+    let log = second.log();
+    assert!(log.contains("is in use by process") && log.contains(&first.pid().to_string()), "{log}");
+}
+
+#[test]
+fn callers_that_only_hold_the_control_socket_open_keep_nobody_out_for_long() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    let socket = hearth.data.join("supervisor/control.sock");
+    let idle: Vec<_> = (0..200).filter_map(|_| std::os::unix::net::UnixStream::connect(&socket).ok()).collect();
+    assert!(idle.len() > 32);
+    let asked = thread::spawn({
+        let mut command = Command::new(harness::program("supervisor"));
+        command.env("HEARTH_DATA_DIR", &hearth.data).arg("healthcheck");
+        move || command.output().unwrap()
+    });
+    drop(idle);
+    assert!(asked.join().unwrap().status.success());
+    assert_eq!(running.stop().code(), Some(0));
+}

@@ -1,8 +1,8 @@
 //! What does a person read when something could not be done?
 //!
-//! Errors inside a part are enums of that part; where they leave it, towards the log, the page, the CLI or
-//! another process, they become a [`Failure`]: a sentence, a hint with the command that helps, and a cause
-//! that programs can act on.
+//! A [`Failure`] goes unchanged from where something failed to the log, the page, the CLI or another process: a
+//! sentence that says what was being done to what, a hint with the command that helps, and a cause that programs can
+//! act on.
 
 use std::{fmt, io};
 

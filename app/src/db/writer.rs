@@ -121,9 +121,8 @@ where
     F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
 {
     fn carry_out<'t>(&'t mut self, transaction: &'t DatabaseTransaction) -> BoxFuture<'t, Result<(), DbErr>> {
-        let work = (self.work)(transaction);
         async move {
-            self.value = Some(work.await?);
+            self.value = Some((self.work)(transaction).await?);
             Ok(())
         }
         .boxed()
@@ -218,11 +217,9 @@ impl Line {
 }
 
 fn answer(batch: &mut Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
-    let outcome = outcome.map_err(|Undone::Begin(error)| {
-        Undone::Work(error) | Undone::Commit(error) | {
-            tracing::warn!("A write failed: {error}");
-            DbError::from(error)
-        }
+    let outcome = outcome.map_err(|(Undone::Begin(error) | Undone::Work(error) | Undone::Commit(error))| {
+        tracing::warn!("A write failed: {error}");
+        DbError::from(error)
     });
     for job in batch.drain(..) {
         job.answer(outcome.clone());

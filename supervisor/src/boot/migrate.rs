@@ -133,7 +133,7 @@ pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String,
     .await?;
     if !complete || exit.status() != 0 {
         return Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it was done"))
-            .hint("the migrations run in one transaction on a copy, so nothing was changed; try again with: supervisor resume"));
+            .hint("the migrations run in one transaction on a copy, so nothing was changed"));
     }
     tracing::info!(target: "Migrate", "All migrations complete!");
     point("migrator.done")?;

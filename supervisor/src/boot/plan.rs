@@ -122,10 +122,7 @@ fn newer(newest: &Applied, view: &View, live: GenerationId) -> Failure {
     while let Some(source) = at.and_then(|here| here.source).filter(|source| *source < younger) {
         younger = source;
         at = description(source);
-        let usable = view
-            .generations
-            .iter()
-            .any(|generation| generation.id == source && !generation.staging && generation.database);
+        let usable = view.snapshots().any(|snapshot| snapshot.id == source);
         let older = at.as_ref().is_some_and(|here| newest.version.as_deref() != Some(here.version.as_str()));
         if usable && older {
             back = Some(source);

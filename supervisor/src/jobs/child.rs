@@ -53,7 +53,7 @@ pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T
             format!("the job {name} gave an answer that cannot be read: {error}"),
         )),
         None => Err(Failure::new(Cause::Interrupted, format!("the job {name} {exit} before it was done"))
-            .hint("what it had begun is put right at the next start; try again with: supervisor resume")),
+            .hint("what it had begun is put right by itself; then try again")),
     }
 }
 

@@ -6,7 +6,7 @@
 //! JSON lines, with a timestamp.
 //!
 //! This is a subscriber of its own, without tracing-subscriber's registry and formatter: Hearth has no spans, and
-//! PID 1's memory is nearly all program text. What takes the lines ([`output`]) never waits for their reader.
+//! PID 1's memory is nearly all program text. What takes the lines (`output`) never waits for their reader.
 
 mod output;
 

@@ -1,6 +1,6 @@
 //! How does a supervisor run from its first signal to its last exit status?
 //!
-//! One loop over [`Next`]: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
+//! One loop over `Next`: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
 //! is wanted ends it.
 
 pub mod desk;

@@ -17,7 +17,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -69,11 +69,18 @@ impl Database {
                 .hint("start it under the supervisor, or set one up first: HEARTH_DATABASE=… migrator up"));
         }
         let explain = |error: DbErr| DbError::from(error).opening(path);
+        let reads = connect(path, Role::Reader).await.map_err(explain)?;
+        // Only what is Hearth's is opened for writing, which alone would change another program's file.
+        let own = application_id(&reads).await.map_err(explain)?;
+        if own != APPLICATION_ID {
+            let _ = reads.close_by_ref().await;
+            return Err(Failure::new(format!("{} is no database of Hearth's, or was not set up yet", path.display()))
+                .hint("nothing was changed; start it under the supervisor, or set it up first: HEARTH_DATABASE=… migrator up"));
+        }
         let writer = match access {
             Access::Read => None,
             Access::Write => Some(Writer::open(path).await.map_err(explain)?),
         };
-        let reads = connect(path, Role::Reader).await.map_err(explain)?;
         Ok(Self { reads, writer, damaged: AtomicBool::new(false) })
     }
 
@@ -132,6 +139,14 @@ impl Database {
             writer.close().await;
         }
     }
+}
+
+/// `HRTH`: what the migrator writes into the header of a database.
+const APPLICATION_ID: i32 = 0x4852_5448;
+
+async fn application_id(reads: &DatabaseConnection) -> Result<i32, DbErr> {
+    let row = reads.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA application_id")).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,10 +24,10 @@ pub(crate) fn start(config: config::Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // The libraries' own words are for `trace` only: at lower levels the app says what matters.
+    // The libraries' own words are for `trace` only, but for errors: at lower levels the app says what matters.
     let libraries = match config.level {
         LogLevel::Trace => LevelFilter::TRACE,
-        _ => LevelFilter::WARN.min(level),
+        _ => LevelFilter::ERROR.min(level),
     };
     let filter = Targets::new().with_default(libraries).with_target("app", level);
     // A closed standard error must not end the app: an internal error would be printed with eprintln!.

@@ -35,6 +35,8 @@ const SQLITE_READONLY: u32 = 8;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_NOTADB: u32 = 26;
+// The search index does not fit the records: the one write that meets it fails, and the household's data is whole.
+const SQLITE_CORRUPT_VTAB: u32 = SQLITE_CORRUPT | 1 << 8;
 
 impl From<DbErr> for DbError {
     fn from(error: DbErr) -> Self {
@@ -44,7 +46,11 @@ impl From<DbErr> for DbError {
                 sea_orm::ConnAcquireErr::ConnectionClosed => Self::Closed,
             };
         }
-        match primary_code(&error) {
+        let code = extended_code(&error);
+        if code == Some(SQLITE_CORRUPT_VTAB) {
+            return Self::Other(error.to_string());
+        }
+        match code.map(|code| code & 0xff) {
             Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy,
             Some(SQLITE_FULL) => Self::Full,
             Some(SQLITE_READONLY) => Self::ReadOnly,
@@ -69,7 +75,7 @@ impl DbError {
     }
 }
 
-fn primary_code(error: &DbErr) -> Option<u32> {
+fn extended_code(error: &DbErr) -> Option<u32> {
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))) = error
@@ -78,7 +84,7 @@ fn primary_code(error: &DbErr) -> Option<u32> {
     };
     match &**error {
         // sqlx gives SQLite's extended code; the low byte is the primary one.
-        sqlx::Error::Database(error) => DatabaseError::code(&**error)?.parse().ok().map(|code: u32| code & 0xff),
+        sqlx::Error::Database(error) => DatabaseError::code(&**error)?.parse().ok(),
         _ => None,
     }
 }

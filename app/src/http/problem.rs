@@ -145,7 +145,17 @@ impl Problem {
         } else {
             format!("{error}.").into()
         };
-        problem.detail(detail)
+        problem.detail(shortened(&detail))
+    }
+}
+
+/// The longest detail that came from a framework, in characters: it may quote the request.
+const LONGEST_DETAIL: usize = 300;
+
+fn shortened(detail: &str) -> String {
+    match detail.char_indices().nth(LONGEST_DETAIL) {
+        Some((end, _)) => format!("{}…", &detail[..end]),
+        None => detail.to_owned(),
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use listenfd::ListenFd;
-use nix::sys::socket::{setsockopt, sockopt::TcpNoDelay};
+use nix::sys::socket::{
+    setsockopt,
+    sockopt::{TcpNoDelay, TcpUserTimeout},
+};
 
 use crate::{config::Config, failure::Failure};
 
@@ -90,10 +93,16 @@ fn bind(address: SocketAddr) -> Result<Public, Failure> {
     })
 }
 
+/// How long an answer may wait for its client to take some of it, in milliseconds: TCP_USER_TIMEOUT, tcp(7).
+const UNTAKEN: u32 = 30_000;
+
 fn public(listener: TcpListener, inherited: bool) -> std::io::Result<Public> {
     listener.set_nonblocking(true)?;
     // Accepted connections inherit it on Linux: an answer is one write, and waiting to fill a packet only delays it.
     setsockopt(&listener, TcpNoDelay, &true)?;
+    // Inherited as well. A client that takes nothing of its answer for so long, a phone gone to sleep or one that means
+    // harm, gives its place and the answer's memory back.
+    setsockopt(&listener, TcpUserTimeout, &UNTAKEN)?;
     let address = listener.local_addr()?;
     Ok(Public { listener, address, inherited })
 }

@@ -59,13 +59,28 @@ fn has_trigram(word: &str) -> bool {
     word.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count() >= 3
 }
 
+/// Every letter of a word in lower and in upper case. Such words have two letters at most, combining marks apart, so
+/// these are few; of anything longer only all lower and all upper case are given.
+fn in_any_case(word: &str) -> Vec<String> {
+    const LETTERS: usize = 4;
+    if word.chars().count() > LETTERS {
+        return vec![word.to_owned(), word.to_lowercase(), word.to_uppercase()];
+    }
+    let mut spellings = vec![String::new()];
+    for letter in word.chars() {
+        let cases = [letter.to_lowercase().to_string(), letter.to_uppercase().to_string()];
+        spellings = spellings.iter().flat_map(|begun| cases.iter().map(move |case| format!("{begun}{case}"))).collect();
+    }
+    spellings.sort();
+    spellings.dedup();
+    spellings
+}
+
 /// The word in any of the three columns. LIKE ignores case for ASCII only, so other letters are tried both ways.
 fn anywhere(word: &str) -> Condition {
     let mut spellings = vec![word.to_owned()];
     if !word.is_ascii() {
-        spellings.extend([word.to_lowercase(), word.to_uppercase()]);
-        spellings.sort();
-        spellings.dedup();
+        spellings = in_any_case(word);
     }
     let mut any = Condition::any();
     for spelling in spellings {

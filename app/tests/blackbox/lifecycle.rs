@@ -133,7 +133,7 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
     refused(
         Start::alone(&data).env("HEARTH_DATABASE", empty.display()),
         1,
-        &["error: the database has no table record", "hint: start it under the supervisor"],
+        &["is no database of Hearth", "hint: start it under the supervisor"],
     );
     let text = data.directory.path().join("text.db");
     fs::write(&text, "This is no database. ".repeat(1000)).unwrap();

@@ -2,10 +2,12 @@
 //!
 //! Signals are blocked before anything else and read from one descriptor ([`signals`]); one place waits for
 //! children and adopted orphans ([`reaper`]); every child is started through one step ([`spawn`] here,
-//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]).
+//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Once all that is done, what only a start needs is
+//! given back ([`text`]).
 
 pub mod launch;
 pub mod reaper;
 pub mod signals;
 pub mod spawn;
 pub mod strays;
+pub mod text;

@@ -27,7 +27,10 @@ use crate::{
     },
     door::Door,
     failure::{Cause, Failure},
-    init::signals::{Request, Signals},
+    init::{
+        signals::{Request, Signals},
+        text,
+    },
     instance::Instance,
     phase::{Course, Phase, VERSION},
     watch::app::point,
@@ -226,7 +229,13 @@ async fn leave_nothing(instance: &Instance) {
 async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationId, desk: &mut Desk) -> Next {
     let tidy = {
         let instance = Rc::clone(instance);
-        move || drop(tokio::task::spawn_local(steps::tidy(Rc::clone(&instance))))
+        move || {
+            let instance = Rc::clone(&instance);
+            drop(tokio::task::spawn_local(async move {
+                steps::tidy(instance).await;
+                text::give_back();
+            }));
+        }
     };
     match serve::serve(instance, door, generation, desk, tidy).await {
         Outcome::Stopped(status) => Next::Exit(status),

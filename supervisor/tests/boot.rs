@@ -115,6 +115,7 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         ("loses-row", "migration", "record"),
         ("drops-index", "migration", "record"),
         ("breaks-foreign-key", "migration", "that it refers to"),
+        ("empties-search", "migration", "full-text index record_search"),
         ("crash", "unproven", "the app was ended by SIGKILL"),
         ("hang", "unproven", "the app"),
         ("unhealthy", "unproven", "not healthy"),

@@ -133,8 +133,9 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
     refused(
         Start::alone(&data).env("HEARTH_DATABASE", empty.display()),
         1,
-        &["is no database of Hearth", "hint: start it under the supervisor"],
+        &["is no database of Hearth", "start it under the supervisor"],
     );
+    assert_eq!(fs::metadata(&empty).unwrap().len(), 0, "nor makes one of an empty file");
     let text = data.directory.path().join("text.db");
     fs::write(&text, "This is no database. ".repeat(1000)).unwrap();
     refused(

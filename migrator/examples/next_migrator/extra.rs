@@ -22,6 +22,7 @@ pub(crate) const EXTRA: &[(&str, &str)] = &[
     ("slow", "m9010_slow"),
     ("big", "m9011_big"),
     ("rebuilds", "m9012_rebuilds"),
+    ("empties-search", "m9013_empties_search"),
 ];
 
 /// The shipped migrations and those named in `list`.
@@ -55,6 +56,7 @@ impl MigrationTrait for Extra {
             "fails" => fails(manager).await,
             "loses-row" => run(manager, "DELETE FROM record WHERE id = (SELECT max(id) FROM record)").await,
             "drops-index" => rebuild(manager, "'record_due_date', 'record_search_update'").await,
+            "empties-search" => run(manager, "INSERT INTO record_search (record_search) VALUES ('delete-all')").await,
             "rebuilds" => rebuild(manager, "").await,
             "breaks-foreign-key" => breaks_foreign_key(manager).await,
             "slow" => slow(manager).await,

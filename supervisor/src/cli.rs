@@ -3,8 +3,10 @@
 //! Results go to standard output, talk to standard error. Exit status: 0 done, 1 failed, 2 wrong usage; `run` ends
 //! with the app's own.
 
+mod backup;
 mod restore;
 mod show;
+mod work;
 
 use std::{
     io::{self, Write},
@@ -20,7 +22,7 @@ use crate::{
     config::{self, Flags, Loaded},
     control::client::{as_owner, call},
     data::{
-        DataDir, GenerationId,
+        DataDir,
         view::{self, View},
     },
     failure::{Cause, Failure},
@@ -38,7 +40,7 @@ const AGAIN: Duration = Duration::from_millis(100);
     name = "supervisor",
     version,
     about = "Runs Hearth: brings its data to this version or leaves it as it was, and keeps the app serving",
-    after_help = "Examples:\n  supervisor                          run, with data in ./data, on http://localhost:3000\n  supervisor status                   what it is doing\n  supervisor snapshot list            what an upgrade or restore left behind\n  supervisor restore 0006             go back to snapshot 0006"
+    after_help = "Examples:\n  supervisor                          run, with data in ./data, on http://localhost:3000\n  supervisor status                   what it is doing\n  supervisor snapshot list            what an upgrade or restore left behind\n  supervisor restore 0006             go back to snapshot 0006\n  supervisor backup                   make a backup\n  supervisor restore latest           go back to the newest backup"
 )]
 struct Cli {
     #[command(flatten)]
@@ -74,15 +76,13 @@ enum Command {
     /// Look at snapshots: what an upgrade or restore left behind
     #[command(subcommand)]
     Snapshot(Snapshot),
-    /// Go back to a snapshot; the present stays behind as a snapshot itself
-    #[command(after_help = "Examples:\n  supervisor restore 0006\n  supervisor restore 6 --yes")]
-    Restore {
-        /// The snapshot's number (see: supervisor snapshot list)
-        snapshot: GenerationId,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Make a backup, list, verify and prune them
+    #[command(
+        after_help = "Examples:\n  supervisor backup                             make one now\n  supervisor backup --label 'before the move'   and call it something\n  supervisor backup list\n  supervisor backup verify --all\n  supervisor backup verify --drill              boot an app from the newest, in private\n  supervisor backup prune --dry-run             what the policy would remove"
+    )]
+    Backup(backup::Backup),
+    /// Go back to a backup or snapshot; the present stays behind as a snapshot itself
+    Restore(restore::Restore),
 }
 
 #[derive(Subcommand)]
@@ -144,7 +144,8 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         Command::Restart => order(&data, "restart"),
         Command::Resume => order(&data, "resume"),
         Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
-        Command::Restore { snapshot, yes } => restore::restore(&flags, &data, snapshot, yes),
+        Command::Backup(asked) => backup::backup(&flags, &data, asked),
+        Command::Restore(asked) => restore::restore(&flags, &data, &asked),
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub lock: Lock,
     /// Which snapshots are kept.
     pub snapshots: Snapshots,
+    /// When backups are made, where they go, and which are kept.
+    pub backup: Backup,
 }
 
 /// `log.*`
@@ -191,6 +193,47 @@ pub struct Snapshots {
     pub keep_written: Duration,
 }
 
+/// `backup.*`
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Where backups lie, absolute. Default: `backups` in the data directory.
+    pub dir: PathBuf,
+    /// When a backup is made by itself: a cron expression of five fields in the time zone of `TZ`, or `off`. Default:
+    /// `0 3 * * *`.
+    pub schedule: String,
+    /// Up to how much later, so that not every house's disk and destination is busy in the same minute. Default: 30 min.
+    #[serde(with = "humantime_serde")]
+    pub jitter: Duration,
+    /// When the next scheduled backup is also booted from (a drill): a cron expression, or `off`. Default: `0 3 * * 0`.
+    pub drill: String,
+    /// How many of the last backups are kept, of each reason. Default: 3. This and the following as restic's `forget`.
+    pub keep_last: u32,
+    /// The last one of each of so many days. Default: 7.
+    pub keep_daily: u32,
+    /// The last one of each of so many weeks. Default: 4.
+    pub keep_weekly: u32,
+    /// The last one of each of so many months. Default: 12.
+    pub keep_monthly: u32,
+    /// The last one of each of so many years. Default: 3.
+    pub keep_yearly: u32,
+    /// The age recipients (`age1…`) to which backups are encrypted; none: they are not. Default: none.
+    pub recipients: Vec<String>,
+    /// Where each backup is copied to: absolute paths, or `s3://bucket/prefix?endpoint=…&region=…&credentials=FILE`.
+    /// Default: none.
+    pub destinations: Vec<String>,
+    /// The access key for S3 destinations that name no credentials of their own; empty if there is none.
+    pub s3_access_key_id: String,
+    /// The secret that belongs to it; empty if there is none. Never shown.
+    pub s3_secret_access_key: String,
+}
+
+impl fmt::Debug for Backup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the secret.
+        f.debug_struct("Backup").field("dir", &self.dir).field("schedule", &self.schedule).finish_non_exhaustive()
+    }
+}
+
 /// The settings that the command line gives.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -276,12 +319,13 @@ impl Loaded {
             }
             settings.push(Setting { key: key.name, value, source });
         }
-        let config: Config = figment.extract().map_err(|error| {
+        let mut config: Config = figment.extract().map_err(|error| {
             Failure::new(
                 Cause::Configuration,
                 format!("the setting {} cannot be used: {}", error.path.join("."), error.kind),
             )
         })?;
+        config.backup.dir = config.data_dir.join(&config.backup.dir);
         if config.restart.backoff > config.restart.backoff_max {
             let source = source(&figment, "restart.backoff");
             return Err(Failure::new(
@@ -322,7 +366,7 @@ pub fn known() -> String {
 }
 
 /// Returns rows as lines with their columns under each other.
-fn aligned<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
+pub(crate) fn aligned<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
     let rows: Vec<_> = rows.collect();
     let widths: [usize; COLUMNS] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));

@@ -30,6 +30,7 @@ pub const POINTS: &[&str] = &[
     "stage.begun",
     "stage.marked",
     "stage.cloned",
+    "stage.unpacked",
     "stage.synced",
     "migrator.launched",
     "migrator.done",
@@ -50,6 +51,19 @@ pub const POINTS: &[&str] = &[
     "serve.launched",
     "serve.ready",
     "stop.begun",
+    "backup.begun",
+    "backup.prepared",
+    "backup.copied",
+    "backup.written",
+    "backup.synced",
+    "backup.verified",
+    "backup.described",
+    "backup.renamed",
+    "backup.remembered",
+    "verify.begun",
+    "verify.read",
+    "prune.begun",
+    "prune.removed",
 ];
 
 /// Passes, in a build without faults.

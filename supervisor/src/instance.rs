@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     ffi::{OsStr, OsString},
     os::fd::BorrowedFd,
+    path::Path,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    data::{DataDir, GenerationId, lock::Lock},
+    data::{DataDir, lock::Lock},
     door::listener::PublicSocket,
     init::reaper::Reaper,
     phase::Board,
@@ -41,6 +42,8 @@ pub struct Instance {
     pub app: Cell<Option<Pid>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
+    /// When it began to run, in seconds since the epoch by the clock of that moment.
+    pub running_since: i64,
     /// Whether a stop is wanted.
     pub stop: watch::Sender<StopLevel>,
 }
@@ -61,6 +64,11 @@ impl Instance {
             public: RefCell::new(None),
             app: Cell::new(None),
             stop_signal: Cell::new(Signal::SIGTERM),
+            running_since: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .ok()
+                .and_then(|since| since.as_secs().try_into().ok())
+                .unwrap_or(0),
             stop: watch::channel(0).0,
         }
     }
@@ -91,12 +99,12 @@ impl Instance {
         std::env::vars_os().filter(|(name, _)| !own(name)).collect()
     }
 
-    /// Returns the environment of app and migrator for the database of this generation.
+    /// Returns the environment of app and migrator for this database.
     #[must_use]
-    pub fn environment_for(&self, generation: GenerationId) -> Vec<(OsString, OsString)> {
+    pub fn environment_for(&self, database: &Path) -> Vec<(OsString, OsString)> {
         let mut environment = self.environment();
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
-        set("HEARTH_DATABASE", self.data.database(generation).into());
+        set("HEARTH_DATABASE", database.into());
         set("HEARTH_LOG__FORMAT", self.config.log.format.to_string().into());
         set("HEARTH_LOG__LEVEL", self.config.log.level.to_string().into());
         environment

@@ -5,6 +5,7 @@
 //! `main` → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
 //! [`init`], [`data`] → [`failure`], [`config`], [`log`], [`fault`].
 
+pub mod backup;
 pub mod boot;
 pub mod cli;
 pub mod config;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
+    backup::BackupId,
     data::{
         GenerationId,
         state::{FORMAT, Held},
@@ -143,6 +144,43 @@ pub struct Operation {
     pub phase: String,
     /// What came of it, once it has ended.
     pub outcome: Option<Outcome>,
+    /// What it found or made, for programs: the document that the command prints with `--json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
+}
+
+/// How the backups are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backups {
+    /// The newest one that was verified.
+    pub last: Option<LastBackup>,
+    /// When the next scheduled one is due, RFC 3339; `None` without a schedule.
+    pub next_at: Option<String>,
+    /// Since when one is overdue, RFC 3339.
+    pub overdue_since: Option<String>,
+    /// What is wrong, as sentences: the last backup, drill or copy failed.
+    pub trouble: Vec<String>,
+}
+
+/// The newest backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    /// Its id.
+    pub id: BackupId,
+    /// When it was begun, RFC 3339.
+    pub created_at: String,
+}
+
+impl Backups {
+    /// Says in a sentence what is wrong, if anything is.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let overdue = self.overdue_since.as_ref().map(|since| match &self.last {
+            Some(last) => format!("a backup is overdue since {since}; the last one is of {}", last.created_at),
+            None => format!("a backup is overdue since {since}; there is none yet"),
+        });
+        overdue.or_else(|| self.trouble.first().cloned())
+    }
 }
 
 /// What came of an operation.
@@ -186,6 +224,9 @@ pub struct Status {
     pub held: Option<Held>,
     /// The operation under way, or the last one.
     pub operation: Option<Operation>,
+    /// How the backups are, once that was looked at.
+    #[serde(default)]
+    pub backups: Backups,
     /// What is not as it should be without being a failure: fallbacks, a FUSE file system, what could not be saved.
     pub notes: Vec<String>,
 }
@@ -223,6 +264,7 @@ impl Board {
             app,
             held: None,
             operation: None,
+            backups: Backups::default(),
             notes: Vec::new(),
         };
         Self { status: RefCell::new(status), recheck: Cell::new(false), changed: watch::channel(()).0 }
@@ -296,6 +338,53 @@ impl Board {
                 status.since = now();
             }
         });
+        if course == Course::Boot && phase == Phase::Serving {
+            self.judge();
+        }
+    }
+
+    /// Names the step of the operation beside the serving app.
+    pub fn step(&self, name: &str) {
+        self.update(|status| {
+            status.progress = None;
+            if let Some(operation) = &mut status.operation {
+                name.clone_into(&mut operation.phase);
+            }
+        });
+    }
+
+    /// Publishes how the backups are; what is newly wrong is told to the log, once.
+    pub fn tell_backups(&self, backups: Backups) {
+        let before = self.status.borrow().backups.clone();
+        if backups.overdue_since.is_some() && before.overdue_since.is_none() {
+            tracing::warn!(target: "Backup", "{}", backups.warning().unwrap_or_default());
+        }
+        for trouble in backups.trouble.iter().filter(|trouble| !before.trouble.contains(trouble)) {
+            tracing::warn!(target: "Backup", "{trouble}");
+        }
+        if before.warning().is_some() && backups.warning().is_none() {
+            tracing::info!(target: "Backup", "backups are well again");
+        }
+        if before != backups {
+            self.update(|status| status.backups = backups);
+            self.judge();
+        }
+    }
+
+    /// Judges the health of a supervisor whose app serves: by what the app said last, and by the backups.
+    pub fn judge(&self) {
+        let (health, before) = {
+            let status = self.status.borrow();
+            if status.phase != Phase::Serving.name() {
+                return;
+            }
+            let app_is_well = status.app.health.as_ref().is_none_or(|word| word == "ok");
+            let well = app_is_well && status.backups.warning().is_none();
+            (if well { Health::Healthy } else { Health::Degraded }, status.health)
+        };
+        if health != before {
+            self.update(|status| status.health = health);
+        }
     }
 
     /// Says how far the step is.

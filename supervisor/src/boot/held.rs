@@ -132,6 +132,7 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
                     ),
                 ));
             }
+            ways.extend(restore_backup(view, live));
             ways.push(way(
                 "supervisor resume".into(),
                 "looks again, once the data is back in its place (an unmounted volume?)".into(),
@@ -139,6 +140,7 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
         }
         Cause::Newer | Cause::Damaged | Cause::NotADatabase | Cause::Foreign => {
             ways.extend(snapshots.iter().map(|snapshot| restore(snapshot, view, live)));
+            ways.extend(restore_backup(view, live));
             ways.push(way("supervisor resume".into(), "checks again, once the database has been put right".into()));
         }
         cause if cause.passes() => {
@@ -147,6 +149,14 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
         _ => ways.push(way("supervisor resume".into(), "tries again, once the cause is gone".into())),
     }
     ways
+}
+
+fn restore_backup(view: Option<&View>, live: Option<GenerationId>) -> Option<WayOut> {
+    let kept = live.map(|live| format!("; what is there now stays in snapshot {live}")).unwrap_or_default();
+    view.filter(|view| view.backups).map(|_| WayOut {
+        command: "supervisor restore latest".into(),
+        effect: format!("makes a new generation from the newest backup{kept} (supervisor backup list shows them all)"),
+    })
 }
 
 fn restore(snapshot: &Generation, view: Option<&View>, live: Option<GenerationId>) -> WayOut {

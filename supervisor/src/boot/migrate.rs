@@ -2,16 +2,18 @@
 //!
 //! `migrator up --json`, one JSON document a line: docs/contracts/migrator-up.jsonl.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 use crate::{
-    data::{GenerationId, state::FORMAT},
+    data::state::FORMAT,
     failure::{Cause, Failure},
     init::spawn::Launch,
     instance::Instance,
     jobs::child,
     phase::Unit,
-    watch::app::point,
+    watch::app::{Mode, point},
 };
 
 /// What the migrator reports while it works.
@@ -93,14 +95,15 @@ pub(super) fn unknown_format(format: u32) -> Failure {
     .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
 }
 
-/// Runs all pending migrations on this generation, and returns the name of the last applied one.
+/// Runs all pending migrations on this database, and returns the name of the last applied one.
 ///
 /// # Errors
 /// The migrator's own sentence, or why it gave none.
-pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String, Failure> {
+pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<String, Failure> {
     let mut command = instance.config.migrator.command.clone();
     command.extend(["up".into(), "--json".into()]);
-    let launch = Launch::new(command, instance.environment_for(generation), instance.locks());
+    let mut launch = Launch::new(command, instance.environment_for(database), instance.locks());
+    launch.background = mode == Mode::Drill;
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;
@@ -113,7 +116,9 @@ pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String,
             Event::Checking => {}
             Event::Skipping { migration } => schema = migration,
             Event::Applying { migration, number, of } => {
-                tracing::info!(target: "Migrate", "Applying: {migration}");
+                if mode != Mode::Drill {
+                    tracing::info!(target: "Migrate", "Applying: {migration}");
+                }
                 instance.board.progress(number - 1, of, Unit::Migrations);
             }
             Event::Applied { migration, number, of, milliseconds } => {
@@ -135,7 +140,9 @@ pub async fn up(instance: &Instance, generation: GenerationId) -> Result<String,
         return Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it was done"))
             .hint("the migrations run in one transaction on a copy, so nothing was changed"));
     }
-    tracing::info!(target: "Migrate", "All migrations complete!");
+    if mode != Mode::Drill {
+        tracing::info!(target: "Migrate", "All migrations complete!");
+    }
     point("migrator.done")?;
     Ok(schema)
 }

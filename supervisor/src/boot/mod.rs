@@ -23,7 +23,7 @@ use crate::{
     door::Door,
     failure::Failure,
     instance::Instance,
-    jobs::{Job, child},
+    jobs::{child, stage::Source},
     phase::{Course, Phase},
     watch::app::point,
 };
@@ -77,7 +77,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     instance.board.enter(Course::Boot, Phase::Recovering);
     // What a killed supervisor left running may still have the old database open.
     crate::watch::app::end_strays(instance).await;
-    let view: View = child::run(instance, Job::Recover).await.map_err(stuck("recovering from the last stop"))?;
+    let view: View = child::run(instance, steps::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
     for trouble in view.trouble.iter().chain(&view.state_trouble) {
         instance.board.note(trouble.clone());
     }
@@ -141,7 +141,8 @@ async fn upgrade(
             Some(live) => Some(steps::settle(instance, live).await?),
             None => None,
         };
-        let prepared = steps::prepare(instance, Course::Boot, reason, live, decide::next(view)?).await?;
+        let source = live.map_or(Source::Nothing, Source::Generation);
+        let prepared = steps::prepare(instance, Course::Boot, reason, source, decide::next(view)?).await?;
         steps::complete(instance, &prepared, live, settled).await
     }
     .await;

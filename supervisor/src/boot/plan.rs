@@ -66,7 +66,7 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
         tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
         command.push("--quick-check".into());
     }
-    let launch = Launch::new(command, instance.environment_for(generation), instance.locks());
+    let launch = Launch::new(command, instance.environment_for(&instance.data.database(generation)), instance.locks());
     let mut status = None;
     let exit = child::lines(instance, launch, |line| {
         if let Some(failure) = MigratorFailure::read(line)? {

@@ -3,13 +3,12 @@
 //! It runs there in probation, on the private socket only: it tests itself, says that it is ready, answers a few
 //! health checks, and ends when told to. Only then may the generation become the live one.
 
-use std::{rc::Rc, time::Duration};
+use std::{path::Path, rc::Rc, time::Duration};
 
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use crate::{
-    data::GenerationId,
     failure::{Cause, Failure},
     init::reaper::Exit,
     instance::Instance,
@@ -24,13 +23,12 @@ const CHECKS: u32 = 3;
 /// How long between them: long enough to see an app that falls over right after its start.
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// Proves the app on this generation.
+/// Proves the app on this database.
 ///
 /// # Errors
 /// [`Cause::Unproven`] with what the app did, or why it could not be started.
-pub async fn prove(instance: &Rc<Instance>, generation: GenerationId) -> Result<(), Failure> {
-    tracing::info!(target: "Supervisor", "trying the app out on generation {generation}");
-    let app = App::start(instance, generation, Mode::Probation).await?;
+pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
+    let app = App::start(instance, database, mode).await?;
     point("prove.launched")?;
     app.until_ready().await?;
     point("prove.ready")?;
@@ -41,7 +39,7 @@ pub async fn prove(instance: &Rc<Instance>, generation: GenerationId) -> Result<
             biased;
             exit = app.child.wait() => {
                 let how = app.ended(exit).await;
-                return Err(Failure::new(Cause::Unproven, format!("the app {how} right after it had said that it was ready")));
+                return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready")));
             }
             verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict,
         };
@@ -64,7 +62,7 @@ pub async fn prove(instance: &Rc<Instance>, generation: GenerationId) -> Result<
     let exit = app.stop(Signal::SIGTERM).await;
     if exit != Exit::Code(0) {
         return Err(Failure::new(
-            Cause::Unproven,
+            app.shown_by(exit),
             format!("the app {exit} when it was told to end after its probation"),
         ));
     }

@@ -15,9 +15,13 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Document, Job, child, settle::Settled, stage::Staged},
+    jobs::{
+        Document, Job, backup, child,
+        settle::Settled,
+        stage::{Origin, Source, Staged},
+    },
     phase::{Course, Phase, VERSION, now},
-    watch::app::end_strays,
+    watch::app::{Mode, end_strays},
 };
 
 /// A generation that is staged and migrated, and waits to be proven.
@@ -25,8 +29,8 @@ use crate::{
 pub struct Prepared {
     /// Its number.
     pub target: GenerationId,
-    /// What it is a clone of.
-    pub source: Option<GenerationId>,
+    /// What it was made from.
+    pub origin: Origin,
     /// Why it was staged.
     pub reason: Reason,
     /// The name of its last applied migration.
@@ -50,17 +54,23 @@ pub async fn prepare(
     instance: &Instance,
     course: Course,
     reason: Reason,
-    source: Option<GenerationId>,
+    source: Source,
     target: GenerationId,
 ) -> Result<Prepared, Failure> {
     instance.board.enter(course, Phase::Staging(target));
     let staged: Staged = child::run(instance, Job::Stage { target, source }).await?;
-    if let Some(source) = source {
-        tracing::info!(target: "Supervisor", "staged generation {target} as a clone of {source} ({} bytes, by {})", staged.bytes, staged.method);
+    match &staged.origin {
+        Origin::Nothing => {}
+        Origin::Generation(source) => {
+            tracing::info!(target: "Supervisor", "staged generation {target} as a clone of {source} ({} bytes, by {})", staged.bytes, staged.method);
+        }
+        Origin::Backup(backup) => {
+            tracing::info!(target: "Supervisor", "staged generation {target} from the backup {backup} ({} bytes)", staged.bytes);
+        }
     }
     instance.board.enter(course, Phase::Migrating(target));
-    let schema = migrate::up(instance, target).await?;
-    Ok(Prepared { target, source, reason, schema })
+    let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation).await?;
+    Ok(Prepared { target, origin: staged.origin, reason, schema })
 }
 
 /// Why a generation was not completed.
@@ -79,6 +89,12 @@ impl From<Failure> for Incomplete {
     }
 }
 
+/// Returns the job that recovers this instance's data directory.
+#[must_use]
+pub fn recover(instance: &Instance) -> Job {
+    Job::Recover { backups: instance.config.backup.dir.clone() }
+}
+
 /// Proves, seals and commits what was prepared, and writes down what was left behind. No app is alive.
 ///
 /// # Errors
@@ -89,16 +105,17 @@ pub async fn complete(
     outgoing: Option<GenerationId>,
     settled: Option<Settled>,
 ) -> Result<GenerationId, Incomplete> {
-    let Prepared { target, source, reason, ref schema } = *prepared;
+    let Prepared { target, ref origin, reason, ref schema } = *prepared;
     instance.board.enter(Course::Boot, Phase::Proving(target));
-    prove::prove(instance, target).await?;
+    tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
+    prove::prove(instance, &instance.data.database(target), Mode::Probation).await?;
     instance.board.enter(Course::Boot, Phase::Committing(target));
-    let () = child::run(instance, Job::Seal { generation: target, reason, source, schema: schema.clone() }).await?;
+    let () = child::run(instance, Job::Seal { generation: target, reason, origin: origin.clone(), schema: schema.clone() }).await?;
     end_strays(instance).await;
     let before = crate::data::view::look(&instance.data)?;
     if let Err(failure) = child::run::<()>(instance, Job::Commit { generation: target }).await {
         // It may have died after the rename: the link itself says. Recover fsyncs it and takes the marker away.
-        let view = child::run::<View>(instance, Job::Recover).await.map_err(|unknown| {
+        let view = child::run::<View>(instance, recover(instance)).await.map_err(|unknown| {
             Incomplete::Unknown(
                 Failure::new(unknown.cause, format!("{failure}; and whether generation {target} is live now cannot be told: {unknown}"))
                     .hint("both generations are complete and neither was touched; put the file system right, then: supervisor resume"),
@@ -148,7 +165,7 @@ async fn save_state(instance: &Instance, state: State) {
 /// next start tries again.
 pub async fn discard(instance: &Instance, incomplete: Incomplete) -> Incomplete {
     let Incomplete::Undone(failure) = incomplete else { return incomplete };
-    match child::run::<View>(instance, Job::Recover).await {
+    match child::run::<View>(instance, recover(instance)).await {
         Ok(view) => view.trouble.into_iter().for_each(|trouble| instance.board.note(trouble)),
         Err(trouble) => instance.board.note(format!("what was staged could not be removed yet: {trouble}")),
     }
@@ -170,6 +187,9 @@ impl Incomplete {
 pub async fn tidy(instance: Rc<Instance>) {
     let tidied = async {
         let _at_work = instance.at_work.lock().await;
+        let settings = Box::new(instance.config.backup.clone());
+        let trouble: Vec<String> = child::run(&instance, Job::Backup(backup::Job::Tidy { settings })).await?;
+        trouble.into_iter().for_each(|trouble| instance.board.note(trouble));
         let view = crate::data::view::look(&instance.data)?;
         let Live::Generation(live) = view.live else { return Ok(()) };
         if instance.data.held().exists() {

@@ -1,51 +1,162 @@
-//! What does `restore` say before it goes back to a snapshot, and while it does?
+//! What does `restore` say before it goes back to a backup or snapshot, and while it does?
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufRead, IsTerminal, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
+use clap::Args;
 use hyper::Method;
-use serde_json::Value;
 
-use super::{AGAIN, ask, look, not_running, say, say_failure, talk, tell_phase};
+use super::{
+    AGAIN, ask,
+    backup::{self, age, read_identity},
+    look, not_running, say, say_failure, talk, tell_phase,
+    work::give,
+};
 use crate::{
-    config::{Flags, Loaded},
-    control::client::call,
+    backup::{BackupId, Description, catalog, manifest::Manifest},
+    config::{Backup as Settings, Flags, Loaded},
+    control::{
+        client::call,
+        orders::{From, Work},
+    },
     data::{
         DataDir, GenerationId,
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
     init::signals,
+    jobs::backup::{
+        examine,
+        source::{Archive, Place},
+    },
     log,
     phase::{Outcome, Status},
     run::{self, desk, offline},
 };
 
-pub(super) fn restore(flags: &Flags, data: &DataDir, snapshot: GenerationId, yes: bool) -> Result<u8, Failure> {
-    if !data.path().is_dir() {
-        return Err(not_running(data));
-    }
-    let view = look(data)?;
-    desk::restorable(&view, snapshot)?;
-    let lines = proposal(&view, snapshot);
-    if !yes {
+/// `supervisor restore`
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  supervisor restore latest                                   the newest backup\n  supervisor restore 2026-11-24T03-30-00Z-manual              one that `supervisor backup list` shows\n  supervisor restore /mnt/usb/2026-11-24T03-30-00Z-manual.tar.zst   a file from anywhere\n  supervisor restore latest --identity key.txt                an encrypted one\n  supervisor restore 0006                                     a snapshot"
+)]
+pub(super) struct Restore {
+    /// A backup's id or file, `latest`, or a snapshot's number (see: supervisor backup list, supervisor snapshot list)
+    #[arg(value_name = "BACKUP|SNAPSHOT|PATH|latest")]
+    what: String,
+    /// The file with the age identity that opens an encrypted backup
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<u8, Failure> {
+    let (from, lines) = chosen(flags, data, asked)?;
+    let before = view::live(data).unwrap_or_default();
+    if !asked.yes {
         confirm(&lines)?;
     }
-    let restored = if ask::<Status>(data, Method::GET, "/v1/status")?.is_some() {
-        run::on_this_thread(by_the_supervisor(data, &view.live, snapshot))
+    let again = format!("try again with: supervisor restore {}", asked.what);
+    let running = match data.path().is_dir() {
+        true => ask::<Status>(data, Method::GET, "/v1/status")?.is_some(),
+        false => false,
+    };
+    let restored = if running {
+        run::on_this_thread(by_the_supervisor(data, &before, &Work::Restore(from), &again))
     } else {
-        by_itself(flags, snapshot)
+        by_itself(flags, from)
     };
     match restored {
         Ok(done) => {
             say(&done);
             Ok(0)
         }
-        Err(failure) if may_pass(failure.cause) && view::live(data).is_ok_and(|now| now == view.live) => {
+        Err(failure) if may_pass(failure.cause) && view::live(data).is_ok_and(|now| now == before) => {
             say_failure(&failure);
-            talk(&format!("hint: {}", again(snapshot)));
+            talk(&format!("hint: {again}"));
             Ok(1)
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Finds out what is meant, and says what restoring it will do.
+fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<String>), Failure> {
+    let what = asked.what.as_str();
+    if let Ok(snapshot) = what.parse::<GenerationId>() {
+        if !data.path().is_dir() {
+            return Err(not_running(data));
+        }
+        let view = look(data)?;
+        desk::restorable(&view, snapshot)?;
+        return Ok((From::Snapshot(snapshot), proposal(&view, snapshot)));
+    }
+    let settings = Loaded::load(flags)?.config.backup;
+    let place = place(what, &settings)?;
+    let identities = asked.identity.as_deref().map(read_identity).transpose()?;
+    let archive = Archive { place, identities };
+    let manifest = examine::manifest(&archive, &settings)?;
+    let view = if data.path().is_dir() { look(data)? } else { View::default() };
+    let rows = if is_own(data) { examine::rows_now(data) } else { None };
+    Ok((From::Archive(archive), backup_proposal(&view, &manifest, rows)))
+}
+
+/// Whether the data directory is this user's. A database that another user opens may get files beside it that its owner
+/// cannot write to.
+fn is_own(data: &DataDir) -> bool {
+    std::fs::metadata(data.path()).is_ok_and(|stat| stat.uid() == nix::unistd::geteuid().as_raw())
+}
+
+/// Returns where the backup lies that is meant: a path, an id, or `latest`.
+fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
+    let path = Path::new(what);
+    if what.contains('/') || BackupId::of_archive(what).is_some() || path.is_file() {
+        let path = std::path::absolute(path).map_err(|error| Failure::io(format!("cannot tell where {what} is"), &error))?;
+        return Ok(Place::File(path));
+    }
+    let id: Option<BackupId> = match what {
+        "latest" => None,
+        id => Some(id.parse().map_err(|wrong| {
+            Failure::new(Cause::Configuration, format!("{wrong}, nor a snapshot's number, nor a file"))
+                .hint("supervisor backup list and supervisor snapshot list show what there is; latest is the newest backup")
+        })?),
+    };
+    // Here first: what lies at a destination is a copy of it, and need not be asked for.
+    let local = catalog::list(&settings.dir)?;
+    let fits = |description: &Description| match &id {
+        Some(id) => description.id == *id,
+        None => description.damage.is_none(),
+    };
+    if let Some(local) = local.into_iter().find(|local| fits(&local.description)) {
+        return Ok(Place::File(local.archive));
+    }
+    let (listed, failures) = backup::all(settings)?;
+    failures.iter().for_each(say_failure);
+    let mut there = listed.into_iter().filter(|listed| fits(&listed.description)).collect::<Vec<_>>();
+    let instances: BTreeSet<_> = there.iter().map(|listed| listed.description.instance.clone()).collect();
+    if instances.len() > 1 {
+        return Err(Failure::new(
+            Cause::Configuration,
+            format!("there are backups of {} instances at the destinations: {}", instances.len(), Vec::from_iter(instances).join(", ")),
+        )
+        .hint("name the one that you mean by its id (supervisor backup list)"));
+    }
+    there.sort_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)));
+    match there.into_iter().next() {
+        Some(listed) => Ok(listed.place),
+        None => Err(Failure::new(
+            Cause::Configuration,
+            match id {
+                Some(id) => format!("there is no backup {id} in {}, nor at any destination", settings.dir.display()),
+                None => format!("there is no backup in {}, nor at any destination", settings.dir.display()),
+            },
+        )
+        .hint("supervisor backup list shows the backups there are; a file from elsewhere is named by its path")),
     }
 }
 
@@ -55,25 +166,19 @@ fn may_pass(cause: Cause) -> bool {
     !matches!(cause, Cause::Configuration | Cause::UnknownFormat | Cause::Newer | Cause::Interrupted)
 }
 
-fn again(snapshot: GenerationId) -> String {
-    format!("try again with: supervisor restore {snapshot}")
-}
-
 /// Restores in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, snapshot: GenerationId) -> Result<String, Failure> {
+fn by_itself(flags: &Flags, from: From) -> Result<String, Failure> {
     let loaded = Loaded::load(flags)?;
     log::init(&loaded.config.log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
-    let live = offline::restore(loaded.config, snapshot)?;
+    let live = offline::restore(loaded.config, from)?;
     Ok(format!("generation {live} is live; start the supervisor to serve it"))
 }
 
 /// Has the running supervisor restore, and tells how far it is.
-async fn by_the_supervisor(data: &DataDir, before: &Live, snapshot: GenerationId) -> Result<String, Failure> {
-    let begun: Value =
-        call(data, Method::POST, &format!("/v1/restore/{snapshot}")).await?.ok_or_else(|| not_running(data))?;
-    let id = begun["done"].as_str().and_then(|id| id.parse::<u64>().ok());
+async fn by_the_supervisor(data: &DataDir, before: &Live, work: &Work, again: &str) -> Result<String, Failure> {
+    let id = give(data, work).await?;
     let mut last = String::new();
     let mut cut_off = false;
     loop {
@@ -88,10 +193,10 @@ async fn by_the_supervisor(data: &DataDir, before: &Live, snapshot: GenerationId
         };
         cut_off = false;
         let Some(status) = status else {
-            return came_to("the supervisor stopped", view::live(data), before, snapshot);
+            return came_to("the supervisor stopped", view::live(data), before, again);
         };
-        let Some(operation) = status.operation.filter(|operation| Some(operation.id) == id) else {
-            return came_to("the supervisor was started anew", view::live(data), before, snapshot);
+        let Some(operation) = status.operation.filter(|operation| operation.id == id) else {
+            return came_to("the supervisor was started anew", view::live(data), before, again);
         };
         match (operation.outcome, status.phase.as_str()) {
             (Some(Outcome::Failed(failure)), _) => return Err(failure),
@@ -105,13 +210,13 @@ async fn by_the_supervisor(data: &DataDir, before: &Live, snapshot: GenerationId
 }
 
 /// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
-fn came_to(what: &str, now: Result<Live, Failure>, before: &Live, snapshot: GenerationId) -> Result<String, Failure> {
+fn came_to(what: &str, now: Result<Live, Failure>, before: &Live, again: &str) -> Result<String, Failure> {
     match now {
         Ok(now) if now == *before => Err(Failure::new(
             Cause::Interrupted,
             format!("{what} before the restore was done; everything is as it was"),
         )
-        .hint(again(snapshot))),
+        .hint(again)),
         Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
         _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
             .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
@@ -131,6 +236,33 @@ fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
         vec![format!("This makes a new generation from snapshot {} and goes over to it.", describe(snapshot))];
     if let Live::Generation(live) = view.live {
         lines.push(format!("What is live now, generation {}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}", describe(live)));
+    }
+    lines
+}
+
+/// Says what restoring a backup will do.
+fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<String, u64>>) -> Vec<String> {
+    let Manifest { id, version, created_at, rows, members, .. } = manifest;
+    let mut lines = vec![format!(
+        "This makes a new generation from the backup {id} (of {created_at}, {} ago, by v{version}) and goes over to it.",
+        age(created_at)
+    )];
+    let files = members.len().saturating_sub(1);
+    if files > 0 {
+        lines.push(format!("It has {files} attachments; those that are not there any more come back, and none is removed."));
+    }
+    // Tables that only Hearth itself knows are no help to a person.
+    let of_the_household = |table: &&String| !matches!(table.as_str(), "seaql_migrations" | "migration_ledger");
+    let tables: BTreeSet<&String> = rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
+    for table in tables {
+        let count = |rows: Option<&BTreeMap<String, u64>>| rows.and_then(|rows| rows.get(table)).map_or("none".to_owned(), u64::to_string);
+        match &rows_now {
+            Some(now) => lines.push(format!("  {table}: {} rows then, {} now", count(Some(rows)), count(Some(now)))),
+            None => lines.push(format!("  {table}: {} rows", count(Some(rows)))),
+        }
+    }
+    if let Live::Generation(live) = view.live {
+        lines.push(format!("What is live now, generation {live}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}"));
     }
     lines
 }
@@ -163,9 +295,9 @@ mod tests {
 
     #[test]
     fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
-        let (six, seven, eight) = (GenerationId(6), GenerationId(7), GenerationId(8));
+        let (seven, eight) = (GenerationId(7), GenerationId(8));
         let before = Live::Generation(seven);
-        let came_to = |now| super::came_to("the supervisor stopped", now, &before, six);
+        let came_to = |now| super::came_to("the supervisor stopped", now, &before, "try again with: supervisor restore 0006");
         let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
         assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
         assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");

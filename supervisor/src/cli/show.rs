@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{ask, look, not_running, say, say_failure, talk, to_json};
+use super::{ask, backup::age, look, not_running, say, say_failure, talk, to_json};
 use crate::{
     config::{self, Flags, Loaded},
     control::client::as_owner,
@@ -49,6 +49,21 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
             Some(Outcome::Failed(failure)) => format!("failed: {failure}"),
         };
         say(&format!("{:<10} {}: {outcome}", "operation", operation.what));
+    }
+    let backups = &status.backups;
+    match (&backups.last, &backups.next_at) {
+        (None, None) => {}
+        (last, next) => {
+            let last = last.as_ref().map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
+            let next = next.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
+            say(&format!("{:<10} {last}{next}", "backup"));
+        }
+    }
+    if let (Some(_), Some(warning)) = (&backups.overdue_since, backups.warning()) {
+        say(&format!("{:<10} {warning}", "backup"));
+    }
+    for trouble in &backups.trouble {
+        say(&format!("{:<10} {trouble}", "backup"));
     }
     for note in &status.notes {
         say(&format!("{:<10} {note}", "note"));

@@ -19,6 +19,8 @@ enum Kind {
     Choice(&'static [&'static str]),
     UrlPath,
     Command,
+    Text,
+    List,
     Number(u64, u64),
     Time(Duration, Duration),
 }
@@ -59,6 +61,19 @@ pub(super) const KEYS: &[Key] = &[
     key("stop.grace", "7s", time(MS_100, HOUR)),
     key("lock.wait", "30s", time(Duration::ZERO, DAY)),
     key("snapshots.keep", "3", Kind::Number(1, 1000)),
+    key("backup.dir", "backups", Kind::Text),
+    key("backup.schedule", "0 3 * * *", Kind::Text),
+    key("backup.jitter", "30m", time(Duration::ZERO, DAY)),
+    key("backup.drill", "0 3 * * 0", Kind::Text),
+    key("backup.keep_last", "3", Kind::Number(0, 1000)),
+    key("backup.keep_daily", "7", Kind::Number(0, 1000)),
+    key("backup.keep_weekly", "4", Kind::Number(0, 1000)),
+    key("backup.keep_monthly", "12", Kind::Number(0, 1000)),
+    key("backup.keep_yearly", "3", Kind::Number(0, 1000)),
+    key("backup.recipients", "[]", Kind::List),
+    key("backup.destinations", "[]", Kind::List),
+    key("backup.s3_access_key_id", "", Kind::Text),
+    key("backup.s3_secret_access_key", "", Kind::Text),
     key("snapshots.keep_written", "7d", time(Duration::ZERO, TEN_YEARS)),
 ];
 
@@ -73,7 +88,7 @@ impl Key {
 
     /// Whether its text in the environment is to be read as a number or list; else it is the value itself.
     pub(super) fn is_structured(&self) -> bool {
-        matches!(self.kind, Kind::Number(..) | Kind::Command)
+        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::List)
     }
 
     /// Whether this is the setting of a command.
@@ -97,6 +112,8 @@ impl Key {
                 words.first().is_some_and(|program| program.as_str() != Some(""))
                     && words.iter().all(|word| word.as_str().is_some_and(|word| !word.contains('\0')))
             }),
+            Kind::Text => text.is_some(),
+            Kind::List => value.is_array(),
             Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
             Kind::Time(from, to) => text
                 .and_then(|text| humantime::parse_duration(text).ok())
@@ -114,6 +131,7 @@ impl Key {
             Kind::Command => {
                 r#"a list of program and arguments, such as ["/usr/local/bin/program", "argument"]"#.to_owned()
             }
+            Kind::Text | Kind::List => String::new(),
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time(from, to) => format!(
                 "a time from {} to {} with its unit, such as {}",

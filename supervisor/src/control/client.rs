@@ -2,7 +2,7 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// The supervisor's refusal, or why it could not be asked.
 pub async fn call<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
-    match tokio::time::timeout(PATIENCE, ask(data, method, path)).await {
+    call_with(data, method, path, Bytes::new()).await
+}
+
+/// As [`call`], with a body.
+///
+/// # Errors
+/// As [`call`].
+pub async fn call_with<T: DeserializeOwned>(
+    data: &DataDir,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Option<T>, Failure> {
+    match tokio::time::timeout(PATIENCE, ask(data, method, path, body)).await {
         Ok(answer) => answer,
         Err(_) => {
             Err(Failure::new(Cause::Busy, format!("the supervisor did not answer within {} s", PATIENCE.as_secs())))
@@ -36,7 +49,12 @@ pub async fn call<T: DeserializeOwned>(data: &DataDir, method: Method, path: &st
     }
 }
 
-async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
+async fn ask<T: DeserializeOwned>(
+    data: &DataDir,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Option<T>, Failure> {
     let socket = data.control_socket();
     let trouble = |error: &io::Error| {
         let failure = Failure::io(format!("cannot reach the supervisor at {}", socket.display()), error);
@@ -60,7 +78,7 @@ async fn ask<T: DeserializeOwned>(data: &DataDir, method: Method, path: &str) ->
         request = request.header("authorization", format!("Bearer {}", show_token(data, &stream)?));
     }
     let request = request
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(|error| Failure::new(Cause::Configuration, format!("cannot ask {path}: {error}")))?;
     let http = |error: hyper::Error| trouble(&io::Error::other(error));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;

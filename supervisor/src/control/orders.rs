@@ -1,8 +1,14 @@
 //! What can an operator order a running supervisor to do?
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{data::GenerationId, failure::Failure};
+use crate::{
+    backup::{BackupId, Reason},
+    data::GenerationId,
+    failure::Failure,
+    jobs::backup::source::Archive,
+};
 
 /// An order, with the way to answer it.
 pub enum Order {
@@ -10,8 +16,77 @@ pub enum Order {
     Restart(Reply),
     /// Try again what is held.
     Resume(Reply),
-    /// Make a new generation from this one and go over to it.
-    Restore(GenerationId, Reply),
+    /// Work on the data beside whatever the supervisor does.
+    Work(Work, Reply),
+}
+
+/// An operation on the data: the body of `POST /v1/operations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Make a new generation from this and go over to it.
+    Restore(From),
+    /// Make a backup.
+    Backup {
+        /// Why.
+        reason: Reason,
+        /// What the person calls it.
+        label: Option<String>,
+        /// Boot from it as well.
+        drill: bool,
+    },
+    /// Verify backups.
+    Verify {
+        /// Which ones.
+        ids: Vec<BackupId>,
+        /// Boot from each as well.
+        drill: bool,
+        /// What opens encrypted ones: the content of an age identity file.
+        identities: Option<Identities>,
+    },
+    /// Remove what the policy does not keep.
+    Prune {
+        /// Only say what would go.
+        dry_run: bool,
+    },
+}
+
+/// What a restore begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// A snapshot.
+    Snapshot(GenerationId),
+    /// A backup.
+    Archive(Archive),
+}
+
+/// The content of an age identity file. A secret, so it is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identities(pub String);
+
+impl std::fmt::Debug for Identities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Work {
+    /// Names it for `status` and the log.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Restore(From::Snapshot(snapshot)) => format!("restore {snapshot}"),
+            Self::Restore(From::Archive(archive)) => format!("restore {}", archive.place),
+            Self::Backup { reason, .. } => format!("backup ({reason})"),
+            Self::Verify { ids, .. } => match &ids[..] {
+                [one] => format!("backup verify {one}"),
+                more => format!("backup verify of {} backups", more.len()),
+            },
+            Self::Prune { .. } => "backup prune".to_owned(),
+        }
+    }
 }
 
 /// Answers an order: that it was taken, with a sentence, or why not.

@@ -6,13 +6,13 @@
 //! | `GET /v1/status` | yes | [`crate::phase::Status`] |
 //! | `GET /v1/config` | yes | the effective values and where each came from |
 //! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
-//! | `POST /v1/restore/<n>` | yes | the same, once the restore has begun |
+//! | `POST /v1/operations` | yes | the same with the operation's number, once it has begun; its body is a [`Work`] |
 //!
 //! What is refused comes with a status of 4xx and `{"format":1,"error":<Failure>}`.
 
 use std::{convert::Infallible, os::unix::fs::PermissionsExt, rc::Rc, time::Duration};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -24,12 +24,12 @@ use serde_json::{Value, json};
 use tokio::{net::UnixListener, sync::Semaphore};
 
 use super::{
-    orders::{Order, Orders},
+    orders::{Order, Orders, Work},
     socket::short,
     token,
 };
 use crate::{
-    data::{GenerationId, state::FORMAT},
+    data::state::FORMAT,
     failure::{Cause, Failure},
     instance::Instance,
     phase::Health,
@@ -37,6 +37,9 @@ use crate::{
 
 /// How long a caller may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest request that is read, in bytes: the ids of some ten thousand backups.
+const LONGEST: usize = 1024 * 1024;
 
 /// How many callers are served at once; more wait in the kernel's queue, and cannot use up the descriptors that the
 /// supervisor itself needs.
@@ -127,10 +130,12 @@ impl Server {
             (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
             (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
-            (&Method::POST, path) => match path.strip_prefix("/v1/restore/").map(str::parse::<GenerationId>) {
-                Some(Ok(id)) => self.give("restore", |reply| Order::Restore(id, reply)).await,
-                Some(Err(wrong)) => refusal(StatusCode::BAD_REQUEST, &Failure::new(Cause::Configuration, wrong)),
-                None => not_found(),
+            (&Method::POST, "/v1/operations") => match work(request).await {
+                Ok(work) => {
+                    let what = work.what();
+                    self.give(&what, |reply| Order::Work(work, reply)).await
+                }
+                Err(failure) => refusal(StatusCode::BAD_REQUEST, &failure),
             },
             _ => not_found(),
         }
@@ -147,6 +152,16 @@ impl Server {
             Err(failure) => refusal(StatusCode::CONFLICT, &failure),
         }
     }
+}
+
+/// Reads what is to be done.
+async fn work(request: Request<Incoming>) -> Result<Work, Failure> {
+    let unreadable =
+        |error: String| Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"));
+    let body = Limited::new(request.into_body(), LONGEST);
+    let body = tokio::time::timeout(PATIENCE, body.collect()).await.map_err(|_| unreadable("it never ended".into()))?;
+    let body = body.map_err(|error| unreadable(error.to_string()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
 }
 
 /// Says whether an order fits the phase. Pure.

@@ -167,6 +167,24 @@ impl DataDir {
         self.supervisor().join("state.json")
     }
 
+    /// `supervisor/instance`, the name of this instance among others at an off-site destination.
+    #[must_use]
+    pub fn instance(&self) -> PathBuf {
+        self.supervisor().join("instance")
+    }
+
+    /// `supervisor/backups.json`: what became of the last backups.
+    #[must_use]
+    pub fn backup_history(&self) -> PathBuf {
+        self.supervisor().join("backups.json")
+    }
+
+    /// `supervisor/scratch/`, where a backup is copied to and restored for a check; removed after each job and at start.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.supervisor().join("scratch")
+    }
+
     /// `supervisor/held.json`, there while the supervisor is held.
     #[must_use]
     pub fn held(&self) -> PathBuf {

@@ -8,7 +8,10 @@ use std::{io, path::Path};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{DataDir, GenerationId, durable::read_small};
-use crate::failure::{Cause, Failure};
+use crate::{
+    backup::BackupId,
+    failure::{Cause, Failure},
+};
 
 /// The format of the documents that this version writes and reads.
 pub const FORMAT: u32 = 1;
@@ -61,6 +64,9 @@ pub struct Description {
     /// The generation it is a clone of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<GenerationId>,
+    /// The backup it was restored from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupId>,
     /// The version that made it.
     pub version: String,
     /// The name of the last applied migration.
@@ -146,7 +152,11 @@ pub fn to_bytes<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+/// Reads a document of this format; `None` when there is none.
+///
+/// # Errors
+/// As [`read_state`].
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,

@@ -109,6 +109,14 @@ impl Generation {
 /// [`Cause::UnknownFormat`] when a newer version wrote state.json; what keeps a directory from being read: where a
 /// generation or a backup may be that cannot be seen, nothing can be decided.
 pub fn look(data: &DataDir) -> Result<View, Failure> {
+    look_with(data, &data.backups())
+}
+
+/// As [`look`], where backups lie in another directory than `backups/`.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
     let (state, state_trouble) = match state::read_state(data) {
         Ok(state) => (state, None),
         Err(failure) if failure.cause == Cause::UnknownFormat => return Err(failure),
@@ -122,7 +130,10 @@ pub fn look(data: &DataDir) -> Result<View, Failure> {
         }
     }
     generations.sort_by_key(|generation| generation.id);
-    let backups = names(&data.backups())?.iter().any(|name| is_backup(name));
+    let mut backups = false;
+    for place in [backup_dir, &data.backups()] {
+        backups |= names(place)?.iter().any(|name| is_backup(name));
+    }
     let files = holds_files(&data.files())?;
     let trouble = Vec::new();
     Ok(View { live: live(data)?, generations, backups, files, state, state_trouble, trouble })

@@ -46,6 +46,8 @@ pub struct Plan {
     pub sockets: Vec<String>,
     /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
     pub watchdog: Option<u64>,
+    /// Whether it gives way to everything else on the machine; see [`give_way`].
+    pub background: bool,
 }
 
 /// Carries out the plan; returns only when it failed.
@@ -73,6 +75,9 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
                 format!("cannot prepare a process for {}: {error}", plan.command.join(" ")),
             );
         }
+    }
+    if plan.background {
+        give_way();
     }
     let Some(program) = plan.command.first() else {
         return Failure::new(Cause::Launch, "the command to start is empty");
@@ -147,6 +152,24 @@ fn prepare(report: RawFd, locks: usize) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lowers what this process may ask of the machine: CPU time (nice 10), the disk (the lowest of the best-effort class; the
+/// idle class could wait for ever beside a busy app), and its place among those that the kernel kills for memory (first).
+/// What cannot be lowered, under an old seccomp profile for example, stays: the work is done all the same.
+fn give_way() {
+    const NICE: libc::c_int = 10;
+    // ioprio_set(2): IOPRIO_WHO_PROCESS, and IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7).
+    const WHO_PROCESS: libc::c_int = 1;
+    const LOWEST_BEST_EFFORT: libc::c_int = 2 << 13 | 7;
+    // The app's is 0; proc_pid_oom_score_adj(5). Raising one's own needs no privilege.
+    const OOM_SCORE_ADJ: &str = "500";
+    // SAFETY: both calls take numbers only, and change only this process.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, LOWEST_BEST_EFFORT);
+    }
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
 }
 
 fn unsafe_borrow(descriptor: RawFd) -> std::os::fd::BorrowedFd<'static> {

@@ -47,6 +47,8 @@ pub struct Launch<'a> {
     pub locks: Vec<BorrowedFd<'a>>,
     /// The watchdog's interval in microseconds.
     pub watchdog: Option<u64>,
+    /// Whether it gives way to everything else on the machine.
+    pub background: bool,
 }
 
 /// A child that was started.
@@ -106,7 +108,16 @@ impl<'a> Launch<'a> {
     /// Makes the launch of a command with nothing but its environment and the lock.
     #[must_use]
     pub fn new(command: Vec<String>, environment: Vec<(OsString, OsString)>, locks: Vec<BorrowedFd<'a>>) -> Self {
-        Self { command, environment, stdin: None, stdout: None, sockets: Vec::new(), locks, watchdog: None }
+        Self {
+            command,
+            environment,
+            stdin: None,
+            stdout: None,
+            sockets: Vec::new(),
+            locks,
+            watchdog: None,
+            background: false,
+        }
     }
 
     /// Starts it, and returns when its program runs.
@@ -144,6 +155,7 @@ impl<'a> Launch<'a> {
             sockets: self.sockets.iter().map(|(name, _)| (*name).to_owned()).collect(),
             locks: self.locks.len(),
             watchdog: self.watchdog,
+            background: self.background,
             command: self.command,
         };
 

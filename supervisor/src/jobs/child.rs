@@ -1,6 +1,16 @@
 //! How does PID 1 run a job and read its answer?
 
-use nix::{fcntl::OFlag, unistd::pipe2};
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    os::fd::OwnedFd,
+};
+
+use nix::{
+    fcntl::OFlag,
+    sys::memfd::{MFdFlags, memfd_create},
+    unistd::pipe2,
+};
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -18,15 +28,33 @@ use crate::{
 /// The longest line that is read, in bytes: a status with thousands of migrations fits.
 const LONGEST_LINE: u64 = 4 << 20;
 
+/// The name of the one job that has no request.
+pub const DOOR: &str = "door";
+
 /// Returns the launch of a job, for the caller to add descriptors to.
 ///
 /// # Errors
 /// None that can happen: a request is always JSON.
 pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failure> {
+    let background = matches!(job, Job::Backup(_));
+    let name = name(&job);
     let request = Request { data: instance.data.clone(), job };
-    let request = serde_json::to_string(&request)
+    let request = serde_json::to_vec(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
-    Ok(Launch::new(vec!["/proc/self/exe".into(), "job".into(), request], instance.environment(), instance.locks()))
+    let mut launch =
+        Launch::new(vec!["/proc/self/exe".into(), "job".into(), name.into()], instance.environment(), instance.locks());
+    launch.stdin = Some(in_memory(&request).map_err(|error| Failure::io("cannot hand over a job", &error))?);
+    launch.background = background;
+    Ok(launch)
+}
+
+/// Returns a file in memory from which these bytes can be read: a command line could be read by every process of the
+/// machine, and a request may hold a secret.
+fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(c"job", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Runs a job to its end and returns its result. Dropped before that, the job is killed.
@@ -67,7 +95,7 @@ pub async fn lines(
     mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<crate::init::reaper::Exit, Failure> {
     let program = launch.command.join(" ");
-    let trouble = |error: std::io::Error| Failure::io(format!("cannot read the output of {program}"), &error);
+    let trouble = |error: io::Error| Failure::io(format!("cannot read the output of {program}"), &error);
     let (output, input) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|errno| trouble(errno.into()))?;
     // Programs expect a standard output that blocks.
     nix::fcntl::fcntl(&input, nix::fcntl::FcntlArg::F_SETFL(OFlag::empty())).map_err(|errno| trouble(errno.into()))?;
@@ -109,7 +137,7 @@ pub async fn lines(
 fn name(job: &Job) -> &'static str {
     match job {
         Job::Preflight => "preflight",
-        Job::Recover => "recover",
+        Job::Recover { .. } => "recover",
         Job::Settle { .. } => "settle",
         Job::Stage { .. } => "stage",
         Job::Seal { .. } => "seal",
@@ -117,6 +145,7 @@ fn name(job: &Job) -> &'static str {
         Job::Retire { .. } => "retire",
         Job::Save(_) => "save",
         Job::Identify { .. } => "identify",
-        Job::Door => "door",
+        Job::Backup(job) => job.name(),
+        Job::Door => DOOR,
     }
 }

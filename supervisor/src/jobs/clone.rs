@@ -38,6 +38,8 @@ pub enum Method {
     Reflink,
     /// The bytes were copied, since this file system cannot share blocks.
     Copy,
+    /// A backup was restored.
+    Archive,
 }
 
 impl fmt::Display for Method {
@@ -46,6 +48,7 @@ impl fmt::Display for Method {
             Self::Empty => "empty",
             Self::Reflink => "reflink",
             Self::Copy => "copy",
+            Self::Archive => "archive",
         })
     }
 }

@@ -5,13 +5,18 @@
 //! process has an SQLite connection to it, since that would drop SQLite's POSIX locks.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags,
+    backup::{Backup, StepResult},
+    config::DbConfig,
+};
 
 use crate::{
     data::durable::{self, Explain},
@@ -36,10 +41,18 @@ impl Database {
     /// # Errors
     /// [`Cause::NotADatabase`], [`Cause::Damaged`] and what else keeps it from being opened, naming the file.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open_with(path: &Path, access: OpenFlags) -> Result<Self, Failure> {
         check_files(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // A link that is put there after the look is not followed either: the path leads through none, so that SQLite
+        // can refuse every one.
+        let real = path.parent().and_then(|parent| Some(parent.canonicalize().ok()?.join(path.file_name()?)));
+        let real = real.unwrap_or_else(|| path.to_owned());
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let database = |connection| Self { connection, path: path.to_owned() };
-        let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        let opened = Connection::open_with_flags(&real, flags).and_then(|connection| {
             connection.busy_timeout(PATIENCE)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -49,6 +62,84 @@ impl Database {
             Ok(connection)
         });
         opened.map(database).map_err(|error| explain("cannot open", path, &error))
+    }
+
+    /// Opens a database that an app may have open and write to, for reading alone.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn open_live(path: &Path) -> Result<Self, Failure> {
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Copies it into an empty file in a single step of SQLite's Online Backup API: one read transaction, which does
+    /// not lock out a writer in WAL mode. In several steps it would begin anew at every commit of another process.
+    /// The file is durable when this returns: SQLite fsyncs it.
+    ///
+    /// # Errors
+    /// What SQLite said; nothing is known of the copy then.
+    pub(super) fn copy_to(&self, target: &Path) -> Result<(), Failure> {
+        let failed = |error: rusqlite::Error| explain("cannot copy the database to", target, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(target, flags).map_err(failed)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let step = Backup::new(&self.connection, &mut copy).and_then(|backup| backup.step(-1)).map_err(failed)?;
+            match step {
+                StepResult::Done => break,
+                // A checkpoint that resets the log holds readers off for a moment.
+                _ if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+                _ => return Err(in_use(&self.path)),
+            }
+        }
+        // One file that opens anywhere, with nothing beside it.
+        copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(failed)?;
+        copy.close().map_err(|(_, error)| failed(error))
+    }
+
+    /// Returns how many rows each ordinary table has. Virtual tables and their shadows follow from those.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub(super) fn rows(&self) -> Result<BTreeMap<String, u64>, Failure> {
+        let counted = || {
+            let mut tables = self.connection.prepare(
+                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+            )?;
+            let tables = tables.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            let count = |table: String| {
+                let quoted = table.replace('"', "\"\"");
+                let rows = self.connection.query_row(&format!("SELECT count(*) FROM main.\"{quoted}\""), [], |row| row.get(0))?;
+                Ok((table, rows))
+            };
+            tables.into_iter().map(count).collect::<rusqlite::Result<BTreeMap<String, u64>>>()
+        };
+        counted().map_err(|error| explain("cannot count the rows of", &self.path, &error))
+    }
+
+    /// Checks everything that SQLite can check: `integrity_check` and `foreign_key_check`. Returns the first problem.
+    ///
+    /// # Errors
+    /// What kept the check from running to its end.
+    pub(super) fn full_check(&self) -> Result<Option<String>, Failure> {
+        let first = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+        match first {
+            Ok(word) if word == "ok" => {}
+            Ok(problem) => return Ok(Some(problem)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => return Ok(Some(error.to_string())),
+            Err(error) => return Err(explain("cannot check", &self.path, &error)),
+        }
+        let broken = self.connection.query_row("PRAGMA foreign_key_check", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+        });
+        match broken {
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Ok((table, row)) => {
+                let row = row.map(|row| format!(" {row}")).unwrap_or_default();
+                Ok(Some(format!("row{row} of table {table} refers to a row that is not there")))
+            }
+            Err(error) => Err(explain("cannot check the foreign keys of", &self.path, &error)),
+        }
     }
 
     /// Runs `quick_check` and returns the first problems, none when the database is whole.

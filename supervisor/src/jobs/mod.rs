@@ -4,6 +4,7 @@
 //! standard output, one a line: any number of progress lines, then one result. A job may be killed at any
 //! moment: each leaves something that [`recover`] or a second run of the same job puts right.
 
+pub mod backup;
 pub mod child;
 mod clone;
 pub mod commit;
@@ -57,7 +58,10 @@ pub enum Job {
     /// Probe what the data directory's file system can do. Result: [`preflight::Findings`].
     Preflight,
     /// Remove what was not committed, fsync, and look. Result: [`crate::data::view::View`].
-    Recover,
+    Recover {
+        /// `backup.dir`: where there are backups, a start is not the first one.
+        backups: PathBuf,
+    },
     /// Check and checkpoint a database that no process has open. Result: [`settle::Settled`].
     Settle {
         /// Whose database.
@@ -67,8 +71,8 @@ pub enum Job {
     Stage {
         /// Its number.
         target: GenerationId,
-        /// A clone of this one, or an empty database.
-        source: Option<GenerationId>,
+        /// What it is made from.
+        source: stage::Source,
     },
     /// Checkpoint, describe and fsync a staged and proven generation. Result: null.
     Seal {
@@ -76,8 +80,8 @@ pub enum Job {
         generation: GenerationId,
         /// Why it was staged.
         reason: Reason,
-        /// What it is a clone of.
-        source: Option<GenerationId>,
+        /// What it was made from.
+        origin: stage::Origin,
         /// The name of its last applied migration.
         schema: String,
     },
@@ -98,6 +102,8 @@ pub enum Job {
         /// The supervisor, the migrator and the app.
         programs: Vec<PathBuf>,
     },
+    /// Make backups and look after them.
+    Backup(backup::Job),
     /// Answer on the public socket while no app does; ends at TERM. See [`crate::door`].
     Door,
 }
@@ -129,13 +135,22 @@ pub enum Reply {
     Failed(Failure),
 }
 
-/// Does the work of `supervisor job <request>`: prints [`Reply`] lines to standard output, the result last, and
-/// exits 0 when it is done, 1 when it could not be done. The door prints no result when it is closed.
+/// Does the work of `supervisor job <name>`, whose [`Request`] is on standard input (the name is for whoever looks at the
+/// machine's processes): prints [`Reply`] lines to standard output, the result last, and exits 0 when it is done, 1 when
+/// it could not be done. The door prints no result when it is closed.
 #[must_use]
-pub fn main(request: &str) -> ExitCode {
-    let result = serde_json::from_str(request)
+pub fn main(name: &str) -> ExitCode {
+    // The door's standard input brings what it is to show, so its name is its request.
+    if name == child::DOOR {
+        return answer(door::serve::main().map(|()| None));
+    }
+    let result = serde_json::from_reader(std::io::stdin().lock())
         .map_err(|error| Failure::new(Cause::Configuration, format!("this is not the request of a job: {error}")))
         .and_then(|Request { data, job }| run(&data, job));
+    answer(result)
+}
+
+fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
     let (reply, code) = match result {
         Ok(None) => return ExitCode::SUCCESS,
         Ok(Some(value)) => (Reply::Done(value), ExitCode::SUCCESS),
@@ -152,16 +167,17 @@ pub fn main(request: &str) -> ExitCode {
 fn run(data: &DataDir, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
         Job::Preflight => preflight::preflight(data).and_then(value),
-        Job::Recover => recover::recover(data).and_then(value),
+        Job::Recover { backups } => recover::recover(data, &backups).and_then(value),
         Job::Settle { generation } => settle::settle(data, generation).and_then(value),
-        Job::Stage { target, source } => stage::stage(data, target, source, &mut progress()).and_then(value),
-        Job::Seal { generation, reason, source, schema } => {
-            seal::seal(data, generation, reason, source, schema).and_then(value)
+        Job::Stage { target, source } => stage::stage(data, target, &source, &mut progress()).and_then(value),
+        Job::Seal { generation, reason, origin, schema } => {
+            seal::seal(data, generation, reason, origin, schema).and_then(value)
         }
         Job::Commit { generation } => commit::commit(data, generation).and_then(value),
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs } => identify::identify(&programs).and_then(value),
+        Job::Backup(job) => backup::run(data, job, &mut progress()),
         Job::Door => door::serve::main().map(|()| None),
     }
 }
@@ -198,9 +214,9 @@ mod tests {
 
     #[test]
     fn a_request_is_written_as_it_is_read() {
-        let request = r#"{"data":"/data","job":{"stage":{"target":7,"source":6}}}"#;
+        let request = r#"{"data":"/data","job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
         let read: Request = serde_json::from_str(request).unwrap();
-        assert_eq!(read.job, Job::Stage { target: GenerationId(7), source: Some(GenerationId(6)) });
+        assert_eq!(read.job, Job::Stage { target: GenerationId(7), source: stage::Source::Generation(GenerationId(6)) });
         assert_eq!(serde_json::to_string(&read).unwrap(), request);
         let door: Request = serde_json::from_str(r#"{"data":"/data","job":"door"}"#).unwrap();
         assert_eq!(door.job, Job::Door);

@@ -4,7 +4,7 @@
 //! carries none is never removed here, wherever `live` points. And while it is in doubt what `live` means, nothing
 //! is removed at all.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
     data::{
@@ -23,11 +23,11 @@ use crate::{
 /// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
 /// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
 /// nothing: it is in [`View::trouble`].
-pub fn recover(data: &DataDir) -> Result<View, Failure> {
+pub fn recover(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;
-    let before = view::look(data)?;
+    let before = view::look_with(data, backups)?;
     let mut trouble = Vec::new();
     match before.live {
         Live::Generation(live) => {
@@ -39,7 +39,7 @@ pub fn recover(data: &DataDir) -> Result<View, Failure> {
     }
     remove_unfinished(data, &mut trouble);
     create_directories(data)?;
-    Ok(View { trouble, ..view::look(data)? })
+    Ok(View { trouble, ..view::look_with(data, backups)? })
 }
 
 /// Removes the marker of the live generation, which a killed commit left. Not being able to is a failure: once
@@ -121,7 +121,7 @@ mod tests {
     fn an_empty_directory_gets_what_it_needs() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir::new(directory.path().to_owned());
-        let view = recover(&data).unwrap();
+        let view = recover(&data, &data.backups()).unwrap();
         assert!(view.is_untouched());
         for created in [data.supervisor(), data.generations(), data.files()] {
             assert_eq!(fs::metadata(created).unwrap().permissions().mode() & 0o777, 0o700);
@@ -144,7 +144,7 @@ mod tests {
         fs::create_dir(data.generations().join("lost+found")).unwrap();
         fs::write(data.supervisor().join(".state.json.new"), "{").unwrap();
         symlink("generations/0003", data.path().join(".live.new")).unwrap();
-        let view = recover(&data).unwrap();
+        let view = recover(&data, &data.backups()).unwrap();
         assert_eq!(ids(&view), [ONE, TWO]);
         assert_eq!(view.trouble, [""; 0]);
         let mut names: Vec<_> =
@@ -161,7 +161,7 @@ mod tests {
         add(&data, ONE, false);
         add(&data, TWO, true);
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let view = recover(&data).unwrap();
+        let view = recover(&data, &data.backups()).unwrap();
         assert_eq!(ids(&view), [ONE, TWO]);
         assert!(!data.marker(TWO).exists());
         assert_eq!(fs::read(data.database(TWO)).unwrap(), b"x");
@@ -175,7 +175,7 @@ mod tests {
             if !killed_before_its_marker {
                 add(&data, ONE, true);
             }
-            let view = recover(&data).unwrap();
+            let view = recover(&data, &data.backups()).unwrap();
             assert!(view.is_untouched());
             assert_eq!(ids(&view), []);
         }
@@ -196,7 +196,7 @@ mod tests {
             add(&data, TWO, true);
             fs::create_dir(data.generations().join(".removing-0009")).unwrap();
             make(&data);
-            let view = recover(&data).unwrap();
+            let view = recover(&data, &data.backups()).unwrap();
             assert_eq!(ids(&view), [ONE, TWO], "{name}");
             assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 3, "{name}");
         }
@@ -209,7 +209,7 @@ mod tests {
         add(&data, TWO, true);
         symlink(DataDir::link_target(ONE), data.live()).unwrap();
         fs::write(data.state(), r#"{"format":2}"#).unwrap();
-        assert_eq!(recover(&data).unwrap_err().cause, Cause::UnknownFormat);
+        assert_eq!(recover(&data, &data.backups()).unwrap_err().cause, Cause::UnknownFormat);
         assert!(data.marker(TWO).exists());
     }
 }

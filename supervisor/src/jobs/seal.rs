@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use super::{database::Database, settle::stamp};
+use super::{database::Database, settle::stamp, stage::Origin};
 use crate::{
     data::{
         DataDir, GenerationId,
@@ -25,7 +25,7 @@ pub fn seal(
     data: &DataDir,
     generation: GenerationId,
     reason: Reason,
-    source: Option<GenerationId>,
+    origin: Origin,
     schema: String,
 ) -> Result<(), Failure> {
     let doing = || format!("cannot seal generation {generation}");
@@ -45,7 +45,8 @@ pub fn seal(
     let description = Description {
         format: FORMAT,
         reason,
-        source,
+        source: origin.generation(),
+        backup: origin.backup(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         schema,
         blake3: hasher.finalize().to_hex().to_string(),
@@ -74,7 +75,7 @@ mod tests {
         fs::write(data.marker(ONE), "").unwrap();
         drop(fill(&data.database(ONE), 10));
         for _ in 0..2 {
-            seal(&data, ONE, Reason::Upgrade, None, "m0002_attachments".into()).unwrap();
+            seal(&data, ONE, Reason::Upgrade, Origin::Nothing, "m0002_attachments".into()).unwrap();
         }
         let description = state::read_description(&data, ONE).unwrap();
         let bytes = fs::read(data.database(ONE)).unwrap();
@@ -100,7 +101,7 @@ mod tests {
     fn only_what_is_staged_is_sealed() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 1));
-        let failure = seal(&data, ONE, Reason::Upgrade, None, String::new()).unwrap_err();
+        let failure = seal(&data, ONE, Reason::Upgrade, Origin::Nothing, String::new()).unwrap_err();
         assert_eq!(failure.message, "cannot seal generation 0001: it is not a staged one");
         assert!(!data.description(ONE).exists());
     }

@@ -1,7 +1,8 @@
 //! How does the next generation begin?
 //!
 //! Its marker first, durable before anything else is in it: from then on it is known to be unfinished, whatever
-//! happens. Then its database: empty, or a clone of another generation's with its `-wal` and `-journal`.
+//! happens. Then its database: empty, a clone of another generation's with its `-wal` and `-journal`, or what an archive
+//! holds, checked through and through. Attachments of an archive go to `files/`, which all generations share.
 
 use std::{fs, path::PathBuf};
 
@@ -10,10 +11,16 @@ use serde::{Deserialize, Serialize};
 
 pub use super::clone::Method;
 use super::{
+    backup::{
+        self,
+        source::{self, Archive},
+    },
     clone::FileClone,
     database::{beside, length},
 };
 use crate::{
+    backup::{BackupId, archive::read::Files},
+    config::Backup as Settings,
     data::{
         DataDir, GenerationId,
         durable::{self, Explain},
@@ -28,6 +35,55 @@ use crate::{
 /// What must stay free besides what is known to be needed.
 const MARGIN: u64 = 64 << 20;
 
+/// What a generation is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Nothing: an empty database.
+    Nothing,
+    /// A clone of this one.
+    Generation(GenerationId),
+    /// A backup's archive.
+    Archive {
+        /// Which one.
+        archive: Archive,
+        /// The settings, for archives at a destination.
+        settings: Box<Settings>,
+    },
+}
+
+/// What a generation was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Nothing.
+    Nothing,
+    /// A clone of this one.
+    Generation(GenerationId),
+    /// The archive of this backup.
+    Backup(BackupId),
+}
+
+impl Origin {
+    /// Returns the generation.
+    #[must_use]
+    pub fn generation(&self) -> Option<GenerationId> {
+        match self {
+            Self::Generation(generation) => Some(*generation),
+            Self::Nothing | Self::Backup(_) => None,
+        }
+    }
+
+    /// Returns the backup.
+    #[must_use]
+    pub fn backup(&self) -> Option<BackupId> {
+        match self {
+            Self::Backup(backup) => Some(backup.clone()),
+            Self::Nothing | Self::Generation(_) => None,
+        }
+    }
+}
+
 /// A staged generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
@@ -35,17 +91,19 @@ pub struct Staged {
     pub bytes: u64,
     /// How it was made.
     pub method: Method,
+    /// What it was made from.
+    pub origin: Origin,
 }
 
-/// Makes the generation `target`, with its marker, from nothing or as a clone of `source`. `progress` is told of
-/// bytes done and in all.
+/// Makes the generation `target`, with its marker, from `source`. `progress` is told of bytes done and in all.
 ///
 /// # Errors
-/// [`Cause::NoSpace`] with the sum and with what could go; what the file system said. What was made is removed.
+/// [`Cause::NoSpace`] with the sum and with what could go; what is wrong with an archive; what the file system said. What
+/// was made is removed, but for attachments, which are good whoever needs them.
 pub fn stage(
     data: &DataDir,
     target: GenerationId,
-    source: Option<GenerationId>,
+    source: &Source,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Staged, Failure> {
     let doing = || format!("cannot stage generation {target}");
@@ -61,8 +119,9 @@ pub fn stage(
     let staged = mark(data, target)
         .and_then(|()| fault::point("stage.marked").explain(doing))
         .and_then(|()| match source {
-            None => empty(data, target),
-            Some(source) => clone(data, target, source, progress),
+            Source::Nothing => empty(data, target),
+            Source::Generation(source) => clone(data, target, *source, progress),
+            Source::Archive { archive, settings } => unpack(data, target, archive, settings, progress),
         })
         .and_then(|staged| {
             durable::sync_directory(&directory)?;
@@ -86,11 +145,11 @@ fn mark(data: &DataDir, target: GenerationId) -> Result<(), Failure> {
 }
 
 fn empty(data: &DataDir, target: GenerationId) -> Result<Staged, Failure> {
-    check_space(data, target, None, 0, false)?;
+    check_space(data, target, None, 0, 0, false)?;
     let file = durable::create_file(&data.database(target))?;
     fault::point("stage.cloned").explain(|| format!("cannot stage generation {target}"))?;
     file.sync_all().explain(|| format!("cannot make {} durable", data.database(target).display()))?;
-    Ok(Staged { bytes: 0, method: Method::Empty })
+    Ok(Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing })
 }
 
 fn clone(
@@ -104,7 +163,7 @@ fn clone(
     let total = clones.iter().map(|clone| clone.bytes).sum();
     // All of them or none: what one file of a directory can, the others can.
     let reflinked = clones.iter().all(FileClone::reflink);
-    check_space(data, target, Some(source), total, reflinked)?;
+    check_space(data, target, Some(source), total, 0, reflinked)?;
     if !reflinked {
         let mut before = 0;
         for clone in &mut clones {
@@ -115,7 +174,33 @@ fn clone(
     fault::point("stage.cloned").explain(|| format!("cannot stage generation {target}"))?;
     clones.iter().try_for_each(FileClone::sync)?;
     progress(total, total);
-    Ok(Staged { bytes: total, method: if reflinked { Method::Reflink } else { Method::Copy } })
+    let method = if reflinked { Method::Reflink } else { Method::Copy };
+    Ok(Staged { bytes: total, method, origin: Origin::Generation(source) })
+}
+
+/// Restores what an archive holds.
+fn unpack(
+    data: &DataDir,
+    target: GenerationId,
+    archive: &Archive,
+    settings: &Settings,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Staged, Failure> {
+    let doing = || format!("cannot stage generation {target}");
+    let opened = source::open(archive, settings)?;
+    let bytes = opened.manifest().members.first().map_or(0, |member| member.bytes);
+    let files: Vec<_> = opened.manifest().members.iter().skip(1).collect();
+    // Those that are there already are not written again; whether they are what they should be is found out on the way.
+    let here = |path: &str| length(&data.path().join(path)).ok().flatten();
+    let missing = files.iter().filter(|file| here(&file.path) != Some(file.bytes)).map(|file| file.bytes).sum();
+    check_space(data, target, None, bytes, missing, false)?;
+    let manifest = opened.extract(&data.database(target), Files::Restore(&data.files()), progress)?;
+    fault::point("stage.unpacked").explain(doing)?;
+    if let Some(problem) = backup::check_database(&data.database(target), &manifest)? {
+        return Err(Failure::new(Cause::Damaged, format!("the backup {} cannot be restored: {problem}", archive.place))
+            .hint("supervisor backup list shows the others; nothing was changed"));
+    }
+    Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.id) })
 }
 
 /// Returns the files that are one database, each with the name of its clone. Never `-shm`: SQLite makes it anew.
@@ -140,6 +225,7 @@ fn check_space(
     target: GenerationId,
     source: Option<GenerationId>,
     bytes: u64,
+    files: u64,
     reflinked: bool,
 ) -> Result<(), Failure> {
     let place = data.generations();
@@ -150,12 +236,13 @@ fn check_space(
     }
     let free = space.blocks_available() * space.fragment_size();
     let clone = if reflinked { 0 } else { bytes };
-    let needed = clone + bytes + MARGIN;
+    let needed = clone.saturating_add(bytes).saturating_add(files).saturating_add(MARGIN);
     if free >= needed {
         return Ok(());
     }
+    let attachments = if files > 0 { format!(" {} for the attachments,", Size(files)) } else { String::new() };
     let message = format!(
-        "generation {target} needs {} of free space in {} ({} for the copy of the database, {} for the migrations, {} to spare), and there are {}",
+        "generation {target} needs {} of free space in {} ({} for the copy of the database, {} for the migrations,{attachments} {} to spare), and there are {}",
         Size(needed),
         place.display(),
         Size(clone),
@@ -187,14 +274,14 @@ mod tests {
     use crate::jobs::testing::{ONE, THREE, TWO, data, fill, tmpfs};
 
     fn stage_two(data: &DataDir) -> Result<Staged, Failure> {
-        stage(data, TWO, Some(ONE), &mut |_, _| ())
+        stage(data, TWO, &Source::Generation(ONE), &mut |_, _| ())
     }
 
     #[test]
     fn a_first_start_begins_with_an_empty_database_and_its_marker() {
         let (_directory, data) = data();
-        let staged = stage(&data, TWO, None, &mut |_, _| ()).unwrap();
-        assert_eq!(staged, Staged { bytes: 0, method: Method::Empty });
+        let staged = stage(&data, TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
+        assert_eq!(staged, Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing });
         assert_eq!(fs::metadata(data.database(TWO)).unwrap().len(), 0);
         assert!(data.marker(TWO).exists());
     }
@@ -206,7 +293,7 @@ mod tests {
         let read = |id, end| fs::read(beside(&data.database(id), end)).unwrap();
         let before = (read(ONE, ""), read(ONE, "-wal"));
         let mut told = Vec::new();
-        let staged = stage(&data, TWO, Some(ONE), &mut |done, total| told.push((done, total))).unwrap();
+        let staged = stage(&data, TWO, &Source::Generation(ONE), &mut |done, total| told.push((done, total))).unwrap();
         assert_eq!(staged.bytes as usize, before.0.len() + before.1.len());
         assert_eq!(told.last(), Some(&(staged.bytes, staged.bytes)));
         assert_eq!((read(ONE, ""), read(ONE, "-wal")), before);
@@ -247,7 +334,7 @@ mod tests {
             fs::write(data.database(id), vec![1; 6 << 20]).unwrap();
         }
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let failure = stage(&data, THREE, Some(TWO), &mut |_, _| ()).unwrap_err();
+        let failure = stage(&data, THREE, &Source::Generation(TWO), &mut |_, _| ()).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("needs 76.0 MiB of free space"), "{failure}");
         assert!(

@@ -1,4 +1,4 @@
-//! Where do the operator's orders come in, and what becomes of a restore meanwhile?
+//! Where do the operator's orders come in, and what becomes of an operation meanwhile?
 //!
 //! One operation on the data at a time: a second one is refused and names the first.
 
@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::work::{self, Report};
 use crate::{
     boot::{
         decide,
         steps::{self, Prepared},
     },
-    control::orders::Order,
+    control::orders::{From, Order, Work},
     data::{
         GenerationId,
         state::Reason,
@@ -19,28 +20,30 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Operation, Outcome, Phase, now},
+    phase::{Course, Operation, Outcome, now},
 };
 
 /// What comes to the run loop from outside.
 pub enum Event {
     /// An order of the operator.
     Order(Order),
-    /// A restore is prepared, or could not be.
-    Prepared(Result<Prepared, Failure>),
+    /// A restore is prepared: the app is to be stopped for it.
+    Prepared(Prepared),
+    /// An operation has come to its end, a restore in failure.
+    Ended(Result<Report, Failure>),
 }
 
 /// The desk.
 pub struct Desk {
     orders: mpsc::Receiver<Order>,
-    preparing: Option<JoinHandle<Result<Prepared, Failure>>>,
+    under_way: Option<JoinHandle<Event>>,
     count: u64,
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        if let Some(preparing) = &self.preparing {
-            preparing.abort();
+        if let Some(under_way) = &self.under_way {
+            under_way.abort();
         }
     }
 }
@@ -49,17 +52,17 @@ impl Desk {
     /// Opens the desk.
     #[must_use]
     pub fn new(orders: mpsc::Receiver<Order>) -> Self {
-        Self { orders, preparing: None, count: 0 }
+        Self { orders, under_way: None, count: 0 }
     }
 
     /// Waits for the next event. Dropped before it has one, nothing is lost.
     pub async fn next(&mut self) -> Event {
-        let preparing = &mut self.preparing;
+        let under_way = &mut self.under_way;
         tokio::select! {
             biased;
-            prepared = async { match preparing { Some(preparing) => preparing.await, None => std::future::pending().await } } => {
-                self.preparing = None;
-                Event::Prepared(prepared.unwrap_or_else(|_| Err(Failure::new(Cause::Interrupted, "the restore was interrupted"))))
+            event = async { match under_way { Some(under_way) => under_way.await, None => std::future::pending().await } } => {
+                self.under_way = None;
+                event.unwrap_or_else(|_| Event::Ended(Err(Failure::new(Cause::Interrupted, "the operation was interrupted"))))
             }
             order = self.orders.recv() => match order {
                 Some(order) => Event::Order(order),
@@ -73,16 +76,16 @@ impl Desk {
     pub fn take(&mut self, instance: &Rc<Instance>, order: Order) {
         let refused = |what: &str| Err(Failure::new(Cause::Busy, format!("cannot {what} now; see supervisor status")));
         match order {
-            Order::Restore(snapshot, reply) => reply.says(self.begin(instance, snapshot)),
+            Order::Work(work, reply) => reply.says(self.begin(instance, work)),
             Order::Restart(reply) => reply.says(refused("restart")),
             Order::Resume(reply) => reply.says(refused("resume")),
         }
     }
 
-    /// Whether a restore is being prepared.
+    /// Whether an operation is under way.
     #[must_use]
-    pub fn is_preparing(&self) -> bool {
-        self.preparing.is_some()
+    pub fn is_at_work(&self) -> bool {
+        self.under_way.is_some()
     }
 
     /// Returns the refusal of a second operation, which names the first.
@@ -96,57 +99,83 @@ impl Desk {
             .hint("one operation on the data at a time; supervisor status shows how far it is")
     }
 
-    /// Begins to prepare a restore beside whatever the supervisor does.
-    fn begin(&mut self, instance: &Rc<Instance>, snapshot: GenerationId) -> Result<String, Failure> {
-        let status = instance.board.status();
-        if let Some(operation) = status.operation.filter(|operation| operation.outcome.is_none()) {
-            return Err(Failure::new(
-                Cause::Busy,
-                format!("{} is under way since {}", operation.what, operation.since),
-            )
-            .hint("one operation on the data at a time; supervisor status shows how far it is"));
+    /// Begins an operation beside whatever the supervisor does; returns its number.
+    fn begin(&mut self, instance: &Rc<Instance>, work: Work) -> Result<String, Failure> {
+        if instance.board.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
+            return Err(self.under_way(instance));
         }
-        let view = view::look(&instance.data)?;
-        restorable(&view, snapshot)?;
-        let target = decide::next(&view)?;
-        self.count += 1;
-        let operation = Operation {
-            id: self.count,
-            what: format!("restore {snapshot}"),
-            since: now(),
-            phase: Phase::Staging(target).name().to_owned(),
-            outcome: None,
+        let what = work.what();
+        let (phase, under_way) = match work {
+            Work::Restore(from) => ("staging", self::prepare(instance, from)?),
+            work => ("starting", self::work(instance, work)),
         };
-        tracing::info!(target: "Supervisor", "restoring snapshot {snapshot} as generation {target}, as the operator asked");
+        self.count += 1;
+        let operation =
+            Operation { id: self.count, what, since: now(), phase: phase.to_owned(), outcome: None, result: None };
         instance.board.update(|status| status.operation = Some(operation));
-        let instance = Rc::clone(instance);
-        self.preparing = Some(tokio::task::spawn_local(async move {
-            let _at_work = instance.at_work.lock().await;
-            match steps::prepare(&instance, Course::Operation, Reason::Restore, Some(snapshot), target).await {
-                Ok(prepared) => Ok(prepared),
-                Err(failure) => Err(steps::discard(&instance, failure.into()).await.failure()),
-            }
-        }));
+        self.under_way = Some(under_way);
         Ok(self.count.to_string())
     }
 
     /// Writes down what came of the operation under way.
-    pub fn finish(&mut self, instance: &Instance, outcome: Result<String, Failure>) {
+    pub fn finish(&mut self, instance: &Instance, outcome: Result<Report, Failure>) {
+        let what = instance.board.status().operation.map(|operation| operation.what).unwrap_or_default();
+        let is_restore = what.starts_with("restore");
         match &outcome {
-            Ok(done) => tracing::info!(target: "Supervisor", "restored: {done}"),
-            Err(failure) => {
+            Ok(done) if is_restore => tracing::info!(target: "Supervisor", "restored: {}", done.sentence),
+            Ok(done) => tracing::info!(target: "Backup", "{what}: {}", done.sentence),
+            Err(failure) if is_restore => {
                 tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed, and everything is as it was: {failure}");
             }
+            Err(failure) => tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}"),
         }
         instance.board.update(|status| {
             if let Some(operation) = &mut status.operation {
                 operation.outcome = Some(match outcome {
-                    Ok(done) => Outcome::Done(done),
+                    Ok(done) => {
+                        operation.result = done.result;
+                        Outcome::Done(done.sentence)
+                    }
                     Err(failure) => Outcome::Failed(failure),
                 });
             }
         });
     }
+}
+
+/// Begins to prepare a restore.
+fn prepare(instance: &Rc<Instance>, from: From) -> Result<JoinHandle<Event>, Failure> {
+    let view = view::look(&instance.data)?;
+    if let From::Snapshot(snapshot) = from {
+        restorable(&view, snapshot)?;
+    }
+    let target = decide::next(&view)?;
+    match &from {
+        From::Snapshot(snapshot) => {
+            tracing::info!(target: "Supervisor", "restoring snapshot {snapshot} as generation {target}, as the operator asked");
+        }
+        From::Archive(archive) => {
+            tracing::info!(target: "Supervisor", "restoring the backup {} as generation {target}, as the operator asked", archive.place);
+        }
+    }
+    let instance = Rc::clone(instance);
+    Ok(tokio::task::spawn_local(async move {
+        let _at_work = instance.at_work.lock().await;
+        let source = work::source(&instance, &from);
+        match steps::prepare(&instance, Course::Operation, Reason::Restore, source, target).await {
+            Ok(prepared) => Event::Prepared(prepared),
+            Err(failure) => Event::Ended(Err(steps::discard(&instance, failure.into()).await.failure())),
+        }
+    }))
+}
+
+/// Begins anything else.
+fn work(instance: &Rc<Instance>, work: Work) -> JoinHandle<Event> {
+    let instance = Rc::clone(instance);
+    tokio::task::spawn_local(async move {
+        let _at_work = instance.at_work.lock().await;
+        Event::Ended(work::work(&instance, work).await)
+    })
 }
 
 /// Says whether this generation can be restored.

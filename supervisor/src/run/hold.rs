@@ -48,7 +48,7 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
             biased;
             () = instance.stopping() => return Next::Exit(0),
             event = desk.next() => match event {
-                Event::Order(Order::Resume(reply)) if desk.is_preparing() => reply.says(Err(desk.under_way(instance))),
+                Event::Order(Order::Resume(reply)) if desk.is_at_work() => reply.says(Err(desk.under_way(instance))),
                 Event::Order(Order::Resume(reply)) => {
                     reply.done();
                     tracing::info!(target: "Supervisor", "trying again, as the operator asked");
@@ -59,10 +59,10 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
                     "the supervisor is held, so there is no app to restart",
                 ).hint("try again with: supervisor resume"))),
                 Event::Order(order) => desk.take(instance, order),
-                Event::Prepared(Ok(prepared)) => return Next::Switch(prepared, Box::new(Next::Hold(held))),
-                Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+                Event::Prepared(prepared) => return Next::Switch(prepared, Box::new(Next::Hold(held))),
+                Event::Ended(outcome) => desk.finish(instance, outcome),
             },
-            () = sleep_until(until), if held.failure.cause.passes() && !desk.is_preparing() => {
+            () = sleep_until(until), if held.failure.cause.passes() && !desk.is_at_work() => {
                 return Next::Boot(Try::Recheck(held));
             }
         }

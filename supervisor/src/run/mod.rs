@@ -5,8 +5,10 @@
 
 pub mod desk;
 pub mod hold;
+pub mod keeper;
 pub mod offline;
 pub mod serve;
+pub mod work;
 
 use std::rc::Rc;
 
@@ -38,6 +40,7 @@ use crate::{
 
 use desk::Desk;
 use serve::Outcome;
+use work::Report;
 
 /// Which try a boot is.
 enum Try {
@@ -145,9 +148,10 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     }
     start::bind(instance)?;
     let (orders, taken) = Orders::channel();
-    let mut control = Some((orders, shown));
+    let mut control = Some((orders.clone(), shown));
     let door = Door::new(instance);
     let mut desk = Desk::new(taken);
+    tokio::task::spawn_local(keeper::keep(Rc::clone(instance), orders.clone()));
     let mut next = Next::Boot(Try::First);
     loop {
         next = match next {
@@ -262,7 +266,7 @@ async fn switch(
         Ok(generation) => {
             drop(at_work);
             instance.board.update(|status| status.live = Some(generation));
-            desk.finish(instance, Ok(format!("generation {generation} is live")));
+            desk.finish(instance, Ok(Report::new(format!("generation {generation} is live"))));
             Next::Serve(generation)
         }
         Err(incomplete) => {

@@ -1,12 +1,14 @@
-//! How is a snapshot restored while no supervisor runs?
+//! How is a backup made, or data restored, while no supervisor runs?
 //!
 //! By the command itself, under the lock: the same four steps.
 
 use std::rc::Rc;
 
+use super::work::{self, Report};
 use crate::{
     boot::{decide, start, steps},
     config::Config,
+    control::orders::{From, Work},
     data::{
         GenerationId,
         state::Reason,
@@ -14,33 +16,35 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Job, child},
-    phase::Course,
+    jobs::child,
+    phase::{Course, Operation, Status, now},
 };
 
 /// Restores; returns the number of the new live generation.
 ///
 /// # Errors
 /// What went wrong; everything is as it was then.
-pub fn restore(config: Config, snapshot: GenerationId) -> Result<GenerationId, Failure> {
+pub fn restore(config: Config, from: From) -> Result<GenerationId, Failure> {
     super::on_this_thread(async move {
         let instance = Rc::new(Instance::new(config));
         super::take_signals(&instance)?;
         tokio::select! {
             biased;
             () = instance.stopping() => Err(interrupted(&instance)),
-            restored = under_the_lock(&instance, snapshot) => restored,
+            restored = under_the_lock(&instance, from) => restored,
         }
     })
 }
 
-async fn under_the_lock(instance: &Rc<Instance>, snapshot: GenerationId) -> Result<GenerationId, Failure> {
-    start::preflight(instance).await?;
-    let view: View = child::run(instance, Job::Recover).await?;
-    super::desk::restorable(&view, snapshot)?;
+async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<GenerationId, Failure> {
+    let view = begin(instance).await?;
+    if let From::Snapshot(snapshot) = from {
+        super::desk::restorable(&view, snapshot)?;
+    }
     let restored = async {
         let target = decide::next(&view)?;
-        let prepared = steps::prepare(instance, Course::Boot, Reason::Restore, Some(snapshot), target).await?;
+        let source = work::source(instance, &from);
+        let prepared = steps::prepare(instance, Course::Boot, Reason::Restore, source, target).await?;
         super::go_over(instance, &prepared).await
     }
     .await;
@@ -51,6 +55,54 @@ async fn under_the_lock(instance: &Rc<Instance>, snapshot: GenerationId) -> Resu
         }
         Err(incomplete) => Err(steps::discard(instance, incomplete).await.failure()),
     }
+}
+
+/// Makes, verifies or prunes backups. `tell` is called with each step and how far it is.
+///
+/// # Errors
+/// What went wrong, and what is done nonetheless.
+pub fn work(config: Config, work: Work, tell: impl Fn(&Status) + 'static) -> Result<Report, Failure> {
+    super::on_this_thread(async move {
+        let instance = Rc::new(Instance::new(config));
+        super::take_signals(&instance)?;
+        let done = async {
+            begin(&instance).await?;
+            crate::watch::app::end_strays(&instance).await;
+            let operation = Operation {
+                id: 1,
+                what: work.what(),
+                since: now(),
+                phase: "starting".to_owned(),
+                outcome: None,
+                result: None,
+            };
+            instance.board.update(|status| status.operation = Some(operation));
+            let mut changes = instance.board.watch();
+            let told = async {
+                while changes.changed().await.is_ok() {
+                    tell(&instance.board.status());
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                done = super::work::work(&instance, work) => done,
+                () = told => Err(interrupted(&instance)),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = instance.stopping() => {
+                Err(Failure::new(Cause::Interrupted, "interrupted; what was not finished counts for nothing, and goes with the next backup or start"))
+            }
+            done = done => done,
+        }
+    })
+}
+
+/// Takes the lock, and puts right what killed steps left.
+async fn begin(instance: &Rc<Instance>) -> Result<View, Failure> {
+    start::preflight(instance).await?;
+    child::run(instance, steps::recover(instance)).await
 }
 
 /// Says what a Ctrl-C came to: before the commit everything is as it was, and after it nothing takes it back.

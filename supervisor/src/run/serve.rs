@@ -16,7 +16,7 @@ use crate::{
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Health, Phase},
+    phase::{Course, Phase},
     watch::{
         app::{App, Mode, point},
         health::Verdict,
@@ -116,8 +116,8 @@ async fn wait_between(instance: &Rc<Instance>, desk: &mut Desk, wait: Duration) 
                 return Some(Outcome::Stopped(0));
             }
             event = desk.next() => match event {
-                Event::Prepared(Ok(prepared)) => return Some(Outcome::Switch(prepared)),
-                Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+                Event::Prepared(prepared) => return Some(Outcome::Switch(prepared)),
+                Event::Ended(outcome) => desk.finish(instance, outcome),
                 Event::Order(Order::Restart(reply)) => {
                     reply.done();
                     return None;
@@ -148,13 +148,14 @@ impl Run<'_> {
     async fn watched(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
         let instance = self.instance;
         tracing::info!(target: "App", "Starting server v{}...", crate::phase::VERSION);
+        let database = instance.data.database(generation);
         let app = tokio::select! {
             biased;
             () = instance.stopping() => {
                 instance.board.enter(Course::Boot, Phase::Stopping);
                 return Ended::Stopped(0);
             }
-            app = App::start(instance, generation, Mode::Serving) => match app {
+            app = App::start(instance, &database, Mode::Serving) => match app {
                 Ok(app) => app,
                 Err(failure) => return Ended::Failed(format!("could not be started: {failure}")),
             },
@@ -202,11 +203,11 @@ impl Run<'_> {
                     continue;
                 }
                 event = desk.next() => match event {
-                    Event::Prepared(Ok(prepared)) => {
+                    Event::Prepared(prepared) => {
                         app.stop(Signal::SIGTERM).await;
                         return Ended::Switch(prepared);
                     }
-                    Event::Prepared(Err(failure)) => desk.finish(instance, Err(failure)),
+                    Event::Ended(outcome) => desk.finish(instance, outcome),
                     Event::Order(Order::Restart(reply)) => {
                         reply.done();
                         tracing::info!(target: "Supervisor", "restarting the app, as the operator asked");
@@ -266,11 +267,10 @@ impl Run<'_> {
             self.failures += u32::from(self.said_ready);
             return None;
         }
-        let (health, word) = match verdict {
-            Verdict::Serving(word) if word == "ok" => (Health::Healthy, word),
-            Verdict::Serving(word) => (Health::Degraded, word),
+        let word = match verdict {
+            Verdict::Serving(word) => word,
             // It is alive, and a restart would not mend a full disk: that is the readiness of its own page.
-            Verdict::Unfit(why) => (Health::Degraded, why),
+            Verdict::Unfit(why) => why,
             Verdict::Silent(why) => {
                 self.failures += 1;
                 tracing::warn!(target: "Supervisor", "the app did not answer a health check: {why}");
@@ -282,17 +282,15 @@ impl Run<'_> {
         if instance.public.borrow().as_ref().is_some_and(|public| !public.listens()) {
             return Some("shut down the public socket".to_owned());
         }
-        let before = instance.board.status();
-        if before.app.health.as_ref() != Some(&word) {
-            if health == Health::Degraded {
+        let before = instance.board.status().app.health;
+        if before.as_ref() != Some(&word) {
+            if word != "ok" {
                 tracing::warn!(target: "Supervisor", "the app is degraded: {word}");
-            } else if before.health == Health::Degraded {
+            } else if before.is_some() {
                 tracing::info!(target: "Supervisor", "the app is healthy again");
             }
-            instance.board.update(|status| {
-                status.health = health;
-                status.app.health = Some(word);
-            });
+            instance.board.update(|status| status.app.health = Some(word));
+            instance.board.judge();
         }
         None
     }

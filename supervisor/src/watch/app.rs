@@ -1,6 +1,6 @@
 //! How is the app started, known to be ready, and stopped?
 
-use std::{ffi::OsString, os::fd::AsFd, rc::Rc, time::Duration};
+use std::{cell::RefCell, ffi::OsString, os::fd::AsFd, path::Path, rc::Rc, time::Duration};
 
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -11,7 +11,6 @@ use super::{
     notify::{Message, Notifications},
 };
 use crate::{
-    data::GenerationId,
     failure::{Cause, Failure},
     fault,
     init::{
@@ -20,6 +19,7 @@ use crate::{
         strays,
     },
     instance::Instance,
+    phase::AppStatus,
 };
 
 /// A second TERM leaves the app this long: time to checkpoint, and no more.
@@ -32,6 +32,8 @@ pub enum Mode {
     Serving,
     /// To be proven on a staged generation: the private socket only, nothing written, nothing sent.
     Probation,
+    /// The same on a restored backup, beside the app that serves, of which nothing is touched.
+    Drill,
 }
 
 /// The app while it runs.
@@ -42,28 +44,34 @@ pub struct App {
     pub private: Rc<PrivateSocket>,
     notifications: Notifications,
     instance: Rc<Instance>,
+    mode: Mode,
+    said: RefCell<Option<String>>,
     memory_kills: Option<u64>,
 }
 
 impl App {
-    /// Starts the app on this generation, once no earlier app process is alive. To serve, the door must be closed.
+    /// Starts the app on this database, once no earlier app process is alive (a drill's is none of those). To serve, the
+    /// door must be closed.
     ///
     /// # Errors
     /// A sentence why it could not be started.
-    pub async fn start(instance: &Rc<Instance>, generation: GenerationId, mode: Mode) -> Result<Self, Failure> {
-        end_strays(instance).await;
+    pub async fn start(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<Self, Failure> {
+        if mode != Mode::Drill {
+            end_strays(instance).await;
+        }
         if mode == Mode::Serving {
             instance.mend_public();
         }
-        let private = PrivateSocket::bind(&instance.data, "app.sock")?;
-        let notifications = Notifications::bind(&instance.data.supervisor())
+        let (private, notify) = if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
+        let private = PrivateSocket::bind(&instance.data, private)?;
+        let notifications = Notifications::bind(&instance.data.supervisor(), notify)
             .map_err(|error| Failure::io("cannot make the socket for the app's notifications", &error))?;
-        let mut environment = instance.environment_for(generation);
+        let mut environment = instance.environment_for(database);
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
         set("HEARTH_FILES", instance.data.files().into());
         set("HEARTH_STOP__GRACE", humantime::format_duration(instance.grace()).to_string().into());
         set("NOTIFY_SOCKET", notifications.address().into());
-        if mode == Mode::Probation {
+        if mode != Mode::Serving {
             set("HEARTH_PROBATION", "1".into());
         }
         // Its own descriptor, so that nothing is borrowed across the start.
@@ -81,22 +89,38 @@ impl App {
         let command = instance.config.app.command.clone();
         let mut launch = Launch::new(command, environment, instance.locks());
         launch.sockets = sockets;
+        launch.background = mode == Mode::Drill;
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
-        instance.app.set(Some(child.pid()));
-        instance.board.update(|status| {
-            status.app.pid = Some(child.pid().as_raw());
-            status.app.ready = false;
-            status.app.says = None;
-            status.app.health = None;
-        });
-        Ok(Self {
+        let app = Self {
             child,
             private: Rc::new(private),
             notifications,
             instance: Rc::clone(instance),
+            mode,
+            said: RefCell::new(None),
             memory_kills: memory::kills(),
-        })
+        };
+        if mode != Mode::Drill {
+            instance.app.set(Some(app.child.pid()));
+        }
+        app.publish(|status| {
+            *status = AppStatus {
+                pid: Some(app.child.pid().as_raw()),
+                ready: false,
+                says: None,
+                health: None,
+                ..status.clone()
+            };
+        });
+        Ok(app)
+    }
+
+    /// Publishes what is known of the app; a drill's is nobody's status.
+    fn publish(&self, change: impl FnOnce(&mut AppStatus)) {
+        if self.mode != Mode::Drill {
+            self.instance.board.update(|status| change(&mut status.app));
+        }
     }
 
     /// Waits for what the app says next; publishes its status.
@@ -108,7 +132,7 @@ impl App {
         let messages = messages.map_err(|error| Failure::io("cannot read the app's notifications", &error))?;
         for message in &messages {
             if let Message::Status(sentence) = message {
-                self.instance.board.update(|status| status.app.says = Some(sentence.clone()));
+                self.heard(sentence.clone());
             }
         }
         Ok(messages)
@@ -131,14 +155,14 @@ impl App {
                 biased;
                 exit = self.child.wait() => {
                     let how = self.ended(exit).await;
-                    return Err(Failure::new(Cause::Unproven, format!("the app {how} before it was ready")));
+                    return Err(Failure::new(self.shown_by(exit), format!("the app {how} before it was ready")));
                 }
                 said = timeout_at(until, self.notifications.next(self.child.pid())) => match said {
                     Ok(Ok(messages)) => {
                         for message in messages {
                             match message {
                                 Message::Ready => return Ok(()),
-                                Message::Status(sentence) => self.instance.board.update(|status| status.app.says = Some(sentence)),
+                                Message::Status(sentence) => self.heard(sentence),
                                 Message::Watchdog | Message::Stopping => {}
                             }
                         }
@@ -188,7 +212,7 @@ impl App {
         {
             for message in messages {
                 if let Message::Status(sentence) = message {
-                    self.instance.board.update(|status| status.app.says = Some(sentence));
+                    self.heard(sentence);
                 }
             }
         }
@@ -201,21 +225,35 @@ impl App {
         };
         let how = format!("{how}{}", self.said());
         self.gone(exit).await;
-        self.instance.board.update(|status| status.app.last_exit = Some(how.clone()));
+        self.publish(|app| app.last_exit = Some(how.clone()));
         how
     }
 
+    /// What an end of the app in its probation shows. A drill gives way to everything, memory included, so that it was killed
+    /// says nothing of what it was to prove.
+    pub fn shown_by(&self, exit: Exit) -> Cause {
+        if self.mode == Mode::Drill && exit.killed() { Cause::Interrupted } else { Cause::Unproven }
+    }
+
+    fn heard(&self, sentence: String) {
+        self.publish(|app| app.says = Some(sentence.clone()));
+        self.said.replace(Some(sentence));
+    }
+
     fn said(&self) -> String {
-        self.instance.board.status().app.says.map(|sentence| format!("; it said: {sentence}")).unwrap_or_default()
+        self.said.borrow().as_ref().map(|sentence| format!("; it said: {sentence}")).unwrap_or_default()
     }
 
     async fn gone(&self, exit: Exit) {
         self.child.kill_group();
+        if self.mode == Mode::Drill {
+            return;
+        }
         self.instance.app.set(None);
-        self.instance.board.update(|status| {
-            status.app.pid = None;
-            status.app.ready = false;
-            status.app.last_exit = Some(exit.to_string());
+        self.publish(|app| {
+            app.pid = None;
+            app.ready = false;
+            app.last_exit = Some(exit.to_string());
         });
         // What resists even KILL is not waited for here: the next start of an app does.
         let _ = tokio::time::timeout(HASTENED, end_strays(&self.instance)).await;
@@ -225,8 +263,10 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.instance.app.set(None);
-        self.instance.board.update(|status| status.app.pid = None);
+        if self.mode != Mode::Drill {
+            self.instance.app.set(None);
+            self.publish(|app| app.pid = None);
+        }
     }
 }
 

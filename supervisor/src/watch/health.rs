@@ -96,7 +96,7 @@ fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
         .into_iter()
         .flatten()
         .filter(|(_, check)| check["status"] != "ok")
-        .map(|(name, check)| match check["message"].as_str() {
+        .map(|(name, check)| match check["detail"].as_str() {
             Some(message) => format!("{name}: {message}"),
             None => format!("{name}: {}", check["status"].as_str().unwrap_or("not ok")),
         })

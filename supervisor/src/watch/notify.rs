@@ -45,8 +45,8 @@ impl Notifications {
     ///
     /// # Errors
     /// When it cannot be made there.
-    pub fn bind(directory: &Path) -> io::Result<Self> {
-        let path = directory.join("notify.sock");
+    pub fn bind(directory: &Path, name: &str) -> io::Result<Self> {
+        let path = directory.join(name);
         let (socket, address) = if path.as_os_str().len() <= LONGEST_PATH {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -54,7 +54,7 @@ impl Notifications {
             }
             (net::UnixDatagram::bind(&path)?, path.display().to_string())
         } else {
-            let name = format!("hearth-notify-{}", std::process::id());
+            let name = format!("hearth-{name}-{}", std::process::id());
             (net::UnixDatagram::bind_addr(&net::SocketAddr::from_abstract_name(&name)?)?, format!("@{name}"))
         };
         setsockopt(&socket, sockopt::PassCred, &true)?;
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn only_the_apps_own_pid_is_believed() {
         let directory = tempfile::tempdir().unwrap();
-        let notifications = Notifications::bind(directory.path()).unwrap();
+        let notifications = Notifications::bind(directory.path(), "notify.sock").unwrap();
         // This same program as another process, which runs the test below alone.
         let mut stranger = Command::new(std::env::current_exe().unwrap());
         stranger.args(["--exact", "--ignored", "watch::notify::tests::a_stranger_says_that_it_is_ready"]);

@@ -9,14 +9,18 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Hearth, household, request, wait_for};
+use crate::{
+    harness::{Hearth, household, request, wait_for},
+    vault,
+};
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,24 +201,74 @@ pub(crate) struct House {
     pub(crate) making: (String, Option<String>),
     /// The snapshot that retention no longer keeps once that one is live.
     pub(crate) expendable: Option<String>,
+    /// The directory that is its destination for backups, if it makes any.
+    pub(crate) far: Option<PathBuf>,
+    /// The attachments that a backup holds, by their paths below the data directory.
+    pub(crate) attachments: BTreeMap<String, Vec<u8>>,
 }
+
+/// The name of the book of what is in the newest backup.
+const BACKUP: &str = "backup";
 
 impl House {
     pub(crate) fn new() -> Self {
         let mut hearth = Hearth::new();
         hearth.set("HEARTH_STOP__GRACE", "2s");
         let (books, versions) = (BTreeMap::new(), BTreeMap::from([("0001".into(), 0)]));
-        Self { hearth, books, versions, making: ("0001".into(), None), expendable: None }
+        Self {
+            hearth,
+            books,
+            versions,
+            making: ("0001".into(), None),
+            expendable: None,
+            far: None,
+            attachments: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn copy(&self) -> Self {
-        Self {
+        let mut copy = Self {
             hearth: self.hearth.copy(),
             books: self.books.clone(),
             versions: self.versions.clone(),
             making: self.making.clone(),
             expendable: self.expendable.clone(),
+            far: None,
+            attachments: self.attachments.clone(),
+        };
+        if let Some(far) = &self.far {
+            let own = copy.hearth.root.path().join("far");
+            assert!(Command::new("cp").arg("-a").args([far, &own]).status().unwrap().success());
+            copy.keep_backups_at(own);
         }
+        copy
+    }
+
+    /// From here on each backup is copied to this directory, and of all there are the newest is kept.
+    pub(crate) fn keep_backups_at(&mut self, far: PathBuf) {
+        self.hearth.set("HEARTH_BACKUP__DESTINATIONS", format!("[{far:?}]")).set("HEARTH_BACKUP__KEEP_LAST", "1");
+        for other in ["DAILY", "WEEKLY", "MONTHLY", "YEARLY"] {
+            self.hearth.set(&format!("HEARTH_BACKUP__KEEP_{other}"), "0");
+        }
+        self.far = Some(far);
+    }
+
+    /// Makes a backup, with two attachments, while no supervisor runs.
+    pub(crate) fn back_up(&mut self) {
+        let far = self.hearth.root.path().join("far");
+        fs::create_dir_all(&far).unwrap();
+        self.keep_backups_at(far);
+        for content in [&b"a scan"[..], b"a photograph"] {
+            self.attachments.insert(self.hearth.attach(content), content.to_vec());
+        }
+        self.hearth.backup(&[]);
+        let book = self.live_book().clone();
+        self.books.insert(BACKUP.into(), book);
+    }
+
+    /// Says what comes next: a generation of this number, restored from the backup.
+    pub(crate) fn restore_backup(&mut self, number: &str) {
+        self.make(number, BACKUP, 0);
     }
 
     /// Says what comes next: a generation of this number, as a clone of that one, of one of the versions.
@@ -282,6 +336,9 @@ impl House {
             let inside = look_into(&self.hearth.data.join("generations").join(name));
             assert_eq!(inside.version, self.versions[name], "the version of generation {name}");
             self.book(name).check(&inside.records, &format!("generation {name}"));
+        }
+        if self.far.is_some() {
+            vault::assert_whole(self);
         }
     }
 

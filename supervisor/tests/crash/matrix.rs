@@ -19,6 +19,7 @@ use crate::{
     harness::get,
     house::{House, told_by},
     story::{End, Fault, Story, is_tidy},
+    vault,
 };
 
 /// How many stories are lived at a time, in each test.
@@ -125,6 +126,9 @@ pub(crate) fn go_on(story: Story, house: &mut House, before: &[String]) {
     let mut there = house.complete();
     there.retain(|name| *name != live && !before.contains(name));
     assert!(there.is_empty(), "left over: {there:?}");
+    if house.far.is_some() {
+        vault::assert_goes_on(house);
+    }
 }
 
 /// Crashes the story at each point that it passes and that is wanted.
@@ -184,6 +188,27 @@ fn a_live_restore_killed_at_any_step_leaves_both_states_complete() {
 #[test]
 fn an_offline_restore_killed_at_any_step_leaves_both_states_complete() {
     crash_at_each(Story::OfflineRestore, |_| true);
+}
+
+#[test]
+fn a_backup_killed_at_any_step_leaves_whole_backups_here_and_on_the_far_side() {
+    let own = ["backup.", "prune.", "copy."];
+    crash_at_each(Story::Backup, |point| own.iter().any(|own| point.starts_with(own)));
+}
+
+#[test]
+fn a_drill_killed_at_any_step_leaves_the_backup_and_the_app_alone() {
+    crash_at_each(Story::Drill, |point| !point.starts_with("stop.") && !point.starts_with("app."));
+}
+
+#[test]
+fn a_live_restore_of_a_backup_killed_at_any_step_leaves_both_states_complete_with_their_files() {
+    crash_at_each(Story::LiveBackupRestore, |_| true);
+}
+
+#[test]
+fn an_offline_restore_of_a_backup_killed_at_any_step_leaves_both_states_complete_with_their_files() {
+    crash_at_each(Story::OfflineBackupRestore, |_| true);
 }
 
 #[test]

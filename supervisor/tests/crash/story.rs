@@ -33,6 +33,14 @@ pub(crate) enum Story {
     LiveRestore,
     /// A restore while no supervisor runs.
     OfflineRestore,
+    /// A backup beside the serving app, which pushes out the one before it, here and on the far side.
+    Backup,
+    /// A backup that is verified and booted from, beside the serving app.
+    Drill,
+    /// A restore of a backup beside the serving app.
+    LiveBackupRestore,
+    /// A restore of a backup while no supervisor runs.
+    OfflineBackupRestore,
 }
 
 /// How a story ended.
@@ -85,7 +93,7 @@ impl Fault {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::FirstStart,
         Self::PlainDay,
         Self::Upgrade,
@@ -94,6 +102,10 @@ impl Story {
         Self::AfterMove,
         Self::LiveRestore,
         Self::OfflineRestore,
+        Self::Backup,
+        Self::Drill,
+        Self::LiveBackupRestore,
+        Self::OfflineBackupRestore,
     ];
 
     /// Makes the house that the story begins with.
@@ -138,6 +150,19 @@ impl Story {
                 a_day(&mut house, 6, Signal::SIGKILL);
                 house.make("0003", "0001", 1);
             }
+            Self::Backup | Self::Drill => {
+                a_day(&mut house, 8, Signal::SIGTERM);
+                house.back_up();
+            }
+            Self::LiveBackupRestore | Self::OfflineBackupRestore => {
+                a_day(&mut house, 8, Signal::SIGTERM);
+                house.back_up();
+                a_day(&mut house, 6, Signal::SIGKILL);
+                let mut attachments = house.attachments.keys().map(|path| house.hearth.data.join(path));
+                fs::remove_file(attachments.next().unwrap()).unwrap();
+                fs::write(attachments.next().unwrap(), "damaged").unwrap();
+                house.restore_backup("0002");
+            }
         }
         house
     }
@@ -145,9 +170,9 @@ impl Story {
     /// Lives through the story.
     pub(crate) fn live(self, house: &mut House, fault: &Fault) -> End {
         match self {
-            Self::OfflineRestore => {
+            Self::OfflineRestore | Self::OfflineBackupRestore => {
                 fault.arm();
-                let restored = house.hearth.run(&["restore", "1", "--yes"]);
+                let restored = house.hearth.run(self.command());
                 let said = String::from_utf8_lossy(&restored.stderr);
                 match restored.status.signal() {
                     Some(signal) => {
@@ -161,14 +186,14 @@ impl Story {
                     }
                 }
             }
-            Self::LiveRestore => {
+            Self::LiveRestore | Self::Backup | Self::Drill | Self::LiveBackupRestore => {
                 let mut running = house.hearth.start();
                 let address = running.wait_serving();
                 for _ in 0..3 {
                     assert!(house.live_book().write(address));
                 }
                 fault.arm();
-                house.hearth.run(&["restore", "1", "--yes"]);
+                house.hearth.run(self.command());
                 to_its_end(house, running, fault, |house, _| {
                     house.hearth.status().is_some_and(|status| status["phase"] == "serving")
                 })
@@ -181,12 +206,29 @@ impl Story {
         }
     }
 
+    /// What the operator orders.
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::LiveRestore | Self::OfflineRestore => &["restore", "1", "--yes"],
+            Self::LiveBackupRestore | Self::OfflineBackupRestore => &["restore", "latest", "--yes"],
+            Self::Backup => &["backup"],
+            Self::Drill => &["backup", "verify", "--drill"],
+            Self::FirstStart | Self::PlainDay | Self::Upgrade | Self::AfterCrash(_) | Self::AfterMove => &[],
+        }
+    }
+
     /// Whether the story can only end with the generation that is being made as the live one, once it is lived
     /// through again.
     pub(crate) fn goes_forward(self) -> bool {
         match self {
             Self::FirstStart | Self::Upgrade | Self::AfterCrash(_) | Self::AfterMove => true,
-            Self::PlainDay | Self::LiveRestore | Self::OfflineRestore => false,
+            Self::PlainDay
+            | Self::LiveRestore
+            | Self::OfflineRestore
+            | Self::Backup
+            | Self::Drill
+            | Self::LiveBackupRestore
+            | Self::OfflineBackupRestore => false,
         }
     }
 }

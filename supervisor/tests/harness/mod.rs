@@ -116,6 +116,8 @@ impl Hearth {
         hearth.set("HEARTH_HEALTH__INTERVAL", "200ms");
         hearth.set("HEARTH_RESTART__BACKOFF", "20ms");
         hearth.set("HEARTH_LOCK__WAIT", "20s");
+        // A test that wants backups by schedule says so: none is to meet one by chance at three in the morning.
+        hearth.set("HEARTH_BACKUP__SCHEDULE", "off");
         hearth
     }
 
@@ -232,6 +234,44 @@ impl Hearth {
             thread::sleep(Duration::from_millis(5));
         }
         child.wait_with_output().expect("the command's output")
+    }
+
+    /// Runs a command that must be done; returns what it printed.
+    pub fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} failed ({}):\n{said}", output.status);
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs a command that must be refused or fail; returns what it said.
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?} was done: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Makes a backup with these further arguments; returns its document.
+    pub fn backup(&self, arguments: &[&str]) -> Value {
+        let printed = self.done(&[&["backup", "--json"], arguments].concat());
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    }
+
+    /// Returns what `backup list` lists, the newest first.
+    pub fn backups(&self) -> Vec<Value> {
+        let printed = self.done(&["backup", "list", "--json"]);
+        let list: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+        list["backups"].as_array().expect("backups").clone()
+    }
+
+    /// Adds an attachment as the app names them; returns its path below the data directory.
+    pub fn attach(&self, content: &[u8]) -> String {
+        let name = blake3::hash(content).to_hex().to_string();
+        let path = format!("files/{}/{name}", &name[..2]);
+        let target = self.data.join(&path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::write(target, content).unwrap();
+        path
     }
 
     /// Gives a command this environment, and no setting from the one that the tests run in.

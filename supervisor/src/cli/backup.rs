@@ -1,0 +1,275 @@
+//! What do `backup create`, `list`, `verify` and `prune` print?
+
+use std::{path::Path, time::SystemTime};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    say, say_failure, talk,
+    work::{Done, have_done},
+};
+use crate::{
+    backup::{BackupId, Description, Reason, catalog},
+    config::{Backup as Settings, Flags, Loaded},
+    control::orders::{Identities, Work},
+    data::{DataDir, durable, size::Size, state::FORMAT},
+    failure::{Cause, Failure},
+    jobs::backup::source::{Place, open_destination},
+};
+
+/// The longest identity file that is read, in bytes.
+const LONGEST_IDENTITY: u64 = 64 << 10;
+
+/// `supervisor backup`
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Backup {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    create: Create,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a backup now, and verify it (the default)
+    Create(Create),
+    /// List the backups there are, here and at the destinations
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore backups to a scratch place and check what was restored
+    Verify(Verify),
+    /// Remove the backups that the policy (backup.keep_*) does not keep
+    Prune {
+        /// Only say what would go, and why what is kept is kept
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct Create {
+    /// What to call it in lists
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Boot an app from it in private, too
+    #[arg(long)]
+    drill: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Do not tell how far it is
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// The backups' ids (see: supervisor backup list); the newest one if none is given
+    ids: Vec<BackupId>,
+    /// All of them
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+    /// Boot an app from each in private, too
+    #[arg(long)]
+    drill: bool,
+    /// The file with the age identity that opens encrypted ones
+    #[arg(long, value_name = "FILE")]
+    identity: Option<std::path::PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Do not tell how far it is
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8, Failure> {
+    match asked.command.unwrap_or(Command::Create(asked.create)) {
+        Command::Create(Create { label, drill, json, quiet }) => {
+            check_label(label.as_deref())?;
+            let work = Work::Backup { reason: Reason::Manual, label, drill };
+            told(have_done(flags, data, work, quiet), json)
+        }
+        Command::List { json } => list(&Loaded::load(flags)?.config.backup, json),
+        Command::Verify(Verify { ids, all, drill, identity, json, quiet }) => {
+            let ids = chosen(flags, ids, all)?;
+            let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
+            told(have_done(flags, data, Work::Verify { ids, drill, identities }, quiet), json)
+        }
+        Command::Prune { dry_run, json } => {
+            let done = have_done(flags, data, Work::Prune { dry_run }, true);
+            if let (false, Some(result)) = (json, &done.result) {
+                for backup in result["backups"].as_array().into_iter().flatten() {
+                    let kept: Vec<_> = backup["kept"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                    let id = backup["id"].as_str().unwrap_or_default();
+                    match (kept.is_empty(), dry_run) {
+                        (false, _) => say(&format!("kept     {id}  ({})", kept.join(", "))),
+                        (true, true) => say(&format!("would go {id}")),
+                        (true, false) => say(&format!("removed  {id}")),
+                    }
+                }
+            }
+            told(done, json)
+        }
+    }
+}
+
+fn told(done: Done, as_json: bool) -> Result<u8, Failure> {
+    if let (true, Some(result)) = (as_json, &done.result) {
+        say(&result.to_string());
+    }
+    let sentence = done.outcome?;
+    if as_json { talk(&sentence) } else { say(&sentence) }
+    Ok(0)
+}
+
+fn check_label(label: Option<&str>) -> Result<(), Failure> {
+    match label {
+        Some(label) if label.len() > 200 || label.chars().any(char::is_control) || label.trim().is_empty() => {
+            Err(Failure::new(Cause::Configuration, "a label is one line of text, 200 bytes at most"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the operator's identity file, as the operator.
+pub(super) fn read_identity(path: &Path) -> Result<String, Failure> {
+    let trouble = |error: &std::io::Error| {
+        Failure::io(format!("cannot read the identity file {}", path.display()), error)
+            .hint("it is the file that age-keygen made; it need not be in the container for longer than this takes")
+    };
+    let real = path.canonicalize().map_err(|error| trouble(&error))?;
+    let bytes = durable::read_small(&real, LONGEST_IDENTITY).map_err(|error| trouble(&error))?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(Cause::Configuration, format!("{} is no identity file: it is not text", path.display()))
+            .hint("an identity that is itself encrypted is decrypted first: age -d identity.age > identity.txt")
+    })
+}
+
+/// Returns the backups that are meant.
+fn chosen(flags: &Flags, ids: Vec<BackupId>, all: bool) -> Result<Vec<BackupId>, Failure> {
+    if !ids.is_empty() {
+        return Ok(ids);
+    }
+    let dir = Loaded::load(flags)?.config.backup.dir;
+    let mut local = catalog::list(&dir)?.into_iter().map(|local| local.description.id);
+    let ids: Vec<_> = if all { local.collect() } else { local.next().into_iter().collect() };
+    if ids.is_empty() && !all {
+        return Err(Failure::new(Cause::Configuration, format!("there is no backup in {}", dir.display()))
+            .hint("make one with: supervisor backup"));
+    }
+    Ok(ids)
+}
+
+/// A backup and where it lies.
+pub(super) struct Listed {
+    pub(super) description: Description,
+    pub(super) place: Place,
+}
+
+/// Returns the backups here, the newest first, then those at each destination; and what could not be listed.
+pub(super) fn all(settings: &Settings) -> Result<(Vec<Listed>, Vec<Failure>), Failure> {
+    let here = |local: catalog::Local| Listed { place: Place::File(local.archive), description: local.description };
+    let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
+    let mut failures = Vec::new();
+    for destination in &settings.destinations {
+        match open_destination(destination, settings).and_then(|open| open.list()) {
+            Ok(mut there) => {
+                there.sort_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)));
+                listed.extend(there.into_iter().map(|found| Listed {
+                    place: Place::Destination {
+                        destination: destination.clone(),
+                        instance: found.description.instance.clone(),
+                        id: found.description.id.clone(),
+                        encrypted: found.description.encrypted,
+                    },
+                    description: found.description,
+                }));
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Ok((listed, failures))
+}
+
+fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
+    let (listed, failures) = all(settings)?;
+    if as_json {
+        let rows: Vec<Value> = listed
+            .iter()
+            .map(|Listed { description, place }| {
+                let (kind, place) = match place {
+                    Place::File(path) => ("local", path.display().to_string()),
+                    Place::Destination { destination, .. } => ("destination", without_query(destination).to_owned()),
+                };
+                json!({"kind": kind, "place": place, "backup": description})
+            })
+            .collect();
+        say(&json!({"format": FORMAT, "backups": rows, "errors": failures}).to_string());
+    } else if listed.is_empty() {
+        say(&format!("no backups in {}", settings.dir.display()));
+    } else {
+        say(&table(&listed));
+    }
+    for failure in &failures {
+        say_failure(failure);
+    }
+    Ok(u8::from(!failures.is_empty()))
+}
+
+/// A destination for people: without options.
+pub(super) fn without_query(destination: &str) -> &str {
+    destination.split_once('?').map_or(destination, |(place, _)| place)
+}
+
+fn table(listed: &[Listed]) -> String {
+    let header = ["ID", "KIND", "AGE", "REASON", "VERSION", "SIZE", "VERIFIED", "WHERE"].map(str::to_owned);
+    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let rows = listed.iter().map(|Listed { description, place }| {
+        let verified = match (&description.damage, &description.verified_at, &description.drilled_at) {
+            (Some(_), ..) => "DAMAGED".to_owned(),
+            (None, None, _) => "no".to_owned(),
+            (None, Some(at), None) => at.clone(),
+            (None, Some(at), Some(_)) => format!("{at} (drilled)"),
+        };
+        let place = match place {
+            Place::File(_) => "here".to_owned(),
+            Place::Destination { destination, .. } => without_query(destination).to_owned(),
+        };
+        let reason = match &description.label {
+            Some(label) => format!("{}: {label}", description.reason),
+            None => description.reason.to_string(),
+        };
+        [
+            description.id.to_string(),
+            if description.encrypted { "encrypted".to_owned() } else { "plain".to_owned() },
+            age(&description.created_at),
+            reason,
+            or_dash(&description.version),
+            Size(description.bytes).to_string(),
+            verified,
+            place,
+        ]
+    });
+    crate::config::aligned(std::iter::once(header).chain(rows)).trim_end().to_owned()
+}
+
+/// How long ago that was, in its largest unit: `3h`.
+pub(super) fn age(at: &str) -> String {
+    let ago = humantime::parse_rfc3339(at).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    match ago.map(|ago| ago.as_secs()) {
+        None => "-".to_owned(),
+        Some(seconds) if seconds < 60 => format!("{seconds}s"),
+        Some(seconds) if seconds < 3600 => format!("{}m", seconds / 60),
+        Some(seconds) if seconds < 2 * 86_400 => format!("{}h", seconds / 3600),
+        Some(seconds) => format!("{}d", seconds / 86_400),
+    }
+}

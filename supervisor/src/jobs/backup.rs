@@ -1,0 +1,262 @@
+//! Which jobs make backups, look after them, and read them back?
+
+pub mod copy;
+pub mod create;
+pub mod examine;
+pub mod outlook;
+pub mod prune;
+pub mod source;
+pub mod tidy;
+pub mod verify;
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use nix::sys::statvfs::statvfs;
+use serde::{Deserialize, Serialize};
+
+use super::database::Database;
+use crate::{
+    backup::manifest::Manifest,
+    config::Backup as Settings,
+    data::{
+        DATABASE, DataDir,
+        durable::{self, Explain},
+        size::Size,
+    },
+    failure::{Cause, Failure},
+};
+
+/// What must stay free besides what is known to be needed.
+const MARGIN: u64 = 64 << 20;
+
+/// The jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Make a backup, verified. Result: [`create::Made`].
+    Create(Box<create::Order>),
+    /// Verify one. Result: [`verify::Verified`].
+    Verify(Box<verify::Order>),
+    /// Write down what a drill found. Result: null.
+    Drilled {
+        /// Of which backup.
+        id: crate::backup::BackupId,
+        /// Where it lies.
+        dir: PathBuf,
+        /// What it found.
+        found: verify::Drill,
+    },
+    /// Remove what the policy does not keep. Result: [`prune::Pruned`].
+    Prune {
+        /// The settings.
+        settings: Box<Settings>,
+        /// Only say what would go.
+        dry_run: bool,
+    },
+    /// Bring one destination up to date. Result: [`copy::Copied`].
+    Copy {
+        /// The settings.
+        settings: Box<Settings>,
+        /// Which one.
+        destination: String,
+    },
+    /// When is the next one due, and is any overdue? Result: [`outlook::Outlook`].
+    Outlook(Box<outlook::Question>),
+    /// Write down that something worked, or did not. Result: null.
+    Note {
+        /// What was being done: `backup`, `drill`, `copy to …`.
+        what: String,
+        /// What is wrong; `None`: it works.
+        trouble: Option<String>,
+    },
+    /// Remove what killed jobs left. Result: sentences of what could not be removed.
+    Tidy {
+        /// The settings.
+        settings: Box<Settings>,
+    },
+}
+
+impl Job {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "backup create",
+            Self::Verify(_) => "backup verify",
+            Self::Drilled { .. } => "backup drilled",
+            Self::Prune { .. } => "backup prune",
+            Self::Copy { .. } => "backup copy",
+            Self::Outlook(_) => "backup outlook",
+            Self::Note { .. } => "backup note",
+            Self::Tidy { .. } => "backup tidy",
+        }
+    }
+}
+
+pub(super) fn run(
+    data: &DataDir,
+    job: Job,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<serde_json::Value>, Failure> {
+    use super::value;
+    match job {
+        Job::Create(order) => create::create(data, *order, progress).and_then(value),
+        Job::Verify(order) => verify::verify(data, &order, progress).and_then(value),
+        Job::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
+        Job::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
+        Job::Copy { settings, destination } => copy::copy(data, &settings, &destination, progress).and_then(value),
+        Job::Outlook(question) => outlook::outlook(data, &question).and_then(value),
+        Job::Note { what, trouble } => outlook::note(data, &what, trouble).and_then(value),
+        Job::Tidy { settings } => value(tidy::tidy(data, &settings)),
+    }
+}
+
+/// An empty scratch directory of a job's own, removed when it is dropped unless it is to be kept.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    /// Makes it, in place of what an earlier job left. One job at a time has one.
+    fn make(data: &DataDir) -> Result<Self, Failure> {
+        clear(data)?;
+        let path = data.scratch();
+        durable::create_directory(&path)?;
+        Ok(Self { path, keep: false })
+    }
+
+    /// Where a backup's database is restored to.
+    fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Removes the scratch directory.
+fn clear(data: &DataDir) -> Result<(), Failure> {
+    match fs::remove_dir_all(data.scratch()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io(format!("cannot remove {}", data.scratch().display()), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One of several things that need space.
+struct Need<'a> {
+    place: &'a Path,
+    bytes: u64,
+    what: &'a str,
+}
+
+/// Checks that there is room for all of them, those on one file system together.
+fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let device = |place: &Path| fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()));
+    for need in needs {
+        let own = device(need.place)?;
+        let mut here = Vec::new();
+        for other in needs {
+            if device(other.place)? == own {
+                here.push(other);
+            }
+        }
+        let space = statvfs(need.place).explain(|| format!("cannot ask for the free space of {}", need.place.display()))?;
+        // Some FUSE file systems know nothing of their size; then the disk itself has to say when it is full.
+        if space.blocks() == 0 {
+            continue;
+        }
+        #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
+        let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
+        let sum = here.iter().fold(MARGIN, |sum, need| sum.saturating_add(need.bytes));
+        if free < sum {
+            let parts: Vec<_> = here.iter().map(|need| format!("{} for {}", Size(need.bytes), need.what)).collect();
+            return Err(Failure::new(
+                Cause::NoSpace,
+                format!(
+                    "{doing}: it needs {} of free space in {} ({}, {} to spare), and there are {}",
+                    Size(sum),
+                    need.place.display(),
+                    parts.join(", "),
+                    Size(MARGIN),
+                    Size(free)
+                ),
+            )
+            .hint(format!("free {} there, then try again; nothing was changed", Size(sum - free))));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a restored database against its manifest; returns what is wrong.
+pub(super) fn check_database(path: &Path, manifest: &Manifest) -> Result<Option<String>, Failure> {
+    let database = match Database::open(path) {
+        Ok(database) => database,
+        Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => return Ok(Some(failure.message)),
+        Err(failure) => return Err(failure),
+    };
+    if let Some(problem) = database.full_check()? {
+        return Ok(Some(format!("its database is damaged: {problem}")));
+    }
+    let rows = database.rows()?;
+    if rows != manifest.rows {
+        let differ = manifest.rows.iter().find(|(table, count)| rows.get(*table) != Some(count));
+        let told = match differ {
+            Some((table, count)) => {
+                format!("table {table} has {} rows, not {count}", rows.get(table).map_or("no".into(), u64::to_string))
+            }
+            None => "it has tables that the manifest does not know".into(),
+        };
+        return Ok(Some(format!("its database is not the one that was backed up: {told}")));
+    }
+    Ok(None)
+}
+
+/// Hashes and counts what passes through.
+struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    fn blake3(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.hasher.update(&bytes[..read]);
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}

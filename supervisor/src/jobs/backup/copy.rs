@@ -1,0 +1,63 @@
+//! How does a destination come to have what is to be kept?
+//!
+//! What is there and what could be there are judged by the same policy together; what it keeps is copied, then what it
+//! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{prune::decide, source::open_destination};
+use crate::{
+    backup::{BackupId, Description, catalog},
+    config::Backup as Settings,
+    data::{DataDir, durable::Explain},
+    failure::Failure,
+    fault,
+};
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// What was copied.
+    pub copied: Vec<BackupId>,
+    /// What was removed there.
+    pub removed: Vec<BackupId>,
+}
+
+/// Brings one destination up to date.
+///
+/// # Errors
+/// What went wrong; what was copied by then is there, complete.
+pub fn copy(
+    data: &DataDir,
+    settings: &Settings,
+    destination: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Copied, Failure> {
+    let own = catalog::instance(data)?;
+    let place = open_destination(destination, settings)?;
+    fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
+    place.tidy(&own)?;
+    let there: Vec<Description> =
+        place.list()?.into_iter().map(|found| found.description).filter(|found| found.instance == own).collect();
+    let local = catalog::list(&settings.dir)?;
+    let missing: Vec<&catalog::Local> = local
+        .iter()
+        .filter(|local| local.description.instance == own && local.description.is_sound())
+        .filter(|local| !there.iter().any(|there| there.id == local.description.id))
+        .collect();
+    let all = there.iter().chain(missing.iter().map(|local| &local.description));
+    let verdicts = decide(all, &own, settings);
+    let keeps = |id: &BackupId| verdicts.iter().any(|verdict| verdict.id == *id && !verdict.kept.is_empty());
+    let mut done = Copied { copied: Vec::new(), removed: Vec::new() };
+    // The newest first: it is the one that is wanted.
+    for local in missing.iter().filter(|local| keeps(&local.description.id)) {
+        place.put(&local.archive, &local.description, progress)?;
+        done.copied.push(local.description.id.clone());
+    }
+    for description in there.iter().filter(|there| !keeps(&there.id)) {
+        place.remove(&own, &description.id, description.encrypted)?;
+        fault::point("copy.removed").explain(|| format!("cannot prune the backups at {}", place.name()))?;
+        done.removed.push(description.id.clone());
+    }
+    Ok(done)
+}

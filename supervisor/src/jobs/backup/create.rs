@@ -1,0 +1,368 @@
+//! How is a backup made?
+//!
+//! The database is copied in a single step, then the attachments are looked through; both are streamed into an archive
+//! under a hidden name. The archive is restored to a scratch place and checked, described, and only then gets the name
+//! by which it counts, with one rename. Killed at any moment before, there is no backup, and what lies about is removed
+//! at the next start.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use serde::{Deserialize, Serialize};
+
+use super::{Hashing, Need, Scratch, check_database, check_space};
+use crate::{
+    backup::{
+        BackupId, Description, Reason,
+        archive::{
+            read,
+            write::{self, Unwritten},
+        },
+        catalog, encryption,
+        manifest::Manifest,
+    },
+    config::Backup as Settings,
+    data::{
+        DATABASE, DataDir, GenerationId,
+        durable::{self, Explain, open_regular},
+        state::FORMAT,
+        view::{self, Live},
+    },
+    failure::{Cause, Failure},
+    fault,
+    jobs::database::{Database, beside, length},
+    phase::VERSION,
+};
+
+/// Bytes in memory between the archive's writer and whoever checks it meanwhile.
+const BUFFER: usize = 256 << 10;
+
+/// What is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The settings.
+    pub settings: Settings,
+    /// Why.
+    pub reason: Reason,
+    /// What the person calls it.
+    pub label: Option<String>,
+    /// Leave the restored copy in [`DataDir::scratch`], for a drill.
+    pub keep: bool,
+}
+
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The backup.
+    pub description: Description,
+    /// The archive.
+    pub archive: PathBuf,
+    /// What is not as it should be, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// Makes a backup of the live generation.
+///
+/// # Errors
+/// What went wrong; then there is no backup, and nothing else was changed.
+pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Made, Failure> {
+    let doing = || "cannot make a backup";
+    fault::point("backup.begun").explain(doing)?;
+    let generation = match view::live(data)? {
+        Live::Generation(generation) => generation,
+        _ => {
+            return Err(Failure::new(Cause::Live, "cannot make a backup: there is no live generation")
+                .hint("supervisor status says why; a backup is of the data in use"));
+        }
+    };
+    let dir = &order.settings.dir;
+    let history = catalog::history(data, &crate::phase::now())?;
+    prepare_directory(data, dir, history.sequence > 0)?;
+    catalog::tidy(dir)?;
+    let scratch = Scratch::make(data)?;
+    fault::point("backup.prepared").explain(doing)?;
+
+    // The database first, the files after it: what it refers to is there then, for files are only ever added.
+    let copy = scratch.path.join("copy.db");
+    let length = database_length(&data.database(generation))?;
+    let restored = if order.settings.recipients.is_empty() { "" } else { " and the check of it" };
+    check_space(
+        "cannot make a backup",
+        &[Need {
+            place: &scratch.path,
+            bytes: if restored.is_empty() { length } else { length.saturating_mul(2) },
+            what: &format!("a copy of the database{restored}"),
+        }],
+    )?;
+    copy_database(data, generation, &copy)?;
+    fault::point("backup.copied").explain(doing)?;
+
+    let mut made = None;
+    for trust_names in [true, false] {
+        let manifest = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        let bytes: u64 = manifest.members.iter().map(|member| member.bytes).sum();
+        check_space("cannot make a backup", &[Need { place: dir, bytes, what: "the archive, if nothing of it can be compressed" }])?;
+        match write_and_verify(data, &order, &manifest, &copy, &scratch, progress) {
+            Ok(done) => {
+                made = Some(done);
+                break;
+            }
+            Err(Unwritten::Failed(failure)) => return Err(failure),
+            // Each file is hashed by itself then, and what is wrong with that one is told.
+            Err(Unwritten::Misnamed(_)) if trust_names => {}
+            Err(Unwritten::Misnamed(path)) => {
+                return Err(Failure::new(Cause::Io, format!("cannot make a backup: {path} changed while it was read"))
+                    .hint("try again: supervisor backup"));
+            }
+        }
+    }
+    let Some((description, notes)) = made else {
+        return Err(Failure::new(Cause::Io, "cannot make a backup: the attachments change while they are read"));
+    };
+    let archive = dir.join(description.id.archive(description.encrypted));
+    catalog::write(dir, &description)?;
+    fault::point("backup.described").explain(doing)?;
+    durable::rename(&durable::beside(&archive), &archive)?;
+    fault::point("backup.renamed").explain(doing)?;
+    durable::sync_directory(dir)?;
+    let mut history = history;
+    history.sequence = history.sequence.max(description.sequence);
+    history.trouble.remove("backup");
+    catalog::remember(data, &history)?;
+    fault::point("backup.remembered").explain(doing)?;
+    let mut scratch = scratch;
+    scratch.keep = order.keep;
+    let _ = durable::remove_if_there(&copy);
+    Ok(Made { description, archive, notes })
+}
+
+/// Makes `backup.dir`, if that is not yet done.
+fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<(), Failure> {
+    if used_before && *dir != data.backups() && !dir.is_dir() {
+        return Err(Failure::new(Cause::Io, format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()))
+            .hint("backups were made there before: is it mounted? If it is to begin anew, create the directory"));
+    }
+    if durable::create_directory_if_missing(dir)? {
+        durable::sync_parent(dir)?;
+    }
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let place = real(dir);
+    for of in [data.generations(), data.files(), data.supervisor()] {
+        if place.starts_with(real(&of)) {
+            return Err(Failure::new(
+                Cause::Configuration,
+                format!("cannot make a backup: {} (backup.dir) leads into {}", dir.display(), of.display()),
+            )
+            .hint("put it beside the data, or better on another disk"));
+        }
+    }
+    Ok(())
+}
+
+fn database_length(path: &Path) -> Result<u64, Failure> {
+    let own = length(path)?.unwrap_or(0);
+    Ok(own + length(&beside(path, "-wal"))?.unwrap_or(0))
+}
+
+fn copy_database(data: &DataDir, generation: GenerationId, copy: &Path) -> Result<(), Failure> {
+    let live = Database::open_live(&data.database(generation))?;
+    drop(durable::create_file(copy)?);
+    live.copy_to(copy)
+}
+
+/// Says what the backup is and what goes into it.
+fn manifest(
+    data: &DataDir,
+    order: &Order,
+    generation: GenerationId,
+    copy: &Path,
+    sequence: u64,
+    trust_names: bool,
+) -> Result<Manifest, Failure> {
+    let dir = &order.settings.dir;
+    let others = catalog::list(dir)?;
+    let sequence = others.iter().map(|other| other.description.sequence).max().unwrap_or(0).max(sequence).saturating_add(1);
+    let now = SystemTime::now();
+    let (mut at, mut id) = (now, BackupId::new(now, order.reason));
+    // Two in one second get two names.
+    while others.iter().any(|other| other.description.id == id) {
+        at += Duration::from_secs(1);
+        id = BackupId::new(at, order.reason);
+    }
+    let survey = write::survey(&data.files(), trust_names)?;
+    // Counted, and closed, before the file is opened to be hashed.
+    let rows = Database::open(copy)?.rows()?;
+    let mut members = vec![write::member(copy, DATABASE)?];
+    members.extend(survey.members);
+    Ok(Manifest {
+        format: FORMAT,
+        id,
+        sequence,
+        reason: order.reason,
+        label: order.label.clone(),
+        created_at: humantime::format_rfc3339_seconds(now).to_string(),
+        instance: catalog::instance(data)?,
+        version: VERSION.to_owned(),
+        schema: crate::data::state::read_description(data, generation).map(|found| found.schema).unwrap_or_default(),
+        generation,
+        rows,
+        left_out: survey.left_out,
+        members,
+    })
+}
+
+/// Writes the archive under its hidden name, and restores it to the scratch place.
+fn write_and_verify(
+    data: &DataDir,
+    order: &Order,
+    manifest: &Manifest,
+    copy: &Path,
+    scratch: &Scratch,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Description, Vec<String>), Unwritten> {
+    let failed = Unwritten::Failed;
+    let encrypted = !order.settings.recipients.is_empty();
+    let path = catalog::unfinished(&order.settings.dir, &manifest.id, encrypted);
+    durable::remove_if_there(&path).map_err(failed)?;
+    // Removed again unless all goes well: best effort, for the next start does it as well.
+    let unfinished = Removed(&path);
+    let file = durable::create_file(&path).map_err(failed)?;
+    let output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
+    let restored = scratch.database();
+    durable::remove_if_there(&restored).map_err(failed)?;
+    let (blake3, bytes) = if encrypted {
+        written_encrypted(order, manifest, copy, data, &restored, output, progress)?
+    } else {
+        let mut output = output;
+        write::write(&mut output, manifest, copy, &data.files(), progress)?;
+        flushed(output, &path).map_err(failed)?
+    };
+    fault::point("backup.written").explain(|| "cannot make a backup").map_err(failed)?;
+    file.sync_all().explain(|| format!("cannot make {} durable", path.display())).map_err(failed)?;
+    fault::point("backup.synced").explain(|| "cannot make a backup").map_err(failed)?;
+    // From the disk, not from what the kernel still holds of it.
+    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    drop(file);
+    if !encrypted {
+        // Its place is needed for the restored one.
+        durable::remove_if_there(copy).map_err(failed)?;
+    }
+    read_back(&path, manifest, encrypted, &blake3, &restored).map_err(failed)?;
+    let problem = check_database(&restored, manifest).map_err(failed)?;
+    if let Some(problem) = problem {
+        return Err(failed(Failure::new(
+            Cause::Damaged,
+            format!("cannot make a backup: what was written was restored for a check, and {problem}"),
+        )
+        .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it")));
+    }
+    fault::point("backup.verified").explain(|| "cannot make a backup").map_err(failed)?;
+    unfinished.keep();
+    let mut description = catalog::describe(manifest, encrypted, bytes, blake3);
+    description.verified(None);
+    Ok((description, manifest.left_out.clone()))
+}
+
+/// A file that goes when something fails.
+struct Removed<'a>(&'a Path);
+
+impl Removed<'_> {
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let _ = durable::remove_if_there(self.0);
+    }
+}
+
+fn flushed<W: Write>(output: Hashing<W>, path: &Path) -> Result<(String, u64), Failure> {
+    let mut output = output;
+    output.flush().explain(|| format!("cannot write {}", path.display()))?;
+    Ok((output.blake3(), output.bytes))
+}
+
+/// Writes an encrypted archive. Once it is encrypted nobody here can read it, so what goes in is restored at the same time.
+fn written_encrypted<W: Write>(
+    order: &Order,
+    manifest: &Manifest,
+    copy: &Path,
+    data: &DataDir,
+    restored: &Path,
+    output: Hashing<W>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(String, u64), Unwritten> {
+    let failed = Unwritten::Failed;
+    let (reader, writer) = io::pipe().explain(|| "cannot make a pipe").map_err(failed)?;
+    thread::scope(|scope| {
+        let check = scope.spawn(move || {
+            let opened = read::open(BufReader::with_capacity(BUFFER, reader), "what is being written")?;
+            opened.extract(restored, read::Files::Check, &mut |_, _| ())
+        });
+        let encrypted = encryption::encrypt(&order.settings.recipients, output).map_err(failed)?;
+        let mut both = Both { encrypted, plain: Some(writer) };
+        let written = write::write(&mut both, manifest, copy, &data.files(), progress);
+        // The end of the pipe is the end of what there is to check.
+        let Both { encrypted, plain } = both;
+        drop(plain);
+        let checked = check.join().unwrap_or_else(|_| Err(Failure::new(Cause::Io, "the check of a backup gave up")));
+        written?;
+        checked.map_err(failed)?;
+        let output = encrypted.finish().explain(|| "cannot finish the encryption of a backup").map_err(failed)?;
+        flushed(output, copy).map_err(failed)
+    })
+}
+
+/// Writes to both.
+struct Both<W: Write> {
+    encrypted: encryption::Encrypted<W>,
+    plain: Option<io::PipeWriter>,
+}
+
+impl<W: Write> Write for Both<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.encrypted.write_all(bytes)?;
+        if let Some(plain) = &mut self.plain
+            && plain.write_all(bytes).is_err()
+        {
+            // The check has failed, and says why itself.
+            self.plain = None;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encrypted.flush()
+    }
+}
+
+/// Reads the archive back from the disk: it is what was written, and (plain) it can be restored.
+fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, restored: &Path) -> Result<(), Failure> {
+    let open = || -> Result<Hashing<File>, Failure> {
+        open_regular(path).map(Hashing::new).explain(|| format!("cannot read {}", path.display()))
+    };
+    let mut file = open()?;
+    let differs = || {
+        Failure::new(Cause::Damaged, format!("cannot make a backup: {} is not on the disk as it was written", path.display()))
+            .hint("the disk, or the memory of this machine, is not to be trusted; check both")
+    };
+    if encrypted {
+        io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
+    } else {
+        let opened = read::open(BufReader::with_capacity(BUFFER, &mut file), "the archive just written");
+        let read = opened.and_then(|opened| opened.extract(restored, read::Files::Check, &mut |_, _| ()))?;
+        if read != *manifest {
+            return Err(differs());
+        }
+        io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
+    }
+    if file.blake3() == blake3 { Ok(()) } else { Err(differs()) }
+}

@@ -1,0 +1,117 @@
+//! When is the next backup due, and is one overdue?
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backup::{
+        catalog,
+        schedule::{self, Past, Schedule},
+    },
+    config::Backup as Settings,
+    data::DataDir,
+    failure::{Cause, Failure},
+    phase::{Backups, LastBackup, now},
+};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The settings.
+    pub settings: Settings,
+    /// Since when this supervisor runs, in seconds since the epoch by the clock of now: while the clock is behind what is
+    /// written down, it is the only time that can be counted from.
+    pub running_since: i64,
+    /// A scheduled backup is being begun: write that down.
+    pub begin: bool,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// How the backups are.
+    pub status: Backups,
+    /// In how many seconds the next scheduled one is due.
+    pub next_in: Option<u64>,
+    /// Whether it is due now.
+    pub due: bool,
+    /// Whether it is to be a drill as well.
+    pub drill: bool,
+}
+
+/// Looks at the backups there are, and at the clock.
+///
+/// # Errors
+/// A schedule that cannot be read; what keeps `backup.dir` from being read.
+pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> {
+    let settings = &question.settings;
+    let (zone, unknown_zone) = schedule::zone();
+    let this = Timestamp::now();
+    let new = !data.backup_history().exists();
+    let mut history = catalog::history(data, &now())?;
+    if question.begin {
+        history.attempted_at = Some(now());
+    }
+    if question.begin || new {
+        catalog::remember(data, &history)?;
+    }
+    // What cannot be read is no backup: it is overdue by and by, and that is said. And why.
+    let (local, unreadable) = match catalog::list(&settings.dir) {
+        Ok(local) => (local, None),
+        Err(failure) => (Vec::new(), Some(failure.message)),
+    };
+    let last = local.iter().find(|local| local.description.is_sound()).map(|local| LastBackup {
+        id: local.description.id.clone(),
+        created_at: local.description.created_at.clone(),
+    });
+    let time = |text: &String| text.parse::<Timestamp>().ok();
+    let newest = local.iter().filter(|local| local.description.is_sound());
+    let past = Past {
+        since: time(&history.since).unwrap_or(this),
+        last_success: newest.filter_map(|local| time(&local.description.created_at)).max(),
+        last_attempt: history.attempted_at.as_ref().and_then(time),
+        last_drill: history.drilled_at.as_ref().and_then(time),
+    };
+    let running_since = Timestamp::from_second(question.running_since).unwrap_or(this);
+    let parse = |key: &str, text: &str| {
+        Schedule::parse(text).map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
+    };
+    let salt = catalog::instance(data)?.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let schedule = parse("backup.schedule", &settings.schedule)?;
+    let drill = parse("backup.drill", &settings.drill)?;
+    let plan = schedule::plan(&schedule, &drill, settings.jitter, salt, &past, running_since, this, &zone);
+    let wait = |at: Timestamp| u64::try_from(at.duration_since(this).as_secs()).unwrap_or(0);
+    let mut trouble: Vec<String> = history.trouble.into_iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    trouble.extend(unreadable);
+    trouble.extend(unknown_zone);
+    let status = Backups {
+        last,
+        next_at: plan.next_at.map(in_seconds),
+        overdue_since: plan.overdue_since.map(in_seconds),
+        trouble,
+    };
+    Ok(Outlook { status, next_in: plan.next_at.map(wait), due: plan.due, drill: plan.drill })
+}
+
+fn in_seconds(at: Timestamp) -> String {
+    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
+}
+
+/// Writes down that something worked, or what is wrong with it.
+///
+/// # Errors
+/// What the file system said.
+pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), Failure> {
+    let mut history = catalog::history(data, &now())?;
+    let before = history.clone();
+    match trouble {
+        Some(trouble) => history.trouble.insert(what.to_owned(), trouble),
+        None => history.trouble.remove(what),
+    };
+    if history == before { Ok(()) } else { catalog::remember(data, &history) }
+}
+
+/// The longest time until the next look, whatever the schedule says: clocks are put right meanwhile.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);

@@ -1,0 +1,83 @@
+//! How do backups go that the policy does not keep?
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backup::{
+        BackupId, Description, catalog,
+        retention::{self, Candidate, Policy, Verdict},
+        schedule,
+    },
+    config::Backup as Settings,
+    data::{DataDir, durable::Explain},
+    failure::Failure,
+    fault,
+};
+
+/// What the policy keeps and what went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Each backup with why it is kept, the newest first; without a reason it went, or would go.
+    pub backups: Vec<Verdict>,
+    /// Whether nothing was removed, but only said.
+    pub dry_run: bool,
+}
+
+/// Removes what the policy does not keep.
+///
+/// # Errors
+/// What the file system said; what is gone by then is gone, and the rest is untouched.
+pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+    let own = catalog::instance(data)?;
+    let local = catalog::list(&settings.dir)?;
+    let verdicts = decide(local.iter().map(|local| &local.description), &own, settings);
+    if !dry_run {
+        fault::point("prune.begun").explain(|| "cannot prune the backups")?;
+        for backup in &local {
+            if verdicts.iter().any(|verdict| verdict.id == backup.description.id && verdict.kept.is_empty()) {
+                catalog::remove(&settings.dir, backup)?;
+                fault::point("prune.removed").explain(|| "cannot prune the backups")?;
+            }
+        }
+    }
+    Ok(Pruned { backups: verdicts, dry_run })
+}
+
+/// Says of each backup why it is kept. Only this instance's own are judged: others, and those of which nothing is known
+/// (encrypted, and the description is lost), stay.
+pub fn decide<'a>(
+    descriptions: impl Iterator<Item = &'a Description>,
+    own: &str,
+    settings: &Settings,
+) -> Vec<Verdict> {
+    let mut candidates = Vec::new();
+    let mut others: Vec<Verdict> = Vec::new();
+    let stays = |id: &BackupId, why: &str| Verdict { id: id.clone(), kept: vec![why.to_owned()] };
+    for description in descriptions {
+        let id = &description.id;
+        match description.created_at.parse::<Timestamp>() {
+            _ if description.instance.is_empty() => others.push(stays(id, "not described")),
+            _ if description.instance != own => others.push(stays(id, "of another instance")),
+            Err(_) => others.push(stays(id, "of an unknown time")),
+            Ok(at) => candidates.push(Candidate {
+                id: id.clone(),
+                sequence: description.sequence,
+                reason: description.reason,
+                at,
+                sound: description.is_sound(),
+            }),
+        }
+    }
+    let policy = Policy {
+        last: settings.keep_last,
+        daily: settings.keep_daily,
+        weekly: settings.keep_weekly,
+        monthly: settings.keep_monthly,
+        yearly: settings.keep_yearly,
+    };
+    let (zone, _) = schedule::zone();
+    let mut verdicts = retention::decide(&candidates, &policy, Timestamp::now(), &zone);
+    verdicts.extend(others);
+    verdicts
+}

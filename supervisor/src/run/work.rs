@@ -1,0 +1,275 @@
+//! What does an operation on the data do, step by step, beside the serving app or without a supervisor?
+//!
+//! Each step is a job, or a drill: killed at any moment, none leaves anything half-done that counts.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    backup::{BackupId, Description, Reason},
+    boot::{migrate, prove},
+    control::orders::{From, Identities, Work},
+    data::{size::Size, state::FORMAT},
+    failure::{Cause, Failure},
+    instance::Instance,
+    jobs::{
+        Job,
+        backup::{
+            self as jobs, copy::Copied, create, create::Made, outlook, outlook::Outlook, prune::Pruned, verify,
+            verify::Verified,
+        },
+        child, stage,
+    },
+    phase::now,
+    watch::app::Mode,
+};
+
+/// What came of an operation.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// In a sentence.
+    pub sentence: String,
+    /// The document that a command prints with `--json`.
+    pub result: Option<Value>,
+}
+
+impl Report {
+    /// Makes one without a document.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), result: None }
+    }
+}
+
+/// Runs a job of the backups'.
+async fn job<T: serde::de::DeserializeOwned>(instance: &Instance, job: jobs::Job) -> Result<T, Failure> {
+    child::run(instance, Job::Backup(job)).await
+}
+
+fn settings(instance: &Instance) -> crate::config::Backup {
+    instance.config.backup.clone()
+}
+
+/// Returns what a restore stages.
+#[must_use]
+pub fn source(instance: &Instance, from: &From) -> stage::Source {
+    match from {
+        From::Snapshot(generation) => stage::Source::Generation(*generation),
+        From::Archive(archive) => {
+            stage::Source::Archive { archive: archive.clone(), settings: Box::new(settings(instance)) }
+        }
+    }
+}
+
+/// Does what is no restore. Whoever calls holds [`Instance::at_work`], or the lock alone.
+///
+/// # Errors
+/// What went wrong, and what is done nonetheless.
+pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<Report, Failure> {
+    match work {
+        Work::Backup { reason, label, drill } => backup(instance, reason, label, drill).await,
+        Work::Verify { ids, drill, identities } => verify_all(instance, ids, drill, identities).await,
+        Work::Prune { dry_run } => {
+            instance.board.step("pruning");
+            let settings = Box::new(settings(instance));
+            let pruned: Pruned = job(instance, jobs::Job::Prune { settings, dry_run }).await?;
+            let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
+            let kept = pruned.backups.len() - gone;
+            let word = if dry_run { "would be removed" } else { "removed" };
+            let result = json!({"format": FORMAT, "dry_run": dry_run, "backups": pruned.backups});
+            Ok(Report { sentence: format!("{} {word}, {kept} kept", backups(gone)), result: Some(result) })
+        }
+        Work::Restore(_) => Err(Failure::new(Cause::Configuration, "a restore is no work of this kind")),
+    }
+}
+
+/// Makes a backup, drills it if it is to be, prunes, and brings the destinations up to date.
+async fn backup(instance: &Rc<Instance>, reason: Reason, label: Option<String>, drill: bool) -> Result<Report, Failure> {
+    if reason == Reason::Scheduled {
+        let _: Outlook = job(instance, jobs::Job::Outlook(Box::new(question(instance, true)))).await?;
+    }
+    instance.board.step("backing-up");
+    let order = create::Order { settings: settings(instance), reason, label, keep: drill };
+    let made: Made = match job(instance, jobs::Job::Create(Box::new(order))).await {
+        Ok(made) => made,
+        Err(failure) => return Err(noted(instance, "backup", failure).await),
+    };
+    let Description { id, bytes, .. } = made.description.clone();
+    for note in &made.notes {
+        tracing::warn!(target: "Backup", "{note}");
+    }
+    tracing::info!(target: "Backup", "made and verified {} ({})", made.archive.display(), Size(bytes));
+    let mut failures = Vec::new();
+    let mut drilled_at = None;
+    if drill {
+        match self::drill(instance, &id).await {
+            Ok(()) => drilled_at = Some(now()),
+            Err(failure) => failures.push(noted(instance, "drill", failure).await),
+        }
+    }
+    instance.board.step("pruning");
+    let prune = jobs::Job::Prune { settings: Box::new(settings(instance)), dry_run: false };
+    match job::<Pruned>(instance, prune).await {
+        Ok(pruned) => {
+            for backup in pruned.backups.iter().filter(|backup| backup.kept.is_empty()) {
+                tracing::info!(target: "Backup", "removed {}, which is no longer kept", backup.id);
+            }
+        }
+        Err(failure) => failures.push(failure),
+    }
+    let mut destinations = Vec::new();
+    for destination in instance.config.backup.destinations.clone() {
+        instance.board.step("copying");
+        let (name, _) = destination.split_once('?').unwrap_or((&destination, ""));
+        let (name, what) = (name.to_owned(), format!("copy to {name}"));
+        let copy = jobs::Job::Copy { settings: Box::new(settings(instance)), destination };
+        match job::<Copied>(instance, copy).await {
+            Ok(copied) => {
+                let _: Result<(), _> = job(instance, jobs::Job::Note { what, trouble: None }).await;
+                tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
+                destinations.push(json!({"destination": name, "copied": copied.copied, "removed": copied.removed}));
+            }
+            Err(failure) => {
+                let failure = noted(instance, &what, failure).await;
+                destinations.push(json!({"destination": name, "error": failure}));
+                failures.push(failure);
+            }
+        }
+    }
+    let mut description = made.description;
+    description.drilled_at = drilled_at;
+    let sentence = format!("{id} is made and verified ({})", Size(bytes));
+    let result = json!({"format": FORMAT, "archive": made.archive, "backup": description, "destinations": destinations});
+    match failures.into_iter().next() {
+        None => Ok(Report { sentence, result: Some(result) }),
+        Some(failure) => {
+            let told = Failure::new(failure.cause, format!("{sentence}, but {}", failure.message));
+            Err(match failure.hint {
+                Some(hint) => told.hint(hint),
+                None => told,
+            })
+        }
+    }
+}
+
+/// Writes down, for `status` and for the next start, what is wrong, and returns it.
+async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
+    // Told to stop is nothing that is wrong.
+    if *instance.stop.borrow() == 0 {
+        let note = jobs::Job::Note { what: what.to_owned(), trouble: Some(failure.message.clone()) };
+        let noted: Result<(), Failure> = job(instance, note).await;
+        if let Err(trouble) = noted {
+            instance.board.note(trouble.to_string());
+        }
+    }
+    failure
+}
+
+/// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
+async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Result<(), Failure> {
+    instance.board.step("drilling");
+    let database = instance.data.scratch().join(crate::data::DATABASE);
+    let drilled = async {
+        migrate::up(instance, &database, Mode::Drill).await?;
+        prove::prove(instance, &database, Mode::Drill).await
+    }
+    .await;
+    let found = match &drilled {
+        Ok(()) => verify::Drill::Healthy,
+        // What the migrator, the app or the database itself has to say; not that something was killed or the disk is full.
+        Err(failure) if matches!(failure.cause, Cause::Migration | Cause::Unproven | Cause::Damaged | Cause::NotADatabase) => {
+            verify::Drill::Unfit(format!("the app could not be started from it: {failure}"))
+        }
+        Err(_) => verify::Drill::Nothing,
+    };
+    // A drill that is told to stop has shown nothing, and the next start removes what it ran on.
+    if *instance.stop.borrow() == 0 {
+        let dir = instance.config.backup.dir.clone();
+        let () = job(instance, jobs::Job::Drilled { id: id.clone(), dir, found }).await?;
+    }
+    match drilled {
+        Ok(()) => {
+            tracing::info!(target: "Backup", "drilled {id}: an app started from it, and was healthy");
+            Ok(())
+        }
+        Err(failure) => Err(Failure::new(failure.cause, format!("the drill failed: from {id} the app could not be started: {failure}"))
+            .hint("the data in use is not touched by this; look at the log, and report it if nothing there explains it")),
+    }
+}
+
+async fn verify_all(
+    instance: &Rc<Instance>,
+    ids: Vec<BackupId>,
+    drill: bool,
+    identities: Option<Identities>,
+) -> Result<Report, Failure> {
+    let mut verified = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
+    for id in ids {
+        instance.board.step("verifying");
+        let order = verify::Order {
+            settings: settings(instance),
+            id: id.clone(),
+            identities: identities.clone().map(|identities| identities.0),
+            keep: drill,
+        };
+        let found: Result<Verified, Failure> = job(instance, jobs::Job::Verify(Box::new(order))).await;
+        match found {
+            Ok(mut found) => {
+                match &found.damage {
+                    Some(damage) => {
+                        let damaged = format!("the backup {id} is damaged: {damage}");
+                        failures.push(Failure::new(Cause::Damaged, damaged).hint(
+                            "it is kept, and counts as no backup; make a new one with: supervisor backup, and look after the disk",
+                        ));
+                    }
+                    None if drill => match self::drill(instance, &id).await {
+                        Ok(()) => found.drilled_at = Some(now()),
+                        Err(failure) => {
+                            found.damage = Some(failure.message.clone());
+                            failures.push(failure);
+                        }
+                    },
+                    None => {}
+                }
+                verified.push(found);
+            }
+            Err(failure) if failures.is_empty() && verified.is_empty() => failures.push(failure),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let result = json!({"format": FORMAT, "backups": verified});
+    instance.board.update(|status| {
+        if let Some(operation) = &mut status.operation {
+            operation.result = Some(result.clone());
+        }
+    });
+    let count = verified.len();
+    match (failures.len(), failures.into_iter().next()) {
+        (0, _) | (_, None) => {
+            let what = if drill { "verified and booted from" } else { "verified" };
+            let by_hash = verified.iter().filter(|found| found.how == verify::How::Hash).count();
+            let how = if by_hash > 0 { format!(", {by_hash} of them by the hash of the encrypted file") } else { String::new() };
+            Ok(Report { sentence: format!("{} {what}{how}", backups(count)), result: Some(result) })
+        }
+        (1, Some(failure)) => Err(failure),
+        (more, Some(failure)) => {
+            let told = Failure::new(failure.cause, format!("{more} backups could not be verified; the first: {}", failure.message));
+            Err(match failure.hint {
+                Some(hint) => told.hint(hint),
+                None => told,
+            })
+        }
+    }
+}
+
+/// `1 backup`, `2 backups`
+fn backups(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "backup" } else { "backups" })
+}
+
+/// Returns the question of when a backup is due.
+#[must_use]
+pub fn question(instance: &Instance, begin: bool) -> outlook::Question {
+    outlook::Question { settings: settings(instance), running_since: instance.running_since, begin }
+}

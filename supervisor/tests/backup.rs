@@ -1,0 +1,225 @@
+//! Backups as the operator makes, looks at, checks and prunes them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use harness::{Hearth, Running, get, household};
+use serde_json::Value;
+
+fn serving(hearth: &Hearth, records: usize) -> (Running, std::net::SocketAddr) {
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    household::fill(address, records);
+    (running, address)
+}
+
+fn archive(made: &Value) -> PathBuf {
+    PathBuf::from(made["archive"].as_str().unwrap())
+}
+
+fn id(made: &Value) -> &str {
+    made["backup"]["id"].as_str().unwrap()
+}
+
+/// Runs a program of the system's; `None`, and a line that says so, where it is not installed.
+fn tool(test: &str, program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
+    match Command::new(program).args(arguments).current_dir(directory).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test} needs {program}: {error}");
+            println!("skipped: {test} needs {program}: {error}");
+            None
+        }
+    }
+}
+
+/// Makes a pair of age keys; returns the recipient and the identity file.
+fn keys(test: &str, directory: &Path) -> Option<(String, PathBuf)> {
+    let file = directory.join(format!("key-{}.txt", fs::read_dir(directory).unwrap().count()));
+    tool(test, "age-keygen", &["-o", file.to_str().unwrap()], directory)?;
+    let recipient = tool(test, "age-keygen", &["-y", file.to_str().unwrap()], directory)?;
+    Some((recipient.trim().to_owned(), file))
+}
+
+fn leftovers(hearth: &Hearth) -> Vec<String> {
+    let hidden = fs::read_dir(hearth.data.join("backups")).into_iter().flatten().flatten();
+    let mut left: Vec<_> =
+        hidden.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name.starts_with('.')).collect();
+    if hearth.data.join("supervisor/scratch").exists() {
+        left.push("supervisor/scratch".into());
+    }
+    left
+}
+
+#[test]
+fn a_backup_of_a_serving_instance_is_verified_listed_and_opens_with_tar() {
+    let hearth = Hearth::new();
+    let (mut running, _) = serving(&hearth, 50);
+    let attachment = hearth.attach(b"a photograph");
+    let made = hearth.backup(&["--label", "before the move"]);
+    assert_eq!(made["backup"]["reason"], "manual");
+    assert_eq!(made["backup"]["rows"]["record"], 50);
+    assert_eq!(made["backup"]["files"], 1);
+    assert_eq!(leftovers(&hearth), Vec::<String>::new());
+    let second = hearth.backup(&[]);
+    let listed = hearth.backups();
+    let ids: Vec<_> = listed.iter().map(|listed| listed["backup"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [id(&second), id(&made)], "the newest first");
+    assert_eq!(listed[1]["backup"]["label"], "before the move");
+    assert!(listed[1]["backup"]["verified_at"].is_string());
+    let table = hearth.done(&["backup", "list"]);
+    assert!(table.contains("manual: before the move") && table.contains("plain"), "{table}");
+    assert!(running.log().contains("[Backup] made and verified"), "{}", running.log());
+    assert_eq!(running.stop().code(), Some(0));
+
+    let place = tempfile::tempdir().unwrap();
+    let archive = archive(&made);
+    let Some(names) = tool("a backup", "tar", &["--zstd", "-xvf", archive.to_str().unwrap()], place.path()) else {
+        return;
+    };
+    assert_eq!(names.lines().collect::<Vec<_>>(), ["manifest.json", "app.db", &attachment]);
+    assert_eq!(fs::read(place.path().join(&attachment)).unwrap(), b"a photograph");
+    let rows = rusqlite::Connection::open(place.path().join("app.db")).unwrap().query_row(
+        "SELECT count(*) FROM record",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
+    assert_eq!(rows.unwrap(), 50);
+    let manifest: Value = serde_json::from_slice(&fs::read(place.path().join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["members"][0]["blake3"], harness::hash(&place.path().join("app.db")));
+}
+
+#[test]
+fn a_stopped_instance_is_backed_up_under_the_lock() {
+    let hearth = Hearth::new();
+    let (mut running, _) = serving(&hearth, 5);
+    running.stop();
+    let made = hearth.backup(&[]);
+    assert_eq!(made["backup"]["rows"]["record"], 5);
+    assert!(archive(&made).is_file());
+    assert_eq!(leftovers(&hearth), Vec::<String>::new());
+    hearth.assert_tidy();
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    assert_eq!(household::all(address).len(), 5);
+}
+
+#[test]
+fn a_flipped_bit_is_found_and_the_backup_counts_no_more() {
+    let hearth = Hearth::new();
+    let (_running, _) = serving(&hearth, 20);
+    let good = hearth.backup(&[]);
+    let bad = hearth.backup(&[]);
+    assert!(hearth.done(&["backup", "verify", "--all"]).contains("2 backups verified"));
+    let mut bytes = fs::read(archive(&bad)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(archive(&bad), bytes).unwrap();
+    let said = hearth.refused(&["backup", "verify", "--all"]);
+    assert!(said.contains(&format!("the backup {} is damaged", id(&bad))), "{said}");
+    assert!(hearth.done(&["backup", "list"]).contains("DAMAGED"));
+    assert!(hearth.done(&["backup", "verify", id(&good)]).contains("1 backup verified"));
+    // The newest is not to be had, so the newest is the one before.
+    let said = hearth.run(&["restore", "latest"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains(id(&good)));
+}
+
+#[test]
+fn prune_keeps_what_the_policy_says_and_says_why() {
+    let mut hearth = Hearth::new();
+    let (mut running, _) = serving(&hearth, 2);
+    let made: Vec<Value> = (0..3).map(|_| hearth.backup(&[])).collect();
+    for key in ["DAILY", "WEEKLY", "MONTHLY", "YEARLY"] {
+        hearth.set(&format!("HEARTH_BACKUP__KEEP_{key}"), "0");
+    }
+    hearth.set("HEARTH_BACKUP__KEEP_LAST", "1");
+    running.stop();
+    let said = hearth.done(&["backup", "prune", "--dry-run"]);
+    assert!(said.contains(&format!("kept     {}  (last", id(&made[2]))), "{said}");
+    assert!(said.contains(&format!("would go {}", id(&made[0]))), "{said}");
+    assert_eq!(hearth.backups().len(), 3);
+    hearth.done(&["backup", "prune"]);
+    let listed = hearth.backups();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["backup"]["id"], id(&made[2]));
+    assert_eq!(fs::read_dir(hearth.data.join("backups")).unwrap().count(), 2, "the archive and its description");
+}
+
+#[test]
+fn an_encrypted_backup_opens_with_its_identity_alone() {
+    const TEST: &str = "an encrypted backup";
+    let mut hearth = Hearth::new();
+    let place = tempfile::tempdir().unwrap();
+    let Some((recipient, identity)) = keys(TEST, place.path()) else { return };
+    let Some((_, another)) = keys(TEST, place.path()) else { return };
+    hearth.set("HEARTH_BACKUP__RECIPIENTS", format!("[{recipient:?}]"));
+    let (mut running, address) = serving(&hearth, 12);
+    let made = hearth.backup(&["--drill"]);
+    assert!(archive(&made).to_str().unwrap().ends_with(".tar.zst.age"));
+    assert!(made["backup"]["drilled_at"].is_string());
+    assert_eq!(leftovers(&hearth), Vec::<String>::new());
+    let said = hearth.done(&["backup", "verify"]);
+    assert!(said.contains("by the hash of the encrypted file"), "{said}");
+    hearth.done(&["backup", "verify", "--identity", identity.to_str().unwrap()]);
+    for wrong in [
+        vec!["restore", "latest", "--yes"],
+        vec!["restore", "latest", "--yes", "--identity", another.to_str().unwrap()],
+    ] {
+        let said = hearth.refused(&wrong);
+        assert!(said.contains("error:") && said.contains("hint:"), "{said}");
+    }
+    household::fill(address, 3);
+    hearth.done(&["restore", "latest", "--yes", "--identity", identity.to_str().unwrap()]);
+    let address = running.wait_serving();
+    assert_eq!(household::all(address).len(), 12);
+    // By hand.
+    let plain = place.path().join("plain.tar.zst");
+    let words =
+        ["-d", "-i", identity.to_str().unwrap(), "-o", plain.to_str().unwrap(), archive(&made).to_str().unwrap()]
+            .map(str::to_owned);
+    tool(TEST, "age", &words.iter().map(String::as_str).collect::<Vec<_>>(), place.path());
+    tool(TEST, "tar", &["--zstd", "-tf", plain.to_str().unwrap()], place.path());
+}
+
+#[test]
+fn a_backup_that_the_app_cannot_start_from_is_no_backup() {
+    let mut hearth = Hearth::new();
+    let (mut running, address) = serving(&hearth, 3);
+    let made = hearth.backup(&[]);
+    assert!(hearth.done(&["backup", "verify", "--drill"]).contains("1 backup verified and booted from"));
+    assert!(hearth.backups()[0]["backup"]["drilled_at"].is_string());
+    assert_eq!(get(address, "/health").status, 200, "the app itself is not touched");
+    running.stop();
+    hearth.next_migrator("unhealthy", "9.9.0");
+    let said = hearth.refused(&["backup", "verify", "--drill", id(&made)]);
+    assert!(said.contains("could not be started"), "{said}");
+    assert!(hearth.done(&["backup", "list"]).contains("DAMAGED"));
+    assert_eq!(leftovers(&hearth), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_backup_left_goes_at_the_next_start() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_FAULT", "backup.written=kill");
+    let (mut running, address) = serving(&hearth, 3);
+    let said = hearth.refused(&["backup"]);
+    assert!(said.contains("SIGKILL"), "{said}");
+    assert_eq!(get(address, "/health").status, 200);
+    assert!(!leftovers(&hearth).is_empty());
+    assert!(hearth.backups().is_empty(), "no half archive is listed");
+    running.stop();
+    hearth.unset("HEARTH_FAULT");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("nothing to be left", || leftovers(&hearth).is_empty().then_some(()));
+}

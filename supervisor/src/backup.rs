@@ -120,7 +120,8 @@ impl FromStr for BackupId {
         let wrong = || format!("{text} is not the id of a backup, such as 2026-11-24T03-30-00Z-manual");
         let (at, reason) = text.split_at_checked("2026-11-24T03-30-00Z".len()).ok_or_else(wrong)?;
         let shape = at.bytes().zip("0000-00-00T00-00-00Z".bytes());
-        let fits = shape.into_iter().all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape });
+        let fits =
+            shape.into_iter().all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape });
         if fits && matches!(reason, "-scheduled" | "-manual") { Ok(Self(text.to_owned())) } else { Err(wrong()) }
     }
 }
@@ -205,7 +206,14 @@ mod tests {
         assert!(early < BackupId::new(at(1_795_491_001), Reason::Manual));
         assert_eq!(BackupId::of_archive(&early.archive(true)), Some((early.clone(), true)));
         assert_eq!(BackupId::of_archive(&early.archive(false)), Some((early, false)));
-        for wrong in ["", "latest", "2026-11-24T03-30-00Z", "2026-11-24T03-30-00Z-manual/..", "2026-11-24T03:30:00Z-manual", "é026-11-24T03-30-00Z-manual"] {
+        for wrong in [
+            "",
+            "latest",
+            "2026-11-24T03-30-00Z",
+            "2026-11-24T03-30-00Z-manual/..",
+            "2026-11-24T03:30:00Z-manual",
+            "é026-11-24T03-30-00Z-manual",
+        ] {
             assert!(wrong.parse::<BackupId>().is_err(), "{wrong}");
         }
     }

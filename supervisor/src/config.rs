@@ -12,7 +12,7 @@ use std::{
     ffi::OsString,
     fmt,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -317,6 +317,7 @@ impl Loaded {
             if !key.allows(&value) {
                 return Err(refuse(key, &value, &source));
             }
+            let value = if key.is_secret() && value != json!("") { json!("(set)") } else { value };
             settings.push(Setting { key: key.name, value, source });
         }
         let mut config: Config = figment.extract().map_err(|error| {
@@ -325,7 +326,6 @@ impl Loaded {
                 format!("the setting {} cannot be used: {}", error.path.join("."), error.kind),
             )
         })?;
-        config.backup.dir = config.data_dir.join(&config.backup.dir);
         if config.restart.backoff > config.restart.backoff_max {
             let source = source(&figment, "restart.backoff");
             return Err(Failure::new(
@@ -334,6 +334,14 @@ impl Loaded {
             )
             .hint("restart.backoff is the first wait, and restart.backoff_max the longest"));
         }
+        config.backup.dir = config.data_dir.join(&config.backup.dir);
+        check_places(&config).map_err(|(key, wrong)| {
+            Failure::new(
+                Cause::Configuration,
+                format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key)),
+            )
+            .hint("backups belong beside the data, or better on another disk; supervisor config shows every setting")
+        })?;
         Ok(Self { config, settings })
     }
 
@@ -382,7 +390,63 @@ fn source(figment: &Figment, key: &str) -> String {
     figment.find_metadata(key).map(|metadata| metadata.name.to_string()).unwrap_or_default()
 }
 
+/// Checks where backups are to lie; returns the setting and what is wrong with it.
+fn check_places(config: &Config) -> Result<(), (&'static str, String)> {
+    let (data, backup) = (&config.data_dir, &config.backup);
+    let dir = plain(&backup.dir);
+    let inside = ["generations", "files", "supervisor", "live"].iter().find(|name| dir.starts_with(data.join(name)));
+    if let Some(name) = inside {
+        return Err(("backup.dir", format!("{} lies in {name}/, which is Hearth's own", dir.display())));
+    }
+    if data.starts_with(&dir) {
+        return Err(("backup.dir", format!("the data directory {} lies in it", data.display())));
+    }
+    for destination in &backup.destinations {
+        let place = plain(Path::new(destination));
+        if destination.starts_with("s3://") {
+            let own = destination.contains("credentials=");
+            if !own && (backup.s3_access_key_id.is_empty() || backup.s3_secret_access_key.is_empty()) {
+                let wrong = "an s3:// destination needs backup.s3_access_key_id and backup.s3_secret_access_key";
+                return Err(("backup.destinations", wrong.to_owned()));
+            }
+        } else if place.starts_with(data)
+            || place.starts_with(&dir)
+            || data.starts_with(&place)
+            || dir.starts_with(&place)
+        {
+            let wrong = format!(
+                "{destination} is not elsewhere: it lies in the data directory or in backup.dir, or they in it"
+            );
+            return Err(("backup.destinations", wrong));
+        }
+    }
+    Ok(())
+}
+
+/// Returns a path without its `.` and `..`, by its words alone; where a link leads elsewhere, the jobs see it.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 fn refuse(key: &keys::Key, value: &Value, source: &str) -> Failure {
+    // A secret is not repeated, and neither is what may be one in the wrong place.
+    if key.is_secret() {
+        return Failure::new(Cause::Configuration, format!("{} (from {source}) cannot be used", key.name))
+            .hint(format!("allowed: {}", key.allowed()));
+    }
+    if let Some(wrong) = key.wrong(value) {
+        return Failure::new(Cause::Configuration, format!("{} (from {source}) cannot be used: {wrong}", key.name))
+            .hint(format!("allowed: {}", key.allowed()));
+    }
     Failure::new(Cause::Configuration, format!("{} = {value} (from {source}) cannot be used", key.name))
         .hint(format!("allowed: {}", key.allowed()))
 }

@@ -64,6 +64,11 @@ pub const POINTS: &[&str] = &[
     "verify.read",
     "prune.begun",
     "prune.removed",
+    "copy.begun",
+    "copy.uploaded",
+    "copy.checked",
+    "copy.described",
+    "copy.removed",
 ];
 
 /// Passes, in a build without faults.

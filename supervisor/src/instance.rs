@@ -42,8 +42,8 @@ pub struct Instance {
     pub app: Cell<Option<Pid>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
-    /// When it began to run, in seconds since the epoch by the clock of that moment.
-    pub running_since: i64,
+    /// When it began to run.
+    pub running_since: std::time::Instant,
     /// Whether a stop is wanted.
     pub stop: watch::Sender<StopLevel>,
 }
@@ -64,11 +64,7 @@ impl Instance {
             public: RefCell::new(None),
             app: Cell::new(None),
             stop_signal: Cell::new(Signal::SIGTERM),
-            running_since: std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .ok()
-                .and_then(|since| since.as_secs().try_into().ok())
-                .unwrap_or(0),
+            running_since: std::time::Instant::now(),
             stop: watch::channel(0).0,
         }
     }

@@ -172,6 +172,16 @@ pub struct LastBackup {
 }
 
 impl Backups {
+    /// Says in a word how they are, for the app's health document: `ok`, `overdue` or `failing`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.overdue_since.is_some(), self.trouble.is_empty()) {
+            (true, _) => "overdue",
+            (false, false) => "failing",
+            (false, true) => "ok",
+        }
+    }
+
     /// Says in a sentence what is wrong, if anything is.
     #[must_use]
     pub fn warning(&self) -> Option<String> {

@@ -76,7 +76,7 @@ fn an_upgrade_carries_five_thousand_records_and_leaves_one_snapshot() {
     let before = household_of(&hearth, 5000);
     let left = hash(&hearth.database());
 
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     let address = running.wait_serving();
     assert_eq!(household::all(address), before);
@@ -99,7 +99,7 @@ fn an_upgrade_carries_five_thousand_records_and_leaves_one_snapshot() {
 fn versions_may_be_skipped() {
     let mut hearth = Hearth::new();
     let before = household_of(&hearth, 40);
-    hearth.next_migrator("good,good2", "0.5.0");
+    hearth.next_migrator("good,good2", "9.5.0");
     let mut running = hearth.start();
     let address = running.wait_serving();
     assert_eq!(household::all(address), before);
@@ -123,7 +123,7 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         let mut hearth = Hearth::new();
         let before = household_of(&hearth, 20);
         let left = hash(&hearth.database());
-        hearth.next_migrator(migrations, "0.2.0");
+        hearth.next_migrator(migrations, "9.1.0");
         hearth
             .set("HEARTH_APP__START_TIMEOUT", "3s")
             .set("HEARTH_HEALTH__TIMEOUT", "300ms")
@@ -178,7 +178,7 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         running.stop();
 
         // The broken one again, and when the fault is removed, resume serves too.
-        hearth.next_migrator(migrations, "0.2.0");
+        hearth.next_migrator(migrations, "9.1.0");
         let switch = hearth.root.path().join("migrator");
         let link = |to: &Path| {
             let _ = fs::remove_file(&switch);
@@ -201,7 +201,7 @@ fn an_app_that_served_writes_and_then_crash_loops_is_held_with_its_writes_kept()
     let mut hearth = Hearth::new();
     household_of(&hearth, 10);
     // An upgrade whose app serves, and then takes to dying.
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     let address = running.wait_serving();
     household::fill(address, 15);
@@ -227,7 +227,7 @@ fn an_app_that_served_writes_and_then_crash_loops_is_held_with_its_writes_kept()
 fn a_snapshot_is_restored_and_that_can_be_taken_back() {
     let mut hearth = Hearth::new();
     let before = household_of(&hearth, 12);
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     let address = running.wait_serving();
     household::fill(address, 5);
@@ -272,7 +272,7 @@ fn a_snapshot_is_restored_and_that_can_be_taken_back() {
 fn a_restore_that_fails_leaves_the_old_app_serving() {
     let mut hearth = Hearth::new();
     household_of(&hearth, 6);
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
@@ -420,7 +420,7 @@ fn all_data_gone_is_not_a_first_start() {
 fn an_older_generation_that_an_operator_pointed_to_is_served_and_the_newer_one_is_kept() {
     let mut hearth = Hearth::new();
     let before = household_of(&hearth, 5);
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     household::fill(running.wait_serving(), 4);
     running.stop();
@@ -435,7 +435,7 @@ fn an_older_generation_that_an_operator_pointed_to_is_served_and_the_newer_one_i
         assert_eq!(hearth.generations(), ["0001", "0002"]);
     }
     // An upgrade from there takes a new number and keeps both.
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     assert_eq!(household::all(running.wait_serving()), before);
     assert_eq!(hearth.generations(), ["0001", "0002", "0003"]);

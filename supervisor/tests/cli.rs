@@ -41,7 +41,7 @@ fn upgraded() -> Hearth {
     let mut running = hearth.start();
     household::add(running.wait_serving(), &household::record(1));
     running.stop();
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();

@@ -48,7 +48,7 @@ fn status_and_the_documents_on_disk_are_the_golden_ones() {
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     running.wait_serving();
     assert!(hearth.run(&["restore", "1", "--yes"]).status.success(), "{}", running.log());
@@ -58,7 +58,7 @@ fn status_and_the_documents_on_disk_are_the_golden_ones() {
     assert_fits(&golden("generation.json"), &read(&generation), "generation");
     running.stop();
 
-    hearth.next_migrator("good,fails", "0.3.0");
+    hearth.next_migrator("good,fails", "9.2.0");
     let mut running = hearth.start();
     let (_, status) = running.wait_held(&hearth);
     assert_fits(&golden("control-status.json"), &status, "status while held");

@@ -74,7 +74,7 @@ fn a_full_disk_at_any_moment_of_an_upgrade_leaves_the_data_as_it_was_and_passes(
     // for more than that, so the check itself is met as well.
     for leave in [0, 16 * 1024, 200 * 1024, mib, database + mib, 20 * mib, 60 * mib] {
         mount.fill(leave);
-        hearth.next_migrator("good", "0.2.0");
+        hearth.next_migrator("good", "9.1.0");
         let mut running = hearth.start();
         let (address, status) = running.wait_held(&hearth);
         let failure = &status["held"]["failure"];
@@ -126,7 +126,7 @@ fn a_disk_that_fills_up_in_each_step_is_an_ordinary_failure_of_that_step() {
         household::fill(address, 5);
         let before = household::all(address);
         running.stop();
-        hearth.next_migrator("good", "0.2.0").set("HEARTH_FAULT", format!("{point}=enospc"));
+        hearth.next_migrator("good", "9.1.0").set("HEARTH_FAULT", format!("{point}=enospc"));
         let mut running = hearth.start();
         let (_, status) = running.wait_held(&hearth);
         assert_eq!(status["held"]["failure"]["cause"], "no-space", "{point}: {status}");

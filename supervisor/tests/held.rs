@@ -20,7 +20,7 @@ fn two_generations(hearth: &mut Hearth) -> Running {
     let mut running = hearth.start();
     household::fill(running.wait_serving(), 3);
     running.stop();
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     hearth.start()
 }
 
@@ -95,7 +95,7 @@ fn a_generation_that_names_itself_as_its_source_leads_nobody_in_circles() {
     fs::write(&path, description.to_string()).unwrap();
     hearth.own_migrator();
     let mut running = hearth.start();
-    assert!(held_for(&hearth, &mut running).contains("last upgraded by v0.2.0"));
+    assert!(held_for(&hearth, &mut running).contains("last upgraded by v9.1.0"));
     assert_eq!(running.stop().code(), Some(0));
 }
 
@@ -122,7 +122,7 @@ fn a_migrator_that_dies_each_time_is_held_and_not_tried_again_by_itself() {
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    hearth.next_migrator("good", "0.2.0").set("HEARTH_FAULT", "migrate.applied=kill");
+    hearth.next_migrator("good", "9.1.0").set("HEARTH_FAULT", "migrate.applied=kill");
     for tried in [true, false] {
         let mut running = hearth.start();
         let message = held_for(&hearth, &mut running);
@@ -149,7 +149,7 @@ fn term_ends_it_also_while_it_writes_down_why_it_is_held() {
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    hearth.next_migrator("fails", "0.2.0").set("HEARTH_FAULT", "save.written=hang");
+    hearth.next_migrator("fails", "9.1.0").set("HEARTH_FAULT", "save.written=hang");
     let mut running = hearth.start();
     running.wait_held(&hearth);
     assert_eq!(running.stop().code(), Some(0));
@@ -162,7 +162,7 @@ fn resume_right_after_it_was_held_comes_back_with_what_came_of_it() {
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    hearth.next_migrator("fails", "0.2.0");
+    hearth.next_migrator("fails", "9.1.0");
     let mut running = hearth.start();
     running.wait_held(&hearth);
     for _ in 0..3 {

@@ -117,7 +117,7 @@ fn term_in_every_phase_ends_it_quickly_and_leaves_no_process() {
         let mut running = hearth.start();
         running.wait_serving();
         running.stop();
-        hearth.next_migrator("good", "0.2.0");
+        hearth.next_migrator("good", "9.1.0");
     };
     let fault = |hearth: &mut Hearth, fault: &str| {
         hearth.set("HEARTH_FAULT", fault);
@@ -148,7 +148,7 @@ fn term_in_every_phase_ends_it_quickly_and_leaves_no_process() {
         }),
         ("held", &|hearth| {
             upgrade(hearth);
-            hearth.next_migrator("fails", "0.2.0");
+            hearth.next_migrator("fails", "9.1.0");
         }),
         ("serving", &|_| ()),
     ];

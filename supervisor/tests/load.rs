@@ -301,7 +301,7 @@ fn an_upgrade_under_load_refuses_nobody_and_cuts_nobody_off() {
     let full = hearth.root.path().join("full");
     fs::write(&full, "").unwrap();
     hearth
-        .next_migrator("good,slow", "0.2.0")
+        .next_migrator("good,slow", "9.1.0")
         .set("TEST_SLOW_MILLISECONDS", "300")
         .set("HEARTH_FAULT", format!("armed-by={},seal.begun=enospc", full.display()));
     let mut running = hearth.start();
@@ -323,7 +323,7 @@ fn a_live_restore_under_load_refuses_nobody_and_cuts_nobody_off() {
     let mut running = hearth.start();
     household::fill(running.wait_serving(), 50);
     running.stop();
-    hearth.next_migrator("good", "0.2.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     let load = Load::begin(running.wait_serving());
     for snapshot in ["0001", "0002"] {

@@ -14,7 +14,7 @@ mod sockets;
 use std::sync::Arc;
 
 use poem::{
-    EndpointExt, IntoResponse, Response, Route,
+    EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
     get, handler,
     http::{StatusCode, header},
@@ -31,7 +31,7 @@ pub(crate) use self::{
 use self::{front::Front, limits::BodyLimit};
 use crate::{
     db::Database,
-    instance::Health,
+    instance::{Backups, Health, Report},
     records::{self, RecordsApi},
     web,
 };
@@ -41,6 +41,9 @@ pub(crate) type App = BoxEndpoint<'static, Response>;
 
 /// Where the API lives; the version changes only when an old client would break.
 const API: &str = "/api/v1";
+
+/// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
+const BACKUPS: &str = "hearth-backups";
 
 /// Larger JSON and forms are refused; notes of 100,000 characters with every one escaped fit.
 const BODY_MAX: usize = 1 << 20;
@@ -80,7 +83,7 @@ pub(crate) fn public(database: &Arc<Database>, health: &Health) -> App {
 /// Returns what is answered on the private socket: the supervisor asks for nothing but health.
 pub(crate) fn private(health: &Health) -> App {
     Route::new()
-        .at("/health", get(answer_health).data(health.clone()))
+        .at("/health", get(answer_supervisor).data(health.clone()))
         .with(CatchPanic::new().with_handler(panicked))
         .with(Front::new("{}", API))
         .boxed()
@@ -104,7 +107,17 @@ fn service(database: Option<Arc<Database>>) -> OpenApiService<RecordsApi, ()> {
 
 #[handler]
 async fn answer_health(Data(health): Data<&Health>) -> Response {
-    let report = health.report().await;
+    answer(health.public_report().await)
+}
+
+/// The supervisor says with its question how the backups are; on the public socket nobody is believed to know.
+#[handler]
+async fn answer_supervisor(request: &Request, Data(health): Data<&Health>) -> Response {
+    health.heard(request.headers().get(BACKUPS).map(|word| Backups::read(word.as_bytes())));
+    answer(health.report().await)
+}
+
+fn answer(report: Report) -> Response {
     let status = match report.status {
         crate::instance::Status::Failing => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,

@@ -5,7 +5,9 @@
 //!
 //! A check that fails makes the app *failing* only where a restart or another version could help: the database
 //! cannot be read, the writer is stuck, the files are gone. A full disk leaves it *degraded*: the household can
-//! still read, writes are refused one by one with 507, and restarting would not free a byte.
+//! still read, writes are refused one by one with 507, and restarting would not free a byte. Backups that fail or are
+//! overdue are the supervisor's business; it says so when it asks, and everybody else is told that the house is
+//! *degraded*.
 
 use std::{
     fs,
@@ -46,6 +48,8 @@ pub(crate) struct Health {
     database_directory: PathBuf,
     files: PathBuf,
     last_read: Arc<Mutex<Instant>>,
+    /// How the backups are, as the supervisor said last; `None`: it never did.
+    backups: Arc<Mutex<Option<Backups>>>,
     /// Set by a test's fault only.
     forced: Arc<AtomicBool>,
 }
@@ -57,6 +61,36 @@ pub(crate) enum Status {
     Ok,
     Degraded,
     Failing,
+}
+
+/// How the backups are. The words are the supervisor's, docs/ARCHITECTURE.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backups {
+    Ok,
+    Overdue,
+    Failing,
+}
+
+impl Backups {
+    /// Reads the supervisor's word. One that this version does not know is nothing good.
+    pub(crate) fn read(word: &[u8]) -> Self {
+        match word {
+            b"ok" => Self::Ok,
+            b"overdue" => Self::Overdue,
+            _ => Self::Failing,
+        }
+    }
+
+    fn check(self) -> Check {
+        // Without names and places: everybody who reaches the house may read this.
+        match self {
+            Self::Ok => Check::ok(),
+            Self::Overdue => Check::bad(Status::Degraded, "a backup is overdue; supervisor status says more"),
+            Self::Failing => {
+                Check::bad(Status::Degraded, "a backup, its drill or its copy failed; supervisor status says more")
+            }
+        }
+    }
 }
 
 /// The answer of `/health`.
@@ -74,6 +108,8 @@ struct Checks {
     database: Check,
     disk: Check,
     files: Check,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backups: Option<Check>,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,6 +141,7 @@ impl Health {
             database_directory: directory.unwrap_or(Path::new(".")).to_owned(),
             files: files.to_owned(),
             last_read: Arc::new(Mutex::new(Instant::now())),
+            backups: Arc::default(),
             forced: Arc::default(),
         }
     }
@@ -123,13 +160,32 @@ impl Health {
             .map_err(|error| format!("the self-test could not read which migrations were applied: {error}"))
     }
 
-    /// Looks, now.
+    /// Takes in what the supervisor says of the backups.
+    pub(crate) fn heard(&self, backups: Option<Backups>) {
+        *self.backups.lock().unwrap_or_else(PoisonError::into_inner) = backups;
+    }
+
+    /// Looks, now, for everybody: with the backups.
+    pub(crate) async fn public_report(&self) -> Report {
+        let mut report = self.report().await;
+        let heard = *self.backups.lock().unwrap_or_else(PoisonError::into_inner);
+        report.checks.backups = heard.map(Backups::check);
+        report.status = report.checks.backups.as_ref().map_or(report.status, |check| report.status.max(check.status));
+        report
+    }
+
+    /// Looks, now, for the supervisor: at the app alone.
     pub(crate) async fn report(&self) -> Report {
         let (database, schema) = self.check_database().await;
         let disk = check_disk(&self.database_directory);
         let files = check_files(&self.files);
         let status = database.status.max(disk.status.min(Status::Degraded)).max(files.status);
-        Report { status, version: env!("CARGO_PKG_VERSION"), schema, checks: Checks { database, disk, files } }
+        Report {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            schema,
+            checks: Checks { database, disk, files, backups: None },
+        }
     }
 
     async fn check_database(&self) -> (Check, Option<String>) {

@@ -4,6 +4,6 @@ mod health;
 mod self_test;
 
 pub(crate) use self::{
-    health::{Health, Status},
+    health::{Backups, Health, Report, Status},
     self_test::self_test,
 };

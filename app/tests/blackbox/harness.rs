@@ -328,9 +328,13 @@ impl App {
 
     /// Asks on the private socket.
     pub(crate) fn ask_private(&self, path: &str) -> Answer {
+        self.ask_private_with(path, &[])
+    }
+
+    pub(crate) fn ask_private_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let stream = UnixStream::connect(&self.private).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        exchange(stream, "GET", path, &[], b"")
+        exchange(stream, "GET", path, headers, b"")
     }
 }
 

@@ -93,6 +93,29 @@ fn health_is_the_document_of_the_contract() {
 }
 
 #[test]
+fn what_the_supervisor_says_of_the_backups_is_told_to_everybody_and_never_fails_the_app() {
+    let data = Data::new();
+    let app = Start::with_sockets(&data, &["public", "private"]).start();
+    assert!(app.get("/health").json()["checks"]["backups"].is_null(), "nobody has said anything");
+    for (word, status) in [("ok", "ok"), ("overdue", "degraded"), ("failing", "degraded"), ("on fire", "degraded")] {
+        let asked = app.ask_private_with("/health", &[("hearth-backups", word)]);
+        assert_eq!(asked.json()["status"], "ok", "the app itself is well");
+        assert!(asked.json()["checks"]["backups"].is_null());
+        let told = app.get("/health");
+        assert_eq!(told.status, 200);
+        assert_eq!(told.json()["status"], status, "{word}");
+        assert_eq!(told.json()["checks"]["backups"]["status"], status, "{word}");
+        assert_eq!(told.json()["checks"]["backups"]["detail"].is_string(), status == "degraded");
+    }
+    // On the public socket anybody could say it.
+    let told = app.ask("GET", "/health", &[("hearth-backups", "ok")], b"");
+    assert_eq!(told.json()["status"], "degraded");
+    app.ask_private("/health");
+    assert_eq!(app.get("/health").json()["status"], "ok");
+    app.stop();
+}
+
+#[test]
 fn health_fails_when_files_are_gone_and_recovers_with_them() {
     let data = Data::new();
     let app = Start::alone(&data).start();

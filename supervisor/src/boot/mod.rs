@@ -77,7 +77,8 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     instance.board.enter(Course::Boot, Phase::Recovering);
     // What a killed supervisor left running may still have the old database open.
     crate::watch::app::end_strays(instance).await;
-    let view: View = child::run(instance, steps::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
+    let view: View =
+        child::run(instance, steps::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
     for trouble in view.trouble.iter().chain(&view.state_trouble) {
         instance.board.note(trouble.clone());
     }

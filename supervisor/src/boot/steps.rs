@@ -110,7 +110,9 @@ pub async fn complete(
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
     prove::prove(instance, &instance.data.database(target), Mode::Probation).await?;
     instance.board.enter(Course::Boot, Phase::Committing(target));
-    let () = child::run(instance, Job::Seal { generation: target, reason, origin: origin.clone(), schema: schema.clone() }).await?;
+    let () =
+        child::run(instance, Job::Seal { generation: target, reason, origin: origin.clone(), schema: schema.clone() })
+            .await?;
     end_strays(instance).await;
     let before = crate::data::view::look(&instance.data)?;
     if let Err(failure) = child::run::<()>(instance, Job::Commit { generation: target }).await {

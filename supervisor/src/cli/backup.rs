@@ -108,7 +108,8 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
             let done = have_done(flags, data, Work::Prune { dry_run }, true);
             if let (false, Some(result)) = (json, &done.result) {
                 for backup in result["backups"].as_array().into_iter().flatten() {
-                    let kept: Vec<_> = backup["kept"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                    let kept: Vec<_> =
+                        backup["kept"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                     let id = backup["id"].as_str().unwrap_or_default();
                     match (kept.is_empty(), dry_run) {
                         (false, _) => say(&format!("kept     {id}  ({})", kept.join(", "))),
@@ -127,7 +128,11 @@ fn told(done: Done, as_json: bool) -> Result<u8, Failure> {
         say(&result.to_string());
     }
     let sentence = done.outcome?;
-    if as_json { talk(&sentence) } else { say(&sentence) }
+    if as_json {
+        talk(&sentence)
+    } else {
+        say(&sentence)
+    }
     Ok(0)
 }
 

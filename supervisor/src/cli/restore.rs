@@ -116,14 +116,16 @@ fn is_own(data: &DataDir) -> bool {
 fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
     let path = Path::new(what);
     if what.contains('/') || BackupId::of_archive(what).is_some() || path.is_file() {
-        let path = std::path::absolute(path).map_err(|error| Failure::io(format!("cannot tell where {what} is"), &error))?;
+        let path =
+            std::path::absolute(path).map_err(|error| Failure::io(format!("cannot tell where {what} is"), &error))?;
         return Ok(Place::File(path));
     }
     let id: Option<BackupId> = match what {
         "latest" => None,
         id => Some(id.parse().map_err(|wrong| {
-            Failure::new(Cause::Configuration, format!("{wrong}, nor a snapshot's number, nor a file"))
-                .hint("supervisor backup list and supervisor snapshot list show what there is; latest is the newest backup")
+            Failure::new(Cause::Configuration, format!("{wrong}, nor a snapshot's number, nor a file")).hint(
+                "supervisor backup list and supervisor snapshot list show what there is; latest is the newest backup",
+            )
         })?),
     };
     // Here first: what lies at a destination is a copy of it, and need not be asked for.
@@ -142,7 +144,11 @@ fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
     if instances.len() > 1 {
         return Err(Failure::new(
             Cause::Configuration,
-            format!("there are backups of {} instances at the destinations: {}", instances.len(), Vec::from_iter(instances).join(", ")),
+            format!(
+                "there are backups of {} instances at the destinations: {}",
+                instances.len(),
+                Vec::from_iter(instances).join(", ")
+            ),
         )
         .hint("name the one that you mean by its id (supervisor backup list)"));
     }
@@ -249,13 +255,18 @@ fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<S
     )];
     let files = members.len().saturating_sub(1);
     if files > 0 {
-        lines.push(format!("It has {files} attachments; those that are not there any more come back, and none is removed."));
+        lines.push(format!(
+            "It has {files} attachments; those that are not there any more come back, and none is removed."
+        ));
     }
     // Tables that only Hearth itself knows are no help to a person.
     let of_the_household = |table: &&String| !matches!(table.as_str(), "seaql_migrations" | "migration_ledger");
-    let tables: BTreeSet<&String> = rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
+    let tables: BTreeSet<&String> =
+        rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
     for table in tables {
-        let count = |rows: Option<&BTreeMap<String, u64>>| rows.and_then(|rows| rows.get(table)).map_or("none".to_owned(), u64::to_string);
+        let count = |rows: Option<&BTreeMap<String, u64>>| {
+            rows.and_then(|rows| rows.get(table)).map_or("none".to_owned(), u64::to_string)
+        };
         match &rows_now {
             Some(now) => lines.push(format!("  {table}: {} rows then, {} now", count(Some(rows)), count(Some(now)))),
             None => lines.push(format!("  {table}: {} rows", count(Some(rows)))),
@@ -297,7 +308,8 @@ mod tests {
     fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
         let (seven, eight) = (GenerationId(7), GenerationId(8));
         let before = Live::Generation(seven);
-        let came_to = |now| super::came_to("the supervisor stopped", now, &before, "try again with: supervisor restore 0006");
+        let came_to =
+            |now| super::came_to("the supervisor stopped", now, &before, "try again with: supervisor restore 0006");
         let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
         assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
         assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");

@@ -54,7 +54,9 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     match (&backups.last, &backups.next_at) {
         (None, None) => {}
         (last, next) => {
-            let last = last.as_ref().map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
+            let last = last
+                .as_ref()
+                .map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
             let next = next.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
             say(&format!("{:<10} {last}{next}", "backup"));
         }

@@ -52,14 +52,15 @@ pub(super) struct Done {
 
 /// Gives an operation to the running supervisor; returns its number.
 pub(super) async fn give(data: &DataDir, work: &Work) -> Result<u64, Failure> {
-    let body = serde_json::to_vec(work)
-        .map_err(|error| Failure::new(Cause::Configuration, format!("cannot write down what is to be done: {error}")))?;
-    let begun: Value = call_with(data, Method::POST, "/v1/operations", Bytes::from(body))
-        .await?
-        .ok_or_else(|| not_running(data))?;
-    begun["done"].as_str().and_then(|id| id.parse().ok()).ok_or_else(|| {
-        Failure::new(Cause::UnknownFormat, "the supervisor did not say which operation it has begun")
-    })
+    let body = serde_json::to_vec(work).map_err(|error| {
+        Failure::new(Cause::Configuration, format!("cannot write down what is to be done: {error}"))
+    })?;
+    let begun: Value =
+        call_with(data, Method::POST, "/v1/operations", Bytes::from(body)).await?.ok_or_else(|| not_running(data))?;
+    begun["done"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| Failure::new(Cause::UnknownFormat, "the supervisor did not say which operation it has begun"))
 }
 
 async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done {
@@ -140,7 +141,9 @@ impl Teller {
 /// `[########            ]  41 %  412.0 MiB of 1.0 GiB`
 fn bar(Progress { done, total, unit }: Progress) -> String {
     const WIDTH: u64 = 24;
-    let part = |of: u64| if total == 0 { of } else { (u128::from(of) * u128::from(done.min(total)) / u128::from(total)) as u64 };
+    let part = |of: u64| {
+        if total == 0 { of } else { (u128::from(of) * u128::from(done.min(total)) / u128::from(total)) as u64 }
+    };
     let full = part(WIDTH) as usize;
     let amount = match unit {
         Unit::Bytes => format!("{} of {}", Size(done), Size(total)),
@@ -157,7 +160,7 @@ mod tests {
     fn a_bar_says_how_far_it_is() {
         let at = |done, total| bar(Progress { done, total, unit: Unit::Bytes });
         assert_eq!(at(512 << 20, 1 << 30), "[############            ]  50 %  512.0 MiB of 1.0 GiB");
-        assert_eq!(at(0, 0), "[########################] 100 %  0 B of 0 B");
+        assert_eq!(at(0, 0), "[########################] 100 %  0 bytes of 0 bytes");
         assert!(at(u64::MAX, u64::MAX).starts_with("[########################] 100 %"));
     }
 }

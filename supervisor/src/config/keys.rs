@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
+use crate::backup::{destination::Destination, encryption, schedule::Schedule};
+
 /// One setting.
 pub(super) struct Key {
     /// Its name in the file: `stop.grace`.
@@ -19,8 +21,13 @@ enum Kind {
     Choice(&'static [&'static str]),
     UrlPath,
     Command,
-    Text,
-    List,
+    /// Below the data directory if it is relative.
+    DirectoryOfBackups,
+    Schedule,
+    Recipients,
+    Destinations,
+    /// Never shown; also from the file that the variable with `_FILE` at its end names.
+    Secret,
     Number(u64, u64),
     Time(Duration, Duration),
 }
@@ -36,6 +43,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const MS_10: Duration = Duration::from_millis(10);
 const MS_100: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const HALF_A_DAY: Duration = Duration::from_secs(12 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 // Years of 365.25 days, as the crate that reads and writes them has it.
 const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
@@ -61,22 +69,24 @@ pub(super) const KEYS: &[Key] = &[
     key("stop.grace", "7s", time(MS_100, HOUR)),
     key("lock.wait", "30s", time(Duration::ZERO, DAY)),
     key("snapshots.keep", "3", Kind::Number(1, 1000)),
-    key("backup.dir", "backups", Kind::Text),
-    key("backup.schedule", "0 3 * * *", Kind::Text),
-    key("backup.jitter", "30m", time(Duration::ZERO, DAY)),
-    key("backup.drill", "0 3 * * 0", Kind::Text),
-    key("backup.keep_last", "3", Kind::Number(0, 1000)),
-    key("backup.keep_daily", "7", Kind::Number(0, 1000)),
-    key("backup.keep_weekly", "4", Kind::Number(0, 1000)),
-    key("backup.keep_monthly", "12", Kind::Number(0, 1000)),
-    key("backup.keep_yearly", "3", Kind::Number(0, 1000)),
-    key("backup.recipients", "[]", Kind::List),
-    key("backup.destinations", "[]", Kind::List),
-    key("backup.s3_access_key_id", "", Kind::Text),
-    key("backup.s3_secret_access_key", "", Kind::Text),
     key("snapshots.keep_written", "7d", time(Duration::ZERO, TEN_YEARS)),
+    key("backup.dir", "backups", Kind::DirectoryOfBackups),
+    key("backup.schedule", "0 3 * * *", Kind::Schedule),
+    key("backup.jitter", "30m", time(Duration::ZERO, HALF_A_DAY)),
+    key("backup.drill", "0 3 * * 0", Kind::Schedule),
+    key("backup.keep_last", "3", Kind::Number(0, 10_000)),
+    key("backup.keep_daily", "7", Kind::Number(0, 10_000)),
+    key("backup.keep_weekly", "4", Kind::Number(0, 10_000)),
+    key("backup.keep_monthly", "12", Kind::Number(0, 10_000)),
+    key("backup.keep_yearly", "3", Kind::Number(0, 10_000)),
+    key("backup.recipients", "[]", Kind::Recipients),
+    key("backup.destinations", "[]", Kind::Destinations),
+    key("backup.s3_access_key_id", "", Kind::Secret),
+    key("backup.s3_secret_access_key", "", Kind::Secret),
 ];
 
+/// The longest secret, in bytes: those of S3 have 40.
+const LONGEST_SECRET: usize = 1024;
 /// The longest path of a health check that makes sense in a request line.
 const LONGEST_PATH: usize = 1024;
 
@@ -88,12 +98,31 @@ impl Key {
 
     /// Whether its text in the environment is to be read as a number or list; else it is the value itself.
     pub(super) fn is_structured(&self) -> bool {
-        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::List)
+        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations)
     }
 
     /// Whether this is the setting of a command.
     pub(super) fn is_command(&self) -> bool {
         matches!(self.kind, Kind::Command)
+    }
+
+    /// Whether its value is for nobody's eyes.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret)
+    }
+
+    /// Says what exactly is wrong with a value, where that can be said.
+    pub(super) fn wrong(&self, value: &Value) -> Option<String> {
+        let check = |text: &str| match self.kind {
+            Kind::Schedule => Schedule::parse(text).err(),
+            Kind::Recipients => encryption::check_recipient(text).err(),
+            Kind::Destinations => Destination::check(text).err(),
+            _ => None,
+        };
+        match value {
+            Value::Array(items) => items.iter().filter_map(Value::as_str).find_map(check),
+            value => value.as_str().and_then(check),
+        }
     }
 
     /// Whether this value can be used.
@@ -112,8 +141,14 @@ impl Key {
                 words.first().is_some_and(|program| program.as_str() != Some(""))
                     && words.iter().all(|word| word.as_str().is_some_and(|word| !word.contains('\0')))
             }),
-            Kind::Text => text.is_some(),
-            Kind::List => value.is_array(),
+            Kind::DirectoryOfBackups => {
+                text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0'))
+            }
+            Kind::Schedule => text.is_some_and(|text| Schedule::parse(text).is_ok()),
+            Kind::Recipients => strings(value, |text| encryption::check_recipient(text).is_ok()),
+            Kind::Destinations => strings(value, |text| Destination::check(text).is_ok()),
+            Kind::Secret => text
+                .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
             Kind::Time(from, to) => text
                 .and_then(|text| humantime::parse_duration(text).ok())
@@ -131,7 +166,20 @@ impl Key {
             Kind::Command => {
                 r#"a list of program and arguments, such as ["/usr/local/bin/program", "argument"]"#.to_owned()
             }
-            Kind::Text | Kind::List => String::new(),
+            Kind::DirectoryOfBackups => {
+                "a directory, such as /mnt/backups; a relative one lies in the data directory".to_owned()
+            }
+            Kind::Schedule => {
+                format!("a cron expression of five fields (minute hour day month weekday), such as {}, or off", self.default)
+            }
+            Kind::Recipients => "a list of age recipients, such as [\"age1…\"]".to_owned(),
+            Kind::Destinations => {
+                r#"a list of directories and S3 buckets, such as ["/mnt/nas", "s3://bucket/prefix?endpoint=https://s3.example.org"]"#
+                    .to_owned()
+            }
+            Kind::Secret => {
+                format!("printable text without spaces; {}_FILE names a file that holds it", self.variable())
+            }
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time(from, to) => format!(
                 "a time from {} to {} with its unit, such as {}",
@@ -141,6 +189,11 @@ impl Key {
             ),
         }
     }
+}
+
+/// Whether this is a list of strings that all fit.
+fn strings(value: &Value, fits: impl Fn(&str) -> bool) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(|item| item.as_str().is_some_and(&fits)))
 }
 
 /// Returns the candidate that a misspelt word was most probably meant to be.

@@ -27,6 +27,11 @@ const DATA_DIR: &str = "HEARTH_DATA_DIR";
 /// The longest file that is read, in bytes: far more than all settings take, and far less than hurts PID 1.
 const LONGEST: u64 = 256 << 10;
 
+/// What the name of a variable ends with that names a file with a secret.
+const FROM_FILE: &str = "_FILE";
+/// The longest such file, in bytes.
+const LONGEST_SECRET: u64 = 4096;
+
 /// What one source says.
 struct Layer {
     /// Its name for people: `default`, a path, `HEARTH_LISTEN`, `--listen`.
@@ -164,10 +169,18 @@ fn variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Option<String>, Vec<Layer>), Failure> {
     let mut file = None;
-    let mut layers = Vec::new();
+    let mut layers: Vec<Layer> = Vec::new();
+    let mut files = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)).map(str::to_owned) else { continue };
         if cfg!(feature = "faults") && name == "HEARTH_FAULT" {
+            continue;
+        }
+        let secret =
+            name.strip_suffix(FROM_FILE).and_then(|of| KEYS.iter().find(|key| key.is_secret() && key.variable() == of));
+        if let Some(key) = secret {
+            layers.push(Layer::new(name.clone()).with(key.name, Value::from(secret_in(&name, Path::new(&value))?)));
+            files.push(key.variable());
             continue;
         }
         let key = KEYS.iter().find(|key| key.variable() == name);
@@ -196,7 +209,36 @@ fn variables(
             None => file = Some(text.to_owned()),
         }
     }
+    if let Some(twice) = files.iter().find(|name| layers.iter().any(|layer| layer.source == **name)) {
+        return Err(Failure::new(
+            Cause::Configuration,
+            format!("{twice} and {twice}{FROM_FILE} are both set in the environment"),
+        )
+        .hint("one of them is enough; the file is the better one, since others cannot see it"));
+    }
     Ok((file, layers))
+}
+
+/// Reads a secret from a file of its own, as container runtimes hand them over; the end of its line does not belong to it.
+fn secret_in(variable: &str, path: &Path) -> Result<String, Failure> {
+    let wrong = |what: &str| {
+        Failure::new(Cause::Configuration, format!("the file {}, which {variable} names, {what}", path.display()))
+            .hint("it holds the secret and nothing else")
+    };
+    let stat = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong("is not there"),
+        _ => Failure::io(format!("cannot read the file {}, which {variable} names", path.display()), &error),
+    })?;
+    // A FIFO would keep PID 1 waiting.
+    if !stat.is_file() || stat.len() > LONGEST_SECRET {
+        return Err(wrong("is no regular file, or far too long for a secret"));
+    }
+    let text = fs::read(path).map_err(|error| {
+        Failure::io(format!("cannot read the file {}, which {variable} names", path.display()), &error)
+    })?;
+    let text = String::from_utf8(text).map_err(|_| wrong("is not UTF-8 text"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() { Err(wrong("is empty")) } else { Ok(text.to_owned()) }
 }
 
 fn given(flags: &Flags) -> Result<Vec<Layer>, Failure> {

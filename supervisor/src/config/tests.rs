@@ -65,6 +65,21 @@ fn the_defaults_need_nothing() {
             stop: Stop { grace: Duration::from_secs(7) },
             lock: Lock { wait: Duration::from_secs(30) },
             snapshots: Snapshots { keep: 3, keep_written: Duration::from_secs(7 * 24 * 60 * 60) },
+            backup: Backup {
+                dir: "/nowhere/data/backups".into(),
+                schedule: "0 3 * * *".into(),
+                jitter: Duration::from_secs(30 * 60),
+                drill: "0 3 * * 0".into(),
+                keep_last: 3,
+                keep_daily: 7,
+                keep_weekly: 4,
+                keep_monthly: 12,
+                keep_yearly: 3,
+                recipients: Vec::new(),
+                destinations: Vec::new(),
+                s3_access_key_id: String::new(),
+                s3_secret_access_key: String::new(),
+            },
         }
     );
 }
@@ -219,6 +234,75 @@ fn the_table_is_aligned_and_complete() {
     assert!(lines[2].starts_with("listen "));
     assert!(table.contains(r#"["/programs/app","serve"]"#), "{table}");
     assert!(lines[1..].iter().all(|line| line.chars().nth(column - 1) == Some(' ')), "{table}");
+}
+
+#[test]
+fn backups_lie_beside_the_data_and_never_in_it() {
+    let dir = |dir: &str| load(&[("HEARTH_BACKUP__DIR", dir)]);
+    assert_eq!(dir("/mnt/backups").unwrap().config.backup.dir, Path::new("/mnt/backups"));
+    assert_eq!(dir("elsewhere").unwrap().config.backup.dir, Path::new("/nowhere/data/elsewhere"));
+    for wrong in
+        ["generations", "files/x", "supervisor", "live/x", "x/../files", "/nowhere/data", "/nowhere", ".", ".."]
+    {
+        let message = words(dir(wrong));
+        assert!(message.starts_with("backup.dir (from HEARTH_BACKUP__DIR) cannot be used: "), "{wrong}: {message}");
+    }
+    for wrong in ["/nowhere/data/x", "/nowhere/data/backups", "/nowhere", "nas", "s3://bucket/prefix"] {
+        let message = words(load(&[("HEARTH_BACKUP__DESTINATIONS", &format!("[{wrong:?}]"))]));
+        assert!(
+            message.starts_with("backup.destinations (from HEARTH_BACKUP__DESTINATIONS) cannot be used: "),
+            "{message}"
+        );
+    }
+    for wrong in ["/mnt/nas", "[7]", "7"] {
+        let message = words(load(&[("HEARTH_BACKUP__DESTINATIONS", wrong)]));
+        assert!(message.contains("a list of directories"), "{message}");
+    }
+    let loaded = load_file("[backup]\ndestinations = [\"/mnt/nas\", \"/mnt/other\"]\nkeep_daily = 0").unwrap();
+    assert_eq!(loaded.config.backup.destinations, ["/mnt/nas", "/mnt/other"]);
+    assert_eq!(loaded.config.backup.keep_daily, 0);
+}
+
+#[test]
+fn schedules_and_recipients_are_checked_and_the_wrong_half_of_a_key_is_not_repeated() {
+    assert_eq!(load(&[("HEARTH_BACKUP__SCHEDULE", "off")]).unwrap().config.backup.schedule, "off");
+    for wrong in ["daily", "0 3 * *", "61 3 * * *"] {
+        let message = words(load(&[("HEARTH_BACKUP__SCHEDULE", wrong)]));
+        assert!(
+            message.contains("backup.schedule (from HEARTH_BACKUP__SCHEDULE)") && message.contains("or off"),
+            "{message}"
+        );
+    }
+    let secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
+    let message = words(load(&[("HEARTH_BACKUP__RECIPIENTS", &format!("[{secret:?}]"))]));
+    assert!(message.contains("backup.recipients") && !message.contains("QQQ"), "{message}");
+}
+
+#[test]
+fn a_secret_comes_from_a_file_too_and_is_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "hush/+hush\r\n").unwrap();
+    let path = path.to_str().unwrap();
+    let loaded = load(&[("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", path)]).unwrap();
+    assert_eq!(loaded.config.backup.s3_secret_access_key, "hush/+hush");
+    assert_eq!(source(&loaded, "backup.s3_secret_access_key"), "HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE");
+    let loaded = load(&[("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush/+hush")]).unwrap();
+    let shown = format!("{} {:?}", table(&loaded.document()), loaded.config);
+    assert!(shown.contains("(set)") && !shown.contains("hush"), "{shown}");
+    for (variables, wrong) in [
+        (
+            vec![("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", path), ("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush")],
+            "both set",
+        ),
+        (vec![("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", "/no/such")], "is not there"),
+        (vec![("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", "/dev/zero")], "no regular file"),
+        (vec![("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush hush")], "cannot be used"),
+        (vec![("HEARTH_STOP__GRACE_FILE", path)], "there is no setting"),
+    ] {
+        let message = words(load(&variables));
+        assert!(message.contains(wrong) && !message.contains("hush"), "{message}");
+    }
 }
 
 proptest! {

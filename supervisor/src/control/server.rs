@@ -156,8 +156,9 @@ impl Server {
 
 /// Reads what is to be done.
 async fn work(request: Request<Incoming>) -> Result<Work, Failure> {
-    let unreadable =
-        |error: String| Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"));
+    let unreadable = |error: String| {
+        Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"))
+    };
     let body = Limited::new(request.into_body(), LONGEST);
     let body = tokio::time::timeout(PATIENCE, body.collect()).await.map_err(|_| unreadable("it never ended".into()))?;
     let body = body.map_err(|error| unreadable(error.to_string()))?.to_bytes();

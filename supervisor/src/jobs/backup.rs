@@ -162,7 +162,9 @@ struct Need<'a> {
 /// Checks that there is room for all of them, those on one file system together.
 fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
-    let device = |place: &Path| fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()));
+    let device = |place: &Path| {
+        fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()))
+    };
     for need in needs {
         let own = device(need.place)?;
         let mut here = Vec::new();
@@ -171,7 +173,8 @@ fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
                 here.push(other);
             }
         }
-        let space = statvfs(need.place).explain(|| format!("cannot ask for the free space of {}", need.place.display()))?;
+        let space =
+            statvfs(need.place).explain(|| format!("cannot ask for the free space of {}", need.place.display()))?;
         // Some FUSE file systems know nothing of their size; then the disk itself has to say when it is full.
         if space.blocks() == 0 {
             continue;
@@ -202,7 +205,9 @@ fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
 pub(super) fn check_database(path: &Path, manifest: &Manifest) -> Result<Option<String>, Failure> {
     let database = match Database::open(path) {
         Ok(database) => database,
-        Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => return Ok(Some(failure.message)),
+        Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => {
+            return Ok(Some(failure.message));
+        }
         Err(failure) => return Err(failure),
     };
     if let Some(problem) = database.full_check()? {

@@ -109,7 +109,9 @@ impl Database {
             let tables = tables.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             let count = |table: String| {
                 let quoted = table.replace('"', "\"\"");
-                let rows = self.connection.query_row(&format!("SELECT count(*) FROM main.\"{quoted}\""), [], |row| row.get(0))?;
+                let rows =
+                    self.connection
+                        .query_row(&format!("SELECT count(*) FROM main.\"{quoted}\""), [], |row| row.get(0))?;
                 Ok((table, rows))
             };
             tables.into_iter().map(count).collect::<rusqlite::Result<BTreeMap<String, u64>>>()
@@ -126,7 +128,9 @@ impl Database {
         match first {
             Ok(word) if word == "ok" => {}
             Ok(problem) => return Ok(Some(problem)),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => return Ok(Some(error.to_string())),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                return Ok(Some(error.to_string()));
+            }
             Err(error) => return Err(explain("cannot check", &self.path, &error)),
         }
         let broken = self.connection.query_row("PRAGMA foreign_key_check", [], |row| {

@@ -216,7 +216,10 @@ mod tests {
     fn a_request_is_written_as_it_is_read() {
         let request = r#"{"data":"/data","job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
         let read: Request = serde_json::from_str(request).unwrap();
-        assert_eq!(read.job, Job::Stage { target: GenerationId(7), source: stage::Source::Generation(GenerationId(6)) });
+        assert_eq!(
+            read.job,
+            Job::Stage { target: GenerationId(7), source: stage::Source::Generation(GenerationId(6)) }
+        );
         assert_eq!(serde_json::to_string(&read).unwrap(), request);
         let door: Request = serde_json::from_str(r#"{"data":"/data","job":"door"}"#).unwrap();
         assert_eq!(door.job, Job::Door);

@@ -197,8 +197,11 @@ fn unpack(
     let manifest = opened.extract(&data.database(target), Files::Restore(&data.files()), progress)?;
     fault::point("stage.unpacked").explain(doing)?;
     if let Some(problem) = backup::check_database(&data.database(target), &manifest)? {
-        return Err(Failure::new(Cause::Damaged, format!("the backup {} cannot be restored: {problem}", archive.place))
-            .hint("supervisor backup list shows the others; nothing was changed"));
+        return Err(Failure::new(
+            Cause::Damaged,
+            format!("the backup {} cannot be restored: {problem}", archive.place),
+        )
+        .hint("supervisor backup list shows the others; nothing was changed"));
     }
     Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.id) })
 }

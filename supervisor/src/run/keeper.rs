@@ -76,7 +76,9 @@ async fn until_serving(instance: &Instance) {
 }
 
 async fn until_an_operation_ends(instance: &Instance) {
-    let ended = || instance.board.status().operation.filter(|operation| operation.outcome.is_some()).map(|operation| operation.id);
+    let ended = || {
+        instance.board.status().operation.filter(|operation| operation.outcome.is_some()).map(|operation| operation.id)
+    };
     let before = ended();
     let mut changes = instance.board.watch();
     while ended().is_none() || ended() == before {

@@ -2,7 +2,7 @@
 //!
 //! Each step is a job, or a drill: killed at any moment, none leaves anything half-done that counts.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::SystemTime};
 
 use serde_json::{Value, json};
 
@@ -84,7 +84,12 @@ pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<Report, Failure
 }
 
 /// Makes a backup, drills it if it is to be, prunes, and brings the destinations up to date.
-async fn backup(instance: &Rc<Instance>, reason: Reason, label: Option<String>, drill: bool) -> Result<Report, Failure> {
+async fn backup(
+    instance: &Rc<Instance>,
+    reason: Reason,
+    label: Option<String>,
+    drill: bool,
+) -> Result<Report, Failure> {
     if reason == Reason::Scheduled {
         let _: Outlook = job(instance, jobs::Job::Outlook(Box::new(question(instance, true)))).await?;
     }
@@ -139,7 +144,8 @@ async fn backup(instance: &Rc<Instance>, reason: Reason, label: Option<String>, 
     let mut description = made.description;
     description.drilled_at = drilled_at;
     let sentence = format!("{id} is made and verified ({})", Size(bytes));
-    let result = json!({"format": FORMAT, "archive": made.archive, "backup": description, "destinations": destinations});
+    let result =
+        json!({"format": FORMAT, "archive": made.archive, "backup": description, "destinations": destinations});
     match failures.into_iter().next() {
         None => Ok(Report { sentence, result: Some(result) }),
         Some(failure) => {
@@ -177,7 +183,9 @@ async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Result<(), Failure> {
     let found = match &drilled {
         Ok(()) => verify::Drill::Healthy,
         // What the migrator, the app or the database itself has to say; not that something was killed or the disk is full.
-        Err(failure) if matches!(failure.cause, Cause::Migration | Cause::Unproven | Cause::Damaged | Cause::NotADatabase) => {
+        Err(failure)
+            if matches!(failure.cause, Cause::Migration | Cause::Unproven | Cause::Damaged | Cause::NotADatabase) =>
+        {
             verify::Drill::Unfit(format!("the app could not be started from it: {failure}"))
         }
         Err(_) => verify::Drill::Nothing,
@@ -192,8 +200,11 @@ async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Result<(), Failure> {
             tracing::info!(target: "Backup", "drilled {id}: an app started from it, and was healthy");
             Ok(())
         }
-        Err(failure) => Err(Failure::new(failure.cause, format!("the drill failed: from {id} the app could not be started: {failure}"))
-            .hint("the data in use is not touched by this; look at the log, and report it if nothing there explains it")),
+        Err(failure) => Err(Failure::new(
+            failure.cause,
+            format!("the drill failed: from {id} the app could not be started: {failure}"),
+        )
+        .hint("the data in use is not touched by this; look at the log, and report it if nothing there explains it")),
     }
 }
 
@@ -249,12 +260,19 @@ async fn verify_all(
         (0, _) | (_, None) => {
             let what = if drill { "verified and booted from" } else { "verified" };
             let by_hash = verified.iter().filter(|found| found.how == verify::How::Hash).count();
-            let how = if by_hash > 0 { format!(", {by_hash} of them by the hash of the encrypted file") } else { String::new() };
+            let how = if by_hash > 0 {
+                format!(", {by_hash} of them by the hash of the encrypted file")
+            } else {
+                String::new()
+            };
             Ok(Report { sentence: format!("{} {what}{how}", backups(count)), result: Some(result) })
         }
         (1, Some(failure)) => Err(failure),
         (more, Some(failure)) => {
-            let told = Failure::new(failure.cause, format!("{more} backups could not be verified; the first: {}", failure.message));
+            let told = Failure::new(
+                failure.cause,
+                format!("{more} backups could not be verified; the first: {}", failure.message),
+            );
             Err(match failure.hint {
                 Some(hint) => told.hint(hint),
                 None => told,
@@ -271,5 +289,8 @@ fn backups(count: usize) -> String {
 /// Returns the question of when a backup is due.
 #[must_use]
 pub fn question(instance: &Instance, begin: bool) -> outlook::Question {
-    outlook::Question { settings: settings(instance), running_since: instance.running_since, begin }
+    // By the clock of now: it may have been put right since the start.
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let running_since = clock.saturating_sub(instance.running_since.elapsed().as_secs()).try_into().unwrap_or(0);
+    outlook::Question { settings: settings(instance), running_since, begin }
 }

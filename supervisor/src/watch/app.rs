@@ -62,7 +62,8 @@ impl App {
         if mode == Mode::Serving {
             instance.mend_public();
         }
-        let (private, notify) = if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
+        let (private, notify) =
+            if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
         let private = PrivateSocket::bind(&instance.data, private)?;
         let notifications = Notifications::bind(&instance.data.supervisor(), notify)
             .map_err(|error| Failure::io("cannot make the socket for the app's notifications", &error))?;
@@ -140,7 +141,8 @@ impl App {
 
     /// Asks the app once how it is.
     pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Verdict {
-        private.ask(&instance.config.health.path, instance.config.health.timeout).await
+        let backups = instance.board.status().backups.word();
+        private.ask(&instance.config.health.path, instance.config.health.timeout, backups).await
     }
 
     /// Waits until the app has said that it is ready.

@@ -14,6 +14,9 @@ use crate::{data::DataDir, failure::Failure};
 /// The longest health document that is read, in bytes.
 const LONGEST: usize = 16 * 1024;
 
+/// The header of the question that says how the backups are: `ok`, `overdue` or `failing`.
+const BACKUPS: &str = "hearth-backups";
+
 /// The private socket: the app accepts on it, the supervisor connects to it.
 pub struct PrivateSocket {
     /// The listening end, for the app to inherit.
@@ -50,22 +53,25 @@ impl PrivateSocket {
         Ok(Self { listener, path })
     }
 
-    /// Asks once.
-    pub async fn ask(&self, path: &str, timeout: Duration) -> Verdict {
-        match tokio::time::timeout(timeout, self.get(path)).await {
+    /// Asks once, and says how the backups are: the app tells everybody.
+    pub async fn ask(&self, path: &str, timeout: Duration, backups: &'static str) -> Verdict {
+        match tokio::time::timeout(timeout, self.get(path, backups)).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => Verdict::Silent(error.to_string()),
             Err(_) => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
         }
     }
 
-    async fn get(&self, path: &str) -> Result<Verdict, Box<dyn std::error::Error>> {
+    async fn get(&self, path: &str, backups: &'static str) -> Result<Verdict, Box<dyn std::error::Error>> {
         let stream = UnixStream::connect(short(&self.path)).await?;
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
         let connection = tokio::task::spawn_local(connection);
-        let request =
-            Request::get(path).header("host", "localhost").header("connection", "close").body(Empty::<Bytes>::new())?;
+        let request = Request::get(path)
+            .header("host", "localhost")
+            .header("connection", "close")
+            .header(BACKUPS, backups)
+            .body(Empty::<Bytes>::new())?;
         let answered = async {
             let answer = client.send_request(request).await?;
             let status = answer.status();
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_failing_check_is_named_in_the_apps_words() {
-        let document = serde_json::json!({"checks": {"database": {"status": "ok"}, "disk": {"status": "failing", "message": "4 MiB left"}}});
+        let document = serde_json::json!({"checks": {"database": {"status": "ok"}, "disk": {"status": "failing", "detail": "4 MiB left"}}});
         let said = explain(hyper::StatusCode::SERVICE_UNAVAILABLE, &document);
         assert_eq!(said, "its health check answers 503 Service Unavailable (disk: 4 MiB left)");
     }

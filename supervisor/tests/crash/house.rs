@@ -282,9 +282,9 @@ impl House {
     pub(crate) fn run_version(&mut self, version: usize) {
         match version {
             0 => self.hearth.own_migrator(),
-            1 => self.hearth.next_migrator("good", "0.2.0"),
-            2 => self.hearth.next_migrator("good,good2", "0.3.0"),
-            _ => self.hearth.next_migrator("good,good2,slow", "0.4.0"),
+            1 => self.hearth.next_migrator("good", "9.1.0"),
+            2 => self.hearth.next_migrator("good,good2", "9.2.0"),
+            _ => self.hearth.next_migrator("good,good2,slow", "9.3.0"),
         };
     }
 

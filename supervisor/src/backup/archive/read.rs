@@ -241,7 +241,7 @@ fn end(mut stream: Stream<'_>, chunk: &mut [u8]) -> Result<(), Failure> {
             return Err(stream.damaged("something follows after its last member"));
         }
     }
-    if zeros < 2 * BLOCK || zeros % BLOCK != 0 {
+    if zeros < 2 * BLOCK || !zeros.is_multiple_of(BLOCK) {
         return Err(stream.damaged("it ends too early"));
     }
     stream.end()

@@ -2,8 +2,8 @@
 //!
 //! One frame, and nothing after it. The frame has a checksum of its content, which is found wrong at its end; what is
 //! hashed by the manifest is found wrong before. The bits of the frame's header that a decoder has to ignore are looked
-//! at here. What stays unseen is a window that is larger or smaller than the one it was written with, and does: it says
-//! how much memory reading takes, not what is read.
+//! at here. What stays unseen is what changes nothing of what is read: a window of another size that does as well, and what
+//! the tables of a block say of bytes that do not occur.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
@@ -112,55 +112,53 @@ impl Walk<'_> {
         each_name(&directory, &path, &mut |file| {
             let Some(stat) = look(&directory, &path, file)? else { return Ok(()) };
             let hash = std::str::from_utf8(file).ok().filter(|hash| is_hash(hash) && attachment::prefix(hash) == name);
-            match hash {
-                Some(hash) if kind(&stat) == SFlag::S_IFREG => self.attachment(&directory, &path, hash, &stat),
-                _ => {
-                    self.left_out.add(&[name.as_bytes(), file], what(&stat));
-                    Ok(())
-                }
+            let why = match hash {
+                Some(hash) if kind(&stat) == SFlag::S_IFREG => self.attachment(&directory, &path, hash, &stat)?,
+                _ => Some(what(&stat)),
+            };
+            if let Some(why) = why {
+                self.left_out.add(&[name.as_bytes(), file], why);
             }
+            Ok(())
         })
     }
 
-    fn attachment(&mut self, directory: &OwnedFd, path: &Path, hash: &str, stat: &FileStat) -> Result<(), Failure> {
+    /// Takes what is called as an attachment is; returns why not, if it is none.
+    fn attachment(
+        &mut self,
+        directory: &OwnedFd,
+        path: &Path,
+        hash: &str,
+        stat: &FileStat,
+    ) -> Result<Option<&'static str>, Failure> {
         let doing = || format!("cannot read {}", path.join(hash).display());
-        let mut bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        let opened = if self.trust_names && !seems_a_bomb(stat) {
-            None
-        } else {
+        let bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        if !self.trust_names || seems_a_bomb(stat) {
             let Some(file) = attachment::open_file(directory, hash).explain(doing)? else {
-                return Ok(self.leave_out(hash, "it changed meanwhile"));
+                return Ok(Some("it changed meanwhile"));
             };
             if seems_a_bomb(stat) && has_hole(&file) {
-                return Ok(self.leave_out(hash, "it claims to be much longer than it is"));
+                return Ok(Some("it claims to be much longer than it is"));
             }
-            Some(file)
-        };
-        if let Some(file) = opened.filter(|_| !self.trust_names) {
-            // No longer than it was: one that grows all the time would never end.
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(io::Read::take(file, bytes)).explain(doing)?;
-            if hasher.count() < bytes || hasher.finalize().to_hex().as_str() != hash {
-                return Ok(self.leave_out(hash, "its content is not what its name says"));
+            if !self.trust_names {
+                // No longer than it was: one that grows all the time would never end.
+                let mut hasher = blake3::Hasher::new();
+                hasher.update_reader(file.take(bytes)).explain(doing)?;
+                if hasher.count() < bytes || hasher.finalize().to_hex().as_str() != hash {
+                    return Ok(Some("its content is not what its name says"));
+                }
             }
-            bytes = hasher.count();
         }
         if self.members.len() >= MOST {
-            return Err(Failure::new(
-                Cause::Io,
-                format!(
-                    "cannot make a backup: {} holds more than {MOST} attachments, as many as one can have",
-                    self.files.display()
-                ),
-            )
-            .hint("are all of them the household's? A manifest names each one"));
+            let message = format!(
+                "cannot make a backup: {} holds more than {MOST} attachments, as many as one can have",
+                self.files.display()
+            );
+            return Err(Failure::new(Cause::Io, message)
+                .hint("are all of them the household's? A backup's manifest names each one"));
         }
         self.members.push(Member { path: attachment::path(hash), bytes, blake3: hash.to_owned() });
-        Ok(())
-    }
-
-    fn leave_out(&mut self, hash: &str, why: &str) {
-        self.left_out.add(&[attachment::prefix(hash).as_bytes(), hash.as_bytes()], why);
+        Ok(None)
     }
 }
 

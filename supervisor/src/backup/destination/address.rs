@@ -41,7 +41,6 @@ impl Address {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // It may be in the middle of a secret that someone put in the wrong place: it is not repeated where it fits nothing.
         if text.len() > 4096 || text.chars().any(char::is_control) {
             return Err("it is no line of text".to_owned());
         }
@@ -64,7 +63,10 @@ fn parse_s3(rest: &str) -> Result<Address, String> {
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let prefix = prefix.trim_matches('/');
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(fits) || !bucket.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+    if !(3..=63).contains(&bucket.len())
+        || !bucket.bytes().all(fits)
+        || !bucket.starts_with(|first: char| first.is_ascii_alphanumeric())
+    {
         return Err(format!("{bucket} is no bucket's name: 3 to 63 lower-case letters, digits, hyphens and dots"));
     }
     // Only letters that mean the same in a path, a URL and a signature.
@@ -73,7 +75,9 @@ fn parse_s3(rest: &str) -> Result<Address, String> {
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
     };
     if !prefix.is_empty() && !prefix.split('/').all(is_segment) {
-        return Err(format!("{prefix} is no prefix: letters, digits, dots, hyphens and underscores, with single / between"));
+        return Err(format!(
+            "{prefix} is no prefix: letters, digits, dots, hyphens and underscores, with single / between"
+        ));
     }
     let mut address = Bucket {
         bucket: bucket.to_owned(),
@@ -84,11 +88,14 @@ fn parse_s3(rest: &str) -> Result<Address, String> {
     };
     for option in query.split('&').filter(|option| !option.is_empty()) {
         // The value is not repeated where the key is unknown: it may be a secret.
-        let (key, value) = option.split_once('=').ok_or_else(|| "an option of an s3:// destination has no =".to_owned())?;
+        let (key, value) =
+            option.split_once('=').ok_or_else(|| "an option of an s3:// destination has no =".to_owned())?;
         match key {
             "endpoint" => address.endpoint = Some(endpoint(value)?),
             "region" => {
-                if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+                if value.is_empty()
+                    || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                {
                     return Err(format!("{value} is no region, such as eu-central-1"));
                 }
                 address.region = value.to_owned();
@@ -99,7 +106,12 @@ fn parse_s3(rest: &str) -> Result<Address, String> {
                 }
                 address.credentials = Some(value.into());
             }
-            _ => return Err(format!("{} is no option of an s3:// destination: endpoint, region or credentials", key.escape_debug())),
+            _ => {
+                return Err(format!(
+                    "{} is no option of an s3:// destination: endpoint, region or credentials",
+                    key.escape_debug()
+                ));
+            }
         }
     }
     let slash = if prefix.is_empty() { "" } else { "/" };
@@ -110,12 +122,16 @@ fn parse_s3(rest: &str) -> Result<Address, String> {
 fn endpoint(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']');
+    let fits =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']');
     // A user:password@ would be shown wherever the name is; and a server of S3 knows no such thing.
     if host.contains('@') {
         return Err("an endpoint has no user and password in it; backup.s3_access_key_id is for that".to_owned());
     }
-    if host.is_empty() || !host.bytes().all(fits) || !host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[') {
+    if host.is_empty()
+        || !host.bytes().all(fits)
+        || !host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
+    {
         return Err(format!("{text} is no endpoint, such as https://s3.example.org or http://nas.local:9000"));
     }
     Ok(text.to_owned())
@@ -128,7 +144,10 @@ mod tests {
     #[test]
     fn paths_and_buckets_are_told_apart_and_named_without_what_is_not_for_people() {
         let address = Address::parse("/mnt/nas/hearth").unwrap();
-        assert_eq!(address, Address { name: "/mnt/nas/hearth".into(), kind: Kind::Directory("/mnt/nas/hearth".into()) });
+        assert_eq!(
+            address,
+            Address { name: "/mnt/nas/hearth".into(), kind: Kind::Directory("/mnt/nas/hearth".into()) }
+        );
         let text = "s3://house-backups/hearth/home?endpoint=https://s3.example.org:9000/&region=eu-central-1&credentials=/run/secrets/s3";
         let address = Address::parse(text).unwrap();
         assert_eq!(address.name, "s3://house-backups/hearth/home at https://s3.example.org:9000");
@@ -144,10 +163,29 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_and_no_secret_is_repeated() {
         for text in [
-            "", "nas", "./nas", "/", "//", "/mnt/../etc", "/mnt/na\0s", "/mnt/\u{1b}[2J", "s3://", "s3://ab", "s3://Bucket",
-            "s3://bucket/../other", "s3://bucket/a//b", "s3://bucket/ä", "s3://bucket/a%2fb", "s3://bucket?endpoint=",
-            "s3://bucket?endpoint=ftp://host", "s3://bucket?endpoint=https://", "s3://bucket?region=", "s3://bucket?region",
-            "s3://bucket?credentials=file", "gs://bucket", "https://host/bucket",
+            "",
+            "nas",
+            "./nas",
+            "/",
+            "//",
+            "/mnt/../etc",
+            "/mnt/na\0s",
+            "/mnt/\u{1b}[2J",
+            "s3://",
+            "s3://ab",
+            "s3://Bucket",
+            "s3://bucket/../other",
+            "s3://bucket/a//b",
+            "s3://bucket/ä",
+            "s3://bucket/a%2fb",
+            "s3://bucket?endpoint=",
+            "s3://bucket?endpoint=ftp://host",
+            "s3://bucket?endpoint=https://",
+            "s3://bucket?region=",
+            "s3://bucket?region",
+            "s3://bucket?credentials=file",
+            "gs://bucket",
+            "https://host/bucket",
         ] {
             assert!(Address::parse(text).is_err(), "{text:?}");
         }

@@ -36,9 +36,7 @@ pub fn copy(
     let own = catalog::instance(data)?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
-    place.tidy(&own)?;
-    let there: Vec<Description> =
-        place.list()?.into_iter().map(|found| found.description).filter(|found| found.instance == own).collect();
+    let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
     let local = catalog::list(&settings.dir)?;
     let missing: Vec<&catalog::Local> = local
         .iter()
@@ -59,5 +57,7 @@ pub fn copy(
         fault::point("copy.removed").explain(|| format!("cannot prune the backups at {}", place.name()))?;
         done.removed.push(description.id.clone());
     }
+    // Last: what a killed copy had sent already was completed above, if it is still wanted.
+    place.tidy(&own)?;
     Ok(done)
 }

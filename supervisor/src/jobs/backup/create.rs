@@ -107,7 +107,10 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
     for trust_names in [true, false] {
         let manifest = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
         let bytes: u64 = manifest.members.iter().map(|member| member.bytes).sum();
-        check_space("cannot make a backup", &[Need { place: dir, bytes, what: "the archive, if nothing of it can be compressed" }])?;
+        check_space(
+            "cannot make a backup",
+            &[Need { place: dir, bytes, what: "the archive, if nothing of it can be compressed" }],
+        )?;
         match write_and_verify(data, &order, &manifest, &copy, &scratch, progress) {
             Ok(done) => {
                 made = Some(done);
@@ -145,8 +148,11 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
 /// Makes `backup.dir`, if that is not yet done.
 fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<(), Failure> {
     if used_before && *dir != data.backups() && !dir.is_dir() {
-        return Err(Failure::new(Cause::Io, format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()))
-            .hint("backups were made there before: is it mounted? If it is to begin anew, create the directory"));
+        return Err(Failure::new(
+            Cause::Io,
+            format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()),
+        )
+        .hint("backups were made there before: is it mounted? If it is to begin anew, create the directory"));
     }
     if durable::create_directory_if_missing(dir)? {
         durable::sync_parent(dir)?;
@@ -187,7 +193,8 @@ fn manifest(
 ) -> Result<Manifest, Failure> {
     let dir = &order.settings.dir;
     let others = catalog::list(dir)?;
-    let sequence = others.iter().map(|other| other.description.sequence).max().unwrap_or(0).max(sequence).saturating_add(1);
+    let sequence =
+        others.iter().map(|other| other.description.sequence).max().unwrap_or(0).max(sequence).saturating_add(1);
     let now = SystemTime::now();
     let (mut at, mut id) = (now, BackupId::new(now, order.reason));
     // Two in one second get two names.
@@ -256,11 +263,13 @@ fn write_and_verify(
     read_back(&path, manifest, encrypted, &blake3, &restored).map_err(failed)?;
     let problem = check_database(&restored, manifest).map_err(failed)?;
     if let Some(problem) = problem {
-        return Err(failed(Failure::new(
-            Cause::Damaged,
-            format!("cannot make a backup: what was written was restored for a check, and {problem}"),
-        )
-        .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it")));
+        return Err(failed(
+            Failure::new(
+                Cause::Damaged,
+                format!("cannot make a backup: what was written was restored for a check, and {problem}"),
+            )
+            .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it"),
+        ));
     }
     fault::point("backup.verified").explain(|| "cannot make a backup").map_err(failed)?;
     unfinished.keep();
@@ -351,8 +360,11 @@ fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, re
     };
     let mut file = open()?;
     let differs = || {
-        Failure::new(Cause::Damaged, format!("cannot make a backup: {} is not on the disk as it was written", path.display()))
-            .hint("the disk, or the memory of this machine, is not to be trusted; check both")
+        Failure::new(
+            Cause::Damaged,
+            format!("cannot make a backup: {} is not on the disk as it was written", path.display()),
+        )
+        .hint("the disk, or the memory of this machine, is not to be trusted; check both")
     };
     if encrypted {
         io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;

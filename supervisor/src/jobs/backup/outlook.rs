@@ -62,23 +62,26 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
         Ok(local) => (local, None),
         Err(failure) => (Vec::new(), Some(failure.message)),
     };
-    let last = local.iter().find(|local| local.description.is_sound()).map(|local| LastBackup {
-        id: local.description.id.clone(),
-        created_at: local.description.created_at.clone(),
-    });
+    let last = local
+        .iter()
+        .find(|local| local.description.is_sound())
+        .map(|local| LastBackup { id: local.description.id.clone(), created_at: local.description.created_at.clone() });
     let time = |text: &String| text.parse::<Timestamp>().ok();
-    let newest = local.iter().filter(|local| local.description.is_sound());
+    // The newest by its number: what was made while the clock was wrong hides nothing.
+    let mut newest = local.iter().filter(|local| local.description.is_sound());
     let past = Past {
         since: time(&history.since).unwrap_or(this),
-        last_success: newest.filter_map(|local| time(&local.description.created_at)).max(),
+        last_success: newest.find_map(|local| time(&local.description.created_at)),
         last_attempt: history.attempted_at.as_ref().and_then(time),
         last_drill: history.drilled_at.as_ref().and_then(time),
     };
     let running_since = Timestamp::from_second(question.running_since).unwrap_or(this);
     let parse = |key: &str, text: &str| {
-        Schedule::parse(text).map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
+        Schedule::parse(text)
+            .map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
     };
-    let salt = catalog::instance(data)?.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let salt =
+        catalog::instance(data)?.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let schedule = parse("backup.schedule", &settings.schedule)?;
     let drill = parse("backup.drill", &settings.drill)?;
     let plan = schedule::plan(&schedule, &drill, settings.jitter, salt, &past, running_since, this, &zone);

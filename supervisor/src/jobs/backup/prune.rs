@@ -46,11 +46,7 @@ pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Prune
 
 /// Says of each backup why it is kept. Only this instance's own are judged: others, and those of which nothing is known
 /// (encrypted, and the description is lost), stay.
-pub fn decide<'a>(
-    descriptions: impl Iterator<Item = &'a Description>,
-    own: &str,
-    settings: &Settings,
-) -> Vec<Verdict> {
+pub fn decide<'a>(descriptions: impl Iterator<Item = &'a Description>, own: &str, settings: &Settings) -> Vec<Verdict> {
     let mut candidates = Vec::new();
     let mut others: Vec<Verdict> = Vec::new();
     let stays = |id: &BackupId, why: &str| Verdict { id: id.clone(), kept: vec![why.to_owned()] };

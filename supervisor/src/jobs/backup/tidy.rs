@@ -12,7 +12,8 @@ use crate::{
 /// a destination that is not there has nothing to remove.
 pub fn tidy(data: &DataDir, settings: &Settings) -> Vec<String> {
     let mut trouble = Vec::new();
-    let mut note = |done: Result<(), crate::failure::Failure>| trouble.extend(done.err().map(|failure| failure.message));
+    let mut note =
+        |done: Result<(), crate::failure::Failure>| trouble.extend(done.err().map(|failure| failure.message));
     note(clear(data));
     note(catalog::tidy(&settings.dir));
     note(read::tidy(&data.files()));

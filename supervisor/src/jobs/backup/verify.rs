@@ -69,7 +69,11 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
     let mut input = Hashing::new(source::raw(&archive.place, &order.settings)?);
     let (hash, damage) = if by_hash {
         if order.keep || blake3.is_empty() {
-            let why = if order.keep { "a drill boots what is in it" } else { "its description is lost, and with it the hash that it could be compared with" };
+            let why = if order.keep {
+                "a drill boots what is in it"
+            } else {
+                "its description is lost, and with it the hash that it could be compared with"
+            };
             return Err(Failure::new(Cause::Configuration, format!("the backup {} is encrypted, and {why}", order.id))
                 .hint("name the file with the age identity that opens it: --identity FILE"));
         }
@@ -83,6 +87,18 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
             // That it cannot be read to its end is what verification is for; that something else is in the way is not.
             Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => Some(failure.message),
             Err(failure) if failure.cause == Cause::Configuration && !encrypted => Some(failure.message),
+            // A bit of the encrypted head turned is told as a wrong identity or an unknown version; the hash tells it apart.
+            Err(failure)
+                if encrypted
+                    && !blake3.is_empty()
+                    && matches!(failure.cause, Cause::Configuration | Cause::UnknownFormat) =>
+            {
+                io::copy(&mut input, &mut io::sink()).explain(|| format!("cannot read {}", local.archive.display()))?;
+                if input.blake3() == blake3 {
+                    return Err(failure);
+                }
+                Some("it is not, byte for byte, what was written when it was made".to_owned())
+            }
             Err(failure) => return Err(failure),
         };
         scratch.keep = order.keep && damage.is_none();

@@ -1,0 +1,56 @@
+//! What is believed of what lies at a destination?
+//!
+//! That it is what it seems to be where name, length and description fit each other; that it is true, only after the archive
+//! was read. Whoever may write there may write anything.
+
+use super::MARK;
+use crate::{
+    backup::{BackupId, Description, ENCRYPTED, PLAIN},
+    data::state::FORMAT,
+};
+
+/// Whether this is a name that Hearth gives at a destination, below an instance's.
+pub(super) fn is_own_name(name: &str) -> bool {
+    let id = [ENCRYPTED, PLAIN, ".json", MARK].iter().find_map(|ending| name.strip_suffix(ending));
+    id.is_some_and(|id| id.parse::<BackupId>().is_ok())
+}
+
+/// Whether this can be the name of an instance, as [`catalog::instance`](crate::backup::catalog::instance) gives them. It is part of a path.
+pub(super) fn is_instance(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// Reads a description that lies at a certain place; `None` when it cannot be that of a backup there.
+pub(super) fn understand(bytes: &[u8], instance: &str, id: &BackupId) -> Option<Description> {
+    let mut description: Description = serde_json::from_slice(bytes).ok()?;
+    let is_time = |text: &String| humantime::parse_rfc3339(text).is_ok();
+    let fits = description.format == FORMAT
+        && description.id == *id
+        && description.instance == instance
+        && description.reason == id.reason()
+        && description.blake3.len() == 64
+        && description.blake3.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
+        && is_time(&description.created_at)
+        && description.verified_at.as_ref().is_none_or(is_time)
+        && description.drilled_at.as_ref().is_none_or(is_time);
+    let shown = [&mut description.version, &mut description.schema]
+        .into_iter()
+        .chain(&mut description.label)
+        .chain(&mut description.damage)
+        .chain(&mut description.left_out);
+    shown.for_each(|text| *text = printable(text));
+    let rows = std::mem::take(&mut description.rows);
+    description.rows = rows.into_iter().map(|(table, rows)| (printable(&table), rows)).collect();
+    fits.then_some(description)
+}
+
+/// Returns a text that comes from the far end so that it can neither end a line nor steer a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown
+}

@@ -138,7 +138,8 @@ fn every_bad_upgrade_is_held_and_leaves_everything_as_it_was() {
         let message = failure["message"].as_str().unwrap();
         assert!(message.contains(words), "{migrations}: {message}");
         assert!(log.contains(message) && log.contains("supervisor resume"), "{migrations}: {log}");
-        assert!(log.contains("start the image of v0.1.0 again"), "{migrations}: {log}");
+        let back = format!("start the image of v{} again", env!("CARGO_PKG_VERSION"));
+        assert!(log.contains(&back), "{migrations}: {log}");
         let check = hearth.run(&["healthcheck"]);
         assert_eq!(check.status.code(), Some(1), "{migrations}");
 
@@ -246,7 +247,7 @@ fn a_snapshot_is_restored_and_that_can_be_taken_back() {
     assert_eq!(household::all(address), after);
     hearth.assert_tidy();
 
-    for (wrong, words) in [("0004", "is the live one"), ("77", "there is no snapshot 0077"), ("x", "not the number")] {
+    for (wrong, words) in [("0004", "is the live one"), ("77", "there is no snapshot 0077"), ("x", "not the id of a backup")] {
         let refused = hearth.run(&["restore", wrong, "--yes"]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
         assert!(

@@ -67,6 +67,27 @@ fn status_and_the_documents_on_disk_are_the_golden_ones() {
 }
 
 #[test]
+fn the_documents_of_a_backup_are_the_golden_ones() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.attach(b"a scan");
+    fs::write(hearth.data.join("files/holiday.jpg"), "no attachment").unwrap();
+    let made = hearth.backup(&["--label", "before the move", "--drill"]);
+    let archive = Path::new(made["archive"].as_str().unwrap());
+    let id = made["backup"]["id"].as_str().unwrap();
+    let description = hearth.data.join("backups").join(format!("{id}.json"));
+    assert_fits(&golden("backup.json"), &read(&description), "backup");
+    assert_fits(&golden("backup.json"), &made["backup"], "what is printed");
+    assert_fits(&golden("backups.json"), &read(&hearth.data.join("supervisor/backups.json")), "backups");
+    let input = fs::File::open(archive).unwrap();
+    let opened = supervisor::backup::archive::read::open(input, id).unwrap();
+    assert_fits(&golden("manifest.json"), &serde_json::to_value(opened.manifest()).unwrap(), "manifest");
+    let golden: supervisor::backup::manifest::Manifest = serde_json::from_value(golden("manifest.json")).unwrap();
+    assert_eq!(golden.members.len(), 2);
+}
+
+#[test]
 fn the_apps_environment_is_the_golden_one() {
     let mut hearth = Hearth::new();
     hearth.strange("");

@@ -61,7 +61,11 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     if !asked.yes {
         confirm(&lines)?;
     }
-    let again = format!("try again with: supervisor restore {}", asked.what);
+    let what = match &from {
+        From::Snapshot(snapshot) => snapshot.to_string(),
+        From::Archive(_) => asked.what.clone(),
+    };
+    let again = format!("try again with: supervisor restore {what}");
     let running = match data.path().is_dir() {
         true => ask::<Status>(data, Method::GET, "/v1/status")?.is_some(),
         false => false,

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::{
     Next, Try,
@@ -23,6 +23,8 @@ use crate::{
 
 /// How soon a cause that passes (space, permissions) is looked at again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long a stop waits until it is written down why it was held.
+const REMEMBER: Duration = Duration::from_secs(2);
 
 /// Holds until something leads out.
 pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Held>, desk: &mut Desk) -> Next {
@@ -37,10 +39,17 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
     }
     instance.board.recheck(false);
     door.open().await;
-    tokio::select! {
-        biased;
-        () = instance.stopping() => return Next::Exit(0),
-        () = held::remember(instance, &held) => {}
+    {
+        let mut remember = std::pin::pin!(held::remember(instance, &held));
+        tokio::select! {
+            biased;
+            () = instance.stopping() => {
+                // Without it the same image would try again at its next start, so it is worth a moment.
+                let _ = timeout(REMEMBER, remember).await;
+                return Next::Exit(0);
+            }
+            () = &mut remember => {}
+        }
     }
     let until = Instant::now() + AGAIN;
     loop {

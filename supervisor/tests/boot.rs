@@ -247,7 +247,9 @@ fn a_snapshot_is_restored_and_that_can_be_taken_back() {
     assert_eq!(household::all(address), after);
     hearth.assert_tidy();
 
-    for (wrong, words) in [("0004", "is the live one"), ("77", "there is no snapshot 0077"), ("x", "not the id of a backup")] {
+    for (wrong, words) in
+        [("0004", "is the live one"), ("77", "there is no snapshot 0077"), ("x", "not the id of a backup")]
+    {
         let refused = hearth.run(&["restore", wrong, "--yes"]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
         assert!(

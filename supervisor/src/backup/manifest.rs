@@ -81,7 +81,10 @@ impl Manifest {
         let unreadable = |error: serde_json::Error| wrong(format!("cannot be understood ({error})"));
         // The format first: what else is in a document of another format is not for this version to judge.
         let Format { format, version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-        if format != FORMAT {
+        if format < FORMAT {
+            return Err(wrong(format!("has the format {format}, which there never was")));
+        }
+        if format > FORMAT {
             let by = match version.filter(|version| is_plain(version) && version.len() <= 40) {
                 Some(version) => format!("version {version} or newer"),
                 None => "the version that made it, or a newer one".into(),
@@ -113,6 +116,9 @@ impl Manifest {
         }
         if !self.label.iter().all(|label| is_plain(label)) {
             return Err("has a label that cannot be printed".into());
+        }
+        if !self.left_out.iter().all(|sentence| is_plain(sentence)) {
+            return Err("says of what was left out what cannot be printed".into());
         }
         // It becomes a directory at destinations.
         let of_instance = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -217,7 +223,7 @@ mod tests {
             members.push(members[2].clone());
         };
         type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
-        let changes: [Change<'_>; 18] = [
+        let changes: [Change<'_>; 19] = [
             ("not in its order", &swap),
             ("twice", &twice),
             ("does not name app.db first", &|document| document["members"] = json!([])),
@@ -236,6 +242,7 @@ mod tests {
             ("names no instance", &|document| document["instance"] = json!("../other")),
             ("names no instance", &|document| document["instance"] = json!("")),
             ("a label that cannot be printed", &|document| document["label"] = json!("\u{1b}]0;x\u{7}")),
+            ("left out what cannot be printed", &|document| document["left_out"] = json!(["a link", "\u{1b}[2J"])),
             ("a version that cannot be printed", &|document| document["version"] = json!("1\n2")),
             ("when it was made", &|document| document["created_at"] = json!("yesterday")),
         ];

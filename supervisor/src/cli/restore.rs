@@ -39,6 +39,9 @@ use crate::{
 };
 
 /// `supervisor restore`
+/// How many tables are compared on the screen.
+const TABLES: usize = 50;
+
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  supervisor restore latest                                   the newest backup\n  supervisor restore 2026-11-24T03-30-00Z-manual              one that `supervisor backup list` shows\n  supervisor restore /mnt/usb/2026-11-24T03-30-00Z-manual.tar.zst   a file from anywhere\n  supervisor restore latest --identity key.txt                an encrypted one\n  supervisor restore 0006                                     a snapshot"
@@ -267,13 +270,19 @@ fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<S
     let of_the_household = |table: &&String| !matches!(table.as_str(), "seaql_migrations" | "migration_ledger");
     let tables: BTreeSet<&String> =
         rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
-    for table in tables {
+    // An archive may come from anywhere: a screenful of names is enough, and none of them moves the cursor.
+    for table in tables.into_iter().take(TABLES) {
         let count = |rows: Option<&BTreeMap<String, u64>>| {
             rows.and_then(|rows| rows.get(table)).map_or("none".to_owned(), u64::to_string)
         };
         match &rows_now {
-            Some(now) => lines.push(format!("  {table}: {} rows then, {} now", count(Some(rows)), count(Some(now)))),
-            None => lines.push(format!("  {table}: {} rows", count(Some(rows)))),
+            Some(now) => lines.push(format!(
+                "  {}: {} rows then, {} now",
+                table.escape_debug(),
+                count(Some(rows)),
+                count(Some(now))
+            )),
+            None => lines.push(format!("  {}: {} rows", table.escape_debug(), count(Some(rows)))),
         }
     }
     if let Live::Generation(live) = view.live {

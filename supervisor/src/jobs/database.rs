@@ -164,6 +164,19 @@ impl Database {
         }
     }
 
+    /// Puts it into WAL mode for good. A database in rollback-journal mode would be put into it by the first app to serve,
+    /// and a power cut just then can bring back the journal of that change, which only a writer can take back.
+    ///
+    /// # Errors
+    /// [`Cause::Busy`] when another process has it open; what SQLite said.
+    pub(super) fn use_wal(&self) -> Result<(), Failure> {
+        let mode = self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match mode.map_err(|error| explain("cannot put into WAL mode", &self.path, &error))?.as_str() {
+            "wal" => Ok(()),
+            _ => Err(in_use(&self.path)),
+        }
+    }
+
     /// Moves all that is in the WAL into the database, closes it, and checks that nothing was left beside it.
     ///
     /// # Errors

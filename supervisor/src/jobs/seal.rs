@@ -35,7 +35,10 @@ pub fn seal(
         return Err(Failure::new(Cause::Io, format!("{}: it is not a staged one", doing())));
     }
     let path = data.database(generation);
-    Database::open(&path)?.checkpoint_and_close()?;
+    let database = Database::open(&path)?;
+    // A backup's is in rollback-journal mode, and with nothing to migrate nobody has changed that.
+    database.use_wal()?;
+    database.checkpoint_and_close()?;
     fault::point("seal.checkpointed").explain(doing)?;
     let mut hasher = blake3::Hasher::new();
     durable::open_regular(&path)
@@ -90,6 +93,18 @@ mod tests {
         assert_eq!(super::super::settle::settle(&data, ONE).unwrap().written_at, None);
         fill_one_more(&data);
         assert!(super::super::settle::settle(&data, ONE).unwrap().written_at.is_some());
+    }
+
+    #[test]
+    fn a_sealed_database_is_in_wal_mode_whatever_it_was_in() {
+        let (_directory, data) = data();
+        fs::write(data.marker(ONE), "").unwrap();
+        let connection = fill(&data.database(ONE), 10);
+        connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+        drop(connection);
+        seal(&data, ONE, Reason::Restore, Origin::Nothing, String::new()).unwrap();
+        // The header's write and read versions: 2 is WAL.
+        assert_eq!(fs::read(data.database(ONE)).unwrap()[18..20], [2, 2]);
     }
 
     fn fill_one_more(data: &DataDir) {

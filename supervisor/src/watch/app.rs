@@ -11,6 +11,7 @@ use super::{
     notify::{Message, Notifications},
 };
 use crate::{
+    config::LogLevel,
     failure::{Cause, Failure},
     fault,
     init::{
@@ -68,6 +69,11 @@ impl App {
         let notifications = Notifications::bind(&instance.data.supervisor(), notify)
             .map_err(|error| Failure::io("cannot make the socket for the app's notifications", &error))?;
         let mut environment = instance.environment_for(database);
+        if mode == Mode::Drill && instance.config.log.level > LogLevel::Warn {
+            // That an app stops beside the one that serves would only puzzle whoever reads the log.
+            environment.retain(|(name, _)| name != "HEARTH_LOG__LEVEL");
+            environment.push(("HEARTH_LOG__LEVEL".into(), LogLevel::Warn.to_string().into()));
+        }
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
         set("HEARTH_FILES", instance.data.files().into());
         set("HEARTH_STOP__GRACE", humantime::format_duration(instance.grace()).to_string().into());

@@ -264,6 +264,19 @@ impl Hearth {
         list["backups"].as_array().expect("backups").clone()
     }
 
+    /// As [`Self::backups`], but only those in `backup.dir`.
+    pub fn backups_here(&self) -> Vec<Value> {
+        let printed = self.run(&["backup", "list", "--json"]).stdout;
+        let list: Value = serde_json::from_slice(&printed).expect("a list");
+        list["backups"]
+            .as_array()
+            .expect("backups")
+            .iter()
+            .filter(|listed| listed["kind"] == "local")
+            .cloned()
+            .collect()
+    }
+
     /// Adds an attachment as the app names them; returns its path below the data directory.
     pub fn attach(&self, content: &[u8]) -> String {
         let name = blake3::hash(content).to_hex().to_string();

@@ -31,7 +31,7 @@ use crate::{
     data::{
         DATABASE, DataDir, GenerationId,
         durable::{self, Explain, open_regular},
-        state::FORMAT,
+        state::{self, FORMAT},
         view::{self, Live},
     },
     failure::{Cause, Failure},
@@ -216,7 +216,10 @@ fn manifest(
         created_at: humantime::format_rfc3339_seconds(now).to_string(),
         instance: catalog::instance(data)?,
         version: VERSION.to_owned(),
-        schema: crate::data::state::read_description(data, generation).map(|found| found.schema).unwrap_or_default(),
+        // The app could have written this; what cannot be shown would make a manifest that is refused.
+        schema: state::read_description(data, generation)
+            .map(|found| found.schema.chars().filter(|letter| !letter.is_control()).collect())
+            .unwrap_or_default(),
         generation,
         rows,
         left_out: survey.left_out,
@@ -313,7 +316,7 @@ fn written_encrypted<W: Write>(
     let (reader, writer) = io::pipe().explain(|| "cannot make a pipe").map_err(failed)?;
     thread::scope(|scope| {
         let check = scope.spawn(move || {
-            let opened = read::open(BufReader::with_capacity(BUFFER, reader), "what is being written")?;
+            let opened = read::open(BufReader::with_capacity(BUFFER, reader), "that is being written")?;
             opened.extract(restored, read::Files::Check, &mut |_, _| ())
         });
         let encrypted = encryption::encrypt(&order.settings.recipients, output).map_err(failed)?;
@@ -369,7 +372,7 @@ fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, re
     if encrypted {
         io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
     } else {
-        let opened = read::open(BufReader::with_capacity(BUFFER, &mut file), "the archive just written");
+        let opened = read::open(BufReader::with_capacity(BUFFER, &mut file), "that was just written");
         let read = opened.and_then(|opened| opened.extract(restored, read::Files::Check, &mut |_, _| ()))?;
         if read != *manifest {
             return Err(differs());

@@ -86,19 +86,18 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
             Ok(damage) => damage,
             // That it cannot be read to its end is what verification is for; that something else is in the way is not.
             Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => Some(failure.message),
-            Err(failure) if failure.cause == Cause::Configuration && !encrypted => Some(failure.message),
-            // A bit of the encrypted head turned is told as a wrong identity or an unknown version; the hash tells it apart.
+            // A bit that turned may look like a wrong identity or an unknown version; the hash tells it apart.
             Err(failure)
-                if encrypted
-                    && !blake3.is_empty()
-                    && matches!(failure.cause, Cause::Configuration | Cause::UnknownFormat) =>
+                if !blake3.is_empty() && matches!(failure.cause, Cause::Configuration | Cause::UnknownFormat) =>
             {
                 io::copy(&mut input, &mut io::sink()).explain(|| format!("cannot read {}", local.archive.display()))?;
                 if input.blake3() == blake3 {
                     return Err(failure);
                 }
-                Some("it is not, byte for byte, what was written when it was made".to_owned())
+                Some(failure.message)
             }
+            // Not one of ours, by its first bytes; and there is nothing to compare it with.
+            Err(failure) if failure.cause == Cause::Configuration && !encrypted => Some(failure.message),
             Err(failure) => return Err(failure),
         };
         scratch.keep = order.keep && damage.is_none();

@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    fs, thread,
+    fs,
+    process::Stdio,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -114,6 +116,36 @@ fn interrupt(house: &mut House, dice: &mut Dice, longest: Duration) {
     house.wait_left_alone();
 }
 
+/// Begins with an operation beside the serving app, kills one process after a random time, and ends the supervisor, if it is
+/// left, once the operation has come to its end.
+fn interrupt_operation(story: Story, house: &mut House, dice: &mut Dice, longest: Duration) {
+    let delay = dice.time(longest);
+    let mut killer_dice = Dice(dice.roll());
+    let mut running = house.hearth.start();
+    let address = running.wait_serving();
+    assert!(house.live_book().write(address));
+    let supervisor = running.pid();
+    let mut command = house.hearth.command(story.command());
+    let mut operator = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    thread::sleep(delay);
+    let victim = kill_one(supervisor, &mut killer_dice);
+    let _telling = Telling(format!("{victim} killed after {delay:?}"));
+    operator.wait().unwrap();
+    running.signal(Signal::SIGTERM);
+    running.wait_end();
+    house.wait_left_alone();
+}
+
+/// How long an operation takes when nothing is killed.
+fn undisturbed_operation(story: Story, house: &House) -> Duration {
+    let house = house.copy();
+    let mut running = house.hearth.start();
+    running.wait_serving();
+    let since = Instant::now();
+    house.hearth.done(story.command());
+    since.elapsed()
+}
+
 /// How long an upgrade takes when nothing is killed.
 fn undisturbed(house: &House) -> Duration {
     let house = house.copy();
@@ -147,5 +179,29 @@ fn an_upgrade_killed_at_random_moments_keeps_every_answered_write() {
             house.assert_whole(&before);
         }
         go_on(Story::Upgrade, &mut house, &before);
+    });
+}
+
+#[test]
+fn a_backup_or_a_restore_of_one_killed_at_random_moments_leaves_whole_backups_and_every_answered_write() {
+    let kills = number("HEARTH_TEST_KILLS").unwrap_or(KILLS);
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let first = number("HEARTH_TEST_SEED").unwrap_or(clock.as_secs() * 1_000_000);
+    println!("HEARTH_TEST_SEED={first} HEARTH_TEST_KILLS={kills}");
+    let houses = [Story::Backup, Story::LiveBackupRestore].map(|story| {
+        let house = story.prepare();
+        let longest = undisturbed_operation(story, &house).mul_f64(1.2);
+        (story, house, longest)
+    });
+    let seeds: Vec<u64> = (first..first + kills).collect();
+    in_parallel(&seeds, |seed| {
+        let _telling = Telling(format!("HEARTH_TEST_SEED={seed} HEARTH_TEST_KILLS=1"));
+        let mut dice = Dice(*seed);
+        let (story, house, longest) = &houses[usize::from(dice.below(2) == 0)];
+        let mut house = house.copy();
+        let before = house.complete();
+        interrupt_operation(*story, &mut house, &mut dice, *longest);
+        house.assert_whole(&before);
+        go_on(*story, &mut house, &before);
     });
 }

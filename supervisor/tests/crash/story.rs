@@ -207,7 +207,7 @@ impl Story {
     }
 
     /// What the operator orders.
-    fn command(self) -> &'static [&'static str] {
+    pub(crate) fn command(self) -> &'static [&'static str] {
         match self {
             Self::LiveRestore | Self::OfflineRestore => &["restore", "1", "--yes"],
             Self::LiveBackupRestore | Self::OfflineBackupRestore => &["restore", "latest", "--yes"],

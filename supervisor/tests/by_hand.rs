@@ -33,7 +33,8 @@ fn sh(script: &str, directory: &Path, variables: &[(&str, &Path)]) -> Output {
 /// Whether all these programs are there; says which is not.
 fn installed(test: &str, programs: &[&str]) -> bool {
     programs.iter().all(|program| {
-        let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
+        let there =
+            Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
         if !there {
             assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test} needs {program}");
             println!("skipped: {test} needs {program}");

@@ -73,6 +73,7 @@ pub struct Hearth {
     environment: BTreeMap<String, String>,
     programs: Option<PathBuf>,
     wrapper: Vec<String>,
+    limit: Duration,
 }
 
 /// A supervisor that was started.
@@ -111,7 +112,8 @@ impl Hearth {
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut hearth = Self { root, data, environment: BTreeMap::new(), programs: None, wrapper: Vec::new() };
+        let mut hearth =
+            Self { root, data, environment: BTreeMap::new(), programs: None, wrapper: Vec::new(), limit: LIMIT };
         hearth.set("HEARTH_LISTEN", "127.0.0.1:0");
         hearth.set("HEARTH_HEALTH__INTERVAL", "200ms");
         hearth.set("HEARTH_RESTART__BACKOFF", "20ms");
@@ -136,7 +138,14 @@ impl Hearth {
             environment: self.environment.clone(),
             programs: self.programs.clone(),
             wrapper: self.wrapper.clone(),
+            limit: self.limit,
         }
+    }
+
+    /// Lets each command take as long as one does with a lot of data.
+    pub fn patient(&mut self) -> &mut Self {
+        self.limit = 10 * LIMIT;
+        self
     }
 
     /// Sets an environment variable for every supervisor from here on.
@@ -223,13 +232,17 @@ impl Hearth {
         self.equip(&mut command).args(arguments).stdin(Stdio::null());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the supervisor's command starts");
-        let until = Instant::now() + LIMIT;
+        let until = Instant::now() + self.limit;
         // What these commands print fits a pipe, so nobody has to read it meanwhile.
         while child.try_wait().expect("the command can be waited for").is_none() {
             if Instant::now() > until {
                 let _ = child.kill();
                 let output = child.wait_with_output().expect("the command's output");
-                panic!("{arguments:?} has not ended within {LIMIT:?}: {}", String::from_utf8_lossy(&output.stderr));
+                panic!(
+                    "{arguments:?} has not ended within {:?}: {}",
+                    self.limit,
+                    String::from_utf8_lossy(&output.stderr)
+                );
             }
             thread::sleep(Duration::from_millis(5));
         }

@@ -46,7 +46,7 @@ pub struct Plan {
     pub sockets: Vec<String>,
     /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
     pub watchdog: Option<u64>,
-    /// Whether it gives way to everything else on the machine; see [`give_way`].
+    /// Whether it gives way to everything else on the machine (`give_way`).
     pub background: bool,
 }
 

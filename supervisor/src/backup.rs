@@ -187,11 +187,35 @@ impl Description {
         self.damage = damage;
     }
 
+    /// Returns it with all its texts such that a terminal and a log can show them: whoever may write beside the archive may
+    /// write anything.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        let shown = [&mut self.version, &mut self.schema, &mut self.instance]
+            .into_iter()
+            .chain(&mut self.label)
+            .chain(&mut self.damage)
+            .chain(&mut self.left_out);
+        shown.for_each(|text| *text = printable(text));
+        self.rows = self.rows.into_iter().map(|(table, rows)| (printable(&table), rows)).collect();
+        self
+    }
+
     /// Whether it was verified, and nothing was found wrong since.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.verified_at.is_some() && self.damage.is_none()
     }
+}
+
+/// Returns a text that somebody else has written so that it can neither end a line nor steer a terminal.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown
 }
 
 #[cfg(test)]

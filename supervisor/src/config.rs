@@ -335,12 +335,12 @@ impl Loaded {
             .hint("restart.backoff is the first wait, and restart.backoff_max the longest"));
         }
         config.backup.dir = config.data_dir.join(&config.backup.dir);
-        check_places(&config).map_err(|(key, wrong)| {
+        check_places(&config).map_err(|(key, wrong, hint)| {
             Failure::new(
                 Cause::Configuration,
                 format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key)),
             )
-            .hint("backups belong beside the data, or better on another disk; supervisor config shows every setting")
+            .hint(hint)
         })?;
         Ok(Self { config, settings })
     }
@@ -391,15 +391,16 @@ fn source(figment: &Figment, key: &str) -> String {
 }
 
 /// Checks where backups are to lie; returns the setting and what is wrong with it.
-fn check_places(config: &Config) -> Result<(), (&'static str, String)> {
+fn check_places(config: &Config) -> Result<(), (&'static str, String, &'static str)> {
+    const ELSEWHERE: &str = "backups belong beside the data, or better on another disk";
     let (data, backup) = (&config.data_dir, &config.backup);
     let dir = plain(&backup.dir);
     let inside = ["generations", "files", "supervisor", "live"].iter().find(|name| dir.starts_with(data.join(name)));
     if let Some(name) = inside {
-        return Err(("backup.dir", format!("{} lies in {name}/, which is Hearth's own", dir.display())));
+        return Err(("backup.dir", format!("{} lies in {name}/, which is Hearth's own", dir.display()), ELSEWHERE));
     }
     if data.starts_with(&dir) {
-        return Err(("backup.dir", format!("the data directory {} lies in it", data.display())));
+        return Err(("backup.dir", format!("the data directory {} lies in it", data.display()), ELSEWHERE));
     }
     for destination in &backup.destinations {
         let place = plain(Path::new(destination));
@@ -407,7 +408,8 @@ fn check_places(config: &Config) -> Result<(), (&'static str, String)> {
             let own = destination.contains("credentials=");
             if !own && (backup.s3_access_key_id.is_empty() || backup.s3_secret_access_key.is_empty()) {
                 let wrong = "an s3:// destination needs backup.s3_access_key_id and backup.s3_secret_access_key";
-                return Err(("backup.destinations", wrong.to_owned()));
+                let hint = "HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE names a file with the secret; or the destination names one with both, at its end: &credentials=FILE";
+                return Err(("backup.destinations", wrong.to_owned(), hint));
             }
         } else if place.starts_with(data)
             || place.starts_with(&dir)
@@ -417,7 +419,7 @@ fn check_places(config: &Config) -> Result<(), (&'static str, String)> {
             let wrong = format!(
                 "{destination} is not elsewhere: it lies in the data directory or in backup.dir, or they in it"
             );
-            return Err(("backup.destinations", wrong));
+            return Err(("backup.destinations", wrong, ELSEWHERE));
         }
     }
     Ok(())

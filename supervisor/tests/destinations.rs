@@ -107,6 +107,44 @@ fn a_nas_that_is_away_is_told_and_caught_up_with() {
 }
 
 #[test]
+fn a_destination_that_is_no_longer_wanted_is_no_trouble() {
+    let mut hearth = copying_to("/nowhere/at/all");
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.refused(&["backup"]);
+    running.wait("the alarm", || hearth.status().filter(|status| status["health"] == "degraded"));
+    running.stop();
+    hearth.unset("HEARTH_BACKUP__DESTINATIONS");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("the last backup to be known", || {
+        hearth.status().filter(|status| status["backups"]["last"].is_object() && status["health"] == "healthy")
+    });
+}
+
+#[test]
+fn latest_is_the_own_one_where_houses_share_a_place() {
+    let nas = tempfile::tempdir().unwrap();
+    let nas = nas.path().to_str().unwrap();
+    let houses = [copying_to(nas), copying_to(nas)];
+    let mut made = Vec::new();
+    for (count, hearth) in houses.iter().enumerate() {
+        let mut running = hearth.start();
+        household::fill(running.wait_serving(), count + 2);
+        running.stop();
+        made.push(hearth.backup(&[]));
+        fs::remove_dir_all(hearth.data.join("backups")).unwrap();
+    }
+    for (count, hearth) in houses.iter().enumerate() {
+        let table = hearth.done(&["backup", "list"]);
+        assert!(table.contains(&format!("({})", made[count]["backup"]["instance"].as_str().unwrap())), "{table}");
+        hearth.done(&["restore", "latest", "--yes"]);
+        let mut running = hearth.start();
+        assert_eq!(household::all(running.wait_serving()).len(), count + 2);
+    }
+}
+
+#[test]
 fn what_is_damaged_at_a_destination_is_not_restored() {
     let nas = tempfile::tempdir().unwrap();
     let hearth = copying_to(nas.path().to_str().unwrap());

@@ -75,7 +75,10 @@ pub fn order(description: &Description) -> (u64, &BackupId) {
 /// # Errors
 /// As [`list`].
 pub fn find(directory: &Path, id: &BackupId) -> Result<Option<Local>, Failure> {
-    Ok([false, true].into_iter().find_map(|encrypted| look(directory, id, encrypted)))
+    let both = [false, true].map(|encrypted| look(directory, id, encrypted));
+    // Where it lies there twice, the one that the description is of.
+    let described = both.iter().flatten().find(|local| !local.description.blake3.is_empty()).cloned();
+    Ok(described.or_else(|| both.into_iter().flatten().next()))
 }
 
 fn look(directory: &Path, id: &BackupId, encrypted: bool) -> Option<Local> {
@@ -85,7 +88,7 @@ fn look(directory: &Path, id: &BackupId, encrypted: bool) -> Option<Local> {
     let described = state::read::<Description>(&directory.join(id.description())).ok().flatten();
     let description = described.filter(|description| description.id == *id && description.encrypted == encrypted);
     let description = description.unwrap_or_else(|| guess(&archive, id, encrypted, bytes));
-    Some(Local { archive, description: Description { bytes, ..description } })
+    Some(Local { archive, description: Description { bytes, ..description }.printable() })
 }
 
 /// Describes an archive that has no description, as well as can be.
@@ -94,7 +97,8 @@ fn guess(archive: &Path, id: &BackupId, encrypted: bool, bytes: u64) -> Descript
         let file = open_regular(archive).ok()?;
         Some(read::open(file, &archive.display().to_string()).ok()?.manifest().clone())
     });
-    match manifest.flatten() {
+    // A copy under another name is not known by what is in it.
+    match manifest.flatten().filter(|manifest| manifest.id == *id) {
         Some(manifest) => describe(&manifest, encrypted, bytes, String::new()),
         None => Description {
             format: FORMAT,
@@ -194,7 +198,10 @@ pub fn tidy(directory: &Path) -> Result<(), Failure> {
         let left = match target.strip_suffix(".json") {
             Some(id) => id.parse::<BackupId>().is_ok_and(|id| {
                 is_unfinished(&name)
-                    || [false, true].iter().all(|encrypted| !directory.join(id.archive(*encrypted)).exists())
+                    // Only where it is known that there is none: a NAS may fail for a moment.
+                    || [false, true].iter().all(|encrypted| {
+                        matches!(directory.join(id.archive(*encrypted)).try_exists(), Ok(false))
+                    })
             }),
             None => is_unfinished(&name) && BackupId::of_archive(target).is_some(),
         };
@@ -225,6 +232,23 @@ fn names(directory: &Path) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// What the file system said; a name that is none.
 pub fn instance(data: &DataDir) -> Result<String, Failure> {
+    if let Some(name) = known_instance(data)? {
+        return Ok(name);
+    }
+    let mut random = [0; 8];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .explain(|| "cannot read /dev/urandom")?;
+    let name = format!("h-{:016x}", u64::from_be_bytes(random));
+    durable::write(&data.instance(), format!("{name}\n").as_bytes())?;
+    Ok(name)
+}
+
+/// Returns this instance's name, if it has one yet.
+///
+/// # Errors
+/// As [`instance`].
+pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
     let path = data.instance();
     match durable::read_small(&path, 256) {
         Ok(bytes) => {
@@ -233,20 +257,12 @@ pub fn instance(data: &DataDir) -> Result<String, Failure> {
                 && name.len() <= 64
                 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
             if fits {
-                return Ok(name);
+                return Ok(Some(name));
             }
             Err(Failure::new(Cause::Configuration, format!("{} is no name of an instance", path.display()))
                 .hint("lower-case letters, digits and hyphens, 64 at most; without the file a new name is made, and backups at destinations are kept under the old one"))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut random = [0; 8];
-            fs::File::open("/dev/urandom")
-                .and_then(|mut source| source.read_exact(&mut random))
-                .explain(|| "cannot read /dev/urandom")?;
-            let name = format!("h-{:016x}", u64::from_be_bytes(random));
-            durable::write(&path, format!("{name}\n").as_bytes())?;
-            Ok(name)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
     }
 }
@@ -264,10 +280,25 @@ pub fn history(data: &DataDir, now: &str) -> Result<History, Failure> {
         drilled_at: None,
         trouble: BTreeMap::new(),
     };
-    match state::read(&data.backup_history()) {
-        Ok(history) => Ok(history.unwrap_or_else(new)),
-        Err(failure) if failure.cause == Cause::UnknownFormat => Err(failure),
-        Err(_) => Ok(new()),
+    Ok(written(data)?.unwrap_or_else(new))
+}
+
+/// Reads the history that is written down; `None` where there is none, or one that cannot be understood.
+///
+/// # Errors
+/// What keeps it from being read: not what is in it, but for a newer version's format.
+pub fn written(data: &DataDir) -> Result<Option<History>, Failure> {
+    let path = data.backup_history();
+    // A disk that fails for a moment must not make the numbers begin anew.
+    match durable::read_small(&path, 1 << 20) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            return Err(Failure::io(format!("cannot read {}", path.display()), &error));
+        }
+        _ => {}
+    }
+    match state::read(&path) {
+        Err(failure) if failure.cause != Cause::UnknownFormat => Ok(None),
+        read => read,
     }
 }
 

@@ -115,6 +115,12 @@ impl Destination {
         Address::parse(text).map(drop)
     }
 
+    /// Returns the name for people of what a setting's text means, as [`Self::name`] does; of a text that means nothing, itself.
+    #[must_use]
+    pub fn named(text: &str) -> String {
+        Address::parse(text).map_or_else(|_| text.to_owned(), |address| address.name)
+    }
+
     /// Opens a destination. Of a directory it is checked that it is there; nothing is sent to a server yet.
     ///
     /// # Errors

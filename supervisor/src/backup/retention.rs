@@ -83,7 +83,7 @@ pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &
             }
             kept
         } else {
-            reasons(&all, candidate).into_iter().map(|reason| format!("{reason}, not verified")).collect()
+            reasons(&all, candidate).into_iter().map(|reason| format!("{reason} (not verified)")).collect()
         };
         Verdict { id: candidate.id.clone(), kept }
     };

@@ -122,8 +122,8 @@ fn a_damaged_backup_pushes_out_no_sound_one_and_stays_as_long_as_it_would_have()
     assert_eq!(
         kept(&history, &Policy { daily: 3, ..NONE }),
         told(&[
-            (9, "daily backup, not verified"),
-            (8, "daily backup, not verified"),
+            (9, "daily backup (not verified)"),
+            (8, "daily backup (not verified)"),
             (7, "daily backup+last verified backup"),
             (6, "daily backup"),
             (5, "daily backup"),

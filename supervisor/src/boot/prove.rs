@@ -45,13 +45,17 @@ pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Resu
         };
         match verdict {
             Verdict::Serving(_) => well += 1,
-            Verdict::Unfit(why) | Verdict::Silent(why) => {
+            verdict @ (Verdict::Unfit(_) | Verdict::Silent(_)) => {
                 well = 0;
                 badly += 1;
+                let (cause, why) = match verdict {
+                    Verdict::Silent(why) => (app.shown_by_silence(), why),
+                    Verdict::Unfit(why) | Verdict::Serving(why) => (Cause::Unproven, why),
+                };
                 if badly >= instance.config.health.failures {
                     app.stop(Signal::SIGTERM).await;
                     return Err(Failure::new(
-                        Cause::Unproven,
+                        cause,
                         format!("the app says that it is ready, but is not healthy: {why}"),
                     ));
                 }

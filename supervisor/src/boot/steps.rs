@@ -184,14 +184,23 @@ impl Incomplete {
     }
 }
 
+/// How long the removal of what killed backups left may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// What is done once the app serves: state.json is brought up to date, *held* is forgotten, and snapshots that
 /// are no longer kept go. None of it holds anybody up.
 pub async fn tidy(instance: Rc<Instance>) {
     let tidied = async {
         let _at_work = instance.at_work.lock().await;
         let settings = Box::new(instance.config.backup.clone());
-        let trouble: Vec<String> = child::run(&instance, Job::Backup(backup::Job::Tidy { settings })).await?;
-        trouble.into_iter().for_each(|trouble| instance.board.note(trouble));
+        let tidied = child::run::<Vec<String>>(&instance, Job::Backup(backup::Job::Tidy { settings }));
+        match tokio::time::timeout(PATIENCE, tidied).await {
+            Ok(trouble) => trouble?.into_iter().for_each(|trouble| instance.board.note(trouble)),
+            // The next copy tidies up there, too.
+            Err(_) => instance.board.note(
+                "what a killed backup may have left could not be removed: backup.dir or a destination does not answer",
+            ),
+        }
         let view = crate::data::view::look(&instance.data)?;
         let Live::Generation(live) = view.live else { return Ok(()) };
         if instance.data.held().exists() {

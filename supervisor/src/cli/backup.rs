@@ -1,6 +1,6 @@
 //! What do `backup create`, `list`, `verify` and `prune` print?
 
-use std::{path::Path, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -10,7 +10,10 @@ use super::{
     work::{Done, have_done},
 };
 use crate::{
-    backup::{BackupId, Description, Reason, catalog},
+    backup::{
+        BackupId, Description, Reason, catalog,
+        destination::{Destination, Found},
+    },
     config::{Backup as Settings, Flags, Loaded},
     control::orders::{Identities, Work},
     data::{DataDir, durable, size::Size, state::FORMAT},
@@ -56,7 +59,7 @@ enum Command {
 
 #[derive(Args)]
 struct Create {
-    /// What to call it in lists
+    /// What to call it in lists; it is pruned as any other
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     /// Boot an app from it in private, too
@@ -188,7 +191,8 @@ pub(super) fn all(settings: &Settings) -> Result<(Vec<Listed>, Vec<Failure>), Fa
     for destination in &settings.destinations {
         match open_destination(destination, settings).and_then(|open| open.list()) {
             Ok(mut there) => {
-                there.sort_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)));
+                let order = |found: &Found| (found.description.instance.clone(), found.description.sequence);
+                there.sort_by_key(|found| std::cmp::Reverse(order(found)));
                 listed.extend(there.into_iter().map(|found| Listed {
                     place: Place::Destination {
                         destination: destination.clone(),
@@ -213,7 +217,7 @@ fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
             .map(|Listed { description, place }| {
                 let (kind, place) = match place {
                     Place::File(path) => ("local", path.display().to_string()),
-                    Place::Destination { destination, .. } => ("destination", without_query(destination).to_owned()),
+                    Place::Destination { destination, .. } => ("destination", Destination::named(destination)),
                 };
                 json!({"kind": kind, "place": place, "backup": description})
             })
@@ -230,14 +234,10 @@ fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     Ok(u8::from(!failures.is_empty()))
 }
 
-/// A destination for people: without options.
-pub(super) fn without_query(destination: &str) -> &str {
-    destination.split_once('?').map_or(destination, |(place, _)| place)
-}
-
 fn table(listed: &[Listed]) -> String {
     let header = ["ID", "KIND", "AGE", "REASON", "VERSION", "SIZE", "VERIFIED", "WHERE"].map(str::to_owned);
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let houses = listed.iter().map(|listed| &listed.description.instance).collect::<BTreeSet<_>>().len();
     let rows = listed.iter().map(|Listed { description, place }| {
         let verified = match (&description.damage, &description.verified_at, &description.drilled_at) {
             (Some(_), ..) => "DAMAGED".to_owned(),
@@ -246,8 +246,13 @@ fn table(listed: &[Listed]) -> String {
             (None, Some(at), Some(_)) => format!("{at} (drilled)"),
         };
         let place = match place {
+            // Where several houses share a directory, it matters whose it is.
+            Place::File(_) if houses > 1 => format!("here ({})", or_dash(&description.instance)),
+            Place::Destination { destination, .. } if houses > 1 => {
+                format!("{} ({})", Destination::named(destination), or_dash(&description.instance))
+            }
             Place::File(_) => "here".to_owned(),
-            Place::Destination { destination, .. } => without_query(destination).to_owned(),
+            Place::Destination { destination, .. } => Destination::named(destination),
         };
         let reason = match &description.label {
             Some(label) => format!("{}: {label}", description.reason),

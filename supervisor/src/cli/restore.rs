@@ -61,14 +61,16 @@ pub(super) struct Restore {
 pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<u8, Failure> {
     let (from, lines) = chosen(flags, data, asked)?;
     let before = view::live(data).unwrap_or_default();
+    lines.iter().for_each(|line| talk(line));
     if !asked.yes {
-        confirm(&lines)?;
+        confirm()?;
     }
     let what = match &from {
         From::Snapshot(snapshot) => snapshot.to_string(),
         From::Archive(_) => asked.what.clone(),
     };
     let again = format!("try again with: supervisor restore {what}");
+    let is_backup = matches!(from, From::Archive(_));
     let running = match data.path().is_dir() {
         true => ask::<Status>(data, Method::GET, "/v1/status")?.is_some(),
         false => false,
@@ -88,6 +90,12 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
             talk(&format!("hint: {again}"));
             Ok(1)
         }
+        // It is said of the backup's database, and not of the one in use.
+        Err(failure) if failure.cause == Cause::Newer && is_backup => {
+            let its = failure.message.replacen("the database", "its database", 1);
+            Err(Failure::new(Cause::Newer, format!("cannot restore the backup {what}: {its}; nothing was changed"))
+                .hint("install that version or a newer one, then restore it again"))
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -104,7 +112,7 @@ fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<S
         return Ok((From::Snapshot(snapshot), proposal(&view, snapshot)));
     }
     let settings = Loaded::load(flags)?.config.backup;
-    let place = place(what, &settings)?;
+    let place = place(what, data, &settings)?;
     let identities = asked.identity.as_deref().map(read_identity).transpose()?;
     let archive = Archive { place, identities };
     let manifest = examine::manifest(&archive, &settings)?;
@@ -120,7 +128,7 @@ fn is_own(data: &DataDir) -> bool {
 }
 
 /// Returns where the backup lies that is meant: a path, an id, or `latest`.
-fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
+fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failure> {
     let path = Path::new(what);
     if what.contains('/') || BackupId::of_archive(what).is_some() || path.is_file() {
         let path =
@@ -135,18 +143,40 @@ fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
             )
         })?),
     };
-    // Here first: what lies at a destination is a copy of it, and need not be asked for.
-    let local = catalog::list(&settings.dir)?;
+    // Here first: what lies at a destination is a copy of it, and need not be asked for. This house's own before all others.
+    let own = catalog::known_instance(data).ok().flatten();
+    let is_own = |description: &Description| Some(&description.instance) == own.as_ref();
+    let mut local = catalog::list(&settings.dir)?;
+    local.sort_by_key(|local| !is_own(&local.description));
     let fits = |description: &Description| match &id {
         Some(id) => description.id == *id,
         None => description.damage.is_none(),
     };
-    if let Some(local) = local.into_iter().find(|local| fits(&local.description)) {
-        return Ok(Place::File(local.archive));
+    let passed_over = |description: &Description| {
+        let why = match (&description.damage, description.instance.is_empty()) {
+            (Some(_), _) => "it is damaged",
+            (None, true) => "its description is lost, so that nothing is known of it",
+            (None, false) => return,
+        };
+        talk(&format!("{} may be newer, but {why}", description.id));
+    };
+    let unknown =
+        local.iter().filter(|local| local.description.instance.is_empty() || local.description.damage.is_some());
+    let chosen = local.iter().find(|local| fits(&local.description) && !local.description.instance.is_empty());
+    if let Some(chosen) = chosen.or_else(|| local.iter().find(|local| fits(&local.description))) {
+        if id.is_none() {
+            unknown
+                .filter(|unknown| unknown.description.id > chosen.description.id)
+                .for_each(|unknown| passed_over(&unknown.description));
+        }
+        return Ok(Place::File(chosen.archive.clone()));
     }
     let (listed, failures) = backup::all(settings)?;
     failures.iter().for_each(say_failure);
     let mut there = listed.into_iter().filter(|listed| fits(&listed.description)).collect::<Vec<_>>();
+    if there.iter().any(|listed| is_own(&listed.description)) {
+        there.retain(|listed| is_own(&listed.description));
+    }
     let instances: BTreeSet<_> = there.iter().map(|listed| listed.description.instance.clone()).collect();
     if instances.len() > 1 {
         return Err(Failure::new(
@@ -162,21 +192,32 @@ fn place(what: &str, settings: &Settings) -> Result<Place, Failure> {
     there.sort_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)));
     match there.into_iter().next() {
         Some(listed) => Ok(listed.place),
-        None => Err(Failure::new(
-            Cause::Configuration,
-            match id {
-                Some(id) => format!("there is no backup {id} in {}, nor at any destination", settings.dir.display()),
-                None => format!("there is no backup in {}, nor at any destination", settings.dir.display()),
-            },
-        )
-        .hint("supervisor backup list shows the backups there are; a file from elsewhere is named by its path")),
+        None => {
+            let elsewhere = match (settings.destinations.is_empty(), failures.is_empty()) {
+                (true, _) => "",
+                (false, true) => ", nor at any destination",
+                (false, false) => ", nor at any destination that could be read",
+            };
+            let (which, hint) = match id {
+                Some(id) => (
+                    format!("backup {id}"),
+                    "supervisor backup list shows the backups there are; a file from elsewhere is named by its path",
+                ),
+                None => (
+                    "backup".to_owned(),
+                    "make one with: supervisor backup; a file from elsewhere is named by its path",
+                ),
+            };
+            let message = format!("there is no {which} in {}{elsewhere}", settings.dir.display());
+            Err(Failure::new(Cause::Configuration, message).hint(hint))
+        }
     }
 }
 
 /// Whether the same restore may succeed another time. What was refused will be refused again, and what was interrupted
 /// says itself what came of it.
 fn may_pass(cause: Cause) -> bool {
-    !matches!(cause, Cause::Configuration | Cause::UnknownFormat | Cause::Newer | Cause::Interrupted)
+    !matches!(cause, Cause::Configuration | Cause::UnknownFormat | Cause::Newer | Cause::Damaged | Cause::Interrupted)
 }
 
 /// Restores in this process, while no supervisor runs.
@@ -291,11 +332,8 @@ fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<S
     lines
 }
 
-fn confirm(lines: &[String]) -> Result<(), Failure> {
+fn confirm() -> Result<(), Failure> {
     let mut err = io::stderr().lock();
-    for line in lines {
-        let _ = writeln!(err, "{line}");
-    }
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Cause::Configuration,
@@ -307,7 +345,7 @@ fn confirm(lines: &[String]) -> Result<(), Failure> {
     let _ = err.flush();
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::io("cannot read the answer", &error))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes)) {
         return Ok(());
     }
     Err(Failure::new(Cause::Interrupted, "not restored; nothing was changed"))

@@ -62,10 +62,10 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         }
     }
     if let (Some(_), Some(warning)) = (&backups.overdue_since, backups.warning()) {
-        say(&format!("{:<10} {warning}", "backup"));
+        say(&format!("{:<10} {warning}", "trouble"));
     }
     for trouble in &backups.trouble {
-        say(&format!("{:<10} {trouble}", "backup"));
+        say(&format!("{:<10} {trouble}", "trouble"));
     }
     for note in &status.notes {
         say(&format!("{:<10} {note}", "note"));

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{AGAIN, not_running};
 use crate::{
-    config::{Flags, Loaded},
+    config::{Flags, Loaded, LogLevel},
     control::{
         client::{call, call_with},
         orders::Work,
@@ -35,9 +35,14 @@ pub(super) fn have_done(flags: &Flags, data: &DataDir, work: Work, quiet: bool) 
             .unwrap_or_else(|failure| Done { outcome: Err(failure), result: None }),
         Ok(None) if !data.path().is_dir() => Done { outcome: Err(not_running(data)), result: None },
         Ok(None) => {
-            let outcome = by_itself(flags, work, teller);
-            let result = outcome.as_ref().ok().and_then(|report| report.result.clone());
-            Done { outcome: outcome.map(|report| report.sentence), result }
+            let (outcome, published) = match by_itself(flags, work, teller) {
+                Ok(done) => done,
+                Err(failure) => (Err(failure), None),
+            };
+            match outcome {
+                Ok(Report { sentence, result }) => Done { outcome: Ok(sentence), result },
+                Err(failure) => Done { outcome: Err(failure), result: published },
+            }
         }
     }
 }
@@ -91,17 +96,28 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
             return Done { outcome, result: operation.result };
         }
         teller.tell(&status);
-        tokio::time::sleep(AGAIN).await;
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            _ = tokio::signal::ctrl_c() => {
+                teller.clear();
+                return failed(
+                    Failure::new(Cause::Interrupted, "not waiting any longer; it goes on in the supervisor")
+                        .hint("supervisor status shows how far it is"),
+                );
+            }
+        }
     }
 }
 
 /// Does it in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, work: Work, teller: Teller) -> Result<Report, Failure> {
-    let loaded = Loaded::load(flags)?;
+fn by_itself(flags: &Flags, work: Work, teller: Teller) -> Result<(Result<Report, Failure>, Option<Value>), Failure> {
+    let mut loaded = Loaded::load(flags)?;
+    // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
+    loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
     log::init(&loaded.config.log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
-    offline::work(loaded.config, work, move |status| teller.tell(status))
+    Ok(offline::work(loaded.config, work, move |status| teller.tell(status)))
 }
 
 /// Tells how far it is.

@@ -130,13 +130,20 @@ pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
         }
     }
     generations.sort_by_key(|generation| generation.id);
+    let live = live(data)?;
     let mut backups = false;
     for place in [backup_dir, &data.backups()] {
+        // Only a start without a live generation depends on it: another disk that is away or does not answer keeps no app
+        // from serving. There may be backups on it.
+        if matches!(live, Live::Generation(_)) && place != data.backups() {
+            backups = true;
+            continue;
+        }
         backups |= names(place)?.iter().any(|name| is_backup(name));
     }
     let files = holds_files(&data.files())?;
     let trouble = Vec::new();
-    Ok(View { live: live(data)?, generations, backups, files, state, state_trouble, trouble })
+    Ok(View { live, generations, backups, files, state, state_trouble, trouble })
 }
 
 /// Returns where `live` points.

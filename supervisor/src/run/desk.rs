@@ -130,6 +130,7 @@ impl Desk {
             Err(failure) => tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}"),
         }
         instance.board.update(|status| {
+            status.progress = None;
             if let Some(operation) = &mut status.operation {
                 operation.outcome = Some(match outcome {
                     Ok(done) => {

@@ -6,13 +6,13 @@
 
 use std::{rc::Rc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::work;
 use crate::{
     backup::Reason,
     control::orders::{Order, Orders, Work},
-    failure::Failure,
+    failure::{Cause, Failure},
     instance::Instance,
     jobs::{
         Job,
@@ -24,45 +24,68 @@ use crate::{
 
 /// How soon an order that could not be taken now is given again.
 const BUSY: Duration = Duration::from_secs(60);
+/// How long after the end of a scheduled backup the next look comes: enough that nothing which fails at once floods the log.
+const PAUSE: Duration = Duration::from_secs(20);
+/// How long a look may take: a directory of thousands of backups on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Keeps the backups, for as long as the supervisor runs.
 pub async fn keep(instance: Rc<Instance>, orders: Orders) {
-    let mut said: Option<Failure> = None;
     loop {
         until_serving(&instance).await;
-        let wait = match look(&instance, &orders).await {
-            Ok(wait) => {
-                said = None;
-                wait
-            }
+        let look = match look(&instance, &orders).await {
+            Ok(look) => look,
             Err(failure) => {
-                if said.as_ref() != Some(&failure) && *instance.stop.borrow() == 0 {
-                    instance.board.note(format!("when the next backup is due cannot be told: {failure}"));
+                if *instance.stop.borrow() == 0 {
+                    // What cannot be told is not well.
+                    let mut backups = instance.board.status().backups;
+                    backups.trouble = vec![format!("when the next backup is due cannot be told: {failure}")];
+                    instance.board.tell_backups(backups);
                 }
-                said = Some(failure);
-                LOOK_AGAIN
+                Look { wait: LOOK_AGAIN, ordered: false }
+            }
+        };
+        let ended = async {
+            // What a backup, a verification or a drill has changed is told at once.
+            until_an_operation_ends(&instance).await;
+            // A backup that failed so early that it could not even be written down is not begun again at once.
+            if look.ordered {
+                sleep(PAUSE).await;
             }
         };
         tokio::select! {
-            () = sleep(wait) => {}
-            // What a backup, a verification or a drill has changed is told at once.
-            () = until_an_operation_ends(&instance) => {}
+            () = sleep(look.wait) => {}
+            () = ended => {}
         }
     }
 }
 
-async fn look(instance: &Instance, orders: &Orders) -> Result<Duration, Failure> {
+/// What a look has led to.
+struct Look {
+    /// When to look again at the latest.
+    wait: Duration,
+    /// Whether a backup was begun.
+    ordered: bool,
+}
+
+async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
     let question = Box::new(work::question(instance, false));
-    let outlook: Outlook = child::run(instance, Job::Backup(jobs::Job::Outlook(question))).await?;
+    let asked = child::run(instance, Job::Backup(jobs::Job::Outlook(question)));
+    let outlook: Outlook = timeout(PATIENCE, asked).await.map_err(|_| {
+        let dir = instance.config.backup.dir.display();
+        Failure::new(Cause::Io, format!("{dir} (backup.dir) does not answer"))
+            .hint("is it a network mount whose server is gone?")
+    })??;
     instance.board.tell_backups(outlook.status);
     if !outlook.due {
-        return Ok(outlook.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN));
+        let wait = outlook.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN);
+        return Ok(Look { wait, ordered: false });
     }
     let backup = Work::Backup { reason: Reason::Scheduled, label: None, drill: outlook.drill };
     match orders.give(|reply| Order::Work(backup, reply)).await {
         // Its end is what is waited for.
-        Ok(_) => Ok(LOOK_AGAIN),
-        Err(_) => Ok(BUSY),
+        Ok(_) => Ok(Look { wait: LOOK_AGAIN, ordered: true }),
+        Err(_) => Ok(Look { wait: BUSY, ordered: false }),
     }
 }
 

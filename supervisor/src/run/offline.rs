@@ -61,8 +61,12 @@ async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<Generatio
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.
-pub fn work(config: Config, work: Work, tell: impl Fn(&Status) + 'static) -> Result<Report, Failure> {
-    super::on_this_thread(async move {
+pub fn work(
+    config: Config,
+    work: Work,
+    tell: impl Fn(&Status) + 'static,
+) -> (Result<Report, Failure>, Option<serde_json::Value>) {
+    let done = super::on_this_thread(async move {
         let instance = Rc::new(Instance::new(config));
         super::take_signals(&instance)?;
         let done = async {
@@ -89,14 +93,16 @@ pub fn work(config: Config, work: Work, tell: impl Fn(&Status) + 'static) -> Res
                 () = told => Err(interrupted(&instance)),
             }
         };
-        tokio::select! {
+        let done = tokio::select! {
             biased;
             () = instance.stopping() => {
                 Err(Failure::new(Cause::Interrupted, "interrupted; what was not finished counts for nothing, and goes with the next backup or start"))
             }
             done = done => done,
-        }
-    })
+        };
+        Ok((done, instance.board.status().operation.and_then(|operation| operation.result)))
+    });
+    done.unwrap_or_else(|failure| (Err(failure), None))
 }
 
 /// Takes the lock, and puts right what killed steps left.

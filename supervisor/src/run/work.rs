@@ -2,12 +2,15 @@
 //!
 //! Each step is a job, or a drill: killed at any moment, none leaves anything half-done that counts.
 
-use std::{rc::Rc, time::SystemTime};
+use std::{
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    backup::{BackupId, Description, Reason},
+    backup::{BackupId, Description, Reason, destination::Destination},
     boot::{migrate, prove},
     control::orders::{From, Identities, Work},
     data::{size::Size, state::FORMAT},
@@ -24,6 +27,10 @@ use crate::{
     phase::now,
     watch::app::Mode,
 };
+
+/// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
+/// system call does not come back from.
+const STUCK: Duration = Duration::from_secs(30 * 60);
 
 /// What came of an operation.
 #[derive(Clone, Debug)]
@@ -113,22 +120,24 @@ async fn backup(
         }
     }
     instance.board.step("pruning");
+    let mut removed = Vec::new();
     let prune = jobs::Job::Prune { settings: Box::new(settings(instance)), dry_run: false };
     match job::<Pruned>(instance, prune).await {
         Ok(pruned) => {
             for backup in pruned.backups.iter().filter(|backup| backup.kept.is_empty()) {
                 tracing::info!(target: "Backup", "removed {}, which is no longer kept", backup.id);
+                removed.push(backup.id.clone());
             }
         }
-        Err(failure) => failures.push(failure),
+        Err(failure) => failures.push(noted(instance, "prune", failure).await),
     }
     let mut destinations = Vec::new();
     for destination in instance.config.backup.destinations.clone() {
-        instance.board.step("copying");
-        let (name, _) = destination.split_once('?').unwrap_or((&destination, ""));
-        let (name, what) = (name.to_owned(), format!("copy to {name}"));
+        let name = Destination::named(&destination);
+        let what = format!("{}{name}", outlook::COPY);
+        instance.board.step(&format!("copying to {name}"));
         let copy = jobs::Job::Copy { settings: Box::new(settings(instance)), destination };
-        match job::<Copied>(instance, copy).await {
+        match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
                 let _: Result<(), _> = job(instance, jobs::Job::Note { what, trouble: None }).await;
                 tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
@@ -143,18 +152,51 @@ async fn backup(
     }
     let mut description = made.description;
     description.drilled_at = drilled_at;
-    let sentence = format!("{id} is made and verified ({})", Size(bytes));
-    let result =
-        json!({"format": FORMAT, "archive": made.archive, "backup": description, "destinations": destinations});
-    match failures.into_iter().next() {
-        None => Ok(Report { sentence, result: Some(result) }),
-        Some(failure) => {
-            let told = Failure::new(failure.cause, format!("{sentence}, but {}", failure.message));
-            Err(match failure.hint {
-                Some(hint) => told.hint(hint),
-                None => told,
-            })
+    let mut sentence = format!("{id} is made and verified ({})", Size(bytes));
+    if !removed.is_empty() {
+        let removed: Vec<_> = removed.iter().map(BackupId::as_str).collect();
+        sentence += &format!("; removed, since the policy (backup.keep_*) no longer keeps it: {}", removed.join(", "));
+    }
+    let result = json!({
+        "format": FORMAT,
+        "archive": made.archive,
+        "backup": description,
+        "destinations": destinations,
+        "removed": removed,
+    });
+    if failures.is_empty() {
+        return Ok(Report { sentence, result: Some(result) });
+    }
+    publish(instance, result);
+    let told: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
+    // The backup is there, whatever else went wrong: no mistake of the command's.
+    let told = Failure::new(Cause::Io, format!("{sentence}, but {}", told.join("; and ")));
+    Err(match failures.into_iter().find_map(|failure| failure.hint) {
+        Some(hint) => told.hint(hint),
+        None => told,
+    })
+}
+
+/// Gives up what has not moved for a long time: a NAS that is gone without a word, on which a process waits for ever.
+async fn unless_stuck<T>(instance: &Instance, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let stuck = async {
+        let mut before = instance.board.status().progress;
+        loop {
+            tokio::time::sleep(STUCK).await;
+            let now = instance.board.status().progress;
+            if now == before {
+                return;
+            }
+            before = now;
         }
+    };
+    tokio::select! {
+        done = work => done,
+        () = stuck => Err(Failure::new(
+            Cause::Interrupted,
+            format!("nothing has moved for {} minutes, so it was given up", STUCK.as_secs() / 60),
+        )
+        .hint("is the destination there, and does it answer? The next backup catches up with what is missing")),
     }
 }
 
@@ -162,13 +204,21 @@ async fn backup(
 async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
     // Told to stop is nothing that is wrong.
     if *instance.stop.borrow() == 0 {
-        let note = jobs::Job::Note { what: what.to_owned(), trouble: Some(failure.message.clone()) };
+        let note = jobs::Job::Note { what: what.to_owned(), trouble: Some(with_hint(&failure)) };
         let noted: Result<(), Failure> = job(instance, note).await;
         if let Err(trouble) = noted {
             instance.board.note(trouble.to_string());
         }
     }
     failure
+}
+
+/// What went wrong and what helps, in a line.
+fn with_hint(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{} ({hint})", failure.message),
+        None => failure.message.clone(),
+    }
 }
 
 /// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
@@ -229,7 +279,11 @@ async fn verify_all(
             Ok(mut found) => {
                 match &found.damage {
                     Some(damage) => {
-                        let damaged = format!("the backup {id} is damaged: {damage}");
+                        let damaged = if damage.contains("is damaged") {
+                            damage.clone()
+                        } else {
+                            format!("the backup {id} is damaged: {damage}")
+                        };
                         failures.push(Failure::new(Cause::Damaged, damaged).hint(
                             "it is kept, and counts as no backup; make a new one with: supervisor backup, and look after the disk",
                         ));
@@ -250,22 +304,22 @@ async fn verify_all(
         }
     }
     let result = json!({"format": FORMAT, "backups": verified});
-    instance.board.update(|status| {
-        if let Some(operation) = &mut status.operation {
-            operation.result = Some(result.clone());
-        }
-    });
+    publish(instance, result.clone());
     let count = verified.len();
     match (failures.len(), failures.into_iter().next()) {
         (0, _) | (_, None) => {
             let what = if drill { "verified and booted from" } else { "verified" };
             let by_hash = verified.iter().filter(|found| found.how == verify::How::Hash).count();
-            let how = if by_hash > 0 {
-                format!(", {by_hash} of them by the hash of the encrypted file")
-            } else {
-                String::new()
+            let how = match by_hash {
+                0 => "",
+                _ if by_hash == count => " by the hash of the encrypted file (in full: --identity FILE)",
+                _ => ", the encrypted ones by the hash of the file (in full: --identity FILE)",
             };
-            Ok(Report { sentence: format!("{} {what}{how}", backups(count)), result: Some(result) })
+            let which = match &verified[..] {
+                [one] => format!("1 backup {what}: {}", one.id),
+                _ => format!("{} {what}", backups(count)),
+            };
+            Ok(Report { sentence: format!("{which}{how}"), result: Some(result) })
         }
         (1, Some(failure)) => Err(failure),
         (more, Some(failure)) => {
@@ -279,6 +333,15 @@ async fn verify_all(
             })
         }
     }
+}
+
+/// Publishes the document of an operation that is going to fail, too.
+fn publish(instance: &Instance, result: Value) {
+    instance.board.update(|status| {
+        if let Some(operation) = &mut status.operation {
+            operation.result = Some(result);
+        }
+    });
 }
 
 /// `1 backup`, `2 backups`

@@ -177,7 +177,7 @@ impl App {
                     }
                     Ok(Err(error)) => return Err(Failure::io("cannot read the app's notifications", &error)),
                     Err(_) => return Err(Failure::new(
-                        Cause::Unproven,
+                        self.shown_by_silence(),
                         format!("the app was not ready within {}{}", humantime::format_duration(limit), self.said()),
                     )),
                 }
@@ -241,6 +241,11 @@ impl App {
     /// says nothing of what it was to prove.
     pub fn shown_by(&self, exit: Exit) -> Cause {
         if self.mode == Mode::Drill && exit.killed() { Cause::Interrupted } else { Cause::Unproven }
+    }
+
+    /// What it shows that the app takes too long: of a drill, which gives way to everything, nothing.
+    pub fn shown_by_silence(&self) -> Cause {
+        if self.mode == Mode::Drill { Cause::Interrupted } else { Cause::Unproven }
     }
 
     fn heard(&self, sentence: String) {

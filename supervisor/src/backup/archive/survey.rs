@@ -46,6 +46,8 @@ pub struct Survey {
     pub members: Vec<Member>,
     /// What stays out, as sentences.
     pub left_out: Vec<String>,
+    /// How many of these have the name of an attachment, and another content.
+    pub damaged: u64,
 }
 
 /// Looks through `files/`; none is as good as an empty one. With `trust_names` no file is opened: its hash is taken from
@@ -60,7 +62,7 @@ pub fn survey(files: &Path, trust_names: bool) -> Result<Survey, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Survey::default()),
         Err(error) => return Err(unreadable_root(files, &error)),
     };
-    let mut walk = Walk { files, trust_names, members: Vec::new(), left_out: LeftOut::default() };
+    let mut walk = Walk { files, trust_names, members: Vec::new(), left_out: LeftOut::default(), damaged: 0 };
     let mut directories = Vec::new();
     each_name(&root, files, &mut |name| {
         if let Some(stat) = look(&root, files, name)? {
@@ -76,7 +78,7 @@ pub fn survey(files: &Path, trust_names: bool) -> Result<Survey, Failure> {
         walk.directory(&root, &directory)?;
     }
     walk.members.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(Survey { members: walk.members, left_out: walk.left_out.finish() })
+    Ok(Survey { members: walk.members, left_out: walk.left_out.finish(), damaged: walk.damaged })
 }
 
 /// Says why `files/` itself cannot be read or written in.
@@ -95,6 +97,7 @@ struct Walk<'a> {
     trust_names: bool,
     members: Vec<Member>,
     left_out: LeftOut,
+    damaged: u64,
 }
 
 impl Walk<'_> {
@@ -145,6 +148,7 @@ impl Walk<'_> {
                 let mut hasher = blake3::Hasher::new();
                 hasher.update_reader(file.take(bytes)).explain(doing)?;
                 if hasher.count() < bytes || hasher.finalize().to_hex().as_str() != hash {
+                    self.damaged += 1;
                     return Ok(Some("its content is not what its name says"));
                 }
             }

@@ -23,7 +23,7 @@ pub(super) fn is_instance(name: &str) -> bool {
 
 /// Reads a description that lies at a certain place; `None` when it cannot be that of a backup there.
 pub(super) fn understand(bytes: &[u8], instance: &str, id: &BackupId) -> Option<Description> {
-    let mut description: Description = serde_json::from_slice(bytes).ok()?;
+    let description: Description = serde_json::from_slice(bytes).ok()?;
     let is_time = |text: &String| humantime::parse_rfc3339(text).is_ok();
     let fits = description.format == FORMAT
         && description.id == *id
@@ -34,23 +34,5 @@ pub(super) fn understand(bytes: &[u8], instance: &str, id: &BackupId) -> Option<
         && is_time(&description.created_at)
         && description.verified_at.as_ref().is_none_or(is_time)
         && description.drilled_at.as_ref().is_none_or(is_time);
-    let shown = [&mut description.version, &mut description.schema]
-        .into_iter()
-        .chain(&mut description.label)
-        .chain(&mut description.damage)
-        .chain(&mut description.left_out);
-    shown.for_each(|text| *text = printable(text));
-    let rows = std::mem::take(&mut description.rows);
-    description.rows = rows.into_iter().map(|(table, rows)| (printable(&table), rows)).collect();
-    fits.then_some(description)
-}
-
-/// Returns a text that comes from the far end so that it can neither end a line nor steer a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns { shown.extend(letter.escape_default()) } else { shown.push(letter) }
-    }
-    shown
+    fits.then(|| description.printable())
 }

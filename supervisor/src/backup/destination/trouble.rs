@@ -10,7 +10,7 @@ use object_store::{
     client::{HttpError, HttpErrorKind},
 };
 
-use super::belief::printable;
+use crate::backup::printable;
 use crate::failure::{Cause, Failure};
 
 /// The longest part of what a server says that is shown.

@@ -41,7 +41,10 @@ pub fn copy(
     let missing: Vec<&catalog::Local> = local
         .iter()
         .filter(|local| local.description.instance == own && local.description.is_sound())
-        .filter(|local| !there.iter().any(|there| there.id == local.description.id))
+        .filter(|local| {
+            let own = &local.description;
+            !there.iter().any(|there| there.id == own.id && there.blake3 == own.blake3)
+        })
         .collect();
     let all = there.iter().chain(missing.iter().map(|local| &local.description));
     let verdicts = decide(all, &own, settings);

@@ -6,7 +6,7 @@
 //! at the next start.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Write},
     path::{Path, PathBuf},
     thread,
@@ -42,6 +42,9 @@ use crate::{
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.
 const BUFFER: usize = 256 << 10;
+
+/// What the trouble with attachments is called.
+const ATTACHMENTS: &str = "attachments";
 
 /// What is to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +106,10 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
     copy_database(data, generation, &copy)?;
     fault::point("backup.copied").explain(doing)?;
 
-    let mut made = None;
+    let (mut made, mut damaged) = (None, 0);
     for trust_names in [true, false] {
-        let manifest = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        let (manifest, of_them) = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        damaged = of_them;
         let bytes: u64 = manifest.members.iter().map(|member| member.bytes).sum();
         check_space(
             "cannot make a backup",
@@ -129,15 +133,38 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
         return Err(Failure::new(Cause::Io, "cannot make a backup: the attachments change while they are read"));
     };
     let archive = dir.join(description.id.archive(description.encrypted));
-    catalog::write(dir, &description)?;
+    let unfinished = durable::beside(&archive);
+    if let Err(failure) = catalog::write(dir, &description) {
+        // On a full disk it would be in its own way.
+        let _ = durable::remove_if_there(&unfinished);
+        return Err(failure);
+    }
     fault::point("backup.described").explain(doing)?;
-    durable::rename(&durable::beside(&archive), &archive)?;
+    // Another instance with the same backup.dir may have made one in the same second.
+    if fs::symlink_metadata(&archive).is_ok() {
+        let _ = durable::remove_if_there(&unfinished);
+        return Err(Failure::new(Cause::Io, format!("cannot make a backup: {} is there already", archive.display()))
+            .hint("does another instance make its backups in the same directory? Give each its own backup.dir"));
+    }
+    durable::rename(&unfinished, &archive)?;
     fault::point("backup.renamed").explain(doing)?;
     durable::sync_directory(dir)?;
+    let mut notes = notes;
     let mut history = history;
     history.sequence = history.sequence.max(description.sequence);
     history.trouble.remove("backup");
-    catalog::remember(data, &history)?;
+    match damaged {
+        0 => history.trouble.remove(ATTACHMENTS),
+        // Said until it is mended, for sooner or later the last backup with the good ones goes.
+        damaged => history.trouble.insert(
+            ATTACHMENTS.to_owned(),
+            format!("{damaged} of them are damaged and not in the last backup; an older one brings them back: supervisor restore <id>"),
+        ),
+    };
+    // It is there and counts; the next one finds the numbers by looking.
+    if let Err(failure) = catalog::remember(data, &history) {
+        notes.push(failure.message);
+    }
     fault::point("backup.remembered").explain(doing)?;
     let mut scratch = scratch;
     scratch.keep = order.keep;
@@ -152,7 +179,10 @@ fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<()
             Cause::Io,
             format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()),
         )
-        .hint("backups were made there before: is it mounted? If it is to begin anew, create the directory"));
+        .hint(format!(
+            "is it mounted? If it is a new place, create it: mkdir -p {}; backups made earlier stay where they were",
+            dir.display()
+        )));
     }
     if durable::create_directory_if_missing(dir)? {
         durable::sync_parent(dir)?;
@@ -182,7 +212,7 @@ fn copy_database(data: &DataDir, generation: GenerationId, copy: &Path) -> Resul
     live.copy_to(copy)
 }
 
-/// Says what the backup is and what goes into it.
+/// Says what the backup is and what goes into it, and how many attachments are damaged.
 fn manifest(
     data: &DataDir,
     order: &Order,
@@ -190,7 +220,7 @@ fn manifest(
     copy: &Path,
     sequence: u64,
     trust_names: bool,
-) -> Result<Manifest, Failure> {
+) -> Result<(Manifest, u64), Failure> {
     let dir = &order.settings.dir;
     let others = catalog::list(dir)?;
     let sequence =
@@ -207,7 +237,7 @@ fn manifest(
     let rows = Database::open(copy)?.rows()?;
     let mut members = vec![write::member(copy, DATABASE)?];
     members.extend(survey.members);
-    Ok(Manifest {
+    let manifest = Manifest {
         format: FORMAT,
         id,
         sequence,
@@ -224,7 +254,8 @@ fn manifest(
         rows,
         left_out: survey.left_out,
         members,
-    })
+    };
+    Ok((manifest, survey.damaged))
 }
 
 /// Writes the archive under its hidden name, and restores it to the scratch place.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backup::{
         catalog,
+        destination::Destination,
         schedule::{self, Past, Schedule},
     },
     config::Backup as Settings,
@@ -49,7 +50,8 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
     let settings = &question.settings;
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
-    let new = !data.backup_history().exists();
+    // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.
+    let new = catalog::written(data)?.is_none();
     let mut history = catalog::history(data, &now())?;
     if question.begin {
         history.attempted_at = Some(now());
@@ -86,7 +88,13 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
     let drill = parse("backup.drill", &settings.drill)?;
     let plan = schedule::plan(&schedule, &drill, settings.jitter, salt, &past, running_since, this, &zone);
     let wait = |at: Timestamp| u64::try_from(at.duration_since(this).as_secs()).unwrap_or(0);
-    let mut trouble: Vec<String> = history.trouble.into_iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    // What is no longer wanted is no trouble any more.
+    let wanted = |what: &str| match what.strip_prefix(COPY) {
+        Some(name) => settings.destinations.iter().any(|destination| Destination::named(destination) == name),
+        None => what != "drill" || !drill.is_off(),
+    };
+    let trouble = history.trouble.into_iter().filter(|(what, _)| wanted(what));
+    let mut trouble: Vec<String> = trouble.map(|(what, why)| format!("{what}: {why}")).collect();
     trouble.extend(unreadable);
     trouble.extend(unknown_zone);
     let status = Backups {
@@ -118,3 +126,6 @@ pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), F
 
 /// The longest time until the next look, whatever the schedule says: clocks are put right meanwhile.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// What a copy's trouble is called, before the destination's name.
+pub const COPY: &str = "copy to ";

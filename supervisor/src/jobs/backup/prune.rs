@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::outlook;
 use crate::{
     backup::{
         BackupId, Description, catalog,
@@ -35,11 +36,16 @@ pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Prune
     if !dry_run {
         fault::point("prune.begun").explain(|| "cannot prune the backups")?;
         for backup in &local {
-            if verdicts.iter().any(|verdict| verdict.id == backup.description.id && verdict.kept.is_empty()) {
+            // One id may lie there twice, plain and encrypted, with one description: both go or none.
+            let mut of_it = verdicts.iter().filter(|verdict| verdict.id == backup.description.id).peekable();
+            if of_it.peek().is_some() && of_it.all(|verdict| verdict.kept.is_empty()) {
                 catalog::remove(&settings.dir, backup)?;
                 fault::point("prune.removed").explain(|| "cannot prune the backups")?;
             }
         }
+    }
+    if !dry_run {
+        outlook::note(data, "prune", None)?;
     }
     Ok(Pruned { backups: verdicts, dry_run })
 }

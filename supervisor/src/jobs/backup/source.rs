@@ -50,8 +50,7 @@ impl fmt::Display for Place {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Destination { destination, id, .. } => {
-                let (place, _) = destination.split_once('?').unwrap_or((destination, ""));
-                write!(f, "{id} at {place}")
+                write!(f, "{id} at {}", Destination::named(destination))
             }
         }
     }

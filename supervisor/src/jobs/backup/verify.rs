@@ -12,7 +12,7 @@ use super::{
     source::{self, Archive, Place},
 };
 use crate::{
-    backup::{BackupId, Description, archive::read::Files, catalog},
+    backup::{BackupId, Description, archive::read::Files, catalog, manifest::Manifest},
     config::Backup as Settings,
     data::{DataDir, durable::Explain},
     failure::{Cause, Failure},
@@ -67,6 +67,7 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
     let archive = Archive { place: Place::File(local.archive.clone()), identities: order.identities.clone() };
     let by_hash = encrypted && order.identities.is_none();
     let mut input = Hashing::new(source::raw(&archive.place, &order.settings)?);
+    let mut read = None;
     let (hash, damage) = if by_hash {
         if order.keep || blake3.is_empty() {
             let why = if order.keep {
@@ -83,7 +84,10 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
         let mut scratch = Scratch::make(data)?;
         let restored = restore(&mut input, &archive, &scratch, &local.description, progress);
         let damage = match restored {
-            Ok(damage) => damage,
+            Ok((damage, manifest)) => {
+                read = Some(manifest);
+                damage
+            }
             // That it cannot be read to its end is what verification is for; that something else is in the way is not.
             Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => Some(failure.message),
             // A bit that turned may look like a wrong identity or an unknown version; the hash tells it apart.
@@ -116,6 +120,9 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
     let mut description = local.description;
     if damage.is_none() {
         // A good archive whose description was lost has one again.
+        if let (true, Some(manifest)) = (description.instance.is_empty(), &read) {
+            description = catalog::describe(manifest, encrypted, input.bytes, String::new());
+        }
         description.blake3 = hash;
     }
     description.verified(damage.clone());
@@ -137,16 +144,16 @@ fn restore(
     scratch: &Scratch,
     description: &Description,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<String>, Failure> {
+) -> Result<(Option<String>, Manifest), Failure> {
     let opened = source::open_stream(input, archive)?;
     let bytes = opened.manifest().members.first().map_or(0, |member| member.bytes);
     check_space("cannot verify a backup", &[Need { place: &scratch.path, bytes, what: "its database" }])?;
     let restored = scratch.database();
     let manifest = opened.extract(&restored, Files::Check, progress)?;
     if manifest.id != description.id {
-        return Ok(Some(format!("it is the backup {} under another name", manifest.id)));
+        return Ok((Some(format!("it is the backup {} under another name", manifest.id)), manifest));
     }
-    check_database(&restored, &manifest)
+    Ok((check_database(&restored, &manifest)?, manifest))
 }
 
 /// What a drill found.

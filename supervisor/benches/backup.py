@@ -1,140 +1,265 @@
 #!/usr/bin/env python3
-"""What does a backup cost, and a restore: time, and memory at its peak?
+"""How fast are a backup and a restore, and in how much memory, beside `VACUUM INTO` with zstd, and restic?
 
-    cargo build --release && python3 supervisor/benches/backup.py [--mib 1024] [--rounds 3]
+    cargo build --release && python3 supervisor/benches/backup.py [MiB of database, 1024 if not given]
 
-Beside `VACUUM INTO` + `zstd -3 -T2` (and back), and beside `restic` (apt-get install sqlite3 zstd restic) of the same
-directory; all by turns, so that a noisy machine is noisy for each. Hearth's figures hold everything that it does: the
-copy, the archive, reading it back, a full integrity check of the restored database, and for a restore the app's
-probation. The others check nothing. Memory is the highest sum over the processes of each command, looked at every 10 ms.
+The same database and attachments for all, from a warm page cache; by turns, so that a noisy machine is noisy for each.
+Hearth is stopped meanwhile: `supervisor` does the work itself, under the lock, so that nothing but it is measured. What
+each writes is on the disk before its time ends. A backup of Hearth's was restored and checked by then, so the others are
+shown with the check that makes up for it, too. Needs restic, sqlite3, zstd and tar (apt-get install); with b3sum there are
+attachments as well.
 """
 
 import argparse
+import contextlib
+import http.client
+import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import sqlite3
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-
-def descendants(root):
-    """The pids of a process and of all that descend from it."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                stat = pathlib.Path("/proc", entry, "stat").read_text()
-            except OSError:
-                continue
-            children.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry))
-    found, queue = [], [root]
-    while queue:
-        pid = queue.pop()
-        found.append(pid)
-        queue.extend(children.get(pid, []))
-    return found
+# Kept small, for the memory of what is started begins with that of this program.
+BATCH = 256
+# Four to a page of the database.
+ROW = 1000
+ATTACHMENT = 2 << 20
+SAMPLE = 0.02
 
 
-def memory(pid):
-    """Resident memory of a process and its own peak, in KiB: shared pages (the program's text) count for each."""
-    figures = {}
-    try:
-        for line in pathlib.Path("/proc", str(pid), "status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in ("VmRSS", "VmHWM"):
-                figures[name] = int(value.split()[0])
-    except OSError:
-        pass
-    return figures.get("VmRSS", 0), figures.get("VmHWM", 0)
+class Memory(threading.Thread):
+    """Watches a process and all that it starts: the largest of them, and all together."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.largest, self.together, self.ended = pid, 0, 0, threading.Event()
+
+    def run(self):
+        while not self.ended.wait(SAMPLE):
+            sizes = [size for pid in family(self.pid) if (size := rss(pid))]
+            self.largest = max([self.largest, *(peak for peak, _ in sizes)])
+            self.together = max(self.together, sum(now for _, now in sizes))
 
 
-def run(command, environment, shell=False):
-    """Runs it; returns seconds, the peak of all its processes together, and that of the largest one, in MiB."""
-    begun = time.monotonic()
-    child = subprocess.Popen(command, env=environment, shell=shell, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = largest = 0
-    said = []
-    reader = threading.Thread(target=lambda: said.append(child.stderr.read()))
-    reader.start()
-    while child.poll() is None:
-        figures = [memory(pid) for pid in descendants(child.pid)]
-        peak = max(peak, sum(now for now, _ in figures))
-        largest = max([largest, *(high for _, high in figures)])
-        time.sleep(0.01)
-    seconds = time.monotonic() - begun
-    reader.join()
-    if child.returncode:
-        raise SystemExit(f"{command} failed: {said[0].decode()}")
-    return seconds, peak / 1024, largest / 1024
+def family(pid):
+    """Returns a process and its descendants."""
+    pids = [pid]
+    for one in pids:
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{one}/task"):
+                pids += map(int, pathlib.Path(f"/proc/{one}/task/{task}/children").read_text().split())
+    return pids
 
 
-def fill(database, mib):
-    """Half of it compresses away, as notes and scans do."""
-    connection = sqlite3.connect(database)
-    connection.execute("CREATE TABLE ballast (x BLOB)")
-    for _ in range(mib * 16):
-        connection.execute("INSERT INTO ballast VALUES (?)", (os.urandom(32 << 10) + bytes(32 << 10),))
-    connection.commit()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+def rss(pid):
+    """Returns what a process held in memory at most and holds now, in KiB; none of one that is gone."""
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines if line.startswith("Vm"))
+        if "VmHWM" in fields:
+            return int(fields["VmHWM"].split()[0]), int(fields["VmRSS"].split()[0])
+    return None
+
+
+class Bench:
+    """A scratch directory with a household's data, stopped, and what the others make of it."""
+
+    def __init__(self, options, scratch, log):
+        self.supervisor = options.binaries.resolve() / "supervisor"
+        self.scratch, self.log = scratch, log
+        self.data, self.backups = scratch / "data", scratch / "backups"
+        self.repository, self.copy, self.restored = scratch / "restic", scratch / "copy.db", scratch / "restored"
+        self.archive = scratch / "archive.tar.zst"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")} | {
+            "HEARTH_DATA_DIR": str(self.data),
+            "HEARTH_BACKUP__DIR": str(self.backups),
+            "HEARTH_BACKUP__SCHEDULE": "off",
+            "RESTIC_PASSWORD": "bench",
+            "RESTIC_REPOSITORY": str(self.repository),
+            "RESTIC_CACHE_DIR": str(scratch / "cache"),
+        }
+        self.begin()
+        self.database = (self.data / "live").resolve() / "app.db"
+        enlarge(self.database, options.mebibytes)
+        self.attachments = attach(self.data / "files", options.attachments)
+        os.sync()
+        self.bytes = self.database.stat().st_size + self.attachments
+        # As in a backup, whatever restores make live meanwhile.
+        self.members = [str(self.database.relative_to(self.data)), "files"]
+
+    def begin(self):
+        """Starts Hearth on the empty directory, and stops it again."""
+        port = free_port()
+        command = [self.supervisor, "--listen", f"127.0.0.1:{port}"]
+        with subprocess.Popen(command, env=self.environment, stdout=self.log, stderr=self.log) as running:
+            answer(port, self.log.name)
+            running.send_signal(signal.SIGTERM)
+
+    def run(self, script):
+        """Runs a script of the shell's to its end; returns the seconds and the memory it took."""
+        shell = ["bash", "-euo", "pipefail", "-c", script]
+        begun = time.monotonic()
+        with subprocess.Popen(shell, env=self.environment, cwd=self.data, stdout=self.log, stderr=self.log) as running:
+            memory = Memory(running.pid)
+            memory.start()
+            status = running.wait()
+        seconds = time.monotonic() - begun
+        memory.ended.set()
+        memory.join()
+        if status:
+            sys.exit(f"this failed, see {self.log.name}:\n{script}")
+        return seconds, memory.largest / 1024, memory.together / 1024
+
+    def clear(self):
+        """Makes room for the next one."""
+        for path in (self.repository, self.restored, self.copy, self.archive):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        # The database that a backup is made of stays; what restores made of it goes.
+        live = (self.data / "live").resolve()
+        for generation in (self.data / "generations").iterdir():
+            if generation not in (live, self.database.parent):
+                shutil.rmtree(generation)
+
+    def ways(self):
+        """Returns what is done, by its name: what goes before, and what is measured."""
+        members = " ".join(self.members)
+        vacuum = f"""sqlite3 {self.database} "VACUUM INTO '{self.copy}'" """
+        # zstd takes as many threads as Hearth does.
+        packed = f"tar -cf - -C {self.scratch} copy.db -C {self.data} files | zstd -q -3 -T2 -o {self.archive}; sync {self.archive}"
+        unpacked = f"mkdir {self.restored}; zstd -q -dc {self.archive} | tar -xf - -C {self.restored}; {synced(self.restored)}"
+        # grep: a damaged database is no error to the shell of SQLite.
+        checked = f"sqlite3 {self.restored}/copy.db 'PRAGMA integrity_check' | grep -qx ok"
+        saved = f"restic -q backup {members}; {synced(self.repository)}"
+        fetched = f"restic -q restore latest --target {self.restored}; {synced(self.restored)}"
+        supervisor = self.supervisor
+        backup = {
+            HEARTH: ("", f"{supervisor} backup --quiet"),
+            "`VACUUM INTO`, tar, `zstd -3 -T2`": ("", f"{vacuum}; {packed}"),
+            "the same, unpacked and checked": ("", f"{vacuum}; {packed}; {unpacked}; {checked}"),
+            "`restic backup`": ("restic -q init", saved),
+            "the same, and `restic check --read-data`": ("restic -q init", f"{saved}; restic -q check --read-data"),
+        }
+        restore = {
+            HEARTH: ("", f"{supervisor} restore latest --yes"),
+            "`zstd -d`, tar, `integrity_check`": (f"{vacuum}; {packed}", f"{unpacked}; {checked}"),
+            "`restic restore`": (f"restic -q init; {saved}", fetched),
+        }
+        return {"backup": backup, "restore": restore}
+
+
+HEARTH = "**Hearth**"
+
+
+def synced(directory):
+    """Returns the command that puts each file of a directory onto the disk, and nothing of anybody else's."""
+    return f"find {directory} -type f -exec sync {{}} +"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answer(port, log):
+    """Waits until Hearth serves."""
+    for _ in range(3_000):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.02)
+    sys.exit(f"the app does not answer; see {log}")
+
+
+def enlarge(database, mebibytes):
+    """Makes the database that large, by a table that is not Hearth's, of text that compresses to half."""
+    rows = mebibytes * (1 << 20) // ROW
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("CREATE TABLE bench (content TEXT)")
+        for first in range(0, rows, BATCH):
+            with connection:
+                notes = ((os.urandom(ROW // 2).hex(),) for _ in range(min(BATCH, rows - first)))
+                connection.executemany("INSERT INTO bench VALUES (?)", notes)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def attach(files, mebibytes):
+    """Adds attachments that do not compress, under the names that Hearth gives them; returns their length together."""
+    if mebibytes and not shutil.which("b3sum"):
+        print("skipped: attachments (need b3sum)", file=sys.stderr)
+        return 0
+    count = mebibytes * (1 << 20) // ATTACHMENT
+    for _ in range(count):
+        new = files / "new"
+        with open(new, "wb") as file:
+            file.writelines(os.urandom(64 << 10) for _ in range(ATTACHMENT >> 16))
+        name = subprocess.check_output(["b3sum", "--no-names", new], text=True).strip()
+        (files / name[:2]).mkdir(mode=0o700, exist_ok=True)
+        new.rename(files / name[:2] / name)
+    return count * ATTACHMENT
+
+
+def table(title, found, total):
+    middle = {name: statistics.median(seconds for seconds, _, _ in runs) for name, runs in found.items()}
+    print(f"\n| {title} | s, all rounds | MB/s | time, Hearth = 1 | largest process, MiB | all together, MiB |")
+    print("|---|---|---|---|---|---|")
+    for name, runs in found.items():
+        rounds = ", ".join(f"{seconds:.1f}" for seconds, _, _ in sorted(runs))
+        largest, together = max(largest for _, largest, _ in runs), max(together for _, _, together in runs)
+        ratio = middle[name] / middle[HEARTH]
+        print(f"| {name} | {rounds} | {total / 1e6 / middle[name]:.0f} | {ratio:.2f} | {largest:.0f} | {together:.0f} |")
+
+
+def measure(options, bench):
+    print(f"{os.cpu_count()} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}; Hearth stopped")
+    print(f"a database of {options.mebibytes} MiB and {bench.attachments >> 20} MiB of attachments, {options.rounds} rounds")
+    for title, ways in bench.ways().items():
+        found = {name: [] for name in ways}
+        for turn in range(options.rounds):
+            for name, (before, script) in ways.items():
+                print(f"round {turn + 1} of {options.rounds}: {title}, {name} …", file=sys.stderr)
+                bench.clear()
+                if before:
+                    bench.run(before)
+                found[name].append(bench.run(script))
+        table(title, found, bench.bytes)
+    listed = json.loads(subprocess.check_output([bench.supervisor, "backup", "list", "--json"], env=bench.environment))
+    print(f"\nHearth's archive: {listed['backups'][0]['backup']['bytes'] / bench.bytes:.2f} of what is in it")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mib", type=int, default=1024)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = pathlib.Path(__file__).resolve().parents[2]
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
+    parser.add_argument("mebibytes", type=int, nargs="?", default=1024, help="MiB of database")
+    parser.add_argument("--attachments", type=int, default=128, help="MiB of attachments")
+    parser.add_argument("--binaries", type=pathlib.Path, default=target / "release")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--binaries", type=pathlib.Path, default=pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"), "release"))
+    parser.add_argument("--scratch", type=pathlib.Path, help="where to work; beside the binaries if not given")
     options = parser.parse_args()
-    supervisor = options.binaries.resolve() / "supervisor"
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", ".")) as scratch:
-        scratch = pathlib.Path(scratch).resolve()
-        data = scratch / "data"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
-        environment |= {"HEARTH_DATA_DIR": str(data), "HEARTH_LISTEN": "127.0.0.1:0", "HEARTH_BACKUP__SCHEDULE": "off"}
-        environment |= {"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(scratch / "restic"), "RESTIC_CACHE_DIR": str(scratch / "cache")}
-        first = subprocess.Popen([supervisor], env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while b'"serving"' not in subprocess.run([supervisor, "status", "--json"], env=environment, capture_output=True).stdout:
-            time.sleep(0.1)
-        first.send_signal(signal.SIGTERM)
-        first.wait()
-        fill(data / "live" / "app.db", options.mib)
-        size = os.path.getsize(data / "live" / "app.db") / (1 << 20)
-        results = {}
-        for _ in range(options.rounds):
-            def measure(name, command, shell=False):
-                subprocess.run(["sync"])
-                results.setdefault(name, []).append(run(command, environment, shell))
-
-            live, out = data / "live" / "app.db", scratch / "out"
-            shutil.rmtree(out, ignore_errors=True)
-            shutil.rmtree(scratch / "restic", ignore_errors=True)
-            out.mkdir()
-            subprocess.run(["restic", "init", "-q"], env=environment, check=True)
-            measure("backup: `supervisor backup`", [supervisor, "backup", "--quiet"])
-            measure("backup: `VACUUM INTO` + `zstd -3 -T2`",
-                    f"sqlite3 {live} \"VACUUM INTO '{out}/v.db'\" && zstd -q -3 -T2 {out}/v.db -o {out}/v.zst && sync {out}/v.zst", True)
-            measure("backup: `restic backup`", ["restic", "backup", "-q", str((data / "live").resolve())])
-            measure("restore: `supervisor restore latest`", [supervisor, "restore", "latest", "--yes"])
-            measure("restore: `zstd -d` + fsync", f"zstd -q -d -f {out}/v.zst -o {out}/r.db && sync {out}/r.db", True)
-            measure("restore: `restic restore`", ["restic", "restore", "-q", "latest", "--target", str(out / "restic")])
-            for other in data.glob("generations/*"):
-                if other.resolve() != (data / "live").resolve():
-                    shutil.rmtree(other)
-            shutil.rmtree(data / "backups")
-        print(f"{size:.0f} MiB of database, medians of {options.rounds} rounds\n")
-        print("| | s | MB/s | peak of all its processes, MiB | of the largest one, MiB | Hearth takes |")
-        print("|---|---|---|---|---|---|")
-        for name, figures in results.items():
-            seconds, peak, largest = (statistics.median(column) for column in zip(*figures))
-            own = [statistics.median(f[0] for f in other) for key, other in results.items()
-                   if key.startswith(name.split(":")[0]) and "supervisor" in key][0]
-            ratio = "" if "supervisor" in name else f"{own / seconds:.1f} ×"
-            print(f"| {name} | {seconds:.1f} | {size * 1.048576 / seconds:.0f} | {peak:.0f} | {largest:.0f} | {ratio} |")
+    for program in ("restic", "sqlite3", "zstd", "tar"):
+        if not shutil.which(program):
+            sys.exit(f"{program} is missing: apt-get install {program}")
+    # Beside the binaries, since /tmp may be memory, where an fsync costs nothing.
+    place = (options.scratch or options.binaries).resolve()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as scratch:
+        with open(pathlib.Path(scratch) / "log", "w") as log:
+            measure(options, Bench(options, pathlib.Path(scratch), log))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,8 @@ fn installed(test: &str, programs: &[&str]) -> bool {
     })
 }
 
-fn restored_by_hand(encrypted: bool) {
+/// Backs a household up and restores it by hand; `compare` says whether the optional comparison is made, too.
+fn restored_by_hand(encrypted: bool, compare: bool) {
     let place = tempfile::tempdir().unwrap();
     let key = place.path().join("key.txt");
     let mut hearth = Hearth::new();
@@ -54,38 +55,74 @@ fn restored_by_hand(encrypted: bool) {
         hearth.set("HEARTH_BACKUP__RECIPIENTS", format!("[{:?}]", recipient.trim()));
         script += &block("by-hand-decrypt");
     }
-    script += &block("by-hand");
     let mut running = hearth.start();
     let address = running.wait_serving();
     household::fill(address, 60);
     let before = household::all(address);
-    let attachment = hearth.attach(b"a scan of the deed");
+    let attachments = [hearth.attach(b"a scan of the deed"), hearth.attach(&[7; 300_000])];
     let made = hearth.backup(&[]);
     running.stop();
 
     let new = Hearth::new();
     let archive = Path::new(made["archive"].as_str().unwrap());
     let variables = [("BACKUP", archive), ("KEY", key.as_path()), ("NEW", new.data.as_path())];
+    script += &block("by-hand-unpack");
     let done = sh(&script, place.path(), &variables);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert_eq!(String::from_utf8_lossy(&done.stdout), "ok\n");
+    if compare {
+        let attachment = new.data.join(&attachments[0]);
+        let content = fs::read(&attachment).unwrap();
+        fs::write(&attachment, b"a scan of the dead").unwrap();
+        let said = sh(&block("by-hand-compare"), place.path(), &variables);
+        assert!(!said.status.success(), "what was changed is found");
+        assert!(String::from_utf8_lossy(&said.stdout).contains(&attachments[0]), "{said:?}");
+        fs::write(&attachment, content).unwrap();
+        let said = sh(&block("by-hand-compare"), place.path(), &variables);
+        assert!(said.status.success() && said.stdout.is_empty(), "{said:?}");
+    }
+    let done = sh(&block("by-hand-place"), place.path(), &variables);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
     let mut running = new.start();
     let address = running.wait_serving();
     assert_eq!(household::all(address), before);
-    assert_eq!(fs::read(new.data.join(attachment)).unwrap(), b"a scan of the deed");
-    new.backup(&[]);
+    for attachment in &attachments {
+        assert_eq!(fs::read(new.data.join(attachment)).unwrap(), fs::read(hearth.data.join(attachment)).unwrap());
+    }
+    new.assert_tidy();
+    new.backup(&["--drill"]);
 }
 
 #[test]
 fn a_backup_is_restored_with_tar_zstd_and_sqlite3_alone() {
     if installed("a restore by hand", &["bash", "tar", "zstd", "sqlite3"]) {
-        restored_by_hand(false);
+        restored_by_hand(false, false);
+    }
+}
+
+#[test]
+fn what_was_unpacked_by_hand_is_compared_with_the_manifest() {
+    if installed("a comparison by hand", &["bash", "tar", "zstd", "sqlite3", "b3sum"]) {
+        restored_by_hand(false, true);
     }
 }
 
 #[test]
 fn an_encrypted_backup_is_restored_with_age_besides() {
     if installed("a restore by hand of an encrypted backup", &["bash", "tar", "zstd", "sqlite3", "age", "age-keygen"]) {
-        restored_by_hand(true);
+        restored_by_hand(true, false);
     }
+}
+
+#[test]
+fn every_command_by_hand_is_one_that_is_tested() {
+    let document = include_str!("../../docs/BACKUPS.md");
+    let (_, section) = document.split_once("## Restore by hand").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let named: Vec<_> = section.lines().filter(|line| line.starts_with("```sh")).collect();
+    assert_eq!(
+        named,
+        ["```sh by-hand-decrypt", "```sh by-hand-unpack", "```sh by-hand-compare", "```sh by-hand-place"]
+    );
 }

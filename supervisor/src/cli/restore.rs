@@ -38,10 +38,10 @@ use crate::{
     run::{self, desk, offline},
 };
 
-/// `supervisor restore`
 /// How many tables are compared on the screen.
 const TABLES: usize = 50;
 
+/// `supervisor restore`
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  supervisor restore latest                                   the newest backup\n  supervisor restore 2026-11-24T03-30-00Z-manual              one that `supervisor backup list` shows\n  supervisor restore /mnt/usb/2026-11-24T03-30-00Z-manual.tar.zst   a file from anywhere\n  supervisor restore latest --identity key.txt                an encrypted one\n  supervisor restore 0006                                     a snapshot"

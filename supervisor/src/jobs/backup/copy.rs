@@ -12,6 +12,7 @@ use crate::{
     data::{DataDir, durable::Explain},
     failure::Failure,
     fault,
+    phase::now,
 };
 
 /// What became of it.
@@ -37,6 +38,7 @@ pub fn copy(
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
     let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
+    keep_ahead(data, &there)?;
     let local = catalog::list(&settings.dir)?;
     let missing: Vec<&catalog::Local> = local
         .iter()
@@ -63,4 +65,18 @@ pub fn copy(
     // Last: what a killed copy had sent already was completed above, if it is still wanted.
     place.tidy(&own)?;
     Ok(done)
+}
+
+/// Sees to it that the next backup has a higher number than any there: after a disk was set back to an earlier day, new
+/// ones would else count as older than what was copied since.
+fn keep_ahead(data: &DataDir, there: &[Description]) -> Result<(), Failure> {
+    // The far end may say anything; no house makes that many.
+    const HIGHEST: u64 = 1 << 40;
+    let highest = there.iter().map(|there| there.sequence).filter(|sequence| *sequence < HIGHEST).max().unwrap_or(0);
+    let mut history = catalog::history(data, &now())?;
+    if highest > history.sequence {
+        history.sequence = highest;
+        catalog::remember(data, &history)?;
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use crate::{
     backup::Reason,
     control::orders::{Order, Orders, Work},
     failure::{Cause, Failure},
+    init::text,
     instance::Instance,
     jobs::{
         Job,
@@ -45,6 +46,8 @@ pub async fn keep(instance: Rc<Instance>, orders: Orders) {
                 Look { wait: LOOK_AGAIN, ordered: false }
             }
         };
+        // What a look takes is not needed again for hours.
+        text::give_back();
         let ended = async {
             // What a backup, a verification or a drill has changed is told at once.
             until_an_operation_ends(&instance).await;

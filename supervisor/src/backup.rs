@@ -24,6 +24,14 @@ pub const PLAIN: &str = ".tar.zst";
 /// What the name of an encrypted archive ends with.
 pub const ENCRYPTED: &str = ".tar.zst.age";
 
+/// Whether this can be the name of an instance: lower-case letters, digits and hyphens, 64 at most. At destinations it is
+/// the name of a directory.
+#[must_use]
+pub fn is_instance(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
 /// Why a backup was made. Each reason is a class of its own for retention: what is made by itself never pushes out what
 /// a person made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackupId, Description, archive::read, manifest::Manifest};
+use super::{BackupId, Description, archive::read, is_instance, manifest::Manifest};
 use crate::{
     data::{
         DataDir, GenerationId,
@@ -253,10 +253,7 @@ pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
     match durable::read_small(&path, 256) {
         Ok(bytes) => {
             let name = String::from_utf8_lossy(&bytes).trim().to_owned();
-            let fits = !name.is_empty()
-                && name.len() <= 64
-                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-            if fits {
+            if is_instance(&name) {
                 return Ok(Some(name));
             }
             Err(Failure::new(Cause::Configuration, format!("{} is no name of an instance", path.display()))

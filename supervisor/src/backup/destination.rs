@@ -35,12 +35,12 @@ use std::{
 
 use self::{
     address::{Address, Kind},
-    belief::{is_instance, understand},
+    belief::understand,
     directory::Directory,
     place::Place,
     s3::S3,
 };
-use super::{BackupId, Description};
+use super::{BackupId, Description, is_instance};
 use crate::{
     data::{
         durable::{Explain, open_regular},

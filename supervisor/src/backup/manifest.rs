@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackupId, Reason, archive};
+use super::{BackupId, Reason, archive, is_instance};
 use crate::{
     data::{DATABASE, GenerationId, state::FORMAT},
     failure::{Cause, Failure},
@@ -120,9 +120,7 @@ impl Manifest {
         if !self.left_out.iter().all(|sentence| is_plain(sentence)) {
             return Err("says of what was left out what cannot be printed".into());
         }
-        // It becomes a directory at destinations.
-        let of_instance = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if self.instance.is_empty() || self.instance.len() > 64 || !self.instance.bytes().all(of_instance) {
+        if !is_instance(&self.instance) {
             return Err("names no instance".into());
         }
         if humantime::parse_rfc3339(&self.created_at).is_err() {

@@ -6,6 +6,7 @@ pub mod generations;
 pub mod lock;
 pub mod retention;
 pub mod size;
+pub mod space;
 pub mod state;
 pub mod view;
 

@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize};
 
 use super::database::Database;
@@ -26,6 +25,7 @@ use crate::{
         DATABASE, DataDir,
         durable::{self, Explain},
         size::Size,
+        space,
     },
     failure::{Cause, Failure},
 };
@@ -173,14 +173,7 @@ fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
                 here.push(other);
             }
         }
-        let space =
-            statvfs(need.place).explain(|| format!("cannot ask for the free space of {}", need.place.display()))?;
-        // Some FUSE file systems know nothing of their size; then the disk itself has to say when it is full.
-        if space.blocks() == 0 {
-            continue;
-        }
-        #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
-        let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
+        let Some(free) = space::free(need.place)? else { continue };
         let sum = here.iter().fold(MARGIN, |sum, need| sum.saturating_add(need.bytes));
         if free < sum {
             let parts: Vec<_> = here.iter().map(|need| format!("{} for {}", Size(need.bytes), need.what)).collect();

@@ -6,7 +6,6 @@
 
 use std::{fs, path::PathBuf};
 
-use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize};
 
 pub use super::clone::Method;
@@ -26,7 +25,7 @@ use crate::{
         durable::{self, Explain},
         generations,
         size::Size,
-        view,
+        space, view,
     },
     failure::{Cause, Failure},
     fault,
@@ -232,12 +231,7 @@ fn check_space(
     reflinked: bool,
 ) -> Result<(), Failure> {
     let place = data.generations();
-    let space = statvfs(&place).explain(|| format!("cannot ask for the free space of {}", place.display()))?;
-    // Some FUSE file systems know nothing of their size; then the disk itself has to say when it is full.
-    if space.blocks() == 0 {
-        return Ok(());
-    }
-    let free = space.blocks_available() * space.fragment_size();
+    let Some(free) = space::free(&place)? else { return Ok(()) };
     let clone = if reflinked { 0 } else { bytes };
     let needed = clone.saturating_add(bytes).saturating_add(files).saturating_add(MARGIN);
     if free >= needed {

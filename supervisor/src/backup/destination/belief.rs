@@ -15,12 +15,6 @@ pub(super) fn is_own_name(name: &str) -> bool {
     id.is_some_and(|id| id.parse::<BackupId>().is_ok())
 }
 
-/// Whether this can be the name of an instance, as [`catalog::instance`](crate::backup::catalog::instance) gives them. It is part of a path.
-pub(super) fn is_instance(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=64).contains(&name.len()) && name.bytes().all(fits)
-}
-
 /// Reads a description that lies at a certain place; `None` when it cannot be that of a backup there.
 pub(super) fn understand(bytes: &[u8], instance: &str, id: &BackupId) -> Option<Description> {
     let description: Description = serde_json::from_slice(bytes).ok()?;

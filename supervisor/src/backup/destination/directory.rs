@@ -16,7 +16,6 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{PosixFadviseAdvice, posix_fadvise},
-    sys::statvfs::statvfs,
 };
 
 use super::belief::is_own_name;
@@ -24,6 +23,7 @@ use crate::{
     data::{
         durable::{self, Explain, beside, is_unfinished, open_regular},
         size::Size,
+        space,
     },
     failure::{Cause, Failure},
 };
@@ -211,13 +211,7 @@ fn entries(directory: &Path) -> Result<Vec<(String, fs::FileType)>, Failure> {
 }
 
 fn check_space(directory: &Path, name: &str, bytes: u64) -> Result<(), Failure> {
-    let space = statvfs(directory).explain(|| format!("cannot ask for the free space of {}", directory.display()))?;
-    // Some network and FUSE file systems know nothing of their size; then the disk itself has to say when it is full.
-    if space.blocks() == 0 {
-        return Ok(());
-    }
-    #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
-    let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
+    let Some(free) = space::free(directory)? else { return Ok(()) };
     let sum = bytes.saturating_add(MARGIN);
     if free >= sum {
         return Ok(());

@@ -16,7 +16,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::get,
+    harness::{chance::Telling, get},
     house::{House, told_by},
     story::{End, Fault, Story, is_tidy},
     vault,
@@ -24,17 +24,6 @@ use crate::{
 
 /// How many stories are lived at a time, in each test.
 const HANDS: usize = 3;
-
-/// Says in which case a test failed.
-pub(crate) struct Telling(pub(crate) String);
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("this was in the case: {}", self.0);
-        }
-    }
-}
 
 /// Does the work for each item, several at a time.
 pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {

@@ -18,8 +18,9 @@ use nix::{
 };
 
 use crate::{
+    harness::chance::{Telling, number},
     house::House,
-    matrix::{Telling, go_on, in_parallel},
+    matrix::{go_on, in_parallel},
     story::Story,
 };
 
@@ -47,11 +48,6 @@ impl Dice {
     fn time(&mut self, longest: Duration) -> Duration {
         Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap().max(1)))
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}, which is no number")))
 }
 
 /// Returns the children of a process, with the names of their programs.

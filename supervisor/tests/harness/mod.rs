@@ -3,14 +3,17 @@
 //! The one harness of all black-box tests. Nothing here sleeps and hopes: every wait is for something that can be
 //! seen, with a limit after which the test fails and shows the log.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its names say the rest")]
+
+pub mod chance;
+pub mod household;
+mod http;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -23,6 +26,8 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+
+pub use self::http::{Answer, get, parse, request};
 
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -85,20 +90,6 @@ pub struct Running {
     /// Whether the process that was started is a wrapper, and the supervisor its child.
     pub wrapped: bool,
     data: PathBuf,
-}
-
-/// An HTTP answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
 }
 
 impl Default for Hearth {
@@ -495,151 +486,4 @@ pub fn holders(path: &Path) -> usize {
             open.flatten().any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
         })
         .count()
-}
-
-/// Sends one request on a connection of its own.
-pub fn request(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    accept: &str,
-    body: Option<&Value>,
-) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
-    let body = body.map(Value::to_string).unwrap_or_default();
-    // In one piece, so that a server that reads once has it all.
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::UnexpectedEof, format!("half an answer: {:?}", String::from_utf8_lossy(&bytes)))
-    })
-}
-
-/// `GET`, as a program.
-pub fn get(address: SocketAddr, path: &str) -> Answer {
-    request(address, "GET", path, "application/json", None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
-}
-
-/// Reads a whole answer; `None` if something of it is missing.
-pub fn parse(bytes: &[u8]) -> Option<Answer> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let mut body = bytes[end + 4..].to_vec();
-    if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
-        body = unchunk(&body)?;
-    } else if let Some(length) = headers.get("content-length").and_then(|length| length.parse::<usize>().ok())
-        && body.len() < length
-    {
-        return None;
-    }
-    Some(Answer { status, headers, body: String::from_utf8(body).ok()? })
-}
-
-fn unchunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    loop {
-        let line = bytes.windows(2).position(|window| window == b"\r\n")?;
-        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?.trim(), 16).ok()?;
-        bytes = &bytes[line + 2..];
-        if length == 0 {
-            return Some(whole);
-        }
-        whole.extend_from_slice(bytes.get(..length)?);
-        bytes = bytes.get(length + 2..)?;
-    }
-}
-
-/// A household's data, by hand and through the API.
-pub mod household {
-    use std::{net::SocketAddr, thread};
-
-    use serde_json::{Value, json};
-
-    use super::{BTreeMap, get, request};
-
-    /// Returns record number `number`: text in several scripts, long notes, due dates.
-    pub fn record(number: usize) -> Value {
-        const TITLES: [&str; 8] = [
-            "Boiler service",
-            "Wartungsvertrag Heizung ÄÖÜß",
-            "家庭用ボイラーの点検",
-            "暖气检修合同",
-            "Техосмотр машины",
-            "صيانة السخان",
-            "תחזוקת דוד",
-            "Zahnarzt 🦷 – e\u{301}cole",
-        ];
-        const CATEGORIES: [&str; 4] = ["", "house", "Auto/Автомобиль", "健康"];
-        let notes = match number % 5 {
-            0 => String::new(),
-            1 => format!("line one\nline {number}\r\n\ttabbed \"quoted\" <b>&amp; 'single'; -- drop"),
-            2 => "длинная заметка ".repeat(number % 300),
-            3 => format!("🦀{}", "long ".repeat(number % 2000)),
-            _ => format!("n{number}"),
-        };
-        let mut record = json!({
-            "title": format!("{} {number}", TITLES[number % TITLES.len()]),
-            "category": CATEGORIES[number % CATEGORIES.len()],
-            "notes": notes,
-        });
-        if number.is_multiple_of(3) {
-            record["due_date"] =
-                json!(format!("20{:02}-{:02}-{:02}", 20 + number % 20, 1 + number % 12, 1 + number % 28));
-        }
-        record
-    }
-
-    /// Adds this many records over several connections at once.
-    pub fn fill(address: SocketAddr, count: usize) {
-        const HANDS: usize = 6;
-        thread::scope(|scope| {
-            for hand in 0..HANDS {
-                scope.spawn(move || {
-                    for number in (hand..count).step_by(HANDS) {
-                        add(address, &record(number));
-                    }
-                });
-            }
-        });
-    }
-
-    /// Adds one record; returns it as answered.
-    pub fn add(address: SocketAddr, record: &Value) -> Value {
-        let answer = request(address, "POST", "/api/v1/records", "application/json", Some(record))
-            .unwrap_or_else(|error| panic!("adding a record: {error}"));
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.json()
-    }
-
-    /// Returns every record, by id.
-    pub fn all(address: SocketAddr) -> BTreeMap<i64, Value> {
-        let mut records = BTreeMap::new();
-        let mut path = "/api/v1/records?limit=200".to_owned();
-        loop {
-            let answer = get(address, &path);
-            assert_eq!(answer.status, 200, "{}", answer.body);
-            let page = answer.json();
-            for record in page["records"].as_array().expect("records") {
-                let id = record["id"].as_i64().expect("an id");
-                assert!(records.insert(id, record.clone()).is_none(), "record {id} is on two pages");
-            }
-            match page["next"].as_str() {
-                Some(next) => path = format!("/api/v1/records?limit=200&after={next}"),
-                None => return records,
-            }
-        }
-    }
 }

@@ -19,7 +19,6 @@ mod story;
 use std::{
     fs,
     sync::{Mutex, PoisonError},
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -27,6 +26,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     disk::Ground,
+    harness::chance::{Telling, number},
     story::{Moment, Story},
 };
 
@@ -40,22 +40,6 @@ const CUTS_AT_ONCE: u64 = 3;
 const SHORTLY: Duration = Duration::from_millis(200);
 /// One test at a time: what is cut is to be busy with itself, and loop devices are few.
 static TURN: Mutex<()> = Mutex::new(());
-
-/// Says in which case a test failed.
-struct Telling(String);
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("this was in the case: {}", self.0);
-        }
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}, which is no number")))
-}
 
 /// Returns a number that only the seed and the throw decide.
 fn dice(seed: u64, throw: u64) -> u64 {

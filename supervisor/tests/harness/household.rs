@@ -1,0 +1,79 @@
+//! A household's data, by hand and through the API.
+
+use std::{net::SocketAddr, thread};
+
+use serde_json::{Value, json};
+
+use super::{BTreeMap, get, request};
+
+/// Returns record number `number`: text in several scripts, long notes, due dates.
+pub fn record(number: usize) -> Value {
+    const TITLES: [&str; 8] = [
+        "Boiler service",
+        "Wartungsvertrag Heizung ÄÖÜß",
+        "家庭用ボイラーの点検",
+        "暖气检修合同",
+        "Техосмотр машины",
+        "صيانة السخان",
+        "תחזוקת דוד",
+        "Zahnarzt 🦷 – e\u{301}cole",
+    ];
+    const CATEGORIES: [&str; 4] = ["", "house", "Auto/Автомобиль", "健康"];
+    let notes = match number % 5 {
+        0 => String::new(),
+        1 => format!("line one\nline {number}\r\n\ttabbed \"quoted\" <b>&amp; 'single'; -- drop"),
+        2 => "длинная заметка ".repeat(number % 300),
+        3 => format!("🦀{}", "long ".repeat(number % 2000)),
+        _ => format!("n{number}"),
+    };
+    let mut record = json!({
+        "title": format!("{} {number}", TITLES[number % TITLES.len()]),
+        "category": CATEGORIES[number % CATEGORIES.len()],
+        "notes": notes,
+    });
+    if number.is_multiple_of(3) {
+        record["due_date"] = json!(format!("20{:02}-{:02}-{:02}", 20 + number % 20, 1 + number % 12, 1 + number % 28));
+    }
+    record
+}
+
+/// Adds this many records over several connections at once.
+pub fn fill(address: SocketAddr, count: usize) {
+    const HANDS: usize = 6;
+    thread::scope(|scope| {
+        for hand in 0..HANDS {
+            scope.spawn(move || {
+                for number in (hand..count).step_by(HANDS) {
+                    add(address, &record(number));
+                }
+            });
+        }
+    });
+}
+
+/// Adds one record; returns it as answered.
+pub fn add(address: SocketAddr, record: &Value) -> Value {
+    let answer = request(address, "POST", "/api/v1/records", "application/json", Some(record))
+        .unwrap_or_else(|error| panic!("adding a record: {error}"));
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    answer.json()
+}
+
+/// Returns every record, by id.
+pub fn all(address: SocketAddr) -> BTreeMap<i64, Value> {
+    let mut records = BTreeMap::new();
+    let mut path = "/api/v1/records?limit=200".to_owned();
+    loop {
+        let answer = get(address, &path);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let page = answer.json();
+        for record in page["records"].as_array().expect("records") {
+            let id = record["id"].as_i64().expect("an id");
+            assert!(records.insert(id, record.clone()).is_none(), "record {id} is on two pages");
+        }
+        match page["next"].as_str() {
+            Some(next) => path = format!("/api/v1/records?limit=200&after={next}"),
+            None => return records,
+        }
+    }
+}

@@ -22,6 +22,9 @@ use crate::{
     failure::{Cause, Failure},
 };
 
+/// The longest history that is read, in bytes: troubles are few, and each is a line.
+const LONGEST_HISTORY: u64 = 1 << 20;
+
 /// A backup in `backup.dir`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Local {
@@ -47,6 +50,21 @@ pub struct History {
     /// What is wrong, by what was being done (`backup`, `drill`, `copy to /mnt/nas`), until it works again.
     #[serde(default)]
     pub trouble: BTreeMap<String, String>,
+}
+
+impl History {
+    /// Makes the history of an instance that begins to make backups now, RFC 3339.
+    #[must_use]
+    pub fn beginning(now: &str) -> Self {
+        Self {
+            format: FORMAT,
+            sequence: 0,
+            since: now.to_owned(),
+            attempted_at: None,
+            drilled_at: None,
+            trouble: BTreeMap::new(),
+        }
+    }
 }
 
 /// Returns the backups in a directory, the newest (by sequence number) first. A directory that is not there holds none.
@@ -180,12 +198,6 @@ pub fn remove(directory: &Path, backup: &Local) -> Result<(), Failure> {
     durable::sync_directory(directory)
 }
 
-/// The name under which an archive is written until it counts.
-#[must_use]
-pub fn unfinished(directory: &Path, id: &BackupId, encrypted: bool) -> PathBuf {
-    durable::beside(&directory.join(id.archive(encrypted)))
-}
-
 /// Removes what killed jobs left in a directory of backups: unfinished archives and documents, and descriptions of
 /// archives that are not there. Nothing that is not named as Hearth names it is touched.
 ///
@@ -264,20 +276,12 @@ pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Reads the history; a new one where there is none, or a damaged one.
+/// Reads the history; one that begins now where there is none, or a damaged one.
 ///
 /// # Errors
 /// [`Cause::UnknownFormat`] when a newer version wrote it.
 pub fn history(data: &DataDir, now: &str) -> Result<History, Failure> {
-    let new = || History {
-        format: FORMAT,
-        sequence: 0,
-        since: now.to_owned(),
-        attempted_at: None,
-        drilled_at: None,
-        trouble: BTreeMap::new(),
-    };
-    Ok(written(data)?.unwrap_or_else(new))
+    Ok(written(data)?.unwrap_or_else(|| History::beginning(now)))
 }
 
 /// Reads the history that is written down; `None` where there is none, or one that cannot be understood.
@@ -286,16 +290,15 @@ pub fn history(data: &DataDir, now: &str) -> Result<History, Failure> {
 /// What keeps it from being read: not what is in it, but for a newer version's format.
 pub fn written(data: &DataDir) -> Result<Option<History>, Failure> {
     let path = data.backup_history();
-    // A disk that fails for a moment must not make the numbers begin anew.
-    match durable::read_small(&path, 1 << 20) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-            return Err(Failure::io(format!("cannot read {}", path.display()), &error));
-        }
-        _ => {}
-    }
-    match state::read(&path) {
+    let bytes = match durable::read_small(&path, LONGEST_HISTORY) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => return Ok(None),
+        // A disk that fails for a moment must not make the numbers begin anew.
+        Err(error) => return Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+    };
+    match state::understand(&path, &bytes) {
         Err(failure) if failure.cause != Cause::UnknownFormat => Ok(None),
-        read => read,
+        history => history.map(Some),
     }
 }
 

@@ -183,11 +183,10 @@ pub(super) struct Listed {
     pub(super) place: Place,
 }
 
-/// Returns the backups here, the newest first, then those at each destination; and what could not be listed.
-pub(super) fn all(settings: &Settings) -> Result<(Vec<Listed>, Vec<Failure>), Failure> {
-    let here = |local: catalog::Local| Listed { place: Place::File(local.archive), description: local.description };
-    let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
-    let mut failures = Vec::new();
+/// Returns the backups at the destinations, one after the other, each with the newest of each house first; and what could not
+/// be listed.
+pub(super) fn elsewhere(settings: &Settings) -> (Vec<Listed>, Vec<Failure>) {
+    let (mut listed, mut failures) = (Vec::new(), Vec::new());
     for destination in &settings.destinations {
         match open_destination(destination, settings).and_then(|open| open.list()) {
             Ok(mut there) => {
@@ -206,11 +205,14 @@ pub(super) fn all(settings: &Settings) -> Result<(Vec<Listed>, Vec<Failure>), Fa
             Err(failure) => failures.push(failure),
         }
     }
-    Ok((listed, failures))
+    (listed, failures)
 }
 
 fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
-    let (listed, failures) = all(settings)?;
+    let here = |local: catalog::Local| Listed { place: Place::File(local.archive), description: local.description };
+    let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
+    let (there, failures) = elsewhere(settings);
+    listed.extend(there);
     if as_json {
         let rows: Vec<Value> = listed
             .iter()
@@ -245,15 +247,14 @@ fn table(listed: &[Listed]) -> String {
             (None, Some(at), None) => at.clone(),
             (None, Some(at), Some(_)) => format!("{at} (drilled)"),
         };
-        let place = match place {
-            // Where several houses share a directory, it matters whose it is.
-            Place::File(_) if houses > 1 => format!("here ({})", or_dash(&description.instance)),
-            Place::Destination { destination, .. } if houses > 1 => {
-                format!("{} ({})", Destination::named(destination), or_dash(&description.instance))
-            }
+        let mut place = match place {
             Place::File(_) => "here".to_owned(),
             Place::Destination { destination, .. } => Destination::named(destination),
         };
+        // Where several houses share a directory, it matters whose it is.
+        if houses > 1 {
+            place = format!("{place} ({})", or_dash(&description.instance));
+        }
         let reason = match &description.label {
             Some(label) => format!("{}: {label}", description.reason),
             None => description.reason.to_string(),

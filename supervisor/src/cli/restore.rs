@@ -145,37 +145,26 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failu
     };
     // Here first: what lies at a destination is a copy of it, and need not be asked for. This house's own before all others.
     let own = catalog::known_instance(data).ok().flatten();
-    let is_own = |description: &Description| Some(&description.instance) == own.as_ref();
-    let mut local = catalog::list(&settings.dir)?;
-    local.sort_by_key(|local| !is_own(&local.description));
+    let is_ours = |description: &Description| Some(&description.instance) == own.as_ref();
+    let mut local: Vec<_> = catalog::list(&settings.dir)?;
+    // Last come those of which nothing is known.
+    local.sort_by_key(|local| (!is_ours(&local.description), local.description.instance.is_empty()));
     let fits = |description: &Description| match &id {
         Some(id) => description.id == *id,
         None => description.damage.is_none(),
     };
-    let passed_over = |description: &Description| {
-        let why = match (&description.damage, description.instance.is_empty()) {
-            (Some(_), _) => "it is damaged",
-            (None, true) => "its description is lost, so that nothing is known of it",
-            (None, false) => return,
-        };
-        talk(&format!("{} may be newer, but {why}", description.id));
-    };
-    let unknown =
-        local.iter().filter(|local| local.description.instance.is_empty() || local.description.damage.is_some());
-    let chosen = local.iter().find(|local| fits(&local.description) && !local.description.instance.is_empty());
-    if let Some(chosen) = chosen.or_else(|| local.iter().find(|local| fits(&local.description))) {
+    if let Some(chosen) = local.iter().find(|local| fits(&local.description)) {
         if id.is_none() {
-            unknown
-                .filter(|unknown| unknown.description.id > chosen.description.id)
-                .for_each(|unknown| passed_over(&unknown.description));
+            let newer = local.iter().filter(|other| other.description.id > chosen.description.id);
+            newer.for_each(|other| passed_over(&other.description));
         }
         return Ok(Place::File(chosen.archive.clone()));
     }
-    let (listed, failures) = backup::all(settings)?;
+    let (mut there, failures) = backup::elsewhere(settings);
     failures.iter().for_each(say_failure);
-    let mut there = listed.into_iter().filter(|listed| fits(&listed.description)).collect::<Vec<_>>();
-    if there.iter().any(|listed| is_own(&listed.description)) {
-        there.retain(|listed| is_own(&listed.description));
+    there.retain(|listed| fits(&listed.description));
+    if there.iter().any(|listed| is_ours(&listed.description)) {
+        there.retain(|listed| is_ours(&listed.description));
     }
     let instances: BTreeSet<_> = there.iter().map(|listed| listed.description.instance.clone()).collect();
     if instances.len() > 1 {
@@ -189,8 +178,10 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failu
         )
         .hint("name the one that you mean by its id (supervisor backup list)"));
     }
-    there.sort_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)));
-    match there.into_iter().next() {
+    match there
+        .into_iter()
+        .min_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)))
+    {
         Some(listed) => Ok(listed.place),
         None => {
             let elsewhere = match (settings.destinations.is_empty(), failures.is_empty()) {
@@ -212,6 +203,16 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failu
             Err(Failure::new(Cause::Configuration, message).hint(hint))
         }
     }
+}
+
+/// Says why a backup that may be newer than the chosen one was passed over, if there is a reason.
+fn passed_over(backup: &Description) {
+    let why = match (&backup.damage, backup.instance.is_empty()) {
+        (Some(_), _) => "it is damaged",
+        (None, true) => "its description is lost, so that nothing is known of it",
+        (None, false) => return,
+    };
+    talk(&format!("{} may be newer, but {why}", backup.id));
 }
 
 /// Whether the same restore may succeed another time. What was refused will be refused again, and what was interrupted

@@ -22,7 +22,7 @@ use crate::{
     init::signals,
     log,
     phase::{Outcome, Progress, Status, Unit},
-    run::{self, offline, work::Report},
+    run::{self, offline},
 };
 
 /// Has it done, and tells how far it is on standard error: each step, and on a terminal a bar.
@@ -30,20 +30,11 @@ pub(super) fn have_done(flags: &Flags, data: &DataDir, work: Work, quiet: bool) 
     let teller = Teller { quiet, bar: io::stderr().is_terminal(), last: RefCell::default() };
     let running = run::on_this_thread(call::<Status>(data, Method::GET, "/v1/status"));
     match running {
-        Err(failure) => Done { outcome: Err(failure), result: None },
+        Err(failure) => Done::failed(failure),
         Ok(Some(_)) => run::on_this_thread(async { Ok(by_the_supervisor(data, &work, &teller).await) })
-            .unwrap_or_else(|failure| Done { outcome: Err(failure), result: None }),
-        Ok(None) if !data.path().is_dir() => Done { outcome: Err(not_running(data)), result: None },
-        Ok(None) => {
-            let (outcome, published) = match by_itself(flags, work, teller) {
-                Ok(done) => done,
-                Err(failure) => (Err(failure), None),
-            };
-            match outcome {
-                Ok(Report { sentence, result }) => Done { outcome: Ok(sentence), result },
-                Err(failure) => Done { outcome: Err(failure), result: published },
-            }
-        }
+            .unwrap_or_else(Done::failed),
+        Ok(None) if !data.path().is_dir() => Done::failed(not_running(data)),
+        Ok(None) => by_itself(flags, work, teller).unwrap_or_else(Done::failed),
     }
 }
 
@@ -53,6 +44,12 @@ pub(super) struct Done {
     pub(super) outcome: Result<String, Failure>,
     /// The document for programs; some failures have one, too.
     pub(super) result: Option<Value>,
+}
+
+impl Done {
+    fn failed(failure: Failure) -> Self {
+        Self { outcome: Err(failure), result: None }
+    }
 }
 
 /// Gives an operation to the running supervisor; returns its number.
@@ -69,10 +66,9 @@ pub(super) async fn give(data: &DataDir, work: &Work) -> Result<u64, Failure> {
 }
 
 async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done {
-    let failed = |failure| Done { outcome: Err(failure), result: None };
     let id = match give(data, work).await {
         Ok(id) => id,
-        Err(failure) => return failed(failure),
+        Err(failure) => return Done::failed(failure),
     };
     let gone = || {
         Failure::new(Cause::Interrupted, "the supervisor stopped, or was started anew, before it was done")
@@ -81,11 +77,11 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
     loop {
         let status = match call::<Status>(data, Method::GET, "/v1/status").await {
             Ok(Some(status)) => status,
-            Ok(None) => return failed(gone()),
-            Err(failure) => return failed(failure),
+            Ok(None) => return Done::failed(gone()),
+            Err(failure) => return Done::failed(failure),
         };
         let Some(operation) = status.operation.clone().filter(|operation| operation.id == id) else {
-            return failed(gone());
+            return Done::failed(gone());
         };
         if let Some(outcome) = operation.outcome {
             teller.clear();
@@ -100,7 +96,7 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
             () = tokio::time::sleep(AGAIN) => {}
             _ = tokio::signal::ctrl_c() => {
                 teller.clear();
-                return failed(
+                return Done::failed(
                     Failure::new(Cause::Interrupted, "not waiting any longer; it goes on in the supervisor")
                         .hint("supervisor status shows how far it is"),
                 );
@@ -110,14 +106,15 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
 }
 
 /// Does it in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, work: Work, teller: Teller) -> Result<(Result<Report, Failure>, Option<Value>), Failure> {
+fn by_itself(flags: &Flags, work: Work, teller: Teller) -> Result<Done, Failure> {
     let mut loaded = Loaded::load(flags)?;
     // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
     loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
     log::init(&loaded.config.log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
-    Ok(offline::work(loaded.config, work, move |status| teller.tell(status)))
+    let (outcome, result) = offline::work(loaded.config, work, move |status| teller.tell(status));
+    Ok(Done { outcome, result })
 }
 
 /// Tells how far it is.

@@ -40,7 +40,7 @@ impl<T> Explain<T> for nix::Result<T> {
     }
 }
 
-/// A file that is written and durable, but not yet in its place. Dropped before [`Unfinished::put`], it goes.
+/// A file that is not yet in its place, but under a hidden name beside it. Dropped before [`Unfinished::put`], it goes.
 #[derive(Debug)]
 pub struct Unfinished {
     beside: PathBuf,
@@ -49,25 +49,39 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Writes `bytes` to a hidden name beside `target` and fsyncs them.
+    /// Begins a file for `target`, in place of one that was begun before; the caller writes it and fsyncs it.
+    ///
+    /// # Errors
+    /// What the file system said, naming the file.
+    pub fn begin(target: &Path) -> Result<(Self, File), Failure> {
+        let beside = beside(target);
+        remove_if_there(&beside)?;
+        let file = create_file(&beside)?;
+        Ok((Self { beside, target: target.to_owned(), done: false }, file))
+    }
+
+    /// Writes `bytes` for `target` and fsyncs them.
     ///
     /// # Errors
     /// What the file system said, naming the file.
     pub fn write(target: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let beside = beside(target);
-        remove_if_there(&beside)?;
-        // Never a link or a file that someone else put there: O_EXCL.
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(OWN_FILE)
-            .open(&beside)
-            .explain(|| format!("cannot create {}", beside.display()))?;
-        let unfinished = Self { beside, target: target.to_owned(), done: false };
+        let (unfinished, mut file) = Self::begin(target)?;
         file.write_all(bytes)
             .and_then(|()| file.sync_all())
-            .explain(|| format!("cannot write {}", unfinished.beside.display()))?;
+            .explain(|| format!("cannot write {}", unfinished.path().display()))?;
         Ok(unfinished)
+    }
+
+    /// Returns where it lies until it is in its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.beside
+    }
+
+    /// Returns its place.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
     /// Renames it over its target.

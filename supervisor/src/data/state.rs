@@ -157,18 +157,25 @@ pub fn to_bytes<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// As [`read_state`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    match read_small(path, LIMIT) {
+        Ok(bytes) => understand(path, &bytes).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+    }
+}
+
+/// Understands a document that was read from a path.
+///
+/// # Errors
+/// [`Cause::UnknownFormat`] for another format; a sentence for what is no such document.
+pub fn understand<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
-    let bytes = match read_small(path, LIMIT) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::io(format!("cannot read {}", path.display()), &error)),
-    };
     let damaged = |error| Failure::new(Cause::Io, format!("cannot understand {}: {error}", path.display()));
     // The format first: what else is in a document of another format is not for this version to judge.
-    let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
     if format != FORMAT {
         return Err(Failure::new(
             Cause::UnknownFormat,
@@ -179,7 +186,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
         )
         .hint("start the newer version again; nothing was touched"));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    serde_json::from_slice(bytes).map_err(damaged)
 }
 
 #[cfg(test)]

@@ -66,12 +66,12 @@ pub enum Job {
     },
     /// When is the next one due, and is any overdue? Result: [`outlook::Outlook`].
     Outlook(Box<outlook::Question>),
-    /// Write down that something worked, or did not. Result: null.
+    /// Write down that something did not work. That it does again, each job writes down itself. Result: null.
     Note {
         /// What was being done: `backup`, `drill`, `copy to …`.
         what: String,
-        /// What is wrong; `None`: it works.
-        trouble: Option<String>,
+        /// What is wrong.
+        trouble: String,
     },
     /// Remove what killed jobs left. Result: sentences of what could not be removed.
     Tidy {
@@ -108,7 +108,7 @@ pub(super) fn run(
         Job::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
         Job::Copy { settings, destination } => copy::copy(data, &settings, &destination, progress).and_then(value),
         Job::Outlook(question) => outlook::outlook(data, &question).and_then(value),
-        Job::Note { what, trouble } => outlook::note(data, &what, trouble).and_then(value),
+        Job::Note { what, trouble } => outlook::note(data, &what, Some(trouble)).and_then(value),
         Job::Tidy { settings } => value(tidy::tidy(data, &settings)),
     }
 }

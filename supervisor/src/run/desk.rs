@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::work::{self, Report};
+use super::work;
 use crate::{
     boot::{
         decide,
@@ -30,7 +30,7 @@ pub enum Event {
     /// A restore is prepared: the app is to be stopped for it.
     Prepared(Prepared),
     /// An operation has come to its end, a restore in failure.
-    Ended(Result<Report, Failure>),
+    Ended(Result<String, Failure>),
 }
 
 /// The desk.
@@ -118,12 +118,12 @@ impl Desk {
     }
 
     /// Writes down what came of the operation under way.
-    pub fn finish(&mut self, instance: &Instance, outcome: Result<Report, Failure>) {
+    pub fn finish(&mut self, instance: &Instance, outcome: Result<String, Failure>) {
         let what = instance.board.status().operation.map(|operation| operation.what).unwrap_or_default();
         let is_restore = what.starts_with("restore");
         match &outcome {
-            Ok(done) if is_restore => tracing::info!(target: "Supervisor", "restored: {}", done.sentence),
-            Ok(done) => tracing::info!(target: "Backup", "{what}: {}", done.sentence),
+            Ok(done) if is_restore => tracing::info!(target: "Supervisor", "restored: {done}"),
+            Ok(done) => tracing::info!(target: "Backup", "{what}: {done}"),
             Err(failure) if is_restore => {
                 tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed, and everything is as it was: {failure}");
             }
@@ -132,13 +132,7 @@ impl Desk {
         instance.board.update(|status| {
             status.progress = None;
             if let Some(operation) = &mut status.operation {
-                operation.outcome = Some(match outcome {
-                    Ok(done) => {
-                        operation.result = done.result;
-                        Outcome::Done(done.sentence)
-                    }
-                    Err(failure) => Outcome::Failed(failure),
-                });
+                operation.outcome = Some(outcome.map_or_else(Outcome::Failed, Outcome::Done));
             }
         });
     }

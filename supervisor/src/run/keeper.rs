@@ -72,7 +72,7 @@ struct Look {
 }
 
 async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
-    let question = Box::new(work::question(instance, false));
+    let question = Box::new(work::question(instance));
     let asked = child::run(instance, Job::Backup(jobs::Job::Outlook(question)));
     let outlook: Outlook = timeout(PATIENCE, asked).await.map_err(|_| {
         let dir = instance.config.backup.dir.display();

@@ -40,7 +40,6 @@ use crate::{
 
 use desk::Desk;
 use serve::Outcome;
-use work::Report;
 
 /// Which try a boot is.
 enum Try {
@@ -266,7 +265,7 @@ async fn switch(
         Ok(generation) => {
             drop(at_work);
             instance.board.update(|status| status.live = Some(generation));
-            desk.finish(instance, Ok(Report::new(format!("generation {generation} is live"))));
+            desk.finish(instance, Ok(format!("generation {generation} is live")));
             Next::Serve(generation)
         }
         Err(incomplete) => {

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::work::{self, Report};
+use super::work;
 use crate::{
     boot::{decide, start, steps},
     config::Config,
@@ -57,7 +57,8 @@ async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<Generatio
     }
 }
 
-/// Makes, verifies or prunes backups. `tell` is called with each step and how far it is.
+/// Makes, verifies or prunes backups; returns what came of it, and the document for programs. `tell` is called with each step
+/// and how far it is.
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.
@@ -65,7 +66,7 @@ pub fn work(
     config: Config,
     work: Work,
     tell: impl Fn(&Status) + 'static,
-) -> (Result<Report, Failure>, Option<serde_json::Value>) {
+) -> (Result<String, Failure>, Option<serde_json::Value>) {
     let done = super::on_this_thread(async move {
         let instance = Rc::new(Instance::new(config));
         super::take_signals(&instance)?;

@@ -18,10 +18,7 @@ use crate::{
     instance::Instance,
     jobs::{
         Job,
-        backup::{
-            self as jobs, copy::Copied, create, create::Made, outlook, outlook::Outlook, prune::Pruned, verify,
-            verify::Verified,
-        },
+        backup::{self as jobs, copy::Copied, create, create::Made, outlook, prune::Pruned, verify, verify::Verified},
         child, stage,
     },
     phase::now,
@@ -31,22 +28,6 @@ use crate::{
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
 /// system call does not come back from.
 const STUCK: Duration = Duration::from_secs(30 * 60);
-
-/// What came of an operation.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// In a sentence.
-    pub sentence: String,
-    /// The document that a command prints with `--json`.
-    pub result: Option<Value>,
-}
-
-impl Report {
-    /// Makes one without a document.
-    pub fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), result: None }
-    }
-}
 
 /// Runs a job of the backups'.
 async fn job<T: serde::de::DeserializeOwned>(instance: &Instance, job: jobs::Job) -> Result<T, Failure> {
@@ -68,11 +49,12 @@ pub fn source(instance: &Instance, from: &From) -> stage::Source {
     }
 }
 
-/// Does what is no restore. Whoever calls holds [`Instance::at_work`], or the lock alone.
+/// Does what is no restore, and says in a sentence what came of it; the document for programs is published as the operation's
+/// result, also where something went wrong. Whoever calls holds [`Instance::at_work`], or the lock alone.
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.
-pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<Report, Failure> {
+pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<String, Failure> {
     match work {
         Work::Backup { reason, label, drill } => backup(instance, reason, label, drill).await,
         Work::Verify { ids, drill, identities } => verify_all(instance, ids, drill, identities).await,
@@ -83,8 +65,8 @@ pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<Report, Failure
             let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
             let kept = pruned.backups.len() - gone;
             let word = if dry_run { "would be removed" } else { "removed" };
-            let result = json!({"format": FORMAT, "dry_run": dry_run, "backups": pruned.backups});
-            Ok(Report { sentence: format!("{} {word}, {kept} kept", backups(gone)), result: Some(result) })
+            publish(instance, json!({"format": FORMAT, "dry_run": dry_run, "backups": pruned.backups}));
+            Ok(format!("{} {word}, {kept} kept", backups(gone)))
         }
         Work::Restore(_) => Err(Failure::new(Cause::Configuration, "a restore is no work of this kind")),
     }
@@ -96,10 +78,7 @@ async fn backup(
     reason: Reason,
     label: Option<String>,
     drill: bool,
-) -> Result<Report, Failure> {
-    if reason == Reason::Scheduled {
-        let _: Outlook = job(instance, jobs::Job::Outlook(Box::new(question(instance, true)))).await?;
-    }
+) -> Result<String, Failure> {
     instance.board.step("backing-up");
     let order = create::Order { settings: settings(instance), reason, label, keep: drill };
     let made: Made = match job(instance, jobs::Job::Create(Box::new(order))).await {
@@ -139,7 +118,6 @@ async fn backup(
         let copy = jobs::Job::Copy { settings: Box::new(settings(instance)), destination };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
-                let _: Result<(), _> = job(instance, jobs::Job::Note { what, trouble: None }).await;
                 tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
                 destinations.push(json!({"destination": name, "copied": copied.copied, "removed": copied.removed}));
             }
@@ -164,17 +142,14 @@ async fn backup(
         "destinations": destinations,
         "removed": removed,
     });
-    if failures.is_empty() {
-        return Ok(Report { sentence, result: Some(result) });
-    }
     publish(instance, result);
+    if failures.is_empty() {
+        return Ok(sentence);
+    }
     let told: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
     // The backup is there, whatever else went wrong: no mistake of the command's.
     let told = Failure::new(Cause::Io, format!("{sentence}, but {}", told.join("; and ")));
-    Err(match failures.into_iter().find_map(|failure| failure.hint) {
-        Some(hint) => told.hint(hint),
-        None => told,
-    })
+    Err(Failure { hint: failures.into_iter().find_map(|failure| failure.hint), ..told })
 }
 
 /// Gives up what has not moved for a long time: a NAS that is gone without a word, on which a process waits for ever.
@@ -204,7 +179,7 @@ async fn unless_stuck<T>(instance: &Instance, work: impl Future<Output = Result<
 async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
     // Told to stop is nothing that is wrong.
     if *instance.stop.borrow() == 0 {
-        let note = jobs::Job::Note { what: what.to_owned(), trouble: Some(with_hint(&failure)) };
+        let note = jobs::Job::Note { what: what.to_owned(), trouble: with_hint(&failure) };
         let noted: Result<(), Failure> = job(instance, note).await;
         if let Err(trouble) = noted {
             instance.board.note(trouble.to_string());
@@ -263,7 +238,7 @@ async fn verify_all(
     ids: Vec<BackupId>,
     drill: bool,
     identities: Option<Identities>,
-) -> Result<Report, Failure> {
+) -> Result<String, Failure> {
     let mut verified = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for id in ids {
@@ -299,12 +274,10 @@ async fn verify_all(
                 }
                 verified.push(found);
             }
-            Err(failure) if failures.is_empty() && verified.is_empty() => failures.push(failure),
             Err(failure) => failures.push(failure),
         }
     }
-    let result = json!({"format": FORMAT, "backups": verified});
-    publish(instance, result.clone());
+    publish(instance, json!({"format": FORMAT, "backups": verified}));
     let count = verified.len();
     match (failures.len(), failures.into_iter().next()) {
         (0, _) | (_, None) => {
@@ -319,23 +292,17 @@ async fn verify_all(
                 [one] => format!("1 backup {what}: {}", one.id),
                 _ => format!("{} {what}", backups(count)),
             };
-            Ok(Report { sentence: format!("{which}{how}"), result: Some(result) })
+            Ok(format!("{which}{how}"))
         }
         (1, Some(failure)) => Err(failure),
         (more, Some(failure)) => {
-            let told = Failure::new(
-                failure.cause,
-                format!("{more} backups could not be verified; the first: {}", failure.message),
-            );
-            Err(match failure.hint {
-                Some(hint) => told.hint(hint),
-                None => told,
-            })
+            let message = format!("{more} backups could not be verified; the first: {}", failure.message);
+            Err(Failure { message, ..failure })
         }
     }
 }
 
-/// Publishes the document of an operation that is going to fail, too.
+/// Publishes the document of the operation, which a command prints with `--json`.
 fn publish(instance: &Instance, result: Value) {
     instance.board.update(|status| {
         if let Some(operation) = &mut status.operation {
@@ -351,9 +318,9 @@ fn backups(count: usize) -> String {
 
 /// Returns the question of when a backup is due.
 #[must_use]
-pub fn question(instance: &Instance, begin: bool) -> outlook::Question {
+pub fn question(instance: &Instance) -> outlook::Question {
     // By the clock of now: it may have been put right since the start.
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let running_since = clock.saturating_sub(instance.running_since.elapsed().as_secs()).try_into().unwrap_or(0);
-    outlook::Question { settings: settings(instance), running_since, begin }
+    outlook::Question { settings: settings(instance), running_since }
 }

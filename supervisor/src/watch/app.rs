@@ -112,13 +112,10 @@ impl App {
             instance.app.set(Some(app.child.pid()));
         }
         app.publish(|status| {
-            *status = AppStatus {
-                pid: Some(app.child.pid().as_raw()),
-                ready: false,
-                says: None,
-                health: None,
-                ..status.clone()
-            };
+            status.pid = Some(app.child.pid().as_raw());
+            status.ready = false;
+            status.says = None;
+            status.health = None;
         });
         Ok(app)
     }

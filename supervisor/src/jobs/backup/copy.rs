@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{prune::decide, source::open_destination};
+use super::{outlook, prune::decide, source::open_destination};
 use crate::{
     backup::{BackupId, Description, catalog},
     config::Backup as Settings,
@@ -64,6 +64,8 @@ pub fn copy(
     }
     // Last: what a killed copy had sent already was completed above, if it is still wanted.
     place.tidy(&own)?;
+    // It is copied, whether or not that can be written down.
+    let _ = outlook::note(data, &format!("{}{}", outlook::COPY, place.name()), None);
     Ok(done)
 }
 

@@ -30,14 +30,14 @@ use crate::{
     config::Backup as Settings,
     data::{
         DATABASE, DataDir, GenerationId,
-        durable::{self, Explain, open_regular},
+        durable::{self, Explain, Unfinished, open_regular},
         state::{self, FORMAT},
         view::{self, Live},
     },
     failure::{Cause, Failure},
     fault,
     jobs::database::{Database, beside, length},
-    phase::VERSION,
+    phase::{VERSION, now},
 };
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.
@@ -75,7 +75,12 @@ pub struct Made {
 /// # Errors
 /// What went wrong; then there is no backup, and nothing else was changed.
 pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Made, Failure> {
-    let doing = || "cannot make a backup";
+    let mut history = catalog::history(data, &now())?;
+    if order.reason == Reason::Scheduled {
+        // Before anything can go wrong: what is tried again, and when, is counted from here.
+        history.attempted_at = Some(now());
+        catalog::remember(data, &history)?;
+    }
     fault::point("backup.begun").explain(doing)?;
     let generation = match view::live(data)? {
         Live::Generation(generation) => generation,
@@ -85,72 +90,53 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
         }
     };
     let dir = &order.settings.dir;
-    let history = catalog::history(data, &crate::phase::now())?;
     prepare_directory(data, dir, history.sequence > 0)?;
     catalog::tidy(dir)?;
-    let scratch = Scratch::make(data)?;
+    let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
 
     // The database first, the files after it: what it refers to is there then, for files are only ever added.
     let copy = scratch.path.join("copy.db");
     let length = database_length(&data.database(generation))?;
-    let restored = if order.settings.recipients.is_empty() { "" } else { " and the check of it" };
-    check_space(
-        "cannot make a backup",
-        &[Need {
-            place: &scratch.path,
-            bytes: if restored.is_empty() { length } else { length.saturating_mul(2) },
-            what: &format!("a copy of the database{restored}"),
-        }],
-    )?;
+    let need = if is_encrypted(&order) {
+        (length.saturating_mul(2), "a copy of the database and the check of it")
+    } else {
+        (length, "a copy of the database")
+    };
+    check_space(doing(), &[Need { place: &scratch.path, bytes: need.0, what: need.1 }])?;
     copy_database(data, generation, &copy)?;
     fault::point("backup.copied").explain(doing)?;
 
-    let (mut made, mut damaged) = (None, 0);
-    for trust_names in [true, false] {
-        let (manifest, of_them) = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
-        damaged = of_them;
-        let bytes: u64 = manifest.members.iter().map(|member| member.bytes).sum();
-        check_space(
-            "cannot make a backup",
-            &[Need { place: dir, bytes, what: "the archive, if nothing of it can be compressed" }],
-        )?;
-        match write_and_verify(data, &order, &manifest, &copy, &scratch, progress) {
-            Ok(done) => {
-                made = Some(done);
-                break;
-            }
-            Err(Unwritten::Failed(failure)) => return Err(failure),
-            // Each file is hashed by itself then, and what is wrong with that one is told.
-            Err(Unwritten::Misnamed(_)) if trust_names => {}
-            Err(Unwritten::Misnamed(path)) => {
-                return Err(Failure::new(Cause::Io, format!("cannot make a backup: {path} changed while it was read"))
-                    .hint("try again: supervisor backup"));
-            }
-        }
-    }
-    let Some((description, notes)) = made else {
-        return Err(Failure::new(Cause::Io, "cannot make a backup: the attachments change while they are read"));
+    let mut attempt = |trust_names| {
+        let (manifest, damaged) = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        let what = "the archive, if nothing of it can be compressed";
+        check_space(doing(), &[Need { place: dir, bytes: manifest.bytes(), what }])?;
+        let (unfinished, description) = write_and_verify(data, &order, &manifest, &copy, &scratch, progress)?;
+        Ok((unfinished, description, damaged))
     };
-    let archive = dir.join(description.id.archive(description.encrypted));
-    let unfinished = durable::beside(&archive);
-    if let Err(failure) = catalog::write(dir, &description) {
-        // On a full disk it would be in its own way.
-        let _ = durable::remove_if_there(&unfinished);
-        return Err(failure);
-    }
+    let made = match attempt(true) {
+        // Each file is hashed by itself then, and what is wrong with that one is told.
+        Err(Unwritten::Misnamed(_)) => attempt(false),
+        made => made,
+    };
+    let (unfinished, description, damaged) = made.map_err(|unwritten| match unwritten {
+        Unwritten::Failed(failure) => failure,
+        Unwritten::Misnamed(path) => {
+            Failure::new(Cause::Io, format!("cannot make a backup: {path} changed while it was read"))
+                .hint("try again: supervisor backup")
+        }
+    })?;
+    catalog::write(dir, &description)?;
     fault::point("backup.described").explain(doing)?;
+    let archive = unfinished.target().to_owned();
     // Another instance with the same backup.dir may have made one in the same second.
     if fs::symlink_metadata(&archive).is_ok() {
-        let _ = durable::remove_if_there(&unfinished);
         return Err(Failure::new(Cause::Io, format!("cannot make a backup: {} is there already", archive.display()))
             .hint("does another instance make its backups in the same directory? Give each its own backup.dir"));
     }
-    durable::rename(&unfinished, &archive)?;
+    unfinished.put()?;
     fault::point("backup.renamed").explain(doing)?;
     durable::sync_directory(dir)?;
-    let mut notes = notes;
-    let mut history = history;
     history.sequence = history.sequence.max(description.sequence);
     history.trouble.remove("backup");
     match damaged {
@@ -161,15 +147,23 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
             format!("{damaged} of them are damaged and not in the last backup; an older one brings them back: supervisor restore <id>"),
         ),
     };
+    let mut notes = description.left_out.clone();
     // It is there and counts; the next one finds the numbers by looking.
     if let Err(failure) = catalog::remember(data, &history) {
         notes.push(failure.message);
     }
     fault::point("backup.remembered").explain(doing)?;
-    let mut scratch = scratch;
     scratch.keep = order.keep;
     let _ = durable::remove_if_there(&copy);
     Ok(Made { description, archive, notes })
+}
+
+fn doing() -> &'static str {
+    "cannot make a backup"
+}
+
+fn is_encrypted(order: &Order) -> bool {
+    !order.settings.recipients.is_empty()
 }
 
 /// Makes `backup.dir`, if that is not yet done.
@@ -266,69 +260,44 @@ fn write_and_verify(
     copy: &Path,
     scratch: &Scratch,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Description, Vec<String>), Unwritten> {
-    let failed = Unwritten::Failed;
-    let encrypted = !order.settings.recipients.is_empty();
-    let path = catalog::unfinished(&order.settings.dir, &manifest.id, encrypted);
-    durable::remove_if_there(&path).map_err(failed)?;
-    // Removed again unless all goes well: best effort, for the next start does it as well.
-    let unfinished = Removed(&path);
-    let file = durable::create_file(&path).map_err(failed)?;
-    let output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
+) -> Result<(Unfinished, Description), Unwritten> {
+    let encrypted = is_encrypted(order);
+    let archive = order.settings.dir.join(manifest.id.archive(encrypted));
+    let (unfinished, file) = Unfinished::begin(&archive)?;
+    let path = unfinished.path();
+    let mut output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
     let restored = scratch.database();
-    durable::remove_if_there(&restored).map_err(failed)?;
+    durable::remove_if_there(&restored)?;
     let (blake3, bytes) = if encrypted {
         written_encrypted(order, manifest, copy, data, &restored, output, progress)?
     } else {
-        let mut output = output;
         write::write(&mut output, manifest, copy, &data.files(), progress)?;
-        flushed(output, &path).map_err(failed)?
+        flushed(output, path)?
     };
-    fault::point("backup.written").explain(|| "cannot make a backup").map_err(failed)?;
-    file.sync_all().explain(|| format!("cannot make {} durable", path.display())).map_err(failed)?;
-    fault::point("backup.synced").explain(|| "cannot make a backup").map_err(failed)?;
+    fault::point("backup.written").explain(doing)?;
+    file.sync_all().explain(|| format!("cannot make {} durable", path.display()))?;
+    fault::point("backup.synced").explain(doing)?;
     // From the disk, not from what the kernel still holds of it.
     let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     drop(file);
     if !encrypted {
         // Its place is needed for the restored one.
-        durable::remove_if_there(copy).map_err(failed)?;
+        durable::remove_if_there(copy)?;
     }
-    read_back(&path, manifest, encrypted, &blake3, &restored).map_err(failed)?;
-    let problem = check_database(&restored, manifest).map_err(failed)?;
-    if let Some(problem) = problem {
-        return Err(failed(
-            Failure::new(
-                Cause::Damaged,
-                format!("cannot make a backup: what was written was restored for a check, and {problem}"),
-            )
-            .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it"),
-        ));
+    read_back(path, manifest, encrypted, &blake3, &restored)?;
+    if let Some(problem) = check_database(&restored, manifest)? {
+        let message = format!("cannot make a backup: what was written was restored for a check, and {problem}");
+        return Err(Failure::new(Cause::Damaged, message)
+            .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it")
+            .into());
     }
-    fault::point("backup.verified").explain(|| "cannot make a backup").map_err(failed)?;
-    unfinished.keep();
+    fault::point("backup.verified").explain(doing)?;
     let mut description = catalog::describe(manifest, encrypted, bytes, blake3);
     description.verified(None);
-    Ok((description, manifest.left_out.clone()))
+    Ok((unfinished, description))
 }
 
-/// A file that goes when something fails.
-struct Removed<'a>(&'a Path);
-
-impl Removed<'_> {
-    fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Removed<'_> {
-    fn drop(&mut self) {
-        let _ = durable::remove_if_there(self.0);
-    }
-}
-
-fn flushed<W: Write>(output: Hashing<W>, path: &Path) -> Result<(String, u64), Failure> {
-    let mut output = output;
+fn flushed<W: Write>(mut output: Hashing<W>, path: &Path) -> Result<(String, u64), Failure> {
     output.flush().explain(|| format!("cannot write {}", path.display()))?;
     Ok((output.blake3(), output.bytes))
 }
@@ -343,14 +312,13 @@ fn written_encrypted<W: Write>(
     output: Hashing<W>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(String, u64), Unwritten> {
-    let failed = Unwritten::Failed;
-    let (reader, writer) = io::pipe().explain(|| "cannot make a pipe").map_err(failed)?;
+    let (reader, writer) = io::pipe().explain(|| "cannot make a pipe")?;
     thread::scope(|scope| {
         let check = scope.spawn(move || {
             let opened = read::open(BufReader::with_capacity(BUFFER, reader), "that is being written")?;
             opened.extract(restored, read::Files::Check, &mut |_, _| ())
         });
-        let encrypted = encryption::encrypt(&order.settings.recipients, output).map_err(failed)?;
+        let encrypted = encryption::encrypt(&order.settings.recipients, output)?;
         let mut both = Both { encrypted, plain: Some(writer) };
         let written = write::write(&mut both, manifest, copy, &data.files(), progress);
         // The end of the pipe is the end of what there is to check.
@@ -358,9 +326,9 @@ fn written_encrypted<W: Write>(
         drop(plain);
         let checked = check.join().unwrap_or_else(|_| Err(Failure::new(Cause::Io, "the check of a backup gave up")));
         written?;
-        checked.map_err(failed)?;
-        let output = encrypted.finish().explain(|| "cannot finish the encryption of a backup").map_err(failed)?;
-        flushed(output, copy).map_err(failed)
+        checked?;
+        let output = encrypted.finish().explain(|| "cannot finish the encryption of a backup")?;
+        Ok(flushed(output, copy)?)
     })
 }
 

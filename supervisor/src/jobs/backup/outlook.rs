@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backup::{
-        catalog,
+        catalog::{self, History},
         destination::Destination,
         schedule::{self, Past, Schedule},
     },
@@ -25,8 +25,6 @@ pub struct Question {
     /// Since when this supervisor runs, in seconds since the epoch by the clock of now: while the clock is behind what is
     /// written down, it is the only time that can be counted from.
     pub running_since: i64,
-    /// A scheduled backup is being begun: write that down.
-    pub begin: bool,
 }
 
 /// The answer.
@@ -51,29 +49,26 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
     // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.
-    let new = catalog::written(data)?.is_none();
-    let mut history = catalog::history(data, &now())?;
-    if question.begin {
-        history.attempted_at = Some(now());
-    }
-    if question.begin || new {
-        catalog::remember(data, &history)?;
-    }
+    let history = match catalog::written(data)? {
+        Some(history) => history,
+        None => {
+            let history = History::beginning(&now());
+            catalog::remember(data, &history)?;
+            history
+        }
+    };
     // What cannot be read is no backup: it is overdue by and by, and that is said. And why.
     let (local, unreadable) = match catalog::list(&settings.dir) {
         Ok(local) => (local, None),
         Err(failure) => (Vec::new(), Some(failure.message)),
     };
-    let last = local
-        .iter()
-        .find(|local| local.description.is_sound())
-        .map(|local| LastBackup { id: local.description.id.clone(), created_at: local.description.created_at.clone() });
+    // The newest first, by its number: what was made while the clock was wrong hides nothing.
+    let sound: Vec<_> = local.iter().map(|local| &local.description).filter(|backup| backup.is_sound()).collect();
+    let last = sound.first().map(|last| LastBackup { id: last.id.clone(), created_at: last.created_at.clone() });
     let time = |text: &String| text.parse::<Timestamp>().ok();
-    // The newest by its number: what was made while the clock was wrong hides nothing.
-    let mut newest = local.iter().filter(|local| local.description.is_sound());
     let past = Past {
         since: time(&history.since).unwrap_or(this),
-        last_success: newest.find_map(|local| time(&local.description.created_at)),
+        last_success: sound.iter().find_map(|backup| time(&backup.created_at)),
         last_attempt: history.attempted_at.as_ref().and_then(time),
         last_drill: history.drilled_at.as_ref().and_then(time),
     };

@@ -43,8 +43,6 @@ pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Prune
                 fault::point("prune.removed").explain(|| "cannot prune the backups")?;
             }
         }
-    }
-    if !dry_run {
         outlook::note(data, "prune", None)?;
     }
     Ok(Pruned { backups: verdicts, dry_run })

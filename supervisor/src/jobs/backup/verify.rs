@@ -3,12 +3,12 @@
 //! It is restored to a scratch place and checked, attachments hashed from the stream. An encrypted one without an
 //! identity is compared with the hash that was recorded when what went into it was checked.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hashing, Need, Scratch, check_database, check_space,
+    Hashing, Need, Scratch, check_database, check_space, clear,
     source::{self, Archive, Place},
 };
 use crate::{
@@ -173,7 +173,7 @@ pub enum Drill {
 /// # Errors
 /// What the file system said.
 pub fn drilled(data: &DataDir, dir: &Path, id: &BackupId, found: Drill) -> Result<(), Failure> {
-    let _ = fs::remove_dir_all(data.scratch());
+    let _ = clear(data);
     let mut description = find(dir, id)?.description;
     match found {
         Drill::Nothing => return Ok(()),

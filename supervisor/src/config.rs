@@ -8,6 +8,7 @@
 mod backup;
 mod keys;
 mod sources;
+mod trust;
 
 use std::{
     ffi::OsString,
@@ -36,6 +37,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is logged, and how.
     pub log: Log,
+    /// What app, migrator and jobs are confined to.
+    pub sandbox: Sandbox,
     /// The app.
     pub app: App,
     /// The migrator.
@@ -110,6 +113,25 @@ impl fmt::Display for LogLevel {
             Self::Trace => "trace",
         })
     }
+}
+
+/// `sandbox.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Sandbox {
+    /// Default: best-effort.
+    pub mode: SandboxMode,
+}
+
+/// How much the sandbox is insisted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxMode {
+    /// What the kernel offers; what it does not is said.
+    BestEffort,
+    /// Nothing starts without Landlock and seccomp.
+    Enforce,
+    /// None.
+    Off,
 }
 
 /// `app.*`

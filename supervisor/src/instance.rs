@@ -15,9 +15,49 @@ use crate::{
     config::Config,
     data::{DataDir, lock::Lock},
     door::listener::PublicSocket,
-    init::reaper::Reaper,
+    init::{launch::Confinement, reaper::Reaper},
     phase::Board,
+    sandbox::{
+        Means,
+        rules::{Private, Role},
+    },
 };
+
+/// The variables that are for any program: where programs and files of theirs lie, the language, the time zone, whom TLS
+/// trusts, the way out through a proxy, and what a person sets to look for a mistake.
+const FOR_ANY: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TZDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NO_COLOR",
+    "RUST_BACKTRACE",
+    "RUST_LIB_BACKTRACE",
+    "GLIBC_TUNABLES",
+];
+
+/// Whether a variable of the supervisor's is for any program.
+fn is_for_any(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let of_a_test = cfg!(feature = "faults") && (name == "HEARTH_FAULT" || name.starts_with("TEST_"));
+    FOR_ANY.contains(&name) || name.starts_with("LC_") || of_a_test
+}
 
 /// How hard the stop is wanted: how many TERM, INT or QUIT have come.
 pub type StopLevel = u32;
@@ -34,6 +74,8 @@ pub struct Instance {
     pub board: Board,
     /// Held by whoever works on the data: a boot, a restore, the tidying after a start. One at a time.
     pub at_work: tokio::sync::Mutex<()>,
+    /// What children are confined by; none before preflight has tried it out.
+    pub means: Cell<Means>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
@@ -60,6 +102,7 @@ impl Instance {
             reaper: Reaper::default(),
             board,
             at_work: tokio::sync::Mutex::new(()),
+            means: Cell::new(Means::default()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
             app: Cell::new(None),
@@ -81,18 +124,19 @@ impl Instance {
         let _ = self.stop.subscribe().wait_for(|level| *level > 0).await;
     }
 
-    /// Returns the environment that a child starts from: the supervisor's own, without what speaks to the
-    /// supervisor alone.
+    /// Returns the environment that a child starts from: what of the supervisor's own is for any program, and none of what
+    /// an operator may have put there for another one (keys of a cloud, passwords).
     #[must_use]
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
-        let own = |name: &OsStr| {
-            let name = name.as_encoded_bytes();
-            name.starts_with(b"HEARTH_") && !(cfg!(feature = "faults") && name == b"HEARTH_FAULT")
-                || name.starts_with(b"LISTEN_")
-                || name.starts_with(b"WATCHDOG_")
-                || name == b"NOTIFY_SOCKET"
-        };
-        std::env::vars_os().filter(|(name, _)| !own(name)).collect()
+        std::env::vars_os().filter(|(name, _)| is_for_any(name)).collect()
+    }
+
+    /// Returns what a program is confined to that is there for this.
+    #[must_use]
+    pub fn confinement(&self, role: Role) -> Option<Confinement> {
+        let means = self.means.get();
+        let private = Private { data: self.data.clone(), backups: self.config.backup.dir.clone() };
+        (means != Means::default()).then_some(Confinement { means, role, private })
     }
 
     /// Returns the environment of app and migrator for this database.
@@ -100,6 +144,11 @@ impl Instance {
     pub fn environment_for(&self, database: &Path) -> Vec<(OsString, OsString)> {
         let mut environment = self.environment();
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
+        if let Some(generation) = database.parent() {
+            // SQLite's temporary files: where there is room for them, rather than in a memory file system on /tmp; and
+            // it would take /var/tmp, which is closed to them, for open. They have no name, so none is left behind.
+            set("SQLITE_TMPDIR", generation.into());
+        }
         set("HEARTH_DATABASE", database.into());
         set("HEARTH_LOG__FORMAT", self.config.log.format.to_string().into());
         set("HEARTH_LOG__LEVEL", self.config.log.level.to_string().into());
@@ -123,5 +172,30 @@ impl Instance {
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.config.stop.grace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_gets_what_is_for_any_program_and_no_secret() {
+        for name in ["PATH", "TZ", "LC_ALL", "SSL_CERT_FILE", "https_proxy"] {
+            assert!(is_for_any(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "HEARTH_BACKUP__S3_SECRET_ACCESS_KEY",
+            "HEARTH_CONFIG",
+            "AWS_SECRET_ACCESS_KEY",
+            "LD_PRELOAD",
+            "LISTEN_FDS",
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "PASSWORD",
+            "path",
+        ] {
+            assert!(!is_for_any(OsStr::new(name)), "{name}");
+        }
     }
 }

@@ -4,8 +4,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    let first = arguments.next();
+    // A token, the keys of an S3 server, a household's data: nobody else's to read. What `launch` becomes is another program.
+    if first.as_deref() != Some("launch") {
+        supervisor::sandbox::close_to_others();
+    }
     // The two steps that the supervisor starts itself as; not commands, and not held up by reading any.
-    let step: Option<fn(&str) -> ExitCode> = match arguments.next().as_deref() {
+    let step: Option<fn(&str) -> ExitCode> = match first.as_deref() {
         Some("launch") => Some(supervisor::init::launch::main),
         Some("job") => Some(supervisor::jobs::main),
         _ => None,

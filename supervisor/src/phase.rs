@@ -228,6 +228,9 @@ pub struct Status {
     pub listen: String,
     /// The data directory.
     pub data_dir: String,
+    /// What app, migrator and jobs are confined by: `Landlock ABI 7, seccomp`, `none`; empty until it was tried out.
+    #[serde(default)]
+    pub sandbox: String,
     /// The app.
     pub app: AppStatus,
     /// Why it is held.
@@ -271,6 +274,7 @@ impl Board {
             progress: None,
             listen,
             data_dir,
+            sandbox: String::new(),
             app,
             held: None,
             operation: None,

@@ -29,7 +29,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -113,6 +113,17 @@ impl Destination {
     /// What is wrong with it, and what is allowed.
     pub fn check(text: &str) -> Result<(), String> {
         Address::parse(text).map(drop)
+    }
+
+    /// Returns what must be within reach for the destination that a setting's text means: these files and directories, and
+    /// whether the network.
+    #[must_use]
+    pub fn reach(text: &str) -> (Vec<PathBuf>, bool) {
+        match Address::parse(text).map(|address| address.kind) {
+            Ok(Kind::Directory(path)) => (vec![path], false),
+            Ok(Kind::S3(bucket)) => (bucket.credentials.into_iter().collect(), true),
+            Err(_) => (Vec::new(), false),
+        }
     }
 
     /// Returns the name for people of what a setting's text means, as [`Self::name`] does; of a text that means nothing, itself.

@@ -13,6 +13,7 @@ use crate::{
     instance::Instance,
     jobs::child,
     phase::Unit,
+    sandbox::rules::Role,
     watch::app::{Mode, point},
 };
 
@@ -104,6 +105,7 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
     command.extend(["up".into(), "--json".into()]);
     let mut launch = Launch::new(command, instance.environment_for(database), instance.locks());
     launch.background = mode == Mode::Drill;
+    launch.confinement = instance.confinement(Role::Migrator { database: database.to_owned() });
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;

@@ -12,6 +12,7 @@ use crate::{
     instance::Instance,
     jobs::child,
     phase::VERSION,
+    sandbox::rules::Role,
 };
 
 /// The migrator's answer: docs/contracts/migrator-status.json.
@@ -66,7 +67,9 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
         tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
         command.push("--quick-check".into());
     }
-    let launch = Launch::new(command, instance.environment_for(&instance.data.database(generation)), instance.locks());
+    let database = instance.data.database(generation);
+    let mut launch = Launch::new(command, instance.environment_for(&database), instance.locks());
+    launch.confinement = instance.confinement(Role::Migrator { database });
     let mut status = None;
     let exit = child::lines(instance, launch, |line| {
         if let Some(failure) = MigratorFailure::read(line)? {

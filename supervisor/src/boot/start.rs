@@ -5,11 +5,13 @@
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
+    config::SandboxMode,
     data::{DataDir, access, lock::Lock},
     door::listener::PublicSocket,
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child, preflight::Findings},
+    sandbox::Means,
     watch::app::point,
 };
 
@@ -57,7 +59,39 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
 /// What it cannot do, and what to do about it.
 pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
     lock(instance).await?;
-    child::run(instance, Job::Preflight).await
+    let mode = instance.config.sandbox.mode;
+    let findings: Findings = child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off }).await?;
+    confine(instance, mode, findings.means)?;
+    Ok(findings)
+}
+
+/// Decides by which means children are confined from here on, and says so.
+///
+/// # Errors
+/// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
+fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), Failure> {
+    let whole = means.landlock > 0 && means.seccomp;
+    if mode == SandboxMode::Enforce && !whole {
+        return Err(Failure::new(
+            Cause::Configuration,
+            format!("sandbox.mode is enforce, and of the two means of this kernel there is: {means}"),
+        )
+        .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
+    }
+    instance.means.set(means);
+    instance.board.update(|status| status.sandbox = means.to_string());
+    if mode == SandboxMode::Off {
+        instance
+            .board
+            .note("sandbox.mode is off: an app that was taken over could read and destroy backups and snapshots");
+    } else if means.landlock == 0 {
+        instance.board.note(format!("sandbox: {means}; this kernel, or the container's seccomp profile, has no Landlock: an app that was taken over could read and destroy backups and snapshots"));
+    } else if !means.seccomp {
+        instance.board.note(format!("sandbox: {means}; system calls cannot be filtered: an app that was taken over could change modes and times of files, and signal the supervisor"));
+    } else {
+        tracing::info!(target: "Supervisor", "sandbox: {means}");
+    }
+    Ok(())
 }
 
 fn make(data: &DataDir, path: &Path, mode: u32) -> Result<(), Failure> {

@@ -36,9 +36,15 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
             to_json(&progress.unit)?.trim_matches('"')
         ));
     }
+    if !status.sandbox.is_empty() {
+        say(&format!("{:<10} {}", "sandbox", status.sandbox));
+    }
     let restarts = status.app.restarts;
     match (status.app.pid, &status.app.last_exit) {
-        (Some(pid), _) => say(&format!("{:<10} process {pid}, started again {restarts} times", "app")),
+        (Some(pid), exit) => {
+            let before = exit.as_ref().map(|exit| format!("; the one before {exit}")).unwrap_or_default();
+            say(&format!("{:<10} process {pid}, started again {restarts} times{before}", "app"));
+        }
         (None, Some(exit)) => say(&format!("{:<10} not running; it {exit}", "app")),
         (None, None) => {}
     }

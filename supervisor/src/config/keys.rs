@@ -54,6 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listen", "127.0.0.1:3000", Kind::Address),
     key("log.format", "text", Kind::Choice(&["text", "json"])),
     key("log.level", "info", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
+    key("sandbox.mode", "best-effort", Kind::Choice(&["best-effort", "enforce", "off"])),
     key("app.command", "app serve", Kind::Command),
     key("app.start_timeout", "60s", time(MS_100, DAY)),
     key("migrator.command", "migrator", Kind::Command),
@@ -104,6 +105,11 @@ impl Key {
     /// Whether this is the setting of a command.
     pub(super) fn is_command(&self) -> bool {
         matches!(self.kind, Kind::Command)
+    }
+
+    /// Whether it is taken only from where the app's uid cannot write.
+    pub(super) fn is_guarded(&self) -> bool {
+        matches!(self.kind, Kind::Command | Kind::Recipients) || self.name.starts_with("sandbox.")
     }
 
     /// Whether its value is for nobody's eyes.

@@ -15,6 +15,7 @@ use figment::{
 use super::{
     Flags,
     keys::{KEYS, Key, nearest},
+    trust,
 };
 use crate::failure::{Cause, Failure};
 
@@ -279,7 +280,19 @@ fn read(path: &Path, named: bool) -> Result<Option<Layer>, Failure> {
     let text = fs::read(path).map_err(|error| Failure::io(format!("cannot read the settings in {shown}"), &error))?;
     let text = String::from_utf8(text)
         .map_err(|_| Failure::new(Cause::Configuration, format!("{shown} is not UTF-8 text")))?;
-    parse(&text, &shown.to_string()).map(Some)
+    let layer = parse(&text, &shown.to_string())?;
+    guard(&layer, path)?;
+    Ok(Some(layer))
+}
+
+/// Checks that what is guarded does not come from a file that the app's uid could have written.
+fn guard(layer: &Layer, path: &Path) -> Result<(), Failure> {
+    let is_set = |key: &&Key| Value::from(layer.dict.clone()).find(key.name).is_some();
+    let Some(key) = KEYS.iter().filter(|key| key.is_guarded()).find(is_set) else { return Ok(()) };
+    match trust::writable(path) {
+        Some(writable) => Err(trust::refuse(key.name, &key.variable(), path, &writable)),
+        None => Ok(()),
+    }
 }
 
 /// Reads the text of a file.

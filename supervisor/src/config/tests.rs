@@ -47,6 +47,7 @@ fn the_defaults_need_nothing() {
             data_dir: "/nowhere/data".into(),
             listen: "127.0.0.1:3000".parse().unwrap(),
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
+            sandbox: Sandbox { mode: SandboxMode::BestEffort },
             app: App { command: vec!["/programs/app".into(), "serve".into()], start_timeout: Duration::from_secs(60) },
             migrator: Migrator { command: vec!["/programs/migrator".into()] },
             health: Health {
@@ -168,7 +169,7 @@ fn all_settings_are_shown_without_reading_any() {
 fn commands_come_as_lists() {
     let loaded = load(&[("HEARTH_APP__COMMAND", r#"["/Ωx/app", "serve", "--quick", "7"]"#)]);
     assert_eq!(loaded.unwrap().config.app.command, ["/Ωx/app", "serve", "--quick", "7"]);
-    let loaded = load_file("[migrator]\ncommand = [\"/m\"]").unwrap();
+    let loaded = load(&[("HEARTH_MIGRATOR__COMMAND", "[\"/m\"]")]).unwrap();
     assert_eq!(loaded.config.migrator.command, ["/m"]);
     for wrong in ["/x/app serve", "[]", "[\"\"]", "7", "[1]"] {
         assert!(words(load(&[("HEARTH_APP__COMMAND", wrong)])).contains("a list of program and arguments"), "{wrong}");
@@ -323,4 +324,21 @@ proptest! {
         let _ = load_file(&format!("{} = {value}", key.name));
         let _ = load(&[(&key.variable(), &"[".repeat(10_000))]);
     }
+}
+
+#[test]
+fn what_guards_against_the_app_is_not_taken_from_where_its_uid_can_write() {
+    for (text, key, variable) in [
+        ("[sandbox]\nmode = \"off\"", "sandbox.mode", "HEARTH_SANDBOX__MODE"),
+        ("[app]\ncommand = [\"/tmp/evil\"]", "app.command", "HEARTH_APP__COMMAND"),
+        ("[migrator]\ncommand = [\"/tmp/evil\"]", "migrator.command", "HEARTH_MIGRATOR__COMMAND"),
+        ("[backup]\nrecipients = []", "backup.recipients", "HEARTH_BACKUP__RECIPIENTS"),
+    ] {
+        let directory = with_file(text);
+        let said = words(load_in(directory.path(), &Flags::default(), &[]));
+        assert!(said.starts_with(&format!("{key} is set in ")) && said.contains(variable), "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
+    let directory = with_file("[stop]\ngrace = \"1s\"");
+    load_in(directory.path(), &Flags::default(), &[("HEARTH_SANDBOX__MODE", "enforce")]).unwrap();
 }

@@ -20,15 +20,26 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
-    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction},
+    },
     unistd::{Pid, execve, getppid, setsid},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Cause, Failure};
+use crate::{
+    failure::{Cause, Failure},
+    sandbox::{
+        Means, Sandbox,
+        rules::{Private, Role},
+    },
+};
 
 /// The exit status of a launch that did not come to its program, as in a shell.
 const NOT_LAUNCHED: u8 = 127;
+/// How many files a child may have open: the app's 512 connections and its databases, several times over.
+const FILES: u64 = 4096;
 /// The first descriptor after the standard ones: `SD_LISTEN_FDS_START` of sd_listen_fds(3).
 pub const FIRST: RawFd = 3;
 
@@ -48,6 +59,19 @@ pub struct Plan {
     pub watchdog: Option<u64>,
     /// Whether it gives way to everything else on the machine (`give_way`).
     pub background: bool,
+    /// What it is confined to.
+    pub confinement: Option<Confinement>,
+}
+
+/// What a program is confined to before it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// By which means.
+    pub means: Means,
+    /// What it is there for, and so what it needs.
+    pub role: Role,
+    /// What is kept from it.
+    pub private: Private,
 }
 
 /// Carries out the plan; returns only when it failed.
@@ -101,7 +125,15 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         set("WATCHDOG_PID", pid);
         set("WATCHDOG_USEC", microseconds.to_string());
     }
-    // Last of all: what was set before may clear it, and the parent may have gone meanwhile.
+    let sandbox = plan.confinement.as_ref().map(|Confinement { means, role, private }| Sandbox {
+        means: *means,
+        rules: role.rules(private, &plan.command),
+    });
+    if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_files) {
+        return failure;
+    }
+    // Last of all but the filter of system calls, which denies it: what was set before may clear it, and the parent may have
+    // gone meanwhile.
     if let Err(errno) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
         return Failure::new(Cause::Launch, format!("cannot set the parent-death signal: {}", errno.desc()));
     }
@@ -109,6 +141,9 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         return Failure::new(Cause::Launch, "the supervisor ended while this process started");
     }
     let program = find(program);
+    if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_calls) {
+        return failure;
+    }
     explain(&program, execute(&program, &plan.command, &environment))
 }
 
@@ -143,6 +178,10 @@ fn prepare(report: RawFd, locks: usize) -> io::Result<()> {
     fcntl(unsafe_borrow(report), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // The lock stays; whatever else leaked in from outside goes with the exec.
     close_on_exec_from(report + 1 + i32::try_from(locks).unwrap_or(0));
+    // A program with a set-user-ID bit gives nobody more than this uid may.
+    nix::sys::prctl::set_no_new_privs()?;
+    limit(Resource::RLIMIT_CORE, 0)?;
+    limit(Resource::RLIMIT_NOFILE, FILES)?;
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
@@ -170,6 +209,13 @@ fn give_way() {
         libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, LOWEST_BEST_EFFORT);
     }
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+}
+
+/// Lowers a limit for good, if it is higher.
+fn limit(resource: Resource, most: u64) -> nix::Result<()> {
+    let (_, hard) = getrlimit(resource)?;
+    let most = most.min(hard);
+    setrlimit(resource, most, most)
 }
 
 fn unsafe_borrow(descriptor: RawFd) -> std::os::fd::BorrowedFd<'static> {

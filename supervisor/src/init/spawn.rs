@@ -23,7 +23,7 @@ use nix::{
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 use super::{
-    launch::{FIRST, Plan},
+    launch::{Confinement, FIRST, Plan},
     reaper::{Exit, Exited, Reaper},
 };
 use crate::failure::{Cause, Failure};
@@ -49,6 +49,8 @@ pub struct Launch<'a> {
     pub watchdog: Option<u64>,
     /// Whether it gives way to everything else on the machine.
     pub background: bool,
+    /// What it is confined to.
+    pub confinement: Option<Confinement>,
 }
 
 /// A child that was started.
@@ -117,6 +119,7 @@ impl<'a> Launch<'a> {
             locks,
             watchdog: None,
             background: false,
+            confinement: None,
         }
     }
 
@@ -156,6 +159,7 @@ impl<'a> Launch<'a> {
             locks: self.locks.len(),
             watchdog: self.watchdog,
             background: self.background,
+            confinement: self.confinement,
             command: self.command,
         };
 

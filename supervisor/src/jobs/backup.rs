@@ -28,6 +28,7 @@ use crate::{
         space,
     },
     failure::{Cause, Failure},
+    sandbox::Means,
 };
 
 /// What must stay free besides what is known to be needed.
@@ -97,13 +98,14 @@ impl Job {
 
 pub(super) fn run(
     data: &DataDir,
+    means: Means,
     job: Job,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<serde_json::Value>, Failure> {
     use super::value;
     match job {
-        Job::Create(order) => create::create(data, *order, progress).and_then(value),
-        Job::Verify(order) => verify::verify(data, &order, progress).and_then(value),
+        Job::Create(order) => create::create(data, means, *order, progress).and_then(value),
+        Job::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
         Job::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
         Job::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
         Job::Copy { settings, destination } => copy::copy(data, &settings, &destination, progress).and_then(value),

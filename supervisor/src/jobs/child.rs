@@ -38,7 +38,7 @@ pub const DOOR: &str = "door";
 pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failure> {
     let background = matches!(job, Job::Backup(_));
     let name = name(&job);
-    let request = Request { data: instance.data.clone(), job };
+    let request = Request { data: instance.data.clone(), means: instance.means.get(), job };
     let request = serde_json::to_vec(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
     let mut launch =
@@ -136,7 +136,7 @@ pub async fn lines(
 
 fn name(job: &Job) -> &'static str {
     match job {
-        Job::Preflight => "preflight",
+        Job::Preflight { .. } => "preflight",
         Job::Recover { .. } => "recover",
         Job::Settle { .. } => "settle",
         Job::Stage { .. } => "stage",

@@ -37,6 +37,7 @@ use crate::{
     },
     door,
     failure::{Cause, Failure},
+    sandbox::{Means, Sockets},
 };
 
 /// The shortest time between two progress lines.
@@ -47,6 +48,9 @@ const PROGRESS: Duration = Duration::from_millis(100);
 pub struct Request {
     /// The data directory.
     pub data: DataDir,
+    /// What it is confined by while it works on what a stranger may have written.
+    #[serde(default)]
+    pub means: Means,
     /// The work.
     pub job: Job,
 }
@@ -56,7 +60,10 @@ pub struct Request {
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
     /// Probe what the data directory's file system can do. Result: [`preflight::Findings`].
-    Preflight,
+    Preflight {
+        /// Whether to try out what a sandbox can be made of, too.
+        sandbox: bool,
+    },
     /// Remove what was not committed, fsync, and look. Result: [`crate::data::view::View`].
     Recover {
         /// `backup.dir`: where there are backups, a start is not the first one.
@@ -146,7 +153,7 @@ pub fn main(name: &str) -> ExitCode {
     }
     let result = serde_json::from_reader(std::io::stdin().lock())
         .map_err(|error| Failure::new(Cause::Configuration, format!("this is not the request of a job: {error}")))
-        .and_then(|Request { data, job }| run(&data, job));
+        .and_then(|Request { data, means, job }| run(&data, means, job));
     answer(result)
 }
 
@@ -164,20 +171,24 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 ///
 /// # Errors
 /// What the job says.
-fn run(data: &DataDir, job: Job) -> Result<Option<serde_json::Value>, Failure> {
+fn run(data: &DataDir, means: Means, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
-        Job::Preflight => preflight::preflight(data).and_then(value),
-        Job::Recover { backups } => recover::recover(data, &backups).and_then(value),
-        Job::Settle { generation } => settle::settle(data, generation).and_then(value),
-        Job::Stage { target, source } => stage::stage(data, target, &source, &mut progress()).and_then(value),
+        Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
+        Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
+        Job::Settle { generation } => {
+            means.confine(&[data.path()], &[&data.generation(generation)], Sockets::None)?;
+            settle::settle(data, generation).and_then(value)
+        }
+        Job::Stage { target, source } => stage::stage(data, means, target, &source, &mut progress()).and_then(value),
         Job::Seal { generation, reason, origin, schema } => {
+            means.confine(&[data.path()], &[&data.generation(generation)], Sockets::None)?;
             seal::seal(data, generation, reason, origin, schema).and_then(value)
         }
         Job::Commit { generation } => commit::commit(data, generation).and_then(value),
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs } => identify::identify(&programs).and_then(value),
-        Job::Backup(job) => backup::run(data, job, &mut progress()),
+        Job::Backup(job) => backup::run(data, means, job, &mut progress()),
         Job::Door => door::serve::main().map(|()| None),
     }
 }
@@ -214,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_request_is_written_as_it_is_read() {
-        let request = r#"{"data":"/data","job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
+        let request = r#"{"data":"/data","means":{"landlock":7,"seccomp":true},"job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
         let read: Request = serde_json::from_str(request).unwrap();
         assert_eq!(
             read.job,

@@ -29,6 +29,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     fault,
+    sandbox::{Means, Sockets, rules},
 };
 
 /// What must stay free besides what is known to be needed.
@@ -101,6 +102,7 @@ pub struct Staged {
 /// was made is removed, but for attachments, which are good whoever needs them.
 pub fn stage(
     data: &DataDir,
+    means: Means,
     target: GenerationId,
     source: &Source,
     progress: &mut dyn FnMut(u64, u64),
@@ -120,7 +122,9 @@ pub fn stage(
         .and_then(|()| match source {
             Source::Nothing => empty(data, target),
             Source::Generation(source) => clone(data, target, *source, progress),
-            Source::Archive { archive, settings } => unpack(data, target, archive, settings, progress),
+            Source::Archive { archive, settings } => {
+                confine(data, means, target, archive).and_then(|()| unpack(data, target, archive, settings, progress))
+            }
         })
         .and_then(|staged| {
             durable::sync_directory(&directory)?;
@@ -175,6 +179,17 @@ fn clone(
     progress(total, total);
     let method = if reflinked { Method::Reflink } else { Method::Copy };
     Ok(Staged { bytes: total, method, origin: Origin::Generation(source) })
+}
+
+/// Leaves this process what unpacking an archive takes. Not the directory of the generations, so that what is left of one
+/// that cannot be unpacked is for recovery to remove.
+fn confine(data: &DataDir, means: Means, target: GenerationId, archive: &Archive) -> Result<(), Failure> {
+    let (mut reads, network) = archive.place.reach();
+    let sockets = if network { Sockets::Network } else { Sockets::None };
+    reads.extend(rules::system());
+    reads.extend([data.generations(), data.supervisor()]);
+    let reads: Vec<_> = reads.iter().map(PathBuf::as_path).collect();
+    means.confine(&reads, &[&data.generation(target), &data.files()], sockets)
 }
 
 /// Restores what an archive holds.
@@ -271,13 +286,13 @@ mod tests {
     use crate::jobs::testing::{ONE, THREE, TWO, data, fill, tmpfs};
 
     fn stage_two(data: &DataDir) -> Result<Staged, Failure> {
-        stage(data, TWO, &Source::Generation(ONE), &mut |_, _| ())
+        stage(data, Means::default(), TWO, &Source::Generation(ONE), &mut |_, _| ())
     }
 
     #[test]
     fn a_first_start_begins_with_an_empty_database_and_its_marker() {
         let (_directory, data) = data();
-        let staged = stage(&data, TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
+        let staged = stage(&data, Means::default(), TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
         assert_eq!(staged, Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing });
         assert_eq!(fs::metadata(data.database(TWO)).unwrap().len(), 0);
         assert!(data.marker(TWO).exists());
@@ -290,7 +305,9 @@ mod tests {
         let read = |id, end| fs::read(beside(&data.database(id), end)).unwrap();
         let before = (read(ONE, ""), read(ONE, "-wal"));
         let mut told = Vec::new();
-        let staged = stage(&data, TWO, &Source::Generation(ONE), &mut |done, total| told.push((done, total))).unwrap();
+        let staged =
+            stage(&data, Means::default(), TWO, &Source::Generation(ONE), &mut |done, total| told.push((done, total)))
+                .unwrap();
         assert_eq!(staged.bytes as usize, before.0.len() + before.1.len());
         assert_eq!(told.last(), Some(&(staged.bytes, staged.bytes)));
         assert_eq!((read(ONE, ""), read(ONE, "-wal")), before);
@@ -331,7 +348,7 @@ mod tests {
             fs::write(data.database(id), vec![1; 6 << 20]).unwrap();
         }
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let failure = stage(&data, THREE, &Source::Generation(TWO), &mut |_, _| ()).unwrap_err();
+        let failure = stage(&data, Means::default(), THREE, &Source::Generation(TWO), &mut |_, _| ()).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("needs 76.0 MiB of free space"), "{failure}");
         assert!(

@@ -21,6 +21,7 @@ use crate::{
     },
     instance::Instance,
     phase::AppStatus,
+    sandbox::rules::Role,
 };
 
 /// A second TERM leaves the app this long: time to checkpoint, and no more.
@@ -97,6 +98,8 @@ impl App {
         let mut launch = Launch::new(command, environment, instance.locks());
         launch.sockets = sockets;
         launch.background = mode == Mode::Drill;
+        let database = database.to_owned();
+        launch.confinement = instance.confinement(Role::App { database, keeps_files: mode == Mode::Serving });
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
         let app = Self {

@@ -155,6 +155,8 @@ impl Hearth {
     pub fn strange(&mut self, orders: &str) -> &mut Self {
         let app = program("examples/strange_app").display().to_string();
         self.set("HEARTH_APP__COMMAND", format!("[{app:?}]"));
+        // It writes beside the data directory.
+        self.set("HEARTH_SANDBOX__MODE", "off");
         self.set("TEST_LOG", self.root.path().join("app.log").display().to_string());
         self.set("TEST_APP", orders)
     }

@@ -38,6 +38,7 @@ use crate::{
     fault,
     jobs::database::{Database, beside, length},
     phase::{VERSION, now},
+    sandbox::{Means, Sockets},
 };
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.
@@ -74,7 +75,7 @@ pub struct Made {
 ///
 /// # Errors
 /// What went wrong; then there is no backup, and nothing else was changed.
-pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Made, Failure> {
+pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Made, Failure> {
     let mut history = catalog::history(data, &now())?;
     if order.reason == Reason::Scheduled {
         // Before anything can go wrong: what is tried again, and when, is counted from here.
@@ -94,6 +95,9 @@ pub fn create(data: &DataDir, order: Order, progress: &mut dyn FnMut(u64, u64)) 
     catalog::tidy(dir)?;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
+    // From here on it reads what an app may have written.
+    let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
+    means.confine(&[&data.files(), &data.generations()], &writes, Sockets::None)?;
 
     // The database first, the files after it: what it refers to is there then, for files are only ever added.
     let copy = scratch.path.join("copy.db");

@@ -56,6 +56,17 @@ impl fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// Returns what must be within reach for it to be read: these files and directories, and whether the network.
+    #[must_use]
+    pub fn reach(&self) -> (Vec<PathBuf>, bool) {
+        match self {
+            Self::File(path) => (vec![path.clone()], false),
+            Self::Destination { destination, .. } => Destination::reach(destination),
+        }
+    }
+}
+
 /// An archive, and what opens it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {

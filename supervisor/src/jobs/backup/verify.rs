@@ -17,6 +17,7 @@ use crate::{
     data::{DataDir, durable::Explain},
     failure::{Cause, Failure},
     fault,
+    sandbox::{Means, Sockets},
 };
 
 /// What is to be verified.
@@ -59,7 +60,12 @@ pub struct Verified {
 ///
 /// # Errors
 /// What kept it from being verified. Damage is no error, but what was found.
-pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, Failure> {
+pub fn verify(
+    data: &DataDir,
+    means: Means,
+    order: &Order,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verified, Failure> {
     let dir = &order.settings.dir;
     let local = find(dir, &order.id)?;
     fault::point("verify.begun").explain(|| "cannot verify a backup")?;
@@ -82,6 +88,7 @@ pub fn verify(data: &DataDir, order: &Order, progress: &mut dyn FnMut(u64, u64))
         (input.blake3(), None)
     } else {
         let mut scratch = Scratch::make(data)?;
+        means.confine(&[], &[&data.supervisor(), dir], Sockets::None)?;
         let restored = restore(&mut input, &archive, &scratch, &local.description, progress);
         let damage = match restored {
             Ok((damage, manifest)) => {

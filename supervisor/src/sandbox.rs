@@ -1,0 +1,170 @@
+//! What may a process of ours still do once it runs?
+//!
+//! Supervisor, app, migrator and jobs share one uid, so the kernel's own permissions do not keep them apart. A process
+//! that works on what a stranger may have written gives up, before it does, what it has no need of: an app that was taken
+//! over completely cannot read or destroy a backup or a snapshot, nor signal, trace or read the supervisor. Two means of
+//! the kernel do that, and neither needs a privilege: Landlock says which files there are, and a seccomp filter takes the
+//! system calls away that Landlock does not cover. docs/SECURITY.md has the table of what stops what.
+
+mod landlock;
+pub mod rules;
+mod seccomp;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use nix::sys::prctl;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Cause, Failure};
+
+/// The newest Landlock ABI whose rights are asked for: the newest that the tests ran on. A later one (9: connecting to unix
+/// sockets by path) would take away what an app needs, its notifications for example, without a test to tell.
+pub const NEWEST_ABI: u32 = 7;
+
+/// What the kernel offers, and so what a sandbox is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Means {
+    /// Landlock's ABI, at most [`NEWEST_ABI`]; 0: there is none.
+    pub landlock: u32,
+    /// Whether system calls can be filtered.
+    pub seccomp: bool,
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.landlock, self.seccomp) {
+            (0, false) => f.write_str("none"),
+            (0, true) => f.write_str("seccomp"),
+            (abi, false) => write!(f, "Landlock ABI {abi}"),
+            (abi, true) => write!(f, "Landlock ABI {abi}, seccomp"),
+        }
+    }
+}
+
+/// What a process keeps. Whatever is not named, it gives up; what does not exist is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Files, and directories with all in them, that it may read.
+    pub reads: Vec<PathBuf>,
+    /// Those that it may read and execute.
+    pub runs: Vec<PathBuf>,
+    /// Those in which it may do everything but execute and make devices.
+    pub writes: Vec<PathBuf>,
+    /// Which new sockets it may make. Those that it inherits it keeps.
+    pub sockets: Sockets,
+}
+
+/// Which new sockets a process may make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sockets {
+    /// None at all.
+    #[default]
+    None,
+    /// All but unix ones that connect (stream and seqpacket): with one of those it could speak to the control socket, to
+    /// Docker or to tailscaled. Datagrams are left, for the notifications.
+    Network,
+}
+
+/// What a process is left with, and by which means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// By what.
+    pub means: Means,
+    /// With what.
+    pub rules: Rules,
+}
+
+impl Means {
+    /// Gives up, until the end of this process, all but reading these and writing those files and directories. Jobs call it
+    /// before they look into what an app, or whoever sent an archive, may have made to do harm.
+    ///
+    /// # Errors
+    /// As [`Sandbox::enter`].
+    pub fn confine(self, reads: &[&Path], writes: &[&Path], sockets: Sockets) -> Result<(), Failure> {
+        let owned = |paths: &[&Path]| paths.iter().map(|path| (*path).to_owned()).collect();
+        let rules = Rules { reads: owned(reads), runs: Vec::new(), writes: owned(writes), sockets };
+        Sandbox { means: self, rules }.enter()
+    }
+}
+
+impl Sandbox {
+    /// Gives up, for this thread and all that comes of it, what the rules do not name. For a process with one thread.
+    ///
+    /// # Errors
+    /// A sentence when the kernel refuses what it had offered; then the process must not go on.
+    pub fn enter(&self) -> Result<(), Failure> {
+        if made_to_harm() {
+            return Ok(());
+        }
+        self.enter_files()?;
+        self.enter_calls()
+    }
+
+    /// The part of [`Self::enter`] after which system calls still go through.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn enter_files(&self) -> Result<(), Failure> {
+        if self.means.landlock == 0 || made_to_harm() {
+            return Ok(());
+        }
+        match landlock::restrict(self.means.landlock, &self.rules) {
+            Ok(abi) if abi == self.means.landlock => Ok(()),
+            Ok(_) => Err(refused("Landlock", "it is not what it was at the start")),
+            Err(error) => Err(refused("Landlock", &error)),
+        }
+    }
+
+    /// The last part of [`Self::enter`].
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn enter_calls(&self) -> Result<(), Failure> {
+        if !self.means.seccomp || made_to_harm() {
+            return Ok(());
+        }
+        seccomp::restrict(self.rules.sockets).map_err(|error| refused("the seccomp filter", &error))
+    }
+}
+
+/// Whether a test makes this process kill its parent, which no sandbox would let it.
+fn made_to_harm() -> bool {
+    cfg!(feature = "faults") && std::env::var("HEARTH_FAULT").is_ok_and(|faults| faults.contains("kill-parent"))
+}
+
+fn refused(what: &str, why: &str) -> Failure {
+    Failure::new(Cause::Launch, format!("the sandbox cannot be entered: {what}: {why}"))
+        .hint("HEARTH_SANDBOX__MODE=off starts without one; docs/SECURITY.md says what that leaves open")
+}
+
+/// Enters an empty sandbox to find out what the kernel offers. This process can do nothing afterwards but end.
+#[must_use]
+pub fn try_out() -> Means {
+    let most = most();
+    let landlock = if most == 0 { 0 } else { landlock::restrict(most, &Rules::default()).unwrap_or(0) };
+    Means { landlock, seccomp: !is_masked("seccomp") && seccomp::restrict(Sockets::None).is_ok() }
+}
+
+/// Returns the newest ABI that is asked for; a test can mask newer ones with `HEARTH_FAULT=landlock=<abi>`.
+fn most() -> u32 {
+    let masked = (0..NEWEST_ABI).find(|abi| is_masked(&format!("landlock={abi}")));
+    masked.unwrap_or(NEWEST_ABI)
+}
+
+/// Whether a test takes one of the kernel's means away.
+fn is_masked(means: &str) -> bool {
+    let word = if means == "seccomp" { "seccomp=none" } else { means };
+    cfg!(feature = "faults")
+        && std::env::var("HEARTH_FAULT").is_ok_and(|faults| faults.split(',').any(|fault| fault == word))
+}
+
+/// Closes this process to others of its uid: they can neither trace it, nor read its memory and environment, and it leaves
+/// no core file behind (`PR_SET_DUMPABLE` of prctl(2)).
+pub fn close_to_others() {
+    // It fails on no kernel; and what could be done about it?
+    let _ = prctl::set_dumpable(false);
+}

@@ -1,0 +1,174 @@
+//! What does each program of ours need?
+//!
+//! All that is granted adds up, and nothing can be taken back out of it: so no directory is granted that the data or the
+//! backups lie in, and of a program its file rather than the directory that it lies in.
+
+use std::{
+    env,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rules, Sockets};
+use crate::{data::DataDir, init::launch};
+
+/// Where shared libraries lie.
+const LIBRARIES: &[&str] =
+    &["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/nix/store"];
+/// What tells the time zone, finds names in the network, and knows whom TLS trusts.
+const SYSTEM: &[&str] = &[
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/usr/share/zoneinfo",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/pki",
+    "/dev/random",
+    "/dev/urandom",
+    // Whether the kernel would rather swap than fail: the C library asks before it makes threads.
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+];
+/// How long the first line of a script may be (`BINPRM_BUF_SIZE`).
+const FIRST_LINE: u64 = 256;
+
+/// A program of ours that is confined from its first instruction on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The app: it may write the generation with its database, the attachments, and temporary files.
+    App {
+        /// Its database.
+        database: PathBuf,
+        /// Whether it may add attachments; else it may only read them.
+        keeps_files: bool,
+    },
+    /// The migrator: it may write the generation with its database, and temporary files.
+    Migrator {
+        /// Its database.
+        database: PathBuf,
+    },
+    /// The door, which needs nothing but the socket that it inherits.
+    Door,
+}
+
+/// Where what is to be kept from them lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// The data directory.
+    pub data: DataDir,
+    /// `backup.dir`.
+    pub backups: PathBuf,
+}
+
+impl Role {
+    /// Returns the rules of the program that this command starts, in the environment of this process. Looks at files, but
+    /// never at `backup.dir`, whose file server may be gone.
+    #[must_use]
+    pub fn rules(&self, private: &Private, command: &[String]) -> Rules {
+        let mut rules = program(private, command);
+        match self {
+            Self::App { database, keeps_files } => {
+                rules.writes.extend(database.parent().map(Path::to_owned));
+                let files = if *keeps_files { &mut rules.writes } else { &mut rules.reads };
+                files.push(private.data.files());
+                rules.sockets = Sockets::Network;
+            }
+            Self::Migrator { database } => rules.writes.extend(database.parent().map(Path::to_owned)),
+            Self::Door => rules.writes.clear(),
+        }
+        rules
+    }
+}
+
+/// Returns what tells the time zone, finds names in the network, and knows whom TLS trusts.
+#[must_use]
+pub fn system() -> Vec<PathBuf> {
+    let mut reads: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    // The file may be replaced meanwhile, by a resolver that writes it anew: where a link leads, the directory is granted.
+    let resolver = Path::new("/etc/resolv.conf");
+    if resolver.is_symlink() {
+        let real = resolver.canonicalize().ok();
+        let directory = real.as_deref().and_then(Path::parent).filter(|parent| *parent != Path::new("/etc"));
+        reads.extend(directory.map(Path::to_owned));
+    }
+    reads.extend(["SSL_CERT_FILE", "SSL_CERT_DIR", "TZDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from));
+    reads
+}
+
+/// Returns what every program needs to run at all, and where temporary files go.
+fn program(private: &Private, command: &[String]) -> Rules {
+    let data = private.data.path();
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    let harmless = |path: &PathBuf| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        !data.starts_with(&path) && !private.backups.starts_with(&path)
+    };
+    let mut runs: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
+    let program = command.first().map(|program| launch::find(program)).unwrap_or_default();
+    runs.extend(interpreter(&program));
+    runs.push(program);
+    let writes = vec![env::temp_dir(), "/dev/null".into()];
+    let [reads, runs, writes] = [system(), runs, writes].map(|paths| paths.into_iter().filter(&harmless).collect());
+    Rules { reads, runs, writes, sockets: Sockets::None }
+}
+
+/// Returns the interpreter that a script names in its first line.
+fn interpreter(program: &Path) -> Option<PathBuf> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(program).ok()?).take(FIRST_LINE).read_until(b'\n', &mut line).ok()?;
+    let words = line.strip_prefix(b"#!")?.trim_ascii();
+    let path = words.split(u8::is_ascii_whitespace).next()?.to_vec();
+    Some(std::ffi::OsString::from_vec(path).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_granted_that_the_data_or_the_backups_lie_in() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDir::new(root.path().join("data"));
+        std::fs::create_dir(data.path()).unwrap();
+        let database = data.path().join("generations/0001/app.db");
+        let app = |data: &DataDir, backups: PathBuf, keeps_files| {
+            let role = Role::App { database: database.clone(), keeps_files };
+            role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()])
+        };
+        let rules = app(&data, data.backups(), true);
+        assert!(!rules.writes.contains(&env::temp_dir()), "the data lies in it: {:?}", rules.writes);
+        assert!(rules.writes.contains(&database.parent().unwrap().to_owned()));
+        let elsewhere = DataDir::new("/nowhere/data".into());
+        let rules = app(&elsewhere, root.path().join("backups"), true);
+        assert!(!rules.writes.contains(&env::temp_dir()), "the backups lie in it: {:?}", rules.writes);
+        let rules = app(&elsewhere, elsewhere.backups(), false);
+        assert!(rules.writes.contains(&env::temp_dir()));
+        assert!(rules.reads.contains(&elsewhere.files()) && !rules.writes.contains(&elsewhere.files()));
+    }
+
+    #[test]
+    fn a_script_may_run_its_interpreter() {
+        let root = tempfile::tempdir().unwrap();
+        let script = root.path().join("app");
+        std::fs::write(&script, "#! /usr/bin/env python3\nprint()").unwrap();
+        assert_eq!(interpreter(&script), Some("/usr/bin/env".into()));
+        std::fs::write(&script, [0xff; 1000]).unwrap();
+        assert_eq!(interpreter(&script), None);
+    }
+}

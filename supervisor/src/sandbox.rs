@@ -79,6 +79,12 @@ pub struct Sandbox {
 }
 
 impl Means {
+    /// Whether there is all that a sandbox needs.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.landlock > 0 && self.seccomp
+    }
+
     /// Gives up, until the end of this process, all but reading these and writing those files and directories. Jobs call it
     /// before they look into what an app, or whoever sent an archive, may have made to do harm.
     ///

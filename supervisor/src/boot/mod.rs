@@ -70,6 +70,9 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     let checking = "checking the data directory";
     let findings = start::preflight(instance).await.map_err(stuck(checking))?;
     tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
+    if findings.means.is_whole() {
+        tracing::info!(target: "Supervisor", "sandbox: {}", findings.means);
+    }
     for note in findings.notes {
         instance.board.note(note);
     }

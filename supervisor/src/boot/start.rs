@@ -70,8 +70,7 @@ pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
 /// # Errors
 /// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
 fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), Failure> {
-    let whole = means.landlock > 0 && means.seccomp;
-    if mode == SandboxMode::Enforce && !whole {
+    if mode == SandboxMode::Enforce && !means.is_whole() {
         return Err(Failure::new(
             Cause::Configuration,
             format!("sandbox.mode is enforce, and of the two means of this kernel there is: {means}"),
@@ -88,8 +87,6 @@ fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), F
         instance.board.note(format!("sandbox: {means}; this kernel, or the container's seccomp profile, has no Landlock: an app that was taken over could read and destroy backups and snapshots"));
     } else if !means.seccomp {
         instance.board.note(format!("sandbox: {means}; system calls cannot be filtered: an app that was taken over could change modes and times of files, and signal the supervisor"));
-    } else {
-        tracing::info!(target: "Supervisor", "sandbox: {means}");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     fault,
     http::{self, Public, Server, Sockets, Stop},
-    instance::{self, Health},
+    instance::{self, Health, News},
     notify::Notifier,
     records,
 };
@@ -100,6 +100,7 @@ async fn start(
     hit("app.opened")?;
     records::check_schema(database).await?;
     let health = Health::new(database.clone(), &config.database, &config.files);
+    let news = News::default();
     if config.probation {
         instance::self_test(database, &health).await?;
         hit("app.tested")?;
@@ -114,7 +115,7 @@ async fn start(
         Some(listener) => Some(tokio::spawn(
             Server {
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
-                app: http::private(&health),
+                app: http::private(&health, &news),
                 stop: private_stop,
             }
             .run(),
@@ -127,7 +128,7 @@ async fn start(
             Some(tokio::spawn(
                 Server {
                     acceptor: TcpAcceptor::from_std(public.listener).map_err(unusable)?,
-                    app: http::public(database, &health),
+                    app: http::public(database, &health, &news),
                     stop: public_stop,
                 }
                 .run(),

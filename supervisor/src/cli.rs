@@ -6,6 +6,7 @@
 mod backup;
 mod restore;
 mod show;
+mod update;
 mod work;
 
 use std::{
@@ -40,7 +41,7 @@ const AGAIN: Duration = Duration::from_millis(100);
     name = "supervisor",
     version,
     about = "Runs Hearth: brings its data to this version or leaves it as it was, and keeps the app serving",
-    after_help = "Examples:\n  supervisor                          run, with data in ./data, on http://localhost:3000\n  supervisor status                   what it is doing\n  supervisor snapshot list            what an upgrade or restore left behind\n  supervisor restore 0006             go back to snapshot 0006\n  supervisor backup                   make a backup\n  supervisor restore latest           go back to the newest backup"
+    after_help = "Examples:\n  supervisor                          run, with data in ./data, on http://localhost:3000\n  supervisor status                   what it is doing\n  supervisor snapshot list            what an upgrade or restore left behind\n  supervisor restore 0006             go back to snapshot 0006\n  supervisor backup                   make a backup\n  supervisor restore latest           go back to the newest backup\n  supervisor update check             is there a newer version?"
 )]
 struct Cli {
     #[command(flatten)]
@@ -83,12 +84,21 @@ enum Command {
     Backup(backup::Backup),
     /// Go back to a backup or snapshot; the present stays behind as a snapshot itself
     Restore(restore::Restore),
+    /// Find out whether there is a newer version
+    #[command(subcommand)]
+    Update(Update),
 }
 
 #[derive(Subcommand)]
 enum Snapshot {
     /// List the generations there are
     List(Json),
+}
+
+#[derive(Subcommand)]
+enum Update {
+    /// Ask the registry of the image now, instead of once a day
+    Check(Json),
 }
 
 #[derive(Args)]
@@ -146,6 +156,7 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
         Command::Backup(asked) => backup::backup(&flags, &data, asked),
         Command::Restore(asked) => restore::restore(&flags, &data, &asked),
+        Command::Update(Update::Check(Json { json })) => update::check(&flags, &data, json),
     }
 }
 

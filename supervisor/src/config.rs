@@ -9,6 +9,7 @@ mod backup;
 mod keys;
 mod sources;
 mod trust;
+mod update;
 
 use std::{
     ffi::OsString,
@@ -22,7 +23,10 @@ use figment::Figment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::backup::Backup;
+pub use self::{
+    backup::Backup,
+    update::{Switch, Update},
+};
 use crate::failure::{Cause, Failure};
 
 /// The format of [`Loaded::document`].
@@ -57,6 +61,8 @@ pub struct Config {
     pub snapshots: Snapshots,
     /// When backups are made, where they go, and which are kept.
     pub backup: Backup,
+    /// How it is found out whether there is a newer version.
+    pub update: Update,
 }
 
 /// `log.*`

@@ -76,6 +76,8 @@ pub struct Instance {
     pub at_work: tokio::sync::Mutex<()>,
     /// What children are confined by; none before preflight has tried it out.
     pub means: Cell<Means>,
+    /// Held by whoever asks for a newer version: one at a time.
+    pub asking: tokio::sync::Mutex<()>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
@@ -103,6 +105,7 @@ impl Instance {
             board,
             at_work: tokio::sync::Mutex::new(()),
             means: Cell::new(Means::default()),
+            asking: tokio::sync::Mutex::new(()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
             app: Cell::new(None),

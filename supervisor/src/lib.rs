@@ -3,7 +3,7 @@
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
 //! `main` → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
-//! [`init`] → [`sandbox`] → [`data`] → [`failure`], [`config`], [`log`], [`fault`].
+//! [`update`], [`init`] → [`sandbox`] → [`data`] → [`failure`], [`config`], [`log`], [`fault`].
 
 pub mod backup;
 pub mod boot;
@@ -21,4 +21,5 @@ pub mod log;
 pub mod phase;
 pub mod run;
 pub mod sandbox;
+pub mod update;
 pub mod watch;

@@ -2,7 +2,7 @@
 //!
 //! On standard error, a line an event: `[Migrate] Applying: m0002_attachments`. No timestamp: Docker and journald put
 //! theirs before each line. The tag is the event's target where that is a name for people (`Supervisor`, `Migrate`, `Backup`,
-//! `App`); events from anywhere in the code are the `Supervisor`'s. With `log.format = "json"` the same events are
+//! `Update`, `App`); events from anywhere in the code are the `Supervisor`'s. With `log.format = "json"` the same events are
 //! JSON lines, with a timestamp.
 //!
 //! This is a subscriber of its own, without tracing-subscriber's registry and formatter: Hearth has no spans, and
@@ -29,7 +29,7 @@ use tracing::{
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// The tags that people read; every other target is the supervisor's own code.
-const TAGS: [&str; 4] = [SUPERVISOR, "Migrate", "App", "Backup"];
+const TAGS: [&str; 5] = [SUPERVISOR, "Migrate", "App", "Backup", "Update"];
 const SUPERVISOR: &str = "Supervisor";
 /// The field that stands on a line of its own.
 const HINT: &str = "hint";

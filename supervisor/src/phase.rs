@@ -18,6 +18,7 @@ use crate::{
         state::{FORMAT, Held},
     },
     failure::Failure,
+    update::Update,
 };
 
 /// The version of this supervisor, and so of the image it came in.
@@ -240,6 +241,9 @@ pub struct Status {
     /// How the backups are, once that was looked at.
     #[serde(default)]
     pub backups: Backups,
+    /// What is known of newer versions, once that was asked.
+    #[serde(default)]
+    pub update: Update,
     /// What is not as it should be without being a failure: fallbacks, a FUSE file system, what could not be saved.
     pub notes: Vec<String>,
 }
@@ -279,6 +283,7 @@ impl Board {
             held: None,
             operation: None,
             backups: Backups::default(),
+            update: Update::default(),
             notes: Vec::new(),
         };
         Self { status: RefCell::new(status), recheck: Cell::new(false), changed: watch::channel(()).0 }
@@ -383,6 +388,14 @@ impl Board {
             self.update(|status| status.backups = backups);
             self.judge();
         }
+    }
+
+    /// Publishes what is known of newer versions; one that was not known before is told to the log.
+    pub fn tell_update(&self, update: Update) {
+        if let Some(news) = update.news().filter(|_| self.status.borrow().update.newest != update.newest) {
+            tracing::info!(target: "Update", "{news}");
+        }
+        self.update(|status| status.update = update);
     }
 
     /// Judges the health of a supervisor whose app serves: by what the app said last, and by the backups.

@@ -17,7 +17,7 @@ use poem::{
     EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
     get, handler,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::CatchPanic,
     web::Data,
 };
@@ -31,7 +31,7 @@ pub(crate) use self::{
 use self::{front::Front, limits::BodyLimit};
 use crate::{
     db::Database,
-    instance::{Backups, Health, Report},
+    instance::{Backups, Health, InstanceApi, Newer, News, Report},
     records::{self, RecordsApi},
     web,
 };
@@ -44,17 +44,20 @@ const API: &str = "/api/v1";
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
+/// The headers of that question that name a newer version, and the address of its notes.
+const UPDATE: &str = "hearth-update";
+const UPDATE_NOTES: &str = "hearth-update-notes";
 
 /// Larger JSON and forms are refused; notes of 100,000 characters with every one escaped fit.
 const BODY_MAX: usize = 1 << 20;
 
 /// Returns what is answered on the public socket.
-pub(crate) fn public(database: &Arc<Database>, health: &Health) -> App {
-    let api = service(Some(database.clone()));
+pub(crate) fn public(database: &Arc<Database>, health: &Health, news: &News) -> App {
+    let api = service(Some(database.clone()), news);
     let spec: Arc<str> = api.spec().into();
     let front = Front::new(&spec, API);
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
-    let documented = Arc::new(service(None));
+    let documented = Arc::new(service(None, news));
     let pages = web::assets(records::pages(Route::new())).data(database.clone());
     Route::new()
         .at("/health", get(answer_health).data(health.clone()))
@@ -81,9 +84,9 @@ pub(crate) fn public(database: &Arc<Database>, health: &Health) -> App {
 }
 
 /// Returns what is answered on the private socket: the supervisor asks for nothing but health.
-pub(crate) fn private(health: &Health) -> App {
+pub(crate) fn private(health: &Health, news: &News) -> App {
     Route::new()
-        .at("/health", get(answer_supervisor).data(health.clone()))
+        .at("/health", get(answer_supervisor).data(health.clone()).data(news.clone()))
         .with(CatchPanic::new().with_handler(panicked))
         .with(Front::new("{}", API))
         .boxed()
@@ -91,11 +94,12 @@ pub(crate) fn private(health: &Health) -> App {
 
 /// Returns the API's OpenAPI document.
 pub(crate) fn spec() -> String {
-    service(None).spec()
+    service(None, &News::default()).spec()
 }
 
-fn service(database: Option<Arc<Database>>) -> OpenApiService<RecordsApi, ()> {
-    OpenApiService::new(RecordsApi::new(database), "Hearth", env!("CARGO_PKG_VERSION"))
+fn service(database: Option<Arc<Database>>, news: &News) -> OpenApiService<(RecordsApi, InstanceApi), ()> {
+    let operations = (RecordsApi::new(database), InstanceApi::new(news.clone()));
+    OpenApiService::new(operations, "Hearth", env!("CARGO_PKG_VERSION"))
         .summary("A household's binder")
         .description(
             "Every error is an `application/problem+json` document (RFC 9457). An answer to a write means that \
@@ -110,10 +114,13 @@ async fn answer_health(Data(health): Data<&Health>) -> Response {
     answer(health.public_report().await)
 }
 
-/// The supervisor says with its question how the backups are; on the public socket nobody is believed to know.
+/// The supervisor says with its question how the backups are, and which newer version there is; on the public socket nobody
+/// is believed to know.
 #[handler]
-async fn answer_supervisor(request: &Request, Data(health): Data<&Health>) -> Response {
-    health.heard(request.headers().get(BACKUPS).map(|word| Backups::read(word.as_bytes())));
+async fn answer_supervisor(request: &Request, Data(health): Data<&Health>, Data(news): Data<&News>) -> Response {
+    let said = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    health.heard(said(BACKUPS).map(Backups::read));
+    news.heard(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
     answer(health.report().await)
 }
 

@@ -1,9 +1,9 @@
 //! Its start: readiness, heartbeat, health, and what it refuses.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     client::exchange,
@@ -112,6 +112,34 @@ fn what_the_supervisor_says_of_the_backups_is_told_to_everybody_and_never_fails_
     assert_eq!(told.json()["status"], "degraded");
     app.ask_private("/health");
     assert_eq!(app.get("/health").json()["status"], "ok");
+    app.stop();
+}
+
+#[test]
+fn what_the_supervisor_says_of_a_newer_version_is_told_to_everybody() {
+    let data = Data::new();
+    let app = Start::with_sockets(&data, &["public", "private"]).start();
+    let alone = json!({"version": env!("CARGO_PKG_VERSION")});
+    let shown = || app.get("/api/v1/instance").json();
+    assert_eq!(shown(), alone, "nobody has said anything");
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts/app-instance.json");
+    let mut contract: Value = serde_json::from_str(&fs::read_to_string(contract).unwrap()).unwrap();
+    contract["version"] = env!("CARGO_PKG_VERSION").into();
+    let notes = contract["update"]["notes"].as_str().unwrap();
+    let version = ("hearth-update", contract["update"]["version"].as_str().unwrap());
+    assert_eq!(app.ask_private_with("/health", &[version, ("hearth-update-notes", notes)]).status, 200);
+    assert_eq!(shown(), contract);
+    // On the public socket anybody could say it.
+    app.ask("GET", "/health", &[("hearth-update", "6.6.6")], b"");
+    app.ask("GET", "/api/v1/instance", &[("hearth-update", "6.6.6")], b"");
+    assert_eq!(shown(), contract);
+    app.ask_private_with("/health", &[version]);
+    assert_eq!(shown()["update"], json!({"version": version.1}), "whose notes are not known");
+    // What is no version, or not said any more, is no news, and the app is well all the same.
+    for said in [&[("hearth-update", "<b>6</b>")][..], &[version], &[]] {
+        assert_eq!(app.ask_private_with("/health", said).json()["status"], "ok");
+        assert_eq!(shown()["update"].is_object(), said == [version], "{said:?}");
+    }
     app.stop();
 }
 

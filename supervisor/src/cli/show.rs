@@ -73,6 +73,12 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     for trouble in &backups.trouble {
         say(&format!("{:<10} {trouble}", "trouble"));
     }
+    if let Some(news) = status.update.news() {
+        say(&format!("{:<10} {news}", "update"));
+    }
+    if let (Some(trouble), Some(checked)) = (&status.update.trouble, &status.update.checked) {
+        say(&format!("{:<10} the last check, {} ago, could not tell: {trouble}", "update", age(checked)));
+    }
     for note in &status.notes {
         say(&format!("{:<10} {note}", "note"));
     }

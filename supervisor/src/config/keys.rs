@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
-use crate::backup::{destination::Destination, encryption, schedule::Schedule};
+use crate::{
+    backup::{destination::Destination, encryption, schedule::Schedule},
+    update::Reference,
+};
 
 /// One setting.
 pub(super) struct Key {
@@ -26,6 +29,8 @@ enum Kind {
     Schedule,
     Recipients,
     Destinations,
+    /// The name of an image, without its tag; or none.
+    Image,
     /// Never shown; also from the file that the variable with `_FILE` at its end names.
     Secret,
     Number(u64, u64),
@@ -84,6 +89,8 @@ pub(super) const KEYS: &[Key] = &[
     key("backup.destinations", "[]", Kind::Destinations),
     key("backup.s3_access_key_id", "", Kind::Secret),
     key("backup.s3_secret_access_key", "", Kind::Secret),
+    key("update.check", "on", Kind::Choice(&["on", "off"])),
+    key("update.image", "", Kind::Image),
 ];
 
 /// The longest secret, in bytes: those of S3 have 40.
@@ -123,6 +130,7 @@ impl Key {
             Kind::Schedule => Schedule::parse(text).err(),
             Kind::Recipients => encryption::check_recipient(text).err(),
             Kind::Destinations => Destination::check(text).err(),
+            Kind::Image => Reference::parse(text).err(),
             _ => None,
         };
         match value {
@@ -153,6 +161,7 @@ impl Key {
             Kind::Schedule => text.is_some_and(|text| Schedule::parse(text).is_ok()),
             Kind::Recipients => strings(value, |text| encryption::check_recipient(text).is_ok()),
             Kind::Destinations => strings(value, |text| Destination::check(text).is_ok()),
+            Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
             Kind::Secret => text
                 .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
@@ -183,6 +192,7 @@ impl Key {
                 r#"a list of directories and S3 buckets, such as ["/mnt/nas", "s3://bucket/prefix?endpoint=https://s3.example.org"]"#
                     .to_owned()
             }
+            Kind::Image => "the name of an image without a tag, such as ghcr.io/owner/name".to_owned(),
             Kind::Secret => {
                 format!("printable text without spaces; {}_FILE names a file that holds it", self.variable())
             }

@@ -81,6 +81,7 @@ fn the_defaults_need_nothing() {
                 s3_access_key_id: String::new(),
                 s3_secret_access_key: String::new(),
             },
+            update: Update { check: Switch::On, image: String::new() },
         }
     );
 }

@@ -16,6 +16,8 @@ pub enum Order {
     Restart(Reply),
     /// Try again what is held.
     Resume(Reply),
+    /// Ask the registry for a newer version.
+    Update(Reply),
     /// Work on the data beside whatever the supervisor does.
     Work(Work, Reply),
 }

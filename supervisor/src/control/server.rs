@@ -6,6 +6,7 @@
 //! | `GET /v1/status` | yes | [`crate::phase::Status`] |
 //! | `GET /v1/config` | yes | the effective values and where each came from |
 //! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
+//! | `POST /v1/update` | yes | the same, once the registry was asked; the status has what was found |
 //! | `POST /v1/operations` | yes | the same with the operation's number, once it has begun; its body is a [`Work`] |
 //!
 //! What is refused comes with a status of 4xx and `{"format":1,"error":<Failure>}`.
@@ -130,6 +131,7 @@ impl Server {
             (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
             (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
+            (&Method::POST, "/v1/update") => self.give("check for updates", Order::Update).await,
             (&Method::POST, "/v1/operations") => match work(request).await {
                 Ok(work) => {
                     let what = work.what();
@@ -212,6 +214,8 @@ mod tests {
             ("restart", "migrating", Health::Working, false),
             ("restore", "held", Health::Held, true),
             ("restore", "committing", Health::Working, false),
+            ("check for updates", "held", Health::Held, true),
+            ("check for updates", "migrating", Health::Working, false),
             ("restore", "stopping", Health::Working, false),
         ] {
             assert_eq!(admit(what, phase, health).is_ok(), admitted, "{what} while {phase}");

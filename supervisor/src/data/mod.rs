@@ -180,6 +180,12 @@ impl DataDir {
         self.supervisor().join("backups.json")
     }
 
+    /// `supervisor/update.json`: what is known of newer versions.
+    #[must_use]
+    pub fn update(&self) -> PathBuf {
+        self.supervisor().join("update.json")
+    }
+
     /// `supervisor/scratch/`, where a backup is copied to and restored for a check; removed after each job and at start.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {

@@ -145,6 +145,7 @@ fn name(job: &Job) -> &'static str {
         Job::Retire { .. } => "retire",
         Job::Save(_) => "save",
         Job::Identify { .. } => "identify",
+        Job::Update(_) => "update",
         Job::Backup(job) => job.name(),
         Job::Door => DOOR,
     }

@@ -37,7 +37,8 @@ use crate::{
     },
     door,
     failure::{Cause, Failure},
-    sandbox::{Means, Sockets},
+    sandbox::{Means, Sockets, rules},
+    update,
 };
 
 /// The shortest time between two progress lines.
@@ -109,6 +110,8 @@ pub enum Job {
         /// The supervisor, the migrator and the app.
         programs: Vec<PathBuf>,
     },
+    /// Ask the registry for a newer version. Result: the newest, or null. It gets no secret.
+    Update(update::Question),
     /// Make backups and look after them.
     Backup(backup::Job),
     /// Answer on the public socket while no app does; ends at TERM. See [`crate::door`].
@@ -123,6 +126,8 @@ pub enum Document {
     State(State),
     /// held.json; `None` removes it.
     Held(Option<Box<Held>>),
+    /// update.json. One of a format that is not known stays.
+    Update(update::Known),
 }
 
 /// One line of a job's answer.
@@ -188,6 +193,11 @@ fn run(data: &DataDir, means: Means, job: Job) -> Result<Option<serde_json::Valu
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs } => identify::identify(&programs).and_then(value),
+        Job::Update(question) => {
+            let system = rules::system();
+            means.confine(&system.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &[], Sockets::Network)?;
+            update::check(&question).and_then(value)
+        }
         Job::Backup(job) => backup::run(data, means, job, &mut progress()),
         Job::Door => door::serve::main().map(|()| None),
     }

@@ -9,11 +9,12 @@ use crate::{
         durable::{self, Explain, Unfinished},
         state,
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     fault,
+    update::Known,
 };
 
-/// Writes state.json or held.json, or removes held.json; it is durable when this returns.
+/// Writes state.json, held.json or update.json, or removes held.json; it is durable when this returns.
 ///
 /// # Errors
 /// What the file system said. The document is as it was, or the new one.
@@ -24,6 +25,10 @@ pub fn save(data: &DataDir, document: &Document) -> Result<(), Failure> {
         Document::Held(None) => match durable::remove_if_there(&data.held())? {
             true => durable::sync_directory(&data.supervisor()),
             false => Ok(()),
+        },
+        Document::Update(known) => match state::read::<Known>(&data.update()) {
+            Err(failure) if failure.cause == Cause::UnknownFormat => Ok(()),
+            _ => write(&data.update(), &state::to_bytes(known)?),
         },
     }
 }
@@ -44,7 +49,6 @@ mod tests {
     use super::*;
     use crate::{
         data::state::{FORMAT, Held, State},
-        failure::{Cause, Failure},
         jobs::testing::{ONE, data, tmpfs},
     };
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::work;
+use super::{updates, work};
 use crate::{
     boot::{
         decide,
@@ -77,6 +77,10 @@ impl Desk {
         let refused = |what: &str| Err(Failure::new(Cause::Busy, format!("cannot {what} now; see supervisor status")));
         match order {
             Order::Work(work, reply) => reply.says(self.begin(instance, work)),
+            Order::Update(reply) => {
+                let instance = Rc::clone(instance);
+                drop(tokio::task::spawn_local(async move { reply.says(updates::check(&instance).await) }));
+            }
             Order::Restart(reply) => reply.says(refused("restart")),
             Order::Resume(reply) => reply.says(refused("resume")),
         }

@@ -92,7 +92,7 @@ async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
     }
 }
 
-async fn until_serving(instance: &Instance) {
+pub(super) async fn until_serving(instance: &Instance) {
     let mut changes = instance.board.watch();
     while instance.board.status().phase != Phase::Serving.name() {
         if changes.changed().await.is_err() {

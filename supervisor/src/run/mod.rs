@@ -8,6 +8,7 @@ pub mod hold;
 pub mod keeper;
 pub mod offline;
 pub mod serve;
+pub mod updates;
 pub mod work;
 
 use std::rc::Rc;
@@ -151,6 +152,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let door = Door::new(instance);
     let mut desk = Desk::new(taken);
     tokio::task::spawn_local(keeper::keep(Rc::clone(instance), orders.clone()));
+    tokio::task::spawn_local(updates::keep(Rc::clone(instance)));
     let mut next = Next::Boot(Try::First);
     loop {
         next = match next {

@@ -304,7 +304,7 @@ async fn hang(app: &App, why: &str) -> Ended {
 }
 
 /// Returns a number that differs between processes and moments: the clock's nanoseconds are random enough to spread waits.
-fn jitter() -> u32 {
+pub(super) fn jitter() -> u32 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.subsec_nanos().wrapping_mul(std::process::id() | 1).wrapping_mul(2_654_435_761)
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    health::{PrivateSocket, Verdict},
+    health::{PrivateSocket, Told, Verdict},
     memory,
     notify::{Message, Notifications},
 };
@@ -147,8 +147,9 @@ impl App {
 
     /// Asks the app once how it is.
     pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Verdict {
-        let backups = instance.board.status().backups.word();
-        private.ask(&instance.config.health.path, instance.config.health.timeout, backups).await
+        let status = instance.board.status();
+        let told = Told { backups: status.backups, update: status.update };
+        private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
     }
 
     /// Waits until the app has said that it is ready.

@@ -5,17 +5,28 @@
 use std::{fs, os::unix::net::UnixListener, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, body::Bytes};
+use hyper::{Request, body::Bytes, header::HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use crate::{data::DataDir, failure::Failure};
+use crate::{data::DataDir, failure::Failure, phase::Backups, update::Update};
 
 /// The longest health document that is read, in bytes.
 const LONGEST: usize = 16 * 1024;
 
 /// The header of the question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
+/// The headers of the question that name a newer version, if there is one, and the address of its notes, if it is known.
+const UPDATE: &str = "hearth-update";
+const UPDATE_NOTES: &str = "hearth-update-notes";
+
+/// What the app is told with the question, for everybody who asks it.
+pub struct Told {
+    /// How the backups are.
+    pub backups: Backups,
+    /// What is known of newer versions.
+    pub update: Update,
+}
 
 /// The private socket: the app accepts on it, the supervisor connects to it.
 pub struct PrivateSocket {
@@ -53,25 +64,31 @@ impl PrivateSocket {
         Ok(Self { listener, path })
     }
 
-    /// Asks once, and says how the backups are: the app tells everybody.
-    pub async fn ask(&self, path: &str, timeout: Duration, backups: &'static str) -> Verdict {
-        match tokio::time::timeout(timeout, self.get(path, backups)).await {
+    /// Asks once, and tells the app what it is to know.
+    pub async fn ask(&self, path: &str, timeout: Duration, told: &Told) -> Verdict {
+        match tokio::time::timeout(timeout, self.get(path, told)).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => Verdict::Silent(error.to_string()),
             Err(_) => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
         }
     }
 
-    async fn get(&self, path: &str, backups: &'static str) -> Result<Verdict, Box<dyn std::error::Error>> {
+    async fn get(&self, path: &str, told: &Told) -> Result<Verdict, Box<dyn std::error::Error>> {
         let stream = UnixStream::connect(short(&self.path)).await?;
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
         let connection = tokio::task::spawn_local(connection);
-        let request = Request::get(path)
+        let mut request = Request::get(path)
             .header("host", "localhost")
             .header("connection", "close")
-            .header(BACKUPS, backups)
+            .header(BACKUPS, told.backups.word())
             .body(Empty::<Bytes>::new())?;
+        for (name, text) in [(UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)] {
+            // What could not stand in a header would be no version, and no reason not to ask.
+            if let Some(value) = text.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+                request.headers_mut().insert(name, value);
+            }
+        }
         let answered = async {
             let answer = client.send_request(request).await?;
             let status = answer.status();

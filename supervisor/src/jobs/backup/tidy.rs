@@ -17,7 +17,8 @@ pub fn tidy(data: &DataDir, settings: &Settings) -> Vec<String> {
     note(clear(data));
     note(catalog::tidy(&settings.dir));
     note(read::tidy(&data.files()));
-    if let Ok(own) = catalog::instance(data) {
+    // Without a name yet there is nothing under it. None is given here: the first outlook, beside this job, is giving one.
+    if let Ok(Some(own)) = catalog::known_instance(data) {
         for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
             if std::path::Path::new(destination).is_dir()
                 && let Ok(place) = open_destination(destination, settings)

@@ -1,0 +1,63 @@
+//! The instance in the API: what runs here?
+
+use poem_openapi::{ApiResponse, Object, OpenApi, Tags, payload::Json};
+
+use super::update::News;
+use crate::http::ReadRefused;
+
+/// The operations on the instance.
+pub(crate) struct InstanceApi {
+    news: News,
+}
+
+#[derive(Tags)]
+enum Tag {
+    /// This installation of Hearth itself.
+    Instance,
+}
+
+/// This installation of Hearth.
+#[derive(Debug, Object)]
+#[oai(rename = "Instance", skip_serializing_if_is_none)]
+struct InstanceBody {
+    /// The version that runs.
+    version: String,
+    /// The newest version; absent while none newer than this one is known.
+    update: Option<UpdateBody>,
+}
+
+/// A newer version.
+#[derive(Debug, Object)]
+#[oai(rename = "Update", skip_serializing_if_is_none)]
+struct UpdateBody {
+    /// Its number.
+    version: String,
+    /// The address of its notes; absent where it is not known.
+    notes: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum Shown {
+    /// The instance.
+    #[oai(status = 200)]
+    Instance(Json<InstanceBody>),
+}
+
+#[OpenApi]
+impl InstanceApi {
+    /// Show the instance
+    ///
+    /// Says which version runs here, and whether there is a newer one, as far as the registry was asked.
+    #[oai(path = "/instance", method = "get", operation_id = "show_instance", tag = "Tag::Instance")]
+    async fn show(&self) -> Result<Shown, ReadRefused> {
+        let update = self.news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });
+        Ok(Shown::Instance(Json(InstanceBody { version: env!("CARGO_PKG_VERSION").to_owned(), update })))
+    }
+}
+
+impl InstanceApi {
+    /// Returns the operations of an app that hears this news.
+    pub(crate) fn new(news: News) -> Self {
+        Self { news }
+    }
+}

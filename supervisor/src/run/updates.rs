@@ -1,0 +1,75 @@
+//! When is it asked whether there is a newer version, and who is told?
+//!
+//! PID 1 only waits, and hands what comes from the network to a job. Whatever goes wrong is a field of the status, and
+//! nothing waits for it.
+
+use std::{rc::Rc, time::SystemTime};
+
+use tokio::time::{Duration, sleep, timeout};
+
+use super::{keeper::until_serving, serve::jitter};
+use crate::{
+    config::Switch,
+    data::state,
+    failure::{Cause, Failure},
+    init::text,
+    instance::Instance,
+    jobs::{Document, Job, child},
+    update::{self, Known, Question, known},
+};
+
+/// How long a check's job may take; it bounds itself, so this is for one that hangs. A command waits for 30 s.
+const PATIENCE: Duration = update::WITHIN.saturating_add(Duration::from_secs(5));
+
+/// Asks once a day, if it is to be asked, for as long as the supervisor runs.
+pub async fn keep(instance: Rc<Instance>) {
+    let settings = &instance.config.update;
+    let (Switch::On, Ok(image)) = (settings.check, update::image(&settings.image)) else { return };
+    let known = state::read::<Known>(&instance.data.update()).ok().flatten();
+    let last = known.map(|known| known.status(&image)).unwrap_or_default();
+    let checked = last.checked.as_ref().and_then(|checked| humantime::parse_rfc3339(checked).ok());
+    // It was told to the log when it was found.
+    instance.board.update(|status| status.update = last);
+    let mut wait = known::first_wait(checked, SystemTime::now(), jitter());
+    loop {
+        sleep(wait).await;
+        until_serving(&instance).await;
+        // What went wrong is in the status.
+        let _ = check(&instance).await;
+        text::give_back();
+        wait = known::next_wait(jitter());
+    }
+}
+
+/// Asks now; says what was found.
+///
+/// # Errors
+/// Why it could not be told.
+pub async fn check(instance: &Instance) -> Result<String, Failure> {
+    tokio::select! {
+        biased;
+        () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "the supervisor is stopping")),
+        checked = ask(instance) => checked,
+    }
+}
+
+async fn ask(instance: &Instance) -> Result<String, Failure> {
+    let image = update::image(&instance.config.update.image)?;
+    let _asking = instance.asking.lock().await;
+    let asked = child::run(instance, Job::Update(Question::about(&image.to_string())));
+    let found: Result<Option<String>, Failure> = timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| Err(Failure::new(Cause::Interrupted, "the check for a newer version has not ended")));
+    let (newest, trouble) = match &found {
+        Ok(newest) => (newest.clone(), None),
+        // What was found before is still true.
+        Err(failure) => (instance.board.status().update.newest, Some(failure.message.clone())),
+    };
+    let known = Known::now(&image, newest, trouble);
+    instance.board.tell_update(known.status(&image));
+    let saved: Result<(), Failure> = child::run(instance, Job::Save(Document::Update(known))).await;
+    if let Err(failure) = found.as_ref().map(drop).and(saved.as_ref().map(drop)) {
+        tracing::debug!(target: "Update", "{failure}");
+    }
+    found.map(|_| instance.board.status().update.news().unwrap_or_else(|| "there is no newer version".to_owned()))
+}

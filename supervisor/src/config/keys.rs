@@ -16,6 +16,9 @@ pub(super) struct Key {
     /// Its default, as in the environment; a command's is found beside this program.
     pub(super) default: &'static str,
     kind: Kind,
+    /// What it does, for docs/CONFIGURATION.md, which a test makes of it; no program of ours carries it along.
+    #[cfg(test)]
+    about: &'static str,
 }
 
 enum Kind {
@@ -37,8 +40,16 @@ enum Kind {
     Time(Duration, Duration),
 }
 
-const fn key(name: &'static str, default: &'static str, kind: Kind) -> Key {
-    Key { name, default, kind }
+const fn key(name: &'static str, default: &'static str, kind: Kind, about: &'static str) -> Key {
+    #[cfg(not(test))]
+    let _ = about;
+    Key {
+        name,
+        default,
+        kind,
+        #[cfg(test)]
+        about,
+    }
 }
 
 const fn time(from: Duration, to: Duration) -> Kind {
@@ -55,42 +66,132 @@ const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
 
 /// All settings, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
-    key("data_dir", "./data", Kind::Directory),
-    key("listen", "127.0.0.1:3000", Kind::Address),
-    key("log.format", "text", Kind::Choice(&["text", "json"])),
-    key("log.level", "info", Kind::Choice(&["error", "warn", "info", "debug", "trace"])),
-    key("sandbox.mode", "best-effort", Kind::Choice(&["best-effort", "enforce", "off"])),
-    key("app.command", "app serve", Kind::Command),
-    key("app.start_timeout", "60s", time(MS_100, DAY)),
-    key("migrator.command", "migrator", Kind::Command),
-    key("health.path", "/health", Kind::UrlPath),
-    key("health.interval", "5s", time(MS_10, HOUR)),
-    key("health.timeout", "5s", time(MS_10, HOUR)),
-    key("health.failures", "3", Kind::Number(1, 1000)),
-    key("watchdog.interval", "30s", time(MS_100, DAY)),
-    key("restart.backoff", "500ms", time(MS_10, HOUR)),
-    key("restart.backoff_max", "30s", time(MS_10, DAY)),
-    key("restart.attempts", "5", Kind::Number(1, 1000)),
-    key("restart.window", "5m", time(MS_100, DAY)),
-    key("stop.grace", "7s", time(MS_100, HOUR)),
-    key("lock.wait", "30s", time(Duration::ZERO, DAY)),
-    key("snapshots.keep", "3", Kind::Number(1, 1000)),
-    key("snapshots.keep_written", "7d", time(Duration::ZERO, TEN_YEARS)),
-    key("backup.dir", "backups", Kind::DirectoryOfBackups),
-    key("backup.schedule", "0 3 * * *", Kind::Schedule),
-    key("backup.jitter", "30m", time(Duration::ZERO, HALF_A_DAY)),
-    key("backup.drill", "0 3 * * 0", Kind::Schedule),
-    key("backup.keep_last", "3", Kind::Number(0, 10_000)),
-    key("backup.keep_daily", "7", Kind::Number(0, 10_000)),
-    key("backup.keep_weekly", "4", Kind::Number(0, 10_000)),
-    key("backup.keep_monthly", "12", Kind::Number(0, 10_000)),
-    key("backup.keep_yearly", "3", Kind::Number(0, 10_000)),
-    key("backup.recipients", "[]", Kind::Recipients),
-    key("backup.destinations", "[]", Kind::Destinations),
-    key("backup.s3_access_key_id", "", Kind::Secret),
-    key("backup.s3_secret_access_key", "", Kind::Secret),
-    key("update.check", "on", Kind::Choice(&["on", "off"])),
-    key("update.image", "", Kind::Image),
+    key("data_dir", "./data", Kind::Directory, "Where everything is kept. Not settable in the file, which lies in it."),
+    key(
+        "listen",
+        "127.0.0.1:3000",
+        Kind::Address,
+        "The address people reach Hearth at. Beyond 127.0.0.1, everyone who can reach it can read and change everything, until there are accounts.",
+    ),
+    key(
+        "log.format",
+        "text",
+        Kind::Choice(&["text", "json"]),
+        "`text` for people, `json` for one JSON document a line.",
+    ),
+    key(
+        "log.level",
+        "info",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "The least important lines that are shown.",
+    ),
+    key(
+        "sandbox.mode",
+        "best-effort",
+        Kind::Choice(&["best-effort", "enforce", "off"]),
+        "What the app, the migrator and the jobs are confined to ([SECURITY.md](SECURITY.md)): what the kernel offers, nothing less than all of it, or nothing.",
+    ),
+    key(
+        "app.command",
+        "app serve",
+        Kind::Command,
+        "The app, and its arguments. By default the program beside the supervisor.",
+    ),
+    key(
+        "app.start_timeout",
+        "60s",
+        time(MS_100, DAY),
+        "How long the app may take until it is ready, in probation too.",
+    ),
+    key("migrator.command", "migrator", Kind::Command, "The migrator. By default the program beside the supervisor."),
+    key("health.path", "/health", Kind::UrlPath, "What the supervisor asks the app for, on its private socket."),
+    key("health.interval", "5s", time(MS_10, HOUR), "How often."),
+    key("health.timeout", "5s", time(MS_10, HOUR), "How long an answer may take."),
+    key(
+        "health.failures",
+        "3",
+        Kind::Number(1, 1000),
+        "How many questions in a row may go without an answer before the app is ended and started again.",
+    ),
+    key(
+        "watchdog.interval",
+        "30s",
+        time(MS_100, DAY),
+        "How long the app may be silent, once it has sent a first sign of life.",
+    ),
+    key(
+        "restart.backoff",
+        "500ms",
+        time(MS_10, HOUR),
+        "The first wait before an app that ended is started again; it doubles each time.",
+    ),
+    key("restart.backoff_max", "30s", time(MS_10, DAY), "The longest such wait."),
+    key(
+        "restart.attempts",
+        "5",
+        Kind::Number(1, 1000),
+        "How many ends within `restart.window` are a crash loop, which is held.",
+    ),
+    key("restart.window", "5m", time(MS_100, DAY), "See there."),
+    key(
+        "stop.grace",
+        "7s",
+        time(MS_100, HOUR),
+        "Between TERM and KILL. Docker's own is 10 s, so keep it below that or raise `stop_grace_period` too.",
+    ),
+    key(
+        "lock.wait",
+        "30s",
+        time(Duration::ZERO, DAY),
+        "How long a start waits for a data directory that another supervisor, or what is left of it, has in use.",
+    ),
+    key("snapshots.keep", "3", Kind::Number(1, 1000), "How many snapshots are kept at least."),
+    key(
+        "snapshots.keep_written",
+        "7d",
+        time(Duration::ZERO, TEN_YEARS),
+        "Snapshots that the household wrote to within this time are kept besides.",
+    ),
+    key(
+        "backup.dir",
+        "backups",
+        Kind::DirectoryOfBackups,
+        "Where backups lie. Not in `generations/`, `files/` or `supervisor/`.",
+    ),
+    key("backup.schedule", "0 3 * * *", Kind::Schedule, "When a backup is made by itself, in the time zone of `TZ`."),
+    key("backup.jitter", "30m", time(Duration::ZERO, HALF_A_DAY), "Up to how much later; each night another."),
+    key("backup.drill", "0 3 * * 0", Kind::Schedule, "From when on the next backup by schedule is also booted from."),
+    key(
+        "backup.keep_last",
+        "3",
+        Kind::Number(0, 10_000),
+        "How many of the last backups are kept, of each reason (scheduled, manual).",
+    ),
+    key("backup.keep_daily", "7", Kind::Number(0, 10_000), "For how many days the last one of each is kept."),
+    key("backup.keep_weekly", "4", Kind::Number(0, 10_000), "For how many weeks."),
+    key("backup.keep_monthly", "12", Kind::Number(0, 10_000), "For how many months."),
+    key("backup.keep_yearly", "3", Kind::Number(0, 10_000), "For how many years. All five 0: everything is kept."),
+    key("backup.recipients", "[]", Kind::Recipients, "To whom backups are encrypted; none: they are not."),
+    key(
+        "backup.destinations",
+        "[]",
+        Kind::Destinations,
+        "Where each backup is copied to; see [BACKUPS.md](BACKUPS.md).",
+    ),
+    key("backup.s3_access_key_id", "", Kind::Secret, "The access key for S3 destinations without `credentials=FILE`."),
+    key("backup.s3_secret_access_key", "", Kind::Secret, "The secret that belongs to it. Never shown."),
+    key(
+        "update.check",
+        "on",
+        Kind::Choice(&["on", "off"]),
+        "Whether the registry of `update.image` is asked once a day for a newer version: an anonymous GET of the list of tags, and nothing more. Nothing is ever downloaded or installed.",
+    ),
+    key(
+        "update.image",
+        "",
+        Kind::Image,
+        "The image whose versions are looked at; the container image names itself. Without one, as when run from source, nothing is asked. Plain HTTP is spoken to a registry on this very machine only; others are reached over HTTPS, through the proxy of `HTTPS_PROXY` if there is one.",
+    ),
 ];
 
 /// The longest secret, in bytes: those of S3 have 40.
@@ -241,13 +342,25 @@ fn distance(one: &str, other: &str) -> usize {
 mod tests {
     use super::*;
 
+    /// The table of docs/CONFIGURATION.md is made from the code: `HEARTH_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib keys`.
     #[test]
     fn every_setting_is_documented_as_it_is() {
-        let document = include_str!("../../../docs/CONFIGURATION.md");
-        for key in KEYS {
-            let row = format!("| `{}` | `{}` | `{}` | {} |", key.name, key.variable(), key.default, key.allowed());
-            assert!(document.contains(&row), "docs/CONFIGURATION.md lacks the row\n{row}");
+        const HEAD: &str =
+            "| setting | in the environment | default | allowed | what it does |\n|---|---|---|---|---|\n";
+        let row = |key: &Key| {
+            let Key { name, default, about, .. } = key;
+            format!("| `{name}` | `{}` | `{default}` | {} | {about} |\n", key.variable(), key.allowed())
+        };
+        let table: String = KEYS.iter().map(row).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIGURATION.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = document.split_once(HEAD).expect("the table's head");
+        let (there, after) = rest.split_once("\n\n").expect("an end of the table");
+        if std::env::var_os("HEARTH_UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, format!("{before}{HEAD}{table}\n{after}")).unwrap();
+            return;
         }
+        assert_eq!(format!("{there}\n"), table, "docs/CONFIGURATION.md is not what the code says; see above this test");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod hold;
 pub mod keeper;
 pub mod offline;
 pub mod serve;
+pub mod systemd;
 pub mod updates;
 pub mod work;
 
@@ -147,6 +148,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
         Ok(()) | Err(_) => {}
     }
     start::bind(instance)?;
+    systemd::tell(instance);
     let (orders, taken) = Orders::channel();
     let mut control = Some((orders.clone(), shown));
     let door = Door::new(instance);

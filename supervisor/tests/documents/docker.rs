@@ -1,0 +1,184 @@
+//! Do the commands of docs/SETUP.md and docs/UPGRADING.md lead from nothing to a served instance, through an upgrade and
+//! back, on a real engine?
+//!
+//! Ignored unless asked for (`cargo test -p supervisor --test documents -- --ignored`): it needs Docker, Debian's
+//! `docker-registry`, and the image that `HEARTH_TEST_IMAGE` names. The blocks run as they stand, on a terminal, one after
+//! the other in the same shell's directory. Only the places are other ones: the port, two directories, and, by a file
+//! beside compose.yml, the volumes, so that a real Hearth on this machine is left alone.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use crate::{
+    harness::{Hearth, household, program},
+    markdown::{Document, root},
+    terminal::{Terminal, docker, wait_until},
+};
+
+const SETUP: &str = "docs/SETUP.md";
+const UPGRADING: &str = "docs/UPGRADING.md";
+
+/// The blocks that are run here.
+pub(crate) const RUN: &[(&str, &str)] = &[
+    (SETUP, "place"),
+    (SETUP, "configure"),
+    (SETUP, "start"),
+    (SETUP, "look"),
+    (SETUP, "settings"),
+    (SETUP, "directories"),
+    (SETUP, "backup"),
+    (SETUP, "move-out"),
+    (SETUP, "move-in"),
+    (SETUP, "in-one-file"),
+    (SETUP, "bits"),
+    (UPGRADING, "before"),
+    (UPGRADING, "upgrade"),
+    (UPGRADING, "verify"),
+    (UPGRADING, "held"),
+    (UPGRADING, "back"),
+    (UPGRADING, "back-look"),
+    (UPGRADING, "back-restore"),
+    (UPGRADING, "back-backup"),
+];
+
+/// Builds the next version: the image with a migrator that has one more migration.
+fn next_version(image: &str, migration: &str, place: &Path) -> String {
+    let context = place.join(migration);
+    fs::create_dir(&context).unwrap();
+    fs::copy(program("examples/next_migrator"), context.join("next_migrator")).unwrap();
+    let lines = format!(
+        "FROM {image}\nCOPY next_migrator /app/next_migrator\n\
+         ENV HEARTH_MIGRATOR__COMMAND='[\"/app/next_migrator\"]' TEST_MIGRATIONS={migration} TEST_VERSION=99.0.0\n"
+    );
+    fs::write(context.join("Dockerfile"), lines).unwrap();
+    docker(&["build", "--quiet", &context.display().to_string()]).trim().to_owned()
+}
+
+/// Returns the first block of this language below this heading: a file that the document shows.
+fn file_shown(document: &str, language: &str, heading: &str) -> String {
+    let document = Document::read(Path::new(document));
+    let (_, section) = document.text.split_once(&format!("# {heading}\n")).expect("the heading");
+    let (_, file) = section.split_once(&format!("```{language}\n")).expect("the block");
+    file.split_once("```").unwrap().0.to_owned()
+}
+
+/// From nothing to a served instance.
+fn set_up(terminal: &Terminal) {
+    assert_eq!(terminal.run(SETUP, "bits"), "64\n");
+    terminal.run(SETUP, "place");
+    // What the download, which needs the internet, would have brought.
+    let copy = format!("cp -r '{}'/. .", root().join("compose").display());
+    terminal.type_in(&copy, "");
+    terminal.run(SETUP, "configure");
+    // No other Hearth on this machine is to be touched: volumes of its own.
+    let own = std::process::id();
+    let volumes = format!(
+        "volumes: {{app-data: {{name: hearth-docs-{own}-data}}, app-backups: {{name: hearth-docs-{own}-backups}}}}\n"
+    );
+    fs::write(terminal.directory.borrow().join("volumes.yml"), volumes).unwrap();
+    terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:volumes.yml");
+    terminal.set("COMPOSE_PROJECT_NAME", &format!("hearth-docs-{own}"));
+    terminal.set("HEARTH_PORT", &terminal.port.to_string());
+    terminal.set_image("latest");
+    terminal.run(SETUP, "start");
+    terminal.wait_serving();
+    let said = terminal.run(SETUP, "look");
+    for words in [concat!("Starting server v", env!("CARGO_PKG_VERSION")), "\"status\":\"ok\"", "phase      serving"] {
+        assert!(said.contains(words), "{words:?} is not in\n{said}");
+    }
+    let said = terminal.run(SETUP, "backup");
+    assert!(said.contains("is made and verified"), "{said}");
+}
+
+/// A file of one's own with a setting, and directories of one's own.
+fn settle_in(terminal: &Terminal) {
+    fs::write(terminal.directory.borrow().join("local.yml"), file_shown(SETUP, "yaml", "Settings")).unwrap();
+    terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:local.yml:volumes.yml");
+    let said = terminal.run(SETUP, "settings");
+    assert!(said.contains("HEARTH_STOP__GRACE"), "{said}");
+    terminal.run(SETUP, "directories");
+    for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
+        terminal.set(name, &terminal.place.path().join(directory).display().to_string());
+    }
+    let whole = terminal.run(SETUP, "in-one-file");
+    assert!(whole.contains("srv/data") && !whole.contains("${"), "{whole}");
+}
+
+/// The data of a source build, into the directories, before the first start there.
+fn move_in(terminal: &Terminal) {
+    let source = Hearth::new();
+    let mut running = source.start();
+    household::fill(running.wait_serving(), 40);
+    let before = household::all(running.address().unwrap());
+    fs::create_dir(source.root.path().join("target")).unwrap();
+    symlink(program("supervisor").parent().unwrap(), source.root.path().join("target/release")).unwrap();
+    let here = terminal.directory.replace(source.root.path().to_owned());
+    terminal.run(SETUP, "move-out");
+    running.stop();
+    terminal.directory.replace(here);
+    terminal.type_in("docker compose down", "");
+    let said = terminal.run(SETUP, "move-in");
+    assert!(said.contains("is live"), "{said}");
+    terminal.wait_serving();
+    assert_eq!(household::all(terminal.address()), before);
+}
+
+/// An upgrade that works, and back.
+fn there_and_back(terminal: &Terminal, image: &str) {
+    let before = household::all(terminal.address());
+    terminal.push(&next_version(image, "good", terminal.place.path()), "latest");
+    let said = terminal.run(UPGRADING, "before");
+    assert!(said.contains("is made and verified"), "{said}");
+    terminal.run(UPGRADING, "upgrade");
+    wait_until("the upgrade", || terminal.type_in("docker compose logs web", "").contains("is kept as a snapshot"));
+    terminal.wait_serving();
+    let said = terminal.run(UPGRADING, "verify");
+    assert!(said.contains("phase      serving"), "{said}");
+    assert_eq!(household::all(terminal.address()), before);
+    let newer = household::add(terminal.address(), &household::record(1));
+
+    terminal.set_image("old");
+    terminal.run(UPGRADING, "back");
+    wait_until("being held", || terminal.status().contains("phase      held"));
+    let said = terminal.run(UPGRADING, "back-look");
+    assert!(said.contains("last upgraded by v99.0.0") && said.contains("supervisor restore 0001"), "{said}");
+    let said = terminal.run_answering(UPGRADING, "back-restore", "y\n");
+    assert!(said.contains("stays behind as a snapshot") && said.contains("is live"), "{said}");
+    terminal.wait_serving();
+    let after = household::all(terminal.address());
+    assert_eq!(after, before, "without {newer}");
+    assert!(terminal.run(UPGRADING, "back-backup").contains("before the upgrade"));
+}
+
+/// An upgrade that fails, and the old version again.
+fn held_and_back(terminal: &Terminal, image: &str) {
+    let before = household::all(terminal.address());
+    terminal.push(&next_version(image, "fails", terminal.place.path()), "latest");
+    terminal.set_image("latest");
+    terminal.run(UPGRADING, "upgrade");
+    wait_until("being held", || terminal.status().contains("phase      held"));
+    let said = terminal.run(UPGRADING, "held");
+    assert!(said.contains("held while upgrading") && said.contains("start the image of v"), "{said}");
+    terminal.set_image("old");
+    terminal.run(UPGRADING, "back");
+    terminal.wait_serving();
+    assert_eq!(household::all(terminal.address()), before);
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
+fn the_commands_of_setup_and_upgrading_do_what_they_say() {
+    let image = std::env::var("HEARTH_TEST_IMAGE").expect("HEARTH_TEST_IMAGE names the image, such as hearth:test");
+    let terminal = Terminal::open();
+    terminal.push(&image, "latest");
+    terminal.push(&image, "old");
+    set_up(&terminal);
+    settle_in(&terminal);
+    move_in(&terminal);
+    there_and_back(&terminal, &image);
+    held_and_back(&terminal, &image);
+    let ran = terminal.ran.borrow();
+    let ran: Vec<_> = ran.iter().map(|(document, name)| (document.as_str(), name.as_str())).collect();
+    let mut run = RUN.to_vec();
+    run.sort_unstable();
+    assert_eq!(ran, run, "RUN names what is run");
+}

@@ -133,6 +133,66 @@ const ATTEMPTS: &[Attempt] = &[
     ("free the lock that it inherited", |_| {
         each_inherited(|descriptor| unsafe_call(libc::SYS_flock, [descriptor, libc::LOCK_UN.into(), 0, 0]))
     }),
+    // O_ACCMODE: it can be truncated, leased and asked for by ioctl, and Landlock has no right for it.
+    ("open a backup for neither reading nor writing", |prison| {
+        let path = prison.c("backup");
+        unsafe_call(libc::SYS_openat, [libc::AT_FDCWD.into(), path.as_ptr() as i64, libc::O_ACCMODE.into(), 0])
+    }),
+    ("keep others from opening a file by a lease on it", |prison| {
+        const SET_LEASE: i64 = 1024;
+        let file = File::open(prison.place("readable"))?;
+        unsafe_call(libc::SYS_fcntl, [file.as_raw_fd().into(), SET_LEASE, libc::F_RDLCK.into(), 0])
+    }),
+    ("ask the file system for something by the inherited directory", |_| {
+        const GET_FLAGS: i64 = 0x8008_6601;
+        let mut flags = 0_i64;
+        let place = &raw mut flags as i64;
+        // Some file systems have no flags; what counts is that they were asked.
+        each_inherited(|descriptor| {
+            let asked = unsafe_call(libc::SYS_ioctl, [descriptor, GET_FLAGS, place, 0]);
+            if asked.is_ok() || matches!(Errno::last(), Errno::ENOTTY | Errno::EOPNOTSUPP) {
+                Ok(())
+            } else {
+                Err(Failed)
+            }
+        })
+    }),
+    ("set what stays on a socket for whoever has it later", |_| {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let name = c"lo";
+        let (level, option) = (i64::from(libc::SOL_SOCKET), i64::from(libc::SO_BINDTODEVICE));
+        // SAFETY: the name lives on, and is as long as is said.
+        called(unsafe {
+            libc::syscall(
+                libc::SYS_setsockopt,
+                i64::from(socket.as_raw_fd()),
+                level,
+                option,
+                name.as_ptr() as i64,
+                3_i64,
+            )
+        })
+    }),
+    ("leave the process group by which it is ended", |_| {
+        // SAFETY: the child calls only what is safe after a fork, and ends.
+        match unsafe { nix::unistd::fork() }? {
+            nix::unistd::ForkResult::Child => {
+                let left = nix::unistd::setsid().is_ok();
+                // SAFETY: _exit(2) ends the child with nothing run.
+                unsafe { libc::_exit(i32::from(!left)) }
+            }
+            nix::unistd::ForkResult::Parent { child } => {
+                let end = nix::sys::wait::waitpid(child, None)?;
+                holds(end == nix::sys::wait::WaitStatus::Exited(child, 0))
+            }
+        }
+    }),
+    ("slow everything of its uid down", |_| {
+        // Of a uid that has no processes: ESRCH says that it would have been done.
+        const NOBODY: i64 = 4_242_424;
+        let asked = unsafe_call(libc::SYS_setpriority, [libc::PRIO_USER.into(), NOBODY, 19, 0]);
+        holds(asked.is_ok() || Errno::last() == Errno::ESRCH)
+    }),
     ("link a backup into its own generation", |prison| {
         Ok(fs::hard_link(prison.place("backup"), prison.own.join("link"))?)
     }),

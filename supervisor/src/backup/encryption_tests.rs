@@ -86,7 +86,7 @@ fn if_no_identity_fits_that_is_said_and_how_many_were_tried() {
 #[test]
 fn what_is_no_identity_is_named_by_its_line_and_never_repeated() {
     let (secret, public) = key();
-    let slip = secret.replace(&secret[20..22], "ZZZ");
+    let slip = format!("{}ZZZ{}", &secret[..20], &secret[22..]);
     for (line, words) in [
         ("correct horse battery staple", "line 3 of the identity file is no age identity"),
         (&slip, "line 3 of the identity file is an identity with a slip in it"),

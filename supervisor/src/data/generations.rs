@@ -4,12 +4,12 @@
 //! has been deleted when the power goes; then its content.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use super::{
-    DataDir, GenerationId,
+    DataDir, GenerationId, closed,
     durable::{self, Explain},
 };
 use crate::failure::Failure;
@@ -37,13 +37,8 @@ pub fn unname(data: &DataDir, id: GenerationId) -> Result<PathBuf, Failure> {
 /// # Errors
 /// What the file system said; the next start goes on with it.
 pub fn delete(removing: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(removing) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::io(
-            format!("cannot delete {}; it takes up space and harms nothing", removing.display()),
-            &error,
-        )),
-        _ => Ok(()),
-    }
+    closed::remove_all(removing)
+        .explain(|| format!("cannot delete {}; it takes up space and harms nothing", removing.display()))
 }
 
 /// Removes a generation, name first.

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, Write},
+    io::{self, Read, Seek},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{MetadataExt, OpenOptionsExt},
@@ -57,7 +57,9 @@ impl Lock {
         let path = data.lock();
         let open = || {
             // Never truncated on opening: the words in it belong to whoever holds it.
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
+            File::options().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            // The descriptor that children inherit writes nothing.
+            File::open(&path)
         };
         let mut file = open()
             .map_err(|error| access::unwritable(data, &path, &format!("cannot open {}", path.display()), &error))?;
@@ -65,8 +67,8 @@ impl Lock {
         let mut waiting = Some(waiting);
         loop {
             match try_both(file, data.path()) {
-                Ok(mut lock) => {
-                    sign(&mut lock.file);
+                Ok(lock) => {
+                    sign(&path);
                     return Ok(lock);
                 }
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
@@ -112,11 +114,11 @@ fn try_both(file: File, directory: &Path) -> Result<Lock, (File, Errno)> {
 }
 
 /// Writes who holds the lock into it, for the next one to read. Information only, so a failure is none.
-fn sign(lock: &mut Flock<File>) {
+fn sign(path: &Path) {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let since = humantime::format_rfc3339_seconds(SystemTime::now());
     let words = format!("supervisor {} on host {host} since {since}", std::process::id());
-    let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(words.as_bytes()));
+    let _ = fs::write(path, words);
 }
 
 /// Describes the holders: the processes that have the lock file open, as far as they can be seen from here,

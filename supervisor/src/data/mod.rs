@@ -1,6 +1,7 @@
 //! Where does each thing in the data directory live, and what is it called?
 
 pub mod access;
+pub mod closed;
 pub mod durable;
 pub mod generations;
 pub mod lock;
@@ -106,6 +107,12 @@ impl DataDir {
     #[must_use]
     pub fn marker(&self, id: GenerationId) -> PathBuf {
         self.generation(id).join(STAGING)
+    }
+
+    /// Whether this generation carries the marker: a regular file, and nothing else that an app may have called so.
+    #[must_use]
+    pub fn is_marked(&self, id: GenerationId) -> bool {
+        self.marker(id).symlink_metadata().is_ok_and(|stat| stat.is_file())
     }
 
     /// `generations/0007/generation.json`.

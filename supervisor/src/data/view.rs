@@ -200,7 +200,8 @@ fn generation(data: &DataDir, id: GenerationId) -> Result<Generation, Failure> {
         match name.strip_prefix(DATABASE) {
             Some("") => found.database = stat.is_file(),
             Some("-wal" | "-journal") => found.unclean |= !stat.is_file() || stat.len() > 0,
-            _ => found.staging |= name == super::STAGING,
+            // As [`DataDir::is_marked`].
+            _ => found.staging |= name == super::STAGING && stat.is_file(),
         }
         // st_blocks counts units of 512 bytes, whatever the block size: stat(2).
         found.bytes += stat.blocks() * 512;

@@ -19,7 +19,6 @@ use crate::{
     init::{reaper::Exit, spawn::Child},
     instance::Instance,
     jobs::{Job, child},
-    sandbox::rules::Role,
 };
 
 /// How long the door may take to finish its answers before it is killed.
@@ -146,7 +145,6 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
         return Err(Failure::new(Cause::Launch, "there is no public socket yet"));
     };
     let mut launch = child::launch(instance, Job::Door)?;
-    launch.confinement = instance.confinement(Role::Door);
     launch.stdin = Some(stdin);
     launch.sockets = vec![("public", public.as_fd())];
     let child = launch.start(&instance.reaper).await?;

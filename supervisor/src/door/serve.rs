@@ -38,7 +38,10 @@ use tokio::{
 };
 
 use super::page::{self, Notice};
-use crate::failure::{Cause, Failure};
+use crate::{
+    failure::{Cause, Failure},
+    sandbox,
+};
 
 /// The descriptor of the listening socket, the first that sd_listen_fds(3) counts.
 const SOCKET: i32 = 3;
@@ -68,6 +71,8 @@ pub fn main() -> Result<(), Failure> {
     let failure = |doing: &'static str| move |error: io::Error| Failure::io(doing, &error);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure("cannot start the door"))?;
+    // What strangers send is parsed with nothing else at hand.
+    sandbox::keep_nothing();
     runtime.block_on(async {
         let listener = listener()?;
         let notices = io::stdin()

@@ -32,7 +32,7 @@ use crate::{
     failure::{Cause, Failure},
     sandbox::{
         Means, Sandbox,
-        rules::{Private, Role},
+        rules::{self, Private, Role},
     },
 };
 
@@ -106,7 +106,9 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
     let Some(program) = plan.command.first() else {
         return Failure::new(Cause::Launch, "the command to start is empty");
     };
+    let temporary = plan.confinement.as_ref().and_then(|confinement| rules::temporary(&confinement.private.data));
     let mut environment: Vec<OsString> = std::env::vars_os()
+        .filter(|(variable, _)| temporary.is_none() || variable != "TMPDIR")
         .map(|(mut variable, value)| {
             variable.push("=");
             variable.push(value);
@@ -114,6 +116,9 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         })
         .collect();
     let mut set = |name: &str, value: String| environment.push(format!("{name}={value}").into());
+    if let Some(temporary) = temporary {
+        set("TMPDIR", temporary.display().to_string());
+    }
     // `LISTEN_PID` and `WATCHDOG_PID` are this very process, which no parent can know beforehand.
     let pid = std::process::id().to_string();
     if !plan.sockets.is_empty() {

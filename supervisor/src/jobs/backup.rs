@@ -22,7 +22,7 @@ use crate::{
     backup::manifest::Manifest,
     config::Backup as Settings,
     data::{
-        DATABASE, DataDir,
+        DATABASE, DataDir, closed,
         durable::{self, Explain},
         size::Size,
         space,
@@ -139,19 +139,14 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.keep {
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = closed::remove_all(&self.path);
         }
     }
 }
 
 /// Removes the scratch directory.
 fn clear(data: &DataDir) -> Result<(), Failure> {
-    match fs::remove_dir_all(data.scratch()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io(format!("cannot remove {}", data.scratch().display()), &error))
-        }
-        _ => Ok(()),
-    }
+    closed::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
 }
 
 /// One of several things that need space.

@@ -25,6 +25,14 @@ pub fn commit(data: &DataDir, generation: GenerationId) -> Result<(), Failure> {
     fault::point("commit.begun").explain(doing)?;
     let live = view::live(data)?;
     check(data, generation, &live)?;
+    // An app may have put it there. Left behind with a marker, a generation would be taken for unfinished and removed.
+    if let Live::Generation(outgoing) = live
+        && outgoing != generation
+        && data.is_marked(outgoing)
+    {
+        durable::remove_if_there(&data.marker(outgoing))?;
+        durable::sync_directory(&data.generation(outgoing))?;
+    }
     if live != Live::Generation(generation) {
         let link = data.live();
         let beside = durable::beside(&link);
@@ -47,20 +55,14 @@ fn check(data: &DataDir, generation: GenerationId, live: &Live) -> Result<(), Fa
         Err(Failure::new(Cause::Live, format!("cannot make generation {generation} the live one: {why}"))
             .hint("nothing was changed"))
     };
-    let is_marked = |id| fs::symlink_metadata(data.marker(id)).is_ok();
     match live {
         Live::Generation(id) if *id == generation => return Ok(()),
-        // Were it left behind with its marker, the next start would take it for unfinished and remove it.
-        Live::Generation(id) if is_marked(*id) => {
-            return refuse(format!(
-                "generation {id} is live and still carries the marker {}",
-                data.marker(*id).display()
-            ));
-        }
         Live::NotALink => return refuse(format!("{} is not a link", data.live().display())),
         Live::Missing | Live::Generation(_) | Live::Dangling(_) | Live::Elsewhere(_) => {}
     }
-    if !is_marked(generation) || !fs::symlink_metadata(data.database(generation)).is_ok_and(|found| found.is_file()) {
+    if !data.is_marked(generation)
+        || !fs::symlink_metadata(data.database(generation)).is_ok_and(|found| found.is_file())
+    {
         return refuse(format!("{} is not a staged generation with a database", data.generation(generation).display()));
     }
     Ok(())
@@ -137,11 +139,19 @@ mod tests {
     #[test]
     fn only_a_staged_generation_is_committed_and_none_is_left_behind_marked() {
         let (_directory, data) = staged();
-        fs::write(data.marker(ONE), "").unwrap();
-        assert!(commit(&data, TWO).unwrap_err().message.contains("0001 is live and still carries the marker"));
-        fs::remove_file(data.marker(ONE)).unwrap();
+        let marker = fs::read(data.marker(TWO)).unwrap();
         fs::remove_file(data.marker(TWO)).unwrap();
-        assert!(commit(&data, TWO).unwrap_err().message.contains("is not a staged generation"));
+        fs::create_dir(data.marker(TWO)).unwrap();
+        assert!(
+            commit(&data, TWO).unwrap_err().message.contains("is not a staged generation"),
+            "a directory is no marker"
+        );
         assert_eq!(fs::read_link(data.live()).unwrap(), DataDir::link_target(ONE));
+        fs::remove_dir(data.marker(TWO)).unwrap();
+        fs::write(data.marker(TWO), marker).unwrap();
+        // As an app that was taken over might.
+        fs::write(data.marker(ONE), "").unwrap();
+        commit(&data, TWO).unwrap();
+        assert!(!data.marker(ONE).exists(), "the next start would take it for unfinished");
     }
 }

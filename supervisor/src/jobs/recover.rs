@@ -50,7 +50,7 @@ pub fn recover(data: &DataDir, means: Means, backups: &Path) -> Result<View, Fai
 /// Removes the marker of the live generation, which a killed commit left. Not being able to is a failure: once
 /// left behind, a generation with a marker would be taken for unfinished.
 fn unmark(data: &DataDir, live: GenerationId) -> Result<(), Failure> {
-    if durable::remove_if_there(&data.marker(live))? {
+    if data.is_marked(live) && durable::remove_if_there(&data.marker(live))? {
         durable::sync_directory(&data.generation(live))?;
         fault::point("recover.unmarked").explain(|| format!("cannot recover generation {live}"))?;
     }

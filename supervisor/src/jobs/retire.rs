@@ -47,7 +47,7 @@ fn remove(data: &DataDir, id: GenerationId, live: GenerationId) -> Result<(), Fa
         Err(error) => return Err(Failure::io(format!("cannot look at {}", data.generation(id).display()), &error)),
         Ok(found) if !found.is_dir() => return refuse("it is not a directory"),
         Ok(_) if id == live => return refuse("it is the live one"),
-        Ok(_) if fs::symlink_metadata(data.marker(id)).is_ok() => return refuse("it is being made"),
+        Ok(_) if data.is_marked(id) => return refuse("it is being made"),
         Ok(_) => {}
     }
     let doing = || format!("cannot remove generation {id}");

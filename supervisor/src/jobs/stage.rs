@@ -21,7 +21,7 @@ use crate::{
     backup::{BackupId, archive::read::Files},
     config::Backup as Settings,
     data::{
-        DataDir, GenerationId,
+        DataDir, GenerationId, closed,
         durable::{self, Explain},
         generations,
         size::Size,
@@ -184,6 +184,7 @@ fn clone(
 /// Leaves this process what unpacking an archive takes. Not the directory of the generations, so that what is left of one
 /// that cannot be unpacked is for recovery to remove.
 fn confine(data: &DataDir, means: Means, target: GenerationId, archive: &Archive) -> Result<(), Failure> {
+    closed::open_attachments(&data.files());
     let (mut reads, network) = archive.place.reach();
     let sockets = if network { Sockets::Network } else { Sockets::None };
     reads.extend(rules::system());

@@ -5,12 +5,16 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{DirBuilder, File},
     io::{BufRead, BufReader, Read},
-    os::unix::ffi::OsStringExt,
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::{Rules, Sockets};
@@ -63,8 +67,6 @@ pub enum Role {
         /// Its database.
         database: PathBuf,
     },
-    /// The door, which needs nothing but the socket that it inherits.
-    Door,
 }
 
 /// Where what is to be kept from them lies.
@@ -90,7 +92,6 @@ impl Role {
                 rules.sockets = Sockets::Network;
             }
             Self::Migrator { database } => rules.writes.extend(database.parent().map(Path::to_owned)),
-            Self::Door => rules.writes.clear(),
         }
         rules
     }
@@ -111,6 +112,18 @@ pub fn system() -> Vec<PathBuf> {
     reads
 }
 
+/// Returns the directory for the temporary files of this household's programs, and makes it: one of its own, since data and
+/// backups may lie in `/tmp`, and other programs' files of the same uid. `None`: something else is in its place.
+#[must_use]
+pub fn temporary(data: &DataDir) -> Option<PathBuf> {
+    let place = std::fs::metadata(data.path()).ok()?;
+    let path = env::temp_dir().join(format!("hearth-{:x}-{:x}", place.dev(), place.ino()));
+    // It is there from the last time, or another user was faster.
+    let _ = DirBuilder::new().mode(0o700).create(&path);
+    let made = std::fs::symlink_metadata(&path).ok()?;
+    (made.is_dir() && made.uid() == geteuid().as_raw() && made.mode() & 0o077 == 0).then_some(path)
+}
+
 /// Returns what every program needs to run at all, and where temporary files go.
 fn program(private: &Private, command: &[String]) -> Rules {
     let data = private.data.path();
@@ -120,11 +133,12 @@ fn program(private: &Private, command: &[String]) -> Rules {
         !data.starts_with(&path) && !private.backups.starts_with(&path)
     };
     let mut runs: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
+    runs.extend(env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
     let program = command.first().map(|program| launch::find(program)).unwrap_or_default();
     runs.extend(interpreter(&program));
     runs.push(program);
-    let writes = vec![env::temp_dir(), "/dev/null".into()];
-    let [reads, runs, writes] = [system(), runs, writes].map(|paths| paths.into_iter().filter(&harmless).collect());
+    let [reads, runs] = [system(), runs].map(|paths| paths.into_iter().filter(&harmless).collect());
+    let writes = temporary(&private.data).into_iter().chain(["/dev/null".into()]).collect();
     Rules { reads, runs, writes, sockets: Sockets::None }
 }
 
@@ -152,14 +166,20 @@ mod tests {
             role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()])
         };
         let rules = app(&data, data.backups(), true);
-        assert!(!rules.writes.contains(&env::temp_dir()), "the data lies in it: {:?}", rules.writes);
-        assert!(rules.writes.contains(&database.parent().unwrap().to_owned()));
-        let elsewhere = DataDir::new("/nowhere/data".into());
-        let rules = app(&elsewhere, root.path().join("backups"), true);
-        assert!(!rules.writes.contains(&env::temp_dir()), "the backups lie in it: {:?}", rules.writes);
-        let rules = app(&elsewhere, elsewhere.backups(), false);
-        assert!(rules.writes.contains(&env::temp_dir()));
-        assert!(rules.reads.contains(&elsewhere.files()) && !rules.writes.contains(&elsewhere.files()));
+        let own = temporary(&data).unwrap();
+        assert!(rules.writes.contains(&own) && rules.writes.contains(&database.parent().unwrap().to_owned()));
+        for granted in rules.writes.iter().chain(&rules.reads).chain(&rules.runs) {
+            assert!(!data.path().starts_with(granted), "the data lies in {}", granted.display());
+        }
+        // Another one's, or a link: not granted.
+        std::fs::remove_dir(&own).unwrap();
+        std::os::unix::fs::symlink("/", &own).unwrap();
+        assert_eq!(temporary(&data), None);
+        std::fs::remove_file(&own).unwrap();
+        let rules = app(&data, "/usr/lib/backups".into(), false);
+        assert!(!rules.runs.contains(&"/usr/lib".into()), "the backups lie in it: {:?}", rules.runs);
+        assert!(rules.reads.contains(&data.files()) && !rules.writes.contains(&data.files()));
+        std::fs::remove_dir(&own).unwrap();
     }
 
     #[test]

@@ -67,6 +67,9 @@ const DENIED: &[i64] = &[
     libc::SYS_pidfd_send_signal,
     libc::SYS_kcmp,
     libc::SYS_perf_event_open,
+    // Out of its process group, which is what it is ended by.
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
     // Namespaces, in which it would have privileges; and what is only ever used against the kernel.
     libc::SYS_unshare,
     libc::SYS_setns,
@@ -91,8 +94,14 @@ const UNKNOWN: &[i64] = &[
     libc::SYS_io_uring_register,
 ];
 
-/// `SIOCSPGRP` and `FIOSETOWN` of asm-generic/sockios.h: who gets the signals of a socket.
-const SET_OWNER: [u64; 2] = [0x8902, 0x8901];
+/// The requests of ioctl(2) that are left: TCGETS, TCGETS2, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. No others: an
+/// inherited directory, or a file that was opened for nothing, is enough to have btrfs make snapshots of it.
+const REQUESTS: [u64; 7] = [0x5401, 0x802c_542a, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
+/// F_SETLEASE and F_NOTIFY (`F_LINUX_SPECIFIC_BASE` of linux/fcntl.h): a lease keeps others from opening a file.
+const LEASES: [u64; 2] = [1024, 1026];
+/// SO_BINDTODEVICE, SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_*, SO_BINDTOIFINDEX: they stay on the
+/// public socket, which outlives the app.
+const OPTIONS: [u64; 7] = [25, 26, 44, 50, 51, 52, 62];
 /// The part of a socket's type that is not a flag (`SOCK_TYPE_MASK`).
 const TYPE: u64 = 0xf;
 
@@ -132,8 +141,14 @@ fn denied(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
     for command in [libc::F_SETOWN, 10, 15] {
         deny(libc::SYS_fcntl, &[(1, Eq, command as u64)])?;
     }
-    for request in SET_OWNER {
-        deny(libc::SYS_ioctl, &[(1, Eq, request)])?;
+    for command in LEASES {
+        deny(libc::SYS_fcntl, &[(1, Eq, command)])?;
+    }
+    let asynchronous = libc::O_ASYNC as u64;
+    deny(libc::SYS_fcntl, &[(1, Eq, libc::F_SETFL as u64), (2, MaskedEq(asynchronous), asynchronous)])?;
+    deny(libc::SYS_ioctl, &REQUESTS.map(|request| (1, Ne, request)))?;
+    for option in OPTIONS {
+        deny(libc::SYS_setsockopt, &[(1, Eq, libc::SOL_SOCKET as u64), (2, Eq, option)])?;
     }
     // A limit of CPU time on the supervisor is a kill, one of descriptors a paralysis. 0 is the caller itself.
     deny(libc::SYS_prlimit64, &[(0, Ne, 0), (0, Ne, own)])?;
@@ -145,8 +160,18 @@ fn denied(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
     for call in [libc::SYS_setpriority, libc::SYS_ioprio_set] {
         deny(call, &[(1, Ne, 0), (1, Ne, own)])?;
     }
+    // 0 is everything of this uid there, or of this group, the supervisor included.
+    for (call, process) in [(libc::SYS_setpriority, libc::PRIO_PROCESS as u64), (libc::SYS_ioprio_set, 1)] {
+        deny(call, &[(0, Ne, process)])?;
+    }
     // It ends with the supervisor.
     deny(libc::SYS_prctl, &[(0, Eq, libc::PR_SET_PDEATHSIG as u64)])?;
+    // Opened for neither, a file may still be truncated, leased and asked for by ioctl, and no ABI of Landlock denies it.
+    // Not O_ACCMODE, in which musl has O_PATH as well.
+    let neither = (libc::O_WRONLY | libc::O_RDWR) as u64;
+    deny(libc::SYS_openat, &[(2, MaskedEq(neither), neither)])?;
+    #[cfg(target_arch = "x86_64")]
+    deny(libc::SYS_open, &[(1, MaskedEq(neither), neither)])?;
     // A new user namespace, by clone(2).
     let user = libc::CLONE_NEWUSER as u64;
     deny(libc::SYS_clone, &[(0, MaskedEq(user), user)])?;

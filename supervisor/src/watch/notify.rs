@@ -18,6 +18,8 @@ use tokio::{io::Interest, net::UnixDatagram};
 
 /// The longest message that is read; sd_notify messages are a few short lines.
 const LONGEST: usize = 4096;
+/// How many letters of a status are shown.
+const LONGEST_SENTENCE: usize = 500;
 /// The longest path that fits a unix socket's address on Linux, without its closing zero.
 const LONGEST_PATH: usize = 107;
 
@@ -110,7 +112,11 @@ fn parse(text: &[u8]) -> Vec<Message> {
             ("READY", "1") => Some(Message::Ready),
             ("STOPPING", "1") => Some(Message::Stopping),
             ("WATCHDOG", "1") => Some(Message::Watchdog),
-            ("STATUS", sentence) => Some(Message::Status(sentence.to_owned())),
+            // Shown on terminals as it is.
+            ("STATUS", sentence) => {
+                let letters = sentence.chars().filter(|letter| !letter.is_control());
+                Some(Message::Status(letters.take(LONGEST_SENTENCE).collect()))
+            }
             _ => None,
         })
         .collect()
@@ -124,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_passed_over() {
-        let text = b"READY=1\nSTATUS=all = well\nX=2\nMAINPID=1\n\xff\nWATCHDOG=trigger\nWATCHDOG=1";
+        let text = b"READY=1\nSTATUS=all =\x1b well\nX=2\nMAINPID=1\n\xff\nWATCHDOG=trigger\nWATCHDOG=1";
         assert_eq!(parse(text), [Message::Ready, Message::Status("all = well".into()), Message::Watchdog]);
     }
 

@@ -144,7 +144,7 @@ impl Opened<'_> {
 enum Target<'a> {
     Nowhere,
     Database { path: &'a Path, file: std::fs::File },
-    Attachment(Unfinished<'a>),
+    Attachment(Unfinished),
 }
 
 impl<'a> Target<'a> {

@@ -1,8 +1,9 @@
 //! How do attachments come back, where anything may lie in their place?
 //!
-//! One that is there is believed only after its hash was checked. Any other is written under a hidden name in `files/`,
-//! made durable, and renamed to its own, over whatever lies there. So there is at no time half an attachment, and what
-//! was added does no harm should the restore fail later: nothing refers to it.
+//! One that is there is believed only after its hash was checked. Any other is written under a hidden name beside its place,
+//! made durable, and renamed to its own, over whatever lies there; a directory that has the name is moved aside, to a hidden
+//! name, and so is what has the name of a directory of attachments and is none. So there is at no time half an attachment, and
+//! what was added does no harm should the restore fail later: nothing refers to it.
 
 use std::{
     fs::File,
@@ -13,24 +14,27 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, openat, renameat},
+    fcntl::{OFlag, RenameFlags, openat, renameat, renameat2},
     sys::stat::{Mode, mkdirat},
     unistd::{UnlinkatFlags, unlinkat},
 };
 
 use super::{
-    attachment::{self, ROOT, is_something_else},
+    attachment::{self, is_prefix, is_something_else},
     printable,
     survey::{each_of_all, unreadable_root},
 };
 use crate::{
     backup::manifest::Member,
     data::durable::{self, Explain},
-    failure::{Cause, Failure},
+    failure::Failure,
 };
 
 /// What the name begins with that an attachment has until it is whole.
 const UNFINISHED: &str = ".restoring-";
+
+/// What the name begins with of something that was in the way.
+const ASIDE: &str = ".in-the-way-";
 
 /// Where attachments are restored to.
 pub(super) struct Attachments<'a> {
@@ -55,7 +59,7 @@ impl<'a> Attachments<'a> {
     }
 
     /// Begins to restore an attachment; `None` when it is there already.
-    pub(super) fn begin(&mut self, member: &Member) -> Result<Option<Unfinished<'_>>, Failure> {
+    pub(super) fn begin(&mut self, member: &Member) -> Result<Option<Unfinished>, Failure> {
         let hash = member.blake3.as_str();
         let directory = self.directory(attachment::prefix(hash))?;
         let target = attachment::place(self.files, hash);
@@ -70,14 +74,14 @@ impl<'a> Attachments<'a> {
             return Ok(None);
         }
         let name = format!("{UNFINISHED}{hash}");
-        let doing = || format!("cannot create {}", self.files.join(&name).display());
-        match unlinkat(&self.root, name.as_str(), UnlinkatFlags::NoRemoveDir) {
+        let doing = || format!("cannot create {}", target.with_file_name(&name).display());
+        match unlinkat(&directory, name.as_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno).explain(doing),
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.root, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR).explain(doing)?.into();
-        Ok(Some(Unfinished { root: &self.root, name, file, directory, hash: hash.to_owned(), target, done: false }))
+        let file = openat(&directory, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR).explain(doing)?.into();
+        Ok(Some(Unfinished { name, file, directory, hash: hash.to_owned(), target, done: false }))
     }
 
     /// Opens a directory of attachments, or makes it.
@@ -87,14 +91,13 @@ impl<'a> Attachments<'a> {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(errno).explain(|| format!("cannot create the directory {}", place().display())),
         }
-        attachment::open_directory(&self.root, name).map_err(|errno| match errno {
-            _ if is_something_else(errno) => {
-                let message = format!("cannot restore attachments: {} is not a directory", place().display());
-                Failure::new(Cause::FileSystem, message)
-                    .hint("Hearth did not put it there: look what it is, move it away, and restore again")
-            }
-            _ => Failure::io(format!("cannot open the directory {}", place().display()), &errno.into()),
-        })
+        let opened = match attachment::open_directory(&self.root, name) {
+            Err(errno) if is_something_else(errno) => move_aside(&self.root, name)
+                .and_then(|()| mkdirat(&self.root, name, Mode::S_IRWXU))
+                .and_then(|()| attachment::open_directory(&self.root, name)),
+            other => other,
+        };
+        opened.explain(|| format!("cannot open the directory {}", place().display()))
     }
 
     /// Makes durable what was put in its place.
@@ -118,9 +121,25 @@ fn holds(file: File, member: &Member) -> bool {
         && hasher.finalize().to_hex().as_str() == member.blake3
 }
 
+/// Moves what lies there to a hidden name that is free. Nobody but an app that was taken over has put it there, and it is
+/// kept for whoever wants to know.
+fn move_aside(directory: &OwnedFd, name: &str) -> nix::Result<()> {
+    for number in 0..u32::from(u16::MAX) {
+        let aside = format!("{ASIDE}{name}-{number}");
+        match renameat2(directory, name, directory, aside.as_str(), RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => {}
+            // An old kernel, or a file system that cannot tell: what has the name already is something like it.
+            Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => {
+                return renameat(directory, name, directory, aside.as_str());
+            }
+            other => return other,
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
 /// An attachment that is not yet in its place. Dropped before [`Unfinished::put`], it goes.
-pub(super) struct Unfinished<'a> {
-    root: &'a OwnedFd,
+pub(super) struct Unfinished {
     name: String,
     file: File,
     directory: OwnedFd,
@@ -129,7 +148,7 @@ pub(super) struct Unfinished<'a> {
     done: bool,
 }
 
-impl Unfinished<'_> {
+impl Unfinished {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.file.write_all(bytes).explain(|| format!("cannot write {}", self.target.display()))
     }
@@ -137,17 +156,23 @@ impl Unfinished<'_> {
     /// Makes it durable and renames it to its place.
     pub(super) fn put(mut self) -> Result<(), Failure> {
         self.file.sync_all().explain(|| format!("cannot make {} durable", self.target.display()))?;
-        renameat(self.root, self.name.as_str(), &self.directory, self.hash.as_str())
-            .explain(|| format!("cannot put the attachment {} in its place", self.target.display()))?;
+        let put = || renameat(&self.directory, self.name.as_str(), &self.directory, self.hash.as_str());
+        let put = match put() {
+            Err(Errno::EISDIR | Errno::ENOTEMPTY | Errno::EEXIST) => {
+                move_aside(&self.directory, &self.hash).and_then(|()| put())
+            }
+            other => other,
+        };
+        put.explain(|| format!("cannot put the attachment {} in its place", self.target.display()))?;
         self.done = true;
         Ok(())
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.done {
-            let _ = unlinkat(self.root, self.name.as_str(), UnlinkatFlags::NoRemoveDir);
+            let _ = unlinkat(&self.directory, self.name.as_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 }
@@ -162,18 +187,33 @@ pub fn tidy(files: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable_root(files, &error)),
     };
-    let mut trouble = None;
+    let mut directories = Vec::new();
     each_of_all(&root, files, &mut |name| {
-        if name.starts_with(UNFINISHED.as_bytes()) {
-            match unlinkat(&root, name, UnlinkatFlags::NoRemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(errno) => {
-                    let doing = || format!("cannot remove {ROOT}/{}", printable(name));
-                    trouble = trouble.take().or(Err::<(), _>(errno).explain(doing).err());
-                }
-            }
-        }
+        directories.extend(is_prefix(name).then(|| String::from_utf8_lossy(name).into_owned()));
         Ok(())
     })?;
+    let mut trouble = None;
+    let mut sweep = |directory: &OwnedFd, path: &Path| {
+        each_of_all(directory, path, &mut |name| {
+            if name.starts_with(UNFINISHED.as_bytes()) {
+                match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
+                    Ok(()) | Err(Errno::ENOENT) => {}
+                    Err(errno) => {
+                        let doing = || format!("cannot remove {} in {}", printable(name), path.display());
+                        trouble = trouble.take().or(Err::<(), _>(errno).explain(doing).err());
+                    }
+                }
+            }
+            Ok(())
+        })
+    };
+    // Before 0.3.0 they were written in `files/` itself.
+    sweep(&root, files)?;
+    for name in directories {
+        // What is no directory, or closed, has none of them in it.
+        if let Ok(directory) = attachment::open_directory(&root, name.as_str()) {
+            sweep(&directory, &files.join(&name))?;
+        }
+    }
     trouble.map_or(Ok(()), Err)
 }

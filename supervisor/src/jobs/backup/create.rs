@@ -29,7 +29,7 @@ use crate::{
     },
     config::Backup as Settings,
     data::{
-        DATABASE, DataDir, GenerationId,
+        DATABASE, DataDir, GenerationId, closed,
         durable::{self, Explain, Unfinished, open_regular},
         state::{self, FORMAT},
         view::{self, Live},
@@ -95,6 +95,7 @@ pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnM
     catalog::tidy(dir)?;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
+    closed::open_attachments(&data.files());
     // From here on it reads what an app may have written.
     let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
     means.confine(&[&data.files(), &data.generations()], &writes, Sockets::None)?;
@@ -231,8 +232,15 @@ fn manifest(
         id = BackupId::new(at, order.reason);
     }
     let survey = write::survey(&data.files(), trust_names)?;
-    // Counted, and closed, before the file is opened to be hashed.
-    let rows = Database::open(copy)?.rows()?;
+    // Counted, and closed, before the file is opened to be hashed. And checked before: what counts the rows of a table would
+    // never come to the end of one whose pages lead in circles.
+    let database = Database::open(copy)?;
+    if let [problem, ..] = database.quick_check()?.as_slice() {
+        return Err(Failure::new(Cause::Damaged, format!("cannot make a backup: the database is damaged: {problem}"))
+            .hint("older backups are whole: supervisor backup list; go back to one with: supervisor restore <id>"));
+    }
+    let rows = database.rows()?;
+    drop(database);
     let mut members = vec![write::member(copy, DATABASE)?];
     members.extend(survey.members);
     let manifest = Manifest {

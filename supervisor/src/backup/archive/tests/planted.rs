@@ -242,7 +242,7 @@ fn an_attachment_that_is_there_is_believed_only_after_its_hash_was_checked() {
 }
 
 #[test]
-fn a_directory_that_is_none_is_refused_and_not_written_through() {
+fn what_is_in_the_way_is_moved_aside_and_not_written_through() {
     let place = Place::new();
     place.attach(b"a letter");
     let (_, archive) = place.archive();
@@ -251,15 +251,17 @@ fn a_directory_that_is_none_is_refused_and_not_written_through() {
     fs::create_dir_all(place.path("elsewhere")).unwrap();
     fs::create_dir(place.restored()).unwrap();
     symlink(place.path("elsewhere"), directory).unwrap();
-    let failure = place.restore(&archive).unwrap_err();
-    assert!(failure.message.ends_with("is not a directory"), "{failure}");
+    place.restore(&archive).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"a letter");
     assert!(tree(&place.path("elsewhere")).is_empty());
+    let aside = |path: &Path| path.with_file_name(format!(".in-the-way-{}-0", path.file_name().unwrap().display()));
+    assert!(aside(directory).is_symlink());
     // Nor is a directory in an attachment's place removed: it is not Hearth's.
-    fs::remove_file(directory).unwrap();
+    fs::remove_file(&path).unwrap();
     fs::create_dir_all(path.join("precious")).unwrap();
-    let failure = place.restore(&archive).unwrap_err();
-    assert!(failure.message.contains("cannot put the attachment"), "{failure}");
-    assert!(path.join("precious").is_dir());
+    place.restore(&archive).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"a letter");
+    assert!(aside(&path).join("precious").is_dir());
 }
 
 #[test]
@@ -270,19 +272,25 @@ fn what_killed_restores_left_is_not_in_the_way_and_goes() {
     let victim = place.path("victim");
     fs::write(&victim, "precious").unwrap();
     fs::create_dir(place.restored()).unwrap();
-    let left = place.restored().join(format!(".restoring-{}", blake3::hash(b"a letter").to_hex()));
+    let hash = blake3::hash(b"a letter").to_hex();
+    let directory = place.restored().join(&hash[..2]);
+    fs::create_dir(&directory).unwrap();
+    let left = directory.join(format!(".restoring-{hash}"));
     symlink(&victim, &left).unwrap();
     place.restore(&archive).unwrap();
     assert!(fs::symlink_metadata(&left).is_err());
     symlink(&victim, &left).unwrap();
-    fs::write(place.restored().join(".restoring-more"), "half").unwrap();
+    fs::write(directory.join(".restoring-more"), "half").unwrap();
+    // Of a version before 0.3.0.
+    fs::write(place.restored().join(".restoring-older"), "half").unwrap();
     read::tidy(&place.restored()).unwrap();
     assert_eq!(fs::read_dir(place.restored()).unwrap().count(), 1, "the attachment's directory");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "the attachment");
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
     // What it cannot remove, it names, and removes the rest.
-    fs::create_dir(place.restored().join(".restoring-directory")).unwrap();
-    fs::write(place.restored().join(".restoring-more"), "half").unwrap();
-    assert!(read::tidy(&place.restored()).unwrap_err().message.contains("files/.restoring-directory"));
-    assert!(!place.restored().join(".restoring-more").exists());
+    fs::create_dir(directory.join(".restoring-directory")).unwrap();
+    fs::write(directory.join(".restoring-more"), "half").unwrap();
+    assert!(read::tidy(&place.restored()).unwrap_err().message.contains("cannot remove .restoring-directory"));
+    assert!(!directory.join(".restoring-more").exists());
     read::tidy(&place.path("nowhere")).unwrap();
 }

@@ -26,6 +26,7 @@ use crate::{Error, Event, Release, database, log};
 
 Environment:
   HEARTH_DATABASE     the database, where --database does not name one
+  HEARTH_DATA_DIR     status and schema look at the live database in it, where neither names one
   HEARTH_LOG__FORMAT  text or json
   HEARTH_LOG__LEVEL   error, warn, info, debug or trace
 
@@ -80,7 +81,11 @@ pub fn main(release: Release) -> ExitCode {
         Ok(config) => config,
         Err(problem) => return misused(&problem, "see migrator --help"),
     };
-    let Some(path) = &config.database else {
+    let live = match command {
+        Command::Status { .. } | Command::Schema { .. } => Config::live(),
+        Command::Up { .. } => None,
+    };
+    let Some(path) = &config.database.or(live) else {
         return misused("no database is named", "pass --database PATH or set HEARTH_DATABASE");
     };
     let json = match command {

@@ -74,6 +74,13 @@ impl Config {
             .filter(|path| !path.as_os_str().is_empty());
         Ok(config)
     }
+
+    /// Returns the live database of the data directory that `HEARTH_DATA_DIR` names: what is looked at when nothing else
+    /// is asked for. Never what is migrated: nothing but the app changes a live database.
+    pub(crate) fn live() -> Option<PathBuf> {
+        let data = std::env::var_os("HEARTH_DATA_DIR").filter(|path| !path.is_empty())?;
+        Some(PathBuf::from(data).join("live").join("app.db"))
+    }
 }
 
 fn explain(error: &figment::Error) -> String {

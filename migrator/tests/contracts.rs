@@ -243,3 +243,17 @@ fn the_database_can_come_from_the_environment() {
     let ran = common::ran(&mut command);
     assert!(ran.code == Some(0) && ran.stdout.contains("Nothing is pending."), "{ran:?}");
 }
+
+#[test]
+fn the_live_database_is_looked_at_by_itself_and_never_migrated_by_itself() {
+    let place = Place::with_records(0);
+    let data = place.database.parent().unwrap().join("data");
+    std::fs::create_dir_all(data.join("live")).unwrap();
+    std::fs::copy(&place.database, data.join("live/app.db")).unwrap();
+    let run = |command: &str| common::ran(migrator().arg(command).env("HEARTH_DATA_DIR", &data));
+    let looked = run("status");
+    assert!(looked.code == Some(0) && looked.stdout.contains("data/live/app.db"), "{looked:?}");
+    assert_eq!(run("schema").code, Some(0));
+    let refused = run("up");
+    assert!(refused.code == Some(2) && refused.stderr.starts_with("error: no database is named"), "{refused:?}");
+}

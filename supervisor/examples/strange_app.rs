@@ -4,7 +4,7 @@
 //! with N, once ready), `orphans=N` (leaves N orphans behind, in waves), `escape` (double-forks a process that
 //! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
 //! down and ends), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
-//! (sends the watchdog one sign of life and no more). `once=FILE` limits what follows it to the first start.
+//! (sends the watchdog one sign of life and no more), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
 //! In probation it behaves well. What it received is written to `TEST_LOG`, a word a line.
 
 use std::{
@@ -187,6 +187,12 @@ fn main() {
     }
     if orders.has("pong") {
         notify("WATCHDOG=1");
+    }
+    if let Some(mebibytes) = orders.number("eat") {
+        log("eating");
+        // Written to, and kept: only then it is really taken.
+        let eaten: Vec<Vec<u8>> = (0..mebibytes).map(|_| vec![1; 1 << 20]).collect();
+        log(&format!("ate {}", eaten.len()));
     }
     if let Some(status) = orders.number("die") {
         log("dying");

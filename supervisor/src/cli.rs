@@ -10,6 +10,7 @@ mod update;
 mod work;
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
     time::Duration,
@@ -108,13 +109,13 @@ struct Json {
     json: bool,
 }
 
-/// Runs the command line; returns the exit status.
+/// Runs a command line, whose first word is the program's name; returns the exit status.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(words: Vec<OsString>) -> ExitCode {
     // Before anything else, so that no signal of the first milliseconds is lost. A command that is not `run` lets
     // them through again below.
     let blocked = signals::block();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -160,7 +161,8 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-fn say_failure(failure: &Failure) {
+/// Says a failure on standard error.
+pub(crate) fn say_failure(failure: &Failure) {
     let mut out = io::stderr().lock();
     let _ = writeln!(out, "error: {}", failure.message);
     if let Some(hint) = &failure.hint {

@@ -2,7 +2,7 @@
 //! and serves it, or leaves everything as it was and tells the operator the way out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
-//! `main` → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
+//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
 //! [`update`], [`init`] → [`sandbox`] → [`data`] → [`failure`], [`config`], [`log`], [`fault`].
 
 pub mod backup;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod data;
 pub mod door;
+pub mod entry;
 pub mod failure;
 pub mod fault;
 pub mod init;

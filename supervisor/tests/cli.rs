@@ -75,6 +75,24 @@ fn a_mistake_in_the_settings_keeps_no_healthy_supervisor_from_being_asked() {
 }
 
 #[test]
+fn a_first_word_names_the_program_as_in_the_image() {
+    let hearth = Hearth::new();
+    for words in [&["--version"][..], &["supervisor", "--version"]] {
+        assert!(hearth.done(words).starts_with("supervisor "));
+    }
+    // The programs beside it have its standard output, its environment and its exit status.
+    assert!(hearth.done(&["migrator", "--version"]).starts_with("migrator "));
+    let document: Value = serde_json::from_str(&hearth.done(&["app", "openapi"])).unwrap();
+    assert!(document["paths"].is_object());
+    let wrong = hearth.run(&["migrator", "frobnicate"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", told(&wrong));
+    let mut running = hearth.start();
+    running.wait_serving();
+    assert!(hearth.done(&["migrator", "status"]).contains("Nothing is pending."));
+    assert!(hearth.done(&["supervisor", "status"]).contains("serving"));
+}
+
+#[test]
 fn the_settings_there_are_are_shown_to_whoever_mistyped_one() {
     let mut hearth = Hearth::new();
     hearth.set("HEARTH_COLOUR", "red");

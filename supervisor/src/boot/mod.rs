@@ -22,6 +22,7 @@ use crate::{
     },
     door::Door,
     failure::Failure,
+    init::clone3,
     instance::Instance,
     jobs::{child, stage::Source},
     phase::{Course, Phase},
@@ -75,6 +76,9 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     }
     for note in findings.notes {
         instance.board.note(note);
+    }
+    if clone3::is_masked() {
+        instance.board.note(clone3::NOTE);
     }
 
     instance.board.enter(Course::Boot, Phase::Recovering);

@@ -41,10 +41,10 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     }
     let restarts = status.app.restarts;
     match (status.app.pid, &status.app.last_exit) {
-        (Some(pid), exit) => {
-            let before = exit.as_ref().map(|exit| format!("; the one before {exit}")).unwrap_or_default();
-            say(&format!("{:<10} process {pid}, started again {restarts} times{before}", "app"));
+        (Some(pid), Some(exit)) if restarts > 0 => {
+            say(&format!("{:<10} process {pid}, started again {restarts} times; the last one {exit}", "app"));
         }
+        (Some(pid), _) => say(&format!("{:<10} process {pid}, started again {restarts} times", "app")),
         (None, Some(exit)) => say(&format!("{:<10} not running; it {exit}", "app")),
         (None, None) => {}
     }

@@ -191,6 +191,10 @@ fn variables(
         let Some(text) = value.to_str() else {
             return Err(Failure::new(Cause::Configuration, format!("the value of {name} is not UTF-8 text")));
         };
+        // An image that was built without the name that it is published under sets it so.
+        if text.is_empty() && key.is_some_and(|key| key.default.is_empty() && !key.is_secret()) {
+            continue;
+        }
         if text.is_empty() {
             let hint = match key {
                 Some(key) => {

@@ -167,6 +167,11 @@ fn all_settings_are_shown_without_reading_any() {
 }
 
 #[test]
+fn an_image_without_a_name_is_as_none_is_set() {
+    assert_eq!(load(&[("HEARTH_UPDATE__IMAGE", "")]).unwrap().config.update.image, "");
+}
+
+#[test]
 fn commands_come_as_lists() {
     let loaded = load(&[("HEARTH_APP__COMMAND", r#"["/Ωx/app", "serve", "--quick", "7"]"#)]);
     assert_eq!(loaded.unwrap().config.app.command, ["/Ωx/app", "serve", "--quick", "7"]);

@@ -8,8 +8,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::AT_FDCWD,
-    unistd::{AccessFlags, faccessat, getegid, geteuid},
+    unistd::{AccessFlags, access, getegid, geteuid},
 };
 
 use super::DataDir;
@@ -25,7 +24,7 @@ pub fn unwritable(data: &DataDir, path: &Path, doing: &str, error: &io::Error) -
     match path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?))) {
         Some((place, stat)) => {
             let owner = Owner { uid: stat.uid(), gid: stat.gid(), mode: stat.mode() & 0o7777 };
-            denied(data, place, doing, owner, (geteuid().as_raw(), getegid().as_raw()))
+            denied(data, place, doing, owner, (geteuid().as_raw(), getegid().as_raw()), in_container())
         }
         None => Failure::io(doing, error),
     }
@@ -39,15 +38,27 @@ struct Owner {
     mode: u32,
 }
 
-/// Says whose `place` is, who we are (uid and gid), and what mends it.
-fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (u32, u32)) -> Failure {
+/// Whether this runs in a container: the image says so, as Podman and systemd's container interface do.
+fn in_container() -> bool {
+    std::env::var_os("container").is_some()
+}
+
+/// Says whose `place` is, who we are (uid and gid), and what mends it: in a container, on the host, where the directory has
+/// another path.
+fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (u32, u32), container: bool) -> Failure {
     let Owner { uid: owner, gid: group, mode } = owner;
     let root = data.path().display();
     let message = format!(
         "{doing}: permission denied; {} belongs to uid {owner} gid {group} (mode {mode:03o}), and the supervisor runs as uid {uid} gid {gid}",
         place.display(),
     );
-    let chown = format!("chown -R {uid}:{gid} {root}");
+    let chown = if container {
+        format!(
+            "sudo chown -R {uid}:{gid} DIRECTORY (on the host; DIRECTORY is what the compose file or docker run mounts at {root})"
+        )
+    } else {
+        format!("chown -R {uid}:{gid} {root}")
+    };
     let hint = match uid {
         0 => format!(
             "not even root may write there: the container has no CAP_DAC_OVERRIDE (cap_drop: ALL), or the file system maps \
@@ -63,9 +74,7 @@ fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (
                 0 => String::new(),
                 _ => format!("; or run the container with user: \"{owner}:{group}\""),
             };
-            format!(
-                "give the data directory to this user with: {chown} (on the host: the directory that is mounted there){or_user}"
-            )
+            format!("give the data directory to this user with: {chown}{or_user}")
         }
     };
     Failure::new(Cause::Permission, message).hint(hint)
@@ -92,9 +101,9 @@ pub fn check(data: &DataDir) -> Result<(), Failure> {
 }
 
 fn may(data: &DataDir, path: &PathBuf, how: AccessFlags) -> Result<(), Failure> {
-    // By the effective ids, where the C library can; without the flag the kernel judges by the real ones.
-    let asked = faccessat(AT_FDCWD, path, how, nix::fcntl::AtFlags::AT_EACCESS);
-    match asked {
+    // By the real ids, which are the effective ones: no program of Hearth's is setuid. To be asked about the effective
+    // ones, the C library uses faccessat2, and an old seccomp profile's EPERM to that would be taken for the answer.
+    match access(path, how) {
         // What is not there is not this check's matter; nor is a system that cannot answer.
         Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOSYS | Errno::EINVAL | Errno::ELOOP) => Ok(()),
         Err(errno) => Err(unwritable(data, path, &format!("cannot read and write {}", path.display()), &errno.into())),
@@ -110,7 +119,7 @@ mod tests {
         let data = DataDir::new("/app/data".into());
         let denied = |uid, gid, own| {
             let owner = Owner { uid, gid, mode: 0o755 };
-            denied(&data, Path::new("/app/data"), "cannot write in /app/data/supervisor", owner, own)
+            denied(&data, Path::new("/app/data"), "cannot write in /app/data/supervisor", owner, own, false)
         };
         let failure = denied(1000, 100, (1001, 1001));
         assert_eq!(failure.cause, Cause::Permission);
@@ -121,8 +130,16 @@ mod tests {
         );
         assert_eq!(
             failure.hint.unwrap(),
-            "give the data directory to this user with: chown -R 1001:1001 /app/data (on the host: the directory that is \
-             mounted there); or run the container with user: \"1000:100\""
+            "give the data directory to this user with: chown -R 1001:1001 /app/data; or run the container with user: \
+             \"1000:100\""
+        );
+        let owner = Owner { uid: 99, gid: 100, mode: 0o755 };
+        let place = Path::new("/app/data");
+        let hint = super::denied(&data, place, "cannot write", owner, (1001, 1001), true).hint.unwrap();
+        assert_eq!(
+            hint,
+            "give the data directory to this user with: sudo chown -R 1001:1001 DIRECTORY (on the host; DIRECTORY is what \
+             the compose file or docker run mounts at /app/data); or run the container with user: \"99:100\""
         );
         assert!(!denied(0, 0, (1001, 1001)).hint.unwrap().contains("user:"), "nobody is told to run as root");
         assert!(denied(1001, 1, (1001, 1001)).hint.unwrap().contains("chmod -R u+rwX /app/data"));

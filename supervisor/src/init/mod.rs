@@ -2,9 +2,10 @@
 //!
 //! Signals are blocked before anything else and read from one descriptor ([`signals`]); one place waits for
 //! children and adopted orphans ([`reaper`]); every child is started through one step ([`spawn`] here,
-//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Once all that is done, what only a start needs is
-//! given back ([`text`]).
+//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Once all that is done,
+//! what only a start needs is given back ([`text`]). What an old container engine refuses is gone without ([`clone3`]).
 
+pub mod clone3;
 pub mod launch;
 pub mod reaper;
 pub mod signals;

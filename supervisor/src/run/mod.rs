@@ -137,6 +137,10 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
         "Hearth v{VERSION}, data in {}, as uid {} gid {}",
         instance.data.path().display(), nix::unistd::geteuid(), nix::unistd::getegid()
     );
+    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
+        tracing::warn!(target: "Supervisor", "{warning}");
+    }
     let locked = tokio::select! {
         biased;
         () = instance.stopping() => return Ok(0),
@@ -196,6 +200,31 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
             }
         };
     }
+}
+
+/// Returns what to say to whoever sets `PUID` or `PGID`, as images want it that start as root and go over to another
+/// user: this one never does. Nothing, where it runs as that user anyway.
+fn wished_ids(uid: Option<String>, gid: Option<String>, own: (u32, u32)) -> Option<String> {
+    let names = match (&uid, &gid) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => "PUID and PGID are",
+        (Some(_), None) => "PUID is",
+        (None, Some(_)) => "PGID is",
+    };
+    let number = |id: Option<String>| id.and_then(|id| id.parse::<u32>().ok());
+    let (uid, gid) = (number(uid), number(gid));
+    if (uid.unwrap_or(own.0), gid.unwrap_or(own.1)) == own {
+        return None;
+    }
+    let user = match (uid, gid) {
+        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
+        (Some(uid), None) => uid.to_string(),
+        (None, gid) => format!("{}:{}", own.0, gid.unwrap_or(own.1)),
+    };
+    Some(format!(
+        "{names} not used, since Hearth never runs as root to become another user; give the container its user with: \
+         user: \"{user}\" (docker run: --user {user})"
+    ))
 }
 
 /// Checks that /proc shows this process's own PID namespace: processes are looked up there, and signalled by what is
@@ -319,4 +348,24 @@ async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<
 /// Tells a failure to the log: its sentence, and its hint on a line of its own.
 pub fn tell(failure: &Failure) {
     tracing::error!(target: "Supervisor", hint = failure.hint, "{}", failure.message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wished_ids;
+
+    #[test]
+    fn whoever_sets_puid_and_pgid_is_told_of_user() {
+        let told = |uid: Option<&str>, gid: Option<&str>| {
+            wished_ids(uid.map(str::to_owned), gid.map(str::to_owned), (1001, 1001))
+        };
+        assert_eq!(told(None, None), None);
+        let both = told(Some("99"), Some("100")).unwrap();
+        assert!(both.starts_with("PUID and PGID are not used, "), "{both}");
+        assert!(both.contains("user: \"99:100\"") && both.contains("--user 99:100"), "{both}");
+        assert!(told(Some("99"), None).unwrap().contains("PUID is not used"));
+        assert!(told(Some("99"), None).unwrap().contains("user: \"99\""));
+        assert!(told(None, Some("100")).unwrap().contains("user: \"1001:100\""));
+        assert_eq!(told(Some("1001"), Some("1001")), None, "it is so already");
+    }
 }

@@ -1,0 +1,62 @@
+# Hearth's image: supervisor, migrator and app on a base without a shell. See docs/SETUP.md.
+# Each platform is built natively; nothing here names one. Works with BuildKit and with the classic builder.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+
+# The dependencies, with stand-ins for the sources, so that this layer is made again only when they change.
+COPY Cargo.toml Cargo.lock ./
+COPY supervisor/Cargo.toml supervisor/
+COPY migrator/Cargo.toml migrator/
+COPY app/Cargo.toml app/
+RUN set -eu; \
+    for crate in supervisor migrator app; do \
+        mkdir $crate/src; \
+        touch $crate/src/lib.rs; \
+        echo 'fn main() {}' >$crate/src/main.rs; \
+    done; \
+    cargo build --release --locked; \
+    cargo clean --release --quiet -p supervisor -p migrator -p app; \
+    rm -r supervisor/src migrator/src app/src
+
+COPY supervisor/src supervisor/src
+COPY migrator/src migrator/src
+COPY app/src app/src
+RUN cargo build --release --locked
+
+# The mount points: an empty volume takes their mode over, and any uid may be the one that uses it. No sticky bit,
+# with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.
+RUN set -eu; \
+    mkdir -p /image/app/data /image/app/backups; \
+    cp target/release/supervisor target/release/migrator target/release/app /image/app/; \
+    chmod 0755 /image/app; \
+    chmod 0777 /image/app/data /image/app/backups
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=
+ARG REVISION=
+ARG SOURCE=
+# Where this image is published, such as ghcr.io/owner/name: for the notice of newer versions.
+ARG IMAGE=
+LABEL org.opencontainers.image.title="Hearth" \
+    org.opencontainers.image.description="A household's binder on its own server" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.source="${SOURCE}"
+
+COPY --from=build /image/ /
+ENV PATH=/app:$PATH \
+    container=oci \
+    HEARTH_DATA_DIR=/app/data \
+    HEARTH_LISTEN=0.0.0.0:3000 \
+    HEARTH_UPDATE__IMAGE="${IMAGE}"
+
+WORKDIR /app
+USER 1001:1001
+VOLUME /app/data
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# Green while the supervisor does its work, also through an hour of migration; red when it is held or gone.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/app/supervisor", "healthcheck"]
+ENTRYPOINT ["/app/supervisor"]

@@ -1,0 +1,57 @@
+//! Which images are there besides the one that is tested? Each is that one with another program in it.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
+
+use crate::{
+    engine::{docker, image},
+    harness::program,
+};
+
+/// Makes an image: the tested one with `program` in place of its own at `place`, and this environment.
+fn variant(name: &str, from: &Path, place: &str, environment: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    // A name at its end, where no loader looks: an image is known by its programs, and these may be the same ones.
+    let program = [fs::read(from).unwrap(), name.as_bytes().to_vec()].concat();
+    let place_here = directory.path().join("program");
+    fs::write(&place_here, program).unwrap();
+    fs::set_permissions(&place_here, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut lines = format!("FROM {}\nCOPY program {place}\n", image());
+    for (name, value) in environment {
+        lines.push_str(&format!("ENV {name}={value}\n"));
+    }
+    fs::write(directory.path().join("Dockerfile"), lines).unwrap();
+    let tag = format!("hearth-test/{name}");
+    docker(&["build", "--quiet", "--tag", &tag, directory.path().to_str().unwrap()]);
+    tag
+}
+
+/// An earlier release, where `HEARTH_TEST_OLD_IMAGE` names one; else the tested one, to which the further ones are later
+/// releases.
+pub(crate) fn old() -> String {
+    std::env::var("HEARTH_TEST_OLD_IMAGE").unwrap_or_else(|_| image())
+}
+
+fn next_release(name: &str, version: &str, migrations: &str) -> String {
+    let environment = [("TEST_VERSION", version), ("TEST_MIGRATIONS", migrations)];
+    variant(name, &program("examples/next_migrator"), "/app/migrator", &environment)
+}
+
+/// The next release, with a migration.
+pub(crate) fn next() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| next_release("next", "9.1.0", "good"))
+}
+
+/// The release after that, whose migration fails half-way.
+pub(crate) fn broken() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| next_release("broken", "9.2.0", "good,fails"))
+}
+
+/// One with an app that behaves as `TEST_APP` says (supervisor/examples/strange_app.rs).
+pub(crate) fn strange() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        variant("strange", &program("examples/strange_app"), "/app/app", &[("TEST_LOG", "/app/data/app.log")])
+    })
+}

@@ -1,0 +1,27 @@
+//! The image on a real container engine, from outside as its operator sees it: by `docker`, `docker compose` and HTTP.
+//!
+//! These tests want an engine and the built image, so they run only when asked for, and fail without them:
+//!
+//! ```sh
+//! docker build -t hearth:test .
+//! cargo test -p supervisor --test container -- --ignored
+//! ```
+//!
+//! [`engine`] is one container, [`project`] what the files in compose/ make, [`images`] the images that never were
+//! released; the others are the stories. `HEARTH_TEST_IMAGE` names another image than `hearth:test`, `HEARTH_TEST_OLD_IMAGE` one
+//! of an earlier release to come from.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod engine;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod images;
+mod init;
+mod limits;
+mod old_engine;
+mod owners;
+mod project;
+mod tiers;
+mod upgrade;

@@ -1,0 +1,89 @@
+//! An upgrade as an operator does it: another image named in `.env`, and `docker compose up -d`.
+
+use crate::{
+    engine::{docker, image},
+    harness::household,
+    images,
+    project::Project,
+};
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn a_newer_image_migrates_a_broken_one_is_held_and_the_one_before_serves_again() {
+    let project = Project::new(&["compose.yml", "tier-recommended.yml"], &images::old());
+    project.compose(&["up", "-d"]);
+    let address = project.wait_serving();
+    household::fill(address, 200);
+    let records = household::all(address);
+
+    project.change_image(images::next());
+    project.wait_health("healthy");
+    project.wait_serving();
+    assert_eq!(household::all(address), records);
+    let log = project.log();
+    let lines = [
+        "[Migrate] Checking database state...",
+        "[Migrate] Skipping: m0001_records",
+        "[Migrate] Applying: m9001_good",
+        "[Migrate] All migrations complete!",
+        "[App] Starting server v",
+    ];
+    let mut rest = log.as_str();
+    for line in lines {
+        rest = rest.split_once(line).unwrap_or_else(|| panic!("{line:?} is not in its place:\n{log}")).1;
+    }
+    let snapshots = project.exec(&["supervisor", "snapshot", "list"]);
+    assert!(snapshots.contains("0001") && snapshots.contains("0002"), "{snapshots}");
+    let more = household::add(address, &household::record(200));
+    let records = household::all(address);
+    assert!(records.contains_key(&more["id"].as_i64().unwrap()));
+
+    project.change_image(images::broken());
+    let status = project.wait_phase("held");
+    let failure = &status["held"]["failure"];
+    assert!(failure["message"].as_str().unwrap().contains("m9003_fails"), "{failure}");
+    project.wait_health("unhealthy");
+    assert_eq!(project.health(), Some(503));
+    let page = project.get("/");
+    assert_eq!(page.status, 503, "{}", page.body);
+    assert_eq!(status["live"], 2);
+    // A watcher that restarts what is red does no harm, and makes no new try.
+    docker(&["restart", "--time", "10", &project.name]);
+    project.wait_phase("held");
+    assert_eq!(project.log().matches("[Migrate] Applying: m9003_fails").count(), 1, "{}", project.log());
+
+    project.change_image(images::next());
+    project.wait_health("healthy");
+    project.wait_serving();
+    assert_eq!(household::all(address), records);
+    let status = project.status().unwrap();
+    assert_eq!((&status["live"], &status["held"]), (&2.into(), &serde_json::Value::Null));
+}
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn an_image_older_than_the_data_says_which_one_is_needed_and_leads_back_to_the_snapshot() {
+    let project = Project::new(&["compose.yml", "tier-recommended.yml"], &image());
+    project.compose(&["up", "-d"]);
+    let address = project.wait_serving();
+    household::fill(address, 20);
+    let records = household::all(address);
+    project.change_image(images::next());
+    project.wait_serving();
+
+    project.change_image(&image());
+    let status = project.wait_phase("held");
+    let failure = &status["held"]["failure"];
+    assert_eq!(failure["cause"], "newer", "{failure}");
+    assert!(failure["message"].as_str().unwrap().contains("v9.1.0"), "{failure}");
+    // The way out that it prints, as it is printed, but for the question.
+    let ways = status["held"]["ways_out"].as_array().unwrap();
+    let restore =
+        ways.iter().find_map(|way| way["command"].as_str().filter(|way| way.starts_with("supervisor restore")));
+    let restore = restore.unwrap_or_else(|| panic!("no way back in {ways:?}"));
+    let mut words: Vec<&str> = restore.split(' ').collect();
+    words.push("--yes");
+    project.exec(&words);
+    project.wait_serving();
+    assert_eq!(household::all(address), records);
+}

@@ -5,7 +5,8 @@
 //! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
 //! down and ends), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
 //! (sends the watchdog one sign of life and no more), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
-//! In probation it behaves well. What it received is written to `TEST_LOG`, a word a line.
+//! In probation it behaves well. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
+//! arguments, as for env(1): a released supervisor hands on no variables of tests.
 
 use std::{
     fs::File,
@@ -29,11 +30,18 @@ use nix::{
     unistd::{ForkResult, fork, setsid},
 };
 
+/// Returns what a test says, in a variable or an argument.
+fn told(name: &str) -> Option<String> {
+    let argument =
+        std::env::args().find_map(|argument| Some(argument.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+    argument.or_else(|| std::env::var(name).ok())
+}
+
 struct Orders(Vec<String>);
 
 impl Orders {
     fn read() -> Self {
-        let mut text = std::env::var("TEST_APP").unwrap_or_default();
+        let mut text = told("TEST_APP").unwrap_or_default();
         if std::env::var_os("HEARTH_PROBATION").is_some() {
             text.clear();
         }
@@ -60,7 +68,7 @@ impl Orders {
 }
 
 fn log(word: &str) {
-    if let Ok(path) = std::env::var("TEST_LOG") {
+    if let Some(path) = told("TEST_LOG") {
         let mut file = File::options().append(true).create(true).open(path).expect("TEST_LOG can be written");
         writeln!(file, "{word}").expect("TEST_LOG can be written");
     }

@@ -1,11 +1,22 @@
 //! A later release's migrator, for tests only: the shipped migrations and further ones.
 //!
 //! `TEST_MIGRATIONS` names the further ones, with commas between (see `extra.rs`);
-//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set.
+//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set. Both can also be its first arguments, as for env(1):
+//! a released supervisor hands on no variables of tests.
 
 mod extra;
 
+use std::os::unix::process::CommandExt;
+
 fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let assigned = arguments.iter().take_while(|argument| argument.starts_with("TEST_")).count();
+    if assigned > 0 {
+        let variables = arguments[..assigned].iter().filter_map(|argument| argument.split_once('='));
+        let own = std::env::current_exe().expect("its own path");
+        let error = std::process::Command::new(own).envs(variables).args(&arguments[assigned..]).exec();
+        panic!("it cannot start itself: {error}");
+    }
     migrator::main(migrator::Release {
         version: std::env::var("TEST_VERSION").unwrap_or_else(|_| "9.1.0".to_owned()),
         migrations: || extra::with(&std::env::var("TEST_MIGRATIONS").unwrap_or_default()),

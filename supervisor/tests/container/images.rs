@@ -17,7 +17,7 @@ fn variant(name: &str, from: &Path, place: &str, environment: &[(&str, &str)]) -
     fs::set_permissions(&place_here, PermissionsExt::from_mode(0o755)).unwrap();
     let mut lines = format!("FROM {}\nCOPY program {place}\n", image());
     for (name, value) in environment {
-        lines.push_str(&format!("ENV {name}={value}\n"));
+        lines.push_str(&format!("ENV {name}='{value}'\n"));
     }
     fs::write(directory.path().join("Dockerfile"), lines).unwrap();
     let tag = format!("hearth-test/{name}");
@@ -32,7 +32,8 @@ pub(crate) fn old() -> String {
 }
 
 fn next_release(name: &str, version: &str, migrations: &str) -> String {
-    let environment = [("TEST_VERSION", version), ("TEST_MIGRATIONS", migrations)];
+    let command = format!(r#"["/app/migrator", "TEST_VERSION={version}", "TEST_MIGRATIONS={migrations}"]"#);
+    let environment = [("HEARTH_MIGRATOR__COMMAND", command.as_str())];
     variant(name, &program("examples/next_migrator"), "/app/migrator", &environment)
 }
 
@@ -48,10 +49,15 @@ pub(crate) fn broken() -> &'static str {
     IMAGE.get_or_init(|| next_release("broken", "9.2.0", "good,fails"))
 }
 
-/// One with an app that behaves as `TEST_APP` says (supervisor/examples/strange_app.rs).
+/// One with an app that behaves as [`orders`] say (supervisor/examples/strange_app.rs), and writes where no sandbox would let it.
 pub(crate) fn strange() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        variant("strange", &program("examples/strange_app"), "/app/app", &[("TEST_LOG", "/app/data/app.log")])
+        variant("strange", &program("examples/strange_app"), "/app/app", &[("HEARTH_SANDBOX__MODE", "off")])
     })
+}
+
+/// Returns the variable that gives these orders to the app of [`strange`].
+pub(crate) fn orders(orders: &str) -> String {
+    format!(r#"HEARTH_APP__COMMAND=["/app/app", "TEST_LOG=/app/data/app.log", "TEST_APP={orders}"]"#)
 }

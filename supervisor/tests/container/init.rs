@@ -21,8 +21,8 @@ fn children(container: &Container) -> Vec<char> {
 #[test]
 #[ignore = "needs a container engine and the image"]
 fn a_thousand_orphans_leave_no_zombie_and_term_is_answered() {
-    let options = ["--env", "TEST_APP=orphans=1000", "--env", "TEST_LOG=/app/data/app.log"];
-    let container = Container::run(images::strange(), &options, &[]);
+    let orders = images::orders("orphans=1000");
+    let container = Container::run(images::strange(), &["--env", &orders], &[]);
     container.wait_serving();
     let copied = tempfile::tempdir().unwrap();
     let log = copied.path().join("app.log");

@@ -27,7 +27,8 @@ use crate::{
 #[ignore = "needs a container engine and the image"]
 fn an_app_that_the_kernel_kills_for_memory_is_started_again_and_that_is_called_so() {
     // Once, so that the next app behaves.
-    let mut options = vec!["--env", "TEST_APP=once=/app/data/once,eat=512"];
+    let orders = images::orders("once=/app/data/once,eat=512");
+    let mut options = vec!["--env", &orders];
     options.extend(["--memory", "96m", "--memory-swap", "96m"]);
     let container = Container::run(images::strange(), &options, &[]);
     let words = "killed by the kernel because the memory limit was reached";

@@ -25,7 +25,9 @@ fn an_old_seccomp_profile_boots_serves_and_backs_up() {
     // Started by the supervisor, a program of its own has the filter, too.
     assert!(container.exec(&["supervisor", "migrator", "status"]).contains("Nothing is pending."));
     let status = container.status().unwrap();
-    assert!(status["notes"].to_string().contains("seccomp profile is old"), "{status}");
+    let notes = status["notes"].to_string();
+    assert!(notes.contains("seccomp profile is old") && notes.contains("has no Landlock"), "{status}");
+    assert_eq!(status["sandbox"], "seccomp");
     container.wait_health("healthy");
     container.stop();
 }

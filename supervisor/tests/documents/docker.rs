@@ -47,7 +47,8 @@ fn next_version(image: &str, migration: &str, place: &Path) -> String {
     fs::copy(program("examples/next_migrator"), context.join("next_migrator")).unwrap();
     let lines = format!(
         "FROM {image}\nCOPY next_migrator /app/next_migrator\n\
-         ENV HEARTH_MIGRATOR__COMMAND='[\"/app/next_migrator\"]' TEST_MIGRATIONS={migration} TEST_VERSION=99.0.0\n"
+         ENV HEARTH_MIGRATOR__COMMAND='[\"/app/next_migrator\", \"TEST_MIGRATIONS={migration}\", \
+         \"TEST_VERSION=99.0.0\"]'\n"
     );
     fs::write(context.join("Dockerfile"), lines).unwrap();
     docker(&["build", "--quiet", &context.display().to_string()]).trim().to_owned()

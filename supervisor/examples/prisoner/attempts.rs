@@ -262,12 +262,14 @@ const ATTEMPTS: &[Attempt] = &[
     ("slow the supervisor down", |prison| {
         unsafe_call(libc::SYS_setpriority, [libc::PRIO_PROCESS.into(), prison.supervisor.as_raw().into(), 19, 0])
     }),
-    ("outlive the supervisor", |_| unsafe_call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), 0, 0, 0])),
+    ("outlive the supervisor by itself", |_| unsafe_call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), 0, 0, 0])),
     ("gain privileges by a set-user-ID program", |prison| {
         holds(Command::new(prison.place("suid")).arg("whoami").status()?.success())
     }),
     ("gain privileges in a user namespace", |_| unsafe_call(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0, 0])),
-    ("start a shell", |_| holds(Command::new("/bin/sh").args(["-c", "exit 0"]).status()?.success())),
+    ("start a program of the machine's, such as a shell", |_| {
+        holds(Command::new("/bin/sh").args(["-c", "exit 0"]).status()?.success())
+    }),
     ("have the kernel do it (io_uring)", |_| {
         let parameters = [0_u64; 32];
         unsafe_call(libc::SYS_io_uring_setup, [1, parameters.as_ptr() as i64, 0, 0])

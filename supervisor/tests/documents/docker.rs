@@ -15,6 +15,7 @@ use crate::{
 };
 
 const SETUP: &str = "docs/SETUP.md";
+const SECURITY: &str = "docs/SECURITY.md";
 const UPGRADING: &str = "docs/UPGRADING.md";
 
 /// The blocks that are run here.
@@ -38,6 +39,7 @@ pub(crate) const RUN: &[(&str, &str)] = &[
     (UPGRADING, "back-look"),
     (UPGRADING, "back-restore"),
     (UPGRADING, "back-backup"),
+    (SECURITY, "taken-over"),
 ];
 
 /// Builds the next version: the image with a migrator that has one more migration.
@@ -165,6 +167,13 @@ fn held_and_back(terminal: &Terminal, image: &str) {
     assert_eq!(household::all(terminal.address()), before);
 }
 
+/// The backup that was made before the upgrade, while nothing runs.
+fn taken_over(terminal: &Terminal) {
+    let said = terminal.run(SECURITY, "taken-over");
+    assert!(said.contains("stays behind as a snapshot") && said.contains("is live"), "{said}");
+    terminal.wait_serving();
+}
+
 #[test]
 #[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
 fn the_commands_of_setup_and_upgrading_do_what_they_say() {
@@ -177,6 +186,7 @@ fn the_commands_of_setup_and_upgrading_do_what_they_say() {
     move_in(&terminal);
     there_and_back(&terminal, &image);
     held_and_back(&terminal, &image);
+    taken_over(&terminal);
     let ran = terminal.ran.borrow();
     let ran: Vec<_> = ran.iter().map(|(document, name)| (document.as_str(), name.as_str())).collect();
     let mut run = RUN.to_vec();

@@ -12,7 +12,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::{PermissionsExt, chown},
+            fs::{MetadataExt, PermissionsExt, chown},
             net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
@@ -227,16 +227,16 @@ fn a_hijacked_migrator_reaches_its_own_generation_only() {
     // As `status` it answers that something is pending, as `up` it makes its attempts.
     let pending = r#"{"format":1,"applied":[],"pending":["m9000_evil"],"unknown":[],"drift":[]}"#;
     prison.hearth.set("TEST_STATUS", pending);
-    let results = tempfile::tempdir().unwrap();
-    fs::set_permissions(results.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let result = results.path().join("attempts");
-    prison.hearth.set("TEST_RESULT", result.display().to_string());
+    let stat = fs::metadata(&prison.hearth.data).unwrap();
+    let temporary = std::env::temp_dir().join(format!("hearth-{:x}-{:x}", stat.dev(), stat.ino()));
+    let result = temporary.join("attempts");
     let _others = prison.others();
     let running = prison.hearth.start();
     let outcomes = running.wait("the attempts", || outcomes(&result));
     let possible: Vec<_> = outcomes.iter().filter(|(_, how)| how == "possible").collect();
     assert!(possible.is_empty(), "{possible:?}");
     running.wait_for_log("held");
+    fs::remove_dir_all(temporary).unwrap();
 }
 
 #[test]

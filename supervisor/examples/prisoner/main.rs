@@ -2,8 +2,8 @@
 //!
 //! Started as the app it is a good one in its probation; then it makes its attempts, writes what came of each to
 //! `attempts` beside its database, a line each (`denied` or `possible`, a tab, the attempt), and says READY. Started as the
-//! migrator it prints `TEST_STATUS` for `status`, and for `up` makes its attempts, writes to `TEST_RESULT` what came of them,
-//! and fails. `TEST_PLACES` names what the attempts are made on: `<name>=<path>` in a comma list.
+//! migrator it prints `TEST_STATUS` for `status`, and for `up` makes its attempts, writes what came of them to `attempts`
+//! among its temporary files, and fails. `TEST_PLACES` names what the attempts are made on: `<name>=<path>` in a comma list.
 
 mod attempts;
 
@@ -31,7 +31,7 @@ fn main() {
             return;
         }
         Some("up") => {
-            write(Path::new(&env::var_os("TEST_RESULT").expect("TEST_RESULT")));
+            write(&env::temp_dir().join("attempts"));
             std::process::exit(1);
         }
         _ => {}

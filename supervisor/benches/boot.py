@@ -31,7 +31,9 @@ FIRST_MOMENT = r"""
 int main(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    FILE *file = fopen(getenv("BENCH_MOMENT"), "w");
+    char path[4096];
+    snprintf(path, sizeof path, "%s.moment", getenv("HEARTH_DATABASE"));
+    FILE *file = fopen(path, "w");
     fprintf(file, "%lld\n", now.tv_sec * 1000000000LL + now.tv_nsec);
     fclose(file);
     for (;;) pause();
@@ -81,9 +83,10 @@ class Bench:
 
     def to_first_moment(self, command, environment):
         """Returns the milliseconds until the program that stands in for the app began."""
-        moment = self.scratch / "moment"
+        # Beside the database, where the sandbox lets an app write.
+        moment = self.live / "app.db.moment"
         moment.unlink(missing_ok=True)
-        with self.run(command, environment | {"BENCH_MOMENT": str(moment)}) as (_, begun):
+        with self.run(command, environment) as (_, begun):
             while not (moment.exists() and (text := moment.read_text()).endswith("\n")):
                 time.sleep(0.0005)
         return (int(text) - begun) / 1e6
@@ -156,8 +159,8 @@ def measure(options, bench, stand_in):
     tini = [shutil.which("tini"), "-s", "--"]
     standing_in = bench.environment | {"HEARTH_APP__COMMAND": f'["{stand_in}"]'}
     ways = {
-        "nothing before it": lambda: bench.to_first_moment([stand_in], bench.environment),
-        "tini": lambda: bench.to_first_moment([*tini, stand_in], bench.environment),
+        "nothing before it": lambda: bench.to_first_moment([stand_in], bench.alone),
+        "tini": lambda: bench.to_first_moment([*tini, stand_in], bench.alone),
         "supervisor": lambda: bench.to_first_moment(bench.under_supervisor(), standing_in),
     }
     title = "ms from exec to the app's first moment"

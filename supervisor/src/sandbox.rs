@@ -90,9 +90,14 @@ impl Means {
     ///
     /// # Errors
     /// As [`Sandbox::enter`].
-    pub fn confine(self, reads: &[&Path], writes: &[&Path], sockets: Sockets) -> Result<(), Failure> {
-        let owned = |paths: &[&Path]| paths.iter().map(|path| (*path).to_owned()).collect();
-        let rules = Rules { reads: owned(reads), runs: Vec::new(), writes: owned(writes), sockets };
+    pub fn confine(
+        self,
+        reads: impl IntoIterator<Item = PathBuf>,
+        writes: &[&Path],
+        sockets: Sockets,
+    ) -> Result<(), Failure> {
+        let writes = writes.iter().map(|path| (*path).to_owned()).collect();
+        let rules = Rules { reads: reads.into_iter().collect(), runs: Vec::new(), writes, sockets };
         Sandbox { means: self, rules }.enter()
     }
 }

@@ -12,7 +12,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::{MetadataExt, PermissionsExt, chown},
+            fs::{MetadataExt, PermissionsExt, chown, symlink},
             net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
@@ -325,4 +325,51 @@ fn what_guards_against_the_app_comes_from_where_the_app_cannot_write() {
     running.wait_serving();
     running.stop();
     fs::remove_dir_all(trusted).unwrap();
+}
+
+#[test]
+fn directories_that_are_links_to_another_disk_are_within_reach_of_whoever_needs_them() {
+    let mut hearth = Hearth::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(&hearth.data).unwrap();
+    // Not files/, of which a backup asks that it is no link.
+    for name in ["generations", "supervisor", "backups"] {
+        fs::create_dir(elsewhere.path().join(name)).unwrap();
+        symlink(elsewhere.path().join(name), hearth.data.join(name)).unwrap();
+    }
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    household::add(address, &household::record(1));
+    let attachment = hearth.attach(b"a letter");
+    hearth.backup(&[]);
+    fs::remove_file(hearth.data.join(&attachment)).unwrap();
+    hearth.done(&["restore", "latest", "--yes"]);
+    hearth.done(&["backup", "verify", "--all", "--drill"]);
+    running.wait_serving();
+    running.stop();
+    assert_eq!(fs::read(hearth.data.join(&attachment)).unwrap(), b"a letter");
+    hearth.next_migrator("good", "9.1.0");
+    let mut running = hearth.start();
+    assert_eq!(household::all(running.wait_serving()).len(), 1);
+    assert_eq!(hearth.live().as_deref(), Some("0003"));
+    running.stop();
+}
+
+#[test]
+fn an_old_landlock_cannot_rename_across_directories_and_nothing_needs_it_to() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_FAULT", "landlock=1");
+    let mut running = hearth.start();
+    household::add(running.wait_serving(), &household::record(1));
+    let attachment = hearth.attach(b"a letter");
+    hearth.backup(&[]);
+    fs::remove_dir_all(hearth.data.join("files").join(&attachment[6..8])).unwrap();
+    hearth.done(&["restore", "latest", "--yes"]);
+    hearth.done(&["backup", "verify", "--all", "--drill"]);
+    running.stop();
+    assert_eq!(fs::read(hearth.data.join(&attachment)).unwrap(), b"a letter");
+    hearth.next_migrator("rebuilds", "9.1.0");
+    let mut running = hearth.start();
+    assert_eq!(household::all(running.wait_serving()).len(), 1);
+    running.stop();
 }

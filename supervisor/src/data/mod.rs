@@ -79,6 +79,12 @@ impl DataDir {
         &self.0
     }
 
+    /// The directory and those in it, each of which may be a link to another disk.
+    #[must_use]
+    pub fn places(&self) -> [PathBuf; 4] {
+        [self.0.clone(), self.generations(), self.files(), self.supervisor()]
+    }
+
     /// `live`, the link to the generation in use.
     #[must_use]
     pub fn live(&self) -> PathBuf {

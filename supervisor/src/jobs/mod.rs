@@ -181,12 +181,12 @@ fn run(data: &DataDir, means: Means, job: Job) -> Result<Option<serde_json::Valu
         Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
         Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
         Job::Settle { generation } => {
-            means.confine(&[data.path()], &[&data.generation(generation)], Sockets::None)?;
+            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
             settle::settle(data, generation).and_then(value)
         }
         Job::Stage { target, source } => stage::stage(data, means, target, &source, &mut progress()).and_then(value),
         Job::Seal { generation, reason, origin, schema } => {
-            means.confine(&[data.path()], &[&data.generation(generation)], Sockets::None)?;
+            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
             seal::seal(data, generation, reason, origin, schema).and_then(value)
         }
         Job::Commit { generation } => commit::commit(data, generation).and_then(value),
@@ -194,8 +194,7 @@ fn run(data: &DataDir, means: Means, job: Job) -> Result<Option<serde_json::Valu
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs } => identify::identify(&programs).and_then(value),
         Job::Update(question) => {
-            let system = rules::system();
-            means.confine(&system.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &[], Sockets::Network)?;
+            means.confine(rules::system(), &[], Sockets::Network)?;
             update::check(&question).and_then(value)
         }
         Job::Backup(job) => backup::run(data, means, job, &mut progress()),

@@ -70,7 +70,11 @@ fn roll_back(
     let path = data.database(live);
     if let Ok(Some(1..)) = length(&beside(&path, "-journal")) {
         // Only looking is left to do.
-        means.confine(&[data.path(), backups], &[&data.generation(live)], Sockets::None)?;
+        means.confine(
+            data.places().into_iter().chain([backups.to_owned()]),
+            &[&data.generation(live)],
+            Sockets::None,
+        )?;
         trouble.extend(Database::open(&path).err().map(|failure| failure.message));
     }
     Ok(())

@@ -189,8 +189,7 @@ fn confine(data: &DataDir, means: Means, target: GenerationId, archive: &Archive
     let sockets = if network { Sockets::Network } else { Sockets::None };
     reads.extend(rules::system());
     reads.extend([data.generations(), data.supervisor()]);
-    let reads: Vec<_> = reads.iter().map(PathBuf::as_path).collect();
-    means.confine(&reads, &[&data.generation(target), &data.files()], sockets)
+    means.confine(reads, &[&data.generation(target), &data.files()], sockets)
 }
 
 /// Restores what an archive holds.

@@ -98,7 +98,7 @@ pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnM
     closed::open_attachments(&data.files());
     // From here on it reads what an app may have written.
     let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
-    means.confine(&[&data.files(), &data.generations()], &writes, Sockets::None)?;
+    means.confine([data.files(), data.generations()], &writes, Sockets::None)?;
 
     // The database first, the files after it: what it refers to is there then, for files are only ever added.
     let copy = scratch.path.join("copy.db");

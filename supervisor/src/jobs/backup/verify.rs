@@ -88,7 +88,7 @@ pub fn verify(
         (input.blake3(), None)
     } else {
         let mut scratch = Scratch::make(data)?;
-        means.confine(&[], &[&data.supervisor(), dir], Sockets::None)?;
+        means.confine([], &[&data.supervisor(), dir], Sockets::None)?;
         let restored = restore(&mut input, &archive, &scratch, &local.description, progress);
         let damage = match restored {
             Ok((damage, manifest)) => {

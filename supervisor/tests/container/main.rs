@@ -23,5 +23,6 @@ mod limits;
 mod old_engine;
 mod owners;
 mod project;
+mod tailscale;
 mod tiers;
 mod upgrade;

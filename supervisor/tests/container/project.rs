@@ -71,6 +71,20 @@ impl Project {
         fs::write(self.directory.path().join(".env"), settings).unwrap();
     }
 
+    /// Adds a line to `.env`.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        let path = self.directory.path().join(".env");
+        let settings = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{settings}{name}={value}\n")).unwrap();
+    }
+
+    /// Gives one more of the files' volumes a name of its own.
+    pub(crate) fn add_volume(&self, volume: &str) {
+        let path = self.directory.path().join("apart.yml");
+        let apart = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{apart}  {volume}:\n    name: {}-{volume}\n", self.web.name)).unwrap();
+    }
+
     /// Names another image in `.env`, as an operator does for an upgrade, and brings it up.
     pub(crate) fn change_image(&self, image: &str) {
         let path = self.directory.path().join(".env");

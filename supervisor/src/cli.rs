@@ -181,6 +181,15 @@ fn say(line: &str) {
 }
 
 fn not_running(data: &DataDir) -> Failure {
+    // In a container it can be there and have no control socket: where it may not write, it cannot make one.
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if std::env::var_os("container").is_some() && first.trim() == "supervisor" {
+        return Failure::new(
+            Cause::Permission,
+            format!("the supervisor of this container cannot be asked: it could not make its socket in {}", data.path().display()),
+        )
+        .hint("its log says why (docker compose logs web); most often the directory belongs to another user. Once that is mended it goes on by itself within a minute, or at once with: docker compose restart web");
+    }
     Failure::new(Cause::Io, format!("no supervisor is running on {}", data.path().display()))
         .hint("start it with: supervisor; another data directory is named with --data-dir or HEARTH_DATA_DIR")
 }

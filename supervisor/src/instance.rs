@@ -50,6 +50,8 @@ const FOR_ANY: &[&str] = &[
     "RUST_BACKTRACE",
     "RUST_LIB_BACKTRACE",
     "GLIBC_TUNABLES",
+    // That it runs in one, and in which kind.
+    "container",
 ];
 
 /// Whether a variable of the supervisor's is for any program.

@@ -55,6 +55,8 @@ pub struct Rules {
     pub writes: Vec<PathBuf>,
     /// Which new sockets it may make. Those that it inherits it keeps.
     pub sockets: Sockets,
+    /// Whether it may send to abstract unix sockets of others.
+    pub abstract_sockets: bool,
 }
 
 /// Which new sockets a process may make.
@@ -97,7 +99,7 @@ impl Means {
         sockets: Sockets,
     ) -> Result<(), Failure> {
         let writes = writes.iter().map(|path| (*path).to_owned()).collect();
-        let rules = Rules { reads: reads.into_iter().collect(), runs: Vec::new(), writes, sockets };
+        let rules = Rules { reads: reads.into_iter().collect(), writes, sockets, ..Rules::default() };
         Sandbox { means: self, rules }.enter()
     }
 }
@@ -184,4 +186,48 @@ fn is_masked(means: &str) -> bool {
 pub fn close_to_others() {
     // It fails on no kernel; and what could be done about it?
     let _ = prctl::set_dumpable(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net, process::Command};
+
+    use super::*;
+
+    /// The test runs itself again, since what a process gives up it never gets back.
+    #[test]
+    fn a_job_keeps_what_it_names_and_nothing_else() {
+        const AGAIN: &str = "TEST_CONFINED";
+        if let Some(place) = std::env::var_os(AGAIN).map(PathBuf::from) {
+            let (read, write, other) = (place.join("read"), place.join("write"), place.join("other"));
+            let means = Means { landlock: NEWEST_ABI, seccomp: true };
+            means.confine([read.clone()], &[&write], Sockets::None).unwrap();
+            assert_eq!(fs::read(read.join("file")).unwrap(), b"read");
+            fs::write(write.join("file"), "anew").unwrap();
+            fs::rename(write.join("file"), write.join("renamed")).unwrap();
+            assert!(fs::write(read.join("file"), "anew").is_err() && fs::remove_file(read.join("file")).is_err());
+            assert!(fs::read(other.join("file")).is_err() && fs::remove_file(other.join("file")).is_err());
+            assert!(fs::rename(write.join("renamed"), other.join("file")).is_err());
+            assert!(net::TcpListener::bind("127.0.0.1:0").is_err(), "no sockets at all");
+            assert!(fs::read("/etc/passwd").is_err() && Command::new("/bin/true").status().is_err());
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        for name in ["read", "write", "other"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+            fs::write(place.path().join(name).join("file"), name).unwrap();
+        }
+        let this = "sandbox::tests::a_job_keeps_what_it_names_and_nothing_else";
+        let again =
+            Command::new(std::env::current_exe().unwrap()).args(["--exact", this]).env(AGAIN, place.path()).output();
+        let again = again.unwrap();
+        let said = String::from_utf8_lossy(&again.stdout);
+        if said.contains("it is not what it was at the start") {
+            assert!(std::env::var_os("CI").is_none(), "skipped in CI: this kernel has no Landlock of ABI {NEWEST_ABI}");
+            println!("skipped: this kernel has no Landlock of ABI {NEWEST_ABI}");
+            return;
+        }
+        assert!(again.status.success(), "{said}");
+        assert_eq!(fs::read(place.path().join("other/file")).unwrap(), b"other");
+    }
 }

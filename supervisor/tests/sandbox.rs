@@ -313,7 +313,7 @@ fn what_guards_against_the_app_comes_from_where_the_app_cannot_write() {
     let mut running = hearth.start();
     assert_eq!(running.wait_end().code(), Some(2));
     let log = running.log();
-    assert!(log.contains("sandbox.mode is set in ") && log.contains("set HEARTH_SANDBOX__MODE"), "{log}");
+    assert!(log.contains("sandbox.mode: set in ") && log.contains("set HEARTH_SANDBOX__MODE"), "{log}");
     fs::remove_file(hearth.data.join("config.toml")).unwrap();
     // And one that only root can change.
     let trusted: PathBuf = tempfile::Builder::new().prefix("hearth-test-").tempdir_in("/etc").unwrap().keep();
@@ -371,5 +371,53 @@ fn an_old_landlock_cannot_rename_across_directories_and_nothing_needs_it_to() {
     hearth.next_migrator("rebuilds", "9.1.0");
     let mut running = hearth.start();
     assert_eq!(household::all(running.wait_serving()).len(), 1);
+    running.stop();
+}
+
+#[test]
+fn a_data_directory_of_any_length_hears_from_its_app() {
+    // 107 bytes are what the path of a unix socket has room for; a drill's is longer than that of the app that serves.
+    for length in [82, 100] {
+        let mut hearth = Hearth::new();
+        let root = hearth.data.parent().unwrap().to_owned();
+        let name = "d".repeat(length - root.as_os_str().len() - 1);
+        hearth.data = root.join(name);
+        assert_eq!(hearth.data.as_os_str().len(), length);
+        let mut running = hearth.start();
+        household::add(running.wait_serving(), &household::record(1));
+        hearth.backup(&[]);
+        hearth.done(&["backup", "verify", "--all", "--drill"]);
+        running.stop();
+    }
+}
+
+#[test]
+fn root_leaves_nothing_that_the_owner_cannot_use() {
+    if !is_root("root_leaves_nothing") {
+        return;
+    }
+    let mut prison = Prison::new();
+    // Without the wrapper: as root.
+    prison.hearth.through(&[]);
+    as_uid(&prison.hearth, &["backup"]);
+    as_uid(&prison.hearth, &["restore", "latest", "--yes"]);
+    let found = Command::new("find").arg(&prison.hearth.data).args(["!", "-user", "1001"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    prison.hearth.through(&AS_UID);
+    let mut running = prison.hearth.start();
+    running.wait_serving();
+    running.stop();
+}
+
+#[test]
+fn an_app_may_be_a_script_that_starts_the_program_that_its_command_names() {
+    let mut hearth = Hearth::new();
+    let script = hearth.root.path().join("start");
+    fs::write(&script, "#!/usr/bin/env sh\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let command = [script.display().to_string(), program("app").display().to_string(), "serve".into()];
+    hearth.set("HEARTH_APP__COMMAND", format!("{command:?}"));
+    let mut running = hearth.start();
+    running.wait_serving();
     running.stop();
 }

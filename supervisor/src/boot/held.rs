@@ -13,10 +13,10 @@ use crate::{
         view::{Generation, Live, View},
     },
     failure::{Cause, Failure},
-    init::launch,
     instance::Instance,
     jobs::{Document, Job, child},
     phase::{VERSION, now},
+    sandbox::rules,
 };
 
 /// Makes the document for this failure.
@@ -85,7 +85,7 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
 
 /// Returns the identity of the image: version, and a hash of its three programs.
 async fn image(instance: &Instance) -> Result<String, Failure> {
-    let program = |command: &[String]| command.first().map(|program| launch::find(program));
+    let program = |command: &[String]| command.first().map(|program| rules::find(program));
     let commands = [program(&instance.config.migrator.command), program(&instance.config.app.command)];
     let programs = std::iter::once(PathBuf::from("/proc/self/exe")).chain(commands.into_iter().flatten()).collect();
     let hash: String = child::run(instance, Job::Identify { programs }).await?;

@@ -11,7 +11,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child, preflight::Findings},
-    sandbox::Means,
+    sandbox::{Means, rules},
     watch::app::point,
 };
 
@@ -78,6 +78,12 @@ fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), F
         .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
     }
     instance.means.set(means);
+    if means != Means::default() && rules::temporary(&instance.data).is_none() {
+        instance.board.note(format!(
+            "there is no place for temporary files: something else has the name hearth-… in {}, or it cannot be written in",
+            std::env::temp_dir().display()
+        ));
+    }
     instance.board.update(|status| status.sandbox = means.to_string());
     if mode == SandboxMode::Off {
         instance

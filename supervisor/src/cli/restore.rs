@@ -24,7 +24,7 @@ use crate::{
         orders::{From, Work},
     },
     data::{
-        DataDir, GenerationId,
+        DataDir, GenerationId, access,
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
@@ -78,7 +78,7 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     let restored = if running {
         run::on_this_thread(by_the_supervisor(data, &before, &Work::Restore(from), &again))
     } else {
-        by_itself(flags, from)
+        by_itself(flags, data, from)
     };
     match restored {
         Ok(done) => {
@@ -222,11 +222,12 @@ fn may_pass(cause: Cause) -> bool {
 }
 
 /// Restores in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, from: From) -> Result<String, Failure> {
+fn by_itself(flags: &Flags, data: &DataDir, from: From) -> Result<String, Failure> {
     let loaded = Loaded::load(flags)?;
     log::init(&loaded.config.log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
+    access::become_owner(data)?;
     let live = offline::restore(loaded.config, from)?;
     Ok(format!("generation {live} is live; start the supervisor to serve it"))
 }

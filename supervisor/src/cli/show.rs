@@ -96,8 +96,9 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
 
 /// What can be said of a data directory without a supervisor.
 fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
-    if !data.path().is_dir() {
-        return Err(not_running(data));
+    let absent = not_running(data);
+    if !data.path().is_dir() || absent.cause == Cause::Permission {
+        return Err(absent);
     }
     let view = look(data)?;
     let live = match view.live {

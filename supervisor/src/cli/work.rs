@@ -17,7 +17,7 @@ use crate::{
         client::{call, call_with},
         orders::Work,
     },
-    data::{DataDir, size::Size},
+    data::{DataDir, access, size::Size},
     failure::{Cause, Failure},
     init::signals,
     log,
@@ -34,7 +34,7 @@ pub(super) fn have_done(flags: &Flags, data: &DataDir, work: Work, quiet: bool) 
         Ok(Some(_)) => run::on_this_thread(async { Ok(by_the_supervisor(data, &work, &teller).await) })
             .unwrap_or_else(Done::failed),
         Ok(None) if !data.path().is_dir() => Done::failed(not_running(data)),
-        Ok(None) => by_itself(flags, work, teller).unwrap_or_else(Done::failed),
+        Ok(None) => by_itself(flags, data, work, teller).unwrap_or_else(Done::failed),
     }
 }
 
@@ -106,13 +106,14 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
 }
 
 /// Does it in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, work: Work, teller: Teller) -> Result<Done, Failure> {
+fn by_itself(flags: &Flags, data: &DataDir, work: Work, teller: Teller) -> Result<Done, Failure> {
     let mut loaded = Loaded::load(flags)?;
     // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
     loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
     log::init(&loaded.config.log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
+    access::become_owner(data)?;
     let (outcome, result) = offline::work(loaded.config, work, move |status| teller.tell(status));
     Ok(Done { outcome, result })
 }

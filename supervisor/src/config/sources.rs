@@ -101,6 +101,9 @@ pub(super) fn gather(
         Some(name) => read(Path::new(&absolute(current, &name)?), true)?,
         None => read(&Path::new(&data_dir).join("config.toml"), false)?,
     };
+    if let Some(file) = &file {
+        guard(file, &later)?;
+    }
     let mut figment = Figment::from(defaults(data_dir, programs));
     for layer in file.into_iter().chain(later) {
         figment = figment.merge(layer);
@@ -284,18 +287,26 @@ fn read(path: &Path, named: bool) -> Result<Option<Layer>, Failure> {
     let text = fs::read(path).map_err(|error| Failure::io(format!("cannot read the settings in {shown}"), &error))?;
     let text = String::from_utf8(text)
         .map_err(|_| Failure::new(Cause::Configuration, format!("{shown} is not UTF-8 text")))?;
-    let layer = parse(&text, &shown.to_string())?;
-    guard(&layer, path)?;
-    Ok(Some(layer))
+    parse(&text, &shown.to_string()).map(Some)
 }
 
-/// Checks that what is guarded does not come from a file that the app's uid could have written.
-fn guard(layer: &Layer, path: &Path) -> Result<(), Failure> {
-    let is_set = |key: &&Key| Value::from(layer.dict.clone()).find(key.name).is_some();
-    let Some(key) = KEYS.iter().filter(|key| key.is_guarded()).find(is_set) else { return Ok(()) };
+/// Checks that what is guarded does not come from a file that the app's uid could have written. What a later source sets is
+/// not taken from the file anyway.
+fn guard(file: &Layer, later: &[Layer]) -> Result<(), Failure> {
+    let sets = |layer: &Layer, key: &Key| Value::from(layer.dict.clone()).find(key.name).is_some();
+    let taken: Vec<&Key> = KEYS
+        .iter()
+        .filter(|key| key.is_guarded() && sets(file, key) && !later.iter().any(|layer| sets(layer, key)))
+        .collect();
+    let path = Path::new(&file.source);
     match trust::writable(path) {
-        Some(writable) => Err(trust::refuse(key.name, &key.variable(), path, &writable)),
-        None => Ok(()),
+        Some(writable) if !taken.is_empty() => {
+            let list = |words: Vec<String>| words.join(" and ");
+            let names = list(taken.iter().map(|key| key.name.to_owned()).collect());
+            let variables = list(taken.iter().map(|key| key.variable()).collect());
+            Err(trust::refuse(&names, &variables, path, &writable))
+        }
+        _ => Ok(()),
     }
 }
 

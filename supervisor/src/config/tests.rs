@@ -342,9 +342,13 @@ fn what_guards_against_the_app_is_not_taken_from_where_its_uid_can_write() {
     ] {
         let directory = with_file(text);
         let said = words(load_in(directory.path(), &Flags::default(), &[]));
-        assert!(said.starts_with(&format!("{key} is set in ")) && said.contains(variable), "{said}");
+        assert!(said.starts_with(&format!("{key}: set in ")) && said.contains(variable), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
     }
-    let directory = with_file("[stop]\ngrace = \"1s\"");
-    load_in(directory.path(), &Flags::default(), &[("HEARTH_SANDBOX__MODE", "enforce")]).unwrap();
+    let directory = with_file("[sandbox]\nmode = \"off\"\n[app]\ncommand = [\"/tmp/evil\"]\n[stop]\ngrace = \"1s\"");
+    let environment = [("HEARTH_SANDBOX__MODE", "enforce"), ("HEARTH_APP__COMMAND", "[\"/srv/app\"]")];
+    let loaded = load_in(directory.path(), &Flags::default(), &environment).unwrap();
+    assert_eq!(loaded.config.app.command, ["/srv/app"], "what the environment sets is not taken from the file");
+    let said = words(load_in(directory.path(), &Flags::default(), &[]));
+    assert!(said.starts_with("sandbox.mode and app.command: set in "), "all of them at once: {said}");
 }

@@ -12,8 +12,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AT_FDCWD, AtFlags},
-    unistd::{AccessFlags, faccessat, geteuid},
+    unistd::{AccessFlags, access, geteuid},
 };
 
 use crate::failure::{Cause, Failure};
@@ -50,7 +49,7 @@ fn can_write(place: &Path) -> bool {
     if place.as_os_str().is_empty() {
         return false;
     }
-    match faccessat(AT_FDCWD, place, AccessFlags::W_OK, AtFlags::AT_EACCESS) {
+    match access(place, AccessFlags::W_OK) {
         Ok(()) => true,
         // Mounted read-only: not even its owner can.
         Err(Errno::EROFS) => false,
@@ -59,20 +58,20 @@ fn can_write(place: &Path) -> bool {
     }
 }
 
-/// Says that a setting stands in a file that this uid could have written.
-pub(super) fn refuse(key: &str, variable: &str, file: &Path, writable: &Path) -> Failure {
+/// Says that settings stand in a file that this uid could have written.
+pub(super) fn refuse(keys: &str, variables: &str, file: &Path, writable: &Path) -> Failure {
     let uid = geteuid();
     Failure::new(
         Cause::Configuration,
         format!(
-            "{key} is set in {}, and uid {uid}, which the app runs under too, can write {}",
+            "{keys}: set in {}, and uid {uid}, which the app runs under too, can write {}",
             file.display(),
             writable.display()
         ),
     )
     .hint(format!(
-        "what confines the app, which programs run and who can open backups is not taken from there: set {variable} in the \
-         environment, or name a file with HEARTH_CONFIG that only root can write, or that is mounted read-only"
+        "what confines the app, which programs run and who can open backups is not taken from there: set {variables} in the \
+         environment instead, or name another file with HEARTH_CONFIG that only root can write or that is mounted read-only"
     ))
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    unistd::{AccessFlags, access, getegid, geteuid},
+    unistd::{AccessFlags, Gid, Uid, access, getegid, geteuid, setgid, setgroups, setuid},
 };
 
 use super::DataDir;
@@ -78,6 +78,31 @@ fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (
         }
     };
     Failure::new(Cause::Permission, message).hint(hint)
+}
+
+/// Makes root the user whom the data directory belongs to, for the rest of this process: what root made there, nobody else could
+/// use afterwards. Whoever is not root, or whose own it is, stays who they are.
+///
+/// # Errors
+/// [`Cause::Permission`] where root may not do that.
+pub fn become_owner(data: &DataDir) -> Result<(), Failure> {
+    let Ok(stat) = fs::metadata(data.path()) else { return Ok(()) };
+    let (uid, gid) = (stat.uid(), stat.gid());
+    if !geteuid().is_root() || uid == 0 {
+        return Ok(());
+    }
+    let become_it = || {
+        setgroups(&[])?;
+        setgid(Gid::from_raw(gid))?;
+        setuid(Uid::from_raw(uid))
+    };
+    become_it().map_err(|errno| {
+        Failure::new(
+            Cause::Permission,
+            format!("cannot go on as uid {uid} gid {gid}, whom {} belongs to: {}", data.path().display(), errno.desc()),
+        )
+        .hint(format!("run the command as that user: docker run --user {uid}:{gid}, or setpriv --reuid={uid} --regid={gid} --clear-groups"))
+    })
 }
 
 /// Checks by asking the system that this uid may read and write each thing that a start needs: the directories, and

@@ -1,7 +1,8 @@
 //! How is what an app has closed to its own uid opened again?
 //!
 //! An app may take the rights to a file or directory of its own away from its uid, by mistake or to do harm, and the
-//! supervisor shares that uid. Modes are set by descriptors that follow no link, so that nothing else is opened.
+//! supervisor shares that uid. A link in the place of what is to be opened is not followed, and nothing but the owner's own rights
+//! is added.
 
 use std::{
     fs, io,

@@ -134,7 +134,7 @@ fn holder(file: &mut File, directory: &Path) -> String {
         (false, _) => processes.join(", "),
         (true, "") => "another process, which cannot be seen from here".to_owned(),
         // A supervisor does not show what it has open to others of its uid.
-        (true, words) => words.to_owned(),
+        (true, words) => format!("{words}, by what it wrote down"),
     }
 }
 

@@ -81,8 +81,8 @@ impl DataDir {
 
     /// The directory and those in it, each of which may be a link to another disk.
     #[must_use]
-    pub fn places(&self) -> [PathBuf; 4] {
-        [self.0.clone(), self.generations(), self.files(), self.supervisor()]
+    pub fn places(&self) -> [PathBuf; 5] {
+        [self.0.clone(), self.generations(), self.files(), self.supervisor(), self.backups()]
     }
 
     /// `live`, the link to the generation in use.

@@ -12,7 +12,7 @@ use std::{
         fd::{FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
@@ -145,20 +145,11 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
     if getppid() != Pid::from_raw(plan.parent) {
         return Failure::new(Cause::Launch, "the supervisor ended while this process started");
     }
-    let program = find(program);
+    let program = rules::find(program);
     if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_calls) {
         return failure;
     }
     explain(&program, execute(&program, &plan.command, &environment))
-}
-
-/// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
-pub fn find(program: &str) -> PathBuf {
-    let search = std::env::var_os("PATH").filter(|_| !program.contains('/'));
-    let found = search.and_then(|search| {
-        std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
-    });
-    found.unwrap_or_else(|| program.into())
 }
 
 /// Executes the program; returns only why it could not be. Not by way of execvp(3), which hands a program of

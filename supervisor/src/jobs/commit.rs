@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use crate::{
     data::{
-        DataDir, GenerationId,
+        DataDir, GenerationId, closed,
         durable::{self, Explain},
         view::{self, Live},
     },
@@ -28,9 +28,15 @@ pub fn commit(data: &DataDir, generation: GenerationId) -> Result<(), Failure> {
     // An app may have put it there. Left behind with a marker, a generation would be taken for unfinished and removed.
     if let Live::Generation(outgoing) = live
         && outgoing != generation
-        && data.is_marked(outgoing)
+        && let Ok(stat) = fs::symlink_metadata(data.marker(outgoing))
     {
-        durable::remove_if_there(&data.marker(outgoing))?;
+        // To a version before 0.3.0 whatever has the name is one.
+        let marker = data.marker(outgoing);
+        if stat.is_dir() {
+            closed::remove_all(&marker).explain(|| format!("cannot remove {}", marker.display()))?;
+        } else {
+            durable::remove_if_there(&marker)?;
+        }
         durable::sync_directory(&data.generation(outgoing))?;
     }
     if live != Live::Generation(generation) {

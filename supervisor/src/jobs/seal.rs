@@ -31,7 +31,7 @@ pub fn seal(
     let doing = || format!("cannot seal generation {generation}");
     fault::point("seal.begun").explain(doing)?;
     // What was committed belongs to the app, and its description tells how it was handed over.
-    if !data.marker(generation).is_file() || view::live(data)? == Live::Generation(generation) {
+    if !data.is_marked(generation) || view::live(data)? == Live::Generation(generation) {
         return Err(Failure::new(Cause::Io, format!("{}: it is not a staged one", doing())));
     }
     let path = data.database(generation);

@@ -12,7 +12,7 @@ pub use super::clone::Method;
 use super::{
     backup::{
         self,
-        source::{self, Archive},
+        source::{self, Archive, Place},
     },
     clone::FileClone,
     database::{beside, length},
@@ -122,9 +122,8 @@ pub fn stage(
         .and_then(|()| match source {
             Source::Nothing => empty(data, target),
             Source::Generation(source) => clone(data, target, *source, progress),
-            Source::Archive { archive, settings } => {
-                confine(data, means, target, archive).and_then(|()| unpack(data, target, archive, settings, progress))
-            }
+            Source::Archive { archive, settings } => confine(data, means, target, archive, settings)
+                .and_then(|()| unpack(data, target, archive, settings, progress)),
         })
         .and_then(|staged| {
             durable::sync_directory(&directory)?;
@@ -183,12 +182,22 @@ fn clone(
 
 /// Leaves this process what unpacking an archive takes. Not the directory of the generations, so that what is left of one
 /// that cannot be unpacked is for recovery to remove.
-fn confine(data: &DataDir, means: Means, target: GenerationId, archive: &Archive) -> Result<(), Failure> {
+fn confine(
+    data: &DataDir,
+    means: Means,
+    target: GenerationId,
+    archive: &Archive,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    if let Place::File(_) = archive.place {
+        // What is none, or cannot be read, is told as that.
+        drop(source::raw(&archive.place, settings)?);
+    }
     closed::open_attachments(&data.files());
     let (mut reads, network) = archive.place.reach();
     let sockets = if network { Sockets::Network } else { Sockets::None };
     reads.extend(rules::system());
-    reads.extend([data.generations(), data.supervisor()]);
+    reads.extend(data.places());
     means.confine(reads, &[&data.generation(target), &data.files()], sockets)
 }
 

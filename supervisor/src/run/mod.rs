@@ -37,6 +37,7 @@ use crate::{
     },
     instance::Instance,
     phase::{Course, Phase, VERSION},
+    sandbox::rules,
     watch::app::point,
 };
 
@@ -195,6 +196,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 drop(desk);
                 door.close().await;
                 leave_nothing(instance).await;
+                rules::forget_temporary(&instance.data);
                 tracing::info!(target: "Supervisor", "stopped");
                 return Ok(status);
             }

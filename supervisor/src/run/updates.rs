@@ -55,7 +55,10 @@ pub async fn check(instance: &Instance) -> Result<String, Failure> {
 
 async fn ask(instance: &Instance) -> Result<String, Failure> {
     let image = update::image(&instance.config.update.image)?;
-    let _asking = instance.asking.lock().await;
+    let Ok(_asking) = instance.asking.try_lock() else {
+        return Err(Failure::new(Cause::Busy, "the registry is being asked already")
+            .hint("in half a minute supervisor status shows what it said"));
+    };
     let asked = child::run(instance, Job::Update(Question::about(&image.to_string())));
     let found: Result<Option<String>, Failure> = timeout(PATIENCE, asked)
         .await

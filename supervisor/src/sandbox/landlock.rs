@@ -32,8 +32,12 @@ fn build(abi: ABI, rules: &Rules) -> Result<RulesetCreated, landlock::RulesetErr
     let devices = AccessFs::MakeChar | AccessFs::MakeBlock;
     let writes = AccessFs::from_all(abi) & !(devices | AccessFs::Execute);
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(abi))?;
-    if !Scope::from_all(abi).is_empty() {
-        ruleset = ruleset.scope(Scope::from_all(abi))?;
+    let mut scopes = Scope::from_all(abi);
+    if rules.abstract_sockets {
+        scopes.remove(Scope::AbstractUnixSocket);
+    }
+    if !scopes.is_empty() {
+        ruleset = ruleset.scope(scopes)?;
     }
     let mut ruleset = ruleset.create()?;
     let allowed = [(&rules.reads, reads), (&rules.runs, reads | AccessFs::Execute), (&rules.writes, writes)];

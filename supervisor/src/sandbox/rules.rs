@@ -7,10 +7,7 @@ use std::{
     env,
     fs::{DirBuilder, File},
     io::{BufRead, BufReader, Read},
-    os::unix::{
-        ffi::OsStringExt,
-        fs::{DirBuilderExt, MetadataExt},
-    },
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +15,7 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::{Rules, Sockets};
-use crate::{data::DataDir, init::launch};
+use crate::data::DataDir;
 
 /// Where shared libraries lie.
 const LIBRARIES: &[&str] =
@@ -37,6 +34,12 @@ const SYSTEM: &[&str] = &[
     "/etc/services",
     "/etc/protocols",
     "/etc/ssl",
+    // Where links in there lead on some systems; one that leads elsewhere is followed when its rule is made.
+    "/etc/ssl/certs",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/var/lib/ca-certificates",
     "/etc/pki",
     "/etc/ca-certificates",
     "/usr/share/ca-certificates",
@@ -61,6 +64,8 @@ pub enum Role {
         database: PathBuf,
         /// Whether it may add attachments; else it may only read them.
         keeps_files: bool,
+        /// Whether its notifications go to an abstract socket, because the path of the other is too long for one.
+        abstract_notify: bool,
     },
     /// The migrator: it may write the generation with its database, and temporary files.
     Migrator {
@@ -85,7 +90,8 @@ impl Role {
     pub fn rules(&self, private: &Private, command: &[String]) -> Rules {
         let mut rules = program(private, command);
         match self {
-            Self::App { database, keeps_files } => {
+            Self::App { database, keeps_files, abstract_notify } => {
+                rules.abstract_sockets = *abstract_notify;
                 rules.writes.extend(database.parent().map(Path::to_owned));
                 let files = if *keeps_files { &mut rules.writes } else { &mut rules.reads };
                 files.push(private.data.files());
@@ -105,7 +111,8 @@ pub fn system() -> Vec<PathBuf> {
     let resolver = Path::new("/etc/resolv.conf");
     if resolver.is_symlink() {
         let real = resolver.canonicalize().ok();
-        let directory = real.as_deref().and_then(Path::parent).filter(|parent| *parent != Path::new("/etc"));
+        // Resolvers keep theirs below /run; a link to elsewhere is the operator's, and covers the file alone.
+        let directory = real.as_deref().and_then(Path::parent).filter(|parent| parent.starts_with("/run"));
         reads.extend(directory.map(Path::to_owned));
     }
     reads.extend(["SSL_CERT_FILE", "SSL_CERT_DIR", "TZDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from));
@@ -124,6 +131,13 @@ pub fn temporary(data: &DataDir) -> Option<PathBuf> {
     (made.is_dir() && made.uid() == geteuid().as_raw() && made.mode() & 0o077 == 0).then_some(path)
 }
 
+/// Removes that directory when nothing runs any more, if nothing is left in it.
+pub fn forget_temporary(data: &DataDir) {
+    if let Some(path) = temporary(data) {
+        let _ = std::fs::remove_dir(path);
+    }
+}
+
 /// Returns what every program needs to run at all, and where temporary files go.
 fn program(private: &Private, command: &[String]) -> Rules {
     let data = private.data.path();
@@ -134,21 +148,38 @@ fn program(private: &Private, command: &[String]) -> Rules {
     };
     let mut runs: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
     runs.extend(env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
-    let program = command.first().map(|program| launch::find(program)).unwrap_or_default();
+    let program = command.first().map(|program| find(program)).unwrap_or_default();
     runs.extend(interpreter(&program));
     runs.push(program);
+    // A program that starts another one, which it is told: `/bin/sh /srv/start`, `/usr/bin/env python3 /srv/app.py`.
+    runs.extend(command.iter().skip(1).map(PathBuf::from).filter(|word| word.is_absolute() && word.is_file()));
     let [reads, runs] = [system(), runs].map(|paths| paths.into_iter().filter(&harmless).collect());
     let writes = temporary(&private.data).into_iter().chain(["/dev/null".into()]).collect();
-    Rules { reads, runs, writes, sockets: Sockets::None }
+    Rules { reads, runs, writes, ..Rules::default() }
 }
 
-/// Returns the interpreter that a script names in its first line.
-fn interpreter(program: &Path) -> Option<PathBuf> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(program).ok()?).take(FIRST_LINE).read_until(b'\n', &mut line).ok()?;
-    let words = line.strip_prefix(b"#!")?.trim_ascii();
-    let path = words.split(u8::is_ascii_whitespace).next()?.to_vec();
-    Some(std::ffi::OsString::from_vec(path).into())
+/// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
+#[must_use]
+pub fn find(program: &str) -> PathBuf {
+    let search = env::var_os("PATH").filter(|_| !program.contains('/'));
+    let found = search.and_then(|search| {
+        env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
+    });
+    found.unwrap_or_else(|| program.into())
+}
+
+/// Returns the interpreter that a script names in its first line, and the program that env(1) would look for there.
+fn interpreter(program: &Path) -> Vec<PathBuf> {
+    let line = || -> Option<String> {
+        let mut line = Vec::new();
+        BufReader::new(File::open(program).ok()?).take(FIRST_LINE).read_until(b'\n', &mut line).ok()?;
+        String::from_utf8(line.strip_prefix(b"#!")?.to_vec()).ok()
+    };
+    let line = line().unwrap_or_default();
+    let mut words = line.split_ascii_whitespace();
+    let Some(interpreter) = words.next() else { return Vec::new() };
+    let looked_for = words.find(|word| interpreter.ends_with("/env") && !word.starts_with('-') && !word.contains('='));
+    [interpreter].into_iter().chain(looked_for).map(find).collect()
 }
 
 #[cfg(test)]
@@ -162,7 +193,7 @@ mod tests {
         std::fs::create_dir(data.path()).unwrap();
         let database = data.path().join("generations/0001/app.db");
         let app = |data: &DataDir, backups: PathBuf, keeps_files| {
-            let role = Role::App { database: database.clone(), keeps_files };
+            let role = Role::App { database: database.clone(), keeps_files, abstract_notify: false };
             role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()])
         };
         let rules = app(&data, data.backups(), true);
@@ -186,9 +217,14 @@ mod tests {
     fn a_script_may_run_its_interpreter() {
         let root = tempfile::tempdir().unwrap();
         let script = root.path().join("app");
-        std::fs::write(&script, "#! /usr/bin/env python3\nprint()").unwrap();
-        assert_eq!(interpreter(&script), Some("/usr/bin/env".into()));
-        std::fs::write(&script, [0xff; 1000]).unwrap();
-        assert_eq!(interpreter(&script), None);
+        let of = |content: &[u8]| {
+            std::fs::write(&script, content).unwrap();
+            interpreter(&script)
+        };
+        assert_eq!(of(b"#! /bin/sh -e\nexit"), [PathBuf::from("/bin/sh")]);
+        assert_eq!(of(b"#!/usr/bin/env -S sh -e\nexit"), [PathBuf::from("/usr/bin/env"), find("sh")]);
+        assert!(find("sh").is_absolute());
+        assert_eq!(of(&[0xff; 1000]), [PathBuf::new(); 0]);
+        assert_eq!(of(b"#!"), [PathBuf::new(); 0]);
     }
 }

@@ -99,7 +99,9 @@ impl App {
         launch.sockets = sockets;
         launch.background = mode == Mode::Drill;
         let database = database.to_owned();
-        launch.confinement = instance.confinement(Role::App { database, keeps_files: mode == Mode::Serving });
+        let abstract_notify = notifications.address().starts_with('@');
+        let role = Role::App { database, keeps_files: mode == Mode::Serving, abstract_notify };
+        launch.confinement = instance.confinement(role);
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
         let app = Self {

@@ -86,6 +86,7 @@ impl Ground {
     }
 
     fn try_make() -> Result<Self, String> {
+        apart()?;
         let place = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let image = place.path().join("ground.img");
         let mut reasons = Vec::new();
@@ -124,6 +125,16 @@ impl Ground {
     fn file(&self, name: &str) -> PathBuf {
         self.mount.path().join(format!("{name}.img"))
     }
+}
+
+/// Takes this thread, and what it starts, into a mount namespace of its own. In the common one a container that starts just
+/// then would have copies of these mounts: they would live on after their end here, with what is not yet on the disk.
+fn apart() -> Result<(), String> {
+    // SAFETY: the call changes nothing but which mounts this thread sees.
+    if unsafe { nix::libc::unshare(nix::libc::CLONE_NEWNS) } != 0 {
+        return Err(format!("no mount namespace: {}", io::Error::last_os_error()));
+    }
+    run(Command::new("mount").args(["--make-rprivate", "/"]))
 }
 
 fn sparse(path: &Path, length: u64) -> Result<(), String> {

@@ -77,6 +77,7 @@ impl<'a> Attachments<'a> {
         let doing = || format!("cannot create {}", target.with_file_name(&name).display());
         match unlinkat(&directory, name.as_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
+            Err(Errno::EISDIR) => move_aside(&directory, &name).explain(doing)?,
             Err(errno) => return Err(errno).explain(doing),
         }
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -130,7 +131,10 @@ fn move_aside(directory: &OwnedFd, name: &str) -> nix::Result<()> {
             Err(Errno::EEXIST) => {}
             // An old kernel, or a file system that cannot tell: what has the name already is something like it.
             Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => {
-                return renameat(directory, name, directory, aside.as_str());
+                match renameat(directory, name, directory, aside.as_str()) {
+                    Err(Errno::ENOTDIR | Errno::EISDIR | Errno::ENOTEMPTY | Errno::EEXIST) => {}
+                    other => return other,
+                }
             }
             other => return other,
         }
@@ -209,11 +213,15 @@ pub fn tidy(files: &Path) -> Result<(), Failure> {
     };
     // Before 0.3.0 they were written in `files/` itself.
     sweep(&root, files)?;
+    let mut unreadable = None;
     for name in directories {
         // What is no directory, or closed, has none of them in it.
         if let Ok(directory) = attachment::open_directory(&root, name.as_str()) {
-            sweep(&directory, &files.join(&name))?;
+            // The others are removed all the same.
+            if let Err(failure) = sweep(&directory, &files.join(&name)) {
+                unreadable.get_or_insert(failure);
+            }
         }
     }
-    trouble.map_or(Ok(()), Err)
+    trouble.or(unreadable).map_or(Ok(()), Err)
 }

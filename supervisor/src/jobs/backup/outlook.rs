@@ -1,8 +1,9 @@
 //! When is the next backup due, and is one overdue?
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use jiff::Timestamp;
+use nix::unistd::{AccessFlags, access, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -91,6 +92,8 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
     let trouble = history.trouble.into_iter().filter(|(what, _)| wanted(what));
     let mut trouble: Vec<String> = trouble.map(|(what, why)| format!("{what}: {why}")).collect();
     trouble.extend(unreadable);
+    trouble.extend(closed(&settings.dir));
+    trouble.extend(elsewhere(data, settings));
     trouble.extend(unknown_zone);
     let status = Backups {
         last,
@@ -99,6 +102,33 @@ pub fn outlook(data: &DataDir, question: &Question) -> Result<Outlook, Failure> 
         trouble,
     };
     Ok(Outlook { status, next_in: plan.next_at.map(wait), due: plan.due, drill: plan.drill })
+}
+
+/// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
+fn closed(dir: &Path) -> Option<String> {
+    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    let stat = fs::metadata(dir).ok()?;
+    let (uid, gid) = (geteuid(), getegid());
+    let owner = format!("uid {} gid {}", stat.uid(), stat.gid());
+    Some(format!(
+        "backups cannot be written to {} (backup.dir): {}; it belongs to {owner}, and the supervisor runs as uid {uid} gid {gid}: \
+         chown -R {uid}:{gid} that directory, on the machine that has it",
+        dir.display(),
+        errno.desc().to_lowercase()
+    ))
+}
+
+/// Says that there are backups where they are by default, and `backup.dir` is elsewhere: nothing lists or restores those.
+fn elsewhere(data: &DataDir, settings: &Settings) -> Option<String> {
+    let default = data.backups();
+    let left = catalog::list(&default).ok().filter(|_| settings.dir != default)?.len();
+    (left > 0).then(|| {
+        format!(
+            "{left} backups lie in {}, which is not backup.dir any more: move them to {} with the .json beside each",
+            default.display(),
+            settings.dir.display()
+        )
+    })
 }
 
 fn in_seconds(at: Timestamp) -> String {

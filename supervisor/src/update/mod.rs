@@ -53,7 +53,7 @@ impl Question {
 pub fn image(setting: &str) -> Result<Reference, Failure> {
     if setting.is_empty() {
         return Err(Failure::new(Cause::Configuration, "it is not known from which registry this Hearth comes")
-            .hint("the container image knows it by itself; elsewhere set update.image, such as ghcr.io/owner/name"));
+            .hint("a published image knows it by itself; elsewhere set update.image, such as ghcr.io/owner/name"));
     }
     Reference::parse(setting)
         .map_err(|wrong| Failure::new(Cause::Configuration, format!("update.image cannot be used: {wrong}")))

@@ -115,6 +115,16 @@ pub struct WayOut {
     pub effect: String,
 }
 
+impl WayOut {
+    /// Returns it as it is typed on the machine: in a container, with what leads into it.
+    #[must_use]
+    pub fn on_the_machine(&self) -> Self {
+        let inside = std::env::var_os("container").is_some() && self.command.starts_with("supervisor ");
+        let command = if inside { format!("docker compose exec web {}", self.command) } else { self.command.clone() };
+        Self { command, effect: self.effect.clone() }
+    }
+}
+
 /// The longest document that is read: a state with thousands of snapshots fits.
 const LIMIT: u64 = 4 << 20;
 

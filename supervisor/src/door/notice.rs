@@ -1,7 +1,10 @@
 //! What does the maintenance page say in each phase?
 
 use super::page::{Notice, Step, StepState};
-use crate::phase::{Health, Status};
+use crate::{
+    data::state::WayOut,
+    phase::{Health, Status},
+};
 
 /// The steps to a new generation as people read them, each with the phases that are it.
 const STEPS: [(&str, &[&str]); 5] = [
@@ -52,7 +55,7 @@ pub fn notice(status: &Status) -> Notice {
         steps,
         progress: status.progress,
         failure: held.map(|held| held.failure.clone()),
-        ways_out: held.map(|held| held.ways_out.clone()).unwrap_or_default(),
+        ways_out: held.iter().flat_map(|held| &held.ways_out).map(WayOut::on_the_machine).collect(),
         retry_after_seconds: if held.is_some() { 60 } else { 5 },
         version: status.version.clone(),
         phase: status.phase.clone(),

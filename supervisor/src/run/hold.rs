@@ -14,7 +14,7 @@ use super::{
 use crate::{
     boot::held,
     control::orders::Order,
-    data::state::Held,
+    data::state::{Held, WayOut},
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
@@ -86,7 +86,7 @@ fn tell(held: &Held) {
         None => "nothing was changed".to_owned(),
     };
     tracing::error!(target: "Supervisor", "held while {}; {data}. The ways out:", held.doing);
-    for way in &held.ways_out {
+    for way in held.ways_out.iter().map(WayOut::on_the_machine) {
         tracing::error!(target: "Supervisor", "  {}  ({})", way.command, way.effect);
     }
 }

@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(of(b"#! /bin/sh -e\nexit"), [PathBuf::from("/bin/sh")]);
         assert_eq!(of(b"#!/usr/bin/env -S sh -e\nexit"), [PathBuf::from("/usr/bin/env"), find("sh")]);
         assert!(find("sh").is_absolute());
-        assert_eq!(of(&[0xff; 1000]), [PathBuf::new(); 0]);
-        assert_eq!(of(b"#!"), [PathBuf::new(); 0]);
+        assert!(of(&[0xff; 1000]).is_empty());
+        assert!(of(b"#!").is_empty());
     }
 }

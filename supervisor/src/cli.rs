@@ -24,7 +24,7 @@ use crate::{
     config::{self, Flags, Loaded},
     control::client::{as_owner, call},
     data::{
-        DataDir,
+        DataDir, access,
         view::{self, View},
     },
     failure::{Cause, Failure},
@@ -183,7 +183,7 @@ fn say(line: &str) {
 fn not_running(data: &DataDir) -> Failure {
     // In a container it can be there and have no control socket: where it may not write, it cannot make one.
     let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
-    if std::env::var_os("container").is_some() && first.trim() == "supervisor" {
+    if access::in_container() && first.trim() == "supervisor" {
         return Failure::new(
             Cause::Permission,
             format!("the supervisor of this container cannot be asked: it could not make its socket in {}", data.path().display()),

@@ -39,7 +39,8 @@ struct Owner {
 }
 
 /// Whether this runs in a container: the image says so, as Podman and systemd's container interface do.
-fn in_container() -> bool {
+#[must_use]
+pub fn in_container() -> bool {
     std::env::var_os("container").is_some()
 }
 

@@ -7,7 +7,7 @@ use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{DataDir, GenerationId, durable::read_small};
+use super::{DataDir, GenerationId, access, durable::read_small};
 use crate::{
     backup::BackupId,
     failure::{Cause, Failure},
@@ -119,7 +119,7 @@ impl WayOut {
     /// Returns it as it is typed on the machine: in a container, with what leads into it.
     #[must_use]
     pub fn on_the_machine(&self) -> Self {
-        let inside = std::env::var_os("container").is_some() && self.command.starts_with("supervisor ");
+        let inside = access::in_container() && self.command.starts_with("supervisor ");
         let command = if inside { format!("docker compose exec web {}", self.command) } else { self.command.clone() };
         Self { command, effect: self.effect.clone() }
     }

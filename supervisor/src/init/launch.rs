@@ -116,7 +116,7 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         })
         .collect();
     let mut set = |name: &str, value: String| environment.push(format!("{name}={value}").into());
-    if let Some(temporary) = temporary {
+    if let Some(temporary) = &temporary {
         set("TMPDIR", temporary.display().to_string());
     }
     // `LISTEN_PID` and `WATCHDOG_PID` are this very process, which no parent can know beforehand.
@@ -132,7 +132,7 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
     }
     let sandbox = plan.confinement.as_ref().map(|Confinement { means, role, private }| Sandbox {
         means: *means,
-        rules: role.rules(private, &plan.command),
+        rules: role.rules(private, &plan.command, temporary),
     });
     if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_files) {
         return failure;

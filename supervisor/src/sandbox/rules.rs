@@ -84,11 +84,12 @@ pub struct Private {
 }
 
 impl Role {
-    /// Returns the rules of the program that this command starts, in the environment of this process. Looks at files, but
-    /// never at `backup.dir`, whose file server may be gone.
+    /// Returns the rules of the program that this command starts, in the environment of this process, with this directory for
+    /// its temporary files. Looks at files, but never at `backup.dir`, whose file server may be gone.
     #[must_use]
-    pub fn rules(&self, private: &Private, command: &[String]) -> Rules {
+    pub fn rules(&self, private: &Private, command: &[String], temporary: Option<PathBuf>) -> Rules {
         let mut rules = program(private, command);
+        rules.writes.extend(temporary);
         match self {
             Self::App { database, keeps_files, abstract_notify } => {
                 rules.abstract_sockets = *abstract_notify;
@@ -123,8 +124,7 @@ pub fn system() -> Vec<PathBuf> {
 /// backups may lie in `/tmp`, and other programs' files of the same uid. `None`: something else is in its place.
 #[must_use]
 pub fn temporary(data: &DataDir) -> Option<PathBuf> {
-    let place = std::fs::metadata(data.path()).ok()?;
-    let path = env::temp_dir().join(format!("hearth-{:x}-{:x}", place.dev(), place.ino()));
+    let path = temporary_path(data)?;
     // It is there from the last time, or another user was faster.
     let _ = DirBuilder::new().mode(0o700).create(&path);
     let made = std::fs::symlink_metadata(&path).ok()?;
@@ -133,12 +133,17 @@ pub fn temporary(data: &DataDir) -> Option<PathBuf> {
 
 /// Removes that directory when nothing runs any more, if nothing is left in it.
 pub fn forget_temporary(data: &DataDir) {
-    if let Some(path) = temporary(data) {
+    if let Some(path) = temporary_path(data) {
         let _ = std::fs::remove_dir(path);
     }
 }
 
-/// Returns what every program needs to run at all, and where temporary files go.
+fn temporary_path(data: &DataDir) -> Option<PathBuf> {
+    let place = std::fs::metadata(data.path()).ok()?;
+    Some(env::temp_dir().join(format!("hearth-{:x}-{:x}", place.dev(), place.ino())))
+}
+
+/// Returns what every program needs to run at all.
 fn program(private: &Private, command: &[String]) -> Rules {
     let data = private.data.path();
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
@@ -154,8 +159,7 @@ fn program(private: &Private, command: &[String]) -> Rules {
     // A program that starts another one, which it is told: `/bin/sh /srv/start`, `/usr/bin/env python3 /srv/app.py`.
     runs.extend(command.iter().skip(1).map(PathBuf::from).filter(|word| word.is_absolute() && word.is_file()));
     let [reads, runs] = [system(), runs].map(|paths| paths.into_iter().filter(&harmless).collect());
-    let writes = temporary(&private.data).into_iter().chain(["/dev/null".into()]).collect();
-    Rules { reads, runs, writes, ..Rules::default() }
+    Rules { reads, runs, writes: vec!["/dev/null".into()], ..Rules::default() }
 }
 
 /// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
@@ -194,7 +198,7 @@ mod tests {
         let database = data.path().join("generations/0001/app.db");
         let app = |data: &DataDir, backups: PathBuf, keeps_files| {
             let role = Role::App { database: database.clone(), keeps_files, abstract_notify: false };
-            role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()])
+            role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()], temporary(data))
         };
         let rules = app(&data, data.backups(), true);
         let own = temporary(&data).unwrap();

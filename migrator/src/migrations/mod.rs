@@ -12,10 +12,11 @@
 //! the commit refuses the upgrade.
 
 mod m0001_records;
+mod m0002_accounts;
 
 use sea_orm_migration::MigrationTrait;
 
 /// Returns all migrations, oldest first: the one list of them.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m0001_records::Migration)]
+    vec![Box::new(m0001_records::Migration), Box::new(m0002_accounts::Migration)]
 }

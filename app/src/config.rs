@@ -4,13 +4,14 @@
 //! its resolved values down as environment variables; other `HEARTH_*` variables belong to other processes and
 //! are ignored here.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod accounts;
 
-use figment::{
-    Figment,
-    providers::{Env, Serialized},
-};
+use std::{env::VarError, net::SocketAddr, path::PathBuf, time::Duration};
+
+use figment::{Figment, providers::Serialized};
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub(crate) use self::accounts::{Auth, Http, Join, PublicUrl, TailscaleListen, TailscaleSettings};
 
 use crate::{cli::ServeArgs, failure::Failure};
 
@@ -22,7 +23,18 @@ struct Key {
     allowed: &'static str,
 }
 
-const KEYS: [Key; 6] = [
+impl Key {
+    const fn new(name: &'static str, variable: &'static str, allowed: &'static str) -> Self {
+        Self { name, variable, flag: None, allowed }
+    }
+
+    /// Whether its value is never shown.
+    fn is_secret(&self) -> bool {
+        matches!(self.name, "auth.admin_password" | "auth.oidc_client_secret")
+    }
+}
+
+const KEYS: [Key; 19] = [
     Key {
         name: "database",
         variable: "HEARTH_DATABASE",
@@ -41,9 +53,42 @@ const KEYS: [Key; 6] = [
         flag: Some("--listen"),
         allowed: "an address and a port, such as 127.0.0.1:3000 or [::]:3000",
     },
-    Key { name: "log.format", variable: "HEARTH_LOG__FORMAT", flag: None, allowed: "text or json" },
-    Key { name: "log.level", variable: "HEARTH_LOG__LEVEL", flag: None, allowed: "error, warn, info, debug or trace" },
-    Key { name: "stop.grace", variable: "HEARTH_STOP__GRACE", flag: None, allowed: "a duration such as 8s or 1m 30s" },
+    Key::new("log.format", "HEARTH_LOG__FORMAT", "text or json"),
+    Key::new("log.level", "HEARTH_LOG__LEVEL", "error, warn, info, debug or trace"),
+    Key::new("stop.grace", "HEARTH_STOP__GRACE", "a duration such as 8s or 1m 30s"),
+    Key::new(
+        "http.public_url",
+        "HEARTH_HTTP__PUBLIC_URL",
+        "where browsers find Hearth, such as https://hearth.example.org or, on this machine alone, http://localhost:3000",
+    ),
+    Key::new(
+        "http.hosts",
+        "HEARTH_HTTP__HOSTS",
+        "the names that Hearth answers to besides that of http.public_url, with commas between them",
+    ),
+    Key::new("auth.admin_email", "HEARTH_AUTH__ADMIN_EMAIL", "the owner's e-mail address"),
+    Key::new("auth.admin_password", "HEARTH_AUTH__ADMIN_PASSWORD", "the owner's first password"),
+    Key::new("auth.tailscale", "HEARTH_AUTH__TAILSCALE", "off, serve or localapi"),
+    Key::new(
+        "auth.tailscale_listen",
+        "HEARTH_AUTH__TAILSCALE_LISTEN",
+        "an address and a port that nothing but `tailscale serve` can reach, or the absolute path of a unix socket",
+    ),
+    Key::new("auth.tailscale_socket", "HEARTH_AUTH__TAILSCALE_SOCKET", "the absolute path of tailscaled's socket"),
+    Key::new("auth.tailscale_join", "HEARTH_AUTH__TAILSCALE_JOIN", "refuse, guest or member"),
+    Key::new(
+        "auth.oidc_issuer",
+        "HEARTH_AUTH__OIDC_ISSUER",
+        "the provider's address exactly as the provider itself writes it, such as https://id.example.org",
+    ),
+    Key::new("auth.oidc_client_id", "HEARTH_AUTH__OIDC_CLIENT_ID", "the id that the provider gave to Hearth"),
+    Key::new(
+        "auth.oidc_client_secret",
+        "HEARTH_AUTH__OIDC_CLIENT_SECRET",
+        "the secret that belongs to the client's id",
+    ),
+    Key::new("auth.oidc_name", "HEARTH_AUTH__OIDC_NAME", "the words on the button, at most 40 characters"),
+    Key::new("auth.oidc_join", "HEARTH_AUTH__OIDC_JOIN", "refuse, guest or member"),
 ];
 
 /// Everything `app serve` needs to know.
@@ -56,6 +101,15 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) log: Log,
     pub(crate) stop: Stop,
+    /// Which names lead here.
+    #[serde(skip)]
+    pub(crate) http: Http,
+    /// Which ways to sign in there are besides a password.
+    #[serde(skip)]
+    pub(crate) auth: Auth,
+    /// Whether what is proven comes from a backup or a snapshot.
+    #[serde(skip)]
+    pub(crate) restored: bool,
     /// Whether the supervisor is proving this app on a staged database: private socket only, nothing written.
     #[serde(skip)]
     pub(crate) probation: bool,
@@ -110,23 +164,38 @@ const DEFAULTS: Defaults = Defaults {
 impl Config {
     /// Returns the settings from defaults, environment and flags.
     pub(crate) fn read(args: &ServeArgs) -> Result<Self, Failure> {
-        let known = KEYS.map(|key| &key.variable["HEARTH_".len()..]);
-        let mut figment =
-            Figment::from(Serialized::defaults(DEFAULTS)).merge(Env::prefixed("HEARTH_").only(&known).split("__"));
+        let mut figment = Figment::from(Serialized::defaults(DEFAULTS));
+        for key in &KEYS {
+            // As text: figment's own reading of variables makes numbers of what looks like one, and a password of
+            // digits loses the zeros it begins with.
+            match std::env::var(key.variable) {
+                Ok(text) => figment = figment.merge(Serialized::global(key.name, text)),
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => {
+                    return Err(Failure::new(format!("the value of {} is not UTF-8 text", key.variable)));
+                }
+            }
+        }
         for (key, value) in [("database", &args.database), ("files", &args.files), ("listen", &args.listen)] {
             if let Some(value) = value {
                 figment = figment.merge(Serialized::global(key, value));
             }
         }
         let mut config: Self = figment.extract().map_err(|error| explain(&error, args))?;
-        config.probation = match std::env::var("HEARTH_PROBATION").as_deref() {
-            Ok("1") => true,
-            Ok(other) => {
-                return Err(Failure::new(format!("HEARTH_PROBATION is {other:?}, and it can only be 1 or not there")));
-            }
-            Err(_) => false,
-        };
+        let asked: accounts::Asked = figment.extract().map_err(|error| explain(&error, args))?;
+        (config.http, config.auth) = asked.check()?;
+        config.probation = is_told("HEARTH_PROBATION")?;
+        config.restored = is_told("HEARTH_RESTORED")?;
         Ok(config)
+    }
+}
+
+/// Whether the supervisor says something by a variable that is 1 or not there.
+fn is_told(variable: &str) -> Result<bool, Failure> {
+    match std::env::var(variable).as_deref() {
+        Ok("1") => Ok(true),
+        Ok(other) => Err(Failure::new(format!("{variable} is {other:?}, and it can only be 1 or not there"))),
+        Err(_) => Ok(false),
     }
 }
 
@@ -150,6 +219,9 @@ fn explain(error: &figment::Error, args: &ServeArgs) -> Failure {
         (Some(value), Some(flag), _) => {
             format!("{} from {flag} is {value:?}, which cannot be used", key.name)
         }
+        (_, _, Some(_)) if key.is_secret() => {
+            format!("{} from {} cannot be used", key.name, key.variable)
+        }
         (_, _, Some(value)) => format!("{} from {} is {value:?}, which cannot be used", key.name, key.variable),
         _ => format!("{} is not set", key.name),
     };
@@ -160,20 +232,9 @@ fn explain(error: &figment::Error, args: &ServeArgs) -> Failure {
     Failure::new(message).hint(format!("{} ({place}) is {}", key.name, key.allowed))
 }
 
-/// Reads a path whatever figment took it for: a directory may be called `2026`.
+/// Reads a path.
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Scalar {
-        Text(String),
-        Number(i64),
-        Flag(bool),
-    }
-    let text = match Scalar::deserialize(deserializer)? {
-        Scalar::Text(text) => text,
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Flag(flag) => flag.to_string(),
-    };
+    let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Err(serde::de::Error::custom("an empty path"));
     }

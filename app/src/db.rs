@@ -141,6 +141,53 @@ impl Database {
     }
 }
 
+/// Carries out `work`, which may refuse what it was asked before it has written anything; then nothing is written.
+pub(crate) async fn refusable<T, F, R>(database: &Database, work: F) -> Result<T, R>
+where
+    T: Send + 'static,
+    R: Send + 'static + From<DbError>,
+    F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<Result<T, R>, DbErr>> + Send + 'static,
+{
+    database.write(work).await?
+}
+
+/// Checks that a table is there and has these columns.
+pub(crate) async fn check_columns(
+    database: &Database,
+    table: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Result<(), Failure> {
+    let found = columns(database.reads(), table)
+        .await
+        .map_err(|error| database.failed(error))
+        .map_err(|error| Failure::new(format!("the database cannot be read: {error}")))?;
+    let advice = "start it under the supervisor, which migrates first, or run: HEARTH_DATABASE=… migrator up";
+    if found.is_empty() {
+        return Err(
+            Failure::new(format!("the database has no table {table}: it was not set up for this app")).hint(advice)
+        );
+    }
+    for name in known {
+        if !found.iter().any(|found| found == name) {
+            return Err(Failure::new(format!(
+                "table {table} has no column {name}: the database is older than this app"
+            ))
+            .hint(advice));
+        }
+    }
+    Ok(())
+}
+
+async fn columns(reads: &DatabaseConnection, table: &str) -> Result<Vec<String>, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        reads.get_database_backend(),
+        "SELECT name FROM pragma_table_xinfo(?)",
+        [table.into()],
+    );
+    let rows = reads.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
 /// `HRTH`: what the migrator writes into the header of a database.
 const APPLICATION_ID: i32 = 0x4852_5448;
 

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]
 
+mod accounts;
 pub mod cli;
 mod config;
 mod db;
@@ -22,3 +23,4 @@ mod notify;
 mod records;
 mod serve;
 mod web;
+mod when;

@@ -15,11 +15,12 @@ use tokio::{
 };
 
 use crate::{
+    accounts::{self, Accounts},
     config::Config,
     db::{Access, Database},
     failure::Failure,
     fault,
-    http::{self, Public, Server, Sockets, Stop},
+    http::{self, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop},
     instance::{self, Health, News},
     notify::Notifier,
     records,
@@ -56,7 +57,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
 async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
     tokio::spawn(notifier.clone().heartbeat());
-    let access = if config.probation { Access::Read } else { Access::Write };
+    // What is proven is only read, but for what a restore must not bring back to life.
+    let access = if config.probation && !config.restored { Access::Read } else { Access::Write };
     let database = tokio::select! {
         opened = Database::open(&config.database, access) => Arc::new(opened?),
         () = signals.stop() => {
@@ -84,7 +86,8 @@ async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(
 
 /// The app while it answers.
 struct Running {
-    public: Option<JoinHandle<usize>>,
+    /// On each of the household's entrances.
+    public: Vec<JoinHandle<usize>>,
     private: Option<JoinHandle<usize>>,
     stop_public: watch::Sender<Option<Instant>>,
     stop_private: watch::Sender<Option<Instant>>,
@@ -99,11 +102,15 @@ async fn start(
 ) -> Result<Running, Failure> {
     hit("app.opened")?;
     records::check_schema(database).await?;
+    accounts::self_test::check_schema(database).await?;
     let health = Health::new(database.clone(), &config.database, &config.files);
     let news = News::default();
     if config.probation {
         instance::self_test(database, &health).await?;
         hit("app.tested")?;
+        if config.restored {
+            accounts::restored::void(database).await?;
+        }
     }
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Moment::BeforeReady).await;
@@ -122,25 +129,51 @@ async fn start(
         )),
         None => None,
     };
-    let public = match sockets.public {
-        Some(public) => {
-            announce(&public);
-            Some(tokio::spawn(
-                Server {
-                    acceptor: TcpAcceptor::from_std(public.listener).map_err(unusable)?,
-                    app: http::public(database, &health, &news),
-                    stop: public_stop,
-                }
-                .run(),
-            ))
-        }
-        None => None,
-    };
+    let hosts = Arc::new(Hosts::new(&config.http));
+    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth));
+    if sockets.public.is_some() {
+        open_the_house(&accounts, config).await?;
+    }
+    let app = |entrance| http::public(entrance, &hosts, &accounts, &health, &news);
+    let mut public = Vec::new();
+    if let Some(socket) = sockets.public {
+        announce(&socket);
+        let acceptor = TcpAcceptor::from_std(socket.listener).map_err(unusable)?;
+        public.push(tokio::spawn(Server { acceptor, app: app(Entrance::Public)?, stop: public_stop.clone() }.run()));
+    }
+    if let Some(socket) = sockets.tailscale {
+        announce_serve(&socket);
+        let (app, stop) = (app(Entrance::TailscaleServe)?, public_stop);
+        public.push(match socket {
+            ServeSocket::Tcp(listener, _) => {
+                let acceptor = TcpAcceptor::from_std(listener).map_err(unusable)?;
+                tokio::spawn(Server { acceptor, app, stop }.run())
+            }
+            ServeSocket::Unix(listener) => {
+                let acceptor = UnixAcceptor::from_std(listener).map_err(unusable)?;
+                tokio::spawn(Server { acceptor, app, stop }.run())
+            }
+        });
+    }
     notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });
     hit("app.ready")?;
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Moment::AfterReady).await;
     Ok(Running { public, private, stop_public, stop_private })
+}
+
+/// Sees to it that somebody can become the owner, and says how.
+async fn open_the_house(accounts: &Accounts, config: &Config) -> Result<(), Failure> {
+    if let Some(admin) = &config.auth.admin {
+        accounts::setup::by_settings(accounts, &admin.email, admin.password.expose()).await?;
+    }
+    if let Some(code) = accounts::setup::code(&accounts.database, &config.database).await? {
+        tracing::info!(
+            "Nobody owns this instance yet. Open it in a browser and become its owner with this set-up code:"
+        );
+        tracing::info!("    {code}");
+    }
+    Ok(())
 }
 
 fn announce(public: &Public) {
@@ -150,8 +183,20 @@ fn announce(public: &Public) {
         tracing::info!("No socket was inherited: listening on one of its own");
     }
     tracing::info!("Serving on http://{}", public.address);
-    if !public.address.ip().is_loopback() {
-        tracing::warn!("There are no accounts yet: whoever reaches {} can read and change everything", public.address);
+}
+
+fn announce_serve(socket: &ServeSocket) {
+    match socket {
+        ServeSocket::Tcp(_, address) => {
+            tracing::info!("Serving `tailscale serve` on http://{address}");
+            if !address.ip().is_loopback() {
+                tracing::warn!(
+                    "Whoever reaches {address} other than by `tailscale serve` can say that they are anybody: publish that \
+                     port nowhere"
+                );
+            }
+        }
+        ServeSocket::Unix(_) => tracing::info!("Serving `tailscale serve` on a unix socket"),
     }
 }
 
@@ -166,10 +211,11 @@ impl Running {
         tracing::info!("Stopping: finishing the requests under way");
         self.stop_public.send_replace(Some(Instant::now() + drain));
         let drained = async {
-            match self.public {
-                Some(server) => server.await.unwrap_or_default(),
-                None => 0,
+            let mut cut_off = 0;
+            for server in self.public {
+                cut_off += server.await.unwrap_or_default();
             }
+            cut_off
         };
         let cut_off = {
             let mut drained = std::pin::pin!(drained);

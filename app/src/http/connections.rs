@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::App;
+use crate::accounts::tailscale::Peer;
 
 /// Time for a request's head, and so for which a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,9 +113,12 @@ impl<A: Acceptor + 'static> Server<A> {
                 Ok((socket, local, remote, scheme)) => {
                     let app = app.clone();
                     let stop = told.clone();
+                    // What is learnt of who is at the other end holds for as long as the connection does.
+                    let peer = Peer::default();
                     let answer = move |request: hyper::Request<Incoming>| {
                         let app = app.clone();
-                        let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+                        let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+                        request.set_data(peer.clone());
                         async move { app.get_response(request).await }
                     };
                     connections.spawn(async move {

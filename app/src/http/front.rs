@@ -1,19 +1,21 @@
 //! What stands before every route?
 //!
-//! Foreign pages are turned away, errors become problem+json (or a page, for a person's browser), 405 names the
-//! methods, and each answer gets its security headers.
+//! What is meant for another host is turned away, and so are foreign pages and whoever may not; errors become
+//! problem+json (or a page, for a person's browser), 405 names the methods, and each answer gets its security headers.
 
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
-use serde_json::Value;
 
 use super::{origin, problem::Problem};
-use crate::{records, web};
+use crate::{
+    accounts::gate::{Gate, Passed},
+    web,
+};
 
-/// Pages hold no script, and nothing comes from elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+/// Pages run no script but ours, none within them, and nothing comes from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
 /// The API's documentation is one page with its script and style inside; it shows nothing that people entered.
@@ -22,55 +24,29 @@ pub(super) const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inl
                                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The middleware.
-#[derive(Debug, Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Front {
-    addresses: Vec<Address>,
-}
-
-/// An address of the API and the methods it answers.
-#[derive(Debug, Clone)]
-struct Address {
-    segments: Vec<String>,
-    allow: HeaderValue,
+    /// What the household's requests pass, and the supervisor's do not.
+    gate: Option<Gate>,
 }
 
 impl Front {
-    /// Returns the front before the API that `spec` describes, which lives below `prefix`.
-    pub(super) fn new(spec: &str, prefix: &str) -> Self {
-        let spec: Value = serde_json::from_str(spec).unwrap_or_default();
-        let paths = spec["paths"].as_object().into_iter().flatten();
-        let addresses = paths
-            .filter_map(|(path, operations)| {
-                let mut methods: Vec<_> = operations.as_object()?.keys().map(|method| method.to_uppercase()).collect();
-                if methods.iter().any(|method| method == "GET") {
-                    methods.push("HEAD".to_owned());
-                }
-                methods.sort();
-                Some(Address {
-                    segments: format!("{prefix}{path}").split('/').map(str::to_owned).collect(),
-                    allow: HeaderValue::from_str(&methods.join(", ")).ok()?,
-                })
-            })
-            .collect();
-        Self { addresses }
+    /// Returns the front before what the household reaches.
+    pub(super) fn at(gate: Gate) -> Self {
+        Self { gate: Some(gate) }
     }
 
-    /// The methods that a path answers. The pages and the rest are few: they are read, and only records are sent.
+    async fn admit(&self, request: &mut Request) -> std::result::Result<Passed, Problem> {
+        let Some(gate) = &self.gate else { return Ok(Passed::default()) };
+        gate.hosts.check(request)?;
+        origin::check(request)?;
+        gate.admit(request).await
+    }
+
+    /// The methods that a path answers.
     fn allow(&self, path: &str) -> HeaderValue {
-        let segments: Vec<_> = path.split('/').collect();
-        let fits = |address: &&Address| {
-            address.segments.len() == segments.len()
-                && address
-                    .segments
-                    .iter()
-                    .zip(&segments)
-                    .all(|(pattern, segment)| pattern == segment || pattern.starts_with('{'))
-        };
-        match self.addresses.iter().find(fits) {
-            Some(address) => address.allow.clone(),
-            None if path == records::FORM_TARGET => HeaderValue::from_static("POST"),
-            None => HeaderValue::from_static("GET, HEAD"),
-        }
+        let methods = self.gate.as_ref().map_or(vec!["GET", "HEAD"], |gate| gate.access.methods(path));
+        HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET, HEAD"))
     }
 }
 
@@ -91,12 +67,21 @@ pub(super) struct Fronted<E> {
 impl<E: Endpoint> Endpoint for Fronted<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    async fn call(&self, mut request: Request) -> Result<Response> {
         let path = request.uri().path().to_owned();
         let by_a_person = is_for_a_person(&request, &path);
         let head = *request.method() == Method::HEAD;
-        let outcome = match origin::check(&request) {
-            Ok(()) => self.endpoint.call(request).await.map(IntoResponse::into_response),
+        let wanted = request.original_uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        let reads = head || *request.method() == Method::GET;
+        let mut renewed = None;
+        let outcome = match self.front.admit(&mut request).await {
+            Ok(passed) => {
+                renewed = passed.cookie;
+                self.endpoint.call(request).await.map(IntoResponse::into_response)
+            }
+            Err(problem) if by_a_person && problem.status() == StatusCode::UNAUTHORIZED => {
+                Ok(web::to_sign_in(reads.then_some(&*wanted)))
+            }
             Err(problem) => Err(problem.into()),
         };
         let mut response = match outcome {
@@ -104,6 +89,11 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             Err(error) => refuse(&error, by_a_person),
         };
         let headers = response.headers_mut();
+        if let Some(cookie) = renewed.and_then(|cookie| HeaderValue::from_str(&cookie).ok())
+            && !headers.contains_key(header::SET_COOKIE)
+        {
+            headers.append(header::SET_COOKIE, cookie);
+        }
         if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         }

@@ -1,15 +1,17 @@
 //! How do requests come in, and what is the same for all answers?
 //!
 //! `sockets` finds the listening sockets, `connections` speaks HTTP on them; `front` stands before every route and
-//! sees to it that each error is problem+json, each request from a browser is from this site, and each answer has
-//! its security headers; `limits` keeps requests to their size and time.
+//! sees to it that each error is problem+json, each request is for this host (`host`) and, from a browser, from this
+//! site (`origin`), and each answer has its security headers; `limits` keeps requests to their size and time.
 
 mod connections;
 mod front;
+mod host;
 mod limits;
 mod origin;
 mod problem;
 mod sockets;
+mod text;
 
 use std::sync::Arc;
 
@@ -25,12 +27,22 @@ use poem_openapi::{LicenseObject, OpenApiService};
 
 pub(crate) use self::{
     connections::{Server, Stop},
+    host::{Hosts, is_https},
+    origin::shows_its_origin,
     problem::{FieldError, Problem, ReadRefused, WriteRefused},
-    sockets::{Public, Sockets},
+    sockets::{Public, ServeSocket, Sockets},
+    text::Text,
 };
 use self::{front::Front, limits::BodyLimit};
 use crate::{
-    db::Database,
+    accounts::{
+        Accounts,
+        access::Access,
+        api::{Handle, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
+        gate::Gate,
+        pages,
+    },
+    failure::Failure,
     instance::{Backups, Health, InstanceApi, Newer, News, Report},
     records::{self, RecordsApi},
     web,
@@ -51,15 +63,38 @@ const UPDATE_NOTES: &str = "hearth-update-notes";
 /// Larger JSON and forms are refused; notes of 100,000 characters with every one escaped fit.
 const BODY_MAX: usize = 1 << 20;
 
-/// Returns what is answered on the public socket.
-pub(crate) fn public(database: &Arc<Database>, health: &Health, news: &News) -> App {
-    let api = service(Some(database.clone()), news);
+/// By which socket somebody came in; each request carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// The one that the household reaches.
+    Public,
+    /// The one that nothing but `tailscale serve` reaches, which says who they are.
+    TailscaleServe,
+}
+
+/// Returns what is answered to the household at an entrance.
+///
+/// # Errors
+///
+/// Names the operations of the API of which nobody has said who may: a fault of the release.
+pub(crate) fn public(
+    entrance: Entrance,
+    hosts: &Arc<Hosts>,
+    accounts: &Arc<Accounts>,
+    health: &Health,
+    news: &News,
+) -> Result<App, Failure> {
+    let database = &accounts.database;
+    let api = service(Some(accounts), news);
     let spec: Arc<str> = api.spec().into();
-    let front = Front::new(&spec, API);
+    let access = Access::new(&serde_json::from_str(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
+    let front =
+        Front::at(Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance });
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
     let documented = Arc::new(service(None, news));
-    let pages = web::assets(records::pages(Route::new())).data(database.clone());
-    Route::new()
+    let pages = web::assets(pages::add(records::pages(Route::new())));
+    let pages = pages.data(database.clone()).data(accounts.clone()).data(health.clone()).data(news.clone());
+    let app = Route::new()
         .at("/health", get(answer_health).data(health.clone()))
         .at(
             format!("{API}/openapi.json"),
@@ -80,7 +115,8 @@ pub(crate) fn public(database: &Arc<Database>, health: &Health, news: &News) -> 
         .with(BodyLimit { bytes: BODY_MAX })
         .with(CatchPanic::new().with_handler(panicked))
         .with(front)
-        .boxed()
+        .boxed();
+    Ok(app)
 }
 
 /// Returns what is answered on the private socket: the supervisor asks for nothing but health.
@@ -88,7 +124,7 @@ pub(crate) fn private(health: &Health, news: &News) -> App {
     Route::new()
         .at("/health", get(answer_supervisor).data(health.clone()).data(news.clone()))
         .with(CatchPanic::new().with_handler(panicked))
-        .with(Front::new("{}", API))
+        .with(Front::default())
         .boxed()
 }
 
@@ -97,8 +133,20 @@ pub(crate) fn spec() -> String {
     service(None, &News::default()).spec()
 }
 
-fn service(database: Option<Arc<Database>>, news: &News) -> OpenApiService<(RecordsApi, InstanceApi), ()> {
-    let operations = (RecordsApi::new(database), InstanceApi::new(news.clone()));
+/// All operations.
+type Operations = (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, TokensApi, PeopleApi);
+
+fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Operations, ()> {
+    let own = || Handle(accounts.cloned());
+    let operations = (
+        RecordsApi::new(accounts.map(|accounts| accounts.database.clone())),
+        InstanceApi::new(news.clone()),
+        SessionApi(own()),
+        ProfileApi(own()),
+        SecondFactorApi(own()),
+        TokensApi(own()),
+        PeopleApi(own()),
+    );
     OpenApiService::new(operations, "Hearth", env!("CARGO_PKG_VERSION"))
         .summary("A household's binder")
         .description(

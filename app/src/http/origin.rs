@@ -1,6 +1,6 @@
 //! Does a request that changes something come from one of our own pages?
 //!
-//! Until there are accounts, any page in a member's browser could post to Hearth. Browsers say where a request
+//! Any page in a member's browser can post to Hearth, and the browser sends the session with it. Browsers say where a request
 //! comes from; programs such as curl do not, and pass.
 
 use poem::{
@@ -22,6 +22,11 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
         Err(Problem::new(StatusCode::FORBIDDEN)
             .detail("This request comes from the page of another site; nothing was changed."))
     }
+}
+
+/// Returns whether a browser says where a request comes from; [`check`] has seen to it that it is from here.
+pub(crate) fn shows_its_origin(request: &Request) -> bool {
+    request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN)
 }
 
 /// `Sec-Fetch-Site` decides where there is one; browsers leave it out on plain HTTP to other than localhost, and

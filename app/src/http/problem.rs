@@ -88,12 +88,53 @@ impl Problem {
         self
     }
 
+    /// Returns the same problem as one of a kind that programs tell apart.
+    pub(crate) fn kind(mut self, kind: &str) -> Self {
+        self.kind = kind.to_owned();
+        self
+    }
+
     /// Returns a refusal of these fields.
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
         let said: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.message)).collect();
         let mut problem = Self::new(StatusCode::BAD_REQUEST).detail(format!("{}.", said.join("; ")));
         problem.errors = Some(errors);
         problem
+    }
+
+    /// Returns a refusal of somebody who is not known to be who they say.
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED).detail(detail)
+    }
+
+    /// Returns a refusal of somebody who may not.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN).detail(detail)
+    }
+
+    /// Returns a refusal of what does not go with how things are.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT).detail(detail)
+    }
+
+    /// Returns a refusal of what is not there.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND).detail(detail)
+    }
+
+    /// Returns a refusal of somebody who tries too often, until so many seconds have passed.
+    pub(crate) fn too_many(detail: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS).detail(detail) }
+    }
+
+    /// Returns a refusal of what can be done in so many seconds.
+    pub(crate) fn unavailable(detail: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail) }
+    }
+
+    /// Returns what was wrong with the fields.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        self.errors.as_deref().unwrap_or_default()
     }
 
     /// Returns the status.
@@ -207,6 +248,11 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            // RFC 9110, 15.5.2 asks for one. Not Basic, for which browsers would open a window of their own.
+            let challenge = HeaderValue::from_static("Bearer realm=\"Hearth\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         response
     }
 }
@@ -219,21 +265,16 @@ impl IntoResponse for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        let unavailable = |detail: &str, seconds| {
-            let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail);
-            problem.retry_after = Some(seconds);
-            problem
-        };
         match error {
             DbError::Full => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE).detail("The server's disk is full; nothing was written.")
             }
-            DbError::Busy => unavailable("The database is busy; nothing was written.", 1),
-            DbError::Closed => unavailable("Hearth is stopping; nothing was written.", 5),
+            DbError::Busy => Self::unavailable("The database is busy; nothing was written.", 1),
+            DbError::Closed => Self::unavailable("Hearth is stopping; nothing was written.", 5),
             DbError::Damaged(_) | DbError::NotADatabase => {
-                unavailable("The database is damaged; the operator finds what to do in Hearth's log.", 60)
+                Self::unavailable("The database is damaged; the operator finds what to do in Hearth's log.", 60)
             }
-            DbError::ReadOnly => unavailable("The database can only be read at the moment.", 60),
+            DbError::ReadOnly => Self::unavailable("The database can only be read at the moment.", 60),
             DbError::Other(text) => {
                 tracing::error!("The database refused something: {text}");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR)
@@ -290,7 +331,10 @@ refusal! {
     /// Why something could not be read.
     ReadRefused:
     400 "A parameter cannot be used.",
-    404 "There is no such record.",
+    401 "Nobody is signed in.",
+    403 "Whoever is signed in may not do this.",
+    404 "It is not there, or not for whoever asks.",
+    421 "Hearth does not answer to the name in Host.",
     500 "A fault in Hearth itself.",
     503 "Not at the moment; the header Retry-After says when to try again.",
 }
@@ -299,11 +343,15 @@ refusal! {
     /// Why something was not written. Nothing was changed then.
     WriteRefused:
     400 "The body or a parameter cannot be used.",
-    403 "The request comes from another site's page.",
-    404 "There is no such record.",
+    401 "Nobody is signed in, or who signs in is not who they say.",
+    403 "Whoever is signed in may not do this, or the request comes from another site's page.",
+    404 "It is not there, or not for whoever asks.",
     408 "The body did not arrive in time.",
+    409 "It does not go with how things are.",
     413 "The body is larger than 1 MiB.",
     415 "The body is not JSON.",
+    421 "Hearth does not answer to the name in Host.",
+    429 "Too many attempts; the header Retry-After says when to try again.",
     500 "A fault in Hearth itself.",
     503 "Not at the moment; the header Retry-After says when to try again.",
     507 "The server's disk is full.",

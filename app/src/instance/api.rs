@@ -3,7 +3,7 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags, payload::Json};
 
 use super::update::News;
-use crate::http::ReadRefused;
+use crate::{accounts::caller::Caller, http::ReadRefused};
 
 /// The operations on the instance.
 pub(crate) struct InstanceApi {
@@ -49,7 +49,7 @@ impl InstanceApi {
     ///
     /// Says which version runs here, and whether there is a newer one, as far as the registry was asked.
     #[oai(path = "/instance", method = "get", operation_id = "show_instance", tag = "Tag::Instance")]
-    async fn show(&self) -> Result<Shown, ReadRefused> {
+    async fn show(&self, _caller: Caller) -> Result<Shown, ReadRefused> {
         let update = self.news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });
         Ok(Shown::Instance(Json(InstanceBody { version: env!("CARGO_PKG_VERSION").to_owned(), update })))
     }

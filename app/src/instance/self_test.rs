@@ -3,11 +3,13 @@
 //! Each feature reads through its own queries; a new feature is added here.
 
 use super::Health;
-use crate::{db::Database, failure::Failure, records};
+use crate::{accounts, db::Database, failure::Failure, records};
 
 /// Reads through each query of the app.
 pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
-    for outcome in [health.self_test().await, records::self_test(database).await] {
+    let outcomes =
+        [health.self_test().await, records::self_test(database).await, accounts::self_test::self_test(database).await];
+    for outcome in outcomes {
         outcome.map_err(|message| {
             Failure::new(message)
                 .hint("nothing was changed; report this with the versions before and after the upgrade")

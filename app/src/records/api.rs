@@ -3,27 +3,27 @@
 //! A change is a PATCH, not a PUT: a client made for an older release would, by replacing the whole record, wipe
 //! the fields that it does not know yet.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
     param::{Path, Query},
     payload::Json,
-    registry::{MetaSchema, MetaSchemaRef},
-    types::{MaybeUndefined, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+    types::MaybeUndefined,
 };
 
 use super::{
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
-    entity::Model,
+    entity::{Model, Visibility},
     listing::{LIMIT_DEFAULT, LIMIT_MAX, Listing, Order, Place},
-    queries,
+    queries::{self, Viewer},
     search::Search,
-    when::{Day, Moment},
 };
 use crate::{
+    accounts::caller::Caller,
     db::{Database, DbError},
-    http::{FieldError, Problem, ReadRefused, WriteRefused},
+    http::{FieldError, Problem, ReadRefused, Text, WriteRefused},
+    when::{Day, Moment},
 };
 
 /// The operations on records.
@@ -56,6 +56,9 @@ struct RecordBody {
     created_at: Moment,
     /// When it was changed last.
     updated_at: Moment,
+    /// Who added it, by their number; absent for records from before accounts.
+    owner_id: Option<i64>,
+    visibility: Visibility,
 }
 
 /// A record to be added.
@@ -70,6 +73,7 @@ struct NewRecord {
     notes: Option<Text<0, NOTES_MAX>>,
     /// When something is to be done.
     due_date: Option<Day>,
+    visibility: Option<Visibility>,
 }
 
 /// A change to a record: what is absent stays as it is.
@@ -85,6 +89,7 @@ struct RecordChange {
     /// When something is to be done; null for never.
     #[oai(nullable)]
     due_date: MaybeUndefined<Day>,
+    visibility: Option<Visibility>,
 }
 
 /// A page of the list.
@@ -146,6 +151,7 @@ impl RecordsApi {
     #[oai(path = "/records", method = "get", operation_id = "list_records", tag = "Tag::Records")]
     async fn list(
         &self,
+        caller: Caller,
         /// Words that all have to occur somewhere in title, category or notes.
         #[oai(validator(max_length = 1000))]
         search: Query<Option<String>>,
@@ -178,7 +184,9 @@ impl RecordsApi {
             limit: limit.0.min(LIMIT_MAX),
         };
         let database = self.database()?;
-        let page = queries::list(database.reads(), &listing).await.map_err(|error| database.failed(error))?;
+        let page = queries::list(database.reads(), Viewer::of(&caller), &listing)
+            .await
+            .map_err(|error| database.failed(error))?;
         Ok(Listed::Page(Json(RecordPage {
             records: page.records.into_iter().map(RecordBody::from).collect(),
             next: page.next.map(|place| place.to_cursor()),
@@ -187,16 +195,17 @@ impl RecordsApi {
 
     /// Add a record
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
-    async fn create(&self, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
-        let NewRecord { title, category, notes, due_date } = body.0;
+    async fn create(&self, caller: Caller, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
+        let NewRecord { title, category, notes, due_date, visibility } = body.0;
         let draft = Draft::check(
             &title.0,
             category.as_ref().map_or("", |category| &category.0),
             notes.map(|notes| notes.0).unwrap_or_default(),
             due_date,
+            visibility.unwrap_or_default(),
         )
         .map_err(Problem::fields)?;
-        let record = queries::create(self.database()?, draft).await?;
+        let record = queries::create(self.database()?, Viewer::of(&caller), draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
         Ok(Created::Record(Json(record.into()), location))
     }
@@ -205,11 +214,12 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "get", operation_id = "get_record", tag = "Tag::Records")]
     async fn get(
         &self,
+        caller: Caller,
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Found, ReadRefused> {
         let database = self.database()?;
-        let record = queries::get(database.reads(), id.0)
+        let record = queries::get(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;
@@ -222,11 +232,12 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
+        caller: Caller,
         /// The record's id.
         id: Path<i64>,
         body: Json<RecordChange>,
     ) -> Result<Changed, WriteRefused> {
-        let RecordChange { title, category, notes, due_date } = body.0;
+        let RecordChange { title, category, notes, due_date, visibility } = body.0;
         let due_date = match due_date {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),
@@ -237,9 +248,11 @@ impl RecordsApi {
             category.as_ref().map(|category| category.0.as_str()),
             notes.map(|notes| notes.0),
             due_date,
+            visibility,
         )
         .map_err(Problem::fields)?;
-        let record = queries::update(self.database()?, id.0, change).await?.ok_or_else(|| no_such_record(id.0))?;
+        let record = queries::update(self.database()?, Viewer::of(&caller), id.0, change).await?;
+        let record = record.ok_or_else(|| no_such_record(id.0))?;
         Ok(Changed::Record(Json(record.into())))
     }
 
@@ -247,10 +260,11 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "delete", operation_id = "delete_record", tag = "Tag::Records")]
     async fn delete(
         &self,
+        caller: Caller,
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Deleted, WriteRefused> {
-        if queries::delete(self.database()?, id.0).await? {
+        if queries::delete(self.database()?, Viewer::of(&caller), id.0).await? {
             Ok(Deleted::Gone)
         } else {
             Err(no_such_record(id.0).into())
@@ -287,52 +301,8 @@ impl From<Model> for RecordBody {
             due_date: record.due_date,
             created_at: record.created_at,
             updated_at: record.updated_at,
+            owner_id: record.owner_id,
+            visibility: record.visibility,
         }
-    }
-}
-
-/// Text whose limits stand in the document. What keeps them is [`Draft`], which the page uses as well and which
-/// names all wrong fields at once.
-#[derive(Debug, Clone)]
-struct Text<const MIN: usize, const MAX: usize>(String);
-
-impl<const MIN: usize, const MAX: usize> Type for Text<MIN, MAX> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "string".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            min_length: (MIN > 0).then_some(MIN),
-            max_length: Some(MAX),
-            ..MetaSchema::new("string")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(self.as_raw_value().into_iter())
-    }
-}
-
-impl<const MIN: usize, const MAX: usize> ParseFromJSON for Text<MIN, MAX> {
-    fn parse_from_json(value: Option<serde_json::Value>) -> ParseResult<Self> {
-        match value.unwrap_or_default() {
-            serde_json::Value::String(text) => Ok(Self(text)),
-            other => Err(ParseError::expected_type(other)),
-        }
-    }
-}
-
-impl<const MIN: usize, const MAX: usize> ToJSON for Text<MIN, MAX> {
-    fn to_json(&self) -> Option<serde_json::Value> {
-        Some(serde_json::Value::String(self.0.clone()))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The one place for its limits: the API, its document and the page all come here.
 
-use super::{entity::Model, when::Day};
-use crate::http::FieldError;
+use super::entity::{Model, Visibility};
+use crate::{http::FieldError, when::Day};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const CATEGORY_MAX: usize = 100;
@@ -16,6 +16,7 @@ pub(crate) struct Draft {
     pub(crate) category: String,
     pub(crate) notes: String,
     pub(crate) due_date: Option<Day>,
+    pub(crate) visibility: Visibility,
 }
 
 impl Draft {
@@ -25,13 +26,15 @@ impl Draft {
         category: &str,
         notes: String,
         due_date: Option<Day>,
+        visibility: Visibility,
     ) -> Result<Self, Vec<FieldError>> {
-        let change = Change::check(Some(title), Some(category), Some(notes), Some(due_date))?;
+        let change = Change::check(Some(title), Some(category), Some(notes), Some(due_date), Some(visibility))?;
         Ok(Self {
             title: change.title.unwrap_or_default(),
             category: change.category.unwrap_or_default(),
             notes: change.notes.unwrap_or_default(),
             due_date,
+            visibility,
         })
     }
 }
@@ -43,6 +46,7 @@ pub(crate) struct Change {
     category: Option<String>,
     notes: Option<String>,
     due_date: Option<Option<Day>>,
+    visibility: Option<Visibility>,
 }
 
 impl Change {
@@ -52,6 +56,7 @@ impl Change {
         category: Option<&str>,
         notes: Option<String>,
         due_date: Option<Option<Day>>,
+        visibility: Option<Visibility>,
     ) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let title = title.map(|title| line("title", title, TITLE_MAX, &mut errors));
@@ -69,7 +74,12 @@ impl Change {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { title, category, notes, due_date })
+        Ok(Self { title, category, notes, due_date, visibility })
+    }
+
+    /// Returns whether the record would be seen by others, or not any more.
+    pub(crate) fn changes_visibility(&self, record: &Model) -> bool {
+        self.visibility.is_some_and(|visibility| visibility != record.visibility)
     }
 
     /// Applies the change; returns whether anything is different afterwards.
@@ -86,6 +96,9 @@ impl Change {
         }
         if let Some(due_date) = self.due_date {
             record.due_date = due_date;
+        }
+        if let Some(visibility) = self.visibility {
+            record.visibility = visibility;
         }
         *record != before
     }

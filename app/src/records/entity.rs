@@ -2,7 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::when::{Day, Moment};
+use poem_openapi::Enum;
+
+use crate::when::{Day, Moment};
 
 /// A record of the binder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -22,6 +24,22 @@ pub struct Model {
     pub created_at: Moment,
     #[sea_orm(column_type = "Text")]
     pub updated_at: Moment,
+    /// Who added it; nobody for those from before accounts.
+    pub owner_id: Option<i64>,
+    pub visibility: Visibility,
+}
+
+/// Who sees a record: the whole `household`, or only who added it (`private`).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, EnumIter, DeriveActiveEnum, Enum, serde::Serialize, serde::Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    #[default]
+    Household,
+    Private,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -7,11 +7,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use poem_openapi::Enum;
 use serde::Deserialize;
 
-use super::{
-    entity::Model,
-    search::Search,
-    when::{Day, Moment},
-};
+use super::{entity::Model, search::Search};
+use crate::when::{Day, Moment};
 
 pub(crate) const LIMIT_DEFAULT: u64 = 50;
 pub(crate) const LIMIT_MAX: u64 = 200;

@@ -8,7 +8,10 @@ use super::{
     listing::{Order, Page},
     pages::{Asked, FORM_TARGET, Filled},
 };
-use crate::{http::FieldError, web::layout};
+use crate::{
+    http::FieldError,
+    web::{encoded, layout},
+};
 
 /// Returns the list, the form as it was filled in, and what was wrong with it.
 pub(super) fn list_page(
@@ -158,20 +161,6 @@ fn address(asked: &Asked, after: Option<&str>) -> String {
     format!("/?{}#list", query.join("&"))
 }
 
-/// Percent-encodes all but letters and digits.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,8 +183,10 @@ mod tests {
             category: evil.to_owned(),
             notes: evil.to_owned(),
             due_date: None,
-            created_at: super::super::when::Moment::now(),
-            updated_at: super::super::when::Moment::now(),
+            created_at: crate::when::Moment::now(),
+            updated_at: crate::when::Moment::now(),
+            owner_id: None,
+            visibility: Default::default(),
         };
         let page = Page { next: Some(Place::Title(evil.to_owned(), 1)), records: vec![record.clone()] };
         let text = list_page(&asked, &page, Some(&record), &filled, &errors).into_string();

@@ -10,11 +10,5 @@ mod pages;
 mod queries;
 mod search;
 mod self_test;
-mod when;
 
-pub(crate) use self::{
-    api::RecordsApi,
-    pages::{FORM_TARGET, routes as pages},
-    queries::check_schema,
-    self_test::self_test,
-};
+pub(crate) use self::{api::RecordsApi, pages::routes as pages, queries::check_schema, self_test::self_test};

@@ -14,14 +14,15 @@ use super::{
     draft::Draft,
     listing::{Listing, Order, Page, Place},
     markup::list_page,
-    queries,
+    queries::{self, Viewer},
     search::Search,
-    when::Day,
 };
 use crate::{
+    accounts::caller::Visitor,
     db::Database,
     http::{FieldError, Problem},
     web::answer,
+    when::Day,
 };
 
 /// Where the form is sent.
@@ -60,32 +61,34 @@ pub(super) struct Filled {
 }
 
 #[handler]
-async fn show(Data(database): Data<&Arc<Database>>, Query(asked): Query<Asked>) -> Result<Response> {
-    let page = find(database, &asked).await?;
+async fn show(visitor: Visitor, Data(database): Data<&Arc<Database>>, Query(asked): Query<Asked>) -> Result<Response> {
+    let page = find(database, Viewer::of(&visitor), &asked).await?;
     let added = match asked.added {
-        Some(id) => queries::get(database.reads(), id).await.map_err(|error| Problem::from(database.failed(error)))?,
+        Some(id) => queries::get(database.reads(), Viewer::of(&visitor), id)
+            .await
+            .map_err(|error| Problem::from(database.failed(error)))?,
         None => None,
     };
     Ok(answer(StatusCode::OK, list_page(&asked, &page, added.as_ref(), &Filled::default(), &[])))
 }
 
 #[handler]
-async fn add(Data(database): Data<&Arc<Database>>, Form(filled): Form<Filled>) -> Result<Response> {
+async fn add(visitor: Visitor, Data(database): Data<&Arc<Database>>, Form(filled): Form<Filled>) -> Result<Response> {
     match check(&filled) {
         Ok(draft) => {
-            let record = queries::create(database, draft).await.map_err(Problem::from)?;
+            let record = queries::create(database, Viewer::of(&visitor), draft).await.map_err(Problem::from)?;
             // Post, redirect, get: reloading the page adds nothing twice.
             Ok(Redirect::see_other(format!("/?added={}#list", record.id)).into_response())
         }
         Err(errors) => {
             let asked = Asked::default();
-            let page = find(database, &asked).await?;
+            let page = find(database, Viewer::of(&visitor), &asked).await?;
             Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, list_page(&asked, &page, None, &filled, &errors)))
         }
     }
 }
 
-async fn find(database: &Database, asked: &Asked) -> Result<Page, Problem> {
+async fn find(database: &Database, viewer: Viewer, asked: &Asked) -> Result<Page, Problem> {
     let after = asked
         .after
         .as_deref()
@@ -94,7 +97,7 @@ async fn find(database: &Database, asked: &Asked) -> Result<Page, Problem> {
         .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
     let listing =
         Listing { search: Search::parse(&asked.search), order: asked.order, after, limit: LIMIT, ..Listing::default() };
-    queries::list(database.reads(), &listing).await.map_err(|error| database.failed(error).into())
+    queries::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
 }
 
 fn check(filled: &Filled) -> Result<Draft, Vec<FieldError>> {
@@ -104,7 +107,7 @@ fn check(filled: &Filled) -> Result<Draft, Vec<FieldError>> {
     };
     // Browsers send line breaks as CR LF whatever the person's system.
     let notes = filled.notes.replace("\r\n", "\n");
-    let draft = Draft::check(&filled.title, &filled.category, notes, day.unwrap_or_default());
+    let draft = Draft::check(&filled.title, &filled.category, notes, day.unwrap_or_default(), Default::default());
     match (draft, day) {
         (draft, Ok(_)) => draft,
         (draft, Err(error)) => {

@@ -7,36 +7,61 @@ use futures_util::{FutureExt, TryStreamExt};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
 };
 
 use super::{
     draft::{Change, Draft},
-    entity::{ActiveModel, Column, Entity, Model},
+    entity::{ActiveModel, Column, Entity, Model, Visibility},
     listing::{Listing, Order, Page, Place},
     search,
-    when::Moment,
 };
 use crate::{
-    db::{Database, DbError},
+    accounts::caller::Caller,
+    db::{Database, DbError, check_columns, refusable},
     failure::Failure,
+    http::{FieldError, Problem},
+    when::Moment,
 };
 
 /// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Returns the record with this id.
-pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).one(reads).await
+/// Who looks: what is somebody else's alone is not there for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Viewer {
+    user_id: i64,
 }
 
-/// Returns a page of the list.
-pub(crate) async fn list(reads: &DatabaseConnection, listing: &Listing) -> Result<Page, DbErr> {
+impl Viewer {
+    /// Returns somebody of the household.
+    pub(crate) fn of(caller: &Caller) -> Self {
+        Self { user_id: caller.user.id }
+    }
+
+    /// Returns somebody with this number.
+    pub(crate) fn with_id(user_id: i64) -> Self {
+        Self { user_id }
+    }
+
+    /// What they see. A guest adds nothing, so nothing is theirs alone.
+    fn sees(self) -> Condition {
+        Condition::any().add(Column::Visibility.eq(Visibility::Household)).add(Column::OwnerId.eq(self.user_id))
+    }
+}
+
+/// Returns the record with this id, if the viewer sees it.
+pub(crate) async fn get(reads: &impl ConnectionTrait, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(viewer.sees()).one(reads).await
+}
+
+/// Returns a page of the list that the viewer sees.
+pub(crate) async fn list(reads: &DatabaseConnection, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
     let mut page = Page::default();
     let mut room = Room { rows: listing.limit, bytes: PAGE_BYTES };
-    for query in stretches(listing) {
+    for query in stretches(listing).into_iter().map(|query| query.filter(viewer.sees())) {
         if !fill(&mut page, &mut room, reads, query).await? {
             // There is more; the last record is where the next page begins.
             page.next = page.records.last().map(|record| Place::behind(record, listing.order));
@@ -144,7 +169,7 @@ fn values(key: String, id: i64) -> SimpleExpr {
 }
 
 /// Adds a record.
-pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, DbError> {
+pub(crate) async fn create(database: &Database, viewer: Viewer, draft: Draft) -> Result<Model, DbError> {
     database
         .write(move |transaction| {
             let draft = draft.clone();
@@ -158,6 +183,8 @@ pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, D
                     due_date: Set(draft.due_date),
                     created_at: Set(now),
                     updated_at: Set(now),
+                    owner_id: Set(Some(viewer.user_id)),
+                    visibility: Set(draft.visibility),
                 };
                 let added = Entity::insert(row).exec(transaction).await?;
                 Ok(Model {
@@ -168,6 +195,8 @@ pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, D
                     due_date: draft.due_date,
                     created_at: now,
                     updated_at: now,
+                    owner_id: Some(viewer.user_id),
+                    visibility: draft.visibility,
                 })
             }
             .boxed()
@@ -175,33 +204,41 @@ pub(crate) async fn create(database: &Database, draft: Draft) -> Result<Model, D
         .await
 }
 
-/// Changes a record and returns it as it is then; `None` when there is none with this id.
-pub(crate) async fn update(database: &Database, id: i64, change: Change) -> Result<Option<Model>, DbError> {
-    database
-        .write(move |transaction| {
-            let change = change.clone();
-            async move {
-                let Some(mut record) = get(transaction, id).await? else {
-                    return Ok(None);
-                };
-                if change.apply(&mut record) {
-                    record.updated_at = Moment::now();
-                    let row = record.clone().into_active_model().reset_all();
-                    Entity::update(row).exec(transaction).await?;
-                }
-                Ok(Some(record))
+/// Changes a record and returns it as it is then; `None` when the viewer sees none with this id.
+pub(crate) async fn update(
+    database: &Database,
+    viewer: Viewer,
+    id: i64,
+    change: Change,
+) -> Result<Option<Model>, Problem> {
+    refusable(database, move |transaction| {
+        let change = change.clone();
+        async move {
+            let Some(mut record) = get(transaction, viewer, id).await? else {
+                return Ok(Ok(None));
+            };
+            if change.changes_visibility(&record) && record.owner_id != Some(viewer.user_id) {
+                let error = FieldError::new("visibility", "is changed by who added the record alone");
+                return Ok(Err(Problem::fields(vec![error])));
             }
-            .boxed()
-        })
-        .await
+            if change.apply(&mut record) {
+                record.updated_at = Moment::now();
+                let row = record.clone().into_active_model().reset_all();
+                Entity::update(row).exec(transaction).await?;
+            }
+            Ok(Ok(Some(record)))
+        }
+        .boxed()
+    })
+    .await
 }
 
-/// Removes a record; returns whether there was one.
-pub(crate) async fn delete(database: &Database, id: i64) -> Result<bool, DbError> {
+/// Removes a record; returns whether there was one that the viewer sees.
+pub(crate) async fn delete(database: &Database, viewer: Viewer, id: i64) -> Result<bool, DbError> {
     database
         .write(move |transaction| {
             async move {
-                let removed = Entity::delete_by_id(id).exec(transaction).await?;
+                let removed = Entity::delete_by_id(id).filter(viewer.sees()).exec(transaction).await?;
                 Ok(removed.rows_affected > 0)
             }
             .boxed()
@@ -216,32 +253,5 @@ pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit:
 
 /// Checks that the table is there and has the columns that this version knows.
 pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
-    let found = columns(database.reads(), "record")
-        .await
-        .map_err(|error| database.failed(error))
-        .map_err(|error| Failure::new(format!("the database cannot be read: {error}")))?;
-    let advice = "start it under the supervisor, which migrates first, or run: HEARTH_DATABASE=… migrator up";
-    if found.is_empty() {
-        return Err(Failure::new("the database has no table record: it was not set up for this app").hint(advice));
-    }
-    for column in Column::iter() {
-        let name = sea_orm::IdenStatic::as_str(&column);
-        if !found.iter().any(|found| found == name) {
-            return Err(Failure::new(format!(
-                "table record has no column {name}: the database is older than this app"
-            ))
-            .hint(advice));
-        }
-    }
-    Ok(())
-}
-
-async fn columns(reads: &DatabaseConnection, table: &str) -> Result<Vec<String>, DbErr> {
-    let statement = sea_orm::Statement::from_sql_and_values(
-        reads.get_database_backend(),
-        "SELECT name FROM pragma_table_xinfo(?)",
-        [table.into()],
-    );
-    let rows = reads.query_all_raw(statement).await?;
-    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+    check_columns(database, "record", Column::iter().map(|column| sea_orm::IdenStatic::as_str(&column))).await
 }

@@ -4,17 +4,17 @@ use sea_orm::{DatabaseConnection, DbErr, sea_query::Order as Direction};
 
 use super::{
     listing::{LIMIT_MAX, Listing, Order},
-    queries,
+    queries::{self, Viewer},
     search::Search,
-    when::Day,
 };
-use crate::db::Database;
+use crate::{db::Database, when::Day};
 
 /// Reads through each query of the records, and decodes a page from both ends of the table.
 ///
 /// The error names the query.
 pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     let reads = database.reads();
+    let viewer = Viewer::with_id(1);
     let mut ends = Vec::new();
     for (name, direction) in [("oldest", Direction::Asc), ("newest", Direction::Desc)] {
         let records = queries::end(reads, direction, LIMIT_MAX)
@@ -22,7 +22,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
             .map_err(|error| said(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
     }
-    queries::get(reads, ends.first().map_or(1, |record| record.id))
+    queries::get(reads, viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| said(database, "get a record", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
@@ -33,7 +33,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     for order in Order::ALL {
         for filter in filters(word, category, day) {
             let listing = Listing { order, ..filter };
-            list_two_pages(reads, listing)
+            list_two_pages(reads, viewer, listing)
                 .await
                 .map_err(|error| said(database, &format!("list records by {}", order.name()), error))?;
         }
@@ -42,14 +42,14 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
 }
 
 /// Reads the beginning of a list and what comes after it, so that the condition of a next page is tried too.
-async fn list_two_pages(reads: &DatabaseConnection, mut listing: Listing) -> Result<(), DbErr> {
+async fn list_two_pages(reads: &DatabaseConnection, viewer: Viewer, mut listing: Listing) -> Result<(), DbErr> {
     listing.limit = 10;
-    let first = queries::list(reads, &listing).await?;
+    let first = queries::list(reads, viewer, &listing).await?;
     let Some(last) = first.records.last() else {
         return Ok(());
     };
     listing.after = Some(super::listing::Place::behind(last, listing.order));
-    queries::list(reads, &listing).await.map(drop)
+    queries::list(reads, viewer, &listing).await.map(drop)
 }
 
 /// No filter, each filter alone, and all at once.

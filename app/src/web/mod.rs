@@ -9,7 +9,7 @@ use poem::{
     endpoint::make_sync,
     get,
     http::{StatusCode, header},
-    web::Html,
+    web::{Html, Redirect},
 };
 
 use crate::http::Problem;
@@ -48,6 +48,29 @@ pub(crate) fn assets(route: Route) -> Route {
 /// Answers with a page.
 pub(crate) fn answer(status: StatusCode, page: Markup) -> Response {
     Html(page.into_string()).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
+/// Sends somebody to the sign-in page, and back to where they wanted to go.
+pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
+    let place = match wanted {
+        None | Some("/") => "/sign-in".to_owned(),
+        Some(wanted) => format!("/sign-in?next={}", encoded(wanted)),
+    };
+    Redirect::see_other(place).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
+/// Percent-encodes all but letters and digits.
+pub(crate) fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 /// Returns the page for a person whose request could not be answered.

@@ -165,7 +165,7 @@ fn another_sites_page_cannot_change_anything() {
     let form = ("content-type", "application/x-www-form-urlencoded");
     app.ask("POST", "/records", &[form, ("origin", "http://evil.example")], b"title=evil").problem(403);
     // Our own page, and a program.
-    let own = [JSON, ("origin", "http://hearth.test"), ("sec-fetch-site", "same-origin")];
+    let own = [JSON, ("origin", "http://hearth"), ("sec-fetch-site", "same-origin")];
     assert_eq!(app.ask("POST", "/api/v1/records", &own, body).status, 201);
     assert_eq!(app.ask("POST", "/api/v1/records", &[JSON, own[1]], body).status, 201);
     assert_eq!(app.ask("GET", "/api/v1/records", &evil, b"").status, 200);

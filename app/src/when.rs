@@ -11,7 +11,8 @@ use poem_openapi::{
 };
 use sea_orm::DeriveValueType;
 use time::{
-    Date, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description,
+    Date, Duration, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem,
+    macros::format_description,
 };
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
@@ -33,6 +34,27 @@ impl Moment {
     pub(crate) fn now() -> Self {
         let now = OffsetDateTime::now_utc();
         Self(now.truncate_to_millisecond())
+    }
+
+    /// Returns the moment so much later.
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+
+    /// Returns the moment so much earlier.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time))
+    }
+
+    /// Returns the seconds since 1970.
+    pub(crate) fn unix(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
+    /// Returns the day and the minute, for people.
+    pub(crate) fn short(self) -> String {
+        let text = self.to_string();
+        format!("{} {}", &text[..10], &text[11..16])
     }
 }
 

@@ -1,0 +1,152 @@
+//! What happened that somebody may want to know later: who, from where, how?
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Order,
+};
+
+use super::{
+    caller::{Caller, Place},
+    entity::audit_event::{ActiveModel, Column, Entity, Model},
+};
+use crate::when::Moment;
+
+/// Events on a page of the list.
+pub(crate) const PAGE: u64 = 50;
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    SetUp,
+    SignedIn,
+    SignInFailed,
+    SignInThrottled,
+    SignedOut,
+    SessionRevoked,
+    PasswordChanged,
+    PasswordReset,
+    ProfileChanged,
+    TotpAdded,
+    TotpRemoved,
+    RecoveryCodeUsed,
+    PasskeyAdded,
+    PasskeyRemoved,
+    TokenCreated,
+    TokenRevoked,
+    InvitationCreated,
+    InvitationRevoked,
+    InvitationAccepted,
+    ResetCreated,
+    UserCreated,
+    UserChanged,
+    AccountLinked,
+    Restored,
+    BackupMade,
+}
+
+impl Kind {
+    /// Returns the name in the database and the API.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SetUp => "set_up",
+            Self::SignedIn => "signed_in",
+            Self::SignInFailed => "sign_in_failed",
+            Self::SignInThrottled => "sign_in_throttled",
+            Self::SignedOut => "signed_out",
+            Self::SessionRevoked => "session_revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::ProfileChanged => "profile_changed",
+            Self::TotpAdded => "totp_added",
+            Self::TotpRemoved => "totp_removed",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::PasskeyAdded => "passkey_added",
+            Self::PasskeyRemoved => "passkey_removed",
+            Self::TokenCreated => "token_created",
+            Self::TokenRevoked => "token_revoked",
+            Self::InvitationCreated => "invitation_created",
+            Self::InvitationRevoked => "invitation_revoked",
+            Self::InvitationAccepted => "invitation_accepted",
+            Self::ResetCreated => "reset_created",
+            Self::UserCreated => "user_created",
+            Self::UserChanged => "user_changed",
+            Self::AccountLinked => "account_linked",
+            Self::Restored => "restored",
+            Self::BackupMade => "backup_made",
+        }
+    }
+}
+
+/// Who did something, as it is kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Actor {
+    user_id: Option<i64>,
+    who: String,
+    method: String,
+    address: String,
+    user_agent: String,
+}
+
+impl Actor {
+    /// Returns somebody of the household who is signed in.
+    pub(crate) fn caller(caller: &Caller) -> Self {
+        Self::user(caller.user.id, &caller.user.email, &caller.by.name(), &caller.place)
+    }
+
+    /// Returns somebody of the household who comes in by this method.
+    pub(crate) fn user(id: i64, email: &str, method: &str, place: &Place) -> Self {
+        Self { user_id: Some(id), ..Self::somebody(email, method, place) }
+    }
+
+    /// Returns somebody of whom only the word is known.
+    pub(crate) fn somebody(who: &str, method: &str, place: &Place) -> Self {
+        Self {
+            user_id: None,
+            who: who.to_owned(),
+            method: method.to_owned(),
+            address: place.address(),
+            user_agent: place.user_agent.clone(),
+        }
+    }
+
+    /// Returns the operator, who works on the server itself.
+    pub(crate) fn operator(method: &str) -> Self {
+        Self { who: "the operator".to_owned(), method: method.to_owned(), ..Self::default() }
+    }
+}
+
+/// Writes down that something happened to `subject`, in the transaction that does it.
+pub(crate) async fn write(
+    transaction: &impl ConnectionTrait,
+    kind: Kind,
+    actor: &Actor,
+    subject: &str,
+) -> Result<(), DbErr> {
+    let event = ActiveModel {
+        id: NotSet,
+        at: Set(Moment::now()),
+        kind: Set(kind.name().to_owned()),
+        user_id: Set(actor.user_id),
+        who: Set(actor.who.clone()),
+        subject: Set(subject.to_owned()),
+        method: Set(actor.method.clone()),
+        address: Set(actor.address.clone()),
+        user_agent: Set(actor.user_agent.clone()),
+    };
+    Entity::insert(event).exec_without_returning(transaction).await.map(drop)
+}
+
+/// Returns a page of events, the newest first, before the one with this id.
+pub(crate) async fn list(reads: &DatabaseConnection, before: Option<i64>, limit: u64) -> Result<Vec<Model>, DbErr> {
+    let all = Entity::find().order_by(Column::Id, Order::Desc).limit(limit);
+    match before {
+        Some(id) => all.filter(Column::Id.lt(id)).all(reads).await,
+        None => all.all(reads).await,
+    }
+}
+
+/// Returns the newest event of a kind.
+pub(crate) async fn newest(reads: &DatabaseConnection, kind: Kind) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::Kind.eq(kind.name())).order_by(Column::Id, Order::Desc).one(reads).await
+}

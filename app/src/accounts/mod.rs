@@ -1,0 +1,150 @@
+//! Who is at the door, and what may they do?
+//!
+//! `gate` stands before every route: it finds out who asks (`caller`) and whether they may (`access`, the one table).
+//! Ways in: `setup` for the first owner, `sign_in` by password and second factor, `passkeys`, `invitations`, resets
+//! (`passwords`), `tailscale`, `oidc`; what each leaves is a session (`sessions`). `people` are the household, `tokens`
+//! their programs, `audit` what happened. API and pages call the same functions.
+
+pub(crate) mod access;
+pub(crate) mod api;
+pub(crate) mod audit;
+pub(crate) mod caller;
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
+pub(crate) mod entity;
+pub(crate) mod gate;
+mod guessable;
+pub(crate) mod invitations;
+mod joining;
+pub(crate) mod pages;
+pub(crate) mod password;
+pub(crate) mod passwords;
+pub(crate) mod people;
+pub(crate) mod profile;
+mod qr;
+pub(crate) mod restored;
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
+pub(crate) mod role;
+pub(crate) mod second_factor;
+pub(crate) mod secret;
+pub(crate) mod self_test;
+pub(crate) mod sessions;
+pub(crate) mod setup;
+pub(crate) mod sign_in;
+pub(crate) mod tailscale;
+mod throttle;
+pub(crate) mod tokens;
+mod totp;
+pub(crate) mod verification;
+pub(crate) mod ways;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sea_orm::DatabaseConnection;
+
+pub(crate) use self::secret::Secret;
+use self::{
+    audit::{Actor, Kind},
+    caller::Place,
+    password::{Busy, Hasher},
+    tailscale::Tailscale,
+    throttle::{Attempt, Throttle, Ticket},
+};
+use crate::{
+    config::{Auth, Http},
+    db::Database,
+    http::Problem,
+};
+
+/// How often it is written down that attempts were turned away: a flood must not fill the audit log.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Everything that accounts need, in one.
+pub(crate) struct Accounts {
+    pub(crate) database: Arc<Database>,
+    pub(crate) hasher: Hasher,
+    pub(crate) throttle: Throttle,
+    pub(crate) tailscale: Tailscale,
+    pub(crate) http: Http,
+    pub(crate) auth: Auth,
+    /// Where the set-up code lies while there is one.
+    pub(crate) code_file: PathBuf,
+    /// When it was last written down that attempts were turned away.
+    noted: Mutex<Option<Instant>>,
+}
+
+impl Accounts {
+    /// Returns the accounts of a database, which lies at `path`.
+    pub(crate) fn new(database: Arc<Database>, path: &Path, http: &Http, auth: &Auth) -> Self {
+        Self {
+            database,
+            hasher: Hasher::new(),
+            throttle: Throttle::default(),
+            tailscale: Tailscale::new(&auth.tailscale),
+            http: http.clone(),
+            auth: auth.clone(),
+            code_file: setup::file(path),
+            noted: Mutex::default(),
+        }
+    }
+
+    /// Returns the pool of readers.
+    pub(crate) fn reads(&self) -> &DatabaseConnection {
+        self.database.reads()
+    }
+
+    /// Lets a try to come in through, or says when the next may be; `account` is the e-mail as it was typed.
+    pub(crate) async fn admit(&self, place: &Place, account: &str, device: Option<i64>) -> Result<Ticket, Problem> {
+        let address = place.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let wait = match self.throttle.admit(Instant::now(), &Attempt { address, account, device }) {
+            Ok(ticket) => return Ok(ticket),
+            Err(wait) => wait,
+        };
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        if self.is_news() {
+            let actor = Actor::somebody(account, "", place);
+            // Nothing is lost for the household when this cannot be written.
+            let _ = self
+                .database
+                .write(move |transaction| {
+                    let actor = actor.clone();
+                    Box::pin(async move { audit::write(transaction, Kind::SignInThrottled, &actor, "").await })
+                })
+                .await;
+        }
+        Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
+    }
+
+    /// Whether it was not written down a moment ago that attempts were turned away.
+    fn is_news(&self) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = noted.is_none_or(|last| last.elapsed() > NOTED_EVERY);
+        if news {
+            *noted = Some(Instant::now());
+        }
+        news
+    }
+
+    /// Refuses a password that is too short, too long or too common.
+    pub(crate) fn check_password(&self, field: &str, password: &str, email: &str, name: &str) -> Result<(), Problem> {
+        password::check(field, password, email, name).map_err(|error| Problem::fields(vec![error]))
+    }
+
+    /// Returns the address that a link begins with: where the household is reached from.
+    pub(crate) fn address_of(&self, path: &str) -> String {
+        match &self.http.public_url {
+            Some(url) => format!("{url}{path}"),
+            None => path.to_owned(),
+        }
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Self::unavailable(busy.to_string(), 2)
+    }
+}

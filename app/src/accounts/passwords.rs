@@ -1,0 +1,185 @@
+//! How does somebody get another password: their own wish, an admin's link, or the server?
+
+use super::{
+    Accounts,
+    audit::{self, Actor, Kind},
+    caller::{Caller, Place},
+    entity::{user, verification::Kind::Reset},
+    people,
+    role::Method,
+    second_factor,
+    secret::Secret,
+    sessions::{self, Begun},
+    verification::{self, About},
+    ways,
+};
+use crate::{
+    db::{Database, refusable},
+    http::{FieldError, Problem},
+};
+
+impl Accounts {
+    /// Sees to it that the caller knows their own password, before something that a left-open browser must not do.
+    pub(crate) async fn confirm_password(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let failed = |error| self.database.failed(error);
+        let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
+        let device = match &caller.place.device {
+            Some(secret) => sessions::known_device(self.reads(), secret, caller.user.id).await.map_err(failed)?,
+            None => None,
+        };
+        let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
+        if self.hasher.verify(kept.as_deref(), password).await?.right {
+            self.throttle.succeeded(ticket);
+            return Ok(());
+        }
+        Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
+    }
+}
+
+/// Changes the caller's password. All other sessions end, and links to choose a new one.
+pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
+    accounts.check_password("new_password", new, &caller.user.email, &caller.user.name)?;
+    let kept =
+        ways::password(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+    // Who came in by other ways so far has none to confirm.
+    if kept.is_some() {
+        accounts.confirm_password(caller, "current_password", current).await?;
+    }
+    let hash = accounts.hasher.hash(new).await?;
+    let caller = caller.clone();
+    accounts
+        .database
+        .write(move |transaction| {
+            let (caller, hash) = (caller.clone(), hash.clone());
+            Box::pin(async move {
+                ways::set_password(transaction, caller.user.id, hash).await?;
+                sessions::end_all(transaction, caller.user.id, caller.session()).await?;
+                verification::void(transaction, Reset, Some(caller.user.id)).await?;
+                audit::write(transaction, Kind::PasswordChanged, &Actor::caller(&caller), "").await
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+/// Makes a link for somebody to choose a new password with; with `remove_totp` it takes their second factor away too.
+/// `None` when there is nobody with this number.
+pub(crate) async fn create_reset(
+    accounts: &Accounts,
+    caller: &Caller,
+    id: i64,
+    remove_totp: bool,
+) -> Result<Option<Secret>, Problem> {
+    let caller = caller.clone();
+    let secret = Secret::token();
+    let kept = secret.clone();
+    let made = refusable(&accounts.database, move |transaction| {
+        let (caller, kept) = (caller.clone(), kept.clone());
+        Box::pin(async move {
+            let Some(user) = people::get(transaction, id).await? else {
+                return Ok(Ok(false));
+            };
+            if caller.user.id != id && !caller.role().rules(user.role) {
+                return Ok(Err(Problem::forbidden("Only somebody with a higher role may do this for this person.")));
+            }
+            offer_reset(transaction, &user, &kept, remove_totp, &Actor::caller(&caller), Some(caller.user.id)).await?;
+            Ok(Ok(true))
+        })
+    })
+    .await?;
+    Ok(made.then_some(secret))
+}
+
+/// Makes the operator's link for somebody who is known by their e-mail; `None` when nobody is.
+pub(crate) async fn reset_by_operator(
+    database: &Database,
+    email: &str,
+    remove_totp: bool,
+) -> Result<Option<Secret>, Problem> {
+    let (email, secret) = (email.to_owned(), Secret::token());
+    let kept = secret.clone();
+    let made = database
+        .write(move |transaction| {
+            let (email, kept) = (email.clone(), kept.clone());
+            Box::pin(async move {
+                let Some(user) = people::by_email(transaction, &email).await? else {
+                    return Ok(false);
+                };
+                let actor = Actor::operator("app user reset-password");
+                offer_reset(transaction, &user, &kept, remove_totp, &actor, None).await.map(|()| true)
+            })
+        })
+        .await?;
+    Ok(made.then_some(secret))
+}
+
+/// Keeps the secret of a link, in place of an earlier one.
+pub(crate) async fn offer_reset(
+    transaction: &sea_orm::DatabaseTransaction,
+    user: &user::Model,
+    secret: &Secret,
+    remove_totp: bool,
+    actor: &Actor,
+    created_by: Option<i64>,
+) -> Result<(), sea_orm::DbErr> {
+    verification::void(transaction, Reset, Some(user.id)).await?;
+    let about = About { user_id: Some(user.id), created_by, ..About::default() };
+    verification::keep(transaction, Reset, secret, about, verification::RESET).await?;
+    if remove_totp {
+        second_factor::clear(transaction, user.id).await?;
+        audit::write(transaction, Kind::TotpRemoved, actor, &user.email).await?;
+    }
+    audit::write(transaction, Kind::ResetCreated, actor, &user.email).await
+}
+
+/// Returns whose password a link resets, while it is good.
+pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option<user::Model>, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    let found = verification::find(accounts.reads(), Reset, token).await.map_err(failed)?;
+    match found.and_then(|found| found.user_id) {
+        Some(id) => Ok(people::get(accounts.reads(), id).await.map_err(failed)?.filter(|user| !user.disabled)),
+        None => Ok(None),
+    }
+}
+
+/// Sets the password that the holder of a link chose, ends all sessions, and signs them in; with a second factor they
+/// have to sign in as always, and get `None`.
+pub(crate) async fn use_reset(
+    accounts: &Accounts,
+    place: &Place,
+    token: &str,
+    password: &str,
+) -> Result<Option<Begun>, Problem> {
+    let user = reset_for(accounts, token).await?.ok_or_else(spent)?;
+    accounts.check_password("password", password, &user.email, &user.name)?;
+    let hash = accounts.hasher.hash(password).await?;
+    let (token, place) = (token.to_owned(), place.clone());
+    refusable(&accounts.database, move |transaction| {
+        let (token, place, hash, user) = (token.clone(), place.clone(), hash.clone(), user.clone());
+        Box::pin(async move {
+            if verification::take(transaction, Reset, &token).await?.is_none() {
+                return Ok(Err(spent()));
+            }
+            ways::set_password(transaction, user.id, hash).await?;
+            sessions::end_all(transaction, user.id, None).await?;
+            let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &place);
+            audit::write(transaction, Kind::PasswordReset, &actor, "").await?;
+            if second_factor::of(transaction, user.id).await?.is_some() {
+                return Ok(Ok(None));
+            }
+            sessions::begin(transaction, &user, Method::Reset, &place).await.map(|begun| Ok(Some(begun)))
+        })
+    })
+    .await
+}
+
+/// The refusal of a link that is not good any more.
+pub(crate) fn spent() -> Problem {
+    Problem::new(poem::http::StatusCode::NOT_FOUND)
+        .detail("This link was used before, has expired, or was never given out; ask for a new one.")
+}

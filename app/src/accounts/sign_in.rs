@@ -1,0 +1,194 @@
+//! How does somebody come in with e-mail and password?
+//!
+//! An unknown e-mail and a wrong password get the same words after the same work (OWASP Authentication Cheat Sheet);
+//! whether a second factor is wanted is told only to who knows the password. A try costs a token of the throttle, which
+//! one that succeeds gives back.
+
+use sea_orm::DatabaseTransaction;
+
+use super::{
+    Accounts,
+    audit::{self, Actor, Kind},
+    caller::Place,
+    entity::{user, verification::Kind::SecondStep},
+    people, profile,
+    role::Method,
+    second_factor::{self, Code},
+    secret::Secret,
+    sessions::{self, Begun},
+    verification::{self, About},
+    ways,
+};
+use crate::{db::refusable, http::Problem};
+
+/// How a try with the right password ends.
+pub(crate) enum Outcome {
+    In(Box<Begun>),
+    /// A code is wanted as well.
+    CodeWanted(Box<user::Model>),
+}
+
+/// Checks e-mail and password, and the code when one is given; begins a session when all is right.
+pub(crate) async fn by_password(
+    accounts: &Accounts,
+    place: &Place,
+    email: &str,
+    password: &str,
+    code: Option<&str>,
+) -> Result<Outcome, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    let email = profile::email_of(email).unwrap_or_else(|_| email.chars().take(profile::EMAIL_MAX).collect());
+    let user = people::by_email(accounts.reads(), &email).await.map_err(failed)?;
+    // Asked for also when there is nobody: the same reads for all.
+    let id = user.as_ref().map_or(0, |user| user.id);
+    let kept = ways::password(accounts.reads(), id).await.map_err(failed)?;
+    let device = match &place.device {
+        Some(secret) => sessions::known_device(accounts.reads(), secret, id).await.map_err(failed)?,
+        None => None,
+    };
+    let ticket = accounts.admit(place, &email, device).await?;
+    let verdict = accounts.hasher.verify(kept.as_deref(), password).await?;
+    let user = user.filter(|user| verdict.right && !user.disabled);
+    let Some(user) = user else {
+        note_failure(accounts, place, &email, "password").await;
+        return Err(wrong());
+    };
+    let code = match (second_factor::of(accounts.reads(), user.id).await.map_err(failed)?, code) {
+        (None, _) => None,
+        (Some(_), None) => {
+            accounts.throttle.succeeded(ticket);
+            return Ok(Outcome::CodeWanted(Box::new(user)));
+        }
+        (Some(_), Some(code)) => Some(code.to_owned()),
+    };
+    let better = match verdict.rehash {
+        true => Some(accounts.hasher.hash(password).await?),
+        false => None,
+    };
+    let begun = begin(accounts, place, user, code, better, None).await?;
+    accounts.throttle.succeeded(ticket);
+    Ok(Outcome::In(Box::new(begun)))
+}
+
+/// Gives out the secret of a second step, for a page that must not keep the password.
+pub(crate) async fn second_step(accounts: &Accounts, user: &user::Model) -> Result<Secret, Problem> {
+    let (secret, about) = (Secret::token(), About { user_id: Some(user.id), ..About::default() });
+    let kept = secret.clone();
+    accounts
+        .database
+        .write(move |transaction| {
+            let (kept, about) = (kept.clone(), about.clone());
+            Box::pin(async move {
+                verification::keep(transaction, SecondStep, &kept, about, verification::SECOND_STEP).await.map(drop)
+            })
+        })
+        .await?;
+    Ok(secret)
+}
+
+/// Checks the code of a second step; the step itself stays good for another try until its time is up.
+pub(crate) async fn by_second_step(
+    accounts: &Accounts,
+    place: &Place,
+    step: &str,
+    code: &str,
+) -> Result<Begun, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    let found = verification::find(accounts.reads(), SecondStep, step).await.map_err(failed)?;
+    let user = match found.and_then(|found| found.user_id) {
+        Some(id) => people::get(accounts.reads(), id).await.map_err(failed)?,
+        None => None,
+    };
+    let user = user
+        .filter(|user| !user.disabled)
+        .ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
+    let device = match &place.device {
+        Some(secret) => sessions::known_device(accounts.reads(), secret, user.id).await.map_err(failed)?,
+        None => None,
+    };
+    let ticket = accounts.admit(place, &user.email, device).await?;
+    let begun = begin(accounts, place, user, Some(code.to_owned()), None, Some(step.to_owned())).await?;
+    accounts.throttle.succeeded(ticket);
+    Ok(begun)
+}
+
+/// Takes the code and begins the session, both in one transaction: no code is taken twice.
+async fn begin(
+    accounts: &Accounts,
+    place: &Place,
+    user: user::Model,
+    code: Option<String>,
+    better_hash: Option<String>,
+    step: Option<String>,
+) -> Result<Begun, Problem> {
+    let from = place.clone();
+    let email = user.email.clone();
+    let outcome = refusable(&accounts.database, move |transaction| {
+        let (from, user, code) = (from.clone(), user.clone(), code.clone());
+        let (better_hash, step) = (better_hash.clone(), step.clone());
+        Box::pin(async move {
+            let method = match code {
+                None => Method::Password,
+                Some(code) => match take_code(transaction, &user, &code, &from).await? {
+                    true => Method::PasswordAndCode,
+                    false => return Ok(Err(wrong_code())),
+                },
+            };
+            if let Some(step) = step
+                && verification::take(transaction, SecondStep, &step).await?.is_none()
+            {
+                return Ok(Err(wrong_code()));
+            }
+            if let Some(hash) = better_hash {
+                ways::set_password(transaction, user.id, hash).await?;
+            }
+            sessions::begin(transaction, &user, method, &from).await.map(Ok)
+        })
+    })
+    .await;
+    if let Err(problem) = &outcome
+        && problem.status().as_u16() == 401
+    {
+        note_failure(accounts, place, &email, "code").await;
+    }
+    outcome
+}
+
+async fn take_code(
+    transaction: &DatabaseTransaction,
+    user: &user::Model,
+    code: &str,
+    place: &Place,
+) -> Result<bool, sea_orm::DbErr> {
+    match second_factor::take(transaction, user.id, code).await? {
+        Some(Code::OneTime) => Ok(true),
+        Some(Code::Recovery { left }) => {
+            let actor = Actor::user(user.id, &user.email, "recovery code", place);
+            audit::write(transaction, Kind::RecoveryCodeUsed, &actor, &format!("{left} left")).await?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// Writes down that somebody tried; the throttle keeps these few.
+pub(crate) async fn note_failure(accounts: &Accounts, place: &Place, who: &str, method: &'static str) {
+    let actor = Actor::somebody(who, method, place);
+    // Whoever tried is refused all the same when the disk is full.
+    let _ = accounts
+        .database
+        .write(move |transaction| {
+            let actor = actor.clone();
+            Box::pin(async move { audit::write(transaction, Kind::SignInFailed, &actor, "").await })
+        })
+        .await;
+}
+
+/// The refusal of e-mail and password: the same whichever it was.
+fn wrong() -> Problem {
+    Problem::unauthorized("The e-mail or the password is wrong.")
+}
+
+fn wrong_code() -> Problem {
+    Problem::unauthorized("The code is wrong, or was used before.")
+}

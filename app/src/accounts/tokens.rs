@@ -1,0 +1,129 @@
+//! By what do programs come in?
+//!
+//! By tokens that their user made, `hearth_` and 256 random bits, of which the database keeps the hash. A token may
+//! what its user may, within its scope.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
+};
+use time::Duration;
+
+use super::{
+    Accounts,
+    audit::{self, Actor, Kind},
+    caller::Caller,
+    entity::{
+        api_token::{ActiveModel, Column, Entity, Model},
+        user,
+    },
+    role::Scope,
+    secret::{Secret, digest},
+};
+use crate::{
+    db::{Database, DbError, refusable},
+    http::Problem,
+    when::Moment,
+};
+
+/// How exactly it is known when a token was used last.
+const USED_AFTER: Duration = Duration::minutes(10);
+
+/// Tokens that somebody may have: more is a program that makes one at each start.
+const MOST: usize = 100;
+
+/// Returns the token that is still good, and whose it is.
+pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
+    let found =
+        Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
+    let now = Moment::now();
+    Ok(found
+        .and_then(|(token, user)| user.map(|user| (token, user)))
+        .filter(|(token, user)| token.expires_at.is_none_or(|end| end > now) && !user.disabled))
+}
+
+/// Whether a use, now, asks to be written.
+pub(crate) fn is_due(token: &Model, now: Moment) -> bool {
+    token.last_used_at.is_none_or(|last| last < now.before(USED_AFTER))
+}
+
+/// Writes that a token was used.
+pub(crate) async fn used(database: &Database, id: i64) -> Result<(), DbError> {
+    database
+        .write(move |transaction| {
+            Box::pin(async move {
+                Entity::update_many()
+                    .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                    .filter(Column::Id.eq(id))
+                    .exec(transaction)
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
+}
+
+/// Returns somebody's tokens, the newest first.
+pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Desc).all(reads).await
+}
+
+/// Makes a token for the caller.
+pub(crate) async fn create(
+    accounts: &Accounts,
+    caller: &Caller,
+    name: String,
+    scope: Scope,
+    expires_at: Option<Moment>,
+) -> Result<(Model, Secret), Problem> {
+    let (caller, secret) = (caller.clone(), Secret::api_token());
+    let hash = secret.digest();
+    let made = refusable(&accounts.database, move |transaction| {
+        let (caller, name, hash) = (caller.clone(), name.clone(), hash.clone());
+        Box::pin(async move {
+            let now = Moment::now();
+            let own = Entity::find().filter(Column::UserId.eq(caller.user.id)).all(transaction).await?;
+            if own.len() >= MOST {
+                return Ok(Err(Problem::conflict(format!("There are {MOST} tokens already; revoke some first."))));
+            }
+            let subject = format!("{name} ({})", scope.name());
+            let row = ActiveModel {
+                id: NotSet,
+                user_id: Set(caller.user.id),
+                name: Set(name),
+                token_hash: Set(hash),
+                scope: Set(scope),
+                created_at: Set(now),
+                expires_at: Set(expires_at),
+                last_used_at: Set(None),
+            };
+            let made = Entity::insert(row).exec_with_returning(transaction).await?;
+            audit::write(transaction, Kind::TokenCreated, &Actor::caller(&caller), &subject).await?;
+            Ok(Ok(made))
+        })
+    })
+    .await?;
+    Ok((made, secret))
+}
+
+/// Revokes one of the caller's tokens; returns whether there was one with this number.
+pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    let caller = caller.clone();
+    let revoked = accounts
+        .database
+        .write(move |transaction| {
+            let caller = caller.clone();
+            Box::pin(async move {
+                let found = Entity::find_by_id(id).filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
+                let Some(found) = found else {
+                    return Ok(false);
+                };
+                Entity::delete_by_id(id).exec(transaction).await?;
+                audit::write(transaction, Kind::TokenRevoked, &Actor::caller(&caller), &found.name).await?;
+                Ok(true)
+            })
+        })
+        .await?;
+    Ok(revoked)
+}

@@ -7,7 +7,14 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Config, failure::Failure, http, log, serve};
+use crate::{
+    accounts::role::Role,
+    config::Config,
+    failure::Failure,
+    http, log,
+    operator::{self, Task},
+    serve,
+};
 
 /// Hearth's app: the household's binder over HTTP.
 #[derive(Debug, Parser)]
@@ -15,7 +22,8 @@ use crate::{config::Config, failure::Failure, http, log, serve};
     name = "app",
     version,
     arg_required_else_help = true,
-    after_help = "Examples:\n  app serve --database data/live/app.db --files data/files\n  app openapi > openapi.json\n\n\
+    after_help = "Examples:\n  app serve --database data/live/app.db --files data/files\n  app openapi > openapi.json\n  \
+                  app setup-code\n  app user reset-password anna@example.org\n\n\
                   The supervisor starts `app serve` with sockets and settings of its own; by hand it listens on \
                   127.0.0.1:3000."
 )]
@@ -30,6 +38,91 @@ enum Command {
     Serve(ServeArgs),
     /// Print the API's OpenAPI document
     Openapi,
+    /// Print the code by which the owner of a new instance comes in
+    SetupCode(OnTheServer),
+    /// Look after people on the server itself, whoever is locked out
+    #[command(subcommand)]
+    User(UserCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// List everybody
+    List(OnTheServer),
+    /// Add somebody, and print a link by which they choose a password
+    Create {
+        /// The e-mail to sign in with
+        #[arg(value_name = "EMAIL")]
+        email: String,
+        /// What they are called [default: the e-mail's first part]
+        #[arg(long)]
+        name: Option<String>,
+        /// What they may: guest, member, admin or owner
+        #[arg(long, default_value = "member", value_parser = role)]
+        role: Role,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
+    /// Print a link by which somebody chooses a new password
+    ResetPassword {
+        /// Whose
+        #[arg(value_name = "EMAIL")]
+        email: String,
+        /// Take their second factor away too, for who lost phone and recovery codes
+        #[arg(long)]
+        remove_totp: bool,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
+    /// Give somebody another role
+    SetRole {
+        /// Whose
+        #[arg(value_name = "EMAIL")]
+        email: String,
+        /// What they may: guest, member, admin or owner
+        #[arg(value_name = "ROLE", value_parser = role)]
+        role: Role,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
+}
+
+/// Where the data is, and for whom the answer.
+#[derive(Debug, Clone, Args)]
+struct OnTheServer {
+    /// The live database [env: HEARTH_DATABASE] [default: live/app.db in HEARTH_DATA_DIR or ./data]
+    #[arg(long, value_name = "FILE")]
+    database: Option<String>,
+    /// Answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl OnTheServer {
+    fn run(&self, task: &Task) -> Result<(), Failure> {
+        operator::run(self.database.as_deref(), task, self.json)
+    }
+}
+
+impl UserCommand {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::List(server) => server.run(&Task::List),
+            Self::Create { email, name, role, server } => {
+                let name = name.unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
+                server.run(&Task::Create { name, email, role })
+            }
+            Self::ResetPassword { email, remove_totp, server } => {
+                server.run(&Task::ResetPassword { email, remove_totp })
+            }
+            Self::SetRole { email, role, server } => server.run(&Task::SetRole { email, role }),
+        }
+    }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.name() == text);
+    found.ok_or_else(|| "a role is guest, member, admin or owner".to_owned())
 }
 
 /// Settings of `app serve`; each is a `HEARTH_*` environment variable as well.
@@ -68,6 +161,8 @@ pub fn main() -> ExitCode {
             }
         },
         Command::Openapi => print_spec(),
+        Command::SetupCode(server) => server.run(&Task::SetupCode),
+        Command::User(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

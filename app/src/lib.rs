@@ -20,6 +20,7 @@ mod http;
 mod instance;
 mod log;
 mod notify;
+mod operator;
 mod records;
 mod serve;
 mod web;

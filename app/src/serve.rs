@@ -130,7 +130,7 @@ async fn start(
         None => None,
     };
     let hosts = Arc::new(Hosts::new(&config.http));
-    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth));
+    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth)?);
     if sockets.public.is_some() {
         open_the_house(&accounts, config).await?;
     }

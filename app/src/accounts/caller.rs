@@ -3,7 +3,10 @@
 //! The gate finds out once for each request and leaves both in it; handlers take [`Caller`] as an argument, which also
 //! tells the API's document that the operation wants somebody who is signed in.
 
-use std::ops::Deref;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::Deref,
+};
 
 use poem::{FromRequest, Request, RequestBody, Result, http::StatusCode};
 use poem_openapi::{
@@ -58,7 +61,7 @@ impl By {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The peer's address; that of a proxy where there is one.
-    pub(crate) address: Option<std::net::IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// What the browser calls itself; cut to a length that is still told apart, control characters left out.
     pub(crate) user_agent: String,
     /// Whether it came over https.
@@ -74,11 +77,16 @@ impl Place {
     const USER_AGENT: usize = 200;
 
     /// Returns the place of a request whose way is known.
-    pub(crate) fn of(request: &Request, address: Option<std::net::IpAddr>, https: bool) -> Self {
+    pub(crate) fn of(request: &Request, address: Option<IpAddr>, https: bool) -> Self {
         let said = request.header("user-agent").unwrap_or_default();
         let user_agent = said.chars().filter(|letter| !letter.is_control()).take(Self::USER_AGENT).collect();
         let (session, device) = if https { (COOKIE_HTTPS, DEVICE_HTTPS) } else { (COOKIE_HTTP, DEVICE_HTTP) };
         Self { address, user_agent, https, session: cookie(request, session), device: cookie(request, device) }
+    }
+
+    /// Returns the address that attempts from here count for.
+    pub(crate) fn address_or_none(&self) -> IpAddr {
+        self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// Returns the address as text; empty when there is none.

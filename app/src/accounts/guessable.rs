@@ -49,7 +49,8 @@ pub(super) fn is_about(password: &str, email: &str, name: &str) -> bool {
     // The longest first, so that a name goes before the shorter one in it.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     let length = password.chars().count();
-    [letters(&password), letters(&undisguised(&password))].into_iter().any(|mut rest| {
+    let disguised = undisguised(password.trim_end_matches(|c: char| !c.is_alphabetic()));
+    [letters(&password), letters(&disguised)].into_iter().any(|mut rest| {
         let decoration = length - rest.chars().count();
         for word in &words {
             rest = rest.replace(word, "");
@@ -94,7 +95,7 @@ fn is_monotonous(text: &str) -> bool {
 /// Returns the shortest text that, written once or more, makes this one.
 fn repeated(text: &str) -> &str {
     (1..=text.len() / 2)
-        .filter(|length| text.len() % length == 0 && text.is_char_boundary(*length))
+        .filter(|length| text.len().is_multiple_of(*length) && text.is_char_boundary(*length))
         .map(|length| &text[..length])
         .find(|unit| unit.repeat(text.len() / unit.len()) == text)
         .unwrap_or(text)

@@ -9,13 +9,16 @@ pub(crate) mod access;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod caller;
+mod ceremonies;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
 pub(crate) mod gate;
 mod guessable;
 pub(crate) mod invitations;
 mod joining;
+pub(crate) mod own_passkeys;
 pub(crate) mod pages;
+pub(crate) mod passkeys;
 pub(crate) mod password;
 pub(crate) mod passwords;
 pub(crate) mod people;
@@ -38,7 +41,6 @@ pub(crate) mod verification;
 pub(crate) mod ways;
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -50,6 +52,7 @@ pub(crate) use self::secret::Secret;
 use self::{
     audit::{Actor, Kind},
     caller::Place,
+    passkeys::Passkeys,
     password::{Busy, Hasher},
     tailscale::Tailscale,
     throttle::{Attempt, Throttle, Ticket},
@@ -57,6 +60,7 @@ use self::{
 use crate::{
     config::{Auth, Http},
     db::Database,
+    failure::Failure,
     http::Problem,
 };
 
@@ -69,6 +73,8 @@ pub(crate) struct Accounts {
     pub(crate) hasher: Hasher,
     pub(crate) throttle: Throttle,
     pub(crate) tailscale: Tailscale,
+    /// None where browsers offer no passkeys: `http.public_url` is not set.
+    pub(crate) passkeys: Option<Passkeys>,
     pub(crate) http: Http,
     pub(crate) auth: Auth,
     /// Where the set-up code lies while there is one.
@@ -79,8 +85,10 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     /// Returns the accounts of a database, which lies at `path`.
-    pub(crate) fn new(database: Arc<Database>, path: &Path, http: &Http, auth: &Auth) -> Self {
-        Self {
+    pub(crate) fn new(database: Arc<Database>, path: &Path, http: &Http, auth: &Auth) -> Result<Self, Failure> {
+        let url = http.public_url.as_ref().map(ToString::to_string);
+        Ok(Self {
+            passkeys: Passkeys::new(url.as_deref()).map_err(Failure::new)?,
             database,
             hasher: Hasher::new(),
             throttle: Throttle::default(),
@@ -89,7 +97,7 @@ impl Accounts {
             auth: auth.clone(),
             code_file: setup::file(path),
             noted: Mutex::default(),
-        }
+        })
     }
 
     /// Returns the pool of readers.
@@ -99,7 +107,7 @@ impl Accounts {
 
     /// Lets a try to come in through, or says when the next may be; `account` is the e-mail as it was typed.
     pub(crate) async fn admit(&self, place: &Place, account: &str, device: Option<i64>) -> Result<Ticket, Problem> {
-        let address = place.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let address = place.address_or_none();
         let wait = match self.throttle.admit(Instant::now(), &Attempt { address, account, device }) {
             Ok(ticket) => return Ok(ticket),
             Err(wait) => wait,

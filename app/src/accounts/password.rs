@@ -32,7 +32,7 @@ const MOST_PASSES: u32 = 10;
 
 /// So many hashes are made at once: 38 MiB.
 const AT_ONCE: usize = 2;
-/// So many wait: at worst well under a second on a small board.
+/// So many wait: about a second at worst on a small board.
 const WAITING: usize = 16;
 
 /// Fewer characters are refused: NIST wants 8 at least, the household's door has no other lock on most days.
@@ -254,7 +254,7 @@ pub(crate) fn check(field: &str, password: &str, email: &str, name: &str) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -302,19 +302,22 @@ mod tests {
         let hasher = Hasher::new();
         let hash = hasher.hash("plenty of bread").await.unwrap();
         let greedy = hash.replace("m=19456", "m=4194304");
-        let mut fastest = Vec::new();
-        for kept in [Some(hash.as_str()), None, Some("garbage"), Some(""), Some(&greedy)] {
-            let mut times = Vec::new();
-            for _ in 0..5 {
+        let kinds = [Some(hash.as_str()), None, Some("garbage"), Some(""), Some(&greedy)];
+        let mut fastest = [Duration::MAX; 5];
+        // Other work on the machine only ever adds: the fastest of many rounds tells, and of a kind that skipped the
+        // hash it would be a thousand times less in each.
+        for _ in 0..100 {
+            for (kept, fastest) in kinds.iter().zip(&mut fastest) {
                 let start = Instant::now();
-                assert_eq!(hasher.verify(kept, "another password").await, Ok(WRONG));
-                times.push(start.elapsed());
+                assert_eq!(hasher.verify(*kept, "another password").await, Ok(WRONG));
+                *fastest = start.elapsed().min(*fastest);
             }
-            fastest.extend(times.into_iter().min());
+            let (shortest, longest) = (fastest.iter().min().unwrap(), fastest.iter().max().unwrap());
+            if *longest < *shortest * 3 / 2 {
+                return;
+            }
         }
-        // The fastest of five each: other work on the machine only ever adds.
-        let (shortest, longest) = (fastest.iter().min().unwrap(), fastest.iter().max().unwrap());
-        assert!(*longest < *shortest * 2, "{fastest:?}");
+        panic!("the times differ: {fastest:?}");
     }
 
     #[tokio::test]
@@ -328,12 +331,9 @@ mod tests {
             .collect();
         let mut answered = 0;
         for one in tries {
-            match one.await.unwrap() {
-                Ok(verdict) => {
-                    assert_eq!(verdict, WRONG);
-                    answered += 1;
-                }
-                Err(Busy) => {}
+            if let Ok(verdict) = one.await.unwrap() {
+                assert_eq!(verdict, WRONG);
+                answered += 1;
             }
             assert!(hasher.pool.spare.lock().unwrap().len() <= AT_ONCE);
         }

@@ -139,6 +139,30 @@ pub(crate) async fn update(
     .await
 }
 
+/// Gives who has this e-mail another role, by the operator's word; returns whether there is anybody.
+pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Result<bool, Problem> {
+    let email = email.to_owned();
+    refusable(database, move |transaction| {
+        let email = email.clone();
+        Box::pin(async move {
+            let Some(mut user) = by_email(transaction, &email).await? else {
+                return Ok(Ok(false));
+            };
+            if user.role == Role::Owner && role != Role::Owner && owners(transaction).await? <= 1 {
+                return Ok(Err(Problem::conflict("This is the only owner; make somebody else one first.")));
+            }
+            let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
+            user.role = role;
+            user.disabled = false;
+            user.updated_at = Moment::now();
+            Entity::update(user.into_active_model().reset_all()).exec(transaction).await?;
+            audit::write(transaction, Kind::UserChanged, &Actor::operator("app user set-role"), &subject).await?;
+            Ok(Ok(true))
+        })
+    })
+    .await
+}
+
 /// Why a caller may not do this, when they may not.
 fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static str> {
     let role = caller.role();

@@ -1,6 +1,6 @@
 //! May this version serve these accounts?
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, IdenStatic, Iterable};
+use sea_orm::{ColumnTrait, DbErr, IdenStatic, Iterable};
 
 use super::{
     audit,
@@ -8,7 +8,7 @@ use super::{
         account, api_token, audit_event, passkey, session, totp, user,
         verification::{self, Kind},
     },
-    people, second_factor, sessions, tokens, verification as secrets, ways,
+    own_passkeys, people, second_factor, sessions, tokens, verification as secrets, ways,
 };
 use crate::{
     db::{Database, check_columns},
@@ -43,7 +43,8 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     audit::list(reads, None, 10).await?;
     audit::list(reads, Some(10), 10).await?;
     audit::newest(reads, audit::Kind::BackupMade).await?;
-    passkey::Entity::find().one(reads).await.map(drop)
+    own_passkeys::list(reads, id).await?;
+    own_passkeys::find(reads, id, "none").await.map(drop)
 }
 
 /// Checks that the tables are there and have the columns that this version knows.

@@ -129,18 +129,13 @@ impl Throttle {
         // What the eye or a keyboard takes for the same e-mail is the same account.
         let account = attempt.account.trim().to_lowercase();
         Keys::Stranger {
-            address: self.hash(&network),
-            account: self.hash(&account),
-            pair: self.hash(&(network, account)),
+            address: self.hashes.hash_one(network),
+            account: self.hashes.hash_one(&account),
+            pair: self.hashes.hash_one((network, &account)),
         }
     }
 
-    fn hash(&self, key: &impl Hash) -> u64 {
-        self.hashes.hash_one(key)
-    }
-
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
-        // Nothing is half done where a panic could happen.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -272,11 +267,8 @@ mod tests {
     #[test]
     fn a_try_that_succeeds_costs_nothing() {
         let (throttle, now) = (Throttle::default(), Instant::now());
-        for attempt in [known(7), at(1, "anna@example.org")] {
-            for _ in 0..100 {
-                let ticket = throttle.admit(now, &attempt).unwrap();
-                throttle.succeeded(ticket);
-            }
+        for attempt in [known(7), at(1, "anna@example.org")].repeat(100) {
+            throttle.succeeded(throttle.admit(now, &attempt).unwrap());
         }
     }
 
@@ -304,8 +296,8 @@ mod tests {
             let _ = throttle.admit(now, &at(address, "anna@example.org"));
         }
         for number in 0..50_000_u128 {
-            let address = Ipv6Addr::from_bits(number << 64).into();
-            let _ = throttle.admit(now, &Attempt { address, account: &format!("{number}@example.org"), device: None });
+            let (address, account) = (Ipv6Addr::from_bits(number << 64).into(), &format!("{number}@example.org"));
+            let _ = throttle.admit(now, &Attempt { address, account, device: None });
         }
         let buckets = throttle.buckets();
         let kept = [buckets.addresses.full_at.len(), buckets.accounts.full_at.len(), buckets.pairs.full_at.len()];

@@ -38,7 +38,7 @@ use crate::{
     accounts::{
         Accounts,
         access::Access,
-        api::{Handle, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
+        api::{Handle, PasskeysApi, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
         gate::Gate,
         pages,
     },
@@ -134,7 +134,7 @@ pub(crate) fn spec() -> String {
 }
 
 /// All operations.
-type Operations = (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, TokensApi, PeopleApi);
+type Operations = (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, PasskeysApi, TokensApi, PeopleApi);
 
 fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Operations, ()> {
     let own = || Handle(accounts.cloned());
@@ -144,6 +144,7 @@ fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Oper
         SessionApi(own()),
         ProfileApi(own()),
         SecondFactorApi(own()),
+        PasskeysApi(own()),
         TokensApi(own()),
         PeopleApi(own()),
     );

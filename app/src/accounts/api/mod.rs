@@ -1,5 +1,6 @@
 //! The accounts in the API: ways in, one's own account, and the household.
 
+mod passkeys;
 mod people;
 mod profile;
 mod second_factor;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use poem_openapi::{Enum, Object, Tags, payload::Response};
 
 pub(crate) use self::{
-    people::PeopleApi, profile::ProfileApi, second_factor::SecondFactorApi, session::SessionApi, tokens::TokensApi,
+    passkeys::PasskeysApi, people::PeopleApi, profile::ProfileApi, second_factor::SecondFactorApi, session::SessionApi,
+    tokens::TokensApi,
 };
 use super::{
     Accounts,

@@ -134,7 +134,7 @@ impl SessionApi {
         let accounts = self.0.get()?;
         Ok(Shown::Auth(Json(AuthBody {
             setup_needed: setup::is_needed(accounts).await?,
-            passkeys: false,
+            passkeys: accounts.passkeys.is_some(),
             single_sign_on: accounts.auth.oidc.as_ref().map(|oidc| oidc.name.clone()),
         })))
     }

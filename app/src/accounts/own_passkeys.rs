@@ -1,0 +1,169 @@
+//! Which passkeys does somebody have, and how do they come in by one?
+//!
+//! The ceremonies are in `passkeys`; here is what is kept. A passkey is both factors at once, so no code is asked for
+//! beside it.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
+};
+use serde_json::Value;
+
+use super::{
+    Accounts,
+    audit::{self, Actor, Kind},
+    caller::{Caller, Place},
+    entity::passkey::{ActiveModel, Column, Entity, Model},
+    passkeys::{self, PasskeyError, Passkeys},
+    people,
+    role::Method,
+    sessions::{self, Begun},
+    sign_in::note_failure,
+};
+use crate::{db::refusable, http::Problem, when::Moment};
+
+/// Passkeys that somebody may have: more is a mistake.
+const MOST: usize = 50;
+
+impl Accounts {
+    fn passkeys(&self) -> Result<&Passkeys, Problem> {
+        self.passkeys.as_ref().ok_or_else(|| {
+            Problem::conflict("Passkeys are off here: they need http.public_url, the address that the household uses.")
+        })
+    }
+}
+
+impl From<PasskeyError> for Problem {
+    fn from(error: PasskeyError) -> Self {
+        Self::new(poem::http::StatusCode::BAD_REQUEST).detail(error.to_string())
+    }
+}
+
+/// Returns somebody's passkeys, the oldest first.
+pub(crate) async fn list(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Asc).all(reads).await
+}
+
+/// Returns the passkey with this id of a credential, when it is this user's.
+pub(crate) async fn find(
+    reads: &DatabaseConnection,
+    user_id: i64,
+    credential_id: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::CredentialId.eq(credential_id)).one(reads).await
+}
+
+/// Begins to register one: returns the ceremony and what the browser is to be asked.
+pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(String, Value), Problem> {
+    let passkeys = accounts.passkeys()?;
+    let own = list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+    let existing: Vec<_> = own.into_iter().map(|passkey| passkey.credential).collect();
+    Ok(passkeys.begin_registration(caller.user.id, &caller.user.email, &caller.user.name, &existing)?)
+}
+
+/// Keeps the passkey that the browser made.
+pub(crate) async fn add(
+    accounts: &Accounts,
+    caller: &Caller,
+    ceremony: &str,
+    name: String,
+    credential: Value,
+) -> Result<Model, Problem> {
+    let new = accounts.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
+    let caller = caller.clone();
+    refusable(&accounts.database, move |transaction| {
+        let (caller, name, new) = (caller.clone(), name.clone(), new.clone());
+        Box::pin(async move {
+            let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(transaction).await?;
+            if known.is_some() {
+                return Ok(Err(PasskeyError::Registered.into()));
+            }
+            if list(transaction, caller.user.id).await?.len() >= MOST {
+                return Ok(Err(Problem::conflict(format!("There are {MOST} passkeys already; delete some first."))));
+            }
+            let row = ActiveModel {
+                id: NotSet,
+                user_id: Set(caller.user.id),
+                name: Set(name.clone()),
+                credential_id: Set(new.credential_id),
+                credential: Set(new.credential),
+                created_at: Set(Moment::now()),
+                last_used_at: Set(None),
+            };
+            let made = Entity::insert(row).exec_with_returning(transaction).await?;
+            audit::write(transaction, Kind::PasskeyAdded, &Actor::caller(&caller), &name).await?;
+            Ok(Ok(made))
+        })
+    })
+    .await
+}
+
+/// Deletes one of the caller's; returns whether there was one with this number.
+pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    let caller = caller.clone();
+    let deleted = accounts
+        .database
+        .write(move |transaction| {
+            let caller = caller.clone();
+            Box::pin(async move {
+                let found = Entity::find_by_id(id).filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
+                let Some(found) = found else {
+                    return Ok(false);
+                };
+                Entity::delete_by_id(id).exec(transaction).await?;
+                audit::write(transaction, Kind::PasskeyRemoved, &Actor::caller(&caller), &found.name).await?;
+                Ok(true)
+            })
+        })
+        .await?;
+    Ok(deleted)
+}
+
+/// Begins to come in: returns the ceremony and what the browser is to be asked.
+pub(crate) fn begin_sign_in(accounts: &Accounts, place: &Place) -> Result<(String, Value), Problem> {
+    Ok(accounts.passkeys()?.begin_sign_in(place.address_or_none())?)
+}
+
+/// Checks what the device signed, and begins a session.
+pub(crate) async fn sign_in(
+    accounts: &Accounts,
+    place: &Place,
+    ceremony: &str,
+    credential: Value,
+) -> Result<Begun, Problem> {
+    let passkeys = accounts.passkeys()?;
+    let failed = |error| accounts.database.failed(error);
+    let (user_id, credential_id) = passkeys::identify(&credential).ok_or(PasskeyError::Unreadable)?;
+    let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
+    let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
+    let used = match passkeys.finish_sign_in(ceremony, credential, &stored) {
+        Ok(used) => used,
+        Err(error) => {
+            note_failure(accounts, place, "somebody", "passkey").await;
+            return Err(Problem::unauthorized(error.to_string()));
+        }
+    };
+    let user = people::get(accounts.reads(), user_id).await.map_err(failed)?.filter(|user| !user.disabled);
+    let (Some(user), Some(passkey)) = (user, known) else {
+        return Err(Problem::unauthorized(PasskeyError::Unknown.to_string()));
+    };
+    let place = place.clone();
+    refusable(&accounts.database, move |transaction| {
+        let (user, place, used) = (user.clone(), place.clone(), used.clone());
+        Box::pin(async move {
+            let mut row = Entity::update_many()
+                .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                .filter(Column::Id.eq(passkey.id));
+            if let Some(updated) = used.updated {
+                row = row.col_expr(Column::Credential, Expr::value(updated));
+            }
+            // It was deleted a moment ago.
+            if row.exec(transaction).await?.rows_affected == 0 {
+                return Ok(Err(Problem::unauthorized(PasskeyError::Unknown.to_string())));
+            }
+            sessions::begin(transaction, &user, Method::Passkey, &place).await.map(Ok)
+        })
+    })
+    .await
+}

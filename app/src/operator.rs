@@ -1,0 +1,219 @@
+//! What can the operator do on the server itself: the set-up code, and people?
+//!
+//! Works on the live database, whether the app runs beside it or not: SQLite lets several processes write one after
+//! another. Only an upgrade or a restore that is under way must not be written past: it works on a clone, which would
+//! not hold what was written here. So it is looked for before and after.
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    accounts::{
+        audit::{self, Actor, Kind},
+        passwords, people,
+        profile::{self, Profile},
+        role::Role,
+        secret::Secret,
+        setup,
+    },
+    config::PublicUrl,
+    db::{Access, Database, refusable},
+    failure::Failure,
+    http::Problem,
+};
+
+/// What to do to the people of an instance.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    SetupCode,
+    List,
+    Create { name: String, email: String, role: Role },
+    ResetPassword { email: String, remove_totp: bool },
+    SetRole { email: String, role: Role },
+}
+
+/// Does it and prints what came of it, as JSON for programs.
+pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(), Failure> {
+    let place = Place::find(database)?;
+    place.check_idle()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot be started: {error}")))?;
+    let said = runtime.block_on(async {
+        let database = Database::open(&place.database, Access::Write).await?;
+        let said = carry_out(&database, &place, task, json).await;
+        database.close().await;
+        said
+    })?;
+    place.check_idle()?;
+    // `app user list | head` is no failure.
+    match writeln!(io::stdout(), "{said}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("the answer could not be printed: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the live database is.
+struct Place {
+    /// As it was named: by the link of the live generation, mostly.
+    named: PathBuf,
+    /// The file itself.
+    database: PathBuf,
+}
+
+impl Place {
+    fn find(database: Option<&str>) -> Result<Self, Failure> {
+        let named = match (database, env::var_os("HEARTH_DATABASE")) {
+            (Some(path), _) => PathBuf::from(path),
+            (None, Some(path)) => PathBuf::from(path),
+            (None, None) => {
+                let data = env::var_os("HEARTH_DATA_DIR").map_or_else(|| PathBuf::from("data"), PathBuf::from);
+                data.join("live").join("app.db")
+            }
+        };
+        let database = fs::canonicalize(&named).map_err(|error| {
+            Failure::new(format!("there is no database at {}: {error}", named.display()))
+                .hint("start Hearth once, or say where its data is: HEARTH_DATA_DIR=…, or --database …/live/app.db")
+        })?;
+        Ok(Self { named, database })
+    }
+
+    /// Refuses while the supervisor makes another generation, which would not hold what is written now.
+    fn check_idle(&self) -> Result<(), Failure> {
+        let moved = fs::canonicalize(&self.named).ok().as_deref() != Some(&self.database);
+        let generations = self.database.parent().and_then(Path::parent);
+        let staging = generations.into_iter().flat_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
+        let busy = staging
+            .map(|entry| entry.path())
+            .any(|path| self.database.parent() != Some(&*path) && path.join("STAGING").exists());
+        if moved || busy {
+            return Err(Failure::new("an upgrade or a restore is under way, which may not hold what was done here")
+                .hint("wait until `supervisor status` says serving, and do it again"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    id: i64,
+    name: &'a str,
+    email: &'a str,
+    role: Role,
+    disabled: bool,
+}
+
+async fn carry_out(database: &Database, place: &Place, task: &Task, json: bool) -> Result<String, Failure> {
+    let failed = |problem: Problem| Failure::new(lower(problem.sentence()));
+    match task {
+        Task::SetupCode => match setup::code(database, &place.database).await? {
+            Some(code) if json => Ok(serde_json::json!({ "code": code }).to_string()),
+            Some(code) => Ok(code),
+            None => Err(Failure::new("this instance has an owner already")
+                .hint("to get in again: app user reset-password <e-mail>; app user list names everybody")),
+        },
+        Task::List => {
+            let found = people::list(database.reads()).await.map_err(|error| failed(database.failed(error).into()))?;
+            let people = found.iter().map(|user| Person {
+                id: user.id,
+                name: &user.name,
+                email: &user.email,
+                role: user.role,
+                disabled: user.disabled,
+            });
+            Ok(if json { as_json(people.collect()) } else { as_table(people.collect()) })
+        }
+        Task::Create { name, email, role } => {
+            let profile = Profile::check(name, email).map_err(|errors| failed(Problem::fields(errors)))?;
+            let secret = create(database, profile, *role).await.map_err(failed)?;
+            Ok(link(&secret, json, "choose a password and sign in"))
+        }
+        Task::ResetPassword { email, remove_totp } => {
+            let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
+            match passwords::reset_by_operator(database, &email, *remove_totp).await.map_err(failed)? {
+                Some(secret) => Ok(link(&secret, json, "choose a new password")),
+                None => Err(nobody(&email)),
+            }
+        }
+        Task::SetRole { email, role } => {
+            let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
+            match people::set_role(database, &email, *role).await.map_err(failed)? {
+                true => Ok(if json {
+                    serde_json::json!({ "email": email, "role": role }).to_string()
+                } else {
+                    format!("{email} is {} now.", role.name())
+                }),
+                false => Err(nobody(&email)),
+            }
+        }
+    }
+}
+
+/// Adds somebody, who chooses a password by a link.
+async fn create(database: &Database, profile: Profile, role: Role) -> Result<Secret, Problem> {
+    let secret = Secret::token();
+    let kept = secret.clone();
+    refusable(database, move |transaction| {
+        let (profile, kept) = (profile.clone(), kept.clone());
+        Box::pin(async move {
+            let user = match people::add(transaction, &profile, role).await? {
+                Ok(user) => user,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            let actor = Actor::operator("app user create");
+            let subject = format!("{} as {}", user.email, role.name());
+            audit::write(transaction, Kind::UserCreated, &actor, &subject).await?;
+            passwords::offer_reset(transaction, &user, &kept, false, &actor, None).await.map(Ok)
+        })
+    })
+    .await?;
+    Ok(secret)
+}
+
+fn nobody(email: &str) -> Failure {
+    Failure::new(format!("nobody has the e-mail {email}")).hint("app user list names everybody")
+}
+
+/// The words for a link: an address where it is known what the household calls this server.
+fn link(secret: &Secret, json: bool, what: &str) -> String {
+    let url = env::var("HEARTH_HTTP__PUBLIC_URL").ok().and_then(|text| text.parse::<PublicUrl>().ok());
+    let path = format!("/reset/{}", secret.expose());
+    let address = url.as_ref().map_or_else(|| path.clone(), |url| format!("{url}{path}"));
+    if json {
+        return serde_json::json!({ "url": address, "token": secret.expose() }).to_string();
+    }
+    match url {
+        Some(_) => format!("Good for a day, and once, to {what}:\n{address}"),
+        None => format!("Good for a day, and once, to {what}; put the address of this Hearth before it:\n{address}"),
+    }
+}
+
+fn as_json(people: Vec<Person<'_>>) -> String {
+    serde_json::json!({ "users": people }).to_string()
+}
+
+fn as_table(people: Vec<Person<'_>>) -> String {
+    if people.is_empty() {
+        return "Nobody yet. `app setup-code` prints the code by which the owner comes in.".to_owned();
+    }
+    let widest = people.iter().map(|person| person.email.chars().count()).max().unwrap_or_default();
+    let lines = people.iter().map(|person| {
+        let disabled = if person.disabled { "  (disabled)" } else { "" };
+        format!("{:<widest$}  {:<6}  {}{disabled}", person.email, person.role.name(), person.name)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A sentence of the API as one of the command line, which begins in lower case and ends without a full stop.
+fn lower(sentence: &str) -> String {
+    let mut letters = sentence.trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -27,6 +27,7 @@ use nix::{
     unistd::{Pid, execve},
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::client::{Answer, exchange};
@@ -39,8 +40,41 @@ pub(crate) struct Data {
     pub(crate) directory: TempDir,
 }
 
+/// The token of the owner whom [`Data::new`] makes; each request carries it that carries nothing else of the kind.
+pub(crate) const OWNER: &str = "hearth_0000000000000000000000000000000000000000000";
+
 impl Data {
+    /// With an owner, who has the token [`OWNER`].
     pub(crate) fn new() -> Self {
+        let data = Self::unowned();
+        assert_eq!(data.add_person("owner", OWNER), 1);
+        data
+    }
+
+    /// Adds somebody with this role and a token good for everything, and returns their number.
+    pub(crate) fn add_person(&self, role: &str, token: &str) -> i64 {
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        let now = "2026-11-24T12:00:00.000Z";
+        let count: i64 = connection.query_row("SELECT count(*) FROM user", [], |row| row.get(0)).unwrap();
+        connection
+            .execute(
+                "INSERT INTO user (name, email, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+                [format!("The {role}"), format!("{role}{count}@example.org"), role.to_owned(), now.to_owned()],
+            )
+            .unwrap();
+        let id = connection.last_insert_rowid();
+        connection
+            .execute(
+                "INSERT INTO api_token (user_id, name, token_hash, scope, created_at)
+                 VALUES (?1, 'test', ?2, 'admin', ?3)",
+                rusqlite::params![id, digest(token), now],
+            )
+            .unwrap();
+        id
+    }
+
+    /// Just migrated: nobody owns it.
+    pub(crate) fn unowned() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = Self { directory };
         fs::create_dir(data.files()).unwrap();
@@ -307,8 +341,52 @@ impl App {
     }
 
     /// Sends a request on a connection of its own.
+    ///
+    /// It is the owner's, unless its headers say who asks; [`App::ask_as_nobody`] is for nobody.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let says_who = |(name, _): &(&str, &str)| matches!(*name, "authorization" | "cookie");
+        let bearer = format!("Bearer {OWNER}");
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(says_who) {
+            headers.push(("authorization", &bearer));
+        }
+        self.ask_as_nobody(method, path, &headers, body)
+    }
+
+    /// Sends a request with these headers and no others on a connection of its own.
+    pub(crate) fn ask_as_nobody(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         exchange(self.connect(), method, path, headers, body)
+    }
+
+    /// Sends JSON as whoever has this token.
+    pub(crate) fn send_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        self.ask(method, path, &headers, body.to_string().as_bytes())
+    }
+
+    /// Sends JSON as nobody from this address of the machine.
+    pub(crate) fn ask_from(&self, address: &str, method: &str, path: &str, body: &[u8]) -> Answer {
+        let target: std::net::SocketAddr = self.address.as_deref().unwrap().parse().unwrap();
+        let socket = nix::sys::socket::socket(
+            nix::sys::socket::AddressFamily::Inet,
+            nix::sys::socket::SockType::Stream,
+            nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let from: std::net::SocketAddrV4 = format!("{address}:0").parse().unwrap();
+        nix::sys::socket::bind(socket.as_raw_fd(), &nix::sys::socket::SockaddrIn::from(from)).unwrap();
+        let std::net::SocketAddr::V4(target) = target else { panic!("{target}") };
+        nix::sys::socket::connect(socket.as_raw_fd(), &nix::sys::socket::SockaddrIn::from(target)).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        exchange(stream, method, path, &[("content-type", "application/json")], body)
+    }
+
+    /// Asks as whoever has this token.
+    pub(crate) fn get_as(&self, token: &str, path: &str) -> Answer {
+        self.ask("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -381,6 +459,11 @@ impl Log {
             lines = self.0.1.wait_timeout(lines, left).unwrap().0;
         }
     }
+}
+
+/// What the database keeps of a token: its SHA-256 in lower-case hex.
+pub(crate) fn digest(token: &str) -> String {
+    Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Looks until there is something.

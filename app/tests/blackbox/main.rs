@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
+mod accounts;
 mod client;
 mod disk;
 mod harness;

@@ -1,0 +1,182 @@
+//! Tailscale's word: believed where it can only be Tailscale's, and nowhere else.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
+    thread,
+};
+
+use serde_json::json;
+
+use crate::{
+    client::{Answer, exchange},
+    harness::{App, Data, Start},
+};
+
+const LOGIN: (&str, &str) = ("Tailscale-User-Login", "owner0@example.org");
+
+fn serve(data: &Data) -> Start<'_> {
+    let socket = data.directory.path().join("serve.sock");
+    Start::alone(data)
+        .env("HEARTH_AUTH__TAILSCALE", "serve")
+        .env("HEARTH_AUTH__TAILSCALE_LISTEN", socket.display())
+}
+
+fn by_serve(data: &Data, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let stream = std::os::unix::net::UnixStream::connect(data.directory.path().join("serve.sock")).unwrap();
+    stream.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+    exchange(stream, "GET", path, headers, b"")
+}
+
+/// Each header that some proxy or other says an identity with.
+const SPOOFED: [(&str, &str); 8] = [
+    LOGIN,
+    ("Tailscale-User-Name", "Owner"),
+    ("X-Forwarded-User", "owner0@example.org"),
+    ("Remote-User", "owner0@example.org"),
+    ("X-Forwarded-Email", "owner0@example.org"),
+    ("X-Webauth-User", "owner0@example.org"),
+    ("X-Forwarded-For", "127.0.0.1"),
+    ("Forwarded", "for=127.0.0.1;proto=https"),
+];
+
+#[test]
+fn serves_word_is_believed_on_its_own_socket_alone() {
+    let data = Data::new();
+    let app = serve(&data).start();
+    let known = by_serve(&data, "/api/v1/session", &[LOGIN]);
+    assert_eq!(known.json()["user"]["email"], "owner0@example.org", "{known:?}");
+    assert_eq!(known.json()["by"], "tailscale");
+    by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "stranger@example.org")]).problem(401);
+    by_serve(&data, "/api/v1/session", &[]).problem(401);
+    by_serve(&data, "/api/v1/session", &[LOGIN, ("Tailscale-Funnel-Request", "?1")]).problem(401);
+    by_serve(&data, "/api/v1/session", &[LOGIN, LOGIN]).problem(401);
+    for (name, value) in SPOOFED {
+        app.ask_as_nobody("GET", "/api/v1/session", &[(name, value)], b"").problem(401);
+    }
+    app.ask_as_nobody("GET", "/api/v1/session", &SPOOFED, b"").problem(401);
+    app.stop();
+}
+
+#[test]
+fn without_the_setting_nobodys_word_is_believed() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    app.ask_as_nobody("GET", "/api/v1/session", &SPOOFED, b"").problem(401);
+    app.stop();
+}
+
+#[test]
+fn a_change_by_tailscales_word_has_to_come_from_a_page_of_this_site() {
+    let data = Data::new();
+    let app = serve(&data).start();
+    let post = |headers: &[(&str, &str)]| {
+        let stream = std::os::unix::net::UnixStream::connect(data.directory.path().join("serve.sock")).unwrap();
+        let mut all = vec![LOGIN, ("content-type", "application/json")];
+        all.extend(headers);
+        exchange(stream, "POST", "/api/v1/records", &all, b"{\"title\":\"x\"}")
+    };
+    post(&[]).problem(403);
+    post(&[("sec-fetch-site", "cross-site")]).problem(403);
+    post(&[("origin", "https://evil.example")]).problem(403);
+    assert_eq!(post(&[("sec-fetch-site", "same-origin")]).status, 201);
+    app.stop();
+}
+
+#[test]
+fn an_unknown_login_joins_when_the_owner_allows_it() {
+    let data = Data::new();
+    let app = serve(&data).env("HEARTH_AUTH__TAILSCALE_JOIN", "guest").start();
+    let headers = [("Tailscale-User-Login", "Zoe@example.org"), ("Tailscale-User-Name", "=?utf-8?q?Zo=C3=AB?=")];
+    for _ in 0..2 {
+        let user = &by_serve(&data, "/api/v1/session", &headers).json()["user"];
+        assert_eq!((&user["name"], &user["role"]), (&json!("Zoë"), &json!("guest")));
+    }
+    assert_eq!(app.send("PATCH", "/api/v1/users/2", &json!({ "disabled": true })).status, 200);
+    by_serve(&data, "/api/v1/session", &headers).problem(401);
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM user"), 2);
+}
+
+#[test]
+fn nobody_joins_an_instance_without_an_owner() {
+    let data = Data::unowned();
+    let app = serve(&data).env("HEARTH_AUTH__TAILSCALE_JOIN", "member").start();
+    by_serve(&data, "/api/v1/session", &[LOGIN]).problem(401);
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM user"), 0);
+}
+
+#[test]
+fn an_admin_says_by_which_login_somebody_is_known() {
+    let data = Data::new();
+    let member = data.add_person("member", "hearth_member");
+    let app = serve(&data).start();
+    let path = format!("/api/v1/users/{member}");
+    assert_eq!(app.send("PATCH", &path, &json!({ "tailscale_login": "Anna@github" })).status, 200);
+    let known = by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "anna@github")]);
+    assert_eq!(known.json()["user"]["id"], member, "{known:?}");
+    app.send("PATCH", "/api/v1/users/1", &json!({ "tailscale_login": "anna@github" })).problem(400);
+    assert_eq!(app.get("/api/v1/users").json()["users"][1]["tailscale_login"], "anna@github");
+    assert_eq!(app.send("PATCH", &path, &json!({ "tailscale_login": "" })).status, 200);
+    by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "anna@github")]).problem(401);
+    app.stop();
+}
+
+/// A tailscaled that says of everybody that they are this, as the real one's API does.
+fn tailscaled(data: &Data, answer: &'static str) -> std::path::PathBuf {
+    let path = data.directory.path().join("tailscaled.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {}
+            assert!(line.starts_with("GET /localapi/v0/whois?addr=127.0.0.1"), "{line}");
+            assert!(line.to_lowercase().contains("host: local-tailscaled.sock"), "{line}");
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+            let _ = stream.write_all(format!("{head}{answer}").as_bytes());
+        }
+    });
+    path
+}
+
+fn localapi(data: &Data, answer: &'static str) -> App {
+    let socket = tailscaled(data, answer);
+    Start::alone(data)
+        .env("HEARTH_AUTH__TAILSCALE", "localapi")
+        .env("HEARTH_AUTH__TAILSCALE_SOCKET", socket.display())
+        .start()
+}
+
+#[test]
+fn tailscaled_says_who_the_other_end_is() {
+    let data = Data::new();
+    let app = localapi(
+        &data,
+        r#"{"Node":{"ID":1,"StableID":"n1","Name":"phone.tail1.ts.net.","User":7,"Addresses":["100.64.0.1/32"]},
+            "UserProfile":{"ID":7,"LoginName":"owner0@example.org","DisplayName":"The Owner","Roles":[]},"CapMap":{}}"#,
+    );
+    let known = app.ask_as_nobody("GET", "/api/v1/session", &[], b"");
+    assert_eq!(known.json()["by"], "tailscale", "{known:?}");
+    // What a proxy passed on is the proxy's connection, and headers say nothing.
+    for (name, value) in SPOOFED.iter().filter(|(name, _)| name.to_lowercase().contains("for")) {
+        if matches!(*name, "X-Forwarded-For" | "Forwarded") {
+            app.ask_as_nobody("GET", "/api/v1/session", &[(name, value)], b"").problem(401);
+        }
+    }
+    app.stop();
+}
+
+#[test]
+fn devices_with_tags_are_nobody() {
+    let data = Data::new();
+    let app = localapi(
+        &data,
+        r#"{"Node":{"ID":1,"Name":"ci.tail1.ts.net.","Tags":["tag:ci"]},
+            "UserProfile":{"ID":9,"LoginName":"owner0@example.org","DisplayName":"The Owner"}}"#,
+    );
+    app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
+    app.stop();
+}

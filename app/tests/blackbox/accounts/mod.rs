@@ -1,0 +1,13 @@
+//! Accounts, as people, programs and whoever means harm meet them.
+
+mod access;
+mod browser;
+mod hostile;
+mod identity;
+mod links;
+mod operator;
+mod records;
+mod second_factor;
+mod setup;
+mod sign_in;
+mod tokens;

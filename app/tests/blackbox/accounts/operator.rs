@@ -1,0 +1,117 @@
+//! What the operator does on the server.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use super::browser::{Browser, PASSWORD, setup_code, sign_in};
+use crate::harness::{Data, Start};
+
+fn app_command(data: &Data, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_app"))
+        .args(arguments)
+        .env_clear()
+        .env("HEARTH_DATABASE", data.database())
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap().trim().to_owned()
+}
+
+fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_set_up_code_can_be_had_again_and_is_the_same() {
+    let data = Data::unowned();
+    // Before the app has run at all.
+    let first = said(&app_command(&data, &["setup-code"]));
+    assert_eq!(setup_code(&data), first);
+    let app = Start::alone(&data).start();
+    assert_eq!(said(&app_command(&data, &["setup-code"])), first);
+    let json: Value = serde_json::from_str(&said(&app_command(&data, &["setup-code", "--json"]))).unwrap();
+    assert_eq!(json["code"], first);
+    let body = json!({ "code": first, "name": "A", "email": "a@example.org", "password": PASSWORD });
+    assert_eq!(Browser::default().post(&app, "/api/v1/setup", &body).status, 201);
+    let text = refused(&app_command(&data, &["setup-code"]));
+    assert!(text.contains("has an owner") && text.contains("app user reset-password"), "{text}");
+    app.stop();
+}
+
+#[test]
+fn somebody_locked_out_gets_a_link_while_the_app_runs() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    super::browser::join(&app, "member", "anna@example.org");
+    let text = said(&app_command(&data, &["user", "reset-password", "Anna@example.org"]));
+    let token = text.rsplit("/reset/").next().unwrap();
+    let body = json!({ "token": token, "password": "eight-blue-bottles" });
+    assert_eq!(Browser::default().post(&app, "/api/v1/reset", &body).status, 204, "{text}");
+    assert_eq!(sign_in(&app, "anna@example.org", "eight-blue-bottles").1.status, 201);
+    let text = refused(&app_command(&data, &["user", "reset-password", "nobody@example.org"]));
+    assert!(text.contains("nobody has the e-mail") && text.contains("app user list"), "{text}");
+    let events = app.get("/api/v1/audit-events").json();
+    let event = events["events"].as_array().unwrap().iter().find(|event| event["kind"] == "reset_created").unwrap();
+    assert_eq!(event["who"], "the operator");
+    app.stop();
+}
+
+#[test]
+fn people_are_listed_added_and_given_roles() {
+    let data = Data::new();
+    let list = said(&app_command(&data, &["user", "list"]));
+    assert!(list.contains("owner0@example.org") && list.contains("owner"), "{list}");
+    let made = said(&app_command(&data, &["user", "create", "ben@example.org", "--role", "admin", "--json"]));
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let app = Start::alone(&data).start();
+    let body = json!({ "token": made["token"], "password": PASSWORD });
+    assert_eq!(Browser::default().post(&app, "/api/v1/reset", &body).status, 204);
+    let (mut ben, _) = sign_in(&app, "ben@example.org", PASSWORD);
+    assert_eq!(ben.get(&app, "/api/v1/users").status, 200);
+    said(&app_command(&data, &["user", "set-role", "ben@example.org", "guest"]));
+    ben.get(&app, "/api/v1/users").problem(403);
+    let text = refused(&app_command(&data, &["user", "set-role", "owner0@example.org", "guest"]));
+    assert!(text.contains("only owner"), "{text}");
+    let text = refused(&app_command(&data, &["user", "create", "ben@example.org"]));
+    assert!(text.contains("belongs to somebody"), "{text}");
+    let wrong = app_command(&data, &["user", "set-role", "ben@example.org", "king"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    app.stop();
+}
+
+#[test]
+fn nothing_is_written_past_an_upgrade_that_is_under_way() {
+    let data = Data::new();
+    let generations = data.directory.path().join("generations");
+    let (old, new) = (generations.join("0001"), generations.join("0002"));
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::create_dir_all(&new).unwrap();
+    std::fs::rename(data.database(), old.join("app.db")).unwrap();
+    std::os::unix::fs::symlink("generations/0001", data.directory.path().join("live")).unwrap();
+    std::fs::write(new.join("STAGING"), "").unwrap();
+    let command = || {
+        Command::new(env!("CARGO_BIN_EXE_app"))
+            .args(["user", "create", "ben@example.org"])
+            .env_clear()
+            .env("HEARTH_DATA_DIR", data.directory.path())
+            .output()
+            .unwrap()
+    };
+    let text = refused(&command());
+    assert!(text.contains("under way") && text.contains("supervisor status"), "{text}");
+    std::fs::remove_file(new.join("STAGING")).unwrap();
+    said(&command());
+    let missing = Command::new(env!("CARGO_BIN_EXE_app"))
+        .args(["user", "list"])
+        .env_clear()
+        .env("HEARTH_DATA_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    let text = refused(&missing);
+    assert!(text.contains("/nowhere/live/app.db") && text.contains("HEARTH_DATA_DIR"), "{text}");
+}

@@ -1,0 +1,59 @@
+//! Programs' tokens.
+
+use serde_json::json;
+
+use super::browser::join;
+use crate::harness::{Data, Start, eventually};
+
+#[test]
+fn a_token_is_shown_once_used_and_revoked() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut browser = join(&app, "member", "anna@example.org");
+    let made = browser.post(&app, "/api/v1/tokens", &json!({ "name": "Phone", "scope": "write" })).json();
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("hearth_"));
+    let list = browser.get(&app, "/api/v1/tokens");
+    assert!(!list.text().contains(secret));
+    assert_eq!(list.json()["tokens"][0]["name"], "Phone");
+    assert_eq!(app.get_as(secret, "/api/v1/records").status, 200);
+    assert_eq!(app.send_as(secret, "POST", "/api/v1/records", &json!({ "title": "x" })).status, 201);
+    eventually("the use", || {
+        browser.clone().get(&app, "/api/v1/tokens").json()["tokens"][0]["last_used_at"].is_string().then_some(())
+    });
+    let path = format!("/api/v1/tokens/{}", made["token"]["id"]);
+    // Not another one's.
+    app.ask("DELETE", &path, &[], b"").problem(404);
+    assert_eq!(browser.send(&app, "DELETE", &path, None).status, 204);
+    app.get_as(secret, "/api/v1/records").problem(401);
+    app.stop();
+}
+
+#[test]
+fn an_expired_or_made_up_token_is_refused_even_beside_a_good_cookie() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut browser = join(&app, "member", "anna@example.org");
+    browser.post(&app, "/api/v1/tokens", &json!({ "name": "t", "scope": "read", "expires_at": "2020-01-01T00:00:00.000Z" }))
+        .problem(400);
+    let body = json!({ "name": "t", "scope": "read", "expires_at": "2999-01-01T00:00:00.000Z" });
+    let made = browser.post(&app, "/api/v1/tokens", &body).json();
+    let secret = made["secret"].as_str().unwrap();
+    assert_eq!(app.get_as(secret, "/api/v1/records").status, 200);
+    data.sql("UPDATE api_token SET expires_at = '2020-01-01T00:00:00.000Z' WHERE name = 't'");
+    app.get_as(secret, "/api/v1/records").problem(401);
+    let cookie = browser.cookie();
+    for value in [
+        format!("Bearer {secret}"),
+        "Bearer hearth_made-up".to_owned(),
+        "Bearer".to_owned() + " x",
+        format!("bearer {secret}"),
+    ] {
+        let headers = [("authorization", &*value), ("cookie", &*cookie)];
+        app.ask("GET", "/api/v1/records", &headers, b"").problem(401);
+    }
+    // Of another scheme: some proxy's.
+    let headers = [("authorization", "Basic YTpi"), ("cookie", &*cookie)];
+    assert_eq!(app.ask("GET", "/api/v1/records", &headers, b"").status, 200);
+    app.stop();
+}

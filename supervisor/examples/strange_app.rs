@@ -3,9 +3,10 @@
 //! `TEST_APP` is a comma list: `stubborn` (ignores TERM), `exit=N` (its status at TERM), `die=N` (ends by itself
 //! with N, once ready), `orphans=N` (leaves N orphans behind, in waves), `escape` (double-forks a process that
 //! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
-//! down and ends), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
+//! down and ends), `shutdown-tailscale` (the one of that name), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
 //! (sends the watchdog one sign of life and no more), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
-//! In probation it behaves well. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
+//! In probation it behaves well, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
+//! `user_version`) and leaves that in the WAL. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
 //! arguments, as for env(1): a released supervisor hands on no variables of tests.
 
 use std::{
@@ -92,11 +93,42 @@ fn own(descriptor: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
-fn answer(mut stream: impl Read + Write) {
+fn answer(stream: impl Read + Write) {
+    answer_with(stream, r#"{"status":"ok"}"#);
+}
+
+fn answer_with(mut stream: impl Read + Write, body: &str) {
     let mut request = [0_u8; 1024];
     let _ = stream.read(&mut request);
-    let body = r#"{"status":"ok"}"#;
     let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+}
+
+/// Writes to the database as the app does to one that was restored, and leaves the connection open until the end, and so
+/// what was written in the WAL.
+fn mark_database(mark: &str) {
+    let database = std::env::var("HEARTH_DATABASE").expect("HEARTH_DATABASE");
+    let connection = rusqlite::Connection::open(database).expect("the database opens");
+    connection
+        .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA user_version = {mark}"))
+        .expect("the database can be written to");
+    std::mem::forget(connection);
+}
+
+/// Answers on the socket of `tailscale serve`, whichever kind it is.
+fn answer_tailscale(socket: OwnedFd) {
+    const BODY: &str = r#"{"status":"ok","socket":"tailscale"}"#;
+    let is_unix = nix::sys::socket::getsockname::<nix::sys::socket::UnixAddr>(socket.as_raw_fd()).is_ok();
+    thread::spawn(move || {
+        if is_unix {
+            let listener = UnixListener::from(socket);
+            listener.set_nonblocking(false).expect("flags can be set");
+            listener.incoming().flatten().for_each(|stream| answer_with(stream, BODY));
+        } else {
+            let listener = TcpListener::from(socket);
+            listener.set_nonblocking(false).expect("flags can be set");
+            listener.incoming().flatten().for_each(|stream| answer_with(stream, BODY));
+        }
+    });
 }
 
 fn fork_away(work: impl FnOnce()) {
@@ -133,10 +165,16 @@ fn main() {
     let place =
         |name: &str| names.split(':').position(|here| here == name).map(|at| 3 + i32::try_from(at).unwrap_or(0));
     log("started");
-    for (name, _) in std::env::vars() {
+    for (name, value) in std::env::vars() {
         if ["HEARTH_", "LISTEN_", "NOTIFY_", "WATCHDOG_"].iter().any(|prefix| name.starts_with(prefix)) {
             log(&format!("environment {name}"));
+            log(&format!("value {name}={value}"));
         }
+    }
+    if std::env::var_os("HEARTH_RESTORED").is_some()
+        && let Some(mark) = told("TEST_MARK")
+    {
+        mark_database(&mark);
     }
 
     if orders.has("escape") {
@@ -165,6 +203,13 @@ fn main() {
                 thread::spawn(move || answer(stream));
             }
         });
+    }
+    if let Some(socket) = place("tailscale").map(own) {
+        if orders.has("shutdown-tailscale") {
+            shutdown(socket.as_raw_fd(), Shutdown::Both).expect("the socket can be shut down");
+            exit(7);
+        }
+        answer_tailscale(socket);
     }
     if let Some(private) = place("private") {
         let private = UnixListener::from(own(private));

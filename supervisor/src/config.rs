@@ -5,7 +5,9 @@
 //! `stop.grace`). What is not known, or cannot be used, is an error that names the setting, its source and what is
 //! allowed: nothing is guessed.
 
+mod all;
 mod backup;
+mod household;
 mod keys;
 mod sources;
 mod trust;
@@ -23,8 +25,10 @@ use figment::Figment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use self::household::is_name;
 pub use self::{
     backup::Backup,
+    household::{Auth, Http, Join, Place, Tailscale},
     update::{Switch, Update},
 };
 use crate::failure::{Cause, Failure};
@@ -32,13 +36,17 @@ use crate::failure::{Cause, Failure};
 /// The format of [`Loaded::document`].
 const FORMAT: u32 = 1;
 
-/// The settings. Defaults and what is allowed stand in one table, in `config/keys.rs`.
+/// The settings. Defaults and what is allowed stand in one table, in `config/all.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Config {
     /// The data directory, absolute. Default: `./data`. Not from the file, which lies in it.
     pub data_dir: PathBuf,
     /// The public address. Default: `127.0.0.1:3000`; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Which names it goes by.
+    pub http: Http,
+    /// Who may sign in how.
+    pub auth: Auth,
     /// What is logged, and how.
     pub log: Log,
     /// What app, migrator and jobs are confined to.
@@ -264,7 +272,7 @@ fn data_dir_from(
     let (data_dir, source) = sources::data_dir(flags, environment, current)?;
     let value = Value::from(data_dir.as_str());
     match keys::KEYS.iter().find(|key| key.name == "data_dir") {
-        Some(key) if !key.allows(&value) => Err(refuse(key, &value, &source)),
+        Some(key) if !key.allows(&value) => Err(key.refuse(&value, &source)),
         _ => Ok(data_dir.into()),
     }
 }
@@ -304,7 +312,7 @@ impl Loaded {
             let source = source(&figment, key.name);
             let value = serde_json::to_value(&value).unwrap_or_default();
             if !key.allows(&value) {
-                return Err(refuse(key, &value, &source));
+                return Err(key.refuse(&value, &source));
             }
             let value = if key.is_secret() && value != json!("") { json!("(set)") } else { value };
             settings.push(Setting { key: key.name, value, source });
@@ -324,7 +332,7 @@ impl Loaded {
             .hint("restart.backoff is the first wait, and restart.backoff_max the longest"));
         }
         config.backup.dir = config.data_dir.join(&config.backup.dir);
-        backup::check_places(&config).map_err(|(key, wrong, hint)| {
+        backup::check_places(&config).and_then(|()| household::check(&config)).map_err(|(key, wrong, hint)| {
             Failure::new(
                 Cause::Configuration,
                 format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key)),
@@ -377,20 +385,6 @@ pub(crate) fn aligned<const COLUMNS: usize>(rows: impl Iterator<Item = [String; 
 /// Returns the name of where a setting came from.
 fn source(figment: &Figment, key: &str) -> String {
     figment.find_metadata(key).map(|metadata| metadata.name.to_string()).unwrap_or_default()
-}
-
-fn refuse(key: &keys::Key, value: &Value, source: &str) -> Failure {
-    // A secret is not repeated, and neither is what may be one in the wrong place.
-    if key.is_secret() {
-        return Failure::new(Cause::Configuration, format!("{} (from {source}) cannot be used", key.name))
-            .hint(format!("allowed: {}", key.allowed()));
-    }
-    if let Some(wrong) = key.wrong(value) {
-        return Failure::new(Cause::Configuration, format!("{} (from {source}) cannot be used: {wrong}", key.name))
-            .hint(format!("allowed: {}", key.allowed()));
-    }
-    Failure::new(Cause::Configuration, format!("{} = {value} (from {source}) cannot be used", key.name))
-        .hint(format!("allowed: {}", key.allowed()))
 }
 
 #[cfg(test)]

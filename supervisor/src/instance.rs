@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     ffi::{OsStr, OsString},
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::Duration,
 };
@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     data::{DataDir, lock::Lock},
-    door::listener::PublicSocket,
+    door::{identity::IdentitySocket, listener::PublicSocket},
+    failure::Failure,
     init::{launch::Confinement, reaper::Reaper},
     phase::Board,
     sandbox::{
@@ -84,6 +85,8 @@ pub struct Instance {
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
     pub public: RefCell<Option<PublicSocket>>,
+    /// The socket of `tailscale serve`, once it is bound, if there is to be one.
+    pub identity: RefCell<Option<IdentitySocket>>,
     /// The app's pid while it runs, for the signals that are passed on.
     pub app: Cell<Option<Pid>>,
     /// The signal that asked for the stop, for the app to get the same.
@@ -110,6 +113,7 @@ impl Instance {
             asking: tokio::sync::Mutex::new(()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
+            identity: RefCell::new(None),
             app: Cell::new(None),
             stop_signal: Cell::new(Signal::SIGTERM),
             running_since: std::time::Instant::now(),
@@ -160,17 +164,35 @@ impl Instance {
         environment
     }
 
-    /// Puts the public socket right after a child that had it has ended.
-    pub fn mend_public(&self) {
-        if let Some(public) = self.public.borrow_mut().as_mut() {
-            match public.mend() {
-                Ok(false) => {}
-                Ok(true) => {
-                    tracing::warn!(target: "Supervisor", "the public socket was shut down by a child; it was bound anew")
+    /// Puts the public socket, and that of `tailscale serve`, right after a child that had them has ended.
+    pub fn mend_sockets(&self) {
+        let public = self.public.borrow_mut().as_mut().map(PublicSocket::mend);
+        let identity = self.identity.borrow_mut().as_mut().map(IdentitySocket::mend);
+        for (name, mended) in [("public socket", public), ("socket of tailscale serve", identity)] {
+            match mended {
+                None | Some(Ok(false)) => {}
+                Some(Ok(true)) => {
+                    tracing::warn!(target: "Supervisor", "the {name} was shut down by a child; it was bound anew")
                 }
-                Err(failure) => self.board.note(failure.to_string()),
+                Some(Err(failure)) => self.board.note(failure.to_string()),
             }
         }
+    }
+
+    /// Whether both still listen, as far as they are there.
+    #[must_use]
+    pub fn sockets_listen(&self) -> bool {
+        self.public.borrow().as_ref().is_none_or(PublicSocket::listens)
+            && self.identity.borrow().as_ref().is_none_or(IdentitySocket::listens)
+    }
+
+    /// Returns a descriptor of its own of the socket of `tailscale serve`, if there is one.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub fn identity_socket(&self) -> Result<Option<OwnedFd>, Failure> {
+        let socket = self.identity.borrow().as_ref().map(|socket| socket.as_fd().try_clone_to_owned());
+        socket.transpose().map_err(|error| Failure::io("cannot hand on the socket of tailscale serve", &error))
     }
 
     /// Returns how long a child has between TERM and KILL.

@@ -69,6 +69,9 @@ pub enum Sockets {
     /// All but unix ones that connect (stream and seqpacket): with one of those it could speak to the control socket, to
     /// Docker or to tailscaled. Datagrams are left, for the notifications.
     Network,
+    /// All but unix ones of the seqpacket kind. For an app that asks tailscaled: no filter can read where a socket connects to,
+    /// and no ABI of Landlock that is asked for knows unix sockets by path, so it is every one that this uid may connect to.
+    NetworkAndUnix,
 }
 
 /// What a process is left with, and by which means.

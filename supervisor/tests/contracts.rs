@@ -6,7 +6,11 @@
 
 mod harness;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use harness::Hearth;
 use serde_json::Value;
@@ -87,24 +91,62 @@ fn the_documents_of_a_backup_are_the_golden_ones() {
     assert_eq!(golden.members.len(), 2);
 }
 
+/// The variables of each run of `strange_app`, with their values.
+fn runs(hearth: &Hearth) -> Vec<BTreeMap<String, String>> {
+    let log = hearth.app_log();
+    let pair =
+        |line: &str| line.strip_prefix("value ")?.split_once('=').map(|(name, value)| (name.into(), value.into()));
+    log.split("started\n").skip(1).map(|run| run.lines().filter_map(pair).collect()).collect()
+}
+
 #[test]
 fn the_apps_environment_is_the_golden_one() {
     let mut hearth = Hearth::new();
     hearth.strange("");
     let mut running = hearth.start();
     running.wait_serving();
-    let log = hearth.app_log();
-    let runs: Vec<BTreeSet<&str>> = log
-        .split("started\n")
-        .skip(1)
-        .map(|run| run.lines().filter_map(|line| line.strip_prefix("environment ")).collect())
-        .collect();
+    hearth.backup(&[]);
+    hearth.done(&["restore", "latest", "--yes"]);
+    running.wait_serving();
     let golden = golden("app-environment.json");
-    let names = |mode: &str| -> BTreeSet<String> { golden[mode].as_object().unwrap().keys().cloned().collect() };
-    let own = |run: &BTreeSet<&str>| -> BTreeSet<String> { run.iter().map(|&name| name.to_owned()).collect() };
-    assert_eq!(runs.len(), 2, "in probation and to serve");
-    assert_eq!(own(&runs[0]), names("probation"));
-    assert_eq!(own(&runs[1]), names("serving"));
+    let names = |mode: &str| -> BTreeSet<&String> { golden[mode].as_object().unwrap().keys().collect() };
+    let runs = runs(&hearth);
+    assert_eq!(runs.len(), 4, "in probation and to serve, twice");
+    for (run, mode) in runs.iter().zip(["probation", "serving", "restored", "serving"]) {
+        assert_eq!(run.keys().collect::<BTreeSet<_>>(), names(mode), "{mode}");
+    }
+    assert_eq!(runs[2]["HEARTH_RESTORED"], "1");
+}
+
+#[test]
+fn the_settings_of_accounts_reach_the_app_as_the_golden_ones_and_nobody_else() {
+    let golden = golden("app-environment.json");
+    for mode in ["serving_with_accounts", "serving_with_localapi"] {
+        let mut hearth = Hearth::new();
+        hearth.strange("");
+        let expected = golden[mode].as_object().unwrap();
+        let of_accounts = |name: &str| name.starts_with("HEARTH_AUTH__") || name.starts_with("HEARTH_HTTP__");
+        let password = hearth.root.path().join("password");
+        fs::write(&password, "correct horse battery staple\n").unwrap();
+        for (name, value) in expected.iter().filter(|(name, _)| of_accounts(name)) {
+            if name == "HEARTH_AUTH__ADMIN_PASSWORD" {
+                hearth.set("HEARTH_AUTH__ADMIN_PASSWORD_FILE", password.display().to_string());
+            } else {
+                let free = value.as_str().unwrap().replace("127.0.0.2:3001", "127.0.0.2:0");
+                hearth.set(name, free);
+            }
+        }
+        let mut running = hearth.start();
+        running.wait_serving();
+        let served = runs(&hearth).pop().unwrap();
+        assert_eq!(served.keys().collect::<BTreeSet<_>>(), expected.keys().collect(), "{mode}");
+        for (name, value) in expected.iter().filter(|(name, _)| of_accounts(name) || name.starts_with("LISTEN_FD")) {
+            assert_eq!(served[name].replace("127.0.0.2:0", "127.0.0.2:3001"), value.as_str().unwrap(), "{name}");
+        }
+        let shown = hearth.done(&["config"]);
+        assert!(!shown.contains("horse") && !shown.contains("a-secret"), "{shown}");
+        running.stop();
+    }
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl Prison {
             ("suid", suid),
             ("readable", readable.clone()),
             ("docker", self.place.path().join("docker.sock")),
+            ("tailscaled", self.place.path().join("tailscaled.sock")),
             ("abstract", abstract_name.into()),
         ];
         let places: Vec<_> = places.iter().map(|(name, path)| format!("{name}={}", path.display())).collect();
@@ -110,12 +111,15 @@ impl Prison {
     }
 
     /// What anybody on the machine can connect to.
-    fn others(&self) -> (UnixListener, UnixDatagram) {
-        let path = self.place.path().join("docker.sock");
-        let docker = UnixListener::bind(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    fn others(&self) -> ([UnixListener; 2], UnixDatagram) {
+        let listeners = ["docker.sock", "tailscaled.sock"].map(|name| {
+            let path = self.place.path().join(name);
+            let listener = UnixListener::bind(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+            listener
+        });
         let name = SocketAddr::from_abstract_name(self.abstract_name()).unwrap();
-        (docker, UnixDatagram::bind_addr(&name).unwrap())
+        (listeners, UnixDatagram::bind_addr(&name).unwrap())
     }
 }
 
@@ -145,6 +149,64 @@ fn table() -> Vec<(String, Vec<String>)> {
     rows.filter(|cells| cells.len() == COLUMNS.len() + 2 && ["denied", "possible"].contains(&cells[1]))
         .map(|cells| (cells[0].to_owned(), cells[1..=COLUMNS.len()].iter().map(|&cell| cell.to_owned()).collect()))
         .collect()
+}
+
+/// The shorter table of docs/SECURITY.md: what is possible besides where the app asks tailscaled.
+fn lifted() -> Vec<String> {
+    let document = include_str!("../../docs/SECURITY.md");
+    let rows = document.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    rows.filter(|cells| cells.len() == 3 && cells[1] == "possible").map(|cells| cells[0].to_owned()).collect()
+}
+
+#[test]
+fn an_app_that_asks_tailscaled_may_connect_to_unix_sockets_and_do_nothing_else_more() {
+    if !is_root("an_app_that_asks_tailscaled") {
+        return;
+    }
+    let (table, lifted) = (table(), lifted());
+    assert_eq!(lifted.len(), 3, "{lifted:?}");
+    let first = Prison::new();
+    // (the mode, the mask, the column of the table that it looks like)
+    for (mode, mask, column) in [("localapi", "", 5), ("localapi", "landlock=0", 1), ("serve", "", 5)] {
+        let mut prison = first.copy();
+        prison.take_over("HEARTH_APP__COMMAND");
+        let socket = prison.place.path().join("tailscaled.sock");
+        prison.hearth.set("HEARTH_AUTH__TAILSCALE", mode);
+        prison.hearth.set("HEARTH_AUTH__TAILSCALE_SOCKET", socket.display().to_string());
+        let listen = prison.place.path().join("serve.sock");
+        prison.hearth.set("HEARTH_AUTH__TAILSCALE_LISTEN", listen.display().to_string());
+        if !mask.is_empty() {
+            prison.hearth.set("HEARTH_FAULT", mask);
+        }
+        let others = prison.others();
+        let mut running = prison.hearth.start();
+        let result = prison.hearth.data.join("generations/0002/attempts");
+        let outcomes = running.wait("the attempts", || outcomes(&result));
+        running.wait_serving();
+        let mut wrong = String::new();
+        for (attempt, outcome) in &outcomes {
+            // In serve mode there is one descriptor more, which it was meant to get.
+            if mode == "serve" && attempt.starts_with("find descriptors") {
+                continue;
+            }
+            let usual = table.iter().find(|(said, _)| said == attempt).unwrap();
+            let is_lifted = mode == "localapi" && lifted.contains(attempt);
+            let expected = if is_lifted { "possible" } else { usual.1[column].as_str() };
+            if outcome != expected {
+                wrong += &format!("{mode} ({mask}): to {attempt} is {outcome}, not {expected}\n");
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+        let status = prison.hearth.status().unwrap();
+        let said = status["sandbox"].as_str().unwrap().contains("auth.tailscale = localapi");
+        assert_eq!(
+            (said, running.log().contains("the app may connect to unix sockets")),
+            (mode == "localapi", mode == "localapi"),
+            "{status}"
+        );
+        running.stop();
+        drop(others);
+    }
 }
 
 #[test]

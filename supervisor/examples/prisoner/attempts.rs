@@ -210,7 +210,11 @@ const ATTEMPTS: &[Attempt] = &[
     }),
     ("write config.toml", |prison| Ok(fs::write(prison.place("config"), "")?)),
     ("connect to the supervisor's control socket", |prison| connects(prison, "control")),
-    ("connect to Docker's or tailscaled's socket", |prison| connects(prison, "docker")),
+    ("connect to Docker's socket", |prison| connects(prison, "docker")),
+    ("connect to tailscaled's socket", |prison| connects(prison, "tailscaled")),
+    ("make a unix socket of the seqpacket kind", |_| {
+        unsafe_call(libc::SYS_socket, [libc::AF_UNIX.into(), libc::SOCK_SEQPACKET.into(), 0, 0])
+    }),
     ("send to another process's abstract socket", |prison| {
         let name = prison.place("abstract").to_str().expect("text").to_owned();
         let address = SocketAddr::from_abstract_name(name)?;

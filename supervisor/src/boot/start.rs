@@ -1,13 +1,16 @@
 //! What comes before anything is touched?
 //!
-//! The lock, then the public socket, then probing what the data directory's file system can do.
+//! The lock, then the sockets, then probing what the data directory's file system can do.
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
-    config::SandboxMode,
+    config::{Place, SandboxMode},
     data::{DataDir, access, lock::Lock},
-    door::listener::PublicSocket,
+    door::{
+        identity::{self, IdentitySocket},
+        listener::{self, PublicSocket},
+    },
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child, preflight::Findings},
@@ -35,7 +38,7 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
     point("run.locked")
 }
 
-/// Binds the public socket.
+/// Binds the public socket, and that of `tailscale serve`, if there is to be one.
 ///
 /// # Errors
 /// A sentence that names the address.
@@ -43,13 +46,18 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
     if instance.public.borrow().is_some() {
         return Ok(());
     }
-    let public = PublicSocket::bind(instance.config.listen)?;
+    let public = PublicSocket::bind(instance.config.listen, listener::PUBLIC)?;
     let address = public.address();
     instance.board.update(|status| status.listen = address.to_string());
     if !address.ip().is_loopback() {
-        tracing::warn!(target: "Supervisor", "listening on {address}: until Hearth has accounts, everyone who can reach this address can read and change everything");
+        tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; without Tailscale, or a proxy with a certificate, passwords cross the network as plain text");
     }
     instance.public.replace(Some(public));
+    if let Some(place) = instance.config.serves_tailscale() {
+        let socket = IdentitySocket::bind(place)?;
+        tracing::info!(target: "Supervisor", "listening on {} for tailscale serve, whose word on who somebody is counts there", socket.place());
+        instance.identity.replace(Some(socket));
+    }
     point("run.bound")
 }
 
@@ -84,7 +92,15 @@ fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), F
             std::env::temp_dir().display()
         ));
     }
-    instance.board.update(|status| status.sandbox = means.to_string());
+    let asks = instance.config.asks_tailscaled().filter(|_| means.seccomp);
+    let lifted = asks.map(|_| "; the app may connect to unix sockets (auth.tailscale = localapi)").unwrap_or_default();
+    instance.board.update(|status| status.sandbox = format!("{means}{lifted}"));
+    if let Some(socket) = asks {
+        tracing::warn!(target: "Supervisor", "sandbox: the app may connect to unix sockets, since it asks {} who somebody is (auth.tailscale = localapi)", socket.display());
+    }
+    if let Some(Place::Tcp(address)) = instance.config.serves_tailscale() {
+        identity::exposed(*address).into_iter().for_each(|note| instance.board.note(note));
+    }
     if mode == SandboxMode::Off {
         instance
             .board

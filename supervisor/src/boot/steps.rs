@@ -69,8 +69,13 @@ pub async fn prepare(
         }
     }
     instance.board.enter(course, Phase::Migrating(target));
-    let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation).await?;
+    let schema = migrate::up(instance, &instance.data.database(target), probation(reason)).await?;
     Ok(Prepared { target, origin: staged.origin, reason, schema })
+}
+
+/// How the app is proven on a generation that was staged for this reason.
+fn probation(reason: Reason) -> Mode {
+    Mode::Probation { restored: reason == Reason::Restore }
 }
 
 /// Why a generation was not completed.
@@ -108,7 +113,7 @@ pub async fn complete(
     let Prepared { target, ref origin, reason, ref schema } = *prepared;
     instance.board.enter(Course::Boot, Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
-    prove::prove(instance, &instance.data.database(target), Mode::Probation).await?;
+    prove::prove(instance, &instance.data.database(target), probation(reason)).await?;
     instance.board.enter(Course::Boot, Phase::Committing(target));
     let () =
         child::run(instance, Job::Seal { generation: target, reason, origin: origin.clone(), schema: schema.clone() })

@@ -1,11 +1,14 @@
-//! Which settings are there, what is each by default, and what is allowed?
+//! What is a setting, and what is allowed for it?
 
 use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
+pub(super) use super::all::KEYS;
+use super::household;
 use crate::{
     backup::{destination::Destination, encryption, schedule::Schedule},
+    failure::{Cause, Failure},
     update::Reference,
 };
 
@@ -15,13 +18,14 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Its default, as in the environment; a command's is found beside this program.
     pub(super) default: &'static str,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// What it does, for docs/CONFIGURATION.md, which a test makes of it; no program of ours carries it along.
     #[cfg(test)]
-    about: &'static str,
+    pub(super) about: &'static str,
 }
 
-enum Kind {
+/// Of what kind its value is.
+pub(super) enum Kind {
     Directory,
     Address,
     Choice(&'static [&'static str]),
@@ -36,163 +40,25 @@ enum Kind {
     Image,
     /// Never shown; also from the file that the variable with `_FILE` at its end names.
     Secret,
+    /// The same, for a person's password: any characters, of this many.
+    Password(usize, usize),
+    /// Where people reach Hearth; or none.
+    PublicUrl,
+    /// Names of hosts; in the environment with commas between them.
+    Hosts,
+    /// An e-mail address; or none.
+    Email,
+    /// An address with a port, or the path of a unix socket; or neither.
+    Place,
+    /// The path of a unix socket.
+    Socket,
+    /// The address of a provider of single sign-on; or none.
+    Issuer,
+    /// A line of text, or none, of up to so many characters.
+    Words(usize),
     Number(u64, u64),
     Time(Duration, Duration),
 }
-
-const fn key(name: &'static str, default: &'static str, kind: Kind, about: &'static str) -> Key {
-    #[cfg(not(test))]
-    let _ = about;
-    Key {
-        name,
-        default,
-        kind,
-        #[cfg(test)]
-        about,
-    }
-}
-
-const fn time(from: Duration, to: Duration) -> Kind {
-    Kind::Time(from, to)
-}
-
-const MS_10: Duration = Duration::from_millis(10);
-const MS_100: Duration = Duration::from_millis(100);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const HALF_A_DAY: Duration = Duration::from_secs(12 * 60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-// Years of 365.25 days, as the crate that reads and writes them has it.
-const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
-
-/// All settings, in the order in which they are shown.
-pub(super) const KEYS: &[Key] = &[
-    key("data_dir", "./data", Kind::Directory, "Where everything is kept. Not settable in the file, which lies in it."),
-    key(
-        "listen",
-        "127.0.0.1:3000",
-        Kind::Address,
-        "The address people reach Hearth at. Beyond 127.0.0.1, everyone who can reach it can read and change everything, until there are accounts.",
-    ),
-    key(
-        "log.format",
-        "text",
-        Kind::Choice(&["text", "json"]),
-        "`text` for people, `json` for one JSON document a line.",
-    ),
-    key(
-        "log.level",
-        "info",
-        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
-        "The least important lines that are shown.",
-    ),
-    key(
-        "sandbox.mode",
-        "best-effort",
-        Kind::Choice(&["best-effort", "enforce", "off"]),
-        "What the app, the migrator and the jobs are confined to ([SECURITY.md](SECURITY.md)): what the kernel offers, nothing less than all of it, or nothing.",
-    ),
-    key(
-        "app.command",
-        "app serve",
-        Kind::Command,
-        "The app, and its arguments. By default the program beside the supervisor.",
-    ),
-    key(
-        "app.start_timeout",
-        "60s",
-        time(MS_100, DAY),
-        "How long the app may take until it is ready, in probation too.",
-    ),
-    key("migrator.command", "migrator", Kind::Command, "The migrator. By default the program beside the supervisor."),
-    key("health.path", "/health", Kind::UrlPath, "What the supervisor asks the app for, on its private socket."),
-    key("health.interval", "5s", time(MS_10, HOUR), "How often."),
-    key("health.timeout", "5s", time(MS_10, HOUR), "How long an answer may take."),
-    key(
-        "health.failures",
-        "3",
-        Kind::Number(1, 1000),
-        "How many questions in a row may go without an answer before the app is ended and started again.",
-    ),
-    key(
-        "watchdog.interval",
-        "30s",
-        time(MS_100, DAY),
-        "How long the app may be silent, once it has sent a first sign of life.",
-    ),
-    key(
-        "restart.backoff",
-        "500ms",
-        time(MS_10, HOUR),
-        "The first wait before an app that ended is started again; it doubles each time.",
-    ),
-    key("restart.backoff_max", "30s", time(MS_10, DAY), "The longest such wait."),
-    key(
-        "restart.attempts",
-        "5",
-        Kind::Number(1, 1000),
-        "How many ends within `restart.window` are a crash loop, which is held.",
-    ),
-    key("restart.window", "5m", time(MS_100, DAY), "See there."),
-    key(
-        "stop.grace",
-        "7s",
-        time(MS_100, HOUR),
-        "Between TERM and KILL. Docker's own is 10 s, so keep it below that or raise `stop_grace_period` too.",
-    ),
-    key(
-        "lock.wait",
-        "30s",
-        time(Duration::ZERO, DAY),
-        "How long a start waits for a data directory that another supervisor, or what is left of it, has in use.",
-    ),
-    key("snapshots.keep", "3", Kind::Number(1, 1000), "How many snapshots are kept at least."),
-    key(
-        "snapshots.keep_written",
-        "7d",
-        time(Duration::ZERO, TEN_YEARS),
-        "Snapshots that the household wrote to within this time are kept besides.",
-    ),
-    key(
-        "backup.dir",
-        "backups",
-        Kind::DirectoryOfBackups,
-        "Where backups lie. Not in `generations/`, `files/` or `supervisor/`.",
-    ),
-    key("backup.schedule", "0 3 * * *", Kind::Schedule, "When a backup is made by itself, in the time zone of `TZ`."),
-    key("backup.jitter", "30m", time(Duration::ZERO, HALF_A_DAY), "Up to how much later; each night another."),
-    key("backup.drill", "0 3 * * 0", Kind::Schedule, "From when on the next backup by schedule is also booted from."),
-    key(
-        "backup.keep_last",
-        "3",
-        Kind::Number(0, 10_000),
-        "How many of the last backups are kept, of each reason (scheduled, manual).",
-    ),
-    key("backup.keep_daily", "7", Kind::Number(0, 10_000), "For how many days the last one of each is kept."),
-    key("backup.keep_weekly", "4", Kind::Number(0, 10_000), "For how many weeks."),
-    key("backup.keep_monthly", "12", Kind::Number(0, 10_000), "For how many months."),
-    key("backup.keep_yearly", "3", Kind::Number(0, 10_000), "For how many years. All five 0: everything is kept."),
-    key("backup.recipients", "[]", Kind::Recipients, "To whom backups are encrypted; none: they are not."),
-    key(
-        "backup.destinations",
-        "[]",
-        Kind::Destinations,
-        "Where each backup is copied to; see [BACKUPS.md](BACKUPS.md).",
-    ),
-    key("backup.s3_access_key_id", "", Kind::Secret, "The access key for S3 destinations without `credentials=FILE`."),
-    key("backup.s3_secret_access_key", "", Kind::Secret, "The secret that belongs to it. Never shown."),
-    key(
-        "update.check",
-        "on",
-        Kind::Choice(&["on", "off"]),
-        "Whether the registry of `update.image` is asked once a day for a newer version: an anonymous GET of the list of tags, and nothing more. Nothing is ever downloaded or installed.",
-    ),
-    key(
-        "update.image",
-        "",
-        Kind::Image,
-        "The image whose versions are looked at; the container image names itself. Without one, as when run from source, nothing is asked. Plain HTTP is spoken to a registry on this very machine only; others are reached over HTTPS, through the proxy of `HTTPS_PROXY` if there is one.",
-    ),
-];
 
 /// The longest secret, in bytes: those of S3 have 40.
 const LONGEST_SECRET: usize = 1024;
@@ -207,7 +73,12 @@ impl Key {
 
     /// Whether its text in the environment is to be read as a number or list; else it is the value itself.
     pub(super) fn is_structured(&self) -> bool {
-        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations)
+        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations | Kind::Hosts)
+    }
+
+    /// Whether its text in the environment is a list with commas, if it is none as in the file.
+    pub(super) fn has_commas(&self) -> bool {
+        matches!(self.kind, Kind::Hosts)
     }
 
     /// Whether this is the setting of a command.
@@ -217,12 +88,13 @@ impl Key {
 
     /// Whether it is taken only from where the app's uid cannot write.
     pub(super) fn is_guarded(&self) -> bool {
-        matches!(self.kind, Kind::Command | Kind::Recipients) || self.name.starts_with("sandbox.")
+        let section = |name| self.name.starts_with(name);
+        matches!(self.kind, Kind::Command | Kind::Recipients) || section("sandbox.") || section("auth.")
     }
 
     /// Whether its value is for nobody's eyes.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret)
+        matches!(self.kind, Kind::Secret | Kind::Password(..))
     }
 
     /// Says what exactly is wrong with a value, where that can be said.
@@ -232,6 +104,9 @@ impl Key {
             Kind::Recipients => encryption::check_recipient(text).err(),
             Kind::Destinations => Destination::check(text).err(),
             Kind::Image => Reference::parse(text).err(),
+            Kind::PublicUrl => household::wrong_public_url(text).map(str::to_owned),
+            Kind::Hosts => (!household::is_name(text)).then(|| format!("{text:?} is no name of a host")),
+            Kind::Issuer => household::wrong_issuer(text).map(str::to_owned),
             _ => None,
         };
         match value {
@@ -265,11 +140,35 @@ impl Key {
             Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
             Kind::Secret => text
                 .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),
+            Kind::Password(from, to) => text.is_some_and(|text| {
+                text.is_empty() || (from..=to).contains(&text.chars().count()) && !text.contains(char::is_control)
+            }),
+            Kind::PublicUrl => text.is_some_and(|text| text.is_empty() || household::wrong_public_url(text).is_none()),
+            Kind::Hosts => strings(value, household::is_name),
+            Kind::Email => text.is_some_and(|text| text.is_empty() || is_email(text)),
+            Kind::Place => text.is_some_and(|text| text.is_empty() || household::Place::parse(text).is_some()),
+            Kind::Socket => text.is_some_and(household::is_socket),
+            Kind::Issuer => text.is_some_and(|text| text.is_empty() || household::wrong_issuer(text).is_none()),
+            Kind::Words(most) => {
+                text.is_some_and(|text| text.chars().count() <= most && !text.contains(char::is_control))
+            }
             Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
             Kind::Time(from, to) => text
                 .and_then(|text| humantime::parse_duration(text).ok())
                 .is_some_and(|time| (from..=to).contains(&time)),
         }
+    }
+
+    /// Says that a value, from this source, cannot be used.
+    pub(super) fn refuse(&self, value: &Value, source: &str) -> Failure {
+        let from = format!("{} (from {source}) cannot be used", self.name);
+        // A secret is not repeated, and neither is what may be one in the wrong place.
+        let message = match self.wrong(value) {
+            _ if self.is_secret() => from,
+            Some(wrong) => format!("{from}: {wrong}"),
+            None => format!("{} = {value} (from {source}) cannot be used", self.name),
+        };
+        Failure::new(Cause::Configuration, message).hint(format!("allowed: {}", self.allowed()))
     }
 
     /// Says what is allowed, with an example.
@@ -297,6 +196,18 @@ impl Key {
             Kind::Secret => {
                 format!("printable text without spaces; {}_FILE names a file that holds it", self.variable())
             }
+            Kind::Password(from, to) => {
+                format!("{from} to {to} characters; {}_FILE names a file that holds it", self.variable())
+            }
+            Kind::PublicUrl => "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000".to_owned(),
+            Kind::Hosts => r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#.to_owned(),
+            Kind::Email => "an e-mail address, such as ada@example.org".to_owned(),
+            Kind::Place => {
+                "the path of a unix socket, such as /run/hearth/tailscale.sock, or an IP address with a port, such as 127.0.0.2:3001".to_owned()
+            }
+            Kind::Socket => format!("the path of a unix socket, such as {}", self.default),
+            Kind::Issuer => "an address that begins with https://, or with http://localhost".to_owned(),
+            Kind::Words(most) => format!("a line of up to {most} characters"),
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time(from, to) => format!(
                 "a time from {} to {} with its unit, such as {}",
@@ -306,6 +217,13 @@ impl Key {
             ),
         }
     }
+}
+
+/// Whether this is the address of a mailbox, as far as that can be seen: RFC 5321 has 254 for the longest.
+fn is_email(text: &str) -> bool {
+    let halves =
+        text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    halves && text.len() <= 254 && !text.contains(|letter: char| letter.is_control() || letter.is_whitespace())
 }
 
 /// Whether this is a list of strings that all fit.

@@ -165,6 +165,10 @@ fn from_text(key: &Key, text: &str) -> Value {
     {
         return value;
     }
+    if key.has_commas() {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        return Value::from(names.map(Value::from).collect::<Vec<_>>());
+    }
     Value::from(text)
 }
 

@@ -11,7 +11,7 @@ fn load_in(directory: &Path, flags: &Flags, environment: &[(&str, &str)]) -> Res
     Loaded::from(flags, environment, directory, Path::new("/programs"))
 }
 
-fn load(environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
+pub(super) fn load(environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
     load_in(Path::new("/nowhere"), &Flags::default(), environment)
 }
 
@@ -23,12 +23,12 @@ fn with_file(text: &str) -> tempfile::TempDir {
     directory
 }
 
-fn load_file(text: &str) -> Result<Loaded, Failure> {
+pub(super) fn load_file(text: &str) -> Result<Loaded, Failure> {
     load_in(with_file(text).path(), &Flags::default(), &[])
 }
 
 /// The message and the hint.
-fn words(result: Result<Loaded, Failure>) -> String {
+pub(super) fn words(result: Result<Loaded, Failure>) -> String {
     let failure = result.unwrap_err();
     assert_eq!(failure.cause, Cause::Configuration, "{failure}");
     format!("{}\n{}", failure.message, failure.hint.unwrap_or_default())
@@ -46,6 +46,20 @@ fn the_defaults_need_nothing() {
         Config {
             data_dir: "/nowhere/data".into(),
             listen: "127.0.0.1:3000".parse().unwrap(),
+            http: Http { public_url: String::new(), hosts: Vec::new() },
+            auth: Auth {
+                admin_email: String::new(),
+                admin_password: String::new(),
+                tailscale: Tailscale::Off,
+                tailscale_listen: None,
+                tailscale_socket: "/var/run/tailscale/tailscaled.sock".into(),
+                tailscale_join: Join::Refuse,
+                oidc_issuer: String::new(),
+                oidc_client_id: String::new(),
+                oidc_client_secret: String::new(),
+                oidc_name: "single sign-on".into(),
+                oidc_join: Join::Refuse,
+            },
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             sandbox: Sandbox { mode: SandboxMode::BestEffort },
             app: App { command: vec!["/programs/app".into(), "serve".into()], start_timeout: Duration::from_secs(60) },

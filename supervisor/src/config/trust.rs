@@ -1,7 +1,7 @@
 //! May a file say what the app is kept from?
 //!
-//! The app runs under the supervisor's uid. What confines it, which programs are started, and who can open the backups is
-//! therefore never taken from a file that this uid could have written, like `config.toml` in the data directory: an app
+//! The app runs under the supervisor's uid. What confines it, which programs are started, who can open the backups, and who
+//! is let in on whose word (all of `auth`: it would outlive a restore) is therefore never taken from a file that this uid could have written, like `config.toml` in the data directory: an app
 //! that was taken over on a kernel without Landlock could have put it there for the next start.
 
 use std::{
@@ -70,7 +70,7 @@ pub(super) fn refuse(keys: &str, variables: &str, file: &Path, writable: &Path) 
         ),
     )
     .hint(format!(
-        "what confines the app, which programs run and who can open backups is not taken from there: set {variables} in the \
+        "what confines the app, which programs run, who can open backups and who is let in is not taken from there: set {variables} in the \
          environment instead, or name another file with HEARTH_CONFIG that only root can write or that is mounted read-only"
     ))
 }

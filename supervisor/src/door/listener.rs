@@ -1,7 +1,8 @@
 //! How does the public socket stay open whatever a child does to it?
 //!
 //! The supervisor binds it and never accepts on it. Its file description is shared with app and door, so a child
-//! can clear O_NONBLOCK or shut it down for all; after each exit [`PublicSocket::mend`] puts it right.
+//! can clear O_NONBLOCK or shut it down for all; after each exit [`PublicSocket::mend`] puts it right. The one for
+//! `tailscale serve` ([`super::identity`]) is kept in the same way.
 
 use std::{
     io,
@@ -17,12 +18,15 @@ use nix::{
 use crate::failure::{Cause, Failure};
 
 /// Connections that wait while nobody accepts; the kernel caps it at net.core.somaxconn.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
+/// What sets the public address.
+pub const PUBLIC: &str = "HEARTH_LISTEN or --listen";
 
 /// The public socket.
 pub struct PublicSocket {
     listener: TcpListener,
     address: SocketAddr,
+    setting: &'static str,
 }
 
 impl AsFd for PublicSocket {
@@ -32,14 +36,14 @@ impl AsFd for PublicSocket {
 }
 
 impl PublicSocket {
-    /// Binds it.
+    /// Binds it to the address that `setting` gives.
     ///
     /// # Errors
     /// A sentence that names the address and the setting.
-    pub fn bind(address: SocketAddr) -> Result<Self, Failure> {
-        let listener = listen(address).map_err(|error| explain(address, &error))?;
+    pub fn bind(address: SocketAddr, setting: &'static str) -> Result<Self, Failure> {
+        let listener = listen(address).map_err(|error| explain(address, setting, &error))?;
         let address = listener.local_addr().unwrap_or(address);
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, setting })
     }
 
     /// Returns the address it is bound to, with the port that the system chose for port 0.
@@ -63,10 +67,10 @@ impl PublicSocket {
         if self.listens() {
             self.listener
                 .set_nonblocking(true)
-                .map_err(|error| Failure::io("cannot set the public socket's flags", &error))?;
+                .map_err(|error| Failure::io(format!("cannot set the flags of the socket {}", self.address), &error))?;
             return Ok(false);
         }
-        self.listener = listen(self.address).map_err(|error| explain(self.address, &error))?;
+        self.listener = listen(self.address).map_err(|error| explain(self.address, self.setting, &error))?;
         Ok(true)
     }
 }
@@ -78,21 +82,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-fn explain(address: SocketAddr, error: &io::Error) -> Failure {
+fn explain(address: SocketAddr, setting: &str, error: &io::Error) -> Failure {
     let failure = |cause, message: String| Failure::new(cause, message);
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EADDRINUSE) => {
-            failure(Cause::Configuration, format!("cannot listen on {address}: another program has this port"))
-                .hint(format!("stop that program (ss -ltnp 'sport = :{}' names it), or choose another address with HEARTH_LISTEN or --listen", address.port()))
+            failure(Cause::Configuration, format!("cannot listen on {address}: another program has this port")).hint(
+                format!(
+                    "stop that program (ss -ltnp 'sport = :{}' names it), or choose another address with {setting}",
+                    address.port()
+                ),
+            )
         }
         Some(Errno::EADDRNOTAVAIL) => {
             failure(Cause::Configuration, format!("cannot listen on {address}: this machine has no such address now"))
-                .hint("set HEARTH_LISTEN or --listen to an address of this machine, such as 127.0.0.1:3000 or 0.0.0.0:3000")
+                .hint(format!("set {setting} to an address of this machine, such as 127.0.0.1:3000 or 0.0.0.0:3000"))
         }
-        Some(Errno::EACCES) => {
-            failure(Cause::Configuration, format!("cannot listen on {address}: ports under 1024 need a privilege that uid {} does not have", nix::unistd::geteuid()))
-                .hint("choose a port of 1024 or more with HEARTH_LISTEN or --listen")
-        }
+        Some(Errno::EACCES) => failure(
+            Cause::Configuration,
+            format!(
+                "cannot listen on {address}: ports under 1024 need a privilege that uid {} does not have",
+                nix::unistd::geteuid()
+            ),
+        )
+        .hint(format!("choose a port of 1024 or more with {setting}")),
         _ => Failure::io(format!("cannot listen on {address}"), error),
     }
 }
@@ -106,7 +118,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_socket_that_was_shut_down_is_bound_anew_at_the_same_port() {
-        let mut socket = PublicSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut socket = PublicSocket::bind("127.0.0.1:0".parse().unwrap(), PUBLIC).unwrap();
         let address = socket.address();
         assert!(socket.listens());
         assert!(!socket.mend().unwrap());
@@ -119,8 +131,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_taken_port_is_named() {
-        let first = PublicSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let refused = PublicSocket::bind(first.address()).err().unwrap();
+        let first = PublicSocket::bind("127.0.0.1:0".parse().unwrap(), PUBLIC).unwrap();
+        let refused = PublicSocket::bind(first.address(), PUBLIC).err().unwrap();
         assert!(refused.message.contains(&first.address().to_string()), "{refused}");
         assert!(refused.hint.unwrap().contains("HEARTH_LISTEN"));
     }

@@ -2,8 +2,11 @@
 //!
 //! PID 1 owns it ([`listener`]) and never accepts on it. The app does, and while none lives and there is
 //! something to wait for, a job ([`serve`]) that shows a page ([`page`]) with what the supervisor is doing
-//! ([`notice`]). Never both: the door is closed before the app starts.
+//! ([`notice`]), to whoever asks for this Hearth ([`host`]). Never both: the door is closed before the app starts.
+//! The same goes for the socket of `tailscale serve` ([`identity`]), where there is one.
 
+pub mod host;
+pub mod identity;
 pub mod listener;
 pub mod notice;
 pub mod page;
@@ -109,7 +112,7 @@ impl Door {
             open.child.kill_group();
             open.child.wait().await;
         }
-        self.instance.mend_public();
+        self.instance.mend_sockets();
     }
 
     /// Sees to it that the door is opened again after it ended without having been closed: a household may be looking
@@ -118,7 +121,7 @@ impl Door {
         self.instance.board.note(format!("the maintenance page {exit}; it is shown again"));
         // This runs in its keeper, which goes with it, so nothing is awaited from here on.
         self.open.take();
-        self.instance.mend_public();
+        self.instance.mend_sockets();
         self.open_after(AGAIN);
     }
 
@@ -144,9 +147,13 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     let Some(public) = public else {
         return Err(Failure::new(Cause::Launch, "there is no public socket yet"));
     };
+    let identity = instance.identity_socket()?;
     let mut launch = child::launch(instance, Job::Door)?;
     launch.stdin = Some(stdin);
+    let names = instance.config.http.variables();
+    launch.environment.extend(names.into_iter().map(|(name, value)| (name.into(), value.into())));
     launch.sockets = vec![("public", public.as_fd())];
+    launch.sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));
     let child = launch.start(&instance.reaper).await?;
     let weak = Rc::downgrade(door);
     let mut changes = instance.board.watch();

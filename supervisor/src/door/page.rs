@@ -153,6 +153,22 @@ pub fn html(notice: &Notice) -> String {
     page
 }
 
+/// Returns a short page that refuses, and does not come back by itself.
+#[must_use]
+pub fn refusal(title: &str, sentences: &[String]) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0}</title>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+        Escaped(title),
+    );
+    for sentence in sentences {
+        let _ = writeln!(page, "<p>{}</p>", Escaped(sentence));
+    }
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
 fn steps(page: &mut String, steps: &[Step]) {
     if steps.is_empty() {
         return;

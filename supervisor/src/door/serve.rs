@@ -1,7 +1,7 @@
 //! How is the public socket answered while no app does?
 //!
-//! This is the `door` job: the listening socket is its descriptor 3, notices come as JSON lines on standard input,
-//! and it ends when that ends or at TERM, after what is under way is answered. Every answer is 503 with
+//! This is the `door` job: the listening socket is its descriptor 3, that of `tailscale serve`, if there is one, 4;
+//! notices come as JSON lines on standard input, and it ends when that ends or at TERM, after what is under way is answered. Every answer is 503 with
 //! `Retry-After`, and every connection ends with its answer, so that the next one meets the app. Nothing that a
 //! client does is logged, and no client can hold up the others.
 
@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    os::fd::{AsFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -27,17 +27,20 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::{
     errno::Errno,
-    sys::socket::{getsockopt, sockopt},
+    sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream, unix::pipe},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{TcpListener, UnixListener, unix::pipe},
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 
-use super::page::{self, Notice};
+use super::{
+    host::{Host, Names},
+    page::{self, Notice},
+};
 use crate::{
     failure::{Cause, Failure},
     sandbox,
@@ -45,6 +48,8 @@ use crate::{
 
 /// The descriptor of the listening socket, the first that sd_listen_fds(3) counts.
 const SOCKET: i32 = 3;
+/// That of the socket of `tailscale serve`.
+const IDENTITY: i32 = 4;
 /// Connections at a time; those above wait in the kernel's queue.
 const CONNECTIONS: u32 = 256;
 /// How long a client may take to send its request's head.
@@ -74,7 +79,7 @@ pub fn main() -> Result<(), Failure> {
     // What strangers send is parsed with nothing else at hand.
     sandbox::keep_nothing();
     runtime.block_on(async {
-        let listener = listener()?;
+        let listeners = Listeners::inherited()?;
         let notices = io::stdin()
             .as_fd()
             .try_clone_to_owned()
@@ -84,45 +89,106 @@ pub fn main() -> Result<(), Failure> {
         let closed = async move {
             term.recv().await;
         };
-        serve(listener, notices, closed).await.map_err(failure("cannot answer on the public socket"))
+        serve(listeners, Names::handed_on(), notices, closed)
+            .await
+            .map_err(failure("cannot answer on the public socket"))
     })
 }
 
-fn listener() -> Result<TcpListener, Failure> {
-    let missing = || Failure::new(Cause::Launch, format!("the door got no listening socket as descriptor {SOCKET}"));
+/// Where the door answers.
+struct Listeners {
+    public: TcpListener,
+    /// What `tailscale serve` connects to. It gets the same page: no identity is believed here.
+    identity: Option<Identity>,
+}
+
+enum Identity {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection, whichever way it came.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Listeners {
+    fn inherited() -> Result<Self, Failure> {
+        let unusable = |error: io::Error| Failure::io("cannot use the public socket", &error);
+        let public = std::net::TcpListener::from(inherited(SOCKET)?);
+        // Whoever had it before may have cleared the flag.
+        let public = public.set_nonblocking(true).and_then(|()| TcpListener::from_std(public)).map_err(unusable)?;
+        let count = std::env::var("LISTEN_FDS").unwrap_or_default();
+        let identity =
+            (count == "2").then(|| Identity::inherited(inherited(IDENTITY)?).map_err(unusable)).transpose()?;
+        Ok(Self { public, identity })
+    }
+
+    /// Waits for the next connection; dropped while it waits, it loses none.
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        let identity = async {
+            match &self.identity {
+                None => std::future::pending().await,
+                Some(Identity::Tcp(listener)) => {
+                    listener.accept().await.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
+                }
+                Some(Identity::Unix(listener)) => {
+                    listener.accept().await.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
+                }
+            }
+        };
+        tokio::select! {
+            accepted = self.public.accept() => accepted.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>),
+            accepted = identity => accepted,
+        }
+    }
+}
+
+impl Identity {
+    fn inherited(socket: OwnedFd) -> io::Result<Self> {
+        let family = getsockname::<SockaddrStorage>(socket.as_raw_fd())?.family();
+        if family == Some(AddressFamily::Unix) {
+            let listener = std::os::unix::net::UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            return UnixListener::from_std(listener).map(Self::Unix);
+        }
+        let listener = std::net::TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Self::Tcp)
+    }
+}
+
+/// Takes a listening socket that the supervisor put at this place.
+fn inherited(descriptor: i32) -> Result<OwnedFd, Failure> {
+    let missing =
+        || Failure::new(Cause::Launch, format!("the door got no listening socket as descriptor {descriptor}"));
     // SAFETY: only asks; a descriptor that is not open is an error.
-    if unsafe { nix::libc::fcntl(SOCKET, nix::libc::F_GETFD) } < 0 {
+    if unsafe { nix::libc::fcntl(descriptor, nix::libc::F_GETFD) } < 0 {
         return Err(missing());
     }
     // SAFETY: it is open, as was just seen, and it is ours: the launch passed it for this, and this job opens nothing
     // before the runtime, whose own descriptors are numbered after those that are passed.
-    let socket = unsafe { OwnedFd::from_raw_fd(SOCKET) };
-    if !getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false) {
-        return Err(missing());
-    }
-    let socket = std::net::TcpListener::from(socket);
-    // Whoever had it before may have cleared the flag.
-    socket
-        .set_nonblocking(true)
-        .and_then(|()| TcpListener::from_std(socket))
-        .map_err(|error| Failure::io("cannot use the public socket", &error))
+    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    if getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false) { Ok(socket) } else { Err(missing()) }
 }
 
 /// Answers until `closed`, or until there are no more notices.
 async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
+    names: Names,
     notices: impl AsyncRead + Unpin,
     closed: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (sender, notice) = watch::channel(Arc::new(Notice::default()));
     let mut reading = pin!(read(notices, sender));
     let mut closed = pin!(closed);
+    let names = Arc::new(names);
     let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
     loop {
         let next = async {
             // The place first: whoever finds none stays in the kernel's queue, for the app to answer if it comes.
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            listeners.accept().await.map(|stream| (stream, place))
         };
         tokio::select! {
             biased;
@@ -130,9 +196,9 @@ async fn serve(
             () = &mut reading => break,
             accepted = next => match accepted {
                 Ok((stream, place)) => {
-                    let notice = notice.clone();
+                    let (notice, names) = (notice.clone(), Arc::clone(&names));
                     tokio::spawn(async move {
-                        let _ = timeout(WHOLE, answer(stream, notice)).await;
+                        let _ = timeout(WHOLE, answer(stream, notice, names)).await;
                         drop(place);
                     });
                 }
@@ -140,7 +206,7 @@ async fn serve(
             },
         }
     }
-    drop(listener);
+    drop(listeners);
     // All places are free again when all are answered.
     let _ = timeout(ENDING, places.acquire_many(CONNECTIONS)).await;
     Ok(())
@@ -173,10 +239,14 @@ async fn read(notices: impl AsyncRead + Unpin, sender: watch::Sender<Arc<Notice>
 }
 
 /// Answers the one request of a connection.
-async fn answer(stream: TcpStream, notice: watch::Receiver<Arc<Notice>>) {
+async fn answer(stream: Box<dyn Stream>, notice: watch::Receiver<Arc<Notice>>, names: Arc<Names>) {
     let service = service_fn(|request| {
-        let notice = Arc::clone(&notice.borrow());
-        async move { Ok::<_, Infallible>(respond(&request, &notice)) }
+        let answer = match names.judge(&request) {
+            Host::Own => respond(&request, &Arc::clone(&notice.borrow())),
+            Host::Foreign(name) => refuse(&request, StatusCode::MISDIRECTED_REQUEST, &foreign(&name)),
+            Host::Unclear => refuse(&request, StatusCode::BAD_REQUEST, UNCLEAR),
+        };
+        async move { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -194,18 +264,46 @@ async fn answer(stream: TcpStream, notice: watch::Receiver<Arc<Notice>>) {
     }
 }
 
+/// What is said to a request without a host that can be read.
+const UNCLEAR: &str = "The request has to name one host, and names none, several, or one that cannot be read.";
+
+/// What is said to a request for somebody else.
+fn foreign(name: &str) -> String {
+    format!(
+        "Hearth was asked for as {name}, and does not go by that name. If it should, whoever runs this server adds it to \
+         http.hosts (HEARTH_HTTP__HOSTS={name}) and starts Hearth again."
+    )
+}
+
 /// Makes the answer to a request.
 fn respond<B: Body>(request: &Request<B>, notice: &Notice) -> Response<Full<Bytes>> {
-    let (kind, body) = if wants_page(request) {
-        ("text/html; charset=utf-8", page::html(notice))
+    let is_page = wants_page(request);
+    let body = if is_page { page::html(notice) } else { page::problem(notice) };
+    let mut response = built(StatusCode::SERVICE_UNAVAILABLE, is_page, body);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(notice.retry_after_seconds));
+    response
+}
+
+/// Makes the answer to a request that is not meant for Hearth.
+fn refuse<B: Body>(request: &Request<B>, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
+    let title = if status == StatusCode::BAD_REQUEST { "Which host is meant?" } else { "Not the name of this Hearth" };
+    let is_page = wants_page(request);
+    let body = if is_page {
+        page::refusal(title, &[why.to_owned()])
     } else {
-        ("application/problem+json", page::problem(notice))
+        let kind = if status == StatusCode::BAD_REQUEST { "bad-request" } else { "misdirected" };
+        let kind = format!("urn:hearth:problem:{kind}");
+        serde_json::json!({"type": kind, "title": title, "status": status.as_u16(), "detail": why}).to_string()
     };
+    built(status, is_page, body)
+}
+
+fn built(status: StatusCode, is_page: bool, body: String) -> Response<Full<Bytes>> {
+    let kind = if is_page { "text/html; charset=utf-8" } else { "application/problem+json" };
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(notice.retry_after_seconds));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

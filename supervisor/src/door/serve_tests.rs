@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use tokio::{
     io::{DuplexStream, duplex},
+    net::{TcpStream, UnixStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -23,7 +24,8 @@ async fn open() -> Open {
     let address = listener.local_addr().unwrap();
     let (notices, reader) = duplex(1 << 16);
     let (close, closed) = oneshot::channel();
-    let ended = tokio::spawn(serve(listener, reader, async {
+    let listeners = Listeners { public: listener, identity: None };
+    let ended = tokio::spawn(serve(listeners, Names::default(), reader, async {
         let _ = closed.await;
     }));
     Open { address, notices, close, ended }
@@ -165,8 +167,49 @@ async fn a_socket_that_was_shut_down_ends_the_door() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shared = listener.as_fd().try_clone_to_owned().unwrap();
     let (_notices, reader) = duplex(64);
-    let ended = tokio::spawn(serve(listener, reader, std::future::pending()));
+    let listeners = Listeners { public: listener, identity: None };
+    let ended = tokio::spawn(serve(listeners, Names::default(), reader, std::future::pending()));
     sleep(Duration::from_millis(20)).await;
     nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&shared), nix::sys::socket::Shutdown::Both).unwrap();
     assert!(timeout(Duration::from_secs(2), ended).await.unwrap().unwrap().is_err());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_request_for_somebody_else_is_refused_whatever_it_asks_for() {
+    let door = open().await;
+    for (path, accept) in [("/", "*/*"), ("/health", BROWSER), ("/api/v1/records", "*/*")] {
+        let answer = door.ask(&format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nAccept: {accept}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 421 Misdirected Request\r\n"), "{answer}");
+        assert!(answer.contains("application/problem+json") && answer.contains("\"status\":421"), "{answer}");
+        assert!(
+            answer.contains("http.hosts (HEARTH_HTTP__HOSTS=evil.example)") && !answer.contains("retry-after"),
+            "{answer}"
+        );
+    }
+    let page = door.ask(&format!("GET / HTTP/1.1\r\nHost: evil.example\r\nAccept: {BROWSER}\r\n\r\n")).await;
+    assert!(page.contains("<h1>Not the name of this Hearth</h1>") && page.contains("http.hosts"), "{page}");
+    assert!(!page.contains("http-equiv"), "it does not ask again by itself: {page}");
+    for unclear in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"] {
+        let answer = door.ask(unclear).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("has to name one host"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn tailscale_serve_gets_the_same_page() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("tailscale.sock");
+    let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let identity = Some(Identity::inherited(socket.into()).unwrap());
+    let (_notices, reader) = duplex(64);
+    let listeners = Listeners { public, identity };
+    tokio::spawn(serve(listeners, Names::default(), reader, std::future::pending()));
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(matches!(Identity::inherited(tcp.into()).unwrap(), Identity::Tcp(_)));
 }

@@ -197,6 +197,9 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 door.close().await;
                 leave_nothing(instance).await;
                 rules::forget_temporary(&instance.data);
+                if let Some(socket) = instance.identity.take() {
+                    socket.forget();
+                }
                 tracing::info!(target: "Supervisor", "stopped");
                 return Ok(status);
             }

@@ -279,8 +279,8 @@ impl Run<'_> {
             }
         };
         self.failures = 0;
-        if instance.public.borrow().as_ref().is_some_and(|public| !public.listens()) {
-            return Some("shut down the public socket".to_owned());
+        if !instance.sockets_listen() {
+            return Some("shut down a socket that it was handed".to_owned());
         }
         let before = instance.board.status().app.health;
         if before.as_ref() != Some(&word) {

@@ -66,6 +66,8 @@ pub enum Role {
         keeps_files: bool,
         /// Whether its notifications go to an abstract socket, because the path of the other is too long for one.
         abstract_notify: bool,
+        /// Whether it asks tailscaled, over its unix socket, who somebody is (`auth.tailscale = "localapi"`).
+        asks_tailscaled: bool,
     },
     /// The migrator: it may write the generation with its database, and temporary files.
     Migrator {
@@ -91,12 +93,12 @@ impl Role {
         let mut rules = program(private, command);
         rules.writes.extend(temporary);
         match self {
-            Self::App { database, keeps_files, abstract_notify } => {
+            Self::App { database, keeps_files, abstract_notify, asks_tailscaled } => {
                 rules.abstract_sockets = *abstract_notify;
                 rules.writes.extend(database.parent().map(Path::to_owned));
                 let files = if *keeps_files { &mut rules.writes } else { &mut rules.reads };
                 files.push(private.data.files());
-                rules.sockets = Sockets::Network;
+                rules.sockets = if *asks_tailscaled { Sockets::NetworkAndUnix } else { Sockets::Network };
             }
             Self::Migrator { database } => rules.writes.extend(database.parent().map(Path::to_owned)),
         }
@@ -197,7 +199,8 @@ mod tests {
         std::fs::create_dir(data.path()).unwrap();
         let database = data.path().join("generations/0001/app.db");
         let app = |data: &DataDir, backups: PathBuf, keeps_files| {
-            let role = Role::App { database: database.clone(), keeps_files, abstract_notify: false };
+            let role =
+                Role::App { database: database.clone(), keeps_files, abstract_notify: false, asks_tailscaled: false };
             role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()], temporary(data))
         };
         let rules = app(&data, data.backups(), true);

@@ -185,9 +185,11 @@ fn denied(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
         Sockets::None => {
             rules.insert(libc::SYS_socket, Vec::new());
         }
-        Sockets::Network => {
-            for kind in [libc::SOCK_STREAM, libc::SOCK_SEQPACKET] {
-                deny(libc::SYS_socket, &[(0, Eq, libc::AF_UNIX as u64), (1, MaskedEq(TYPE), kind as u64)])?;
+        Sockets::Network | Sockets::NetworkAndUnix => {
+            let kinds = [libc::SOCK_SEQPACKET, libc::SOCK_STREAM];
+            let denied = if sockets == Sockets::Network { &kinds[..] } else { &kinds[..1] };
+            for kind in denied {
+                deny(libc::SYS_socket, &[(0, Eq, libc::AF_UNIX as u64), (1, MaskedEq(TYPE), *kind as u64)])?;
             }
         }
     }
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_filters_compile_for_what_they_run_on() {
-        for sockets in [Sockets::None, Sockets::Network] {
+        for sockets in [Sockets::None, Sockets::Network, Sockets::NetworkAndUnix] {
             let compiled = program(denied(sockets).unwrap(), libc::EPERM).unwrap();
             assert!(compiled.len() < 4096, "the kernel takes no more (BPF_MAXINSNS)");
         }

@@ -30,10 +30,14 @@ const HASTENED: Duration = Duration::from_secs(1);
 /// What the app is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// To serve, on the public and the private socket.
+    /// To serve, on the public and the private socket, and on that of `tailscale serve`, if there is one.
     Serving,
     /// To be proven on a staged generation: the private socket only, nothing written, nothing sent.
-    Probation,
+    Probation {
+        /// Whether the generation comes from a backup or snapshot: then the app voids in it the sessions, invitations and
+        /// resets that would come to life again.
+        restored: bool,
+    },
     /// The same on a restored backup, beside the app that serves, of which nothing is touched.
     Drill,
 }
@@ -62,7 +66,7 @@ impl App {
             end_strays(instance).await;
         }
         if mode == Mode::Serving {
-            instance.mend_public();
+            instance.mend_sockets();
         }
         let (private, notify) =
             if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
@@ -82,6 +86,13 @@ impl App {
         if mode != Mode::Serving {
             set("HEARTH_PROBATION", "1".into());
         }
+        // A drill shows that a restore would do, all of it.
+        if matches!(mode, Mode::Probation { restored: true } | Mode::Drill) {
+            set("HEARTH_RESTORED", "1".into());
+        }
+        for (name, value) in instance.config.for_the_app() {
+            set(name, value.into());
+        }
         // Its own descriptor, so that nothing is borrowed across the start.
         let public = match (mode, instance.public.borrow().as_ref()) {
             (Mode::Serving, Some(public)) => Some(public.as_fd().try_clone_to_owned()),
@@ -94,13 +105,17 @@ impl App {
             sockets.push(("public", public.as_fd()));
         }
         sockets.push(("private", private.listener.as_fd()));
+        let identity = if mode == Mode::Serving { instance.identity_socket()? } else { None };
+        sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));
         let command = instance.config.app.command.clone();
         let mut launch = Launch::new(command, environment, instance.locks());
         launch.sockets = sockets;
         launch.background = mode == Mode::Drill;
         let database = database.to_owned();
         let abstract_notify = notifications.address().starts_with('@');
-        let role = Role::App { database, keeps_files: mode == Mode::Serving, abstract_notify };
+        let serves = mode == Mode::Serving;
+        let asks_tailscaled = serves && instance.config.asks_tailscaled().is_some();
+        let role = Role::App { database, keeps_files: serves, abstract_notify, asks_tailscaled };
         launch.confinement = instance.confinement(role);
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
@@ -273,7 +288,7 @@ impl App {
         });
         // What resists even KILL is not waited for here: the next start of an app does.
         let _ = tokio::time::timeout(HASTENED, end_strays(&self.instance)).await;
-        self.instance.mend_public();
+        self.instance.mend_sockets();
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Answer, Hearth, LIMIT, Running, household, parse, wait_for};
+use harness::{Answer, Hearth, LIMIT, Running, household, owner, parse, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -71,6 +71,7 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (sent, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (until, sends, answers) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&answered));
+        let owner: Arc<str> = owner(address).into();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -80,9 +81,10 @@ impl Load {
                 while !until.load(Ordering::Relaxed) {
                     pace.tick().await;
                     let (number, answers) = (sends.fetch_add(1, Ordering::Relaxed), Arc::clone(&answers));
+                    let owner = owner.clone();
                     requests.push(tokio::spawn(async move {
                         let began = Instant::now();
-                        let came = timeout(LIMIT, ask(address, number)).await.unwrap_or(Came::Nothing);
+                        let came = timeout(LIMIT, ask(address, &owner, number)).await.unwrap_or(Came::Nothing);
                         answers.fetch_add(1, Ordering::Relaxed);
                         Outcome { began, ended: Instant::now(), came }
                     }));
@@ -158,12 +160,12 @@ struct Tally {
     cut: usize,
 }
 
-async fn ask(address: SocketAddr, number: usize) -> Came {
+async fn ask(address: SocketAddr, owner: &str, number: usize) -> Came {
     let mut stream = match TcpStream::connect(address).await {
         Ok(stream) => stream,
         Err(error) => return Came::Refused(error),
     };
-    let head = "HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\nconnection: close\r\n";
+    let head = format!("HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\nconnection: close\r\n{owner}");
     let request = if number.is_multiple_of(WRITES) {
         let body = json!({"title": format!("under load {number}")}).to_string();
         let length = body.len();

@@ -10,10 +10,18 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Answer, LIMIT, get, request, wait_for};
+use crate::harness::{Answer, LIMIT, get, http, request, wait_for};
 
 /// The port in the container, and on the address that each test has for itself.
 pub(crate) const PORT: u16 = 3000;
+
+/// The settings that name the owner of an instance; none for a release from before accounts, which would refuse them.
+pub(crate) fn owner(image: &str) -> Vec<String> {
+    if std::env::var("HEARTH_TEST_OLD_IMAGE").is_ok_and(|old| old == image) {
+        return Vec::new();
+    }
+    vec![format!("HEARTH_AUTH__ADMIN_EMAIL={}", http::EMAIL), format!("HEARTH_AUTH__ADMIN_PASSWORD={}", http::PASSWORD)]
+}
 
 /// Runs a program to its end.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
@@ -79,6 +87,8 @@ impl Container {
         // Checks at a pace for tests; those with the image's own pace are the ones by compose.
         command.extend(["--health-interval", "1s", "--env", "HEARTH_HEALTH__INTERVAL=200ms"]);
         command.extend(["--env", "HEARTH_RESTART__BACKOFF=20ms", "--env", "HEARTH_BACKUP__SCHEDULE=off"]);
+        let owner = owner(image);
+        owner.iter().for_each(|variable| command.extend(["--env", variable]));
         docker(&[&command, options, &[image], arguments].concat());
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use crate::engine::{Container, both, name_and_address, try_docker};
+use crate::engine::{Container, both, name_and_address, owner, try_docker};
 
 /// The grace period of compose/compose.yml, in seconds.
 const GRACE: f32 = 20.0;
@@ -68,6 +68,7 @@ impl Project {
             address.ip(),
             address.port()
         );
+        let settings = format!("{settings}{}\n", owner(image).join("\n"));
         fs::write(self.directory.path().join(".env"), settings).unwrap();
     }
 
@@ -89,10 +90,12 @@ impl Project {
     pub(crate) fn change_image(&self, image: &str) {
         let path = self.directory.path().join(".env");
         let settings = fs::read_to_string(&path).unwrap();
-        let changed: Vec<String> = settings
-            .lines()
+        let kept = settings.lines().filter(|line| !line.starts_with("HEARTH_AUTH__ADMIN_"));
+        let mut changed: Vec<String> = kept
             .map(|line| if line.starts_with("HEARTH_IMAGE=") { format!("HEARTH_IMAGE={image}") } else { line.into() })
             .collect();
+        changed.extend(owner(image));
+        changed.push(String::new());
         fs::write(&path, changed.join("\n")).unwrap();
         self.compose(&["up", "-d"]);
     }

@@ -56,7 +56,16 @@ pub fn add(address: SocketAddr, record: &Value) -> Value {
     let answer = request(address, "POST", "/api/v1/records", "application/json", Some(record))
         .unwrap_or_else(|error| panic!("adding a record: {error}"));
     assert_eq!(answer.status, 201, "{}", answer.body);
-    answer.json()
+    plain(answer.json())
+}
+
+/// What every release says of a record: those from before accounts know of no owner.
+pub fn plain(mut record: Value) -> Value {
+    if let Some(fields) = record.as_object_mut() {
+        fields.remove("owner_id");
+        fields.remove("visibility");
+    }
+    record
 }
 
 /// Returns every record, by id.
@@ -69,7 +78,7 @@ pub fn all(address: SocketAddr) -> BTreeMap<i64, Value> {
         let page = answer.json();
         for record in page["records"].as_array().expect("records") {
             let id = record["id"].as_i64().expect("an id");
-            assert!(records.insert(id, record.clone()).is_none(), "record {id} is on two pages");
+            assert!(records.insert(id, plain(record.clone())).is_none(), "record {id} is on two pages");
         }
         match page["next"].as_str() {
             Some(next) => path = format!("/api/v1/records?limit=200&after={next}"),

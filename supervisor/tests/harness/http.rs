@@ -1,12 +1,13 @@
-//! A client that sends one request at a time and reads the whole answer.
+//! A client that sends one request at a time and reads the whole answer; to the API as the household's owner.
 
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Mutex,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::LIMIT;
 
@@ -24,6 +25,29 @@ impl Answer {
     }
 }
 
+/// The owner that the settings of each test name.
+pub const EMAIL: &str = "owner@example.org";
+pub const PASSWORD: &str = "seven-green-bottles";
+
+/// The session at each address.
+static SESSIONS: Mutex<BTreeMap<SocketAddr, String>> = Mutex::new(BTreeMap::new());
+
+/// Returns the headers of a request by the owner, signed in before or now; none where nobody can sign in.
+pub fn owner(address: SocketAddr) -> String {
+    let known = SESSIONS.lock().unwrap().get(&address).cloned();
+    known.unwrap_or_else(|| sign_in(address).unwrap_or_default())
+}
+
+/// Signs in anew; nothing when the app does not know how, or nobody answers.
+fn sign_in(address: SocketAddr) -> Option<String> {
+    let body = json!({ "email": EMAIL, "password": PASSWORD });
+    let answer = send(address, "POST", "/api/v1/session", "application/json", "", Some(&body)).ok()?;
+    let cookie = answer.headers.get("set-cookie").filter(|_| answer.status == 201)?.split(';').next()?.to_owned();
+    let headers = format!("cookie: {cookie}\r\nsec-fetch-site: same-origin\r\n");
+    SESSIONS.lock().unwrap().insert(address, headers.clone());
+    Some(headers)
+}
+
 /// Sends one request on a connection of its own.
 pub fn request(
     address: SocketAddr,
@@ -32,13 +56,36 @@ pub fn request(
     accept: &str,
     body: Option<&Value>,
 ) -> io::Result<Answer> {
+    if !path.starts_with("/api/") {
+        return send(address, method, path, accept, "", body);
+    }
+    let session = SESSIONS.lock().unwrap().get(&address).cloned().unwrap_or_default();
+    let answer = send(address, method, path, accept, &session, body)?;
+    // Not signed in yet, or not any more: a restore ends sessions.
+    match answer.status {
+        401 => match sign_in(address) {
+            Some(session) => send(address, method, path, accept, &session, body),
+            None => Ok(answer),
+        },
+        _ => Ok(answer),
+    }
+}
+
+fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    accept: &str,
+    headers: &str,
+    body: Option<&Value>,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     // In one piece, so that a server that reads once has it all.
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes())?;
@@ -60,10 +107,11 @@ pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        // The first of several, such as cookies.
+        headers.entry(name.to_ascii_lowercase()).or_insert_with(|| value.trim().to_owned());
+    }
     let mut body = bytes[end + 4..].to_vec();
     if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
         body = unchunk(&body)?;

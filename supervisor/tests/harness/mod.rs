@@ -8,7 +8,7 @@
 
 pub mod chance;
 pub mod household;
-mod http;
+pub mod http;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use nix::{
 };
 use serde_json::Value;
 
-pub use self::http::{Answer, get, parse, request};
+pub use self::http::{Answer, get, owner, parse, request};
 
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -111,6 +111,8 @@ impl Hearth {
         hearth.set("HEARTH_LOCK__WAIT", "20s");
         // A test that wants backups by schedule says so: none is to meet one by chance at three in the morning.
         hearth.set("HEARTH_BACKUP__SCHEDULE", "off");
+        hearth.set("HEARTH_AUTH__ADMIN_EMAIL", http::EMAIL);
+        hearth.set("HEARTH_AUTH__ADMIN_PASSWORD", http::PASSWORD);
         hearth
     }
 
@@ -155,6 +157,9 @@ impl Hearth {
     pub fn strange(&mut self, orders: &str) -> &mut Self {
         let app = program("examples/strange_app").display().to_string();
         self.set("HEARTH_APP__COMMAND", format!("[{app:?}]"));
+        // It has no accounts, and tells the environment that it got.
+        self.environment.remove("HEARTH_AUTH__ADMIN_EMAIL");
+        self.environment.remove("HEARTH_AUTH__ADMIN_PASSWORD");
         // It writes beside the data directory.
         self.set("HEARTH_SANDBOX__MODE", "off");
         self.set("TEST_LOG", self.root.path().join("app.log").display().to_string());

@@ -149,7 +149,9 @@ fn created(app: &App, body: &serde_json::Value) -> crate::client::Answer {
 fn names_and_addresses_cannot_pass_for_others() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    for email in ["a\r\nset-cookie: x=y@example.org", "a b@example.org", "<a@example.org>", "a@example.org,b@c.org", "@", "a"] {
+    for email in
+        ["a\r\nset-cookie: x=y@example.org", "a b@example.org", "<a@example.org>", "a@example.org,b@c.org", "@", "a"]
+    {
         created(&app, &json!({ "role": "guest", "email": email })).problem(400);
     }
     let mut anna = join(&app, "member", "anna@example.org");

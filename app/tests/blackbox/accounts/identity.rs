@@ -17,9 +17,7 @@ const LOGIN: (&str, &str) = ("Tailscale-User-Login", "owner0@example.org");
 
 fn serve(data: &Data) -> Start<'_> {
     let socket = data.directory.path().join("serve.sock");
-    Start::alone(data)
-        .env("HEARTH_AUTH__TAILSCALE", "serve")
-        .env("HEARTH_AUTH__TAILSCALE_LISTEN", socket.display())
+    Start::alone(data).env("HEARTH_AUTH__TAILSCALE", "serve").env("HEARTH_AUTH__TAILSCALE_LISTEN", socket.display())
 }
 
 fn by_serve(data: &Data, path: &str, headers: &[(&str, &str)]) -> Answer {

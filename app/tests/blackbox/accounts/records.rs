@@ -25,7 +25,8 @@ fn a_private_record_is_not_there_for_anybody_else() {
         for order in ["updated", "due", "title"] {
             for search in ["", "&search=secrets"] {
                 let list = browser.get(&app, &format!("/api/v1/records?order={order}{search}")).json();
-                let titles: Vec<_> = list["records"].as_array().unwrap().iter().map(|record| &record["title"]).collect();
+                let titles: Vec<_> =
+                    list["records"].as_array().unwrap().iter().map(|record| &record["title"]).collect();
                 assert_eq!(titles, ["Boiler secrets"]);
             }
         }

@@ -130,7 +130,8 @@ fn an_admins_link_can_take_a_lost_second_factor_away() {
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
     activate(&app, &mut browser);
-    let link = |body: &Value| app.send("POST", "/api/v1/users/2/reset", body).json()["token"].as_str().unwrap().to_owned();
+    let link =
+        |body: &Value| app.send("POST", "/api/v1/users/2/reset", body).json()["token"].as_str().unwrap().to_owned();
     let take = |token: &str| {
         let body = json!({ "token": token, "password": PASSWORD });
         assert_eq!(Browser::default().post(&app, "/api/v1/reset", &body).status, 204);

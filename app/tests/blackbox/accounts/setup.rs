@@ -111,12 +111,9 @@ fn the_settings_can_name_the_owner() {
 fn weak_passwords_are_refused_with_the_reason() {
     let data = Data::unowned();
     let app = Start::alone(&data).start();
-    for (password, why) in [
-        ("short", "10"),
-        ("password123", "common"),
-        ("anna@example.org", ""),
-        (&*"x".repeat(129), "128"),
-    ] {
+    for (password, why) in
+        [("short", "10"), ("password123", "common"), ("anna@example.org", ""), (&*"x".repeat(129), "128")]
+    {
         let mut body = set_up(&setup_code(&data));
         body["password"] = password.into();
         let problem = Browser::default().post(&app, "/api/v1/setup", &body).problem(400);

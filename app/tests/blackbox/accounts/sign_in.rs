@@ -174,9 +174,7 @@ fn guesses_are_slowed_down_and_lock_nobody_out() {
     assert_eq!(elsewhere.status, 201, "{elsewhere:?}");
     // What was tried is written down; what was turned away, once.
     let events = app.get("/api/v1/audit-events?limit=200").json();
-    let count = |kind: &str| {
-        events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count()
-    };
+    let count = |kind: &str| events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count();
     assert!((5..=20).contains(&count("sign_in_failed")), "{events}");
     assert_eq!(count("sign_in_throttled"), 1);
     assert_eq!(count("signed_in"), 3);

@@ -34,7 +34,12 @@ fn an_expired_or_made_up_token_is_refused_even_beside_a_good_cookie() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
-    browser.post(&app, "/api/v1/tokens", &json!({ "name": "t", "scope": "read", "expires_at": "2020-01-01T00:00:00.000Z" }))
+    browser
+        .post(
+            &app,
+            "/api/v1/tokens",
+            &json!({ "name": "t", "scope": "read", "expires_at": "2020-01-01T00:00:00.000Z" }),
+        )
         .problem(400);
     let body = json!({ "name": "t", "scope": "read", "expires_at": "2999-01-01T00:00:00.000Z" });
     let made = browser.post(&app, "/api/v1/tokens", &body).json();

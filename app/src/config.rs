@@ -11,7 +11,9 @@ use std::{env::VarError, net::SocketAddr, path::PathBuf, time::Duration};
 use figment::{Figment, providers::Serialized};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) use self::accounts::{Auth, Http, Join, PublicUrl, TailscaleListen, TailscaleSettings};
+pub(crate) use self::accounts::{
+    Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback,
+};
 
 use crate::{cli::ServeArgs, failure::Failure};
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    accounts::{self, Accounts},
+    accounts::{self, Accounts, HeardBackups},
     config::Config,
     db::{Access, Database},
     failure::Failure,
@@ -118,11 +118,12 @@ async fn start(
     let (stop_public, public_stop) = Stop::channel();
     let (stop_private, private_stop) = Stop::channel();
     let unusable = |error: std::io::Error| Failure::new(format!("a socket cannot be used: {error}"));
+    let backups = (!config.probation).then(|| HeardBackups::new(database.clone()));
     let private = match sockets.private {
         Some(listener) => Some(tokio::spawn(
             Server {
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
-                app: http::private(&health, &news),
+                app: http::private(&health, &news, backups),
                 stop: private_stop,
             }
             .run(),

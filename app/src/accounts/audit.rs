@@ -110,6 +110,11 @@ impl Actor {
         }
     }
 
+    /// Returns the supervisor, which makes backups.
+    pub(crate) fn supervisor() -> Self {
+        Self { who: "the supervisor".to_owned(), ..Self::default() }
+    }
+
     /// Returns the operator, who works on the server itself.
     pub(crate) fn operator(method: &str) -> Self {
         Self { who: "the operator".to_owned(), method: method.to_owned(), ..Self::default() }

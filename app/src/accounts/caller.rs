@@ -116,7 +116,7 @@ impl Caller {
 }
 
 /// The value of a cookie; of several with this name nobody knows which one is ours, and none is taken.
-fn cookie(request: &Request, name: &str) -> Option<String> {
+pub(super) fn cookie(request: &Request, name: &str) -> Option<String> {
     let mut found = request
         .headers()
         .get_all("cookie")

@@ -14,8 +14,10 @@ mod ceremonies;
 pub(crate) mod entity;
 pub(crate) mod gate;
 mod guessable;
+mod heard_backups;
 pub(crate) mod invitations;
 mod joining;
+mod oidc;
 pub(crate) mod own_passkeys;
 pub(crate) mod pages;
 pub(crate) mod passkeys;
@@ -33,6 +35,7 @@ pub(crate) mod self_test;
 pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod sign_in;
+pub(crate) mod single_sign_on;
 pub(crate) mod tailscale;
 mod throttle;
 pub(crate) mod tokens;
@@ -48,10 +51,11 @@ use std::{
 
 use sea_orm::DatabaseConnection;
 
-pub(crate) use self::secret::Secret;
+pub(crate) use self::{heard_backups::HeardBackups, secret::Secret};
 use self::{
     audit::{Actor, Kind},
     caller::Place,
+    oidc::Oidc,
     passkeys::Passkeys,
     password::{Busy, Hasher},
     tailscale::Tailscale,
@@ -75,6 +79,8 @@ pub(crate) struct Accounts {
     pub(crate) tailscale: Tailscale,
     /// None where browsers offer no passkeys: `http.public_url` is not set.
     pub(crate) passkeys: Option<Passkeys>,
+    /// None where no provider is set up.
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) http: Http,
     pub(crate) auth: Auth,
     /// Where the set-up code lies while there is one.
@@ -93,6 +99,7 @@ impl Accounts {
             hasher: Hasher::new(),
             throttle: Throttle::default(),
             tailscale: Tailscale::new(&auth.tailscale),
+            oidc: auth.oidc.clone().zip(http.public_url.as_ref()).map(|(oidc, url)| Oidc::new(oidc, url)),
             http: http.clone(),
             auth: auth.clone(),
             code_file: setup::file(path),

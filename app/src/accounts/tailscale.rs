@@ -149,7 +149,7 @@ mod tests {
     fn from_serve(headers: &[(&str, &str)]) -> Option<String> {
         let request = headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
         let mut request = request.finish();
-        let Some(identity) = served(Some(Entrance::TailscaleServe), request.headers()) else { return None };
+        let identity = served(Some(Entrance::TailscaleServe), request.headers())?;
         assert_eq!(served(Some(Entrance::Public), request.headers()), None);
         assert_eq!(served(None, request.headers()), None);
         strip(request.headers_mut());

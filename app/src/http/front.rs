@@ -8,7 +8,7 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{origin, problem::Problem};
+use super::{Entrance, origin, problem::Problem};
 use crate::{
     accounts::gate::{Gate, Passed},
     web,
@@ -38,6 +38,9 @@ impl Front {
 
     async fn admit(&self, request: &mut Request) -> std::result::Result<Passed, Problem> {
         let Some(gate) = &self.gate else { return Ok(Passed::default()) };
+        if gate.entrance == Entrance::TailscaleServe {
+            take_forwarded_host(request);
+        }
         gate.hosts.check(request)?;
         origin::check(request)?;
         gate.admit(request).await
@@ -114,6 +117,15 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             response.set_body(());
         }
         Ok(response)
+    }
+}
+
+/// Puts the name that the browser asked for in its place: to a unix socket `tailscale serve` says `Host: localhost`, and
+/// the name in `X-Forwarded-Host`, which it sets itself.
+fn take_forwarded_host(request: &mut Request) {
+    let mut names = request.headers().get_all("x-forwarded-host").iter();
+    if let (Some(name), None) = (names.next().cloned(), names.next()) {
+        request.headers_mut().insert(header::HOST, name);
     }
 }
 

@@ -73,6 +73,7 @@ impl Hosts {
 /// Returns whether the browser speaks https, though Hearth itself never does: a proxy before it says so, or the page that
 /// the request comes from, or its host is where `http.public_url` says that https is. Whoever claims it wrongly gets
 /// cookies that a browser takes over https only.
+#[allow(dead_code, reason = "until sessions use it")]
 pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
     let said = request.header("x-forwarded-proto").and_then(|list| list.split(',').next());
     said.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))

@@ -36,11 +36,11 @@ pub(crate) use self::{
 use self::{front::Front, limits::BodyLimit};
 use crate::{
     accounts::{
-        Accounts,
+        Accounts, HeardBackups,
         access::Access,
         api::{Handle, PasskeysApi, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
         gate::Gate,
-        pages,
+        pages, single_sign_on,
     },
     failure::Failure,
     instance::{Backups, Health, InstanceApi, Newer, News, Report},
@@ -56,6 +56,8 @@ const API: &str = "/api/v1";
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
+/// The header of that question that names the newest backup.
+const BACKUPS_LAST: &str = "hearth-backups-last";
 /// The headers of that question that name a newer version, and the address of its notes.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -92,7 +94,7 @@ pub(crate) fn public(
         Front::at(Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance });
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
     let documented = Arc::new(service(None, news));
-    let pages = web::assets(pages::add(records::pages(Route::new())));
+    let pages = web::assets(single_sign_on::routes(pages::add(records::pages(Route::new()))));
     let pages = pages.data(database.clone()).data(accounts.clone()).data(health.clone()).data(news.clone());
     let app = Route::new()
         .at("/health", get(answer_health).data(health.clone()))
@@ -119,10 +121,11 @@ pub(crate) fn public(
     Ok(app)
 }
 
-/// Returns what is answered on the private socket: the supervisor asks for nothing but health.
-pub(crate) fn private(health: &Health, news: &News) -> App {
+/// Returns what is answered on the private socket: the supervisor asks for nothing but health. In probation, when nothing
+/// is written, backups are not written down either.
+pub(crate) fn private(health: &Health, news: &News, backups: Option<Arc<HeardBackups>>) -> App {
     Route::new()
-        .at("/health", get(answer_supervisor).data(health.clone()).data(news.clone()))
+        .at("/health", get(answer_supervisor).data(health.clone()).data(news.clone()).data(backups))
         .with(CatchPanic::new().with_handler(panicked))
         .with(Front::default())
         .boxed()
@@ -166,8 +169,16 @@ async fn answer_health(Data(health): Data<&Health>) -> Response {
 /// The supervisor says with its question how the backups are, and which newer version there is; on the public socket nobody
 /// is believed to know.
 #[handler]
-async fn answer_supervisor(request: &Request, Data(health): Data<&Health>, Data(news): Data<&News>) -> Response {
+async fn answer_supervisor(
+    request: &Request,
+    Data(health): Data<&Health>,
+    Data(news): Data<&News>,
+    Data(backups): Data<&Option<Arc<HeardBackups>>>,
+) -> Response {
     let said = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    if let (Some(backups), Some(id)) = (backups, request.header(BACKUPS_LAST)) {
+        backups.heard(id);
+    }
     health.heard(said(BACKUPS).map(Backups::read));
     news.heard(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
     answer(health.report().await)

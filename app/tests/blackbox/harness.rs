@@ -191,7 +191,7 @@ impl<'a> Start<'a> {
             for name in names {
                 match *name {
                     "public" => listeners.add_tcp(TcpListener::bind("127.0.0.1:0").unwrap()),
-                    _ => listeners.add_unix(UnixListener::bind(&private).unwrap()),
+                    name => listeners.add_unix(UnixListener::bind(directory.path().join(name)).unwrap()),
                 }
             }
             let mut names = names.to_vec();

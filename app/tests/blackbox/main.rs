@@ -17,5 +17,5 @@ mod sockets;
 mod spec;
 mod statements;
 mod stopping;
-#[allow(dead_code, reason = "until an answer of the app tells who somebody is")]
+#[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod tailscaled;

@@ -89,3 +89,31 @@ fn a_damaged_database_is_not_ready() {
     app.log.wait("error: ");
     assert!(!app.said().iter().any(|line| line == "READY=1"));
 }
+
+#[test]
+fn a_restore_brings_no_session_invitation_or_link_back_to_life() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut browser = crate::accounts::browser::join(&app, "member", "anna@example.org");
+    let made = browser.post(&app, "/api/v1/tokens", &json!({ "name": "t", "scope": "read" })).json();
+    let token = made["secret"].as_str().unwrap().to_owned();
+    let invited = app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" })).json();
+    let invitation = invited["link"]["token"].as_str().unwrap().to_owned();
+    let reset = app.send("POST", "/api/v1/users/2/reset", &json!({})).json()["token"].as_str().unwrap().to_owned();
+    app.stop();
+    let probation = Start::probation(&data).env("HEARTH_RESTORED", "1").start();
+    probation.log.wait("Restored: ");
+    probation.stop();
+    let app = Start::alone(&data).start();
+    browser.get(&app, "/api/v1/session").problem(401);
+    let mut nobody = crate::accounts::browser::Browser::default();
+    let accept = json!({ "token": invitation, "name": "B", "email": "b@example.org", "password": "eight-blue-bottles" });
+    nobody.post(&app, "/api/v1/invitations/accept", &accept).problem(404);
+    nobody.post(&app, "/api/v1/reset", &json!({ "token": reset, "password": "eight-blue-bottles" })).problem(404);
+    // Programs go on, and people sign in as before.
+    assert_eq!(app.get_as(&token, "/api/v1/records").status, 200);
+    let (_, answer) = crate::accounts::browser::sign_in(&app, "anna@example.org", crate::accounts::browser::PASSWORD);
+    assert_eq!(answer.status, 201);
+    assert_eq!(app.get("/api/v1/audit-events?limit=2").json()["events"][1]["kind"], "restored");
+    app.stop();
+}

@@ -16,6 +16,8 @@ const LONGEST: usize = 16 * 1024;
 
 /// The header of the question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
+/// The header of the question that names the newest backup, if there is one.
+const BACKUPS_LAST: &str = "hearth-backups-last";
 /// The headers of the question that name a newer version, if there is one, and the address of its notes, if it is known.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -83,7 +85,10 @@ impl PrivateSocket {
             .header("connection", "close")
             .header(BACKUPS, told.backups.word())
             .body(Empty::<Bytes>::new())?;
-        for (name, text) in [(UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)] {
+        let last = told.backups.last.as_ref().map(|last| last.id.to_string());
+        for (name, text) in
+            [(BACKUPS_LAST, &last), (UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)]
+        {
             // What could not stand in a header would be no version, and no reason not to ask.
             if let Some(value) = text.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
                 request.headers_mut().insert(name, value);

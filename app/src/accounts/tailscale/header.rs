@@ -5,14 +5,18 @@
 
 use poem::http::{HeaderMap, HeaderName};
 
-/// Returns the text of a header that is there once, `Some(None)` when it is not there, and `None` when it is there twice
-/// or cannot be understood.
+/// A longer one is not read, in bytes: encoded, each byte of a name is three.
+const LONGEST: usize = 2048;
+
+/// Returns the text of a header that is there once, `Some(None)` when it is not there, and `None` when it is there twice,
+/// is far too long or cannot be understood.
 #[allow(clippy::option_option, reason = "not there and not to be believed are two things")]
 pub(super) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<Option<String>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Some(None),
-        (Some(value), None) => decode(value.to_str().ok()?).map(Some),
+        (Some(value), None) if value.len() <= LONGEST => decode(value.to_str().ok()?).map(Some),
+        (Some(_), None) => None,
         (Some(_), Some(_)) => None,
     }
 }

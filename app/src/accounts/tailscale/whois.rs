@@ -8,17 +8,14 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::{
-    net::UnixStream,
-    time::{Instant, timeout},
-};
+use tokio::{net::UnixStream, time::timeout};
 
 use super::{Peer, TailscaleIdentity};
 
@@ -263,10 +260,13 @@ mod tests {
             assert!(tailscaled.ask_once(&peer, ALICE.parse().unwrap()).await.is_none());
         }
         assert_eq!(stand_in.asked().len(), 1);
+        let said = tailscaled.trouble.lock().unwrap().said;
+        assert!(said.is_some());
+        tailscaled.trouble.lock().unwrap().last = Some(Instant::now() - PAUSE);
+        assert!(tailscaled.ask_once(&peer, ALICE.parse().unwrap()).await.is_none());
+        assert_eq!((stand_in.asked().len(), tailscaled.trouble.lock().unwrap().said), (2, said), "said once a minute");
         stand_in.set(ALICE, Reply::user("alice@example.org", "Alice"));
-        tokio::time::pause();
-        tokio::time::advance(PAUSE).await;
-        tokio::time::resume();
+        tailscaled.trouble.lock().unwrap().last = Some(Instant::now() - PAUSE);
         assert!(tailscaled.ask_once(&peer, ALICE.parse().unwrap()).await.is_some());
     }
 

@@ -1,16 +1,11 @@
 //! Tailscale's word: believed where it can only be Tailscale's, and nowhere else.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    os::unix::net::UnixListener,
-    thread,
-};
-
 use serde_json::json;
 
 use crate::{
     client::{Answer, exchange},
     harness::{App, Data, Start},
+    tailscaled::{Reply, StandIn},
 };
 
 const LOGIN: (&str, &str) = ("Tailscale-User-Login", "owner0@example.org");
@@ -121,60 +116,47 @@ fn an_admin_says_by_which_login_somebody_is_known() {
     app.stop();
 }
 
-/// A tailscaled that says of everybody that they are this, as the real one's API does.
-fn tailscaled(data: &Data, answer: &'static str) -> std::path::PathBuf {
-    let path = data.directory.path().join("tailscaled.sock");
-    let listener = UnixListener::bind(&path).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut stream = stream;
-            let mut line = String::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {}
-            assert!(line.starts_with("GET /localapi/v0/whois?addr=127.0.0.1"), "{line}");
-            assert!(line.to_lowercase().contains("host: local-tailscaled.sock"), "{line}");
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
-            let _ = stream.write_all(format!("{head}{answer}").as_bytes());
-        }
-    });
-    path
-}
-
-fn localapi(data: &Data, answer: &'static str) -> App {
-    let socket = tailscaled(data, answer);
+fn localapi(data: &Data, tailscaled: &StandIn) -> App {
     Start::alone(data)
         .env("HEARTH_AUTH__TAILSCALE", "localapi")
-        .env("HEARTH_AUTH__TAILSCALE_SOCKET", socket.display())
+        .env("HEARTH_AUTH__TAILSCALE_SOCKET", tailscaled.socket().display())
         .start()
 }
 
 #[test]
-fn tailscaled_says_who_the_other_end_is() {
+fn tailscaled_says_who_the_other_end_is_once_for_each_connection() {
     let data = Data::new();
-    let app = localapi(
-        &data,
-        r#"{"Node":{"ID":1,"StableID":"n1","Name":"phone.tail1.ts.net.","User":7,"Addresses":["100.64.0.1/32"]},
-            "UserProfile":{"ID":7,"LoginName":"owner0@example.org","DisplayName":"The Owner","Roles":[]},"CapMap":{}}"#,
-    );
+    let tailscaled = StandIn::start();
+    tailscaled.set("127.0.0.1", Reply::user("owner0@example.org", "The Owner"));
+    let app = localapi(&data, &tailscaled);
     let known = app.ask_as_nobody("GET", "/api/v1/session", &[], b"");
     assert_eq!(known.json()["by"], "tailscale", "{known:?}");
-    // What a proxy passed on is the proxy's connection, and headers say nothing.
-    for (name, value) in SPOOFED.iter().filter(|(name, _)| name.to_lowercase().contains("for")) {
-        if matches!(*name, "X-Forwarded-For" | "Forwarded") {
-            app.ask_as_nobody("GET", "/api/v1/session", &[(name, value)], b"").problem(401);
-        }
+    assert_eq!(known.json()["user"]["email"], "owner0@example.org");
+    assert_eq!(tailscaled.asked().len(), 1);
+    // What a proxy passed on is the proxy's connection.
+    for (name, value) in [("X-Forwarded-For", "100.64.0.9"), ("Forwarded", "for=100.64.0.9"), ("Via", "1.1 proxy")] {
+        app.ask_as_nobody("GET", "/api/v1/session", &[(name, value)], b"").problem(401);
     }
     app.stop();
 }
 
 #[test]
-fn devices_with_tags_are_nobody() {
+fn devices_with_tags_strangers_and_a_tailscaled_that_fails_are_nobody() {
     let data = Data::new();
-    let app = localapi(
-        &data,
-        r#"{"Node":{"ID":1,"Name":"ci.tail1.ts.net.","Tags":["tag:ci"]},
-            "UserProfile":{"ID":9,"LoginName":"owner0@example.org","DisplayName":"The Owner"}}"#,
-    );
-    app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
-    app.stop();
+    for reply in [
+        Reply::Tagged,
+        Reply::user("stranger@example.org", "A stranger"),
+        Reply::Status(404),
+        Reply::Status(500),
+        Reply::Garbage,
+        Reply::Json("{}".to_owned()),
+        Reply::CutOff,
+    ] {
+        let tailscaled = StandIn::start();
+        tailscaled.set("127.0.0.1", reply.clone());
+        let app = localapi(&data, &tailscaled);
+        app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
+        app.ask_as_nobody("GET", "/api/v1/session", &SPOOFED, b"").problem(401);
+        app.stop();
+    }
 }

@@ -1,7 +1,7 @@
 //! Accounts, as people, programs and whoever means harm meet them.
 
 mod access;
-mod browser;
+pub(crate) mod browser;
 mod hostile;
 mod identity;
 mod links;

@@ -115,3 +115,26 @@ fn nothing_is_written_past_an_upgrade_that_is_under_way() {
     let text = refused(&missing);
     assert!(text.contains("/nowhere/live/app.db") && text.contains("HEARTH_DATA_DIR"), "{text}");
 }
+
+#[test]
+fn a_backup_that_the_supervisor_names_is_written_down_once() {
+    let data = Data::new();
+    let run = || {
+        let app = Start::with_sockets(&data, &["public", "private"]).start();
+        for _ in 0..3 {
+            let named = [("hearth-backups-last", "2026-11-24T03-12-07Z-scheduled")];
+            assert_eq!(app.ask_private_with("/health", &named).status, 200);
+        }
+        // Nobody is believed to know but the supervisor.
+        let public = [("hearth-backups-last", "2026-11-25T03-12-07Z-scheduled")];
+        assert_eq!(app.ask("GET", "/health", &public, b"").status, 200);
+        crate::harness::eventually("the event", || {
+            let events = app.get("/api/v1/audit-events").json();
+            events["events"].as_array().unwrap().iter().any(|event| event["kind"] == "backup_made").then_some(())
+        });
+        app.stop();
+    };
+    run();
+    run();
+    assert_eq!(data.count("SELECT count(*) FROM audit_event WHERE kind = 'backup_made'"), 1);
+}

@@ -1,0 +1,123 @@
+//! How does somebody come in by a provider of OpenID Connect?
+//!
+//! `/sign-in/oidc` sends the browser there, and it comes back to the callback with a code. What ties both together is
+//! kept in a cookie of that browser alone, so nobody can be signed in by a link that somebody else began.
+
+use std::sync::Arc;
+
+use poem::{
+    IntoResponse, Response, Result, Route, get, handler,
+    http::header,
+    web::{Data, Query, Redirect},
+};
+use serde::Deserialize;
+
+use super::{
+    Accounts,
+    caller::{Place, cookie},
+    joining::{self, Known},
+    oidc::{self, Callback, OidcIdentity},
+    role::Method,
+    sessions,
+    sign_in::note_failure,
+    ways,
+};
+use crate::http::Problem;
+
+/// Where a sign-in by the provider begins.
+const BEGIN: &str = "/sign-in/oidc";
+
+/// The cookie of a sign-in that was begun, over https and over plain http, as those of sessions.
+const PENDING_HTTPS: &str = "__Host-hearth-oidc";
+const PENDING_HTTP: &str = "hearth-oidc";
+
+/// Adds the addresses to the routes.
+pub(crate) fn routes(route: Route) -> Route {
+    route.at(BEGIN, get(begin)).at(oidc::CALLBACK, get(come_back))
+}
+
+/// What the browser comes back with.
+#[derive(Debug, Default, Deserialize)]
+struct Brought {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+#[handler]
+async fn begin(Data(accounts): Data<&Arc<Accounts>>, place: Place) -> Result<Response> {
+    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let begun = oidc.begin().await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
+    let cookie = pending_cookie(Some(&begun.pending), place.https);
+    Ok(Redirect::see_other(begun.redirect)
+        .with_header(header::SET_COOKIE, cookie)
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .into_response())
+}
+
+#[handler]
+async fn come_back(
+    request: &poem::Request,
+    Data(accounts): Data<&Arc<Accounts>>,
+    place: Place,
+    Query(brought): Query<Brought>,
+) -> Result<Response> {
+    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
+    let callback = Callback {
+        state: brought.state.as_deref(),
+        code: brought.code.as_deref(),
+        error: brought.error.as_deref(),
+    };
+    let identity = oidc
+        .finish(pending.as_deref().unwrap_or_default(), callback)
+        .await
+        .map_err(|error| Problem::unauthorized(error.to_string()))?;
+    let begun = enter(accounts, &place, identity).await?;
+    let mut response = Redirect::see_other("/").with_header(header::CACHE_CONTROL, "no-store").into_response();
+    for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(None, place.https)]) {
+        if let Ok(value) = cookie.parse() {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Begins the session of whom the provider names, if they are of the household or may join.
+async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
+    let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
+    let known = Known {
+        provider: ways::OIDC,
+        // No issuer holds a blank.
+        provider_id: format!("{} {}", identity.issuer, identity.subject),
+        verified_email: identity.email.filter(|_| identity.email_verified),
+        name: identity.name,
+        join: accounts.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
+    };
+    let Some(user) = joining::user_of(accounts, place, known).await? else {
+        note_failure(accounts, place, &who, Method::Oidc.name()).await;
+        return Err(Problem::forbidden(
+            "Nobody of the household has this account, or its e-mail was not verified; ask an admin for an invitation.",
+        ));
+    };
+    let place = place.clone();
+    let begun = accounts
+        .database
+        .write(move |transaction| {
+            let (user, place) = (user.clone(), place.clone());
+            Box::pin(async move { sessions::begin(transaction, &user, Method::Oidc, &place).await })
+        })
+        .await?;
+    Ok(begun)
+}
+
+fn off() -> Problem {
+    Problem::not_found("Single sign-on is not set up here.")
+}
+
+/// Lax, since the browser comes back from another site.
+fn pending_cookie(value: Option<&str>, https: bool) -> String {
+    let (name, secure) = if https { (PENDING_HTTPS, "; Secure") } else { (PENDING_HTTP, "") };
+    let age = value.map_or(0, |_| oidc::WITHIN.as_secs());
+    format!("{name}={}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", value.unwrap_or_default())
+}

@@ -80,7 +80,7 @@ pub enum Error {
     NoSpace {
         /// The database.
         path: PathBuf,
-        /// What was being done, such as `applying m0002_attachments`.
+        /// What was being done, such as `applying m0002_accounts`.
         doing: String,
     },
     /// The file, or the directory it is in, may not be read or written.

@@ -86,7 +86,7 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people: `[Migrate] Applying: m0002_attachments`.
+    /// For people: `[Migrate] Applying: m0002_accounts`.
     Text,
     /// A JSON object a line.
     Json,

@@ -1,6 +1,6 @@
 //! How does the log reach the operator's eyes?
 //!
-//! On standard error, a line an event: `[Migrate] Applying: m0002_attachments`. No timestamp: Docker and journald put
+//! On standard error, a line an event: `[Migrate] Applying: m0002_accounts`. No timestamp: Docker and journald put
 //! theirs before each line. The tag is the event's target where that is a name for people (`Supervisor`, `Migrate`, `Backup`,
 //! `Update`, `App`); events from anywhere in the code are the `Supervisor`'s. With `log.format = "json"` the same events are
 //! JSON lines, with a timestamp.
@@ -265,12 +265,12 @@ mod tests {
     fn the_lines_of_the_contract_are_exact() {
         let lines = logged(LogFormat::Text, LogLevel::Info, || {
             info!(target: "Migrate", "Checking database state...");
-            info!(target: "Migrate", "Applying: {}", "m0002_attachments");
+            info!(target: "Migrate", "Applying: {}", "m0002_accounts");
             info!(target: "App", "Starting server v{}...", "1.2.0");
         });
         assert_eq!(
             lines,
-            "[Migrate] Checking database state...\n[Migrate] Applying: m0002_attachments\n[App] Starting server v1.2.0...\n"
+            "[Migrate] Checking database state...\n[Migrate] Applying: m0002_accounts\n[App] Starting server v1.2.0...\n"
         );
     }
 

@@ -122,7 +122,7 @@ const UNIQUE: [(&str, &str); 7] = [
 const INDEXES: [(&str, &str); 6] = [
     ("account_user", "account (user_id)"),
     ("session_user", "session (user_id)"),
-    ("verification_user", "verification (user_id, kind)"),
+    ("verification_kind", "verification (kind, user_id)"),
     ("passkey_user", "passkey (user_id)"),
     ("api_token_user", "api_token (user_id)"),
     ("audit_event_kind", "audit_event (kind, id)"),

@@ -32,6 +32,9 @@ pub use self::http::{Answer, get, owner, parse, request};
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// This release's migrations, oldest first: the one place of these tests that a new one is added to.
+pub const MIGRATIONS: [&str; 2] = ["m0001_records", "m0002_accounts"];
+
 /// Waits until `look` finds something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + LIMIT;

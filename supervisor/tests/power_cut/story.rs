@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     disk::{Ground, Mount},
-    harness::{Hearth, Running, household},
+    harness::{Hearth, MIGRATIONS, Running, household},
     ledger::{ATTACHED, Books, Client, Ending, Window, live, told_by},
 };
 
@@ -121,11 +121,12 @@ impl Story {
 
     /// Returns how many migrations this generation has.
     pub(crate) fn migrations(self, generation: &str) -> usize {
-        match generation {
-            SNAPSHOT => 1,
-            NEW if self == Self::Upgrade => 4,
-            _ => 2,
-        }
+        let later = match generation {
+            SNAPSHOT => 0,
+            NEW if self == Self::Upgrade => 3,
+            _ => 1,
+        };
+        MIGRATIONS.len() + later
     }
 
     /// Makes the disk that it begins with.

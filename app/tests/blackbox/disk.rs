@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::json;
 
-use crate::harness::{Data, Start, eventually, migrate};
+use crate::harness::{Data, OWNER, Start, add_person, eventually, migrate};
 
 struct SmallDisk(tempfile::TempDir);
 
@@ -40,6 +40,7 @@ fn a_full_disk_refuses_writes_keeps_reading_and_recovers() {
     let data = Data::new();
     let path = disk.0.path().join("app.db");
     migrate(&path);
+    add_person(&path, "owner", OWNER);
     let app = Start::alone(&data).env("HEARTH_DATABASE", path.display()).start();
     let first = app.create(&json!({ "title": "first" }));
     let health = app.get("/health");

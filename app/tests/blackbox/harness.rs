@@ -53,24 +53,7 @@ impl Data {
 
     /// Adds somebody with this role and a token good for everything, and returns their number.
     pub(crate) fn add_person(&self, role: &str, token: &str) -> i64 {
-        let connection = rusqlite::Connection::open(self.database()).unwrap();
-        let now = "2026-11-24T12:00:00.000Z";
-        let count: i64 = connection.query_row("SELECT count(*) FROM user", [], |row| row.get(0)).unwrap();
-        connection
-            .execute(
-                "INSERT INTO user (name, email, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
-                [format!("The {role}"), format!("{role}{count}@example.org"), role.to_owned(), now.to_owned()],
-            )
-            .unwrap();
-        let id = connection.last_insert_rowid();
-        connection
-            .execute(
-                "INSERT INTO api_token (user_id, name, token_hash, scope, created_at)
-                 VALUES (?1, 'test', ?2, 'admin', ?3)",
-                rusqlite::params![id, digest(token), now],
-            )
-            .unwrap();
-        id
+        add_person(&self.database(), role, token)
     }
 
     /// Just migrated: nobody owns it.
@@ -112,6 +95,29 @@ pub(crate) fn migrate(path: &Path) {
         .unwrap()
         .block_on(migrator::up(path, &migrator::Release::current(), &mut |_| {}))
         .unwrap();
+}
+
+/// Adds somebody with this role to a database, with a token good for everything, and returns their number.
+pub(crate) fn add_person(database: &Path, role: &str, token: &str) -> i64 {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let now = "2026-11-24T12:00:00.000Z";
+    let count: i64 = connection.query_row("SELECT count(*) FROM user", [], |row| row.get(0)).unwrap();
+    connection
+        .execute(
+            "INSERT INTO user (name, email, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            [format!("The {role}"), format!("{role}{count}@example.org"), role.to_owned(), now.to_owned()],
+        )
+        .unwrap();
+    let id = connection.last_insert_rowid();
+    connection
+        .execute(
+            // Used in the future: a use is not written down, beside what a test looks at.
+            "INSERT INTO api_token (user_id, name, token_hash, scope, created_at, last_used_at)
+             VALUES (?1, 'test', ?2, 'admin', ?3, '2999-01-01T00:00:00.000Z')",
+            rusqlite::params![id, digest(token), now],
+        )
+        .unwrap();
+    id
 }
 
 /// What the app is started with.

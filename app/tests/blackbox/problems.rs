@@ -127,7 +127,7 @@ fn a_large_body_is_refused_whether_or_not_it_says_so() {
     let mut stream = app.connect();
     write!(
         stream,
-        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         large.len()
     )
     .unwrap();
@@ -136,7 +136,7 @@ fn a_large_body_is_refused_whether_or_not_it_says_so() {
     let mut stream = app.connect();
     write!(
         stream,
-        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
         large.len()
     )
     .unwrap();

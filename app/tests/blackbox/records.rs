@@ -290,7 +290,7 @@ fn a_write_whose_answer_was_lost_is_complete() {
     let mut stream = app.connect();
     let body = r#"{"title":"Committed"}"#;
     let request = format!(
-        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();

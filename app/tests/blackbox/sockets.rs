@@ -134,7 +134,7 @@ fn in_probation_the_settings_of_the_other_sockets_change_nothing() {
     Start::probation(&data).env("HEARTH_AUTH__TAILSCALE", "serve").start().stop();
 }
 
-const RECORDS: &str = "/api/v1/records";
+const AUTH: &str = "/api/v1/auth";
 
 /// Asks with these lines as the head.
 fn asked(mut stream: impl Read + Write, path: &str, lines: &str) -> Answer {
@@ -156,20 +156,26 @@ fn it_answers_to_its_names_alone_but_the_supervisor_may_ask_by_any() {
         ("host: hearth.example.org:443\r\n", 200),
         ("host: 127.0.0.1:3000\r\n", 200),
         ("host: evil.example\r\n", 421),
-        ("host: evil.example\r\nx-forwarded-host: hearth.lan\r\n", 421),
         ("host: nas\r\nhost: nas\r\n", 400),
         ("", 400),
     ] {
-        let problem = asked(app.connect(), RECORDS, lines);
+        let problem = asked(app.connect(), AUTH, lines);
         assert_eq!(problem.status, status, "{lines}");
         if status != 200 {
             problem.problem(status);
         }
-        assert_eq!(asked(UnixStream::connect(&serve).unwrap(), RECORDS, lines).status, status, "{lines}");
+        assert_eq!(asked(UnixStream::connect(&serve).unwrap(), AUTH, lines).status, status, "{lines}");
     }
-    let refused = asked(app.connect(), RECORDS, "host: evil.example\r\n").problem(421);
+    // To a unix socket serve says the name in a header of its own, which anybody could send elsewhere.
+    let forwarded = "host: localhost\r\nx-forwarded-host: evil.example\r\n";
+    assert_eq!(asked(UnixStream::connect(&serve).unwrap(), AUTH, forwarded).status, 421);
+    assert_eq!(asked(app.connect(), AUTH, forwarded).status, 200);
+    let forwarded = "host: evil.example\r\nx-forwarded-host: hearth.lan\r\n";
+    assert_eq!(asked(UnixStream::connect(&serve).unwrap(), AUTH, forwarded).status, 200);
+    assert_eq!(asked(app.connect(), AUTH, forwarded).status, 421);
+    let refused = asked(app.connect(), AUTH, "host: evil.example\r\n").problem(421);
     assert!(refused["detail"].as_str().unwrap().contains("http.hosts (HEARTH_HTTP__HOSTS)"), "{refused}");
-    let page = asked(app.connect(), RECORDS, "host: evil.example\r\naccept: text/html\r\n");
+    let page = asked(app.connect(), AUTH, "host: evil.example\r\naccept: text/html\r\n");
     assert_eq!(page.status, 421);
     for lines in ["host: evil.example\r\n", ""] {
         assert_eq!(asked(UnixStream::connect(&app.private).unwrap(), "/health", lines).status, 200);

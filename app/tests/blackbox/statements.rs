@@ -16,7 +16,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Data, Start};
+use crate::{
+    accounts::{
+        browser::{Browser, PASSWORD, join},
+        second_factor::code,
+    },
+    harness::{App, Data, Start},
+};
 
 fn release_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -94,6 +100,65 @@ fn use_everything(app: &App) {
     assert_eq!(app.ask("POST", "/records", &[form], b"title=From+the+page").status, 303);
 }
 
+/// Uses all of accounts but what takes a device or another program: the last statements of those are the same.
+fn use_accounts(app: &App) {
+    let mut anna = join(app, "member", "anna@example.org");
+    let form = |path: &str, body: Value| {
+        let answer = app.send("POST", path, &body);
+        assert!(answer.status < 300, "{path}: {answer:?}");
+        answer.json()
+    };
+    let ok = |answer: &crate::client::Answer| assert!(answer.status < 300, "{answer:?}");
+    form("/api/v1/invitations", json!({ "role": "guest", "email": "guest@example.org" }));
+    let revoked = form("/api/v1/invitations", json!({ "role": "guest" }));
+    ok(&app.ask("DELETE", &format!("/api/v1/invitations/{}", revoked["invitation"]["id"]), &[], b""));
+    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&before=9", "tokens", "passkeys"] {
+        ok(&app.get(&format!("/api/v1/{path}")));
+    }
+    for path in ["session", "sessions", "totp"] {
+        ok(&anna.get(app, &format!("/api/v1/{path}")));
+    }
+    let token = anna.post(app, "/api/v1/tokens", &json!({ "name": "Phone", "scope": "read" })).json();
+    ok(&app.get_as(token["secret"].as_str().unwrap(), "/api/v1/records"));
+    let other = anna.post(app, "/api/v1/tokens", &json!({ "name": "Old", "scope": "read" })).json();
+    ok(&anna.send(app, "DELETE", &format!("/api/v1/tokens/{}", other["token"]["id"]), None));
+    ok(&anna.send(app, "PATCH", "/api/v1/profile", Some(&json!({ "name": "Anna" }))));
+    let offer = anna.post(app, "/api/v1/totp", &json!({})).json();
+    let code = code(offer["secret"].as_str().unwrap(), 0);
+    let codes = anna.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": code }))).json();
+    let sign_in = |code: Option<&str>| {
+        let mut body = json!({ "email": "anna@example.org", "password": PASSWORD });
+        if let Some(code) = code {
+            body["code"] = code.into();
+        }
+        let mut browser = Browser::default();
+        (browser.post(app, "/api/v1/session", &body).status, browser)
+    };
+    assert_eq!(sign_in(None).0, 401);
+    assert_eq!(sign_in(Some("000000")).0, 401);
+    let (status, mut second) = sign_in(codes["recovery_codes"][0].as_str());
+    assert_eq!(status, 201);
+    ok(&second.post(app, "/api/v1/password", &json!({ "current_password": PASSWORD, "new_password": "eight-blue-bottles" })));
+    ok(&second.send(app, "DELETE", "/api/v1/sessions", None));
+    assert_eq!(second.send(app, "DELETE", "/api/v1/sessions/1000", None).status, 404);
+    ok(&second.send(app, "DELETE", "/api/v1/session", None));
+    let users = app.get("/api/v1/users").json();
+    let anna = users["users"].as_array().unwrap().iter().find(|user| user["email"] == "anna@example.org").unwrap();
+    let path = format!("/api/v1/users/{}", anna["id"]);
+    ok(&app.send("PATCH", &path, &json!({ "tailscale_login": "anna@github" })));
+    let link = form(&format!("{path}/reset"), json!({ "remove_totp": true }));
+    let mut browser = Browser::default();
+    ok(&browser.post(app, "/api/v1/reset", &json!({ "token": link["token"], "password": PASSWORD })));
+    // Left behind: a second factor with its codes, a session, an open link.
+    let (status, mut browser) = sign_in(None);
+    assert_eq!(status, 201);
+    let offer = browser.post(app, "/api/v1/totp", &json!({})).json();
+    let code = self::code(offer["secret"].as_str().unwrap(), 1);
+    ok(&browser.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": code }))));
+    form(&format!("{path}/reset"), json!({}));
+    ok(&app.send("PATCH", &path, &json!({ "role": "guest" })));
+}
+
 fn recorded(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap();
     text.lines().map(str::to_owned).collect()
@@ -105,8 +170,14 @@ fn run() -> (Data, BTreeSet<String>) {
     let file = data.directory.path().join("statements");
     let app = Start::alone(&data).env("HEARTH_RECORD_STATEMENTS", file.display()).start();
     use_everything(&app);
+    use_accounts(&app);
     app.stop();
     let statements = recorded(&file);
+    // What no test here has a device for.
+    data.sql(
+        "INSERT INTO passkey (user_id, name, credential_id, credential, created_at)
+         VALUES (2, 'Phone', 'AAECAwQFBgcICQoLDA0ODw', '{}', '2026-11-24T12:00:00.000Z')",
+    );
     (data, statements)
 }
 

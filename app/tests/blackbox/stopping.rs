@@ -52,7 +52,7 @@ fn a_request_under_way_is_finished() {
     let mut slow = app.connect();
     let body = br#"{"title":"Slow"}"#;
     let head = format!(
-        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     slow.write_all(head.as_bytes()).unwrap();
@@ -99,7 +99,7 @@ fn a_client_that_never_ends_is_cut_off_within_the_grace_period() {
     let mut app = Start::alone(&data).env("HEARTH_STOP__GRACE", "2s").start();
     let mut stuck = app.connect();
     stuck
-        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
+        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
         .unwrap();
     assert_eq!(read_answer(&mut stuck).status, 100);
     let start = Instant::now();
@@ -118,7 +118,7 @@ fn a_second_signal_hastens() {
     let mut app = Start::alone(&data).env("HEARTH_STOP__GRACE", "10m").start();
     let mut stuck = app.connect();
     stuck
-        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
+        .write_all(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer hearth_0000000000000000000000000000000000000000000\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n")
         .unwrap();
     assert_eq!(read_answer(&mut stuck).status, 100);
     app.signal(Signal::SIGTERM);

@@ -7,7 +7,7 @@ mod identity;
 mod links;
 mod operator;
 mod records;
-mod second_factor;
+pub(crate) mod second_factor;
 mod setup;
 mod sign_in;
 mod tokens;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a phone shows `steps` of 30 s from now (RFC 6238).
-fn code(secret: &str, steps: i64) -> String {
+pub(crate) fn code(secret: &str, steps: i64) -> String {
     let mut bits = 0_u64;
     let mut held = 0;
     let mut key = Vec::new();

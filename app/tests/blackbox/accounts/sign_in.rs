@@ -75,8 +75,8 @@ fn sessions_are_listed_and_end_one_by_one_and_all_at_once() {
     let other = sessions.iter().find(|session| session["current"] == false).unwrap()["id"].as_i64().unwrap();
     assert_eq!(first.send(&app, "DELETE", &format!("/api/v1/sessions/{other}"), None).status, 204);
     first.send(&app, "DELETE", &format!("/api/v1/sessions/{other}"), None).problem(404);
-    let left = |others: &mut Vec<Browser>| {
-        others.iter_mut().filter(|browser| browser.clone().get(&app, "/api/v1/session").status == 200).count()
+    let left = |others: &mut [Browser]| {
+        others.iter_mut().map(|browser| browser.get(&app, "/api/v1/session").status).filter(|status| *status == 200).count()
     };
     assert_eq!(left(&mut others), 2);
     // Not somebody else's.
@@ -187,7 +187,7 @@ fn what_happened_says_who_from_where_and_how() {
     let app = Start::alone(&data).start();
     join(&app, "member", "anna@example.org");
     let body = json!({ "email": "anna@example.org", "password": PASSWORD }).to_string();
-    let agent = ("user-agent", "A browser\u{7f} of Anna's");
+    let agent = ("user-agent", "A browser of Anna's");
     app.ask_as_nobody("POST", "/api/v1/session", &[("content-type", "application/json"), agent], body.as_bytes());
     let events = app.get("/api/v1/audit-events?limit=1").json();
     let event = &events["events"][0];
@@ -196,6 +196,7 @@ fn what_happened_says_who_from_where_and_how() {
     assert_eq!(event["user_id"], 2);
     assert_eq!(event["method"], "password");
     assert_eq!(event["address"], "127.0.0.1");
+    assert_eq!(event["user_agent"], "A browser of Anna's");
     let next = events["next"].as_i64().unwrap();
     let more = app.get(&format!("/api/v1/audit-events?before={next}&limit=200")).json();
     assert_eq!(more["next"], serde_json::Value::Null);

@@ -53,9 +53,7 @@ impl HeardBackups {
         self.database
             .write(move |transaction| {
                 let id = id.clone();
-                Box::pin(async move {
-                    audit::write(transaction, Kind::BackupMade, &Actor::supervisor(), &id).await
-                })
+                Box::pin(async move { audit::write(transaction, Kind::BackupMade, &Actor::supervisor(), &id).await })
             })
             .await
     }

@@ -51,7 +51,6 @@ use std::{
 
 use sea_orm::DatabaseConnection;
 
-pub(crate) use self::{heard_backups::HeardBackups, secret::Secret};
 use self::{
     audit::{Actor, Kind},
     caller::Place,
@@ -61,6 +60,7 @@ use self::{
     tailscale::Tailscale,
     throttle::{Attempt, Throttle, Ticket},
 };
+pub(crate) use self::{heard_backups::HeardBackups, secret::Secret};
 use crate::{
     config::{Auth, Http},
     db::Database,

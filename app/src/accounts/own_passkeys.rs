@@ -54,6 +54,11 @@ pub(crate) async fn find(
     Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::CredentialId.eq(credential_id)).one(reads).await
 }
 
+/// Returns one of somebody's passkeys.
+pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).one(reads).await
+}
+
 /// Begins to register one: returns the ceremony and what the browser is to be asked.
 pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(String, Value), Problem> {
     let passkeys = accounts.passkeys()?;
@@ -107,8 +112,7 @@ pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Res
         .write(move |transaction| {
             let caller = caller.clone();
             Box::pin(async move {
-                let found = Entity::find_by_id(id).filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
-                let Some(found) = found else {
+                let Some(found) = get(transaction, caller.user.id, id).await? else {
                     return Ok(false);
                 };
                 Entity::delete_by_id(id).exec(transaction).await?;

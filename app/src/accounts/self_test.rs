@@ -36,14 +36,17 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     sessions::list(reads, id).await?;
     secrets::find(reads, Kind::SetUp, "none").await?;
     secrets::list(reads, Kind::Invitation).await?;
+    secrets::get(reads, Kind::Invitation, 1).await?;
     secrets::list_of(reads, Kind::Recovery, id).await?;
     second_factor::of(reads, id).await?;
     tokens::find(reads, "none").await?;
     tokens::list(reads, id).await?;
+    tokens::get(reads, id, 1).await?;
     audit::list(reads, None, 10).await?;
     audit::list(reads, Some(10), 10).await?;
     audit::newest(reads, audit::Kind::BackupMade).await?;
     own_passkeys::list(reads, id).await?;
+    own_passkeys::get(reads, id, 1).await?;
     own_passkeys::find(reads, id, "none").await.map(drop)
 }
 

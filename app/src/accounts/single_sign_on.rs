@@ -64,11 +64,8 @@ async fn come_back(
 ) -> Result<Response> {
     let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
     let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
-    let callback = Callback {
-        state: brought.state.as_deref(),
-        code: brought.code.as_deref(),
-        error: brought.error.as_deref(),
-    };
+    let callback =
+        Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
     let identity = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await

@@ -5,7 +5,7 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, Order},
 };
 use time::Duration;
@@ -69,6 +69,11 @@ pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec
     Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Desc).all(reads).await
 }
 
+/// Returns one of somebody's tokens.
+pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).one(reads).await
+}
+
 /// Makes a token for the caller.
 pub(crate) async fn create(
     accounts: &Accounts,
@@ -115,8 +120,7 @@ pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Res
         .write(move |transaction| {
             let caller = caller.clone();
             Box::pin(async move {
-                let found = Entity::find_by_id(id).filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
-                let Some(found) = found else {
+                let Some(found) = get(transaction, caller.user.id, id).await? else {
                     return Ok(false);
                 };
                 Entity::delete_by_id(id).exec(transaction).await?;

@@ -107,9 +107,14 @@ pub(crate) async fn void(transaction: &impl ConnectionTrait, kind: Kind, user_id
     Ok(rows.exec(transaction).await?.rows_affected)
 }
 
+/// Returns one by its number, while it is good.
+pub(crate) async fn get(reads: &impl ConnectionTrait, kind: Kind, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(good(kind)).filter(Column::Id.eq(id)).one(reads).await
+}
+
 /// Takes one away by its number; returns what it was when it was still good.
 pub(crate) async fn void_one(transaction: &impl ConnectionTrait, kind: Kind, id: i64) -> Result<Option<Model>, DbErr> {
-    let found = Entity::find().filter(good(kind)).filter(Column::Id.eq(id)).one(transaction).await?;
+    let found = get(transaction, kind, id).await?;
     if found.is_some() {
         Entity::delete_by_id(id).exec(transaction).await?;
     }

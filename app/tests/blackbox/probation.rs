@@ -107,7 +107,8 @@ fn a_restore_brings_no_session_invitation_or_link_back_to_life() {
     let app = Start::alone(&data).start();
     browser.get(&app, "/api/v1/session").problem(401);
     let mut nobody = crate::accounts::browser::Browser::default();
-    let accept = json!({ "token": invitation, "name": "B", "email": "b@example.org", "password": "eight-blue-bottles" });
+    let accept =
+        json!({ "token": invitation, "name": "B", "email": "b@example.org", "password": "eight-blue-bottles" });
     nobody.post(&app, "/api/v1/invitations/accept", &accept).problem(404);
     nobody.post(&app, "/api/v1/reset", &json!({ "token": reset, "password": "eight-blue-bottles" })).problem(404);
     // Programs go on, and people sign in as before.

@@ -112,7 +112,8 @@ fn use_accounts(app: &App) {
     form("/api/v1/invitations", json!({ "role": "guest", "email": "guest@example.org" }));
     let revoked = form("/api/v1/invitations", json!({ "role": "guest" }));
     ok(&app.ask("DELETE", &format!("/api/v1/invitations/{}", revoked["invitation"]["id"]), &[], b""));
-    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&before=9", "tokens", "passkeys"] {
+    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&before=9", "tokens", "passkeys"]
+    {
         ok(&app.get(&format!("/api/v1/{path}")));
     }
     for path in ["session", "sessions", "totp"] {
@@ -138,7 +139,11 @@ fn use_accounts(app: &App) {
     assert_eq!(sign_in(Some("000000")).0, 401);
     let (status, mut second) = sign_in(codes["recovery_codes"][0].as_str());
     assert_eq!(status, 201);
-    ok(&second.post(app, "/api/v1/password", &json!({ "current_password": PASSWORD, "new_password": "eight-blue-bottles" })));
+    ok(&second.post(
+        app,
+        "/api/v1/password",
+        &json!({ "current_password": PASSWORD, "new_password": "eight-blue-bottles" }),
+    ));
     ok(&second.send(app, "DELETE", "/api/v1/sessions", None));
     assert_eq!(second.send(app, "DELETE", "/api/v1/sessions/1000", None).status, 404);
     ok(&second.send(app, "DELETE", "/api/v1/session", None));

@@ -86,9 +86,7 @@ impl PrivateSocket {
             .header(BACKUPS, told.backups.word())
             .body(Empty::<Bytes>::new())?;
         let last = told.backups.last.as_ref().map(|last| last.id.to_string());
-        for (name, text) in
-            [(BACKUPS_LAST, &last), (UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)]
-        {
+        for (name, text) in [(BACKUPS_LAST, &last), (UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)] {
             // What could not stand in a header would be no version, and no reason not to ask.
             if let Some(value) = text.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
                 request.headers_mut().insert(name, value);

@@ -76,7 +76,11 @@ fn sessions_are_listed_and_end_one_by_one_and_all_at_once() {
     assert_eq!(first.send(&app, "DELETE", &format!("/api/v1/sessions/{other}"), None).status, 204);
     first.send(&app, "DELETE", &format!("/api/v1/sessions/{other}"), None).problem(404);
     let left = |others: &mut [Browser]| {
-        others.iter_mut().map(|browser| browser.get(&app, "/api/v1/session").status).filter(|status| *status == 200).count()
+        others
+            .iter_mut()
+            .map(|browser| browser.get(&app, "/api/v1/session").status)
+            .filter(|status| *status == 200)
+            .count()
     };
     assert_eq!(left(&mut others), 2);
     // Not somebody else's.

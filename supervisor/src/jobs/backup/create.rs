@@ -96,6 +96,8 @@ pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnM
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
     closed::open_attachments(&data.files());
+    // A first backup gives the instance its name, for which something random is read: not possible any more in a moment.
+    catalog::instance(data)?;
     // From here on it reads what an app may have written.
     let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
     means.confine([data.files(), data.generations()], &writes, Sockets::None)?;

@@ -16,6 +16,7 @@ use super::{
     access::{Access, Need, Rule},
     caller::{By, Caller, Place, nobody},
     entity::user,
+    in_passing::Used,
     joining::{self, Known},
     role::Scope,
     secret::API_PREFIX,
@@ -110,8 +111,7 @@ impl Gate {
             found.ok_or_else(|| Problem::unauthorized("The token is none of Hearth's, has expired or was revoked."))?;
         if tokens::is_due(&token, Moment::now()) {
             let (database, id) = (accounts.database.clone(), token.id);
-            // A full disk keeps nobody from reading.
-            tokio::spawn(async move { tokens::used(&database, id).await });
+            accounts.in_passing.write(Used::Token(id), async move { tokens::used(&database, id).await });
         }
         Ok(Caller { user, by: By::Token { name: token.name, scope: token.scope }, place: place.clone() })
     }
@@ -131,7 +131,7 @@ impl Gate {
             if due == Due::Renewal {
                 passed.cookie = Some(sessions::cookie(Some(secret), place.https));
             }
-            tokio::spawn(async move { sessions::seen(&database, id, due).await });
+            accounts.in_passing.write(Used::Session(id), async move { sessions::seen(&database, id, due).await });
         }
         let by = By::Session { id: session.id, method: session.method };
         Ok(Some(Caller { user, by, place: place.clone() }))

@@ -15,6 +15,7 @@ pub(crate) mod entity;
 pub(crate) mod gate;
 mod guessable;
 mod heard_backups;
+mod in_passing;
 pub(crate) mod invitations;
 mod joining;
 mod oidc;
@@ -54,6 +55,7 @@ use sea_orm::DatabaseConnection;
 use self::{
     audit::{Actor, Kind},
     caller::Place,
+    in_passing::InPassing,
     oidc::Oidc,
     passkeys::Passkeys,
     password::{Busy, Hasher},
@@ -85,6 +87,7 @@ pub(crate) struct Accounts {
     pub(crate) auth: Auth,
     /// Where the set-up code lies while there is one.
     pub(crate) code_file: PathBuf,
+    in_passing: InPassing,
     /// When it was last written down that attempts were turned away.
     noted: Mutex<Option<Instant>>,
 }
@@ -103,6 +106,7 @@ impl Accounts {
             http: http.clone(),
             auth: auth.clone(),
             code_file: setup::file(path),
+            in_passing: InPassing::default(),
             noted: Mutex::default(),
         })
     }

@@ -64,7 +64,13 @@ pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(Strin
     let passkeys = accounts.passkeys()?;
     let own = list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
     let existing: Vec<_> = own.into_iter().map(|passkey| passkey.credential).collect();
-    Ok(passkeys.begin_registration(caller.user.id, &caller.user.email, &caller.user.name, &existing)?)
+    Ok(passkeys.begin_registration(
+        caller.user.id,
+        &caller.user.created_at.to_string(),
+        &caller.user.email,
+        &caller.user.name,
+        &existing,
+    )?)
 }
 
 /// Keeps the passkey that the browser made.

@@ -9,15 +9,13 @@ use std::{net::IpAddr, time::Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use webauthn_rs::prelude::{
     CredentialID, DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, Url, Uuid, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 use super::ceremonies::Ceremonies;
-
-/// The first half of each user handle, so that one of another program is not taken for ours.
-const HANDLE: u64 = u64::from_be_bytes(*b"hearth\0\0");
 
 /// Registers passkeys and signs in with them.
 #[derive(Debug)]
@@ -105,6 +103,7 @@ impl Passkeys {
     pub(crate) fn begin_registration(
         &self,
         user_id: i64,
+        since: &str,
         name: &str,
         display_name: &str,
         existing: &[String],
@@ -113,7 +112,7 @@ impl Passkeys {
             existing.iter().filter_map(|text| read(text)).map(|passkey| passkey.cred_id().clone()).collect();
         let (question, state) = self
             .webauthn
-            .start_passkey_registration(handle(user_id), name, display_name, Some(known))
+            .start_passkey_registration(handle(user_id, since), name, display_name, Some(known))
             .map_err(refused)?;
         let mut options = serde_json::to_value(question).map_err(|_| PasskeyError::Refused)?;
         // The crate leaves it to the device whether a passkey can be discovered; who is not asked for a name needs it.
@@ -180,14 +179,17 @@ impl Passkeys {
 /// [`Passkeys::finish_sign_in`] has checked it with what is kept for this user and this id.
 pub(crate) fn identify(credential: &Value) -> Option<(i64, String)> {
     let text = |pointer| URL_SAFE_NO_PAD.decode(credential.pointer(pointer)?.as_str()?).ok();
-    let (high, low) = Uuid::from_slice(&text("/response/userHandle")?).ok()?.as_u64_pair();
-    let user_id = i64::from_be_bytes(low.to_be_bytes());
-    (high == HANDLE).then_some((user_id, URL_SAFE_NO_PAD.encode(text("/rawId")?)))
+    let (_, low) = Uuid::from_slice(&text("/response/userHandle")?).ok()?.as_u64_pair();
+    Some((i64::from_be_bytes(low.to_be_bytes()), URL_SAFE_NO_PAD.encode(text("/rawId")?)))
 }
 
-/// Returns the handle that a device keeps for a user: it says nothing about the person.
-fn handle(user_id: i64) -> Uuid {
-    Uuid::from_u64_pair(HANDLE, u64::from_be_bytes(user_id.to_be_bytes()))
+/// Returns the handle that a device keeps for a user: it says nothing about the person. Its first half is made of when
+/// they came (`since`): a device keeps one passkey for a name and a handle, and another Hearth of the same name, at
+/// another port or set up anew, has a user with the same number.
+fn handle(user_id: i64, since: &str) -> Uuid {
+    let hash = Sha256::digest(since.as_bytes());
+    let first = hash.iter().take(8).fold(0_u64, |half, byte| half << 8 | u64::from(*byte));
+    Uuid::from_u64_pair(first, u64::from_be_bytes(user_id.to_be_bytes()))
 }
 
 fn id_of(passkey: &Passkey) -> String {

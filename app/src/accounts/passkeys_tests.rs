@@ -92,7 +92,7 @@ fn passkeys() -> Passkeys {
 }
 
 fn registered(passkeys: &Passkeys, device: &mut Device, user_id: i64) -> NewPasskey {
-    let (ceremony, options) = passkeys.begin_registration(user_id, "anna@example.org", "Anna", &[]).unwrap();
+    let (ceremony, options) = passkeys.begin_registration(user_id, "2026", "anna@example.org", "Anna", &[]).unwrap();
     passkeys.finish_registration(&ceremony, user_id, device.create(&options)).unwrap()
 }
 
@@ -118,8 +118,9 @@ fn a_passkey_is_registered_found_and_used() {
 fn the_questions_ask_for_a_discoverable_passkey_that_checks_the_person_and_name_nobody() {
     let (passkeys, mut device) = (passkeys(), Device::new());
     let known = registered(&passkeys, &mut device, 42);
-    let (_, options) =
-        passkeys.begin_registration(42, "anna@example.org", "Anna", &[known.credential, "{}".to_owned()]).unwrap();
+    let (_, options) = passkeys
+        .begin_registration(42, "2026", "anna@example.org", "Anna", &[known.credential, "{}".to_owned()])
+        .unwrap();
     let asked = &options["publicKey"];
     assert_eq!(asked["rp"], json!({ "name": "Hearth", "id": "hearth.example.org" }));
     assert_eq!(asked["authenticatorSelection"]["residentKey"], "required");
@@ -150,7 +151,7 @@ fn a_counter_that_moves_is_kept_and_one_that_goes_back_is_refused() {
 #[test]
 fn an_answer_counts_once_and_only_for_the_user_who_began() {
     let (passkeys, mut device) = (passkeys(), Device::new());
-    let (ceremony, options) = passkeys.begin_registration(42, "anna@example.org", "Anna", &[]).unwrap();
+    let (ceremony, options) = passkeys.begin_registration(42, "2026", "anna@example.org", "Anna", &[]).unwrap();
     let answer = device.create(&options);
     assert_eq!(passkeys.finish_registration(&ceremony, 43, answer.clone()), Err(PasskeyError::Over));
     assert_eq!(passkeys.finish_registration(&ceremony, 42, answer), Err(PasskeyError::Over));
@@ -185,7 +186,7 @@ fn what_is_forged_unverified_or_from_elsewhere_is_refused() {
     assert_eq!(refusal(&|device| device.id = [1; 16]), PasskeyError::Unknown);
 
     device.verifies = false;
-    let (ceremony, options) = passkeys.begin_registration(42, "anna@example.org", "Anna", &[]).unwrap();
+    let (ceremony, options) = passkeys.begin_registration(42, "2026", "anna@example.org", "Anna", &[]).unwrap();
     assert_eq!(passkeys.finish_registration(&ceremony, 42, device.create(&options)), Err(PasskeyError::NotVerified));
 }
 
@@ -197,7 +198,7 @@ fn garbage_is_unreadable_and_identifies_nobody() {
     {
         let (ceremony, _) = passkeys.begin_sign_in(HERE).unwrap();
         assert_eq!(passkeys.finish_sign_in(&ceremony, garbage.clone(), &[]), Err(PasskeyError::Unreadable));
-        let (ceremony, _) = passkeys.begin_registration(1, "a", "a", &[]).unwrap();
+        let (ceremony, _) = passkeys.begin_registration(1, "2026", "a", "a", &[]).unwrap();
         assert_eq!(passkeys.finish_registration(&ceremony, 1, garbage.clone()), Err(PasskeyError::Unreadable));
         assert_eq!(identify(&garbage), None);
     }

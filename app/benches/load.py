@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """How many requests does Hearth answer, how fast, and in how much memory, beside PocketBase?
 
-    cargo build --release && python3 app/benches/load.py
+    cargo build --release && python3 app/benches/load.py [--anonymous]
+
+Every request says who asks: Hearth's with a bearer token of its owner, PocketBase's with that of a user, under rules
+that want one. --anonymous is for a Hearth from before accounts; then PocketBase asks nobody either.
 
 The same records, page sizes, indexes and connections for both; PocketBase once as it comes (synchronous=NORMAL: a
 power cut may take writes that were answered) and once with Hearth's own synchronous=FULL. Round after round each
-server gets its turn, so that a noisy machine is noisy for all. Needs wrk (apt-get install wrk); PocketBase comes
-from PyPI into the scratch directory. strace, where it is installed, counts the fsyncs of a create.
+server gets its turn, so that a noisy machine is noisy for all. Needs wrk (apt-get install wrk); PocketBase comes from
+PyPI into the scratch directory. strace, where it is installed, counts the fsyncs of a create.
 """
 
 import argparse
@@ -33,6 +36,8 @@ WORDS = (
     "Zählerstand Führerschein Mietvertrag 保険証 パスポート 家の鍵 договор паспорт счёт the a of with until from at and"
 ).split()
 
+PERSON = {"name": "Bench", "email": "bench@example.com", "password": "only-for-the-bench"}
+
 # Runs with synchronous=FULL on the one connection that PocketBase writes through; again each minute, since an idle
 # connection is replaced by a new one.
 HOOK = """
@@ -40,17 +45,20 @@ onBootstrap((e) => { e.next(); e.app.nonconcurrentDB().newQuery("PRAGMA synchron
 cronAdd("full", "* * * * *", () => $app.nonconcurrentDB().newQuery("PRAGMA synchronous=FULL").execute())
 """
 
-# wrk: `wrk … -- METHOD BASE FILE`: with FILE, each request takes one of its lines, as a path or as a body.
+# wrk: `wrk … -- METHOD BASE FILE`: with FILE, each request takes one of its lines, as a path or as a body; the
+# environment says who asks.
 LOAD = """
 local lines = {}
 function init(arguments)
     method, base, file = arguments[1], arguments[2], arguments[3]
+    wrk.headers["authorization"] = os.getenv("BENCH_AUTHORIZATION")
+    if method == "POST" then wrk.headers["content-type"] = "application/json" end
     if file then for line in io.lines(file) do lines[#lines + 1] = line end end
     math.randomseed(os.time())
 end
 function request()
     local line = #lines > 0 and lines[math.random(#lines)] or ""
-    if method == "POST" then return wrk.format(method, base, {["content-type"] = "application/json"}, line) end
+    if method == "POST" then return wrk.format(method, base, nil, line) end
     return wrk.format(method, base .. line)
 end
 function done(summary, latency)
@@ -99,6 +107,9 @@ def wait_for(port, path):
 class Server:
     """A server under test: its process, where its records are, and what it answers."""
 
+    # What the header that says who asks holds.
+    token = None
+
     def start(self, command, directory, environment=None):
         self.port = free_port()
         log = open(directory / "log", "w")
@@ -124,13 +135,34 @@ class Hearth(Server):
     records = "/api/v1/records"
     list = f"/api/v1/records?limit={PAGE}"
 
-    def __init__(self, binaries, directory):
+    def __init__(self, binaries, directory, anonymous):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
         data = ["--data-dir", str(directory / "data")]
         self.start([str(binaries / "supervisor"), *data, "--listen", "127.0.0.1:PORT"], directory, environment)
         wait_for(self.port, "/health")
         status = subprocess.run([binaries / "supervisor", "status", "--json", *data], capture_output=True, check=True)
         self.pid = json.loads(status.stdout)["app"]["pid"]
+        if not anonymous:
+            code = (directory / "data/live/setup-code").read_text().split()[0]
+            self.token = owner(self.port, code)
+
+
+def owner(port, code):
+    """Becomes the owner of a new Hearth with its set-up code; returns what says so in a header, a token of theirs."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def post(path, document, **headers):
+        connection.request("POST", path, json.dumps(document), {"content-type": "application/json", **headers})
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != 201:
+            sys.exit(f"POST {path}: {answer.status} {content[:300]}")
+        return answer, json.loads(content or "null")
+
+    answer, _ = post("/api/v1/setup", {"code": code, **PERSON})
+    cookie = answer.getheader("set-cookie").split(";")[0]
+    _, made = post("/api/v1/tokens", {"name": "bench", "scope": "write"}, cookie=cookie)
+    return f"Bearer {made['secret']}"
 
 
 class PocketBase(Server):
@@ -138,13 +170,13 @@ class PocketBase(Server):
     # Without its count over all rows, which Hearth's list does not make either.
     list = f"{records}?perPage={PAGE}&skipTotal=1&sort=-updated,-id"
 
-    def __init__(self, program, directory, full):
+    def __init__(self, program, directory, full, anonymous):
         self.name = "PocketBase FULL" if full else "PocketBase (NORMAL)"
         options = ["--dir", str(directory / "data"), "--hooksDir", str(directory / "hooks")]
         (directory / "hooks").mkdir()
         if full:
             (directory / "hooks" / "full.pb.js").write_text(HOOK)
-        who = {"identity": "bench@example.com", "password": "only-for-the-bench"}
+        who = {"identity": PERSON["email"], "password": PERSON["password"]}
         add = [program, "superuser", "upsert", *who.values(), *options]
         subprocess.run(add, check=True, capture_output=True)
         self.start([str(program), "serve", "--http", "127.0.0.1:PORT", *options], directory)
@@ -164,16 +196,24 @@ class PocketBase(Server):
             "CREATE INDEX record_due_date ON records (due_date, id)",
             "CREATE INDEX record_category ON records (category)",
         ]
-        rules = {"listRule": "", "viewRule": "", "createRule": ""}
+        # Whoever signed in, or, with an empty rule, anybody.
+        asked = "" if anonymous else "@request.auth.id != ''"
+        rules = {"listRule": asked, "viewRule": asked, "createRule": asked}
         collection = {"name": "records", "type": "base", "fields": fields, "indexes": indexes} | rules
         call(self.port, "POST", "/api/collections", collection, token)
+        if not anonymous:
+            users, password = "/api/collections/users", PERSON["password"]
+            user = {"email": PERSON["email"], "password": password, "passwordConfirm": password}
+            call(self.port, "POST", f"{users}/records", user, token)
+            self.token = call(self.port, "POST", f"{users}/auth-with-password", who)["token"]
 
 
 def fill(server, bodies, rows):
     """Adds the records through the API, and returns their ids."""
     def add(part):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        return [call(server.port, "POST", server.records, text, connection=connection)["id"] for text in part]
+        create = lambda text: call(server.port, "POST", server.records, text, server.token, connection)
+        return [create(text)["id"] for text in part]
 
     wanted = [bodies[at % len(bodies)] for at in range(rows)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -189,7 +229,8 @@ def load(server, operation, scratch, seconds, connections):
     }[operation]
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(scratch / "load.lua")]
     wrk = subprocess.Popen(
-        [*command, f"http://127.0.0.1:{server.port}", "--", *request], stdout=subprocess.PIPE, text=True
+        [*command, f"http://127.0.0.1:{server.port}", "--", *request], stdout=subprocess.PIPE, text=True,
+        env=os.environ | ({"BENCH_AUTHORIZATION": server.token} if server.token else {}),
     )
     peak = 0.0
     while wrk.poll() is None:
@@ -208,7 +249,7 @@ def syncs_per_create(server, bodies, scratch):
     trace = subprocess.Popen(["strace", "-f", "-qq", "-e", calls, "-o", out, "-p", str(server.pid)])
     time.sleep(1.5)
     for text in bodies[:count]:
-        call(server.port, "POST", server.records, text)
+        call(server.port, "POST", server.records, text, server.token)
     time.sleep(0.5)
     trace.terminate()
     trace.wait(10)
@@ -248,9 +289,9 @@ def run(options, scratch):
         place.mkdir()
     servers = []
     try:
-        servers.append(Hearth(options.binaries.resolve(), places[0]))
-        servers.append(PocketBase(program, places[1], full=False))
-        servers.append(PocketBase(program, places[2], full=True))
+        servers.append(Hearth(options.binaries.resolve(), places[0], options.anonymous))
+        servers.append(PocketBase(program, places[1], full=False, anonymous=options.anonymous))
+        servers.append(PocketBase(program, places[2], full=True, anonymous=options.anonymous))
         time.sleep(2)
         idle = {server.name: server.pss() for server in servers}
         print(f"{os.cpu_count()} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}, "
@@ -268,7 +309,9 @@ def run(options, scratch):
                     print(f"round {turn + 1}: {operation}, {server.name} …", file=sys.stderr)
                     each = load(server, operation, scratch, options.seconds, options.connections)
                     found.setdefault(key, []).append(each)
-        report(servers, found, idle, syncs(servers, bodies, scratch))
+        time.sleep(2)
+        after = {server.name: server.pss() for server in servers}
+        report(servers, found, idle, after, syncs(servers, bodies, scratch))
     finally:
         for server in servers:
             server.stop()
@@ -280,7 +323,7 @@ def syncs(servers, bodies, scratch):
     return {server.name: syncs_per_create(server, bodies, scratch) for server in servers}
 
 
-def report(servers, found, idle, synced):
+def report(servers, found, idle, after, synced):
     ours = servers[0].name
     print(f"\n{'':8}{'':20}{'requests/s':>22}{'p99 ms':>22}{'Hearth is':>12}")
     for operation in ("get", "list", "create"):
@@ -290,11 +333,13 @@ def report(servers, found, idle, synced):
             times = "" if server.name == ours else f"{statistics.median(ratios):.2f} ×"
             rps, p99 = [one["rps"] for one in each], [one["p99"] for one in each]
             print(f"{operation:8}{server.name:20}{spread(rps):>22}{spread(p99, '{:.1f}'):>22}{times:>12}")
-    print(f"\n{'memory, MiB':28}{'PSS idle':>10}{'PSS peak':>10}{'RSS peak':>10}{'fsyncs per create':>20}")
+    print(f"\n{'memory, MiB':28}{'PSS idle':>10}{'PSS after':>11}{'PSS peak':>10}{'RSS peak':>10}"
+          f"{'fsyncs per create':>20}")
     for server in servers:
         peak = max(one["peak"] for (_, name), each in found.items() if name == server.name for one in each)
         count = f"{synced[server.name]:.2f}" if server.name in synced else "(no strace)"
-        print(f"{server.name:28}{idle[server.name]:10.1f}{peak:10.1f}{server.rss_peak():10.1f}{count:>20}")
+        print(f"{server.name:28}{idle[server.name]:10.1f}{after[server.name]:11.1f}{peak:10.1f}"
+              f"{server.rss_peak():10.1f}{count:>20}")
 
 
 def main():
@@ -306,6 +351,7 @@ def main():
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--anonymous", action="store_true", help="for a Hearth without accounts")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is missing: apt-get install wrk")

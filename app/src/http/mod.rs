@@ -6,6 +6,7 @@
 
 mod connections;
 mod front;
+mod given;
 mod host;
 mod limits;
 mod origin;
@@ -27,6 +28,7 @@ use poem_openapi::{LicenseObject, OpenApiService};
 
 pub(crate) use self::{
     connections::{Server, Stop},
+    given::Given,
     host::{Hosts, is_https},
     origin::shows_its_origin,
     problem::{FieldError, Problem, ReadRefused, WriteRefused},

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     accounts::caller::Caller,
     db::{Database, DbError},
-    http::{FieldError, Problem, ReadRefused, Text, WriteRefused},
+    http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::{Day, Moment},
 };
 
@@ -68,12 +68,12 @@ struct NewRecord {
     /// What it is. White space around it is dropped.
     title: Text<1, TITLE_MAX>,
     /// What it belongs to. White space around it is dropped.
-    category: Option<Text<0, CATEGORY_MAX>>,
+    category: Given<Text<0, CATEGORY_MAX>>,
     /// Anything else.
-    notes: Option<Text<0, NOTES_MAX>>,
+    notes: Given<Text<0, NOTES_MAX>>,
     /// When something is to be done.
-    due_date: Option<Day>,
-    visibility: Option<Visibility>,
+    due_date: Given<Day>,
+    visibility: Given<Visibility>,
 }
 
 /// A change to a record: what is absent stays as it is.
@@ -81,15 +81,15 @@ struct NewRecord {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct RecordChange {
     /// What it is. White space around it is dropped.
-    title: Option<Text<1, TITLE_MAX>>,
+    title: Given<Text<1, TITLE_MAX>>,
     /// What it belongs to. White space around it is dropped.
-    category: Option<Text<0, CATEGORY_MAX>>,
+    category: Given<Text<0, CATEGORY_MAX>>,
     /// Anything else.
-    notes: Option<Text<0, NOTES_MAX>>,
+    notes: Given<Text<0, NOTES_MAX>>,
     /// When something is to be done; null for never.
     #[oai(nullable)]
     due_date: MaybeUndefined<Day>,
-    visibility: Option<Visibility>,
+    visibility: Given<Visibility>,
 }
 
 /// A page of the list.
@@ -160,9 +160,9 @@ impl RecordsApi {
         category: Query<Option<String>>,
         /// Only records due before this day.
         due_before: Query<Option<Day>>,
-        /// In which order.
-        #[oai(default)]
-        order: Query<Order>,
+        /// In which order; when absent, `updated`.
+        // No `default` in the document: it would be an `allOf`, of which openapi-python-client makes no client.
+        order: Query<Option<Order>>,
         /// How many at most.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<u64>,
@@ -170,16 +170,17 @@ impl RecordsApi {
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed, ReadRefused> {
+        let order = order.0.unwrap_or_default();
         let after = after
             .0
-            .map(|cursor| Place::from_cursor(&cursor, order.0))
+            .map(|cursor| Place::from_cursor(&cursor, order))
             .transpose()
             .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
         let listing = Listing {
             search: search.0.as_deref().and_then(Search::parse),
             category: category.0,
             due_before: due_before.0,
-            order: order.0,
+            order,
             after,
             limit: limit.0.min(LIMIT_MAX),
         };
@@ -196,7 +197,13 @@ impl RecordsApi {
     /// Add a record
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
     async fn create(&self, caller: Caller, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
-        let NewRecord { title, category, notes, due_date, visibility } = body.0;
+        let NewRecord {
+            title,
+            category: Given(category),
+            notes: Given(notes),
+            due_date: Given(due_date),
+            visibility: Given(visibility),
+        } = body.0;
         let draft = Draft::check(
             &title.0,
             category.as_ref().map_or("", |category| &category.0),
@@ -237,7 +244,13 @@ impl RecordsApi {
         id: Path<i64>,
         body: Json<RecordChange>,
     ) -> Result<Changed, WriteRefused> {
-        let RecordChange { title, category, notes, due_date, visibility } = body.0;
+        let RecordChange {
+            title: Given(title),
+            category: Given(category),
+            notes: Given(notes),
+            due_date,
+            visibility: Given(visibility),
+        } = body.0;
         let due_date = match due_date {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),

@@ -64,6 +64,11 @@ fn a_record_is_added_read_changed_and_deleted() {
     assert!(changed["updated_at"].as_str() >= record["updated_at"].as_str());
     let changed = app.send("PATCH", path, &json!({ "due_date": null })).json();
     assert!(changed.get("due_date").is_none());
+    // Of what cannot be taken away, null could mean two things.
+    let refused = app.send("PATCH", path, &json!({ "title": "Boiler", "notes": null }));
+    assert_eq!(refused.status, 400);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("left out, and not null"), "{refused:?}");
+    assert_eq!(app.get(path).json()["title"], "Boiler service");
     assert_eq!(app.get(path).json(), changed);
     // A change that changes nothing is no change.
     assert_eq!(app.send("PATCH", path, &json!({ "category": "Heating" })).json(), changed);

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""How does a suite that is not written in Rust get an app to speak to?
+
+    python3 app/tests/outside/hearth.py COMMAND…
+
+makes a database with the real migrator in a directory of its own, starts the real app on it on a free port, runs the
+command, and stops the app. The command finds in its environment
+
+    HEARTH_TEST_URL         where the app answers, such as http://localhost:34567
+    HEARTH_TEST_SETUP_CODE  the code that makes whoever has it the owner; empty where the app prints none
+    HEARTH_TEST_DATA        the directory with the database and the files
+
+and its exit status is the script's. Other Python imports `start`. The programs are those of target/debug (`cargo build
+--workspace`), or of the directory that HEARTH_TEST_PROGRAMS names.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+# Longer than anything takes on a loaded machine.
+PATIENCE = 30
+
+
+@dataclasses.dataclass
+class Hearth:
+    """An app that runs."""
+
+    # A passkey can be bound to localhost without https, and not to an address.
+    url: str
+    setup_code: str
+    data: pathlib.Path
+    process: subprocess.Popen
+    log: list
+
+    def environment(self):
+        """Returns this process's environment with what a command needs to find the app."""
+        named = {"URL": self.url, "SETUP_CODE": self.setup_code, "DATA": str(self.data)}
+        return os.environ | {f"HEARTH_TEST_{name}": value for name, value in named.items()}
+
+
+def programs():
+    """Returns the directory of the programs."""
+    return pathlib.Path(os.environ.get("HEARTH_TEST_PROGRAMS") or ROOT / "target/debug").resolve()
+
+
+@contextlib.contextmanager
+def start(settings=None, host="127.0.0.1"):
+    """Yields a running app on a fresh database. `settings` are more of its HEARTH_ variables; PORT in them becomes its
+    port."""
+    with tempfile.TemporaryDirectory(prefix="hearth-") as directory:
+        data = pathlib.Path(directory)
+        database = data / "app.db"
+        database.touch()
+        (data / "files").mkdir()
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+        migrate = [programs() / "migrator", "up", "--database", database]
+        subprocess.run(migrate, env=plain, check=True, stdout=subprocess.DEVNULL)
+        port = free_port(host)
+        named = {"HEARTH_HTTP__PUBLIC_URL": "http://localhost:PORT"} | (settings or {})
+        more = {name: str(value).replace("PORT", str(port)) for name, value in named.items()}
+        serve = ["serve", "--database", database, "--files", data / "files", "--listen", f"{host}:{port}"]
+        process = subprocess.Popen(
+            [programs() / "app", *serve],
+            env=plain | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )
+        log = []
+        # Read all the time: a full pipe would stop the app.
+        threading.Thread(target=lambda: log.extend(process.stdout), daemon=True).start()
+        hearth = Hearth(f"http://localhost:{port}", "", data, process, log)
+        try:
+            wait_until_it_answers(hearth)
+            code = data / "setup-code"
+            hearth.setup_code = code.read_text().split()[0] if code.exists() else ""
+            yield hearth
+            if process.poll() is not None:
+                raise RuntimeError(f"the app ended by itself with {process.returncode}:\n{''.join(log)}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port(host="127.0.0.1"):
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_it_answers(hearth):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if hearth.process.poll() is not None:
+            break
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{hearth.url}/health", timeout=5).close()
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"the app does not answer:\n{''.join(hearth.log)}")
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    # TERM ends the app too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with start() as hearth:
+        status = subprocess.run(sys.argv[1:], env=hearth.environment()).returncode
+        if status:
+            print("".join(["the app's log:\n", *hearth.log[-50:]]), file=sys.stderr)
+        return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,6 +13,7 @@ pub mod http;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Read,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -99,6 +100,15 @@ impl Default for Hearth {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Reads to the end, on a thread of its own.
+fn read_all(source: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        source.expect("a pipe").read_to_end(&mut bytes).expect("what the command prints");
+        bytes
+    })
 }
 
 impl Hearth {
@@ -234,20 +244,23 @@ impl Hearth {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the supervisor's command starts");
         let until = Instant::now() + self.limit;
-        // What these commands print fits a pipe, so nobody has to read it meanwhile.
+        // Read meanwhile: `app openapi` prints more than a pipe holds.
+        let stdout = read_all(child.stdout.take());
+        let stderr = read_all(child.stderr.take());
         while child.try_wait().expect("the command can be waited for").is_none() {
             if Instant::now() > until {
                 let _ = child.kill();
-                let output = child.wait_with_output().expect("the command's output");
-                panic!(
-                    "{arguments:?} has not ended within {:?}: {}",
-                    self.limit,
-                    String::from_utf8_lossy(&output.stderr)
-                );
+                let _ = child.wait();
+                let said = stderr.join().expect("its standard error");
+                panic!("{arguments:?} has not ended within {:?}: {}", self.limit, String::from_utf8_lossy(&said));
             }
             thread::sleep(Duration::from_millis(5));
         }
-        child.wait_with_output().expect("the command's output")
+        Output {
+            status: child.wait().expect("the command's status"),
+            stdout: stdout.join().expect("its standard output"),
+            stderr: stderr.join().expect("its standard error"),
+        }
     }
 
     /// Runs a command that must be done; returns what it printed.

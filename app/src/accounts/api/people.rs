@@ -18,7 +18,7 @@ use crate::{
         role::Role,
         ways,
     },
-    http::{Problem, ReadRefused, Text, WriteRefused},
+    http::{Given, Problem, ReadRefused, Text, WriteRefused},
     when::Moment,
 };
 
@@ -36,11 +36,11 @@ struct UserList {
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct UserChange {
-    role: Option<Role>,
+    role: Given<Role>,
     /// Whether they cannot come in any more. Ends their sessions.
-    disabled: Option<bool>,
+    disabled: Given<bool>,
     /// The login by which Tailscale knows them; empty for none.
-    tailscale_login: Option<Text<0, 254>>,
+    tailscale_login: Given<Text<0, 254>>,
 }
 
 /// What a reset does beside the password.
@@ -48,8 +48,7 @@ struct UserChange {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewReset {
     /// Whether their second factor is taken away too, for who lost phone and recovery codes.
-    #[oai(default)]
-    remove_totp: bool,
+    remove_totp: Given<bool>,
 }
 
 /// A link to be given to somebody.
@@ -68,7 +67,7 @@ struct LinkBody {
 struct NewInvitation {
     role: Role,
     /// Fills in the form of who takes it.
-    email: Option<Email>,
+    email: Given<Email>,
 }
 
 /// An invitation that is open.
@@ -241,9 +240,9 @@ impl PeopleApi {
         body: Json<UserChange>,
     ) -> Result<Changed, WriteRefused> {
         let change = Change {
-            role: body.0.role,
-            disabled: body.0.disabled,
-            tailscale_login: body.0.tailscale_login.map(|login| login.0),
+            role: body.0.role.0,
+            disabled: body.0.disabled.0,
+            tailscale_login: body.0.tailscale_login.0.map(|login| login.0),
         };
         let user = people::update(&self.0.get()?.database, &caller, id.0, change).await?;
         user.map(|user| Changed::User(Json(user.into()))).ok_or_else(|| nobody(id.0).into())
@@ -261,7 +260,7 @@ impl PeopleApi {
         body: Json<NewReset>,
     ) -> Result<Linked, WriteRefused> {
         let accounts = self.0.get()?;
-        let secret = passwords::create_reset(accounts, &caller, id.0, body.remove_totp).await?;
+        let secret = passwords::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default()).await?;
         let token = secret.ok_or_else(|| nobody(id.0))?.expose().to_owned();
         Ok(Linked::Link(Json(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token })))
     }
@@ -281,7 +280,7 @@ impl PeopleApi {
     #[oai(path = "/invitations", method = "post", operation_id = "create_invitation", tag = "Tag::People")]
     async fn invite(&self, caller: Caller, body: Json<NewInvitation>) -> Result<Invited, WriteRefused> {
         let accounts = self.0.get()?;
-        let email = body.email.as_ref().map(|email| profile::email_of(&email.0)).transpose();
+        let email = body.email.0.as_ref().map(|email| profile::email_of(&email.0)).transpose();
         let email = email.map_err(|error| Problem::fields(vec![error]))?;
         let (invitation, secret) = invitations::create(accounts, &caller, body.role, email).await?;
         let token = secret.expose().to_owned();

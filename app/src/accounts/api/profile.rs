@@ -5,7 +5,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 use super::{Email, Handle, Name, NewPassword, Password, Tag, UserBody};
 use crate::{
     accounts::{caller::Caller, entity::session, passwords, people, profile::Profile, role::Method, sessions},
-    http::{Problem, ReadRefused, WriteRefused},
+    http::{Given, Problem, ReadRefused, WriteRefused},
     when::Moment,
 };
 
@@ -17,9 +17,9 @@ pub(crate) struct ProfileApi(pub(crate) Handle);
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct ProfileChange {
     /// What to be called.
-    name: Option<Name>,
+    name: Given<Name>,
     /// The e-mail to sign in with.
-    email: Option<Email>,
+    email: Given<Email>,
 }
 
 /// A change of one's own password.
@@ -27,7 +27,7 @@ struct ProfileChange {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct PasswordChange {
     /// The present one; absent for who has none yet.
-    current_password: Option<Password>,
+    current_password: Given<Password>,
     /// The new one.
     new_password: NewPassword,
 }
@@ -101,8 +101,8 @@ impl ProfileApi {
     /// Change one's own profile
     #[oai(path = "/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Account")]
     async fn update(&self, caller: Caller, body: Json<ProfileChange>) -> Result<Changed, WriteRefused> {
-        let name = body.name.as_ref().map_or(caller.user.name.as_str(), |name| &name.0);
-        let email = body.email.as_ref().map_or(caller.user.email.as_str(), |email| &email.0);
+        let name = body.name.0.as_ref().map_or(caller.user.name.as_str(), |name| &name.0);
+        let email = body.email.0.as_ref().map_or(caller.user.email.as_str(), |email| &email.0);
         let profile = Profile::check(name, email).map_err(Problem::fields)?;
         let user = people::update_profile(&self.0.get()?.database, &caller, profile).await?;
         Ok(Changed::User(Json(user.into())))
@@ -113,7 +113,7 @@ impl ProfileApi {
     /// Ends all other sessions.
     #[oai(path = "/password", method = "post", operation_id = "change_password", tag = "Tag::Account")]
     async fn change_password(&self, caller: Caller, body: Json<PasswordChange>) -> Result<Done, WriteRefused> {
-        let current = body.current_password.as_ref().map_or("", |password| &password.0);
+        let current = body.current_password.0.as_ref().map_or("", |password| &password.0);
         passwords::change(self.0.get()?, &caller, current, &body.new_password.0).await?;
         Ok(Done::Done)
     }

@@ -14,7 +14,7 @@ use crate::{
         sessions, setup,
         sign_in::{self, Outcome},
     },
-    http::{Problem, ReadRefused, WriteRefused},
+    http::{Given, Problem, ReadRefused, WriteRefused},
 };
 
 /// The operations.
@@ -55,7 +55,7 @@ struct SignIn {
     /// The password.
     password: Password,
     /// The one-time password or a recovery code, for who has a second factor.
-    code: Option<Code>,
+    code: Given<Code>,
 }
 
 /// An invitation and who takes it.
@@ -156,7 +156,7 @@ impl SessionApi {
     /// token.
     #[oai(path = "/session", method = "post", operation_id = "sign_in", tag = "Tag::Session")]
     async fn sign_in(&self, place: Place, body: Json<SignIn>) -> Result<Response<Begun>, WriteRefused> {
-        let code = body.code.as_ref().map(|code| code.0.as_str());
+        let code = body.code.0.as_ref().map(|code| code.0.as_str());
         match sign_in::by_password(self.0.get()?, &place, &body.email.0, &body.password.0, code).await? {
             Outcome::In(begun) => Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place)),
             Outcome::CodeWanted(_) => Err(Problem::unauthorized("The code of the second factor is wanted as well.")

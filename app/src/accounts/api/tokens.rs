@@ -5,7 +5,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 use super::{Handle, Name, Tag};
 use crate::{
     accounts::{caller::Caller, entity::api_token, profile, role::Scope, tokens},
-    http::{FieldError, Problem, ReadRefused, Text, WriteRefused},
+    http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::Moment,
 };
 
@@ -50,7 +50,7 @@ struct NewToken {
     name: Name,
     scope: Scope,
     /// When it ends; absent for never.
-    expires_at: Option<Moment>,
+    expires_at: Given<Moment>,
 }
 
 /// A token that was made.
@@ -108,13 +108,13 @@ impl TokensApi {
     async fn create(&self, caller: Caller, body: Json<NewToken>) -> Result<Created, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
-        if body.expires_at.is_some_and(|end| end <= Moment::now()) {
+        if body.expires_at.0.is_some_and(|end| end <= Moment::now()) {
             errors.push(FieldError::new("expires_at", "must be in the future"));
         }
         if !errors.is_empty() {
             return Err(Problem::fields(errors).into());
         }
-        let (token, secret) = tokens::create(self.0.get()?, &caller, name, body.scope, body.expires_at).await?;
+        let (token, secret) = tokens::create(self.0.get()?, &caller, name, body.scope, body.expires_at.0).await?;
         Ok(Created::Token(Json(CreatedToken { secret: secret.expose().to_owned(), token: token.into() })))
     }
 

@@ -7,15 +7,60 @@ import datetime
 import os
 from http import HTTPStatus
 
-from hearth_client import Client
+from hearth_client import AuthenticatedClient, Client
+from hearth_client.api.account import create_token, list_tokens, revoke_token
 from hearth_client.api.records import create_record, delete_record, get_record, list_records, update_record
-from hearth_client.models import NewRecord, Order, Problem, Record, RecordChange, RecordPage
+from hearth_client.api.session import set_up, show_auth, show_session, sign_in, sign_out
+from hearth_client.models import (
+    Auth,
+    CreatedToken,
+    CurrentSession,
+    NewRecord,
+    NewToken,
+    Order,
+    Problem,
+    Record,
+    RecordChange,
+    RecordPage,
+    Role,
+    Scope,
+    SetUp,
+    SignIn,
+)
 from hearth_client.types import UNSET, Unset
 
 DUE = datetime.date(2027, 2, 28)
+EMAIL, PASSWORD = "anna@example.org", "seven-green-bottles"
 
 
-def records(hearth: Client) -> None:
+def come_in(url: str) -> CreatedToken:
+    """Sets the instance up, signs in as its owner, and makes a token."""
+    # As a browser does it, which says where a change comes from and keeps cookies.
+    with Client(f"{url}/api/v1", headers={"origin": url}, raise_on_unexpected_status=True) as browser:
+        ways = show_auth.sync(client=browser)
+        assert isinstance(ways, Auth) and ways.setup_needed, ways
+        code = os.environ["HEARTH_TEST_SETUP_CODE"]
+        owner = set_up.sync(client=browser, body=SetUp(code=code, name="Anna", email=EMAIL, password=PASSWORD))
+        assert isinstance(owner, CurrentSession) and owner.user.role == Role.OWNER, owner
+        assert sign_out.sync_detailed(client=browser).status_code == HTTPStatus.NO_CONTENT
+        assert isinstance(show_session.sync(client=browser), Problem)
+        wrong = sign_in.sync(client=browser, body=SignIn(email=EMAIL, password="seven-blue-bottles"))
+        assert isinstance(wrong, Problem) and wrong.status == HTTPStatus.UNAUTHORIZED, wrong
+        begun = sign_in.sync(client=browser, body=SignIn(email=EMAIL, password=PASSWORD))
+        assert isinstance(begun, CurrentSession), begun
+        made = create_token.sync(client=browser, body=NewToken(name="python", scope=Scope.ADMIN))
+        assert isinstance(made, CreatedToken), made
+        return made
+
+
+def revoke(hearth: AuthenticatedClient, token: CreatedToken) -> None:
+    assert list_tokens.sync_detailed(client=hearth).status_code == HTTPStatus.OK
+    assert revoke_token.sync_detailed(token.token.id, client=hearth).status_code == HTTPStatus.NO_CONTENT
+    gone = list_records.sync(client=hearth)
+    assert isinstance(gone, Problem) and gone.status == HTTPStatus.UNAUTHORIZED, gone
+
+
+def records(hearth: AuthenticatedClient) -> None:
     ids = []
     for title in ("Passport", "Boiler service", "Bicycle", "Insurance", "Lease"):
         created = create_record.sync_detailed(
@@ -50,17 +95,20 @@ def records(hearth: Client) -> None:
     assert isinstance(gone, Problem) and gone.status == HTTPStatus.NOT_FOUND
 
 
-def refusals(hearth: Client) -> None:
+def refusals(hearth: AuthenticatedClient) -> None:
     refused = create_record.sync(client=hearth, body=NewRecord(title=" "))
     assert isinstance(refused, Problem) and not isinstance(refused.errors, Unset), refused
     assert refused.errors[0].field == "title"
 
 
 def main() -> None:
-    # Accounts come first, so that all that follows is done by somebody.
-    with Client(f"{os.environ['HEARTH_TEST_URL']}/api/v1", raise_on_unexpected_status=True) as hearth:
+    url = os.environ["HEARTH_TEST_URL"]
+    token = come_in(url)
+    with AuthenticatedClient(f"{url}/api/v1", token=token.secret, raise_on_unexpected_status=True) as hearth:
         records(hearth)
         refusals(hearth)
+        # Uploads: there are none before the binder has attachments.
+        revoke(hearth, token)
     print("python: the scenario passed")
 
 

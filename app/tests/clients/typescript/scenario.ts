@@ -12,11 +12,51 @@ const url = process.env["HEARTH_TEST_URL"];
 assert(url, "HEARTH_TEST_URL is not set; app/tests/outside/hearth.py sets it");
 const baseUrl = `${url}/api/v1`;
 
-// Accounts come first, so that all that follows is done by somebody.
-const hearth = createClient<paths>({ baseUrl });
+const email = "anna@example.org";
+const password = "seven-green-bottles";
+
+const token = await comeIn();
+const hearth = createClient<paths>({ baseUrl, headers: { authorization: `Bearer ${token.secret}` } });
 await records(hearth);
 await refusals(hearth);
+// Uploads: there are none before the binder has attachments.
+await revoke(hearth, token.id);
 console.log("typescript: the scenario passed");
+
+// Sets the instance up, signs in as its owner, and makes a token.
+async function comeIn(): Promise<{ secret: string; id: number }> {
+    const nobody = createClient<paths>({ baseUrl });
+    const ways = await nobody.GET("/auth");
+    assert.equal(ways.data?.setup_needed, true);
+    const code = process.env["HEARTH_TEST_SETUP_CODE"] ?? "";
+    const owner = await nobody.POST("/setup", { body: { code, name: "Anna", email, password } });
+    assert.equal(owner.data?.user.role, "owner");
+    const first = browser(owner.response);
+    assert.equal((await first.GET("/session")).data?.user.email, email);
+    assert.equal((await first.DELETE("/session")).response.status, 204);
+    assert.equal((await first.GET("/session")).error?.status, 401);
+
+    const wrong = await nobody.POST("/session", { body: { email, password: "seven-blue-bottles" } });
+    assert.equal(wrong.error?.status, 401);
+    const begun = await nobody.POST("/session", { body: { email, password } });
+    assert.equal(begun.response.status, 201);
+    const made = await browser(begun.response).POST("/tokens", { body: { name: "typescript", scope: "admin" } });
+    assert(made.data);
+    return { secret: made.data.secret, id: made.data.token.id };
+}
+
+// Node's fetch keeps no cookies, and does not say where a request comes from, as a browser does.
+function browser(response: Response): Hearth {
+    const cookie = response.headers.getSetCookie().map((line) => line.split(";")[0]).join("; ");
+    return createClient<paths>({ baseUrl, headers: { cookie, "sec-fetch-site": "same-origin" } });
+}
+
+async function revoke(hearth: Hearth, id: number): Promise<void> {
+    const { data } = await hearth.GET("/tokens");
+    assert(data?.tokens.some((token) => token.id === id));
+    assert.equal((await hearth.DELETE("/tokens/{id}", { params: { path: { id } } })).response.status, 204);
+    assert.equal((await hearth.GET("/records")).error?.status, 401);
+}
 
 async function records(hearth: Hearth): Promise<void> {
     const ids: number[] = [];

@@ -10,7 +10,7 @@ mod hearth {
 
 use hearth::{
     Client, Error as Refused,
-    types::{NewRecord, NewRecordCategory, Order, RecordChange, RecordChangeNotes},
+    types::{NewRecord, NewRecordCategory, NewToken, Order, RecordChange, RecordChangeNotes, Scope, SetUp, SignIn},
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -18,12 +18,57 @@ type Outcome = Result<(), Box<dyn Error>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
     let url = std::env::var("HEARTH_TEST_URL")?;
-    // Accounts come first, so that all that follows is done by somebody.
-    let hearth = Client::new(&format!("{url}/api/v1"));
+    let base = format!("{url}/api/v1");
+    let (secret, id) = come_in(&base).await?;
+    let hearth = client(&base, &[("authorization", &format!("Bearer {secret}"))])?;
     records(&hearth).await?;
     refusals(&hearth).await?;
+    // Uploads: there are none before the binder has attachments.
+    assert_eq!(hearth.revoke_token().id(id).send().await?.status().as_u16(), 204);
+    refused(hearth.list_records().send().await, 401)?;
     println!("rust: the scenario passed");
     Ok(())
+}
+
+const EMAIL: &str = "anna@example.org";
+const PASSWORD: &str = "seven-green-bottles";
+
+/// Returns a client whose requests all have these headers.
+fn client(base: &str, headers: &[(&'static str, &str)]) -> Result<Client, Box<dyn Error>> {
+    let mut all = reqwest::header::HeaderMap::new();
+    for (name, value) in headers {
+        all.insert(*name, value.parse()?);
+    }
+    Ok(Client::new_with_client(base, reqwest::Client::builder().default_headers(all).build()?))
+}
+
+/// Returns a client that does as the browser that got this answer: gives the cookies back, and says where it is.
+fn browser(base: &str, answer: &reqwest::header::HeaderMap) -> Result<Client, Box<dyn Error>> {
+    let mut cookies = Vec::new();
+    for cookie in answer.get_all("set-cookie") {
+        cookies.push(cookie.to_str()?.split(';').next().unwrap_or_default());
+    }
+    client(base, &[("cookie", &cookies.join("; ")), ("sec-fetch-site", "same-origin")])
+}
+
+/// Sets the instance up, signs in as its owner, and makes a token.
+async fn come_in(base: &str) -> Result<(String, i64), Box<dyn Error>> {
+    let nobody = client(base, &[])?;
+    assert!(nobody.show_auth().send().await?.setup_needed);
+    let code = std::env::var("HEARTH_TEST_SETUP_CODE")?;
+    let set_up = SetUp::builder().code(code).name("Anna").email(EMAIL).password(PASSWORD);
+    let owner = nobody.set_up().body(SetUp::try_from(set_up)?).send().await?;
+    let first = browser(base, owner.headers())?;
+    assert_eq!(first.show_session().send().await?.user.email.as_str(), EMAIL);
+    assert_eq!(first.sign_out().send().await?.status().as_u16(), 204);
+    refused(first.show_session().send().await, 401)?;
+
+    let sign_in = |password: &'static str| SignIn::try_from(SignIn::builder().email(EMAIL).password(password));
+    refused(nobody.sign_in().body(sign_in("seven-blue-bottles")?).send().await, 401)?;
+    let begun = nobody.sign_in().body(sign_in(PASSWORD)?).send().await?;
+    let token = NewToken::try_from(NewToken::builder().name("rust").scope(Scope::Admin))?;
+    let made = browser(base, begun.headers())?.create_token().body(token).send().await?;
+    Ok((made.secret.clone(), made.token.id))
 }
 
 async fn records(hearth: &Client) -> Outcome {

@@ -46,6 +46,35 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 25] = [
+        Self::SetUp,
+        Self::SignedIn,
+        Self::SignInFailed,
+        Self::SignInThrottled,
+        Self::SignedOut,
+        Self::SessionRevoked,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::ProfileChanged,
+        Self::TotpAdded,
+        Self::TotpRemoved,
+        Self::RecoveryCodeUsed,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::TokenCreated,
+        Self::TokenRevoked,
+        Self::InvitationCreated,
+        Self::InvitationRevoked,
+        Self::InvitationAccepted,
+        Self::ResetCreated,
+        Self::UserCreated,
+        Self::UserChanged,
+        Self::AccountLinked,
+        Self::Restored,
+        Self::BackupMade,
+    ];
+
     /// Returns the name in the database and the API.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -75,6 +104,11 @@ impl Kind {
             Self::Restored => "restored",
             Self::BackupMade => "backup_made",
         }
+    }
+
+    /// Returns the kind with this name; `None`: one of a later version.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

@@ -69,16 +69,12 @@ impl Gate {
             }
             outcome => outcome?,
         };
-        check(rule, caller.as_ref())?;
+        let verdict = check(rule, caller.as_ref()).and_then(|()| check_origin(request, caller.as_ref(), reads));
         if let Some(caller) = caller {
-            if !reads && !matches!(caller.by, By::Token { .. }) && !shows_its_origin(request) {
-                return Err(Problem::forbidden(
-                    "A change with a session needs the header Origin or Sec-Fetch-Site, which browsers send; programs \
-                     use a token.",
-                ));
-            }
+            // Also for the page that refuses them.
             request.extensions_mut().insert(caller);
         }
+        verdict?;
         Ok(passed)
     }
 
@@ -177,6 +173,19 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a change that a browser may have sent unasked: with all but a token, it has to show that a page of this site
+/// asks.
+fn check_origin(request: &Request, caller: Option<&Caller>, reads: bool) -> Result<(), Problem> {
+    let unasked = caller.is_some_and(|caller| !matches!(caller.by, By::Token { .. }));
+    if unasked && !reads && !shows_its_origin(request) {
+        return Err(Problem::forbidden(
+            "A change with a session needs the header Origin or Sec-Fetch-Site, which browsers send; programs use a \
+             token.",
+        ));
+    }
+    Ok(())
 }
 
 /// Returns the bearer token of a request. Other schemes are some proxy's business; two tokens are nobody's.

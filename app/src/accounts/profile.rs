@@ -79,7 +79,7 @@ mod tests {
     fn an_email_is_taken_in_lower_case_and_nonsense_is_not() {
         assert_eq!(email_of(" Anna.B+x@Example.ORG ").unwrap(), "anna.b+x@example.org");
         assert_eq!(email_of("o'neil@home").unwrap(), "o'neil@home");
-        for wrong in ["", "anna", "@example.org", "anna@", "a b@example.org", "a@b\n", "A <a@b.org>", "a@b,c@d"] {
+        for wrong in ["", "anna", "@example.org", "anna@", "a b@example.org", "a@b\nc", "A <a@b.org>", "a@b,c@d"] {
             assert!(email_of(wrong).is_err(), "{wrong:?}");
         }
         assert!(email_of(&format!("{}@example.org", "x".repeat(250))).is_err());

@@ -10,7 +10,10 @@ use poem::{
 
 use super::{Entrance, origin, problem::Problem};
 use crate::{
-    accounts::gate::{Gate, Passed},
+    accounts::{
+        caller::Caller,
+        gate::{Gate, Passed},
+    },
     web,
 };
 
@@ -77,7 +80,10 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let wanted = request.original_uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let reads = head || *request.method() == Method::GET;
         let mut renewed = None;
-        let outcome = match self.front.admit(&mut request).await {
+        let admitted = self.front.admit(&mut request).await;
+        // For the page that says what went wrong.
+        let viewer = by_a_person.then(|| request.extensions().get::<Caller>().cloned()).flatten();
+        let outcome = match admitted {
             Ok(passed) => {
                 renewed = passed.cookie;
                 self.endpoint.call(request).await.map(IntoResponse::into_response)
@@ -89,7 +95,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         };
         let mut response = match outcome {
             Ok(response) => response,
-            Err(error) => refuse(&error, by_a_person),
+            Err(error) => refuse(&error, by_a_person, viewer.as_ref()),
         };
         let headers = response.headers_mut();
         if let Some(cookie) = renewed.and_then(|cookie| HeaderValue::from_str(&cookie).ok())
@@ -100,9 +106,11 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         }
+        if !headers.contains_key(header::REFERRER_POLICY) {
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        }
         for (name, value) in [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::REFERRER_POLICY, "same-origin"),
             (header::X_FRAME_OPTIONS, "DENY"),
             (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -129,9 +137,9 @@ fn take_forwarded_host(request: &mut Request) {
     }
 }
 
-fn refuse(error: &poem::Error, by_a_person: bool) -> Response {
+fn refuse(error: &poem::Error, by_a_person: bool, viewer: Option<&Caller>) -> Response {
     let problem = Problem::from_error(error);
-    if by_a_person { web::error_page(&problem) } else { problem.into_response() }
+    if by_a_person { web::error_page(&problem, viewer) } else { problem.into_response() }
 }
 
 /// Whether a person looks at the answer in a browser, and not a program.

@@ -149,6 +149,7 @@ impl RecordsApi {
     /// A page holds at most `limit` records, and fewer when they are very long; there are more as long as `next`
     /// is there. Records that are added or removed between two pages neither repeat nor hide others.
     #[oai(path = "/records", method = "get", operation_id = "list_records", tag = "Tag::Records")]
+    #[allow(clippy::too_many_arguments, reason = "each is a parameter of the address")]
     async fn list(
         &self,
         caller: Caller,

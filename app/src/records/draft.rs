@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn errors(title: &str, category: &str, notes: &str) -> Vec<String> {
-        match Draft::check(title, category, notes.to_owned(), None) {
+        match Draft::check(title, category, notes.to_owned(), None, Visibility::Household) {
             Ok(_) => Vec::new(),
             Err(errors) => errors.iter().map(|error| error.name().to_owned()).collect(),
         }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn title_and_category_are_trimmed_and_notes_are_not() {
-        let draft = Draft::check(" \u{3000}a ", " b\n", " c ".to_owned(), None).unwrap();
+        let draft = Draft::check(" \u{3000}a ", " b\n", " c ".to_owned(), None, Visibility::Household).unwrap();
         assert_eq!((&*draft.title, &*draft.category, &*draft.notes), ("a", "b", " c "));
     }
 }

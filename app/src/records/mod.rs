@@ -5,7 +5,6 @@ mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 mod entity;
 mod listing;
-mod markup;
 mod pages;
 mod queries;
 mod search;

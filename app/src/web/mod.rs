@@ -1,9 +1,14 @@
 //! What do all pages have in common?
 //!
-//! Plain HTML and forms, no script, nothing from elsewhere. Templates are maud's: the compiler checks them, and text
-//! is escaped unless one asks otherwise, which nothing here does.
+//! Plain HTML and forms that work without a script, nothing from elsewhere. `layout` is what stands around a page,
+//! `form` how a form shows what was wrong with it, `moments` how a time reads. Templates are maud's: the compiler checks
+//! them, and text is escaped unless one asks otherwise, which nothing here does.
 
-use maud::{DOCTYPE, Markup, html};
+mod form;
+mod layout;
+mod moments;
+
+use maud::{Markup, html};
 use poem::{
     IntoResponse, Response, Route,
     endpoint::make_sync,
@@ -12,13 +17,20 @@ use poem::{
     web::{Html, Redirect},
 };
 
-use crate::http::Problem;
+pub(crate) use self::{
+    form::{Fields, Input},
+    layout::{Frame, layout},
+    moments::moment,
+};
+use crate::{accounts::caller::Caller, http::Problem};
 
 const STYLE: &str = include_str!("hearth.css");
 const ICON: &str = include_str!("hearth.svg");
+/// For passkeys, which only a script can ask a browser for.
+const PASSKEY: &str = include_str!("passkey.js");
 
-/// Tells this release's style and icon from another's.
-const FINGERPRINT: u64 = fingerprint(STYLE, fingerprint(ICON, 0xcbf2_9ce4_8422_2325));
+/// Tells this release's style, icon and script from another's.
+const FINGERPRINT: u64 = fingerprint(STYLE, fingerprint(ICON, fingerprint(PASSKEY, 0xcbf2_9ce4_8422_2325)));
 
 /// FNV-1a, which can be computed while compiling.
 const fn fingerprint(text: &str, start: u64) -> u64 {
@@ -38,11 +50,17 @@ fn asset(content_type: &'static str, text: &'static str) -> Response {
         .body(text)
 }
 
-/// Adds the pages' style and icon to the routes.
+/// Returns the address of an asset of this release.
+pub(crate) fn asset_address(name: &str) -> String {
+    format!("/assets/{name}?{FINGERPRINT:x}")
+}
+
+/// Adds the pages' style, icon and script to the routes.
 pub(crate) fn assets(route: Route) -> Route {
     route
         .at("/assets/hearth.css", get(make_sync(|_| asset("text/css", STYLE))))
         .at("/assets/hearth.svg", get(make_sync(|_| asset("image/svg+xml", ICON))))
+        .at("/assets/passkey.js", get(make_sync(|_| asset("text/javascript", PASSKEY))))
 }
 
 /// Answers with a page.
@@ -50,13 +68,34 @@ pub(crate) fn answer(status: StatusCode, page: Markup) -> Response {
     Html(page.into_string()).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
 }
 
+/// Answers a form that was refused with a page that says so: 422 for wrong fields, else the problem's own status and
+/// headers.
+pub(crate) fn refused(problem: &Problem, page: Markup) -> Response {
+    let status = if problem.errors().is_empty() { problem.status() } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = answer(status, page);
+    // The problem's own answer has the right headers, such as Retry-After.
+    let mut response = problem.clone().into_response();
+    response.set_status(status);
+    for name in [header::CONTENT_TYPE, header::CACHE_CONTROL] {
+        if let Some(value) = page.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response.set_body(page.into_body());
+    response
+}
+
+/// Sends somebody on to another page, after a form: reloading that page does nothing twice.
+pub(crate) fn see(address: &str) -> Response {
+    Redirect::see_other(address).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
 /// Sends somebody to the sign-in page, and back to where they wanted to go.
 pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
-    let place = match wanted {
-        None | Some("/") => "/sign-in".to_owned(),
-        Some(wanted) => format!("/sign-in?next={}", encoded(wanted)),
-    };
-    Redirect::see_other(place).with_header(header::CACHE_CONTROL, "no-store").into_response()
+    match wanted {
+        None | Some("/") => see("/sign-in"),
+        Some(wanted) => see(&format!("/sign-in?next={}", encoded(wanted))),
+    }
 }
 
 /// Percent-encodes all but letters and digits.
@@ -74,46 +113,43 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// Returns the page for a person whose request could not be answered.
-pub(crate) fn error_page(problem: &Problem) -> Response {
+pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response {
+    let title = match problem.status() {
+        StatusCode::NOT_FOUND => "Nothing is here",
+        StatusCode::FORBIDDEN => "That is not allowed",
+        status if status.is_server_error() => "Something went wrong",
+        _ => "That did not work",
+    };
     let content = html! {
-        main {
-            h1 { (problem.sentence()) }
-            p { a href="/" { "Back to the records" } }
+        div.narrow {
+            h1 { (title) }
+            p { (problem.sentence()) }
+            p { a.button href="/" { "Back to the records" } }
         }
     };
-    // The problem's own answer has the right headers.
-    let mut response = problem.clone().into_response();
-    let page = answer(problem.status(), layout("Hearth", &content));
-    for name in [header::CONTENT_TYPE, header::CACHE_CONTROL] {
-        if let Some(value) = page.headers().get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response.set_body(page.into_body());
+    let mut response = refused(problem, layout(title, viewer, &content));
+    // Here there is no form to correct.
+    response.set_status(problem.status());
     response
 }
 
-/// Returns a page with this title and content.
-pub(crate) fn layout(title: &str, content: &Markup) -> Markup {
-    let icon = format!("/assets/hearth.svg?{FINGERPRINT:x}");
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                link rel="icon" type="image/svg+xml" href=(icon);
-                link rel="stylesheet" href=(format!("/assets/hearth.css?{FINGERPRINT:x}"));
-            }
-            body {
-                header {
-                    a href="/" { img src=(icon) alt="" width="28" height="28"; "Hearth" }
-                    nav { a href="/api/v1/docs" { "API" } }
-                }
-                (content)
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::FieldError;
+
+    #[test]
+    fn addresses_are_encoded() {
+        assert_eq!(encoded("a b&c=猫"), "a%20b%26c%3D%E7%8C%AB");
+    }
+
+    #[test]
+    fn a_refusal_has_the_status_and_the_headers_of_its_problem() {
+        let wrong = refused(&Problem::fields(vec![FieldError::new("name", "must not be empty")]), html! {});
+        assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let throttled = refused(&Problem::too_many("Later.", 7), html! { "page" });
+        assert_eq!(throttled.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(throttled.header(header::RETRY_AFTER), Some("7"));
+        assert_eq!(throttled.header(header::CONTENT_TYPE), Some("text/html; charset=utf-8"));
     }
 }

@@ -35,17 +35,20 @@ static SESSIONS: Mutex<BTreeMap<SocketAddr, String>> = Mutex::new(BTreeMap::new(
 /// Returns the headers of a request by the owner, signed in before or now; none where nobody can sign in.
 pub fn owner(address: SocketAddr) -> String {
     let known = SESSIONS.lock().unwrap().get(&address).cloned();
-    known.unwrap_or_else(|| sign_in(address).unwrap_or_default())
+    known.unwrap_or_else(|| sign_in(address).ok().and_then(Result::ok).unwrap_or_default())
 }
 
-/// Signs in anew; nothing when the app does not know how, or nobody answers.
-fn sign_in(address: SocketAddr) -> Option<String> {
+/// Signs in anew; otherwise returns what the app answered to that.
+fn sign_in(address: SocketAddr) -> io::Result<Result<String, Answer>> {
     let body = json!({ "email": EMAIL, "password": PASSWORD });
-    let answer = send(address, "POST", "/api/v1/session", "application/json", "", Some(&body)).ok()?;
-    let cookie = answer.headers.get("set-cookie").filter(|_| answer.status == 201)?.split(';').next()?.to_owned();
+    let answer = send(address, "POST", "/api/v1/session", "application/json", "", Some(&body))?;
+    let cookie = answer.headers.get("set-cookie").filter(|_| answer.status == 201);
+    let Some(cookie) = cookie.and_then(|cookie| cookie.split(';').next()) else {
+        return Ok(Err(answer));
+    };
     let headers = format!("cookie: {cookie}\r\nsec-fetch-site: same-origin\r\n");
     SESSIONS.lock().unwrap().insert(address, headers.clone());
-    Some(headers)
+    Ok(Ok(headers))
 }
 
 /// Sends one request on a connection of its own.
@@ -63,9 +66,11 @@ pub fn request(
     let answer = send(address, method, path, accept, &session, body)?;
     // Not signed in yet, or not any more: a restore ends sessions.
     match answer.status {
-        401 => match sign_in(address) {
-            Some(session) => send(address, method, path, accept, &session, body),
-            None => Ok(answer),
+        401 => match sign_in(address)? {
+            Ok(session) => send(address, method, path, accept, &session, body),
+            // It ends or is being restarted, and nothing was done.
+            Err(refused) if refused.status == 503 => Ok(refused),
+            Err(_) => Ok(answer),
         },
         _ => Ok(answer),
     }

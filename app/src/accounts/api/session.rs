@@ -135,7 +135,7 @@ impl SessionApi {
         Ok(Shown::Auth(Json(AuthBody {
             setup_needed: setup::is_needed(accounts).await?,
             passkeys: accounts.passkeys.is_some(),
-            single_sign_on: accounts.auth.oidc.as_ref().map(|oidc| oidc.name.clone()),
+            single_sign_on: accounts.oidc.as_ref().map(|oidc| oidc.name().to_owned()),
         })))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -59,7 +59,6 @@ pub(super) struct Ways {
 }
 
 pub(super) struct Provider {
-    pub(super) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -90,7 +89,7 @@ impl Provider {
             keys: [new_key(), new_key()],
             ways: Mutex::new(ways),
         });
-        let provider = Self { address, shared: shared.clone() };
+        let provider = Self { shared: shared.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();

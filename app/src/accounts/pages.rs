@@ -1,6 +1,0 @@
-//! stub
-use poem::Route;
-
-pub(crate) fn add(route: Route) -> Route {
-    route
-}

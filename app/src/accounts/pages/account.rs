@@ -1,0 +1,331 @@
+//! What is one's own: name and password, second factor, passkeys, browsers and programs, on one page.
+//!
+//! Each part has a file of its own with its look and its forms. What a form did, or why it was refused, stands in its
+//! part, where the addresses of the forms lead by their fragment.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Query},
+};
+use serde::Deserialize;
+
+use super::{passkeys, profile, second_factor, sessions, tokens};
+use crate::{
+    accounts::{
+        self, Accounts,
+        caller::{By, Caller, Visitor},
+        entity::{api_token, passkey, session, verification::Kind::Recovery},
+        second_factor::Offer,
+        verification, ways,
+    },
+    http::Problem,
+    web::{Fields, Frame, answer, refused},
+};
+
+/// A part of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Profile,
+    Password,
+    SecondFactor,
+    Passkeys,
+    Sessions,
+    Tokens,
+}
+
+impl Part {
+    const ALL: [Self; 6] =
+        [Self::Profile, Self::Password, Self::SecondFactor, Self::Passkeys, Self::Sessions, Self::Tokens];
+
+    /// Returns the fragment of its address.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Password => "password",
+            Self::SecondFactor => "second-factor",
+            Self::Passkeys => "passkeys",
+            Self::Sessions => "browsers",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Profile => "Profile",
+            Self::Password => "Password",
+            Self::SecondFactor => "Second factor",
+            Self::Passkeys => "Passkeys",
+            Self::Sessions => "Browsers",
+            Self::Tokens => "API tokens",
+        }
+    }
+
+    /// Returns the part as it looks, with what was just done in it.
+    pub(super) fn section(self, said: &Said<'_>, content: &Markup) -> Markup {
+        html! {
+            section.card aria-labelledby=(self.id()) {
+                h2 id=(self.id()) { (self.title()) }
+                @if let Some(done) = said.done.filter(|done| done.part == self) {
+                    p.done role="status" { (done.sentence) }
+                }
+                (content)
+            }
+        }
+    }
+}
+
+/// Something that was just done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    name: &'static str,
+    part: Part,
+    sentence: &'static str,
+}
+
+/// What the address of the page can say that was done.
+const DONE: [Done; 8] = [
+    Done { name: "profile", part: Part::Profile, sentence: "Your profile was saved." },
+    Done {
+        name: "password",
+        part: Part::Password,
+        sentence: "Your password was changed. All your other browsers were signed out.",
+    },
+    Done { name: "totp-removed", part: Part::SecondFactor, sentence: "Your second factor was removed." },
+    Done { name: "passkey-added", part: Part::Passkeys, sentence: "Your passkey was added." },
+    Done { name: "passkey-deleted", part: Part::Passkeys, sentence: "The passkey was deleted." },
+    Done { name: "session", part: Part::Sessions, sentence: "That browser was signed out." },
+    Done { name: "sessions", part: Part::Sessions, sentence: "All your other browsers were signed out." },
+    Done { name: "token", part: Part::Tokens, sentence: "The token was revoked. It is good for nothing any more." },
+];
+
+/// What a page says beside how things are.
+#[derive(Default)]
+pub(super) struct Said<'a> {
+    pub(super) done: Option<Done>,
+    /// Why a form of this part was refused.
+    pub(super) refused: Option<(Part, &'a Problem)>,
+    /// Whether somebody is about to set up a second factor.
+    pub(super) offering: bool,
+    /// What was typed into the form that was refused.
+    pub(super) profile: Option<&'a profile::Filled>,
+    pub(super) token: Option<&'a tokens::Filled>,
+}
+
+impl<'a> Said<'a> {
+    /// Returns that a form of this part was refused.
+    pub(super) fn refused(part: Part, problem: &'a Problem) -> Self {
+        Self { refused: Some((part, problem)), ..Self::default() }
+    }
+
+    /// Returns the fields of the form of a part.
+    pub(super) fn fields(&self, part: Part) -> Fields<'a> {
+        let refusal = self.refused.filter(|(refused, _)| *refused == part).map(|(_, problem)| problem);
+        // Not the name of the part alone, which is the id of its title.
+        Fields::new(format!("{}-form", part.id()), refusal).unfocused()
+    }
+}
+
+/// How things are with somebody's account.
+pub(super) struct Account {
+    pub(super) caller: Caller,
+    pub(super) has_password: bool,
+    pub(super) second_factor: SecondFactor,
+    /// None where passkeys are off.
+    pub(super) passkeys: Option<Vec<passkey::Model>>,
+    pub(super) sessions: Vec<session::Model>,
+    pub(super) tokens: Vec<api_token::Model>,
+}
+
+/// How things are with somebody's second factor.
+pub(super) enum SecondFactor {
+    Off,
+    /// A secret waits for its first code.
+    Offered(Offer),
+    On {
+        recovery_codes: usize,
+    },
+}
+
+impl Account {
+    async fn of(accounts: &Accounts, caller: &Caller, said: &Said<'_>) -> Result<Self, Problem> {
+        let (reads, id) = (accounts.reads(), caller.user.id);
+        let failed = |error| Problem::from(accounts.database.failed(error));
+        let second_factor = if accounts::second_factor::of(reads, id).await.map_err(failed)?.is_some() {
+            let left = verification::list_of(reads, Recovery, id).await.map_err(failed)?.len();
+            SecondFactor::On { recovery_codes: left }
+        } else {
+            let offer = match said.offering {
+                true => accounts::second_factor::offered(accounts, caller).await?,
+                false => None,
+            };
+            offer.map_or(SecondFactor::Off, SecondFactor::Offered)
+        };
+        Ok(Self {
+            has_password: ways::password(reads, id).await.map_err(failed)?.is_some(),
+            second_factor,
+            passkeys: passkeys::of(accounts, caller).await?,
+            sessions: accounts::sessions::list(reads, id).await.map_err(failed)?,
+            tokens: accounts::tokens::list(reads, id).await.map_err(failed)?,
+            caller: caller.clone(),
+        })
+    }
+}
+
+/// What the address of the page may ask for.
+#[derive(Default, Deserialize)]
+pub(super) struct Asked {
+    done: Option<String>,
+    totp: Option<String>,
+}
+
+#[handler]
+pub(super) async fn show(
+    frame: Frame,
+    visitor: Visitor,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let done = DONE.into_iter().find(|done| asked.done.as_deref() == Some(done.name));
+    let said = Said { done, offering: asked.totp.is_some(), ..Said::default() };
+    let account = Account::of(accounts, &visitor, &said).await?;
+    Ok(answer(StatusCode::OK, page(&frame, &account, &said)))
+}
+
+/// Answers a form that was refused.
+pub(super) async fn refuse(
+    frame: &Frame,
+    accounts: &Accounts,
+    caller: &Caller,
+    problem: &Problem,
+    said: Said<'_>,
+) -> Result<Response> {
+    let account = Account::of(accounts, caller, &said).await?;
+    Ok(refused(problem, page(frame, &account, &said)))
+}
+
+/// Returns the address of the page that says that something was done.
+pub(super) fn done(name: &str) -> String {
+    let part = DONE.iter().find(|done| done.name == name).map_or("main", |done| done.part.id());
+    format!("/account?done={name}#{part}")
+}
+
+fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
+    let shown = |part: &Part| *part != Part::Passkeys || account.passkeys.is_some();
+    let content = html! {
+        h1 { "Your account" }
+        p.quiet {
+            (account.caller.user.email) ", " (account.caller.user.role.name())
+            @if account.caller.by == By::Tailscale { ", signed in by Tailscale" }
+        }
+        div.parts {
+            nav.contents aria-label="On this page" {
+                ul {
+                    @for part in Part::ALL.iter().filter(|part| shown(part)) {
+                        li { a href={ "#" (part.id()) } { (part.title()) } }
+                    }
+                }
+            }
+            div.stack {
+                (profile::section(account, said))
+                (profile::password_section(account, said))
+                (second_factor::section(account, said))
+                (passkeys::section(account, said))
+                (sessions::section(account, said))
+                (tokens::section(account, said))
+            }
+        }
+    };
+    frame.page("Your account", &content)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        accounts::{
+            pages::for_tests::{EVIL, assert_harmless, caller},
+            role::{Method, Role, Scope},
+        },
+        http::FieldError,
+        when::Moment,
+    };
+
+    /// An account that is hostile in each of its texts.
+    pub(in crate::accounts::pages) fn evil() -> Account {
+        let (now, text) = (Moment::now(), || EVIL.to_owned());
+        let session = |id| session::Model {
+            id,
+            user_id: 1,
+            token_hash: text(),
+            method: Method::Password,
+            address: text(),
+            user_agent: text(),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now,
+        };
+        let passkey = passkey::Model {
+            id: 1,
+            user_id: 1,
+            name: text(),
+            credential_id: text(),
+            credential: text(),
+            created_at: now,
+            last_used_at: None,
+        };
+        let token = api_token::Model {
+            id: 1,
+            user_id: 1,
+            name: text(),
+            token_hash: text(),
+            scope: Scope::Read,
+            created_at: now,
+            expires_at: Some(now),
+            last_used_at: Some(now),
+        };
+        Account {
+            caller: caller(Role::Owner),
+            has_password: true,
+            second_factor: SecondFactor::Offered(Offer { secret: text(), uri: text() }),
+            passkeys: Some(vec![passkey]),
+            sessions: vec![session(1), session(2)],
+            tokens: vec![token],
+        }
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let mut account = evil();
+        let parts = |account: &Account, said: &Said<'_>| {
+            assert_harmless(&profile::section(account, said));
+            assert_harmless(&sessions::section(account, said));
+            assert_harmless(&tokens::section(account, said));
+        };
+        parts(&account, &Said::default());
+        for part in [Part::Profile, Part::Sessions, Part::Tokens] {
+            let problem = Problem::fields(vec![FieldError::new("name", EVIL)]);
+            let profile = profile::Filled { name: EVIL.to_owned(), email: EVIL.to_owned() };
+            let token = tokens::Filled::named(EVIL);
+            let said = Said { profile: Some(&profile), token: Some(&token), ..Said::refused(part, &problem) };
+            parts(&account, &said);
+        }
+        account.second_factor = SecondFactor::On { recovery_codes: 10 };
+        assert_harmless(&second_factor::section(&account, &Said::default()));
+        account.passkeys = None;
+        assert_harmless(&page(&Frame::default(), &account, &Said::default()));
+    }
+
+    #[test]
+    fn what_was_done_is_said_in_its_part() {
+        assert_eq!(done("sessions"), "/account?done=sessions#browsers");
+        let done = DONE.into_iter().find(|done| done.name == "token");
+        let said = Said { done, ..Said::default() };
+        let text = page(&Frame::default(), &evil(), &said).into_string();
+        assert_eq!(text.matches(r#"role="status""#).count(), 2, "the token's, and the empty one of passkeys: {text}");
+        assert!(text.contains("good for nothing any more"));
+    }
+}

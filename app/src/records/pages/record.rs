@@ -1,0 +1,126 @@
+//! How does the page of one record look?
+
+use maud::{Markup, html};
+
+use super::form::{self, Filled};
+use crate::{
+    http::Problem,
+    records::entity::{Model, Visibility},
+    web::{Fields, Frame, moment},
+};
+
+/// The form for who may change a record, as it was filled in and refused.
+pub(super) struct Editing<'a> {
+    pub(super) filled: &'a Filled,
+    /// Whether it was them who added it.
+    pub(super) is_own: bool,
+    pub(super) refusal: Option<&'a Problem>,
+}
+
+/// Returns the page; with forms for who may change the record.
+pub(super) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) -> Markup {
+    let shown = shown(record);
+    let content = html! {
+        p.back { a href="/" { "Back to the records" } }
+        @match &editing {
+            None => { (shown) }
+            Some(editing) => {
+                div.columns {
+                    // On a phone one comes below the other: the record first, unless something is to be corrected.
+                    @if editing.refusal.is_none() { (shown) }
+                    div.stack {
+                        (edit(record, editing))
+                        (delete(record))
+                    }
+                    @if editing.refusal.is_some() { (shown) }
+                }
+            }
+        }
+    };
+    frame.page(&record.title, &content)
+}
+
+fn shown(record: &Model) -> Markup {
+    html! {
+        article.record {
+            h1 { (record.title) }
+            @if record.visibility == Visibility::Private { p { span.mark { "Only me" } } }
+            dl.facts {
+                @if !record.category.is_empty() { dt { "Category" } dd { (record.category) } }
+                @if let Some(day) = record.due_date { dt { "Due" } dd { time datetime=(day) { (day) } } }
+                dt { "Changed" } dd { (moment(record.updated_at)) }
+            }
+            @if !record.notes.is_empty() {
+                h2.hidden { "Notes" }
+                p.notes { (record.notes) }
+            }
+        }
+    }
+}
+
+fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
+    let fields = Fields::new("record", editing.refusal);
+    html! {
+        section.card aria-labelledby="edit" {
+            h2 #edit { "Change it" }
+            form method="post" action={ "/records/" (record.id) } {
+                (fields.summary("The record was not saved."))
+                (form::fields(editing.filled, &fields, editing.is_own))
+                button.main { "Save" }
+            }
+        }
+    }
+}
+
+fn delete(record: &Model) -> Markup {
+    html! {
+        details.ask {
+            summary { "Delete this record…" }
+            form method="post" action={ "/records/" (record.id) "/delete" } {
+                p { "“" (record.title) "” will be gone for good, for everyone who sees it." }
+                button.danger { "Delete it for good" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::accounts::pages::for_tests::{EVIL, assert_harmless};
+
+    /// A record that is hostile in each of its texts.
+    pub(in crate::records::pages) fn evil() -> Model {
+        Model {
+            id: 1,
+            title: EVIL.to_owned(),
+            category: EVIL.to_owned(),
+            notes: format!("</textarea>{EVIL}"),
+            due_date: None,
+            created_at: crate::when::Moment::now(),
+            updated_at: crate::when::Moment::now(),
+            owner_id: None,
+            visibility: Visibility::Private,
+        }
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let record = evil();
+        let filled = Filled::of(&record);
+        let editing = Editing { filled: &filled, is_own: true, refusal: None };
+        assert_harmless(&page(&Frame::default(), &record, Some(editing)));
+    }
+
+    #[test]
+    fn only_who_added_it_says_who_sees_it_and_guests_get_no_form() {
+        let record = evil();
+        let filled = Filled::of(&record);
+        let text = |editing| page(&Frame::default(), &record, editing).into_string();
+        let own = text(Some(Editing { filled: &filled, is_own: true, refusal: None }));
+        assert!(own.contains(r#"value="private" checked"#), "{own}");
+        let anothers = text(Some(Editing { filled: &filled, is_own: false, refusal: None }));
+        assert!(!anothers.contains("visibility") && anothers.contains("/records/1/delete"), "{anothers}");
+        assert!(!text(None).contains("<form"));
+    }
+}

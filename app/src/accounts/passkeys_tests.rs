@@ -202,8 +202,8 @@ fn garbage_is_unreadable_and_identifies_nobody() {
         assert_eq!(passkeys.finish_registration(&ceremony, 1, garbage.clone()), Err(PasskeyError::Unreadable));
         assert_eq!(identify(&garbage), None);
     }
-    let another = URL_SAFE_NO_PAD.encode([7; 16]);
-    assert_eq!(identify(&json!({ "rawId": "AAAA", "response": { "userHandle": another } })), None, "another program's");
+    let short = URL_SAFE_NO_PAD.encode([7; 15]);
+    assert_eq!(identify(&json!({ "rawId": "AAAA", "response": { "userHandle": short } })), None);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn the_list_is_paged_searched_and_ordered() {
         seen.extend(titles);
         pages += 1;
         match text.split("rel=\"next\" href=\"").nth(1) {
-            Some(rest) => path = rest.split('#').next().unwrap().replace("&amp;", "&"),
+            Some(rest) => path = rest.split(['#', '"']).next().unwrap().replace("&amp;", "&"),
             None => break,
         }
     }

@@ -104,17 +104,46 @@ class Browser:
     def texts(self, selector):
         return [element.text for element in self.all(selector)]
 
-    def fill(self, **fields):
-        """Types into the fields of these ids."""
+    def take(self, cookie):
+        """Takes a cookie, as from an answer of Hearth's."""
+        name, value = cookie.split("=", 1)
+        words = {"name": name, "value": value, "url": self.url, "httpOnly": True, "sameSite": "Lax"}
+        self.driver.execute_cdp_cmd("Network.setCookie", words)
+
+    def fill(self, within="", **fields):
+        """Types into the fields of these names, of those that are shown."""
         for name, text in fields.items():
-            element = self.driver.find_element(By.ID, name)
-            element.clear()
-            element.send_keys(text)
+            shown = [each for each in self.all(f"{within} [name={name}]") if each.is_displayed()]
+            assert shown, f"no field {name} in {self.driver.current_url}"
+            shown[0].clear()
+            shown[0].send_keys(text)
+
+    def push(self, words):
+        """Presses the button with these words, of those that are shown, and waits for the page it leads to."""
+        named = lambda each: words in (each.text, each.get_attribute("aria-label"))
+        shown = [each for each in self.all("button") if each.is_displayed() and named(each)]
+        assert shown, f"no button {words!r}, but {self.texts('button')}"
+        self.leave_by(shown[0])
+
+    def show(self, selector):
+        """Opens what is folded away."""
+        self.find(selector).click()
+
+    def has(self, text):
+        """Waits until the page says this."""
+        self.until(lambda driver: text in driver.find_element(By.TAG_NAME, "body").text)
+
+    def as_typed(self):
+        """Lets forms be sent whatever the browser itself has against them."""
+        self.driver.execute_script("document.querySelectorAll('form').forEach(form => { form.noValidate = true })")
 
     def press(self, selector):
         """Presses what leads to another page, and waits for that page."""
+        self.leave_by(self.find(selector))
+
+    def leave_by(self, element):
         before = self.find("html")
-        self.find(selector).click()
+        element.click()
         self.until(lambda _: stale(before))
         self.until(lambda driver: driver.execute_script("return document.readyState") == "complete")
 

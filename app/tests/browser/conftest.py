@@ -28,22 +28,40 @@ def pytest_addoption(parser):
 class Household:
     """A Hearth that runs, and who lives in it."""
 
-    def __init__(self, running):
-        self.running, self.url = running, running.url
+    EMAIL, PASSWORD = "anna@example.org", "seven-green-bottles"
 
-    def call(self, method, path, document=None):
+    def __init__(self, running):
+        self.running, self.url, self.headers = running, running.url, {}
+
+    def set_up(self):
+        """Makes Anna the owner, for whom `call` asks from then on."""
+        person = {"name": "Anna", "email": self.EMAIL, "password": self.PASSWORD}
+        self.call("POST", "/setup", person | {"code": self.running.setup_code})
+        made = self.call("POST", "/tokens", {"name": "the tests", "scope": "admin"}, self.sign_in())
+        self.headers = {"authorization": f"Bearer {made['secret']}"}
+
+    def sign_in(self, email=EMAIL):
+        """Signs in; returns the headers of a browser that did."""
+        _, headers = self.exchange("POST", "/session", {"email": email, "password": self.PASSWORD}, {})
+        return {"cookie": headers["set-cookie"].split(";")[0], "sec-fetch-site": "same-origin"}
+
+    def call(self, method, path, document=None, headers=None):
         """Asks the API; returns the answer's document."""
+        return self.exchange(method, path, document, headers or self.headers)[0]
+
+    def exchange(self, method, path, document, headers):
         body = None if document is None else json.dumps(document).encode()
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json"} | headers
         request = urllib.request.Request(f"{self.url}/api/v1{path}", body, headers, method=method)
         with urllib.request.urlopen(request, timeout=chrome.PATIENCE) as answer:
-            return json.loads(answer.read() or "null")
+            return json.loads(answer.read() or "null"), answer.headers
 
 
 @pytest.fixture(scope="session")
 def household():
     with hearth.start() as running:
         household = Household(running)
+        household.set_up()
         for number in range(RECORDS):
             record = {"title": f"Record {number:02}", "category": "Kitchen", "notes": "word " * 40}
             household.call("POST", "/records", record | ({"due_date": "2027-02-28"} if number % 3 == 0 else {}))
@@ -65,5 +83,17 @@ def driver():
 def browser(request, driver, household):
     axe = request.config.getoption("axe").read_text()
     browser = chrome.Browser(driver, household.url, request.param, axe, request.config.getoption("shots"))
+    browser.take(household.sign_in()["cookie"])
     yield browser
     browser.close()
+
+
+@pytest.fixture(params=chrome.LOOKS, ids=lambda look: look.name)
+def newcomer(request, driver):
+    """A browser at a Hearth that nobody owns yet."""
+    axe = request.config.getoption("axe").read_text()
+    with hearth.start() as running:
+        browser = chrome.Browser(driver, running.url, request.param, axe, request.config.getoption("shots"))
+        browser.setup_code = running.setup_code
+        yield browser
+        browser.close()

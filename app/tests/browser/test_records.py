@@ -28,7 +28,7 @@ def test_a_record_is_added_and_found(browser):
     title = f"Boiler service {browser.look.name}"
     browser.open("/")
     browser.fill(title=title, category="Heating", notes="Twice a year.\nAsk for the blue one.")
-    browser.press("button.main")
+    browser.push("Add")
     assert browser.find("[role=status]").text == f"“{title}” was added."
     assert titles(browser)[0] == title
     browser.check("records-added")
@@ -48,12 +48,13 @@ def test_a_record_is_added_and_found(browser):
 
 def test_what_was_wrong_is_said_beside_the_field(browser):
     browser.open("/")
+    browser.as_typed()
     browser.fill(title=" ", category="kept")
-    browser.press("button.main")
-    field = browser.find("#title")
+    browser.push("Add")
+    field = browser.find("[name=title]")
     assert field.get_attribute("aria-invalid") == "true"
     assert "must not be empty" in browser.find(f"#{field.get_attribute('aria-describedby')}").text
-    assert browser.find("#category").get_attribute("value") == "kept"
+    assert browser.find("[name=category]").get_attribute("value") == "kept"
     browser.check("records-refused", answered_with_an_error=True)
 
 
@@ -62,7 +63,7 @@ def test_everything_works_without_scripts(browser):
     title = f"Without scripts {browser.look.name}"
     browser.open("/")
     browser.fill(title=title)
-    browser.press("button.main")
+    browser.push("Add")
     browser.fill(search=f"scripts {browser.look.name}")
     browser.press(".search button")
     assert titles(browser) == [title]

@@ -1,0 +1,216 @@
+"""Can a household come in, look after itself and its people with the pages?
+
+Each story is lived at each width, light and dark; each page it meets is checked and kept as a picture.
+"""
+
+import base64
+import hashlib
+import hmac
+import struct
+import time
+
+PASSWORD, OTHER = "violet-otter-drum", "another-otter-drum"
+
+
+def one_time(secret):
+    """Returns what a phone shows now (RFC 6238)."""
+    key = base64.b32decode(secret.replace(" ", ""))
+    digest = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+    at = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[at:at + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
+
+
+def set_up(browser):
+    browser.open("/set-up")
+    browser.fill(code=browser.setup_code, name="Anna", email="anna@example.org", password=PASSWORD)
+    browser.push("Become the owner")
+
+
+def sign_out(browser):
+    browser.push("Sign out")
+    browser.has("You are signed out")
+
+
+def test_the_owner_sets_up_signs_out_and_in(newcomer):
+    newcomer.open("/")
+    assert newcomer.driver.current_url.endswith("/set-up")
+    newcomer.check("set-up")
+    newcomer.as_typed()
+    newcomer.fill(code="wrong", name=" ", email="anna", password="short")
+    newcomer.push("Become the owner")
+    newcomer.has("Nothing was set up")
+    newcomer.check("set-up-wrong", answered_with_an_error=True)
+    set_up(newcomer)
+    newcomer.has("There are no records yet")
+    newcomer.check("records-empty")
+    sign_out(newcomer)
+    newcomer.check("sign-in")
+    newcomer.fill(email="anna@example.org", password="nonsense-nonsense")
+    newcomer.push("Sign in")
+    newcomer.has("The e-mail or the password is wrong")
+    newcomer.check("sign-in-wrong", answered_with_an_error=True)
+    # Back to where one wanted to go.
+    newcomer.open("/people")
+    newcomer.fill(email="anna@example.org", password=PASSWORD)
+    newcomer.push("Sign in")
+    assert newcomer.driver.current_url.endswith("/people")
+
+
+def test_an_account_is_looked_after(newcomer):
+    set_up(newcomer)
+    newcomer.open("/account")
+    newcomer.check("account")
+    newcomer.as_typed()
+    newcomer.fill(name=" ", email="x")
+    newcomer.push("Save")
+    newcomer.has("Your profile was not saved")
+    newcomer.check("account-wrong", answered_with_an_error=True)
+    newcomer.open("/account")
+    newcomer.show("#password ~ details summary")
+    newcomer.fill(current_password=PASSWORD, new_password=OTHER)
+    newcomer.push("Change the password")
+    newcomer.has("Your password was changed")
+
+    newcomer.push("Set up a second factor")
+    newcomer.has("Scan this")
+    newcomer.check("second-factor")
+    secret = newcomer.find("code.secret").text
+    newcomer.fill(code="000000")
+    newcomer.push("Turn it on")
+    newcomer.has("is not the one that the app shows now")
+    newcomer.said()
+    newcomer.fill(code=one_time(secret))
+    newcomer.push("Turn it on")
+    newcomer.has("Your recovery codes")
+    newcomer.check("recovery-codes")
+    codes = newcomer.texts(".codes code")
+    assert len(codes) == 10
+
+    newcomer.open("/account")
+    newcomer.show("#tokens ~ details summary")
+    newcomer.fill(within="form[action^='/account/tokens']", name="Calendar on the wall")
+    newcomer.push("Make the token")
+    newcomer.has("It is not shown again")
+    newcomer.check("token")
+
+    newcomer.open("/account")
+    sign_out(newcomer)
+    newcomer.fill(email="anna@example.org", password=OTHER)
+    newcomer.push("Sign in")
+    newcomer.has("One more step")
+    newcomer.check("code")
+    newcomer.fill(code="123456")
+    newcomer.push("Sign in")
+    newcomer.has("The code is wrong")
+    newcomer.check("code-wrong", answered_with_an_error=True)
+    newcomer.fill(code=codes[0])
+    newcomer.push("Sign in")
+    newcomer.open("/account")
+    newcomer.has("9 recovery codes left")
+    newcomer.push("Revoke Calendar on the wall")
+    newcomer.has("The token was revoked")
+    newcomer.check("account-with-second-factor")
+
+
+def test_people_are_invited_changed_and_helped(newcomer):
+    set_up(newcomer)
+    newcomer.open("/people")
+    newcomer.check("people")
+    newcomer.fill(email="ben@example.org")
+    newcomer.push("Make a link")
+    newcomer.has("A link to join")
+    newcomer.check("invitation-link")
+    link = newcomer.find("code.secret").text
+    newcomer.open("/people")
+    newcomer.check("people-invited")
+    sign_out(newcomer)
+
+    newcomer.driver.get(link)
+    newcomer.check("invitation")
+    newcomer.fill(name="Ben", password="purple-walrus-chair")
+    newcomer.push("Join")
+    newcomer.has("There are no records yet")
+    newcomer.open("/people")
+    newcomer.has("That is not allowed")
+    newcomer.check("not-allowed", answered_with_an_error=True)
+    newcomer.driver.get(link)
+    newcomer.has("This link is no longer good")
+    newcomer.check("link-over", answered_with_an_error=True)
+    sign_out(newcomer)
+
+    newcomer.fill(email="anna@example.org", password=PASSWORD)
+    newcomer.push("Sign in")
+    newcomer.open("/people")
+    newcomer.show("details.ask summary")
+    newcomer.check("people-change")
+    newcomer.push("Make a link for a new password")
+    newcomer.has("chooses a new password")
+    newcomer.check("reset-link")
+    reset = newcomer.find("code.secret").text
+    newcomer.open("/people")
+    newcomer.show("details.ask summary")
+    newcomer.push("Disable Ben")
+    newcomer.has("They cannot come in any more")
+    newcomer.show("details.ask summary")
+    newcomer.push("Let them in again")
+    newcomer.has("They can come in again")
+    newcomer.open("/audit")
+    newcomer.check("audit")
+    sign_out(newcomer)
+    newcomer.driver.get(reset)
+    newcomer.check("reset")
+    newcomer.fill(password="green-walrus-chair")
+    newcomer.push("Set the password")
+    newcomer.has("There are no records yet")
+
+
+def test_a_passkey_is_added_and_signs_in(newcomer):
+    newcomer.add_authenticator()
+    set_up(newcomer)
+    newcomer.open("/account")
+    newcomer.find("[data-passkey-name]").send_keys("Laptop <1>")
+    newcomer.push("Add a passkey")
+    newcomer.has("Your passkey was added")
+    newcomer.has("Laptop <1>")
+    newcomer.check("account-passkey")
+    sign_out(newcomer)
+    newcomer.open("/sign-in?next=/audit")
+    newcomer.check("sign-in-passkey")
+    newcomer.push("Sign in with a passkey")
+    newcomer.has("What happened")
+    assert newcomer.driver.current_url.endswith("/audit")
+    newcomer.open("/account")
+    newcomer.push("Delete Laptop <1>")
+    newcomer.has("The passkey was deleted")
+
+
+def test_a_record_is_changed_hidden_and_deleted(newcomer):
+    set_up(newcomer)
+    newcomer.fill(title="Boiler service", notes="Call in November")
+    newcomer.find("input[value=private]").click()
+    newcomer.push("Add")
+    newcomer.has("was added")
+    newcomer.press(".records a")
+    newcomer.check("record")
+    newcomer.fill(title="Boiler service, yearly")
+    newcomer.push("Save")
+    newcomer.has("was saved")
+    newcomer.press(".records a")
+    newcomer.all("details.ask summary")[-1].click()
+    newcomer.check("record-delete")
+    newcomer.push("Delete it for good")
+    newcomer.has("The record was deleted")
+
+
+def test_a_household_lives_without_scripts(newcomer):
+    newcomer.without_scripts()
+    newcomer.open("/")
+    newcomer.fill(code=newcomer.setup_code, name="Anna", email="anna@example.org", password=PASSWORD)
+    newcomer.push("Become the owner")
+    newcomer.fill(title="Boiler service")
+    newcomer.push("Add")
+    newcomer.push("Sign out")
+    newcomer.fill(email="anna@example.org", password=PASSWORD)
+    newcomer.push("Sign in")
+    assert newcomer.texts(".records h2") == ["Boiler service"]
+    assert not newcomer.said()

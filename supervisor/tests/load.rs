@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Answer, Hearth, LIMIT, Running, household, owner, parse, wait_for};
+use harness::{Answer, Hearth, LIMIT, Running, household, parse, token, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -68,10 +68,15 @@ struct Load {
 
 impl Load {
     fn begin(address: SocketAddr) -> Self {
+        Self::begin_as(&token(address), address)
+    }
+
+    /// As whoever has these headers.
+    fn begin_as(owner: &str, address: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (sent, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (until, sends, answers) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(&answered));
-        let owner: Arc<str> = owner(address).into();
+        let owner: Arc<str> = owner.into();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -297,7 +302,9 @@ fn a_door_that_is_killed_is_opened_again() {
 fn an_upgrade_under_load_refuses_nobody_and_cuts_nobody_off() {
     let mut hearth = patient();
     let mut running = hearth.start();
-    household::fill(running.wait_serving(), 50);
+    let address = running.wait_serving();
+    household::fill(address, 50);
+    let owner = token(address);
     running.stop();
     // Held at the last step, until there is space again.
     let full = hearth.root.path().join("full");
@@ -308,7 +315,7 @@ fn an_upgrade_under_load_refuses_nobody_and_cuts_nobody_off() {
         .set("HEARTH_FAULT", format!("armed-by={},seal.begun=enospc", full.display()));
     let mut running = hearth.start();
     let (address, _) = running.wait_held(&hearth);
-    let load = Load::begin(address);
+    let load = Load::begin_as(&owner, address);
     load.wait_for_more(50);
     fs::remove_file(&full).unwrap();
     let resumed = hearth.run(&["resume"]);
@@ -323,11 +330,13 @@ fn an_upgrade_under_load_refuses_nobody_and_cuts_nobody_off() {
 fn a_live_restore_under_load_refuses_nobody_and_cuts_nobody_off() {
     let mut hearth = patient();
     let mut running = hearth.start();
-    household::fill(running.wait_serving(), 50);
+    let address = running.wait_serving();
+    household::fill(address, 50);
+    let owner = token(address);
     running.stop();
     hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
-    let load = Load::begin(running.wait_serving());
+    let load = Load::begin_as(&owner, running.wait_serving());
     for snapshot in ["0001", "0002"] {
         load.wait_for_more(100);
         let restored = hearth.run(&["restore", snapshot, "--yes"]);

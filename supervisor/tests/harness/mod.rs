@@ -28,7 +28,7 @@ use nix::{
 };
 use serde_json::Value;
 
-pub use self::http::{Answer, get, owner, parse, request};
+pub use self::http::{Answer, get, parse, request, token};
 
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);

@@ -189,10 +189,33 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
     };
     let mut tries: Vec<Vec<Sql>> = (0..=count).map(numbers_first).collect();
     tries.push(vec![Sql::Blob(vec![1; 32]); count]);
+    tries.push(by_type(connection, statement));
     tries
         .into_iter()
         .find(|values| insert(connection, statement, values).is_ok())
         .unwrap_or_else(|| panic!("no values were found for {statement:?}: teach this test some"))
+}
+
+/// A value of the type of each column that `INSERT INTO "table" ("a", "b") …` names; where it refers to another table, 1,
+/// which is there.
+fn by_type(connection: &Connection, statement: &str) -> Vec<Sql> {
+    let names = statement.split(" VALUES").next().unwrap_or_default();
+    let mut names = names.split('"').skip(1).step_by(2);
+    let table = names.next().unwrap_or_default();
+    let all = |sql: &str| query(connection, &sql.replace("{}", table));
+    let types = all("SELECT name, type FROM pragma_table_xinfo('{}')");
+    let references = all("SELECT \"from\" FROM pragma_foreign_key_list('{}')");
+    names
+        .map(|name| {
+            let is_it = |row: &&Vec<Sql>| text(&row[0]) == name;
+            let number = types.iter().find(is_it).is_some_and(|row| text(&row[1]) == "INTEGER");
+            match (references.iter().any(|row| text(&row[0]) == name), number) {
+                (true, _) => Sql::Integer(1),
+                (false, true) => Sql::Integer(987_654),
+                (false, false) => Sql::Text(format!("a new {name}")),
+            }
+        })
+        .collect()
 }
 
 /// Inserts and takes it back.

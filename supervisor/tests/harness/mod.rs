@@ -166,13 +166,19 @@ impl Hearth {
         self
     }
 
+    /// No settings name an owner: nothing of accounts is in the app's environment.
+    pub fn without_owner(&mut self) -> &mut Self {
+        self.environment.remove("HEARTH_AUTH__ADMIN_EMAIL");
+        self.environment.remove("HEARTH_AUTH__ADMIN_PASSWORD");
+        self
+    }
+
     /// The app is `strange_app`, told to behave like this.
     pub fn strange(&mut self, orders: &str) -> &mut Self {
         let app = program("examples/strange_app").display().to_string();
         self.set("HEARTH_APP__COMMAND", format!("[{app:?}]"));
         // It has no accounts, and tells the environment that it got.
-        self.environment.remove("HEARTH_AUTH__ADMIN_EMAIL");
-        self.environment.remove("HEARTH_AUTH__ADMIN_PASSWORD");
+        self.without_owner();
         // It writes beside the data directory.
         self.set("HEARTH_SANDBOX__MODE", "off");
         self.set("TEST_LOG", self.root.path().join("app.log").display().to_string());

@@ -188,6 +188,10 @@ impl Config {
         (config.http, config.auth) = asked.check()?;
         config.probation = is_told("HEARTH_PROBATION")?;
         config.restored = is_told("HEARTH_RESTORED")?;
+        if config.restored && !config.probation {
+            return Err(Failure::new("HEARTH_RESTORED is set, and HEARTH_PROBATION is not")
+                .hint("the supervisor sets both, for the app that proves a restored database"));
+        }
         Ok(config)
     }
 }

@@ -105,10 +105,16 @@ pub(crate) async fn accept(
             if people::by_email(transaction, &profile.email).await?.is_some() {
                 return Ok(Err(people::taken()));
             }
-            let Some(invitation) = verification::take(transaction, Invitation, &token).await? else {
+            let Some(invitation) = verification::find(transaction, Invitation, &token).await? else {
                 return Ok(Err(spent()));
             };
             let role = invitation.role.unwrap_or(Role::Guest);
+            // Who made it may have lost the right to since.
+            if !people::still_rules(transaction, invitation.created_by, role).await?
+                || verification::take(transaction, Invitation, &token).await?.is_none()
+            {
+                return Ok(Err(spent()));
+            }
             let user = match people::add(transaction, &profile, role).await? {
                 Ok(user) => user,
                 Err(problem) => return Ok(Err(problem)),

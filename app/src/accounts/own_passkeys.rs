@@ -144,13 +144,17 @@ pub(crate) async fn sign_in(
 ) -> Result<Begun, Problem> {
     let passkeys = accounts.passkeys()?;
     let failed = |error| accounts.database.failed(error);
+    let ticket = accounts.admit(place, "passkey", None).await?;
     let (user_id, credential_id) = passkeys::identify(&credential).ok_or(PasskeyError::Unreadable)?;
     let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
     let used = match passkeys.finish_sign_in(ceremony, credential, &stored) {
         Ok(used) => used,
         Err(error) => {
-            note_failure(accounts, place, "somebody", "passkey").await;
+            // What anybody can send without a device is not worth a line each time.
+            if !matches!(error, PasskeyError::Over | PasskeyError::Unreadable) {
+                note_failure(accounts, place, "somebody", "passkey").await;
+            }
             return Err(Problem::unauthorized(error.to_string()));
         }
     };
@@ -159,7 +163,7 @@ pub(crate) async fn sign_in(
         return Err(Problem::unauthorized(PasskeyError::Unknown.to_string()));
     };
     let place = place.clone();
-    refusable(&accounts.database, move |transaction| {
+    let begun = refusable(&accounts.database, move |transaction| {
         let (user, place, used) = (user.clone(), place.clone(), used.clone());
         Box::pin(async move {
             let mut row = Entity::update_many()
@@ -175,5 +179,7 @@ pub(crate) async fn sign_in(
             sessions::begin(transaction, &user, Method::Passkey, &place).await.map(Ok)
         })
     })
-    .await
+    .await?;
+    accounts.throttle.succeeded(ticket);
+    Ok(begun)
 }

@@ -4,7 +4,11 @@ use super::{
     Accounts,
     audit::{self, Actor, Kind},
     caller::{Caller, Place},
-    entity::{user, verification::Kind::Reset},
+    entity::{
+        user,
+        verification::Kind::{Reset, SecondStep},
+    },
+    password::Verdict,
     people,
     role::Method,
     second_factor,
@@ -33,8 +37,12 @@ impl Accounts {
             None => None,
         };
         let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
-        if self.hasher.verify(kept.as_deref(), password).await?.right {
+        let verdict = self.hasher.verify(kept.as_deref(), password).await;
+        if !matches!(verdict, Ok(Verdict { right: false, .. })) {
+            // Right, or not looked at: no guess.
             self.throttle.succeeded(ticket);
+        }
+        if verdict?.right {
             return Ok(());
         }
         Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
@@ -59,7 +67,9 @@ pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, 
             Box::pin(async move {
                 ways::set_password(transaction, caller.user.id, hash).await?;
                 sessions::end_all(transaction, caller.user.id, caller.session()).await?;
-                verification::void(transaction, Reset, Some(caller.user.id)).await?;
+                for kind in [Reset, SecondStep] {
+                    verification::void(transaction, kind, Some(caller.user.id)).await?;
+                }
                 audit::write(transaction, Kind::PasswordChanged, &Actor::caller(&caller), "").await
             })
         })
@@ -84,7 +94,11 @@ pub(crate) async fn create_reset(
             let Some(user) = people::get(transaction, id).await? else {
                 return Ok(Ok(false));
             };
-            if caller.user.id != id && !caller.role().rules(user.role) {
+            // Not for oneself: a browser that was left open would get past the question for the password.
+            if caller.user.id == id {
+                return Ok(Err(Problem::forbidden("Your own password and second factor are changed under Account.")));
+            }
+            if !caller.role().rules(user.role) {
                 return Ok(Err(Problem::forbidden("Only somebody with a higher role may do this for this person.")));
             }
             offer_reset(transaction, &user, &kept, remove_totp, &Actor::caller(&caller), Some(caller.user.id)).await?;
@@ -147,13 +161,14 @@ pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option
     }
 }
 
-/// Sets the password that the holder of a link chose, ends all sessions, and signs them in; with a second factor they
-/// have to sign in as always, and get `None`.
+/// Sets the password that the holder of a link chose, ends all sessions, and signs them in if that is wanted; with a second
+/// factor they have to sign in as always, and get `None`.
 pub(crate) async fn use_reset(
     accounts: &Accounts,
     place: &Place,
     token: &str,
     password: &str,
+    signs_in: bool,
 ) -> Result<Option<Begun>, Problem> {
     let user = reset_for(accounts, token).await?.ok_or_else(spent)?;
     accounts.check_password("password", password, &user.email, &user.name)?;
@@ -162,14 +177,22 @@ pub(crate) async fn use_reset(
     refusable(&accounts.database, move |transaction| {
         let (token, place, hash, user) = (token.clone(), place.clone(), hash.clone(), user.clone());
         Box::pin(async move {
+            let Some(reset) = verification::find(transaction, Reset, &token).await? else {
+                return Ok(Err(spent()));
+            };
+            // Who made it may have lost the right to since, or the person may have risen above them.
+            if !people::still_rules(transaction, reset.created_by, user.role).await? {
+                return Ok(Err(spent()));
+            }
             if verification::take(transaction, Reset, &token).await?.is_none() {
                 return Ok(Err(spent()));
             }
             ways::set_password(transaction, user.id, hash).await?;
             sessions::end_all(transaction, user.id, None).await?;
+            verification::void(transaction, SecondStep, Some(user.id)).await?;
             let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &place);
             audit::write(transaction, Kind::PasswordReset, &actor, "").await?;
-            if second_factor::of(transaction, user.id).await?.is_some() {
+            if !signs_in || second_factor::of(transaction, user.id).await?.is_some() {
                 return Ok(Ok(None));
             }
             sessions::begin(transaction, &user, Method::Reset, &place).await.map(|begun| Ok(Some(begun)))

@@ -148,7 +148,8 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
             let Some(mut user) = by_email(transaction, &email).await? else {
                 return Ok(Ok(false));
             };
-            if user.role == Role::Owner && role != Role::Owner && owners(transaction).await? <= 1 {
+            let is_owner = user.role == Role::Owner && !user.disabled;
+            if is_owner && role != Role::Owner && owners(transaction).await? <= 1 {
                 return Ok(Err(Problem::conflict("This is the only owner; make somebody else one first.")));
             }
             let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
@@ -176,6 +177,16 @@ fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static 
         return Some("Nobody gives away a role as high as their own, but an owner.");
     }
     None
+}
+
+/// Whether who made a link may still do what it does for this role; the operator may always.
+pub(crate) async fn still_rules(
+    reads: &impl ConnectionTrait,
+    created_by: Option<i64>,
+    role: Role,
+) -> Result<bool, DbErr> {
+    let Some(id) = created_by else { return Ok(true) };
+    Ok(get(reads, id).await?.is_some_and(|maker| !maker.disabled && maker.role.rules(role)))
 }
 
 /// How many owners can sign in.

@@ -20,13 +20,9 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             Box::pin(async move {
                 let sessions = session::Entity::delete_many().exec(transaction).await?.rows_affected;
                 let mut links = 0;
-                for kind in [
-                    Verification::Invitation,
-                    Verification::Reset,
-                    Verification::SecondStep,
-                    Verification::Device,
-                    Verification::SetUp,
-                ] {
+                for kind in
+                    [Verification::Invitation, Verification::Reset, Verification::SecondStep, Verification::SetUp]
+                {
                     links += verification::void(transaction, kind, None).await?;
                 }
                 let actor = Actor::operator("supervisor restore");
@@ -40,6 +36,6 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             Failure::new(format!("the sessions of the restored database cannot be voided: {error}"))
                 .hint("nothing was restored; what was there before is untouched")
         })?;
-    tracing::info!("Restored: {sessions} sessions and {links} invitations, links and known devices were voided");
+    tracing::info!("Restored: {sessions} sessions and {links} invitations and links were voided");
     Ok(())
 }

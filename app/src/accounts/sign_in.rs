@@ -48,7 +48,14 @@ pub(crate) async fn by_password(
         None => None,
     };
     let ticket = accounts.admit(place, &email, device).await?;
-    let verdict = accounts.hasher.verify(kept.as_deref(), password).await?;
+    let verdict = match accounts.hasher.verify(kept.as_deref(), password).await {
+        Ok(verdict) => verdict,
+        Err(busy) => {
+            // Not looked at, so no guess.
+            accounts.throttle.succeeded(ticket);
+            return Err(busy.into());
+        }
+    };
     let user = user.filter(|user| verdict.right && !user.disabled);
     let Some(user) = user else {
         note_failure(accounts, place, &email, "password").await;
@@ -66,7 +73,7 @@ pub(crate) async fn by_password(
         true => Some(accounts.hasher.hash(password).await?),
         false => None,
     };
-    let begun = begin(accounts, place, user, code, better, None).await?;
+    let begun = begin(accounts, place, user, Shown { code, kept, better_hash: better, step: None }).await?;
     accounts.throttle.succeeded(ticket);
     Ok(Outcome::In(Box::new(begun)))
 }
@@ -108,26 +115,46 @@ pub(crate) async fn by_second_step(
         None => None,
     };
     let ticket = accounts.admit(place, &user.email, device).await?;
-    let begun = begin(accounts, place, user, Some(code.to_owned()), None, Some(step.to_owned())).await?;
+    let kept = ways::password(accounts.reads(), user.id).await.map_err(failed)?;
+    let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
+    let begun = begin(accounts, place, user, shown).await?;
     accounts.throttle.succeeded(ticket);
     Ok(begun)
 }
 
-/// Takes the code and begins the session, both in one transaction: no code is taken twice.
-async fn begin(
-    accounts: &Accounts,
-    place: &Place,
-    user: user::Model,
+/// What somebody has shown, beside who they are.
+#[derive(Debug, Clone)]
+struct Shown {
     code: Option<String>,
+    /// The hash that their password was found right by.
+    kept: Option<String>,
+    /// One of today's parameters in its place.
     better_hash: Option<String>,
+    /// The second step that this is.
     step: Option<String>,
-) -> Result<Begun, Problem> {
+}
+
+/// Takes the code and begins the session, both in one transaction: no code is taken twice.
+async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
     let from = place.clone();
     let email = user.email.clone();
     let outcome = refusable(&accounts.database, move |transaction| {
-        let (from, user, code) = (from.clone(), user.clone(), code.clone());
-        let (better_hash, step) = (better_hash.clone(), step.clone());
+        let (from, user) = (from.clone(), user.clone());
+        let Shown { code, kept, better_hash, step } = shown.clone();
         Box::pin(async move {
+            // Before anything is written: a code must not be spent on a step that is over.
+            if let Some(step) = &step
+                && verification::find(transaction, SecondStep, step).await?.is_none()
+            {
+                return Ok(Err(wrong_code()));
+            }
+            // What was read before the password was hashed may have changed since.
+            let now = people::get(transaction, user.id).await?.filter(|now| !now.disabled);
+            let same = ways::password(transaction, user.id).await? == kept;
+            let factor = second_factor::of(transaction, user.id).await?.is_some();
+            let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {
+                return Ok(Err(wrong()));
+            };
             let method = match code {
                 None => Method::Password,
                 Some(code) => match take_code(transaction, &user, &code, &from).await? {
@@ -135,10 +162,8 @@ async fn begin(
                     false => return Ok(Err(wrong_code())),
                 },
             };
-            if let Some(step) = step
-                && verification::take(transaction, SecondStep, &step).await?.is_none()
-            {
-                return Ok(Err(wrong_code()));
+            if let Some(step) = step {
+                verification::take(transaction, SecondStep, &step).await?;
             }
             if let Some(hash) = better_hash {
                 ways::set_password(transaction, user.id, hash).await?;

@@ -19,7 +19,7 @@ use super::{
     search,
 };
 use crate::{
-    accounts::caller::Caller,
+    accounts::{caller::Caller, role::Role},
     db::{Database, DbError, check_columns, refusable},
     failure::Failure,
     http::{FieldError, Problem},
@@ -33,22 +33,27 @@ const PAGE_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Viewer {
     user_id: i64,
+    role: Role,
 }
 
 impl Viewer {
     /// Returns somebody of the household.
     pub(crate) fn of(caller: &Caller) -> Self {
-        Self { user_id: caller.user.id }
+        Self { user_id: caller.user.id, role: caller.role() }
     }
 
     /// Returns somebody with this number.
     pub(crate) fn with_id(user_id: i64) -> Self {
-        Self { user_id }
+        Self { user_id, role: Role::Member }
     }
 
-    /// What they see. A guest adds nothing, so nothing is theirs alone.
+    /// What they see. A guest sees the household's alone, also who kept records of their own before they were one.
     fn sees(self) -> Condition {
-        Condition::any().add(Column::Visibility.eq(Visibility::Household)).add(Column::OwnerId.eq(self.user_id))
+        let household = Condition::any().add(Column::Visibility.eq(Visibility::Household));
+        match self.role {
+            Role::Guest => household,
+            _ => household.add(Column::OwnerId.eq(self.user_id)),
+        }
     }
 }
 

@@ -198,7 +198,7 @@ impl SessionApi {
     /// Ends all sessions of whom the link is for. They sign in with the new password then.
     #[oai(path = "/reset", method = "post", operation_id = "use_reset", tag = "Tag::Session")]
     async fn reset(&self, place: Place, body: Json<Reset>) -> Result<Done, WriteRefused> {
-        passwords::use_reset(self.0.get()?, &place, &body.token.0, &body.password.0).await?;
+        passwords::use_reset(self.0.get()?, &place, &body.token.0, &body.password.0, false).await?;
         Ok(Done::Done)
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn reset(
     let Some(user) = passwords::reset_for(accounts, &token).await? else {
         return Ok(over(&frame));
     };
-    Ok(discreet(match passwords::use_reset(accounts, &place, &token, &filled.password).await {
+    Ok(discreet(match passwords::use_reset(accounts, &place, &token, &filled.password, true).await {
         Ok(Some(begun)) => enter(&begun, &place, "/"),
         // Whoever has a second factor shows it as always.
         Ok(None) => see("/sign-in?done=reset"),

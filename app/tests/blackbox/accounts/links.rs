@@ -96,3 +96,38 @@ fn a_reset_sets_the_password_once_and_ends_all_sessions() {
     app.send("POST", "/api/v1/users/1000/reset", &json!({})).problem(404);
     app.stop();
 }
+
+#[test]
+fn a_link_is_worth_no_more_than_who_made_it() {
+    let data = Data::new();
+    let admin = "hearth_admin";
+    let admin_id = data.add_person("admin", admin);
+    let app = Start::alone(&data).start();
+    let mut ben = join(&app, "member", "ben@example.org");
+    let id = ben.get(&app, "/api/v1/session").json()["user"]["id"].as_i64().unwrap();
+    let invited = app.send_as(admin, "POST", "/api/v1/invitations", &json!({ "role": "member" })).json();
+    let reset = app.send_as(admin, "POST", &format!("/api/v1/users/{id}/reset"), &json!({})).json();
+    let take = |token: &Value| {
+        let body = json!({ "token": token, "password": "eight-blue-bottles" });
+        Browser::default().post(&app, "/api/v1/reset", &body)
+    };
+    // Ben has risen above who made the link.
+    let role = |id: i64, role: &str| {
+        assert_eq!(app.send("PATCH", &format!("/api/v1/users/{id}"), &json!({ "role": role })).status, 200);
+    };
+    role(id, "admin");
+    take(&reset["token"]).problem(404);
+    role(id, "member");
+    // And who made them may do nothing of the kind any more.
+    role(admin_id, "member");
+    take(&reset["token"]).problem(404);
+    accept(&app, invited["link"]["token"].as_str().unwrap()).problem(404);
+    role(admin_id, "admin");
+    assert_eq!(accept(&app, invited["link"]["token"].as_str().unwrap()).status, 201);
+    assert_eq!(take(&reset["token"]).status, 204);
+    // Nobody gets past the question for their own password.
+    let own = format!("/api/v1/users/{admin_id}/reset");
+    app.send_as(admin, "POST", &own, &json!({ "remove_totp": true })).problem(403);
+    app.send("POST", "/api/v1/users/1/reset", &json!({})).problem(403);
+    app.stop();
+}

@@ -45,6 +45,10 @@ fn a_private_record_is_not_there_for_anybody_else() {
     guest.send(&app, "PATCH", &path, Some(&json!({ "title": "x" }))).problem(403);
     guest.send(&app, "DELETE", &path, None).problem(403);
     assert_eq!(anna.send(&app, "DELETE", &path, None).status, 204);
+    // Who becomes a guest sees the household's alone.
+    let own = anna.post(&app, "/api/v1/records", &json!({ "title": "Mine", "visibility": "private" })).json();
+    assert_eq!(app.send("PATCH", "/api/v1/users/2", &json!({ "role": "guest" })).status, 200);
+    anna.get(&app, &format!("/api/v1/records/{}", own["id"])).problem(404);
     app.stop();
 }
 

@@ -170,6 +170,10 @@ fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static 
     if caller.user.id == user.id && (change.disabled == Some(true) || change.role.is_some_and(|new| new != user.role)) {
         return Some("Nobody changes their own role or disables themselves.");
     }
+    // Who can name a login of their own would be that person for good, whatever becomes of them.
+    if change.tailscale_login.is_some() && role != Role::Owner {
+        return Some("Only an owner says by which Tailscale login somebody is known.");
+    }
     if caller.user.id != user.id && !role.rules(user.role) {
         return Some("Only somebody with a higher role may change this person.");
     }

@@ -39,7 +39,7 @@ struct UserChange {
     role: Given<Role>,
     /// Whether they cannot come in any more. Ends their sessions.
     disabled: Given<bool>,
-    /// The login by which Tailscale knows them; empty for none.
+    /// The login by which Tailscale knows them; empty for none. For owners to say.
     tailscale_login: Given<Text<0, 254>>,
 }
 
@@ -244,8 +244,12 @@ impl PeopleApi {
             disabled: body.0.disabled.0,
             tailscale_login: body.0.tailscale_login.0.map(|login| login.0),
         };
-        let user = people::update(&self.0.get()?.database, &caller, id.0, change).await?;
-        user.map(|user| Changed::User(Json(user.into()))).ok_or_else(|| nobody(id.0).into())
+        let accounts = self.0.get()?;
+        let user = people::update(&accounts.database, &caller, id.0, change).await?.ok_or_else(|| nobody(id.0))?;
+        let known = ways::list(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
+        let login = known.into_iter().find(|way| way.provider == ways::TAILSCALE);
+        let tailscale_login = login.map(|login| login.provider_id);
+        Ok(Changed::User(Json(UserBody { tailscale_login, ..user.into() })))
     }
 
     /// Make a link for somebody to choose a new password
@@ -316,10 +320,14 @@ impl PeopleApi {
         limit: Query<u64>,
     ) -> Result<Events, ReadRefused> {
         let accounts = self.0.get()?;
-        let found = audit::list(accounts.reads(), before.0, limit.0.min(200))
+        // One more than was asked for tells whether there is a next page.
+        let limit = limit.0.min(200);
+        let mut found = audit::list(accounts.reads(), before.0, limit + 1)
             .await
             .map_err(|error| accounts.database.failed(error))?;
-        let next = if found.len() as u64 == limit.0 { found.last().map(|event| event.id) } else { None };
+        let more = found.len() as u64 > limit;
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = found.last().map(|event| event.id).filter(|_| more);
         Ok(Events::Page(Json(EventPage { events: found.into_iter().map(EventBody::from).collect(), next })))
     }
 }

@@ -252,7 +252,7 @@ fn card(person: &Person, household: &Household, said: &Said<'_>) -> Markup {
     let fields = said.fields(About::Person(user.id));
     let is_self = user.id == caller.user.id;
     let rules = !is_self && caller.role().rules(user.role);
-    let names_login = household.tailscale || person.tailscale_login.is_some();
+    let names_login = caller.role() == Role::Owner && (household.tailscale || person.tailscale_login.is_some());
     html! {
         li.card {
             h2 {

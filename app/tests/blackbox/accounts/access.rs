@@ -232,6 +232,7 @@ fn an_admin_cannot_rise_nor_touch_who_is_above() {
     refused(&user(1), json!({ "disabled": true }));
     refused(&user(1), json!({ "role": "member" }));
     refused(&user(1), json!({ "tailscale_login": "admin@example.org" }));
+    refused(&user(member), json!({ "tailscale_login": "admin@example.org" }));
     refused(&user(member), json!({ "role": "admin" }));
     refused(&user(member), json!({ "role": "owner" }));
     refused(&format!("{}/reset", user(1)), json!({}));

@@ -101,7 +101,7 @@ fn nobody_joins_an_instance_without_an_owner() {
 }
 
 #[test]
-fn an_admin_says_by_which_login_somebody_is_known() {
+fn an_owner_says_by_which_login_somebody_is_known() {
     let data = Data::new();
     let member = data.add_person("member", "hearth_member");
     let app = serve(&data).start();

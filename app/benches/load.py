@@ -161,7 +161,7 @@ def owner(port, code):
 
     answer, _ = post("/api/v1/setup", {"code": code, **PERSON})
     cookie = answer.getheader("set-cookie").split(";")[0]
-    _, made = post("/api/v1/tokens", {"name": "bench", "scope": "write"}, cookie=cookie)
+    _, made = post("/api/v1/tokens", {"name": "bench", "scope": "write"}, cookie=cookie, origin=f"http://127.0.0.1:{port}")
     return f"Bearer {made['secret']}"
 
 

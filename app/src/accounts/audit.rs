@@ -176,13 +176,28 @@ pub(crate) async fn write(
     Entity::insert(event).exec_without_returning(transaction).await.map(drop)
 }
 
-/// Returns a page of events, the newest first, before the one with this id.
-pub(crate) async fn list(reads: &DatabaseConnection, before: Option<i64>, limit: u64) -> Result<Vec<Model>, DbErr> {
-    let all = Entity::find().order_by(Column::Id, Order::Desc).limit(limit);
-    match before {
-        Some(id) => all.filter(Column::Id.lt(id)).all(reads).await,
-        None => all.all(reads).await,
+/// A page of what happened.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// The newest first.
+    pub(crate) events: Vec<Model>,
+    /// Before which event the next page begins, when there is one.
+    pub(crate) next: Option<i64>,
+}
+
+/// Returns a page of so many events, those before the one with this id.
+pub(crate) async fn list(reads: &DatabaseConnection, before: Option<i64>, limit: u64) -> Result<Page, DbErr> {
+    // One more than there is room for tells whether there is a next page.
+    let all = Entity::find().order_by(Column::Id, Order::Desc).limit(limit + 1);
+    let mut events = match before {
+        Some(id) => all.filter(Column::Id.lt(id)).all(reads).await?,
+        None => all.all(reads).await?,
+    };
+    let more = events.len() as u64 > limit;
+    if more {
+        events.pop();
     }
+    Ok(Page { next: events.last().map(|event| event.id).filter(|_| more), events })
 }
 
 /// Returns the newest event of a kind.

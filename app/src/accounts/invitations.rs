@@ -63,15 +63,14 @@ pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Res
     refusable(&accounts.database, move |transaction| {
         let caller = caller.clone();
         Box::pin(async move {
-            let open = verification::list(transaction, Invitation).await?;
-            let Some(found) = open.into_iter().find(|found| found.id == id) else {
+            let Some(found) = verification::get(transaction, Invitation, id).await? else {
                 return Ok(Ok(false));
             };
             let role = found.role.unwrap_or(Role::Guest);
             if !caller.role().rules(role) {
                 return Ok(Err(Problem::forbidden("Only an owner takes back an invitation for this role.")));
             }
-            verification::void_one(transaction, Invitation, id).await?;
+            verification::void_one(transaction, id).await?;
             let subject = format!("{} as {}", found.email.as_deref().unwrap_or("whoever has the link"), role.name());
             audit::write(transaction, Kind::InvitationRevoked, &Actor::caller(&caller), &subject).await?;
             Ok(Ok(true))

@@ -125,17 +125,20 @@ impl Accounts {
         };
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         if self.is_news() {
-            let actor = Actor::somebody(account, "", place);
-            // Nothing is lost for the household when this cannot be written.
-            let _ = self
-                .database
-                .write(move |transaction| {
-                    let actor = actor.clone();
-                    Box::pin(async move { audit::write(transaction, Kind::SignInThrottled, &actor, "").await })
-                })
-                .await;
+            self.note(Kind::SignInThrottled, Actor::somebody(account, "", place)).await;
         }
         Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
+    }
+
+    /// Writes down that somebody was turned away, which they are all the same when the disk is full.
+    pub(crate) async fn note(&self, kind: Kind, actor: Actor) {
+        let _ = self
+            .database
+            .write(move |transaction| {
+                let actor = actor.clone();
+                Box::pin(async move { audit::write(transaction, kind, &actor, "").await })
+            })
+            .await;
     }
 
     /// Whether it was not written down a moment ago that attempts were turned away.

@@ -19,7 +19,6 @@ use super::{
     people,
     role::Method,
     sessions::{self, Begun},
-    sign_in::note_failure,
 };
 use crate::{db::refusable, http::Problem, when::Moment};
 
@@ -153,7 +152,7 @@ pub(crate) async fn sign_in(
         Err(error) => {
             // What anybody can send without a device is not worth a line each time.
             if !matches!(error, PasskeyError::Over | PasskeyError::Unreadable) {
-                note_failure(accounts, place, "somebody", "passkey").await;
+                accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
             }
             return Err(Problem::unauthorized(error.to_string()));
         }

@@ -32,10 +32,7 @@ impl Accounts {
     ) -> Result<(), Problem> {
         let failed = |error| self.database.failed(error);
         let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
-        let device = match &caller.place.device {
-            Some(secret) => sessions::known_device(self.reads(), secret, caller.user.id).await.map_err(failed)?,
-            None => None,
-        };
+        let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
         let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
         let verdict = self.hasher.verify(kept.as_deref(), password).await;
         if !matches!(verdict, Ok(Verdict { right: false, .. })) {
@@ -203,6 +200,5 @@ pub(crate) async fn use_reset(
 
 /// The refusal of a link that is not good any more.
 pub(crate) fn spent() -> Problem {
-    Problem::new(poem::http::StatusCode::NOT_FOUND)
-        .detail("This link was used before, has expired, or was never given out; ask for a new one.")
+    Problem::not_found("This link was used before, has expired, or was never given out; ask for a new one.")
 }

@@ -81,27 +81,25 @@ pub(crate) async fn begin(
     };
     let session = Entity::insert(row).exec_with_returning(transaction).await?;
     audit::write(transaction, Kind::SignedIn, &Actor::user(user.id, &user.email, method.name(), place), "").await?;
-    let known = match &place.device {
-        Some(secret) => known_device(transaction, secret, user.id).await?.is_some(),
-        None => false,
-    };
-    let device = if known {
-        None
-    } else {
-        let secret = Secret::token();
-        let about = About { user_id: Some(user.id), ..About::default() };
-        verification::keep(transaction, Device, &secret, about, verification::DEVICE).await?;
-        Some(secret)
+    let device = match known_device(transaction, place, user.id).await? {
+        Some(_) => None,
+        None => {
+            let secret = Secret::token();
+            let about = About { user_id: Some(user.id), ..About::default() };
+            verification::keep(transaction, Device, &secret, about, verification::DEVICE).await?;
+            Some(secret)
+        }
     };
     Ok(Begun { user: user.clone(), session, token, device })
 }
 
-/// Returns the number of a known device of this user's.
+/// Returns the number of the browser, when it shows that this user signed in with it before.
 pub(crate) async fn known_device(
     reads: &impl ConnectionTrait,
-    secret: &str,
+    place: &Place,
     user_id: i64,
 ) -> Result<Option<i64>, DbErr> {
+    let Some(secret) = &place.device else { return Ok(None) };
     let found = verification::find(reads, Device, secret).await?;
     Ok(found.filter(|device| device.user_id == Some(user_id)).map(|device| device.id))
 }

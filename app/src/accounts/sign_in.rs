@@ -43,10 +43,7 @@ pub(crate) async fn by_password(
     // Asked for also when there is nobody: the same reads for all.
     let id = user.as_ref().map_or(0, |user| user.id);
     let kept = ways::password(accounts.reads(), id).await.map_err(failed)?;
-    let device = match &place.device {
-        Some(secret) => sessions::known_device(accounts.reads(), secret, id).await.map_err(failed)?,
-        None => None,
-    };
+    let device = sessions::known_device(accounts.reads(), place, id).await.map_err(failed)?;
     let ticket = accounts.admit(place, &email, device).await?;
     let verdict = match accounts.hasher.verify(kept.as_deref(), password).await {
         Ok(verdict) => verdict,
@@ -58,7 +55,7 @@ pub(crate) async fn by_password(
     };
     let user = user.filter(|user| verdict.right && !user.disabled);
     let Some(user) = user else {
-        note_failure(accounts, place, &email, "password").await;
+        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "password", place)).await;
         return Err(wrong());
     };
     let code = match (second_factor::of(accounts.reads(), user.id).await.map_err(failed)?, code) {
@@ -110,10 +107,7 @@ pub(crate) async fn by_second_step(
     let user = user
         .filter(|user| !user.disabled)
         .ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
-    let device = match &place.device {
-        Some(secret) => sessions::known_device(accounts.reads(), secret, user.id).await.map_err(failed)?,
-        None => None,
-    };
+    let device = sessions::known_device(accounts.reads(), place, user.id).await.map_err(failed)?;
     let ticket = accounts.admit(place, &user.email, device).await?;
     let kept = ways::password(accounts.reads(), user.id).await.map_err(failed)?;
     let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
@@ -175,7 +169,7 @@ async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Sho
     if let Err(problem) = &outcome
         && problem.status().as_u16() == 401
     {
-        note_failure(accounts, place, &email, "code").await;
+        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "code", place)).await;
     }
     outcome
 }
@@ -195,19 +189,6 @@ async fn take_code(
         }
         None => Ok(false),
     }
-}
-
-/// Writes down that somebody tried; the throttle keeps these few.
-pub(crate) async fn note_failure(accounts: &Accounts, place: &Place, who: &str, method: &'static str) {
-    let actor = Actor::somebody(who, method, place);
-    // Whoever tried is refused all the same when the disk is full.
-    let _ = accounts
-        .database
-        .write(move |transaction| {
-            let actor = actor.clone();
-            Box::pin(async move { audit::write(transaction, Kind::SignInFailed, &actor, "").await })
-        })
-        .await;
 }
 
 /// The refusal of e-mail and password: the same whichever it was.

@@ -14,13 +14,12 @@ use serde::Deserialize;
 
 use super::{
     Accounts,
+    audit::{Actor, Kind},
     caller::{Place, cookie},
     joining::{self, Known},
     oidc::{self, Callback, OidcIdentity},
     role::Method,
-    sessions,
-    sign_in::note_failure,
-    ways,
+    sessions, ways,
 };
 use crate::http::Problem;
 
@@ -92,7 +91,7 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         join: accounts.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
     };
     let Some(user) = joining::user_of(accounts, place, known).await? else {
-        note_failure(accounts, place, &who, Method::Oidc.name()).await;
+        accounts.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
         return Err(Problem::forbidden(
             "Nobody of the household has this account, or its e-mail was not verified; ask an admin for an invitation.",
         ));

@@ -65,7 +65,7 @@ pub(crate) async fn used(database: &Database, id: i64) -> Result<(), DbError> {
 }
 
 /// Returns somebody's tokens, the newest first.
-pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn list(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Desc).all(reads).await
 }
 
@@ -88,8 +88,7 @@ pub(crate) async fn create(
         let (caller, name, hash) = (caller.clone(), name.clone(), hash.clone());
         Box::pin(async move {
             let now = Moment::now();
-            let own = Entity::find().filter(Column::UserId.eq(caller.user.id)).all(transaction).await?;
-            if own.len() >= MOST {
+            if list(transaction, caller.user.id).await?.len() >= MOST {
                 return Ok(Err(Problem::conflict(format!("There are {MOST} tokens already; revoke some first."))));
             }
             let subject = format!("{name} ({})", scope.name());

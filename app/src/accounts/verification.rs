@@ -112,13 +112,9 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, kind: Kind, id: i64) -> Re
     Entity::find().filter(good(kind)).filter(Column::Id.eq(id)).one(reads).await
 }
 
-/// Takes one away by its number; returns what it was when it was still good.
-pub(crate) async fn void_one(transaction: &impl ConnectionTrait, kind: Kind, id: i64) -> Result<Option<Model>, DbErr> {
-    let found = get(transaction, kind, id).await?;
-    if found.is_some() {
-        Entity::delete_by_id(id).exec(transaction).await?;
-    }
-    Ok(found)
+/// Takes one away by its number.
+pub(crate) async fn void_one(transaction: &impl ConnectionTrait, id: i64) -> Result<(), DbErr> {
+    Entity::delete_by_id(id).exec(transaction).await.map(drop)
 }
 
 /// Forgets what nobody can use any more; what was used is in the audit log.

@@ -302,7 +302,7 @@ fn default_limit() -> u64 {
 }
 
 fn no_such_record(id: i64) -> Problem {
-    Problem::new(poem::http::StatusCode::NOT_FOUND).detail(format!("There is no record with the id {id}."))
+    Problem::not_found(format!("There is no record with the id {id}."))
 }
 
 impl From<Model> for RecordBody {

@@ -320,15 +320,13 @@ impl PeopleApi {
         limit: Query<u64>,
     ) -> Result<Events, ReadRefused> {
         let accounts = self.0.get()?;
-        // One more than was asked for tells whether there is a next page.
-        let limit = limit.0.min(200);
-        let mut found = audit::list(accounts.reads(), before.0, limit + 1)
+        let page = audit::list(accounts.reads(), before.0, limit.0.min(200))
             .await
             .map_err(|error| accounts.database.failed(error))?;
-        let more = found.len() as u64 > limit;
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = found.last().map(|event| event.id).filter(|_| more);
-        Ok(Events::Page(Json(EventPage { events: found.into_iter().map(EventBody::from).collect(), next })))
+        Ok(Events::Page(Json(EventPage {
+            events: page.events.into_iter().map(EventBody::from).collect(),
+            next: page.next,
+        })))
     }
 }
 

@@ -14,7 +14,7 @@ use super::browser;
 use crate::{
     accounts::{
         Accounts,
-        audit::{self, Kind, PAGE},
+        audit::{self, Kind, PAGE, Page},
         entity::audit_event::Model,
     },
     http::Problem,
@@ -33,22 +33,22 @@ pub(super) async fn show(
     Data(accounts): Data<&Arc<Accounts>>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
-    let events = audit::list(accounts.reads(), asked.before, PAGE).await;
-    let events = events.map_err(|error| Problem::from(accounts.database.failed(error)))?;
-    Ok(answer(StatusCode::OK, page(&frame, &events, asked.before.is_some())))
+    let found = audit::list(accounts.reads(), asked.before, PAGE).await;
+    let found = found.map_err(|error| Problem::from(accounts.database.failed(error)))?;
+    Ok(answer(StatusCode::OK, page(&frame, &found, asked.before.is_some())))
 }
 
-fn page(frame: &Frame, events: &[Model], is_later: bool) -> Markup {
-    let older = events.last().filter(|_| events.len() as u64 == PAGE);
+fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
+    let Page { events, next } = found;
     let content = html! {
         h1 { "What happened" }
         p.quiet { "Sign-ins and failures, changes to people and programs, backups and restores. Times are in UTC." }
         @if events.is_empty() { p.nothing { "Nothing more." } }
         @else { ol.events { @for event in events { (entry(event)) } } }
-        @if is_later || older.is_some() {
+        @if is_later || next.is_some() {
             nav.pages aria-label="Pages" {
                 @if is_later { a rel="first" href="/audit" { "Newest" } }
-                @if let Some(last) = older { a rel="next" href={ "/audit?before=" (last.id) } { "Older" } }
+                @if let Some(next) = next { a rel="next" href={ "/audit?before=" (next) } { "Older" } }
             }
         }
     };
@@ -138,7 +138,7 @@ mod tests {
     fn text_of_people_is_never_taken_for_html() {
         let mut events: Vec<_> = Kind::ALL.iter().map(|kind| event(kind.name(), EVIL, EVIL)).collect();
         events.push(event(EVIL, EVIL, EVIL));
-        assert_harmless(&page(&Frame::default(), &events, true));
+        assert_harmless(&page(&Frame::default(), &Page { events, next: Some(7) }, true));
     }
 
     #[test]
@@ -156,9 +156,11 @@ mod tests {
     #[test]
     fn a_full_page_leads_on() {
         let events: Vec<_> = (0..PAGE).map(|_| event("signed_in", "a@b", "")).collect();
-        let text = |events: &[Model], later| page(&Frame::default(), events, later).into_string();
-        assert!(text(&events, false).contains("/audit?before=7"));
-        assert!(!text(&events[1..], false).contains("before="));
-        assert!(text(&events[1..], true).contains(r#"rel="first""#));
+        let text = |events: &[Model], next, later| {
+            page(&Frame::default(), &Page { events: events.to_owned(), next }, later).into_string()
+        };
+        assert!(text(&events, Some(7), false).contains("/audit?before=7"));
+        assert!(!text(&events[1..], None, false).contains("before="));
+        assert!(text(&events[1..], None, true).contains(r#"rel="first""#));
     }
 }

@@ -201,6 +201,8 @@ fn what_happened_says_who_from_where_and_how() {
     assert_eq!(event["method"], "password");
     assert_eq!(event["address"], "127.0.0.1");
     assert_eq!(event["user_agent"], "A browser of Anna's");
+    // A page that holds the last one leads nowhere.
+    assert_eq!(app.get("/api/v1/audit-events?limit=4").json()["next"], serde_json::Value::Null);
     let next = events["next"].as_i64().unwrap();
     let more = app.get(&format!("/api/v1/audit-events?before={next}&limit=200")).json();
     assert_eq!(more["next"], serde_json::Value::Null);

@@ -10,7 +10,7 @@ const PROGRAMS: &[&str] = &["supervisor", "migrator", "app"];
 /// What goes before a command in a container, up to the service's name.
 const IN_A_CONTAINER: &[&[&str]] = &[&["docker", "compose", "exec"], &["docker", "compose", "run"]];
 const SERVICE: &str = "web";
-/// docs/systemd/hearth runs the supervisor's commands under systemd.
+/// docs/systemd/hearth runs commands under systemd.
 const WRAPPER: &str = "hearth";
 
 /// Splits a script into simple commands and those into words, without comments, quotes and redirections.
@@ -63,12 +63,7 @@ pub(crate) fn ours<'a>(words: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])>
     };
     if IN_A_CONTAINER.iter().any(|start| words.starts_with(start)) {
         let service = words.iter().position(|&word| word == SERVICE)?;
-        let rest = &words[service + 1..];
-        // In the image what is no program's name is the supervisor's own subcommand.
-        return match rest.first() {
-            Some(first) if PROGRAMS.contains(first) => Some((first, &rest[1..])),
-            _ => Some(("supervisor", rest)),
-        };
+        return Some(named(&words[service + 1..]));
     }
     let words = match words {
         ["sudo", "-u", _, rest @ ..] | ["sudo", rest @ ..] => rest,
@@ -80,11 +75,20 @@ pub(crate) fn ours<'a>(words: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])>
     }
     let (&first, rest) = words.split_first()?;
     if first == WRAPPER {
-        return Some(("supervisor", rest));
+        return Some(named(rest));
     }
     let name = first.rsplit('/').next()?;
     let path = first.len() == name.len() || first.starts_with("./") || first.starts_with("/usr/");
     PROGRAMS.iter().find(|&&program| program == name && path).map(|&program| (program, rest))
+}
+
+/// Returns the program that the first word names, in the image or after [`WRAPPER`]: what is no program's name is the
+/// supervisor's own subcommand.
+fn named<'a>(words: &'a [&'a str]) -> (&'a str, &'a [&'a str]) {
+    match words.split_first() {
+        Some((&program, rest)) if PROGRAMS.contains(&program) => (program, rest),
+        _ => ("supervisor", words),
+    }
 }
 
 /// Checks the arguments of one of our programs.
@@ -165,6 +169,7 @@ fn our_programs_are_found_behind_what_starts_them() {
     assert_eq!(ours(&["A=1", "./target/release/supervisor"]), Some(("supervisor", &[][..])));
     assert_eq!(ours(&["sudo", "-u", "hearth", "supervisor", "status"]), Some(("supervisor", &["status"][..])));
     assert_eq!(ours(&["hearth", "status"]), Some(("supervisor", &["status"][..])));
+    assert_eq!(ours(&["hearth", "app", "setup-code"]), Some(("app", &["setup-code"][..])));
     let in_another = ["sudo", "docker", "exec", "-it", "hearth", "supervisor", "status"];
     assert_eq!(ours(&in_another), Some(("supervisor", &["status"][..])));
     assert_eq!(ours(&["docker", "compose", "logs", "web"]), None);

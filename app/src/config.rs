@@ -12,7 +12,7 @@ use figment::{Figment, providers::Serialized};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use self::accounts::{
-    Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback,
+    Admin, Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback,
 };
 
 use crate::{cli::ServeArgs, failure::Failure};

@@ -11,7 +11,10 @@ mod writer;
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,6 +62,8 @@ pub(crate) struct Database {
     reads: DatabaseConnection,
     writer: Option<Writer>,
     damaged: AtomicBool,
+    /// How often anything but content was written.
+    changes: Arc<AtomicU64>,
 }
 
 impl Database {
@@ -81,7 +86,7 @@ impl Database {
             Access::Read => None,
             Access::Write => Some(Writer::open(path).await.map_err(explain)?),
         };
-        Ok(Self { reads, writer, damaged: AtomicBool::new(false) })
+        Ok(Self { reads, writer, damaged: AtomicBool::new(false), changes: Arc::default() })
     }
 
     /// Returns the pool of readers.
@@ -95,12 +100,34 @@ impl Database {
         T: Send + 'static,
         F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
+        self.write_and_count(work, Some(self.changes.clone())).await
+    }
+
+    /// As [`write`](Self::write), for the household's content, on which it does not hang who anybody is.
+    pub(crate) async fn write_content<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+    {
+        self.write_and_count(work, None).await
+    }
+
+    async fn write_and_count<T, F>(&self, work: F, changes: Option<Arc<AtomicU64>>) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+    {
         let writer = self.writer.as_ref().ok_or(DbError::ReadOnly)?;
-        let outcome = writer.write(work).await;
+        let outcome = writer.write(work, changes).await;
         if let Err(error) = &outcome {
             self.notice(error);
         }
         outcome
+    }
+
+    /// Returns how often this process wrote anything but content; counted after the commit and before its answer.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Returns the error of a read as the app speaks of it, and remembers when it means damage.

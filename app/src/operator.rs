@@ -88,14 +88,17 @@ impl Place {
 
     /// Refuses while the supervisor makes another generation, which would not hold what is written now.
     fn check_idle(&self) -> Result<(), Failure> {
-        let moved = fs::canonicalize(&self.named).ok().as_deref() != Some(&self.database);
         let generations = self.database.parent().and_then(Path::parent);
+        // Also where a generation was named outright, which may not be the live one any more.
+        let live = generations.and_then(Path::parent).and_then(|data| fs::canonicalize(data.join("live")).ok());
+        let moved = fs::canonicalize(&self.named).ok().as_deref() != Some(&self.database)
+            || live.is_some_and(|live| self.database.parent() != Some(&*live));
         let staging = generations.into_iter().flat_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
         let busy = staging
             .map(|entry| entry.path())
             .any(|path| self.database.parent() != Some(&*path) && path.join("STAGING").exists());
         if moved || busy {
-            return Err(Failure::new("an upgrade or a restore is under way, which may not hold what was done here")
+            return Err(Failure::new("this is not the live database, or an upgrade or a restore is under way, which may not hold what was done here")
                 .hint("wait until `supervisor status` says serving, and do it again"));
         }
         Ok(())

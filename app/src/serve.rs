@@ -132,6 +132,9 @@ async fn start(
     };
     let hosts = Arc::new(Hosts::new(&config.http));
     let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth)?);
+    if let Some(admin) = config.auth.admin.as_ref().filter(|_| config.probation) {
+        accounts::setup::owner_by_settings(&accounts, admin).await?;
+    }
     if sockets.public.is_some() {
         open_the_house(&accounts, config).await?;
     }
@@ -166,7 +169,7 @@ async fn start(
 /// Sees to it that somebody can become the owner, and says how.
 async fn open_the_house(accounts: &Accounts, config: &Config) -> Result<(), Failure> {
     if let Some(admin) = &config.auth.admin {
-        accounts::setup::by_settings(accounts, &admin.email, admin.password.expose()).await?;
+        accounts::setup::by_settings(accounts, admin).await?;
     }
     if let Some(code) = accounts::setup::code(&accounts.database, &config.database).await? {
         tracing::info!(

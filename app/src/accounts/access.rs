@@ -65,6 +65,8 @@ const OPERATIONS: &[Rule] = &[
     rule("begin_passkey", GUEST, Scope::Admin),
     rule("add_passkey", GUEST, Scope::Admin),
     rule("delete_passkey", GUEST, Scope::Admin),
+    rule("list_linked_accounts", GUEST, Scope::Admin),
+    rule("unlink_account", GUEST, Scope::Admin),
     rule("list_tokens", GUEST, Scope::Admin),
     rule("create_token", GUEST, Scope::Admin),
     rule("revoke_token", GUEST, Scope::Admin),

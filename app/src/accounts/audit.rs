@@ -6,6 +6,8 @@ use sea_orm::{
     sea_query::Order,
 };
 
+use time::Duration;
+
 use super::{
     caller::{Caller, Place},
     entity::audit_event::{ActiveModel, Column, Entity, Model},
@@ -14,6 +16,9 @@ use crate::when::Moment;
 
 /// Events on a page of the list.
 pub(crate) const PAGE: u64 = 50;
+
+/// How long attempts that failed are kept.
+const FAILURES: Duration = Duration::days(180);
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +46,14 @@ pub(crate) enum Kind {
     UserCreated,
     UserChanged,
     AccountLinked,
+    AccountUnlinked,
     Restored,
     BackupMade,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::SetUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -71,6 +77,7 @@ impl Kind {
         Self::UserCreated,
         Self::UserChanged,
         Self::AccountLinked,
+        Self::AccountUnlinked,
         Self::Restored,
         Self::BackupMade,
     ];
@@ -101,6 +108,7 @@ impl Kind {
             Self::UserCreated => "user_created",
             Self::UserChanged => "user_changed",
             Self::AccountLinked => "account_linked",
+            Self::AccountUnlinked => "account_unlinked",
             Self::Restored => "restored",
             Self::BackupMade => "backup_made",
         }
@@ -174,6 +182,17 @@ pub(crate) async fn write(
         user_agent: Set(actor.user_agent.clone()),
     };
     Entity::insert(event).exec_without_returning(transaction).await.map(drop)
+}
+
+/// Forgets attempts that failed long ago: anybody can make as many of them as the throttle lets through. What somebody
+/// did stays for good.
+pub(crate) async fn tidy(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(Column::Kind.is_in([Kind::SignInFailed.name(), Kind::SignInThrottled.name()]))
+        .filter(Column::At.lt(Moment::now().before(FAILURES)))
+        .exec(transaction)
+        .await
+        .map(drop)
 }
 
 /// A page of what happened.

@@ -13,12 +13,13 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
+use time::Duration;
 
 use super::{
     entity::user,
     role::{Method, Role, Scope},
 };
-use crate::http::Problem;
+use crate::{http::Problem, when::Moment};
 
 /// The cookie of a session that came over https; the browser itself sees to the promises of `__Host-` (RFC 6265bis,
 /// 4.1.3.2): Secure, this host alone, the whole of it.
@@ -26,6 +27,9 @@ pub(crate) const COOKIE_HTTPS: &str = "__Host-hearth";
 /// The cookie of a session over plain http within the tailnet. https never takes it for one, since whoever can write
 /// into plain http could plant it.
 pub(crate) const COOKIE_HTTP: &str = "hearth";
+
+/// How long after a sign-in somebody may open further ways in, or let others in.
+const FRESH: Duration = Duration::hours(1);
 
 /// Somebody of the household, and how that is known.
 #[derive(Debug, Clone)]
@@ -39,9 +43,9 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum By {
     /// By the cookie of this session.
-    Session { id: i64, method: Method },
+    Session { id: i64, method: Method, began: Moment },
     /// By this token of a program.
-    Token { name: String, scope: Scope },
+    Token { id: i64, name: String, scope: Scope },
     /// By Tailscale's word on the device.
     Tailscale,
 }
@@ -96,6 +100,27 @@ impl Place {
 }
 
 impl Caller {
+    /// Whether they showed who they are not long ago. A token was given out for what it does, and Tailscale answers for
+    /// each request.
+    pub(crate) fn is_fresh(&self) -> bool {
+        match self.by {
+            By::Session { began, .. } => began > Moment::now().before(FRESH),
+            By::Token { .. } | By::Tailscale => true,
+        }
+    }
+
+    /// Refuses to make a lasting way in for whoever sits down at a browser that was left open, or has got hold of its
+    /// cookie (OWASP Authentication Cheat Sheet: reauthentication for sensitive features).
+    pub(super) fn check_fresh(&self) -> Result<(), Problem> {
+        match self.is_fresh() {
+            true => Ok(()),
+            false => {
+                Err(Problem::forbidden("This takes a sign-in within the last hour; sign in again, then repeat it.")
+                    .kind("urn:hearth:sign-in-again"))
+            }
+        }
+    }
+
     /// Returns the role.
     pub(crate) fn role(&self) -> Role {
         self.user.role

@@ -14,6 +14,7 @@ use poem::{
 use super::{
     Accounts,
     access::{Access, Need, Rule},
+    audit::{Actor, Kind},
     caller::{By, Caller, Place, nobody},
     entity::user,
     in_passing::Used,
@@ -48,7 +49,7 @@ impl Gate {
     /// Lets a request through or says why not.
     pub(crate) async fn admit(&self, request: &mut Request) -> Result<Passed, Problem> {
         if self.entrance != Entrance::TailscaleServe {
-            tailscale::strip(request.headers_mut());
+            tailscale::strip(request);
         }
         request.set_data(self.entrance);
         let Some(rule) = self.access.rule(request.method(), request.uri().path()) else {
@@ -102,14 +103,16 @@ impl Gate {
 
     async fn by_token(&self, token: &str, place: &Place) -> Result<Caller, Problem> {
         let accounts = &self.accounts;
-        let found = tokens::find(accounts.reads(), token).await.map_err(|error| accounts.database.failed(error))?;
+        let look = tokens::find(accounts.reads(), token);
+        let found = accounts.recent_tokens.find(&accounts.database, token, look).await;
+        let found = found.map_err(|error| accounts.database.failed(error))?;
         let (token, user) =
             found.ok_or_else(|| Problem::unauthorized("The token is none of Hearth's, has expired or was revoked."))?;
         if tokens::is_due(&token, Moment::now()) {
             let (database, id) = (accounts.database.clone(), token.id);
             accounts.in_passing.write(Used::Token(id), async move { tokens::used(&database, id).await });
         }
-        Ok(Caller { user, by: By::Token { name: token.name, scope: token.scope }, place: place.clone() })
+        Ok(Caller { user, by: By::Token { id: token.id, name: token.name, scope: token.scope }, place: place.clone() })
     }
 
     async fn by_session(&self, place: &Place, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
@@ -117,7 +120,9 @@ impl Gate {
         let Some(secret) = &place.session else {
             return Ok(None);
         };
-        let found = sessions::find(accounts.reads(), secret).await.map_err(|error| accounts.database.failed(error))?;
+        let look = sessions::find(accounts.reads(), secret);
+        let found = accounts.recent_sessions.find(&accounts.database, secret, look).await;
+        let found = found.map_err(|error| accounts.database.failed(error))?;
         let Some((session, user)) = found else {
             return Ok(None);
         };
@@ -129,7 +134,7 @@ impl Gate {
             }
             accounts.in_passing.write(Used::Session(id), async move { sessions::seen(&database, id, due).await });
         }
-        let by = By::Session { id: session.id, method: session.method };
+        let by = By::Session { id: session.id, method: session.method, began: session.created_at };
         Ok(Some(Caller { user, by, place: place.clone() }))
     }
 
@@ -138,15 +143,20 @@ impl Gate {
             return Ok(None);
         };
         let login = identity.login.to_lowercase();
+        let name = identity.name.clone();
         let known = Known {
             provider: ways::TAILSCALE,
             provider_id: login.clone(),
             // The tailnet's own identity provider answers for it.
             verified_email: Some(login),
-            name: Some(identity.name),
+            name: Some(name),
             join: self.accounts.tailscale_join(),
         };
         let user: Option<user::Model> = joining::user_of(&self.accounts, place, known).await?;
+        if user.is_none() && self.accounts.is_news() {
+            let actor = Actor::somebody(&identity.login, ways::TAILSCALE, place);
+            self.accounts.note(Kind::SignInFailed, actor).await;
+        }
         Ok(user.map(|user| Caller { user, by: By::Tailscale, place: place.clone() }))
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::DatabaseConnection;
 
 use super::{
     Accounts,
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::{Caller, Place},
     entity::verification::{Kind::Invitation, Model},
@@ -36,10 +37,11 @@ pub(crate) async fn create(
     if !caller.role().rules(role) {
         return Err(Problem::forbidden("Nobody gives away a role as high as their own, but an owner."));
     }
-    let (caller, secret) = (caller.clone(), Secret::token());
+    caller.check_fresh()?;
+    let secret = Secret::token();
     let kept = secret.clone();
-    let made = refusable(&accounts.database, move |transaction| {
-        let (caller, kept, email) = (caller.clone(), kept.clone(), email.clone());
+    let made = write_as(&accounts.database, caller, move |transaction, caller| {
+        let (kept, email) = (kept.clone(), email.clone());
         Box::pin(async move {
             if let Some(email) = &email
                 && people::by_email(transaction, email).await?.is_some()
@@ -59,9 +61,7 @@ pub(crate) async fn create(
 
 /// Takes an open invitation back; returns whether there was one with this number.
 pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    let caller = caller.clone();
-    refusable(&accounts.database, move |transaction| {
-        let caller = caller.clone();
+    write_as(&accounts.database, caller, move |transaction, caller| {
         Box::pin(async move {
             let Some(found) = verification::get(transaction, Invitation, id).await? else {
                 return Ok(Ok(false));
@@ -95,6 +95,11 @@ pub(crate) async fn accept(
     password: &str,
 ) -> Result<Begun, Problem> {
     find(accounts, token).await?.ok_or_else(spent)?;
+    let known = people::by_email(accounts.reads(), &profile.email).await;
+    // Before the work of a hash, and again when it is written.
+    if known.map_err(|error| accounts.database.failed(error))?.is_some() {
+        return Err(people::taken());
+    }
     accounts.check_password("password", password, &profile.email, &profile.name)?;
     let hash = accounts.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());

@@ -6,6 +6,7 @@
 //! their programs, `audit` what happened. API and pages call the same functions.
 
 pub(crate) mod access;
+mod acting;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod caller;
@@ -27,6 +28,7 @@ pub(crate) mod passwords;
 pub(crate) mod people;
 pub(crate) mod profile;
 mod qr;
+mod recent;
 pub(crate) mod restored;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod role;
@@ -59,6 +61,7 @@ use self::{
     oidc::Oidc,
     passkeys::Passkeys,
     password::{Busy, Hasher},
+    recent::Recent,
     tailscale::Tailscale,
     throttle::{Attempt, Throttle, Ticket},
 };
@@ -88,6 +91,8 @@ pub(crate) struct Accounts {
     /// Where the set-up code lies while there is one.
     pub(crate) code_file: PathBuf,
     in_passing: InPassing,
+    recent_sessions: Recent<(entity::session::Model, entity::user::Model)>,
+    recent_tokens: Recent<(entity::api_token::Model, entity::user::Model)>,
     /// When it was last written down that attempts were turned away.
     noted: Mutex<Option<Instant>>,
 }
@@ -107,6 +112,8 @@ impl Accounts {
             auth: auth.clone(),
             code_file: setup::file(path),
             in_passing: InPassing::default(),
+            recent_sessions: Recent::default(),
+            recent_tokens: Recent::default(),
             noted: Mutex::default(),
         })
     }
@@ -128,6 +135,12 @@ impl Accounts {
             self.note(Kind::SignInThrottled, Actor::somebody(account, "", place)).await;
         }
         Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
+    }
+
+    /// As [`admit`](Self::admit), for what is nobody's account and too long to be guessed: it counts for the address
+    /// alone, so that no other address can use it up.
+    pub(crate) async fn admit_from(&self, place: &Place, what: &str) -> Result<Ticket, Problem> {
+        self.admit(place, &format!("{what} from {}", place.address()), None).await
     }
 
     /// Writes down that somebody was turned away, which they are all the same when the disk is full.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     Accounts,
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::{Caller, Place},
     entity::passkey::{ActiveModel, Column, Entity, Model},
@@ -61,6 +62,7 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> 
 /// Begins to register one: returns the ceremony and what the browser is to be asked.
 pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(String, Value), Problem> {
     let passkeys = accounts.passkeys()?;
+    caller.check_fresh()?;
     let own = list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
     let existing: Vec<_> = own.into_iter().map(|passkey| passkey.credential).collect();
     Ok(passkeys.begin_registration(
@@ -81,9 +83,8 @@ pub(crate) async fn add(
     credential: Value,
 ) -> Result<Model, Problem> {
     let new = accounts.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
-    let caller = caller.clone();
-    refusable(&accounts.database, move |transaction| {
-        let (caller, name, new) = (caller.clone(), name.clone(), new.clone());
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        let (name, new) = (name.clone(), new.clone());
         Box::pin(async move {
             let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(transaction).await?;
             if known.is_some() {
@@ -111,22 +112,17 @@ pub(crate) async fn add(
 
 /// Deletes one of the caller's; returns whether there was one with this number.
 pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    let caller = caller.clone();
-    let deleted = accounts
-        .database
-        .write(move |transaction| {
-            let caller = caller.clone();
-            Box::pin(async move {
-                let Some(found) = get(transaction, caller.user.id, id).await? else {
-                    return Ok(false);
-                };
-                Entity::delete_by_id(id).exec(transaction).await?;
-                audit::write(transaction, Kind::PasskeyRemoved, &Actor::caller(&caller), &found.name).await?;
-                Ok(true)
-            })
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        Box::pin(async move {
+            let Some(found) = get(transaction, caller.user.id, id).await? else {
+                return Ok(Ok(false));
+            };
+            Entity::delete_by_id(id).exec(transaction).await?;
+            audit::write(transaction, Kind::PasskeyRemoved, &Actor::caller(&caller), &found.name).await?;
+            Ok(Ok(true))
         })
-        .await?;
-    Ok(deleted)
+    })
+    .await
 }
 
 /// Begins to come in: returns the ceremony and what the browser is to be asked.
@@ -143,8 +139,10 @@ pub(crate) async fn sign_in(
 ) -> Result<Begun, Problem> {
     let passkeys = accounts.passkeys()?;
     let failed = |error| accounts.database.failed(error);
-    let ticket = accounts.admit(place, "passkey", None).await?;
     let (user_id, credential_id) = passkeys::identify(&credential).ok_or(PasskeyError::Unreadable)?;
+    let device = sessions::known_device(accounts.reads(), place, user_id).await.map_err(failed)?;
+    // By whom it says that it is, as with an e-mail: nobody uses up what is somebody else's.
+    let ticket = accounts.admit(place, &format!("passkey of {user_id}"), device).await?;
     let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
     let used = match passkeys.finish_sign_in(ceremony, credential, &stored) {
@@ -171,10 +169,12 @@ pub(crate) async fn sign_in(
             if let Some(updated) = used.updated {
                 row = row.col_expr(Column::Credential, Expr::value(updated));
             }
-            // It was deleted a moment ago.
-            if row.exec(transaction).await?.rows_affected == 0 {
+            let known = row.exec(transaction).await?.rows_affected > 0;
+            // It was deleted a moment ago, or its user disabled.
+            let now = people::get(transaction, user.id).await?.filter(|now| !now.disabled);
+            let Some(user) = now.filter(|_| known) else {
                 return Ok(Err(Problem::unauthorized(PasskeyError::Unknown.to_string())));
-            }
+            };
             sessions::begin(transaction, &user, Method::Passkey, &place).await.map(Ok)
         })
     })

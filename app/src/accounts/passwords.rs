@@ -2,6 +2,7 @@
 
 use super::{
     Accounts,
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::{Caller, Place},
     entity::{
@@ -51,27 +52,28 @@ pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, 
     accounts.check_password("new_password", new, &caller.user.email, &caller.user.name)?;
     let kept =
         ways::password(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
-    // Who came in by other ways so far has none to confirm.
-    if kept.is_some() {
-        accounts.confirm_password(caller, "current_password", current).await?;
+    match kept {
+        Some(_) => accounts.confirm_password(caller, "current_password", current).await?,
+        // Who came in by other ways so far has none to confirm.
+        None => caller.check_fresh()?,
     }
     let hash = accounts.hasher.hash(new).await?;
-    let caller = caller.clone();
-    accounts
-        .database
-        .write(move |transaction| {
-            let (caller, hash) = (caller.clone(), hash.clone());
-            Box::pin(async move {
-                ways::set_password(transaction, caller.user.id, hash).await?;
-                sessions::end_all(transaction, caller.user.id, caller.session()).await?;
-                for kind in [Reset, SecondStep] {
-                    verification::void(transaction, kind, Some(caller.user.id)).await?;
-                }
-                audit::write(transaction, Kind::PasswordChanged, &Actor::caller(&caller), "").await
-            })
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        let (kept, hash) = (kept.clone(), hash.clone());
+        Box::pin(async move {
+            // Another one was set since this one was confirmed.
+            if ways::password(transaction, caller.user.id).await? != kept {
+                return Ok(Err(Problem::conflict("Your password was changed a moment ago; try again.")));
+            }
+            ways::set_password(transaction, caller.user.id, hash).await?;
+            sessions::end_all(transaction, caller.user.id, caller.session()).await?;
+            for kind in [Reset, SecondStep] {
+                verification::void(transaction, kind, Some(caller.user.id)).await?;
+            }
+            audit::write(transaction, Kind::PasswordChanged, &Actor::caller(&caller), "").await.map(Ok)
         })
-        .await?;
-    Ok(())
+    })
+    .await
 }
 
 /// Makes a link for somebody to choose a new password with; with `remove_totp` it takes their second factor away too.
@@ -82,11 +84,11 @@ pub(crate) async fn create_reset(
     id: i64,
     remove_totp: bool,
 ) -> Result<Option<Secret>, Problem> {
-    let caller = caller.clone();
+    caller.check_fresh()?;
     let secret = Secret::token();
     let kept = secret.clone();
-    let made = refusable(&accounts.database, move |transaction| {
-        let (caller, kept) = (caller.clone(), kept.clone());
+    let made = write_as(&accounts.database, caller, move |transaction, caller| {
+        let kept = kept.clone();
         Box::pin(async move {
             let Some(user) = people::get(transaction, id).await? else {
                 return Ok(Ok(false));
@@ -97,6 +99,11 @@ pub(crate) async fn create_reset(
             }
             if !caller.role().rules(user.role) {
                 return Ok(Err(Problem::forbidden("Only somebody with a higher role may do this for this person.")));
+            }
+            if user.disabled {
+                return Ok(Err(Problem::conflict(
+                    "They are disabled, and a link would lead nowhere; enable them first.",
+                )));
             }
             offer_reset(transaction, &user, &kept, remove_totp, &Actor::caller(&caller), Some(caller.user.id)).await?;
             Ok(Ok(true))
@@ -172,9 +179,10 @@ pub(crate) async fn use_reset(
     let hash = accounts.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());
     refusable(&accounts.database, move |transaction| {
-        let (token, place, hash, user) = (token.clone(), place.clone(), hash.clone(), user.clone());
+        let (token, place, hash) = (token.clone(), place.clone(), hash.clone());
         Box::pin(async move {
-            let Some(reset) = verification::find(transaction, Reset, &token).await? else {
+            let now = people::get(transaction, user.id).await?.filter(|user| !user.disabled);
+            let (Some(reset), Some(user)) = (verification::find(transaction, Reset, &token).await?, now) else {
                 return Ok(Err(spent()));
             };
             // Who made it may have lost the right to since, or the person may have risen above them.

@@ -12,6 +12,7 @@ use sea_orm::{
 };
 
 use super::{
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::Caller,
     entity::user::{ActiveModel, Column, Entity, Model},
@@ -88,9 +89,9 @@ pub(crate) async fn update(
     id: i64,
     change: Change,
 ) -> Result<Option<Model>, Problem> {
-    let caller = caller.clone();
-    refusable(database, move |transaction| {
-        let (caller, change) = (caller.clone(), change.clone());
+    caller.check_fresh()?;
+    write_as(database, caller, move |transaction, caller| {
+        let change = change.clone();
         Box::pin(async move {
             let Some(mut user) = get(transaction, id).await? else {
                 return Ok(Ok(None));
@@ -200,13 +201,13 @@ pub(crate) async fn owners(reads: &impl ConnectionTrait) -> Result<u64, DbErr> {
 
 /// Changes the caller's own name and e-mail.
 pub(crate) async fn update_profile(database: &Database, caller: &Caller, profile: Profile) -> Result<Model, Problem> {
-    let caller = caller.clone();
-    refusable(database, move |transaction| {
-        let (caller, profile) = (caller.clone(), profile.clone());
+    if profile.email != caller.user.email {
+        caller.check_fresh()?;
+    }
+    write_as(database, caller, move |transaction, caller| {
+        let profile = profile.clone();
         Box::pin(async move {
-            let Some(mut user) = get(transaction, caller.user.id).await? else {
-                return Ok(Err(super::caller::nobody()));
-            };
+            let mut user = caller.user.clone();
             if profile.email != user.email && by_email(transaction, &profile.email).await?.is_some() {
                 return Ok(Err(taken()));
             }

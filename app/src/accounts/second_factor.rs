@@ -11,6 +11,7 @@ use sea_orm::{
 
 use super::{
     Accounts,
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::Caller,
     entity::{
@@ -22,7 +23,6 @@ use super::{
     verification::{self, About},
 };
 use crate::{
-    db::refusable,
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -91,11 +91,12 @@ pub(crate) struct Offer {
 
 /// Makes a new secret for the caller, in place of one that was never confirmed.
 pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<Offer, Problem> {
+    caller.check_fresh()?;
     let bytes = totp::new_secret();
     let secret = totp::base32(&bytes);
-    let (kept, user_id) = (secret.clone(), caller.user.id);
-    refusable(&accounts.database, move |transaction| {
-        let kept = kept.clone();
+    let kept = secret.clone();
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        let (kept, user_id) = (kept.clone(), caller.user.id);
         Box::pin(async move {
             if of(transaction, user_id).await?.is_some() {
                 return Ok(Err(Problem::conflict("There is a second factor already; remove it first.")));
@@ -132,9 +133,9 @@ pub(crate) async fn offered(accounts: &Accounts, caller: &Caller) -> Result<Opti
 /// Takes the first code, from which on one is asked for at each sign-in, and returns the recovery codes.
 pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
     let codes = totp::recovery_codes();
-    let (caller, code, kept) = (caller.clone(), code.to_owned(), codes.clone());
-    refusable(&accounts.database, move |transaction| {
-        let (caller, code, kept) = (caller.clone(), code.clone(), kept.clone());
+    let (code, kept) = (code.to_owned(), codes.clone());
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        let (code, kept) = (code.clone(), kept.clone());
         Box::pin(async move {
             let found = Entity::find().filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
             let Some(own) = found.filter(|totp| totp.confirmed_at.is_none()) else {
@@ -164,18 +165,13 @@ pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) ->
 /// Takes the caller's second factor away, when the password is right.
 pub(crate) async fn remove(accounts: &Accounts, caller: &Caller, password: &str) -> Result<(), Problem> {
     accounts.confirm_password(caller, "password", password).await?;
-    let caller = caller.clone();
-    accounts
-        .database
-        .write(move |transaction| {
-            let caller = caller.clone();
-            Box::pin(async move {
-                clear(transaction, caller.user.id).await?;
-                audit::write(transaction, Kind::TotpRemoved, &Actor::caller(&caller), "").await
-            })
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        Box::pin(async move {
+            clear(transaction, caller.user.id).await?;
+            audit::write(transaction, Kind::TotpRemoved, &Actor::caller(&caller), "").await.map(Ok)
         })
-        .await?;
-    Ok(())
+    })
+    .await
 }
 
 /// Takes somebody's second factor away.

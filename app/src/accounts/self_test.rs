@@ -30,10 +30,11 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     people::by_email(reads, "nobody@example.org").await?;
     people::owners(reads).await?;
     ways::find(reads, ways::PASSWORD, "1").await?;
-    ways::list(reads, id).await?;
+    ways::linked(reads, id).await?;
     ways::list_by(reads, ways::TAILSCALE).await?;
     sessions::find(reads, "none").await?;
     sessions::list(reads, id).await?;
+    sessions::get(reads, id, 1).await?;
     secrets::find(reads, Kind::SetUp, "none").await?;
     secrets::list(reads, Kind::Invitation).await?;
     secrets::get(reads, Kind::Invitation, 1).await?;

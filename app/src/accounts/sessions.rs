@@ -12,6 +12,7 @@ use sea_orm::{
 use time::Duration;
 
 use super::{
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::{COOKIE_HTTP, COOKIE_HTTPS, Caller, DEVICE_HTTP, DEVICE_HTTPS, Place},
     entity::{
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     db::{Database, DbError},
+    http::Problem,
     when::Moment,
 };
 
@@ -68,6 +70,7 @@ pub(crate) async fn begin(
     // What has expired goes when somebody comes in: often enough, and never for a read.
     Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(transaction).await?;
     verification::tidy(transaction).await?;
+    audit::tidy(transaction).await?;
     let row = ActiveModel {
         id: NotSet,
         user_id: Set(user.id),
@@ -112,6 +115,12 @@ pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Opti
     Ok(found
         .and_then(|(session, user)| user.map(|user| (session, user)))
         .filter(|(session, user)| session.expires_at > now && !user.disabled))
+}
+
+/// Returns one of somebody's sessions, while it is good.
+pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    let own = Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).filter(Column::ExpiresAt.gt(Moment::now()));
+    own.one(reads).await
 }
 
 /// What using a session asks to be written.
@@ -181,38 +190,30 @@ pub(crate) async fn sign_out(database: &Database, caller: &Caller) -> Result<(),
 }
 
 /// Ends one of the caller's sessions; returns whether there was one with this number.
-pub(crate) async fn revoke(database: &Database, caller: &Caller, id: i64) -> Result<bool, DbError> {
-    let (actor, user_id) = (Actor::caller(caller), caller.user.id);
-    database
-        .write(move |transaction| {
-            let actor = actor.clone();
-            Box::pin(async move {
-                let ended = Entity::delete_many()
-                    .filter(Column::Id.eq(id))
-                    .filter(Column::UserId.eq(user_id))
-                    .exec(transaction)
-                    .await?;
-                if ended.rows_affected > 0 {
-                    audit::write(transaction, Kind::SessionRevoked, &actor, &format!("session {id}")).await?;
-                }
-                Ok(ended.rows_affected > 0)
-            })
+pub(crate) async fn revoke(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(database, caller, move |transaction, caller| {
+        Box::pin(async move {
+            let own = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(caller.user.id));
+            let ended = own.exec(transaction).await?.rows_affected > 0;
+            if ended {
+                let subject = format!("session {id}");
+                audit::write(transaction, Kind::SessionRevoked, &Actor::caller(&caller), &subject).await?;
+            }
+            Ok(Ok(ended))
         })
-        .await
+    })
+    .await
 }
 
 /// Ends all of the caller's sessions but the present one.
-pub(crate) async fn revoke_others(database: &Database, caller: &Caller) -> Result<(), DbError> {
-    let (actor, user_id, own) = (Actor::caller(caller), caller.user.id, caller.session());
-    database
-        .write(move |transaction| {
-            let actor = actor.clone();
-            Box::pin(async move {
-                end_all(transaction, user_id, own).await?;
-                audit::write(transaction, Kind::SessionRevoked, &actor, "all other sessions").await
-            })
+pub(crate) async fn revoke_others(database: &Database, caller: &Caller) -> Result<(), Problem> {
+    write_as(database, caller, |transaction, caller| {
+        Box::pin(async move {
+            end_all(transaction, caller.user.id, caller.session()).await?;
+            audit::write(transaction, Kind::SessionRevoked, &Actor::caller(&caller), "all other sessions").await.map(Ok)
         })
-        .await
+    })
+    .await
 }
 
 /// Ends all sessions of somebody, but the one that is `spared`.

@@ -26,6 +26,7 @@ use super::{
     ways,
 };
 use crate::{
+    config::Admin,
     db::{Database, refusable},
     failure::Failure,
     http::{FieldError, Problem},
@@ -101,7 +102,7 @@ pub(crate) async fn set_up(
 ) -> Result<Begun, Problem> {
     accounts.check_password("password", password, &profile.email, &profile.name)?;
     // 80 random bits are not guessed, and each guess costs no hash; slowed down like any other way in all the same.
-    let ticket = accounts.admit(place, "set-up", None).await?;
+    let ticket = accounts.admit_from(place, "set-up").await?;
     let Some(code) = totp::normalise(code) else { return Err(wrong_code()) };
     if verification::find(accounts.reads(), SetUp, &code)
         .await
@@ -148,21 +149,31 @@ fn wrong_code() -> Problem {
     )])
 }
 
-/// Makes the owner that the settings name, when there is nobody yet.
-pub(crate) async fn by_settings(accounts: &Accounts, email: &str, password: &str) -> Result<(), Failure> {
-    let failed = |message: String| {
-        Failure::new(format!("the owner of auth.admin_email cannot be made: {message}"))
-            .hint("see HEARTH_AUTH__ADMIN_EMAIL and HEARTH_AUTH__ADMIN_PASSWORD_FILE")
-    };
-    if !is_needed(accounts).await.map_err(|problem| failed(problem.sentence().to_owned()))? {
-        return Ok(());
+fn unmade(message: &str) -> Failure {
+    Failure::new(format!("the owner of auth.admin_email cannot be made: {message}"))
+        .hint("see HEARTH_AUTH__ADMIN_EMAIL and HEARTH_AUTH__ADMIN_PASSWORD_FILE")
+}
+
+/// Returns who would be made the owner that the settings name; `None` when there is somebody. In probation already, so
+/// that a password which is refused keeps nothing from being as it was.
+pub(crate) async fn owner_by_settings(accounts: &Accounts, admin: &Admin) -> Result<Option<Profile>, Failure> {
+    let failed = |problem: Problem| unmade(problem.sentence());
+    if !is_needed(accounts).await.map_err(failed)? {
+        return Ok(None);
     }
-    let name = email.split('@').next().unwrap_or(email);
-    let profile =
-        Profile::check(name, email).map_err(|errors| failed(Problem::fields(errors).sentence().to_owned()))?;
-    accounts
-        .check_password("auth.admin_password", password, &profile.email, &profile.name)
-        .map_err(|problem| failed(problem.sentence().to_owned()))?;
+    let name = admin.email.split('@').next().unwrap_or(&admin.email);
+    let profile = Profile::check(name, &admin.email).map_err(|errors| failed(Problem::fields(errors)))?;
+    let password = admin.password.expose();
+    accounts.check_password("auth.admin_password", password, &profile.email, &profile.name).map_err(failed)?;
+    Ok(Some(profile))
+}
+
+/// Makes the owner that the settings name, when there is nobody yet.
+pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<(), Failure> {
+    let Some(profile) = owner_by_settings(accounts, admin).await? else {
+        return Ok(());
+    };
+    let (failed, password) = (|message: String| unmade(&message), admin.password.expose());
     let hash = accounts.hasher.hash(password).await.map_err(|busy| failed(busy.to_string()))?;
     let email = profile.email.clone();
     refusable(&accounts.database, move |transaction| {

@@ -24,7 +24,7 @@ use super::{
 use crate::http::Problem;
 
 /// Where a sign-in by the provider begins.
-const BEGIN: &str = "/sign-in/oidc";
+pub(super) const BEGIN: &str = "/sign-in/oidc";
 
 /// The cookie of a sign-in that was begun, over https and over plain http, as those of sessions.
 const PENDING_HTTPS: &str = "__Host-hearth-oidc";

@@ -98,7 +98,9 @@ impl Tailscale {
             Way::Localapi(tailscaled) => {
                 let remote = address(&request.remote_addr().0)?;
                 let peer = request.data::<Peer>()?.clone();
-                match is_passed_on(request.headers()) {
+                // This very machine is at the other end: a proxy, for all that is known.
+                let is_own = address(&request.local_addr().0).is_some_and(|local| local.ip() == remote.ip());
+                match is_own || request.data::<PassedOn>().is_some() {
                     true => None,
                     false => tailscaled.ask_once(&peer, remote).await,
                 }
@@ -107,8 +109,17 @@ impl Tailscale {
     }
 }
 
-/// Takes away all of Tailscale's headers, so that nothing can see them where anybody could have set them.
-pub(crate) fn strip(headers: &mut HeaderMap) {
+/// Marks a request that a proxy passed on: its identity would be the proxy's own, for everybody behind it.
+#[derive(Debug, Clone, Copy)]
+struct PassedOn;
+
+/// Takes away all of Tailscale's headers, so that nothing can see them where anybody could have set them; that they
+/// were there is remembered.
+pub(crate) fn strip(request: &mut Request) {
+    if is_passed_on(request.headers()) {
+        request.set_data(PassedOn);
+    }
+    let headers = request.headers_mut();
     // Most requests have none.
     let found: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(PREFIX)).cloned().collect();
     for name in found {
@@ -127,7 +138,7 @@ fn served(entrance: Option<Entrance>, headers: &HeaderMap) -> Option<TailscaleId
     TailscaleIdentity::new(&login, &name.unwrap_or_default())
 }
 
-/// Returns whether the other end is a proxy. The identity would be its own, for everybody behind it.
+/// Returns whether the other end is a proxy.
 fn is_passed_on(headers: &HeaderMap) -> bool {
     PASSED_ON.iter().any(|name| headers.contains_key(name))
         || headers.keys().any(|name| name.as_str().starts_with(PREFIX))
@@ -152,7 +163,7 @@ mod tests {
         let identity = served(Some(Entrance::TailscaleServe), request.headers())?;
         assert_eq!(served(Some(Entrance::Public), request.headers()), None);
         assert_eq!(served(None, request.headers()), None);
-        strip(request.headers_mut());
+        strip(&mut request);
         assert_eq!(served(Some(Entrance::TailscaleServe), request.headers()), None);
         Some(format!("{}|{}", identity.login, identity.name))
     }

@@ -141,11 +141,14 @@ impl Throttle {
 }
 
 /// Returns what counts as one address: an IPv4 address, or the /64 of an IPv6 one, since every customer has as many
-/// addresses in it as he likes.
+/// addresses in it as he likes. In a house or a tailnet (`fc00::/7`, `fe80::/10`) all share one /64, and each is
+/// counted alone.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(address) if !address.is_unique_local() && !address.is_unicast_link_local() => {
+            IpAddr::V6((address.to_bits() >> 64 << 64).into())
+        }
+        other => other,
     }
 }
 
@@ -283,6 +286,8 @@ mod tests {
             })
             .count();
         assert_eq!(through, 10);
+        let phone: IpAddr = "fd7a:115c:a1e0::1".parse().unwrap();
+        assert_ne!(network(phone), network("fd7a:115c:a1e0::2".parse().unwrap()), "two devices of one tailnet");
         let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
         assert_eq!(network(mapped), network(Ipv4Addr::new(192, 0, 2, 1).into()));
         assert_eq!(admitted(&throttle, now, &at(1, "anna@example.org"), 5), 5);

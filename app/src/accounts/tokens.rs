@@ -12,6 +12,7 @@ use time::Duration;
 
 use super::{
     Accounts,
+    acting::write_as,
     audit::{self, Actor, Kind},
     caller::Caller,
     entity::{
@@ -22,7 +23,7 @@ use super::{
     secret::{Secret, digest},
 };
 use crate::{
-    db::{Database, DbError, refusable},
+    db::{Database, DbError},
     http::Problem,
     when::Moment,
 };
@@ -37,10 +38,16 @@ const MOST: usize = 100;
 pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
     let found =
         Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
-    let now = Moment::now();
     Ok(found
         .and_then(|(token, user)| user.map(|user| (token, user)))
-        .filter(|(token, user)| token.expires_at.is_none_or(|end| end > now) && !user.disabled))
+        .filter(|(token, user)| token.is_good() && !user.disabled))
+}
+
+impl Model {
+    /// Whether it has not expired.
+    pub(super) fn is_good(&self) -> bool {
+        self.expires_at.is_none_or(|end| end > Moment::now())
+    }
 }
 
 /// Whether a use, now, asks to be written.
@@ -82,10 +89,11 @@ pub(crate) async fn create(
     scope: Scope,
     expires_at: Option<Moment>,
 ) -> Result<(Model, Secret), Problem> {
-    let (caller, secret) = (caller.clone(), Secret::api_token());
+    caller.check_fresh()?;
+    let secret = Secret::api_token();
     let hash = secret.digest();
-    let made = refusable(&accounts.database, move |transaction| {
-        let (caller, name, hash) = (caller.clone(), name.clone(), hash.clone());
+    let made = write_as(&accounts.database, caller, move |transaction, caller| {
+        let (name, hash) = (name.clone(), hash.clone());
         Box::pin(async move {
             let now = Moment::now();
             if list(transaction, caller.user.id).await?.len() >= MOST {
@@ -113,20 +121,15 @@ pub(crate) async fn create(
 
 /// Revokes one of the caller's tokens; returns whether there was one with this number.
 pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    let caller = caller.clone();
-    let revoked = accounts
-        .database
-        .write(move |transaction| {
-            let caller = caller.clone();
-            Box::pin(async move {
-                let Some(found) = get(transaction, caller.user.id, id).await? else {
-                    return Ok(false);
-                };
-                Entity::delete_by_id(id).exec(transaction).await?;
-                audit::write(transaction, Kind::TokenRevoked, &Actor::caller(&caller), &found.name).await?;
-                Ok(true)
-            })
+    write_as(&accounts.database, caller, move |transaction, caller| {
+        Box::pin(async move {
+            let Some(found) = get(transaction, caller.user.id, id).await? else {
+                return Ok(Ok(false));
+            };
+            Entity::delete_by_id(id).exec(transaction).await?;
+            audit::write(transaction, Kind::TokenRevoked, &Actor::caller(&caller), &found.name).await?;
+            Ok(Ok(true))
         })
-        .await?;
-    Ok(revoked)
+    })
+    .await
 }

@@ -4,15 +4,21 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
 };
 
-use super::entity::{
-    account::{ActiveModel, Column, Entity, Model},
-    user,
+use super::{
+    acting::write_as,
+    audit::{self, Actor, Kind},
+    caller::Caller,
+    entity::{
+        account::{ActiveModel, Column, Entity, Model},
+        user,
+    },
 };
 use crate::{
+    db::Database,
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -39,9 +45,27 @@ pub(crate) async fn find(
     Ok(found.and_then(|(account, user)| user.map(|user| (account, user))))
 }
 
-/// Returns all ways of somebody.
-pub(crate) async fn list(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::UserId.eq(user_id)).all(reads).await
+/// Returns the accounts elsewhere that sign somebody in, the oldest first.
+pub(crate) async fn linked(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    let own = Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::Provider.ne(PASSWORD));
+    own.order_by(Column::Id, Order::Asc).all(reads).await
+}
+
+/// Takes one of them away from the caller; returns whether there was one with this number.
+pub(crate) async fn unlink(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(database, caller, move |transaction, caller| {
+        Box::pin(async move {
+            let linked = linked(transaction, caller.user.id).await?;
+            let Some(found) = linked.into_iter().find(|account| account.id == id) else {
+                return Ok(Ok(false));
+            };
+            Entity::delete_by_id(id).exec(transaction).await?;
+            let subject = format!("{} {}", found.provider, found.provider_id);
+            audit::write(transaction, Kind::AccountUnlinked, &Actor::caller(&caller), &subject).await?;
+            Ok(Ok(true))
+        })
+    })
+    .await
 }
 
 /// Returns the ways of this kind of everybody.

@@ -8,7 +8,10 @@
 use std::{
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -66,14 +69,14 @@ impl Writer {
 
     /// Carries out `work` in the next transaction and returns after its commit; once more if another write in that
     /// transaction failed. It is carried out also when the caller stops waiting: a client that goes away leaves no
-    /// half of anything.
-    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    /// half of anything. `changes` is counted up when it is done, before anybody can know.
+    pub(super) async fn write<T, F>(&self, work: F, changes: Option<Arc<AtomicU64>>) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Typed { work, value: None, answer });
+        let job = Box::new(Typed { work, value: None, changes, answer });
         let queue = self.queue.lock().await.clone().ok_or(DbError::Closed)?;
         queue.send(job).await.map_err(|_| DbError::Closed)?;
         answered.await.map_err(|_| DbError::Closed)?
@@ -112,6 +115,7 @@ trait Job: Send {
 struct Typed<T, F> {
     work: F,
     value: Option<T>,
+    changes: Option<Arc<AtomicU64>>,
     answer: oneshot::Sender<Result<T, DbError>>,
 }
 
@@ -129,7 +133,11 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), DbError>) {
-        let Self { value, answer, .. } = *self;
+        let Self { value, changes, answer, .. } = *self;
+        // Also when it failed: nobody knows what a commit did that ended in an error.
+        if let Some(changes) = changes {
+            changes.fetch_add(1, Ordering::SeqCst);
+        }
         let result =
             outcome.and_then(|()| value.ok_or_else(|| DbError::Other("the work was not carried out".to_owned())));
         // Nobody may be waiting any more.
@@ -277,19 +285,22 @@ mod tests {
         let writer = Writer::open(&path).await.unwrap();
         // All are queued before the task comes to run, so they are one batch.
         let outcomes = futures_util::future::join_all((0..20).map(|number: i64| {
-            writer.write(move |transaction| {
-                async move {
-                    // Each writes something first, which must go if it fails later.
-                    let first = format!("INSERT INTO t VALUES ({})", number * 10);
-                    transaction.execute_unprepared(&first).await?;
-                    assert!(number != 7, "a bug");
-                    if number % 3 == 0 {
-                        transaction.execute_unprepared("INSERT INTO t VALUES (0), (0)").await?;
+            writer.write(
+                move |transaction| {
+                    async move {
+                        // Each writes something first, which must go if it fails later.
+                        let first = format!("INSERT INTO t VALUES ({})", number * 10);
+                        transaction.execute_unprepared(&first).await?;
+                        assert!(number != 7, "a bug");
+                        if number % 3 == 0 {
+                            transaction.execute_unprepared("INSERT INTO t VALUES (0), (0)").await?;
+                        }
+                        Ok(number)
                     }
-                    Ok(number)
-                }
-                .boxed()
-            })
+                    .boxed()
+                },
+                None,
+            )
         }))
         .await;
         let fine: Vec<_> = (0..20).filter(|number| number % 3 != 0 && *number != 7).collect();
@@ -307,7 +318,10 @@ mod tests {
         let (_directory, path) = database();
         let writer = Writer::open(&path).await.unwrap();
         let add = |sql: &'static str| {
-            writer.write(move |transaction| async move { transaction.execute_unprepared(sql).await.map(drop) }.boxed())
+            writer.write(
+                move |transaction| async move { transaction.execute_unprepared(sql).await.map(drop) }.boxed(),
+                None,
+            )
         };
         // Ends the transaction beneath sqlx, as SQLite does by itself when the disk is full.
         assert!(add("ROLLBACK").await.is_err());

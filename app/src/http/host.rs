@@ -70,16 +70,24 @@ impl Hosts {
     }
 }
 
-/// Returns whether the browser speaks https, though Hearth itself never does: a proxy before it says so, or the page that
-/// the request comes from, or its host is where `http.public_url` says that https is. Whoever claims it wrongly gets
-/// cookies that a browser takes over https only.
-#[allow(dead_code, reason = "until sessions use it")]
+/// Returns whether the browser speaks https, though Hearth itself never does. The first of these that there is decides: a
+/// cookie that browsers send over https alone, the word of a proxy, the page that the request comes from, and whether
+/// its host is where `http.public_url` says that https is. Whoever claims it wrongly gets cookies that a browser takes
+/// over https only.
 pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
-    let said = request.header("x-forwarded-proto").and_then(|list| list.split(',').next());
-    said.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
-        || request.header(header::ORIGIN).is_some_and(|origin| origin.starts_with("https://"))
-        || matches!(asked(request.version(), request.uri(), request.headers()),
-            Ok(Some(asked)) if hosts.is_public_https(asked))
+    // RFC 6265bis, 4.1.3.2. It is there at each request once somebody is signed in, also where a proxy says nothing.
+    let cookies = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    if cookies.flat_map(|cookies| cookies.split(';')).any(|cookie| cookie.trim_start().starts_with("__Host-")) {
+        return true;
+    }
+    if let Some(said) = request.header("x-forwarded-proto").and_then(|list| list.split(',').next()) {
+        return said.trim().eq_ignore_ascii_case("https");
+    }
+    match request.header(header::ORIGIN).and_then(|origin| origin.split_once("://")) {
+        Some((scheme, _)) => scheme == "https",
+        None => matches!(asked(request.version(), request.uri(), request.headers()),
+            Ok(Some(asked)) if hosts.is_public_https(asked)),
+    }
 }
 
 /// What a request is meant for.
@@ -335,6 +343,12 @@ mod tests {
             (&[("host", "HEARTH.example.org.:443")], true),
             (&[("host", "hearth.example.org:3000")], false),
             (&[("host", "nas.tail1.ts.net")], false),
+            // What says more goes first.
+            (&[("host", "nas:3000"), ("cookie", "a=b; __Host-hearth=x")], true),
+            (&[("host", "nas:3000"), ("cookie", "hearth=__Host-hearth")], false),
+            (&[("host", "hearth.example.org"), ("x-forwarded-proto", "http")], false),
+            (&[("host", "hearth.example.org"), ("origin", "http://hearth.example.org")], false),
+            (&[("host", "nas:3000"), ("x-forwarded-proto", "http"), ("origin", "https://nas")], false),
         ] {
             assert_eq!(ask(headers), https, "{headers:?}");
         }

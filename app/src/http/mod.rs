@@ -40,7 +40,7 @@ use crate::{
     accounts::{
         Accounts, HeardBackups,
         access::Access,
-        api::{Handle, PasskeysApi, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
+        api::{Handle, LinksApi, PasskeysApi, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
         gate::Gate,
         pages, single_sign_on,
     },
@@ -139,7 +139,8 @@ pub(crate) fn spec() -> String {
 }
 
 /// All operations.
-type Operations = (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, PasskeysApi, TokensApi, PeopleApi);
+type Operations =
+    (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, PasskeysApi, LinksApi, TokensApi, PeopleApi);
 
 fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Operations, ()> {
     let own = || Handle(accounts.cloned());
@@ -150,6 +151,7 @@ fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Oper
         ProfileApi(own()),
         SecondFactorApi(own()),
         PasskeysApi(own()),
+        LinksApi(own()),
         TokensApi(own()),
         PeopleApi(own()),
     );
@@ -157,7 +159,8 @@ fn service(accounts: Option<&Arc<Accounts>>, news: &News) -> OpenApiService<Oper
         .summary("A household's binder")
         .description(
             "Every error is an `application/problem+json` document (RFC 9457). An answer to a write means that \
-             the write is on the disk. New fields may be added to answers at any time; ignore those you do not know.",
+             the write is on the disk. New fields, and new values of a field \
+             that has a list of them, may be added to answers at any time; ignore those you do not know.",
         )
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
         .server(API)

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     accounts::{caller::Caller, role::Role},
-    db::{Database, DbError, check_columns, refusable},
+    db::{Database, DbError, check_columns},
     failure::Failure,
     http::{FieldError, Problem},
     when::Moment,
@@ -176,7 +176,7 @@ fn values(key: String, id: i64) -> SimpleExpr {
 /// Adds a record.
 pub(crate) async fn create(database: &Database, viewer: Viewer, draft: Draft) -> Result<Model, DbError> {
     database
-        .write(move |transaction| {
+        .write_content(move |transaction| {
             let draft = draft.clone();
             async move {
                 let now = Moment::now();
@@ -216,32 +216,33 @@ pub(crate) async fn update(
     id: i64,
     change: Change,
 ) -> Result<Option<Model>, Problem> {
-    refusable(database, move |transaction| {
-        let change = change.clone();
-        async move {
-            let Some(mut record) = get(transaction, viewer, id).await? else {
-                return Ok(Ok(None));
-            };
-            if change.changes_visibility(&record) && record.owner_id != Some(viewer.user_id) {
-                let error = FieldError::new("visibility", "is changed by who added the record alone");
-                return Ok(Err(Problem::fields(vec![error])));
+    database
+        .write_content(move |transaction| {
+            let change = change.clone();
+            async move {
+                let Some(mut record) = get(transaction, viewer, id).await? else {
+                    return Ok(Ok(None));
+                };
+                if change.changes_visibility(&record) && record.owner_id != Some(viewer.user_id) {
+                    let error = FieldError::new("visibility", "is changed by who added the record alone");
+                    return Ok(Err(Problem::fields(vec![error])));
+                }
+                if change.apply(&mut record) {
+                    record.updated_at = Moment::now();
+                    let row = record.clone().into_active_model().reset_all();
+                    Entity::update(row).exec(transaction).await?;
+                }
+                Ok(Ok(Some(record)))
             }
-            if change.apply(&mut record) {
-                record.updated_at = Moment::now();
-                let row = record.clone().into_active_model().reset_all();
-                Entity::update(row).exec(transaction).await?;
-            }
-            Ok(Ok(Some(record)))
-        }
-        .boxed()
-    })
-    .await
+            .boxed()
+        })
+        .await?
 }
 
 /// Removes a record; returns whether there was one that the viewer sees.
 pub(crate) async fn delete(database: &Database, viewer: Viewer, id: i64) -> Result<bool, DbError> {
     database
-        .write(move |transaction| {
+        .write_content(move |transaction| {
             async move {
                 let removed = Entity::delete_by_id(id).filter(viewer.sees()).exec(transaction).await?;
                 Ok(removed.rows_affected > 0)

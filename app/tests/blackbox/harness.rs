@@ -371,8 +371,8 @@ impl App {
         self.ask(method, path, &headers, body.to_string().as_bytes())
     }
 
-    /// Sends JSON as nobody from this address of the machine.
-    pub(crate) fn ask_from(&self, address: &str, method: &str, path: &str, body: &[u8]) -> Answer {
+    /// Connects from this address of the machine.
+    pub(crate) fn connect_from(&self, address: &str) -> TcpStream {
         let target: std::net::SocketAddr = self.address.as_deref().unwrap().parse().unwrap();
         let socket = nix::sys::socket::socket(
             nix::sys::socket::AddressFamily::Inet,
@@ -387,7 +387,12 @@ impl App {
         nix::sys::socket::connect(socket.as_raw_fd(), &nix::sys::socket::SockaddrIn::from(target)).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        exchange(stream, method, path, &[("content-type", "application/json")], body)
+        stream
+    }
+
+    /// Sends JSON as nobody from this address of the machine.
+    pub(crate) fn ask_from(&self, address: &str, method: &str, path: &str, body: &[u8]) -> Answer {
+        exchange(self.connect_from(address), method, path, &[("content-type", "application/json")], body)
     }
 
     /// Asks as whoever has this token.

@@ -38,6 +38,18 @@ use crate::{
     run::{self, desk, offline},
 };
 
+/// Tables that only Hearth itself knows: how many rows they have is no help to a person.
+const INTERNAL: [&str; 9] = [
+    "seaql_migrations",
+    "migration_ledger",
+    "account",
+    "session",
+    "verification",
+    "passkey",
+    "totp",
+    "api_token",
+    "audit_event",
+];
 /// How many tables are compared on the screen.
 const TABLES: usize = 50;
 
@@ -309,8 +321,7 @@ fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<S
             "It has {files} attachments; those that are not there any more come back, and none is removed."
         ));
     }
-    // Tables that only Hearth itself knows are no help to a person.
-    let of_the_household = |table: &&String| !matches!(table.as_str(), "seaql_migrations" | "migration_ledger");
+    let of_the_household = |table: &&String| !INTERNAL.contains(&table.as_str());
     let tables: BTreeSet<&String> =
         rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
     // An archive may come from anywhere: a screenful of names is enough, and none of them moves the cursor.

@@ -91,7 +91,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("auth.oidc_client_id", "", Kind::Words(255), "As whom Hearth is registered there."),
     key("auth.oidc_client_secret", "", Kind::Secret, "The secret that belongs to it. Never shown."),
-    key("auth.oidc_name", "single sign-on", Kind::Words(64), "What the sign-in page calls the provider."),
+    key("auth.oidc_name", "single sign-on", Kind::Words(40), "What the sign-in page calls the provider."),
     key(
         "auth.oidc_join",
         "refuse",

@@ -215,6 +215,10 @@ pub(super) fn check(config: &Config) -> Result<(), Mistake> {
             return Err((key, "it needs auth.oidc_issuer".into(), client));
         }
     }
+    if given(&auth.oidc_issuer) && config.http.public_url.is_empty() {
+        let hint = "HEARTH_HTTP__PUBLIC_URL is the address that the provider sends browsers back to";
+        return Err(("auth.oidc_issuer", "it needs http.public_url".into(), hint));
+    }
     check_listen(config)
 }
 

@@ -199,7 +199,7 @@ fn variables(
             return Err(Failure::new(Cause::Configuration, format!("the value of {name} is not UTF-8 text")));
         };
         // An image that was built without the name that it is published under sets it so.
-        if text.is_empty() && key.is_some_and(|key| key.default.is_empty() && !key.is_secret()) {
+        if text.is_empty() && key.is_some_and(|key| (key.default.is_empty() || key.has_commas()) && !key.is_secret()) {
             continue;
         }
         if text.is_empty() {

@@ -1,5 +1,6 @@
 //! The accounts in the API: ways in, one's own account, and the household.
 
+mod links;
 mod passkeys;
 mod people;
 mod profile;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use poem_openapi::{Enum, Object, Tags, payload::Response};
 
 pub(crate) use self::{
-    passkeys::PasskeysApi, people::PeopleApi, profile::ProfileApi, second_factor::SecondFactorApi, session::SessionApi,
-    tokens::TokensApi,
+    links::LinksApi, passkeys::PasskeysApi, people::PeopleApi, profile::ProfileApi, second_factor::SecondFactorApi,
+    session::SessionApi, tokens::TokensApi,
 };
 use super::{
     Accounts,

@@ -120,7 +120,11 @@ struct EventBody {
     id: i64,
     /// When.
     at: Moment,
-    /// What, such as `signed_in`.
+    /// What; later versions add more: `set_up`, `signed_in`, `sign_in_failed`, `sign_in_throttled`, `signed_out`,
+    /// `session_revoked`, `password_changed`, `password_reset`, `profile_changed`, `totp_added`, `totp_removed`,
+    /// `recovery_code_used`, `passkey_added`, `passkey_removed`, `token_created`, `token_revoked`,
+    /// `invitation_created`, `invitation_revoked`, `invitation_accepted`, `reset_created`, `user_created`,
+    /// `user_changed`, `account_linked`, `account_unlinked`, `restored`, `backup_made`.
     kind: String,
     /// Who, by their number; absent for nobody of the household.
     user_id: Option<i64>,
@@ -128,7 +132,7 @@ struct EventBody {
     who: String,
     /// Whom or what it was done to.
     subject: String,
-    /// How they were known.
+    /// How they were known, in words for people: `session (password)`, `token “backup”`, `passkey`.
     method: String,
     /// From where.
     address: String,
@@ -246,7 +250,7 @@ impl PeopleApi {
         };
         let accounts = self.0.get()?;
         let user = people::update(&accounts.database, &caller, id.0, change).await?.ok_or_else(|| nobody(id.0))?;
-        let known = ways::list(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
+        let known = ways::linked(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
         let login = known.into_iter().find(|way| way.provider == ways::TAILSCALE);
         let tailscale_login = login.map(|login| login.provider_id);
         Ok(Changed::User(Json(UserBody { tailscale_login, ..user.into() })))

@@ -13,6 +13,7 @@ use crate::{
         profile::Profile,
         sessions, setup,
         sign_in::{self, Outcome},
+        single_sign_on,
     },
     http::{Given, Problem, ReadRefused, WriteRefused},
 };
@@ -28,8 +29,18 @@ struct AuthBody {
     setup_needed: bool,
     /// Whether passkeys can be used.
     passkeys: bool,
-    /// The words on the button for single sign-on; absent where there is none.
-    single_sign_on: Option<String>,
+    /// Absent where there is none.
+    single_sign_on: Option<SingleSignOn>,
+}
+
+/// The household's own provider of sign-ins.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+struct SingleSignOn {
+    /// The words on the button.
+    name: String,
+    /// Where a browser begins, on this host.
+    url: String,
 }
 
 /// Who becomes the owner.
@@ -135,7 +146,10 @@ impl SessionApi {
         Ok(Shown::Auth(Json(AuthBody {
             setup_needed: setup::is_needed(accounts).await?,
             passkeys: accounts.passkeys.is_some(),
-            single_sign_on: accounts.oidc.as_ref().map(|oidc| oidc.name().to_owned()),
+            single_sign_on: accounts
+                .oidc
+                .as_ref()
+                .map(|oidc| SingleSignOn { name: oidc.name().to_owned(), url: single_sign_on::BEGIN.to_owned() }),
         })))
     }
 
@@ -177,8 +191,15 @@ impl SessionApi {
     }
 
     /// Sign out
+    ///
+    /// Ends the session that the request came with. A token is revoked instead, and Tailscale's word is not Hearth's to
+    /// end: both are refused with 409.
     #[oai(path = "/session", method = "delete", operation_id = "sign_out", tag = "Tag::Session")]
     async fn sign_out(&self, caller: Caller) -> Result<Response<Done>, WriteRefused> {
+        if caller.session().is_none() {
+            let why = "There is no session to end: this came with a token, or by Tailscale. Tokens are revoked.";
+            return Err(Problem::conflict(why).into());
+        }
         sessions::sign_out(&self.0.get()?.database, &caller).await?;
         Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(None, caller.place.https)))
     }

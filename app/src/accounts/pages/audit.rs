@@ -107,6 +107,7 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
         Kind::UserCreated => format!("joined the household by {subject}"),
         Kind::UserChanged => format!("changed {subject}"),
         Kind::AccountLinked => format!("is known by {subject} from now on"),
+        Kind::AccountUnlinked => format!("is not known by {subject} any more"),
         Kind::Restored => format!("restored the data; {subject}"),
         Kind::BackupMade => format!("made a backup {subject}").trim_end().to_owned(),
     }

@@ -30,5 +30,9 @@ pub(crate) fn user(role: Role) -> user::Model {
 
 /// Returns them as the caller of a request.
 pub(crate) fn caller(role: Role) -> Caller {
-    Caller { user: user(role), by: By::Session { id: 1, method: Method::Password }, place: Place::default() }
+    Caller {
+        user: user(role),
+        by: By::Session { id: 1, method: Method::Password, began: Moment::now() },
+        place: Place::default(),
+    }
 }

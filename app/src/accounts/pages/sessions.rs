@@ -28,7 +28,7 @@ pub(super) async fn revoke(
     let problem = match sessions::revoke(&accounts.database, &visitor, id).await {
         Ok(true) => return Ok(see(&done("session"))),
         Ok(false) => Problem::not_found("That browser is not signed in any more."),
-        Err(error) => error.into(),
+        Err(problem) => problem,
     };
     refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await
 }
@@ -39,7 +39,7 @@ pub(super) async fn revoke_others(
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
 ) -> Result<Response> {
-    match sessions::revoke_others(&accounts.database, &visitor).await.map_err(Problem::from) {
+    match sessions::revoke_others(&accounts.database, &visitor).await {
         Ok(()) => Ok(see(&done("sessions"))),
         Err(problem) => refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await,
     }

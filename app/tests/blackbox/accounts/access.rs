@@ -34,6 +34,8 @@ list_passkeys         - + + + +
 begin_passkey         - + + + +
 add_passkey           - + + + +
 delete_passkey        - + + + +
+list_linked_accounts  - + + + +
+unlink_account        - + + + +
 list_tokens           - + + + +
 create_token          - + + + +
 revoke_token          - + + + +

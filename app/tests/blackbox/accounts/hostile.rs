@@ -93,7 +93,7 @@ fn cookies_that_somebody_planted_are_nobodys() {
         format!("hearth={good}x"),
         format!("hearth={good}%00"),
         "hearth=' OR 1=1 --".to_owned(),
-        format!("__Host-hearth={good}"),
+        format!("__Host-hearth=planted; hearth={good}"),
     ] {
         assert_eq!(ask(&cookie), 401, "{cookie}");
     }

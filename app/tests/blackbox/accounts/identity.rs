@@ -123,20 +123,34 @@ fn localapi(data: &Data, tailscaled: &StandIn) -> App {
         .start()
 }
 
+/// Another device than the one that Hearth runs on.
+const DEVICE: &str = "127.0.0.2";
+
+fn by_device(app: &App, headers: &[(&str, &str)]) -> Answer {
+    exchange(app.connect_from(DEVICE), "GET", "/api/v1/session", headers, b"")
+}
+
 #[test]
 fn tailscaled_says_who_the_other_end_is_once_for_each_connection() {
     let data = Data::new();
     let tailscaled = StandIn::start();
-    tailscaled.set("127.0.0.1", Reply::user("owner0@example.org", "The Owner"));
+    for address in [DEVICE, "127.0.0.1"] {
+        tailscaled.set(address, Reply::user("owner0@example.org", "The Owner"));
+    }
     let app = localapi(&data, &tailscaled);
-    let known = app.ask_as_nobody("GET", "/api/v1/session", &[], b"");
+    let known = by_device(&app, &[]);
     assert_eq!(known.json()["by"], "tailscale", "{known:?}");
     assert_eq!(known.json()["user"]["email"], "owner0@example.org");
     assert_eq!(tailscaled.asked().len(), 1);
-    // What a proxy passed on is the proxy's connection.
-    for (name, value) in [("X-Forwarded-For", "100.64.0.9"), ("Forwarded", "for=100.64.0.9"), ("Via", "1.1 proxy")] {
-        app.ask_as_nobody("GET", "/api/v1/session", &[(name, value)], b"").problem(401);
+    // What a proxy passed on is the proxy's connection, also where nothing but a header of `tailscale serve` tells.
+    for (name, value) in
+        [("X-Forwarded-For", "100.64.0.9"), ("Forwarded", "for=100.64.0.9"), ("Via", "1.1 proxy"), LOGIN]
+    {
+        by_device(&app, &[(name, value)]).problem(401);
     }
+    // Nor is whoever comes by way of this very machine the one that it belongs to.
+    app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
+    assert_eq!(tailscaled.asked().len(), 1);
     app.stop();
 }
 
@@ -153,10 +167,12 @@ fn devices_with_tags_strangers_and_a_tailscaled_that_fails_are_nobody() {
         Reply::CutOff,
     ] {
         let tailscaled = StandIn::start();
-        tailscaled.set("127.0.0.1", reply.clone());
+        tailscaled.set(DEVICE, reply.clone());
         let app = localapi(&data, &tailscaled);
-        app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
-        app.ask_as_nobody("GET", "/api/v1/session", &SPOOFED, b"").problem(401);
+        by_device(&app, &[]).problem(401);
+        by_device(&app, &SPOOFED).problem(401);
         app.stop();
     }
+    // A stranger is written down, once.
+    assert_eq!(data.count("SELECT count(*) FROM audit_event WHERE who = 'stranger@example.org'"), 1);
 }

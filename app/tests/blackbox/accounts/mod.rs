@@ -2,6 +2,7 @@
 
 mod access;
 pub(crate) mod browser;
+mod fresh;
 mod hostile;
 mod identity;
 mod links;

@@ -7,7 +7,7 @@ mod audit;
 mod browser;
 mod invitations;
 mod links;
-mod next;
+pub(super) mod next;
 mod passkeys;
 mod people;
 mod profile;

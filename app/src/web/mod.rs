@@ -20,7 +20,7 @@ use poem::{
 };
 
 pub(crate) use self::{
-    form::{Fields, Input},
+    form::{Fields, Input, title_of},
     layout::{Frame, layout},
     moments::moment,
     session_over::session_over,

@@ -23,7 +23,7 @@ use crate::{
         verification, ways,
     },
     http::Problem,
-    web::{Fields, Frame, answer, refused},
+    web::{Fields, Frame, answer, refused, title_of},
 };
 
 /// A part of the page.
@@ -214,13 +214,16 @@ pub(super) fn done(name: &str) -> String {
 }
 
 fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
+    let by_tailscale = account.caller.by == By::Tailscale;
     let shown = |part: &Part| *part != Part::Passkeys || account.passkeys.is_some();
     let content = html! {
         h1 { "Your account" }
         p.quiet {
             (account.caller.user.email) ", " (account.caller.user.role.name())
-            @if account.caller.by == By::Tailscale { ", signed in by Tailscale" }
+            @if by_tailscale { ", signed in by Tailscale" }
         }
+        // Whom Tailscale answers for cannot sign out, but a session goes before its word.
+        @if by_tailscale { p { a.button href="/sign-in" { "Sign in as somebody else" } } }
         div.parts {
             nav.contents aria-label="On this page" {
                 ul {
@@ -239,7 +242,7 @@ fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
             }
         }
     };
-    frame.page("Your account", &content)
+    frame.page(&title_of("Your account", said.refused.map(|(_, problem)| problem)), &content)
 }
 
 #[cfg(test)]
@@ -317,6 +320,15 @@ pub(super) mod tests {
         assert_harmless(&second_factor::section(&account, &Said::default()));
         account.passkeys = None;
         assert_harmless(&page(&Frame::default(), &account, &Said::default()));
+    }
+
+    #[test]
+    fn whom_tailscale_answers_for_is_offered_to_sign_in_as_somebody_else() {
+        let mut account = evil();
+        let text = |account: &Account| page(&Frame::default(), account, &Said::default()).into_string();
+        assert!(!text(&account).contains("Sign in as somebody else"));
+        account.caller.by = By::Tailscale;
+        assert!(text(&account).contains(r#"href="/sign-in">Sign in as somebody else"#));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each page calls the function that the API's operation calls; what it refuses is shown in the form's page.
 
 mod account;
+mod address;
 mod audit;
 mod browser;
 mod invitations;

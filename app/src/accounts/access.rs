@@ -106,6 +106,7 @@ const PAGES: &[Rule] = &[
     rule("POST /account/totp/confirm", GUEST, Scope::Admin),
     rule("POST /account/totp/remove", GUEST, Scope::Admin),
     rule("POST /account/passkeys/:id/delete", GUEST, Scope::Admin),
+    rule("POST /account/linked/:id/unlink", GUEST, Scope::Admin),
     rule("POST /account/sessions/:id/revoke", GUEST, Scope::Admin),
     rule("POST /account/sessions/revoke-others", GUEST, Scope::Admin),
     rule("POST /account/tokens", GUEST, Scope::Admin),

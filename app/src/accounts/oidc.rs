@@ -80,6 +80,14 @@ pub(crate) struct Begun {
 /// How long somebody may take at the provider.
 pub(crate) const WITHIN: Duration = pending::WITHIN;
 
+/// A sign-in that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) identity: OidcIdentity,
+    /// Where they wanted to go.
+    pub(crate) next: String,
+}
+
 /// What the browser comes back with, in its query.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Callback<'a> {
@@ -151,11 +159,11 @@ impl Oidc {
         &self.settings.name
     }
 
-    /// Begins a sign-in.
+    /// Begins a sign-in of somebody who wants to go to `next`.
     ///
     /// # Errors
     /// What is the matter with the provider.
-    pub(crate) async fn begin(&self) -> Result<Begun, OidcError> {
+    pub(crate) async fn begin(&self, next: &str) -> Result<Begun, OidcError> {
         let ends = self.ends(KEPT).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let (redirect, state, nonce) = ends
@@ -168,15 +176,15 @@ impl Oidc {
             .add_scope(Scope::new("profile".to_owned()))
             .set_pkce_challenge(challenge)
             .url();
-        let pending = self.pending.keep(Login { state, nonce, verifier }, Instant::now());
+        let pending = self.pending.keep(Login { state, nonce, verifier, next: next.to_owned() }, Instant::now());
         Ok(Begun { redirect: redirect.into(), pending })
     }
 
-    /// Returns who came back. `pending` is what their browser kept; it is good for one try.
+    /// Returns who came back, and where they wanted to go. `pending` is what their browser kept; it is good for one try.
     ///
     /// # Errors
     /// Why it is not known who that is.
-    pub(crate) async fn finish(&self, pending: &str, callback: Callback<'_>) -> Result<OidcIdentity, OidcError> {
+    pub(crate) async fn finish(&self, pending: &str, callback: Callback<'_>) -> Result<Finished, OidcError> {
         let login = self.pending.take(pending, Instant::now()).ok_or(OidcError::Stale)?;
         if callback.state != Some(login.state.secret().as_str()) {
             return Err(OidcError::Stale);
@@ -196,7 +204,7 @@ impl Oidc {
             claims = self::claims(&ends, &tokens, &login.nonce);
         }
         let claims = claims.map_err(|error| disbelieve(&error))?;
-        self.identity(&ends, &tokens, &claims).await
+        Ok(Finished { identity: self.identity(&ends, &tokens, &claims).await?, next: login.next })
     }
 
     /// Returns who the tokens are about. What an ID token leaves out, since it may (OpenID Connect Core, 5.4), is asked for.

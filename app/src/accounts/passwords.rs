@@ -101,9 +101,9 @@ pub(crate) async fn create_reset(
                 return Ok(Err(Problem::forbidden("Only somebody with a higher role may do this for this person.")));
             }
             if user.disabled {
-                return Ok(Err(Problem::conflict(
-                    "They are disabled, and a link would lead nowhere; enable them first.",
-                )));
+                let name = &user.name;
+                let why = format!("{name} is disabled, and a link would be good for nothing: let them in again first.");
+                return Ok(Err(Problem::conflict(why)));
             }
             offer_reset(transaction, &user, &kept, remove_totp, &Actor::caller(&caller), Some(caller.user.id)).await?;
             Ok(Ok(true))

@@ -1,7 +1,8 @@
 //! How does somebody come in by a provider of OpenID Connect?
 //!
 //! `/sign-in/oidc` sends the browser there, and it comes back to the callback with a code. What ties both together is
-//! kept in a cookie of that browser alone, so nobody can be signed in by a link that somebody else began.
+//! kept in a cookie of that browser alone, so nobody can be signed in by a link that somebody else began. The provider
+//! sends everybody back to `http.public_url`, and a cookie is one host's: so a sign-in begins there as well.
 
 use std::sync::Arc;
 
@@ -17,11 +18,15 @@ use super::{
     audit::{Actor, Kind},
     caller::{Place, cookie},
     joining::{self, Known},
-    oidc::{self, Callback, OidcIdentity},
+    oidc::{self, Callback, Finished, OidcIdentity},
+    pages::next,
     role::Method,
     sessions, ways,
 };
-use crate::http::Problem;
+use crate::{
+    http::{Problem, is_meant_for},
+    web::{encoded, see},
+};
 
 /// Where a sign-in by the provider begins.
 pub(super) const BEGIN: &str = "/sign-in/oidc";
@@ -30,9 +35,22 @@ pub(super) const BEGIN: &str = "/sign-in/oidc";
 const PENDING_HTTPS: &str = "__Host-hearth-oidc";
 const PENDING_HTTP: &str = "hearth-oidc";
 
+/// The longest place to go to, in bytes: it is kept for whoever asks, and the pages' own are far shorter.
+const LONGEST_NEXT: usize = 2000;
+
 /// Adds the addresses to the routes.
 pub(crate) fn routes(route: Route) -> Route {
     route.at(BEGIN, get(begin)).at(oidc::CALLBACK, get(come_back))
+}
+
+/// What the browser begins with.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    next: Option<String>,
+    /// Whether it was sent here from another host. That happens once: before a proxy that puts a name of its own in `Host`,
+    /// it would go on for ever.
+    #[serde(default)]
+    moved: bool,
 }
 
 /// What the browser comes back with.
@@ -44,9 +62,21 @@ struct Brought {
 }
 
 #[handler]
-async fn begin(Data(accounts): Data<&Arc<Accounts>>, place: Place) -> Result<Response> {
+async fn begin(
+    request: &poem::Request,
+    Data(accounts): Data<&Arc<Accounts>>,
+    place: Place,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
     let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
-    let begun = oidc.begin().await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
+    let next = Some(next::local(asked.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
+    if let Some(url) = &accounts.http.public_url
+        && !asked.moved
+        && !is_meant_for(request, url)
+    {
+        return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
+    }
+    let begun = oidc.begin(next).await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
     let cookie = pending_cookie(Some(&begun.pending), place.https);
     Ok(Redirect::see_other(begun.redirect)
         .with_header(header::SET_COOKIE, cookie)
@@ -65,12 +95,12 @@ async fn come_back(
     let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
-    let identity = oidc
+    let Finished { identity, next } = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await
         .map_err(|error| Problem::unauthorized(error.to_string()))?;
     let begun = enter(accounts, &place, identity).await?;
-    let mut response = Redirect::see_other("/").with_header(header::CACHE_CONTROL, "no-store").into_response();
+    let mut response = see(&next);
     for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(None, place.https)]) {
         if let Ok(value) = cookie.parse() {
             response.headers_mut().append(header::SET_COOKIE, value);
@@ -82,6 +112,7 @@ async fn come_back(
 /// Begins the session of whom the provider names, if they are of the household or may join.
 async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
     let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
+    let why_not = unknown(identity.email.as_deref(), identity.email_verified);
     let known = Known {
         provider: ways::OIDC,
         // No issuer holds a blank.
@@ -92,9 +123,7 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
     };
     let Some(user) = joining::user_of(accounts, place, known).await? else {
         accounts.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
-        return Err(Problem::forbidden(
-            "Nobody of the household has this account, or its e-mail was not verified; ask an admin for an invitation.",
-        ));
+        return Err(Problem::forbidden(why_not));
     };
     let place = place.clone();
     let begun = accounts
@@ -105,6 +134,20 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         })
         .await?;
     Ok(begun)
+}
+
+/// Says why somebody whom the provider knows is nobody of the household, and what they can do.
+fn unknown(email: Option<&str>, is_verified: bool) -> String {
+    match email {
+        Some(email) if is_verified => format!(
+            "Nobody of the household who may come in has the e-mail {email}. Ask an admin or an owner for an invitation."
+        ),
+        Some(email) => format!(
+            "The provider has not verified that {email} is your e-mail, so it is not linked to anybody here. Verify it              there and come back, or sign in with your password; whoever has none asks an admin for a link."
+        ),
+        None => "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and                  come back, or sign in with your password; whoever has none asks an admin for a link."
+            .to_owned(),
+    }
 }
 
 fn off() -> Problem {

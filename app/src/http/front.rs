@@ -3,12 +3,13 @@
 //! What is meant for another host is turned away, and so are foreign pages and whoever may not; errors become
 //! problem+json (or a page, for a person's browser), 405 names the methods, and each answer gets its security headers.
 
+use hyper::body::Bytes;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{Entrance, origin, problem::Problem};
+use super::{BODY_MAX, Entrance, limits::read_body, origin, problem::Problem};
 use crate::{
     accounts::{
         caller::Caller,
@@ -25,6 +26,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self';
 pub(super) const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
                                       style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
                                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Who signs out of a session that has ended has what they wanted.
+const SIGN_OUT: &str = "/sign-out";
 
 /// The middleware.
 #[derive(Clone, Default)]
@@ -89,7 +93,10 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
                 self.endpoint.call(request).await.map(IntoResponse::into_response)
             }
             Err(problem) if by_a_person && problem.status() == StatusCode::UNAUTHORIZED => {
-                Ok(web::to_sign_in(reads.then_some(&*wanted)))
+                Ok(match reads || path == SIGN_OUT {
+                    true => web::to_sign_in(reads.then_some(&*wanted)),
+                    false => web::session_over(&problem, &path, &form_of(&mut request).await),
+                })
             }
             Err(problem) => Err(problem.into()),
         };
@@ -135,6 +142,12 @@ fn take_forwarded_host(request: &mut Request) {
     if let (Some(name), None) = (names.next().cloned(), names.next()) {
         request.headers_mut().insert(header::HOST, name);
     }
+}
+
+/// Returns the form that a request sends; empty when it is none, or too large.
+async fn form_of(request: &mut Request) -> Bytes {
+    let is_form = request.content_type().is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if is_form { read_body(request, BODY_MAX).await.unwrap_or_default() } else { Bytes::new() }
 }
 
 fn refuse(error: &poem::Error, by_a_person: bool, viewer: Option<&Caller>) -> Response {

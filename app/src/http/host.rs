@@ -62,11 +62,7 @@ impl Hosts {
 
     /// Returns whether this is the very host and port of an https `http.public_url`.
     fn is_public_https(&self, asked: Asked) -> bool {
-        self.public.as_ref().is_some_and(|url| {
-            url.is_https()
-                && matches!(asked.host, Host::Name(name) if name.eq_ignore_ascii_case(url.host()))
-                && asked.port.unwrap_or(443) == url.port()
-        })
+        self.public.as_ref().is_some_and(|url| url.is_https() && asked.is_at(url))
     }
 }
 
@@ -90,11 +86,24 @@ pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
     }
 }
 
+/// Returns whether a request is meant for the very host and port of an address.
+pub(crate) fn is_meant_for(request: &Request, url: &PublicUrl) -> bool {
+    matches!(asked(request.version(), request.uri(), request.headers()), Ok(Some(asked)) if asked.is_at(url))
+}
+
 /// What a request is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Asked<'a> {
     host: Host<'a>,
     port: Option<u16>,
+}
+
+impl Asked<'_> {
+    /// Whether it is the host and port of an address; browsers leave out the port that is the scheme's own.
+    fn is_at(&self, url: &PublicUrl) -> bool {
+        matches!(self.host, Host::Name(name) if name.eq_ignore_ascii_case(url.host()))
+            && self.port.unwrap_or(if url.is_https() { 443 } else { 80 }) == url.port()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -321,6 +330,27 @@ mod tests {
             "Hearth does not answer to the name Evil.example until it is one of http.hosts (HEARTH_HTTP__HOSTS) or that \
              of http.public_url."
         );
+    }
+
+    #[test]
+    fn a_request_is_meant_for_one_host_and_port() {
+        let ask = |host: &str, url: &str| {
+            is_meant_for(&Request::builder().header("host", host).finish(), &url.parse().unwrap())
+        };
+        for (host, url, meant) in [
+            ("hearth.example.org", "https://hearth.example.org", true),
+            ("HEARTH.example.org.:443", "https://hearth.example.org", true),
+            ("hearth.example.org:8443", "https://hearth.example.org:8443", true),
+            ("localhost:3000", "http://localhost:3000", true),
+            ("localhost", "http://localhost", true),
+            ("hearth.example.org:80", "https://hearth.example.org", false),
+            ("hearth.example.org", "https://hearth.example.org:8443", false),
+            ("nas", "https://hearth.example.org", false),
+            ("127.0.0.1:3000", "http://localhost:3000", false),
+        ] {
+            assert_eq!(ask(host, url), meant, "{host} {url}");
+        }
+        assert!(!is_meant_for(&Request::builder().finish(), &"http://localhost".parse().unwrap()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use poem::{
     Body, Endpoint, Middleware, Request, Result,
     error::ReadBodyError,
@@ -41,24 +42,25 @@ impl<E: Endpoint> Endpoint for Limited<E> {
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             return self.endpoint.call(request).await;
         }
-        let limit = self.limit.bytes;
-        let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit as u64) {
-            return Err(too_large(limit).into());
-        }
-        let read = request.take_body().into_bytes_limit(limit);
-        let bytes = match timeout(BODY_TIMEOUT, read).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(too_large(limit).into()),
-            Ok(Err(_)) => return Err(cut_off().into()),
-            Err(_) => {
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT)
-                    .detail(format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs()))
-                    .into());
-            }
-        };
+        let bytes = read_body(&mut request, self.limit.bytes).await?;
         request.set_body(Body::from_bytes(bytes));
         self.endpoint.call(request).await
+    }
+}
+
+/// Takes the body out of a request, unless it is larger than `limit` or takes too long.
+pub(super) async fn read_body(request: &mut Request, limit: usize) -> std::result::Result<Bytes, Problem> {
+    let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    let read = request.take_body().into_bytes_limit(limit);
+    match timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(too_large(limit)),
+        Ok(Err(_)) => Err(cut_off()),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT)
+            .detail(format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs()))),
     }
 }
 

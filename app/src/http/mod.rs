@@ -29,7 +29,7 @@ use poem_openapi::{LicenseObject, OpenApiService};
 pub(crate) use self::{
     connections::{Server, Stop},
     given::Given,
-    host::{Hosts, is_https},
+    host::{Hosts, is_https, is_meant_for},
     origin::shows_its_origin,
     problem::{FieldError, Problem, ReadRefused, WriteRefused},
     sockets::{Public, ServeSocket, Sockets},

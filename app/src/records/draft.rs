@@ -117,7 +117,7 @@ fn line(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError
 fn check_length(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) {
     let length = text.chars().count();
     if length > max {
-        errors.push(FieldError::new(field, format!("must be at most {max} characters long, and is {length}")));
+        errors.push(FieldError::new(field, format!("must be at most {max} characters long, not {length}")));
     }
 }
 

@@ -182,6 +182,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Returns the title of a page with a form. That it was refused comes first: a screen reader says the title before all else
+/// (GOV.UK Design System, error summary).
+pub(crate) fn title_of(title: &str, refusal: Option<&Problem>) -> String {
+    if refusal.is_some() { format!("Error: {title}") } else { title.to_owned() }
+}
+
 /// What is wrong, as a sentence: the errors' words read on from the field.
 fn sentence(error: &FieldError) -> String {
     let field = match error.name() {
@@ -192,8 +198,9 @@ fn sentence(error: &FieldError) -> String {
         "email" => "The e-mail",
         "name" => "The name",
         "new_password" => "The new password",
-        "notes" => "The text",
+        "notes" => "Notes",
         "password" => "The password",
+        "role" => "The role",
         "tailscale_login" => "The Tailscale login",
         "title" => "The title",
         "visibility" => "Who sees it",
@@ -224,6 +231,22 @@ mod tests {
         assert!(text.contains(r#"aria-describedby="profile-name-hint profile-name-error" autofocus"#), "{text}");
         assert_eq!(text.matches("aria-invalid").count(), 1, "{text}");
         assert_eq!(text.matches("required").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn each_field_has_a_name_that_people_know() {
+        for (field, message, words) in [
+            ("notes", "must be at most 5 characters long, not 6", "Notes must be at most 5 characters long, not 6."),
+            ("role", "must be one of those", "The role must be one of those."),
+        ] {
+            assert_eq!(sentence(&FieldError::new(field, message)), words);
+        }
+    }
+
+    #[test]
+    fn the_title_says_first_that_a_form_was_refused() {
+        assert_eq!(title_of("People", None), "People");
+        assert_eq!(title_of("People", Some(&Problem::conflict("No."))), "Error: People");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What do all pages have in common?
 //!
 //! Plain HTML and forms that work without a script, nothing from elsewhere. `layout` is what stands around a page,
-//! `form` how a form shows what was wrong with it, `moments` how a time reads. Templates are maud's: the compiler checks
-//! them, and text is escaped unless one asks otherwise, which nothing here does.
+//! `form` how a form shows what was wrong with it, `session_over` what comes of one whose session ended, `moments` how a
+//! time reads. Templates are maud's: the compiler checks them, and text is escaped unless one asks otherwise, which
+//! nothing here does.
 
 mod form;
 mod layout;
 mod moments;
+mod session_over;
 
 use maud::{Markup, html};
 use poem::{
@@ -18,9 +20,10 @@ use poem::{
 };
 
 pub(crate) use self::{
-    form::{Fields, Input},
+    form::{Fields, Input, title_of},
     layout::{Frame, layout},
     moments::moment,
+    session_over::session_over,
 };
 use crate::{accounts::caller::Caller, http::Problem};
 
@@ -120,11 +123,19 @@ pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response
         status if status.is_server_error() => "Something went wrong",
         _ => "That did not work",
     };
+    let way_on = match problem.status() {
+        // Under a name that Hearth does not answer to, every page is this one.
+        StatusCode::MISDIRECTED_REQUEST => None,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if viewer.is_none() => {
+            Some(("/sign-in", "To the sign-in page"))
+        }
+        _ => Some(("/", "Back to the records")),
+    };
     let content = html! {
         div.narrow {
             h1 { (title) }
             p { (problem.sentence()) }
-            p { a.button href="/" { "Back to the records" } }
+            @if let Some((address, words)) = way_on { p { a.button href=(address) { (words) } } }
         }
     };
     let mut response = refused(problem, layout(title, viewer, &content));

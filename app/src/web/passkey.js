@@ -2,7 +2,7 @@
 //
 // A button with data-passkey="register" or "sign-in" is hidden in the HTML and shown here when the browser has
 // passkeys. data-next is the local path to go to afterwards; a registration's name is the value of the element with
-// data-passkey-name. What goes wrong is said in the element with role="status" nearest to the button.
+// data-passkey-name. How it goes and what went wrong is said in the elements with data-passkey-says nearest to the button.
 "use strict";
 
 (() => {
@@ -104,6 +104,14 @@
     return "/";
   };
 
+  const go = (address) => {
+    const [path] = address.split("#");
+    const isHere = path === location.pathname + location.search;
+    location.assign(address);
+    // To the same address with a fragment a browser only scrolls.
+    if (isHere && address.includes("#")) location.reload();
+  };
+
   const sentence = (error) => {
     switch (error.name) {
       case "NotAllowedError":
@@ -122,9 +130,11 @@
     }
   };
 
-  const status = (button) => {
+  const say = (button, what, text) => {
     const near = button.closest("form, section, main") || document;
-    return near.querySelector('[role="status"]') || document.querySelector('[role="status"]');
+    for (const place of near.querySelectorAll("[data-passkey-says]")) {
+      place.textContent = place.dataset.passkeySays === what ? text : "";
+    }
   };
 
   for (const button of document.querySelectorAll("button[data-passkey]")) {
@@ -133,18 +143,14 @@
     button.hidden = false;
     button.addEventListener("click", async (event) => {
       event.preventDefault();
-      const place = status(button);
-      const say = (text) => {
-        if (place) place.textContent = text;
-      };
       button.disabled = true;
-      say("Waiting for your device…");
+      say(button, "progress", "Waiting for your device…");
       try {
         await carryOut(button);
-        say("Done.");
-        location.assign(next(button));
+        say(button, "progress", "Done.");
+        go(next(button));
       } catch (error) {
-        say(sentence(error));
+        say(button, "failure", sentence(error));
         button.disabled = false;
         button.focus();
       }

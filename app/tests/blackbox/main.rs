@@ -12,6 +12,9 @@ mod lifecycle;
 mod pages;
 mod probation;
 mod problems;
+#[allow(dead_code, reason = "the unit tests use the rest of it")]
+#[path = "../../src/accounts/oidc/provider.rs"]
+mod provider;
 mod records;
 mod sockets;
 mod spec;

@@ -38,6 +38,8 @@ fn what_was_wrong_is_said_in_the_form_and_what_was_typed_stays() {
     assert_eq!(answer.status, 422);
     let text = answer.text();
     assert!(text.contains("The title must not be empty."), "{text}");
+    assert!(text.contains("<title>Error: Records"), "{text}");
+    assert!(text.find("<h1") < text.find("<h2"), "{text}");
     assert!(text.contains("The due date is no day"));
     assert!(text.contains("value=\"Keep &quot;me&quot;\""));
     assert!(text.contains("\n\nand me</textarea>"));
@@ -88,6 +90,17 @@ fn a_person_gets_a_page_where_a_program_gets_a_document() {
     assert_eq!(foreign.status, 403);
     assert!(foreign.text().starts_with("<!DOCTYPE html>"));
     app.ask("GET", "/api/v1/nowhere", &[HTML], b"").problem(404);
+    app.stop();
+}
+
+#[test]
+fn a_page_under_a_name_that_is_not_ours_leads_nowhere() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let answer = app.ask("GET", "/", &[HTML, ("host", "evil.example")], b"");
+    assert_eq!(answer.status, 421);
+    let text = answer.text();
+    assert!(text.contains("HEARTH_HTTP__HOSTS") && !text.contains("Back to the records"), "{text}");
     app.stop();
 }
 

@@ -171,6 +171,7 @@ def test_a_passkey_is_added_and_signs_in(newcomer):
     newcomer.find("[data-passkey-name]").send_keys("Laptop <1>")
     newcomer.push("Add a passkey")
     newcomer.has("Your passkey was added")
+    assert newcomer.driver.current_url.endswith("#passkeys")
     newcomer.has("Laptop <1>")
     newcomer.check("account-passkey")
     sign_out(newcomer)

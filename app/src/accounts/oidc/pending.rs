@@ -19,6 +19,8 @@ pub(super) struct Login {
     pub(super) state: CsrfToken,
     pub(super) nonce: Nonce,
     pub(super) verifier: PkceCodeVerifier,
+    /// Where they wanted to go: kept here, so that nothing of it goes by the provider.
+    pub(super) next: String,
 }
 
 /// Those that were begun, by what the browser keeps of them.
@@ -63,6 +65,7 @@ mod tests {
             state: CsrfToken::new_random(),
             nonce: Nonce::new_random(),
             verifier: PkceCodeVerifier::new("verifier".to_owned()),
+            next: "/".to_owned(),
         }
     }
 

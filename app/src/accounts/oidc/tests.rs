@@ -24,9 +24,12 @@ fn back<'a>(code: &'a str, state: &'a str) -> Callback<'a> {
 }
 
 async fn sign_in(oidc: &Oidc, provider: &Provider) -> Result<OidcIdentity, OidcError> {
-    let begun = oidc.begin().await?;
+    let begun = oidc.begin("/records/7").await?;
     let (code, state) = provider.visit(&begun.redirect);
-    oidc.finish(&begun.pending, back(&code, &state)).await
+    assert!(!begun.redirect.contains("records"), "{}", begun.redirect);
+    let finished = oidc.finish(&begun.pending, back(&code, &state)).await?;
+    assert_eq!(finished.next, "/records/7");
+    Ok(finished.identity)
 }
 
 fn set(key: &'static str, value: Value) -> Box<dyn Fn(&mut Value) + Send> {
@@ -174,7 +177,7 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     let provider = Provider::start();
     let oidc = oidc(provider.issuer());
     let begin = async || {
-        let begun = oidc.begin().await.unwrap();
+        let begun = oidc.begin("/").await.unwrap();
         let (code, state) = provider.visit(&begun.redirect);
         (begun.pending, code, state)
     };
@@ -249,7 +252,7 @@ async fn a_new_key_of_the_provider_is_fetched_when_it_is_used() {
 #[tokio::test]
 async fn a_provider_that_is_none_is_told_and_tried_again() {
     let provider = Provider::start();
-    let begin = async |oidc: &Oidc| oidc.begin().await.err().map(|error| error.to_string()).unwrap_or_default();
+    let begin = async |oidc: &Oidc| oidc.begin("/").await.err().map(|error| error.to_string()).unwrap_or_default();
     for (key, value, words) in [
         ("issuer", json!("https://id.example.org"), "goes by another name"),
         ("issuer", json!(format!("{}/", provider.issuer())), "auth.oidc_issuer must be that, to the last slash"),
@@ -281,7 +284,7 @@ async fn a_provider_that_is_none_is_told_and_tried_again() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_told() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failure = oidc(&format!("http://{unused}")).begin().await.err().unwrap().to_string();
+    let failure = oidc(&format!("http://{unused}")).begin("/").await.err().unwrap().to_string();
     assert!(
         failure.starts_with(&format!("The provider http://{unused} cannot be reached (Connection refused")),
         "{failure}"

@@ -13,17 +13,17 @@ use poem::{
 };
 use serde::Deserialize;
 
-use super::{passkeys, profile, second_factor, sessions, tokens};
+use super::{linked, passkeys, profile, second_factor, sessions, sign_in, tokens};
 use crate::{
     accounts::{
         self, Accounts,
         caller::{By, Caller, Visitor},
-        entity::{api_token, passkey, session, verification::Kind::Recovery},
+        entity::{account, api_token, passkey, session, verification::Kind::Recovery},
         second_factor::Offer,
         verification, ways,
     },
     http::Problem,
-    web::{Fields, Frame, answer, refused},
+    web::{Fields, Frame, answer, refused, title_of},
 };
 
 /// A part of the page.
@@ -33,13 +33,14 @@ pub(super) enum Part {
     Password,
     SecondFactor,
     Passkeys,
+    Linked,
     Sessions,
     Tokens,
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Profile, Self::Password, Self::SecondFactor, Self::Passkeys, Self::Sessions, Self::Tokens];
+    const ALL: [Self; 7] =
+        [Self::Profile, Self::Password, Self::SecondFactor, Self::Passkeys, Self::Linked, Self::Sessions, Self::Tokens];
 
     /// Returns the fragment of its address.
     pub(super) fn id(self) -> &'static str {
@@ -48,6 +49,7 @@ impl Part {
             Self::Password => "password",
             Self::SecondFactor => "second-factor",
             Self::Passkeys => "passkeys",
+            Self::Linked => "linked",
             Self::Sessions => "browsers",
             Self::Tokens => "tokens",
         }
@@ -59,6 +61,7 @@ impl Part {
             Self::Password => "Password",
             Self::SecondFactor => "Second factor",
             Self::Passkeys => "Passkeys",
+            Self::Linked => "Linked accounts",
             Self::Sessions => "Browsers",
             Self::Tokens => "API tokens",
         }
@@ -69,7 +72,7 @@ impl Part {
         html! {
             section.card aria-labelledby=(self.id()) {
                 h2 id=(self.id()) { (self.title()) }
-                @if let Some(done) = said.done.filter(|done| done.part == self) {
+                @if let Some(done) = said.done.filter(|done| done.is_of(self)) {
                     p.done role="status" { (done.sentence) }
                 }
                 (content)
@@ -86,8 +89,15 @@ pub(super) struct Done {
     sentence: &'static str,
 }
 
+impl Done {
+    /// Whether it was done in this part.
+    pub(super) fn is_of(self, part: Part) -> bool {
+        self.part == part
+    }
+}
+
 /// What the address of the page can say that was done.
-const DONE: [Done; 8] = [
+const DONE: [Done; 9] = [
     Done { name: "profile", part: Part::Profile, sentence: "Your profile was saved." },
     Done {
         name: "password",
@@ -97,6 +107,11 @@ const DONE: [Done; 8] = [
     Done { name: "totp-removed", part: Part::SecondFactor, sentence: "Your second factor was removed." },
     Done { name: "passkey-added", part: Part::Passkeys, sentence: "Your passkey was added." },
     Done { name: "passkey-deleted", part: Part::Passkeys, sentence: "The passkey was deleted." },
+    Done {
+        name: "unlinked",
+        part: Part::Linked,
+        sentence: "Whoever signs in there is not signed in here as you any more.",
+    },
     Done { name: "session", part: Part::Sessions, sentence: "That browser was signed out." },
     Done { name: "sessions", part: Part::Sessions, sentence: "All your other browsers were signed out." },
     Done { name: "token", part: Part::Tokens, sentence: "The token was revoked. It is good for nothing any more." },
@@ -136,6 +151,7 @@ pub(super) struct Account {
     pub(super) second_factor: SecondFactor,
     /// None where passkeys are off.
     pub(super) passkeys: Option<Vec<passkey::Model>>,
+    pub(super) linked: Vec<account::Model>,
     pub(super) sessions: Vec<session::Model>,
     pub(super) tokens: Vec<api_token::Model>,
 }
@@ -168,6 +184,7 @@ impl Account {
             has_password: ways::password(reads, id).await.map_err(failed)?.is_some(),
             second_factor,
             passkeys: passkeys::of(accounts, caller).await?,
+            linked: ways::linked(reads, id).await.map_err(failed)?,
             sessions: accounts::sessions::list(reads, id).await.map_err(failed)?,
             tokens: accounts::tokens::list(reads, id).await.map_err(failed)?,
             caller: caller.clone(),
@@ -214,13 +231,21 @@ pub(super) fn done(name: &str) -> String {
 }
 
 fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
-    let shown = |part: &Part| *part != Part::Passkeys || account.passkeys.is_some();
+    let by_tailscale = account.caller.by == By::Tailscale;
+    let shown = |part: &Part| match part {
+        Part::Passkeys => account.passkeys.is_some(),
+        Part::Linked => !account.linked.is_empty(),
+        _ => true,
+    };
     let content = html! {
         h1 { "Your account" }
         p.quiet {
             (account.caller.user.email) ", " (account.caller.user.role.name())
-            @if account.caller.by == By::Tailscale { ", signed in by Tailscale" }
+            @if by_tailscale { ", signed in by Tailscale" }
         }
+        // Whom Tailscale answers for cannot sign out, but a session goes before its word.
+        @if by_tailscale { p { a.button href="/sign-in" { "Sign in as somebody else" } } }
+        (sign_in::again(&account.caller, "/account", "Another e-mail, a second factor, a passkey or a token"))
         div.parts {
             nav.contents aria-label="On this page" {
                 ul {
@@ -234,12 +259,13 @@ fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
                 (profile::password_section(account, said))
                 (second_factor::section(account, said))
                 (passkeys::section(account, said))
+                (linked::section(account, said))
                 (sessions::section(account, said))
                 (tokens::section(account, said))
             }
         }
     };
-    frame.page("Your account", &content)
+    frame.page(&title_of("Your account", said.refused.map(|(_, problem)| problem)), &content)
 }
 
 #[cfg(test)]
@@ -287,12 +313,22 @@ pub(super) mod tests {
             expires_at: Some(now),
             last_used_at: Some(now),
         };
+        let linked = account::Model {
+            id: 1,
+            user_id: 1,
+            provider: text(),
+            provider_id: text(),
+            password_hash: None,
+            created_at: now,
+            updated_at: now,
+        };
         Account {
             caller: caller(Role::Owner),
             has_password: true,
             second_factor: SecondFactor::Offered(Offer { secret: text(), uri: text() }),
             passkeys: Some(vec![passkey]),
             sessions: vec![session(1), session(2)],
+            linked: vec![linked],
             tokens: vec![token],
         }
     }
@@ -317,6 +353,15 @@ pub(super) mod tests {
         assert_harmless(&second_factor::section(&account, &Said::default()));
         account.passkeys = None;
         assert_harmless(&page(&Frame::default(), &account, &Said::default()));
+    }
+
+    #[test]
+    fn whom_tailscale_answers_for_is_offered_to_sign_in_as_somebody_else() {
+        let mut account = evil();
+        let text = |account: &Account| page(&Frame::default(), account, &Said::default()).into_string();
+        assert!(!text(&account).contains("Sign in as somebody else"));
+        account.caller.by = By::Tailscale;
+        assert!(text(&account).contains(r#"href="/sign-in">Sign in as somebody else"#));
     }
 
     #[test]

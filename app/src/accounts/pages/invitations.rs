@@ -11,7 +11,8 @@ use poem::{
 use serde::Deserialize;
 
 use super::{
-    people::{About, Household, Said, link, page, roles},
+    address::Link,
+    people::{About, Household, Said, page, roles},
     secrets,
 };
 use crate::{
@@ -60,12 +61,12 @@ pub(super) async fn create(
     };
     match outcome {
         Ok((invitation, secret)) => {
-            let address = link(accounts, request, &place, &format!("/invitation/{}", secret.expose()));
+            let link = Link::to(accounts, request, &place, &format!("/invitation/{}", secret.expose()));
             let what = html! {
                 "With this link, " strong { (invitation.email.as_deref().unwrap_or("whoever has it")) }
                 " joins the household as " (filled.role().name()) "."
             };
-            Ok(answer(StatusCode::OK, secrets::link(&frame, "A link to join", &what, "a week", &address)))
+            Ok(answer(StatusCode::OK, secrets::link(&frame, "A link to join", &what, "a week", &link)))
         }
         Err(problem) => {
             let said =
@@ -103,7 +104,7 @@ pub(super) fn section(household: &Household, viewer: Role, said: &Said<'_>) -> M
             h2 #invitations { "Invite somebody" }
             (fields.summary("Nothing was changed."))
             form method="post" action="/people/invitations" {
-                (roles(&fields.id("role"), viewer, filled.role()))
+                (roles(&fields, viewer, filled.role()))
                 (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).longest(EMAIL_MAX).optional()
                     .hint("Fills in their form. Hearth sends nothing to it: you give them the link.")))
                 button.main { "Make a link" }

@@ -26,7 +26,7 @@ use crate::{
         role::Role,
     },
     http::Problem,
-    web::{Fields, Frame, Input, answer, refused, see},
+    web::{Fields, Frame, Input, answer, refused, see, title_of},
 };
 
 /// What the form of an invitation sends.
@@ -159,7 +159,7 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
             }
         }
     };
-    frame.page("Join the household", &content)
+    frame.page(&title_of("Join the household", refusal), &content)
 }
 
 /// What somebody with a role can do.
@@ -187,7 +187,7 @@ fn reset_page(frame: &Frame, token: &str, user: &user::Model, refusal: Option<&P
             }
         }
     };
-    frame.page("Choose a new password", &content)
+    frame.page(&title_of("Choose a new password", refusal), &content)
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 //! Each page calls the function that the API's operation calls; what it refuses is shown in the form's page.
 
 mod account;
+mod address;
 mod audit;
 mod browser;
 mod invitations;
+mod linked;
 mod links;
-mod next;
+pub(super) mod next;
 mod passkeys;
 mod people;
 mod profile;
@@ -46,6 +48,7 @@ pub(crate) fn add(route: Route) -> Route {
         .at("/account/totp/confirm", post(second_factor::confirm))
         .at("/account/totp/remove", post(second_factor::remove))
         .at("/account/passkeys/:id/delete", post(passkeys::delete))
+        .at("/account/linked/:id/unlink", post(linked::unlink))
         .at("/account/sessions/revoke-others", post(sessions::revoke_others))
         .at("/account/sessions/:id/revoke", post(sessions::revoke))
         .at("/account/tokens", post(tokens::create))

@@ -7,7 +7,7 @@
 ///
 /// Browsers take `//host` and, as they read a backslash as a slash, `/\host` for another site's address, and leave out
 /// tabs and line breaks before they look.
-pub(super) fn local(next: Option<&str>) -> &str {
+pub(in crate::accounts) fn local(next: Option<&str>) -> &str {
     let is_local = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")

@@ -35,6 +35,15 @@ pub(super) async fn of(accounts: &Accounts, caller: &Caller) -> Result<Option<Ve
     found.map(Some).map_err(|error| accounts.database.failed(error).into())
 }
 
+/// Returns where the script says how it goes and what went wrong: a screen reader says aloud only what comes into an element
+/// that was there before, so both are, empty.
+pub(super) fn says() -> Markup {
+    html! {
+        p.say role="status" data-passkey-says="progress" {}
+        p.say.error role="alert" data-passkey-says="failure" {}
+    }
+}
+
 /// Returns the script, for a page with a button for passkeys.
 pub(super) fn script() -> Markup {
     html! { script src=(asset_address("passkey.js")) defer {} }
@@ -71,9 +80,8 @@ pub(super) fn section(account: &Account, said: &Said<'_>) -> Markup {
             label for=(name) { "Name of a new passkey" span.optional { "optional" } }
             input id=(name) type="text" maxlength=(NAME_MAX) autocomplete="off" placeholder="Phone" data-passkey-name;
         }
-        // Without a fragment: to the same address with one, a browser would only scroll.
-        button type="button" hidden data-passkey="register" data-next="/account?done=passkey-added" { "Add a passkey" }
-        p.say role="status" {}
+        button type="button" hidden data-passkey="register" data-next=(done("passkey-added")) { "Add a passkey" }
+        (says())
         noscript { p.quiet { "Adding a passkey takes JavaScript." } }
         (script())
     };
@@ -109,7 +117,8 @@ mod tests {
     fn text_of_people_is_never_taken_for_html() {
         let text = section(&evil(), &Said::default()).into_string();
         assert!(text.contains("&lt;script&gt;") && !text.contains(EVIL), "{text}");
-        assert!(text.contains(r#"data-next="/account?done=passkey-added""#), "{text}");
+        assert!(text.contains(r#"data-next="/account?done=passkey-added#passkeys""#), "{text}");
+        assert!(text.contains(r#"role="status""#) && text.contains(r#"role="alert""#), "{text}");
         assert_eq!(text.matches("<script").count(), 1, "{text}");
     }
 

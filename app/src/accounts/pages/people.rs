@@ -7,12 +7,12 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use poem::{
     Request, Response, Result, handler,
-    http::{StatusCode, header},
+    http::StatusCode,
     web::{Data, Form, Path, Query},
 };
 use serde::Deserialize;
 
-use super::{invitations, secrets};
+use super::{address::Link, invitations, secrets, sign_in};
 use crate::{
     accounts::{
         Accounts,
@@ -24,7 +24,7 @@ use crate::{
         sessions, ways,
     },
     http::Problem,
-    web::{Fields, Frame, Input, answer, moment, refused, see},
+    web::{Fields, Frame, Input, answer, moment, refused, see, title_of},
     when::Moment,
 };
 
@@ -180,14 +180,13 @@ pub(super) async fn reset(
     Path(id): Path<i64>,
     Form(filled): Form<FilledReset>,
 ) -> Result<Response> {
+    let user = people::get(accounts.reads(), id).await;
+    let user = user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| nobody(id))?;
     match passwords::create_reset(accounts, &visitor, id, filled.remove_totp).await {
         Ok(Some(secret)) => {
-            let user = people::get(accounts.reads(), id).await;
-            let user =
-                user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| nobody(id))?;
-            let address = link(accounts, request, &place, &format!("/reset/{}", secret.expose()));
+            let link = Link::to(accounts, request, &place, &format!("/reset/{}", secret.expose()));
             let what = html! { "With this link, " strong { (user.name) } " chooses a new password." };
-            let page = secrets::link(&frame, "A link for a new password", &what, "a day", &address);
+            let page = secrets::link(&frame, "A link for a new password", &what, "a day", &link);
             Ok(answer(StatusCode::OK, page))
         }
         Ok(None) => Err(nobody(id).into()),
@@ -196,14 +195,6 @@ pub(super) async fn reset(
             let said = Said { refused: Some((About::Person(id), &problem)), ..Said::default() };
             Ok(refused(&problem, page(&frame, &household, &said)))
         }
-    }
-}
-
-/// Returns a link as it can be sent to somebody: where the household is reached from, or where the browser reached it.
-pub(super) fn link(accounts: &Accounts, request: &Request, place: &Place, path: &str) -> String {
-    match (&accounts.http.public_url, request.header(header::HOST)) {
-        (None, Some(host)) => format!("{}://{host}{path}", if place.https { "https" } else { "http" }),
-        _ => accounts.address_of(path),
     }
 }
 
@@ -222,15 +213,18 @@ fn does(role: Role) -> &'static str {
 }
 
 /// Returns the choice of a role out of those that the viewer gives away.
-pub(super) fn roles(id: &str, viewer: Role, chosen: Role) -> Markup {
+pub(super) fn roles(fields: &Fields<'_>, viewer: Role, chosen: Role) -> Markup {
+    let id = fields.id("role");
     html! {
         div.field {
             label for=(id) { "Role" }
-            select id=(id) name="role" {
+            select id=(id) name="role" aria-invalid=[fields.invalid("role")]
+                aria-describedby=[fields.described("role")] autofocus[fields.is_first("role")] {
                 @for role in Role::ALL.into_iter().filter(|role| viewer.rules(*role)) {
                     option value=(role.name()) selected[role == chosen] { (role.name()) ": " (does(role)) }
                 }
             }
+            (fields.error("role"))
         }
     }
 }
@@ -239,12 +233,13 @@ pub(super) fn page(frame: &Frame, household: &Household, said: &Said<'_>) -> Mar
     let content = html! {
         h1 { "People" }
         @if let Some(done) = said.done { p.done role="status" { (done) } }
+        (sign_in::again(&household.caller, "/people", "An invitation, a link or a change"))
         div.columns {
             ul.people { @for person in &household.people { (card(person, household, said)) } }
             (invitations::section(household, household.caller.role(), said))
         }
     };
-    frame.page("People", &content)
+    frame.page(&title_of("People", said.refused.map(|(_, problem)| problem)), &content)
 }
 
 fn card(person: &Person, household: &Household, said: &Said<'_>) -> Markup {
@@ -277,7 +272,8 @@ fn card(person: &Person, household: &Household, said: &Said<'_>) -> Markup {
                     (fields.summary("Nothing was changed."))
                     (change_form(person, household, &fields, rules, names_login, said))
                     @if rules {
-                        (reset_form(user))
+                        // Who is disabled can use no link.
+                        @if !user.disabled { (reset_form(user)) }
                         (disable_form(user))
                     }
                 }
@@ -298,7 +294,7 @@ fn change_form(
     let login = typed.or(person.tailscale_login.as_deref()).unwrap_or_default();
     html! {
         form method="post" action={ "/people/" (person.user.id) } {
-            @if rules { (roles(&fields.id("role"), household.caller.role(), person.user.role)) }
+            @if rules { (roles(fields, household.caller.role(), person.user.role)) }
             @if names_login {
                 (fields.input(&Input::new("text", "tailscale_login", "Tailscale login").value(login).longest(254)
                     .optional().hint("Whom Tailscale calls that is signed in as this person.")))
@@ -373,5 +369,23 @@ mod tests {
         assert!(!admin.contains(disable) && !admin.contains("/reset"), "{admin}");
         assert!(!admin.contains(r#"value="owner""#) && !admin.contains(r#"value="admin""#), "{admin}");
         assert!(text(Role::Admin, Role::Guest).contains(disable));
+    }
+
+    #[test]
+    fn who_is_disabled_is_let_in_again_before_they_get_a_link() {
+        let mut household = household(Role::Owner, Role::Guest);
+        household.people[1].user.disabled = true;
+        let text = page(&Frame::default(), &household, &Said::default()).into_string();
+        assert!(!text.contains("/people/2/reset") && text.contains("Let them in again"), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_role_stands_by_it() {
+        let problem = Problem::fields(vec![FieldError::new("role", "is none")]);
+        let said = Said { refused: Some((About::Person(2), &problem)), ..Said::default() };
+        let text = page(&Frame::default(), &household(Role::Owner, Role::Guest), &said).into_string();
+        assert!(text.contains(r##"href="#person-2-role">The role is none."##), "{text}");
+        assert!(text.contains(r#"id="person-2-role-error">The role is none."#), "{text}");
+        assert!(text.contains("<title>Error: People"), "{text}");
     }
 }

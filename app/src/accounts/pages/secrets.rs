@@ -4,6 +4,7 @@
 
 use maud::{Markup, html};
 
+use super::address::Link;
 use crate::web::Frame;
 
 /// Returns the page with recovery codes.
@@ -38,13 +39,14 @@ pub(super) fn token(frame: &Frame, name: &str, token: &str) -> Markup {
     frame.page("Your new token", &content)
 }
 
-/// Returns the page with a link for somebody: what it is, what it is for, and how long it is good.
-pub(super) fn link(frame: &Frame, title: &str, what: &Markup, good_for: &str, link: &str) -> Markup {
+/// Returns the page with a link for somebody: what it is, what it is for, how long it is good, and for whom it works.
+pub(super) fn link(frame: &Frame, title: &str, what: &Markup, good_for: &str, link: &Link) -> Markup {
     let content = html! {
         div.narrow {
             h1 { (title) }
             p { (what) }
-            p { code.secret { (link) } }
+            p { code.secret { (link.address) } }
+            @if let Some(warning) = link.reach.warning() { p.note { (warning) } }
             p {
                 "Whoever opens it first can use it, so send it by a way that only they read. It is good for " (good_for)
                 " and once. " strong { "It is not shown again." }
@@ -58,13 +60,17 @@ pub(super) fn link(frame: &Frame, title: &str, what: &Markup, good_for: &str, li
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::pages::for_tests::{EVIL, assert_harmless};
+    use crate::accounts::pages::{
+        address::Reach,
+        for_tests::{EVIL, assert_harmless},
+    };
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
         let frame = Frame::default();
         assert_harmless(&recovery_codes(&frame, &[EVIL.to_owned()]));
         assert_harmless(&token(&frame, EVIL, EVIL));
-        assert_harmless(&link(&frame, EVIL, &html! { (EVIL) }, "a day", EVIL));
+        let sent = Link { address: EVIL.to_owned(), reach: Reach::Here };
+        assert_harmless(&link(&frame, EVIL, &html! { (EVIL) }, "a day", &sent));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         setup,
     },
     http::Problem,
-    web::{Fields, Frame, Input, answer, refused, see},
+    web::{Fields, Frame, Input, answer, refused, see, title_of},
 };
 
 /// What the form sends.
@@ -78,8 +78,7 @@ fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
                     p { "The set-up code stands in Hearth's log. On the server this prints it as well:" }
                     p { code { "docker compose exec web app setup-code" } }
                 }
-                (fields.input(&Input::new("text", "code", "Set-up code").value(&filled.code)
-                    .autocomplete("one-time-code").longest(200)))
+                (fields.input(&Input::new("text", "code", "Set-up code").value(&filled.code).longest(200)))
                 (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
                     .longest(NAME_MAX)))
                 (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
@@ -89,7 +88,7 @@ fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
             }
         }
     };
-    frame.page("Set up", &content)
+    frame.page(&title_of("Set up", refusal), &content)
 }
 
 #[cfg(test)]

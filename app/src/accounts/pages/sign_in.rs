@@ -17,13 +17,13 @@ use super::{enter, next::local, passkeys};
 use crate::{
     accounts::{
         Accounts,
-        caller::{Place, Visitor},
+        caller::{By, Caller, Place, Visitor},
         profile::EMAIL_MAX,
         sessions, setup,
         sign_in::{self, Outcome},
     },
     http::Problem,
-    web::{Fields, Frame, Input, answer, encoded, refused, see},
+    web::{Fields, Frame, Input, answer, encoded, refused, see, title_of},
 };
 
 /// What the address of the page may ask for.
@@ -79,7 +79,9 @@ pub(super) async fn show(
     if setup::is_needed(accounts).await? {
         return Ok(see("/set-up"));
     }
-    if frame.viewer().is_some() {
+    // Whom Tailscale answers for may be on a device of several people, and sign in as another of them; who signed in long
+    // ago may want to do what takes a fresh sign-in.
+    if frame.viewer().is_some_and(|viewer| viewer.session().is_some() && viewer.is_fresh()) {
         return Ok(see(local(asked.next.as_deref())));
     }
     let filled = Filled { next: asked.next, ..Filled::default() };
@@ -133,9 +135,21 @@ pub(super) async fn sign_out(visitor: Visitor, Data(accounts): Data<&Arc<Account
     Ok(response)
 }
 
-/// Returns the address of the sign-in page, from where it goes on to `next`.
-fn begin_again(next: &str) -> String {
-    if next == "/" { "/sign-in".to_owned() } else { format!("/sign-in?next={}", encoded(next)) }
+/// Says to who signed in long ago what they cannot do until they sign in again, and where that is.
+pub(super) fn again(caller: &Caller, next: &str, what: &str) -> Markup {
+    html! {
+        @if !caller.is_fresh() {
+            p.note {
+                (what) " takes a sign-in within the last hour, and yours is older: "
+                a href=(going_on("/sign-in", next)) { "sign in again" } "."
+            }
+        }
+    }
+}
+
+/// Returns the address of a way in, from where it goes on to `next`.
+fn going_on(way: &str, next: &str) -> String {
+    if next == "/" { way.to_owned() } else { format!("{way}?next={}", encoded(next)) }
 }
 
 fn page(frame: &Frame, ways: &Ways<'_>, filled: &Filled, done: &str, refusal: Option<&Problem>) -> Markup {
@@ -145,33 +159,49 @@ fn page(frame: &Frame, ways: &Ways<'_>, filled: &Filled, done: &str, refusal: Op
         div.narrow {
             h1 { "Sign in" }
             @if !done.is_empty() { p.done role="status" { (done) } }
+            @if let Some(viewer) = frame.viewer().filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
+                p.note {
+                    @if viewer.by == By::Tailscale { "Tailscale answers for this device. " }
+                    @else { "You are signed in, for more than an hour. Sign in again for what takes a fresh sign-in, or " }
+                    a href=(next) {
+                        @if viewer.by == By::Tailscale { "Go on" } @else { "go on" } " as " (viewer.user.name)
+                    }
+                    @if viewer.by == By::Tailscale { ", or sign in as somebody else" } "."
+                }
+            }
             form.card method="post" action="/sign-in" {
                 (fields.summary("You are not signed in."))
                 input type="hidden" name="next" value=(next);
                 (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).longest(EMAIL_MAX)
-                    // A password manager offers passkeys in this field, too.
-                    .autocomplete(if ways.passkeys { "username webauthn" } else { "username" })))
+                    .autocomplete("username")))
                 (fields.input(&Input::new("password", "password", "Password").autocomplete("current-password")))
                 button.main { "Sign in" }
             }
             @if ways.passkeys || ways.single_sign_on.is_some() {
                 section.ways aria-label="Other ways to sign in" {
                     @if ways.passkeys {
-                        button.wide type="button" hidden data-passkey="sign-in" data-next=(next) {
-                            "Sign in with a passkey"
+                        div {
+                            button.wide type="button" hidden data-passkey="sign-in" data-next=(next) {
+                                "Sign in with a passkey"
+                            }
+                            (passkeys::says())
                         }
-                        p.say role="status" {}
                     }
                     @if let Some(name) = ways.single_sign_on {
-                        a.button.wide href="/sign-in/oidc" { "Sign in with " (name) }
+                        a.button.wide href=(going_on("/sign-in/oidc", next)) { "Sign in with " (name) }
                     }
                 }
             }
-            p.quiet { "No password any more? Somebody who looks after this Hearth can make a link for you." }
+            details.ask {
+                summary { "Forgotten your password?" }
+                p { "Ask an admin or an owner of this Hearth: they can make a link by which you choose a new one." }
+                p { "On the server this makes such a link, too:" }
+                p { code { "docker compose exec web app user reset-password <e-mail>" } }
+            }
             @if ways.passkeys { (passkeys::script()) }
         }
     };
-    frame.page("Sign in", &content)
+    frame.page(&title_of("Sign in", refusal), &content)
 }
 
 fn code_page(frame: &Frame, step: &str, next: Option<&str>, refusal: Option<&Problem>) -> Markup {
@@ -188,10 +218,17 @@ fn code_page(frame: &Frame, step: &str, next: Option<&str>, refusal: Option<&Pro
                     .hint("The six digits that your authenticator app shows now, or one of your recovery codes.")))
                 button.main { "Sign in" }
             }
-            p { a href=(begin_again(next)) { "Begin again" } }
+            details.ask {
+                summary { "Lost your phone?" }
+                p { "Type one of your recovery codes; each is good once." }
+                p { "Without one, ask an admin or an owner for a link that also removes your second factor." }
+                p { "On the server this makes such a link, too:" }
+                p { code { "docker compose exec web app user reset-password --remove-totp <e-mail>" } }
+            }
+            p { a href=(going_on("/sign-in", next)) { "Begin again" } }
         }
     };
-    frame.page("One more step", &content)
+    frame.page(&title_of("One more step", refusal), &content)
 }
 
 #[cfg(test)]
@@ -220,5 +257,21 @@ mod tests {
         let all = text(Ways { passkeys: true, single_sign_on: Some("Pocket ID") });
         assert!(all.contains("/assets/passkey.js?") && all.contains(r#"data-passkey="sign-in""#), "{all}");
         assert!(all.contains(r#"href="/sign-in/oidc">Sign in with Pocket ID"#), "{all}");
+        // No script asks for passkeys in that field.
+        assert!(all.contains(r#"autocomplete="username""#), "{all}");
+        let ways = Ways { passkeys: true, single_sign_on: Some("Pocket ID") };
+        let filled = Filled { next: Some("/people#anna".to_owned()), ..Filled::default() };
+        let on = page(&Frame::default(), &ways, &filled, "", None).into_string();
+        assert!(on.contains(r#"href="/sign-in/oidc?next=%2Fpeople%23anna""#), "{on}");
+        assert!(on.contains(r#"data-next="/people#anna""#), "{on}");
+    }
+
+    #[test]
+    fn who_is_locked_out_reads_what_to_do() {
+        let first = page(&Frame::default(), &Ways::default(), &Filled::default(), "", None).into_string();
+        assert!(first.contains("app user reset-password &lt;e-mail&gt;"), "{first}");
+        let second = code_page(&Frame::default(), "", None, None).into_string();
+        assert!(second.contains("recovery code"), "{second}");
+        assert!(second.contains("app user reset-password --remove-totp &lt;e-mail&gt;"), "{second}");
     }
 }

@@ -91,19 +91,25 @@ pub(super) fn fields(filled: &Filled, fields: &Fields<'_>, chooses_visibility: b
             (fields.error("notes"))
         }
         @if chooses_visibility { (visibility(filled.visibility.unwrap_or_default(), fields)) }
+        // Somebody else's choice that this form sent all the same.
+        @else if fields.invalid("visibility").is_some() {
+            div.field id=(fields.id("visibility")) tabindex="-1" { (fields.error("visibility")) }
+        }
     }
 }
 
 fn visibility(chosen: Visibility, fields: &Fields<'_>) -> Markup {
+    // What was wrong leads to the first choice: a fieldset takes no focus.
+    let id = fields.id("visibility");
     html! {
         fieldset.choice aria-describedby=[fields.described("visibility")] {
             legend { "Who sees it" }
-            @for (visibility, value, name) in [
-                (Visibility::Household, "household", "Everyone in the household"),
-                (Visibility::Private, "private", "Only me"),
+            @for (visibility, value, name, id) in [
+                (Visibility::Household, "household", "Everyone in the household", Some(&id)),
+                (Visibility::Private, "private", "Only me", None),
             ] {
                 label {
-                    input type="radio" name="visibility" value=(value) checked[visibility == chosen];
+                    input id=[id] type="radio" name="visibility" value=(value) checked[visibility == chosen];
                     (name)
                 }
             }

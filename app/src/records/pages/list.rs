@@ -12,7 +12,7 @@ use crate::{
         entity::{Model, Visibility},
         listing::{Order, Page},
     },
-    web::{Fields, Frame, encoded},
+    web::{Fields, Frame, encoded, title_of},
 };
 
 /// What has just happened.
@@ -36,10 +36,6 @@ impl List<'_> {
     pub(super) fn page(&self, frame: &Frame, may_add: bool) -> Markup {
         let list = html! {
             section.list aria-labelledby="list" {
-                div.title {
-                    h1 #list { "Records" }
-                    @if may_add { a.to-form href="#add" { "Add a record" } }
-                }
                 @if let Some(outcome) = &self.outcome { (done(outcome)) }
                 (search_form(self.asked))
                 (records(self.asked, self.page, may_add))
@@ -52,6 +48,10 @@ impl List<'_> {
             }
         };
         let content = html! {
+            div.title {
+                h1 #list { "Records" }
+                @if may_add { a.to-form href="#add" { "Add a record" } }
+            }
             @if may_add {
                 div.columns {
                     // On a phone one comes below the other: the list first, unless something is to be corrected.
@@ -59,7 +59,7 @@ impl List<'_> {
                 }
             } @else { (list) }
         };
-        frame.page("Records", &content)
+        frame.page(&title_of("Records", self.refusal), &content)
     }
 
     fn form(&self) -> Markup {
@@ -198,7 +198,12 @@ mod tests {
         };
         let page = list.page(&Frame::default(), true);
         assert_harmless(&page);
-        assert_eq!(page.into_string().matches("</textarea>").count(), 1);
+        let text = page.into_string();
+        assert_eq!(text.matches("</textarea>").count(), 1);
+        assert!(
+            text.find("<h1") < text.find("<h2"),
+            "the form comes first, and its title after that of the page: {text}"
+        );
     }
 
     #[test]

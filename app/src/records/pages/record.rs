@@ -6,7 +6,7 @@ use super::form::{self, Filled};
 use crate::{
     http::Problem,
     records::entity::{Model, Visibility},
-    web::{Fields, Frame, moment},
+    web::{Fields, Frame, moment, title_of},
 };
 
 /// The form for who may change a record, as it was filled in and refused.
@@ -20,30 +20,31 @@ pub(super) struct Editing<'a> {
 /// Returns the page; with forms for who may change the record.
 pub(super) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) -> Markup {
     let shown = shown(record);
+    let refusal = editing.as_ref().and_then(|editing| editing.refusal);
     let content = html! {
         p.back { a href="/" { "Back to the records" } }
+        h1 { (record.title) }
         @match &editing {
             None => { (shown) }
             Some(editing) => {
                 div.columns {
                     // On a phone one comes below the other: the record first, unless something is to be corrected.
-                    @if editing.refusal.is_none() { (shown) }
+                    @if refusal.is_none() { (shown) }
                     div.stack {
                         (edit(record, editing))
                         (delete(record))
                     }
-                    @if editing.refusal.is_some() { (shown) }
+                    @if refusal.is_some() { (shown) }
                 }
             }
         }
     };
-    frame.page(&record.title, &content)
+    frame.page(&title_of(&record.title, refusal), &content)
 }
 
 fn shown(record: &Model) -> Markup {
     html! {
         article.record {
-            h1 { (record.title) }
             @if record.visibility == Visibility::Private { p { span.mark { "Only me" } } }
             dl.facts {
                 @if !record.category.is_empty() { dt { "Category" } dd { (record.category) } }
@@ -87,7 +88,10 @@ fn delete(record: &Model) -> Markup {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::accounts::pages::for_tests::{EVIL, assert_harmless};
+    use crate::{
+        accounts::pages::for_tests::{EVIL, assert_harmless},
+        http::FieldError,
+    };
 
     /// A record that is hostile in each of its texts.
     pub(in crate::records::pages) fn evil() -> Model {
@@ -122,5 +126,19 @@ pub(super) mod tests {
         let anothers = text(Some(Editing { filled: &filled, is_own: false, refusal: None }));
         assert!(!anothers.contains("visibility") && anothers.contains("/records/1/delete"), "{anothers}");
         assert!(!text(None).contains("<form"));
+    }
+
+    #[test]
+    fn what_was_wrong_leads_to_a_field_and_no_title_comes_before_that_of_the_page() {
+        let (record, problem) = (evil(), Problem::fields(vec![FieldError::new("visibility", "is wrong")]));
+        let filled = Filled::of(&record);
+        for is_own in [true, false] {
+            let editing = Editing { filled: &filled, is_own, refusal: Some(&problem) };
+            let text = page(&Frame::default(), &record, Some(editing)).into_string();
+            assert!(text.contains(r##"href="#record-visibility""##), "{text}");
+            assert_eq!(text.matches(r#"id="record-visibility""#).count(), 1, "{text}");
+            assert!(text.find("<h1") < text.find("<h2"), "{text}");
+            assert!(text.contains("<title>Error: "), "{text}");
+        }
     }
 }

@@ -40,6 +40,13 @@ fn an_hour_after_the_sign_in_nothing_lasting_is_made_until_the_next() {
         assert_eq!(problem["type"], AGAIN, "{request:?}");
         assert!(problem["detail"].as_str().unwrap().contains("sign in again"), "{problem}");
     }
+    // The pages say so before anything is typed, and lead to where it is mended.
+    for path in ["/account", "/people"] {
+        let page = browser.get(&app, path).text().to_owned();
+        assert!(page.contains(&format!(r#"href="/sign-in?next=%2F{}">sign in again"#, &path[1..])), "{page}");
+    }
+    let page = browser.get(&app, "/sign-in?next=/account");
+    assert!(page.status == 200 && page.text().contains(r#"href="/account">go on as"#), "{page:?}");
     // All else goes on.
     assert_eq!(browser.post(&app, "/api/v1/records", &json!({ "title": "x" })).status, 201);
     assert_eq!(browser.send(&app, "PATCH", "/api/v1/profile", Some(&json!({ "name": "Anna" }))).status, 200);
@@ -47,6 +54,9 @@ fn an_hour_after_the_sign_in_nothing_lasting_is_made_until_the_next() {
     assert_eq!(browser.post(&app, "/api/v1/password", &body).status, 204);
     let (mut again, answer) = sign_in(&app, "anna@example.org", "eight-green-bottles");
     assert_eq!(answer.status, 201, "{answer:?}");
+    let page = again.get(&app, "/account").text().to_owned();
+    assert!(!page.contains("sign in again"), "{page}");
+    assert_eq!(again.get(&app, "/sign-in").status, 303);
     for request in requests() {
         let answer = ask(&app, &mut again, &request);
         assert!(answer.status < 300, "{request:?}: {answer:?}");
@@ -67,6 +77,8 @@ fn a_linked_account_is_shown_and_taken_away() {
     assert_eq!(app.send("PATCH", "/api/v1/users/2", &change).status, 200);
     let found = linked(&mut browser);
     assert_eq!((&found[0]["provider"], &found[0]["provider_id"]), (&json!("tailscale"), &json!("anna@github")));
+    let page = browser.get(&app, "/account").text().to_owned();
+    assert!(page.contains("Linked accounts") && page.contains("anna@github"), "{page}");
     let path = format!("/api/v1/linked-accounts/{}", found[0]["id"]);
     // Nobody else's, not even for the owner.
     app.ask("DELETE", &path, &[], b"").problem(404);

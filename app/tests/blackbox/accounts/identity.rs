@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::browser::join;
 use crate::{
     client::{Answer, exchange},
     harness::{App, Data, Start},
@@ -73,6 +74,28 @@ fn a_change_by_tailscales_word_has_to_come_from_a_page_of_this_site() {
     post(&[("sec-fetch-site", "cross-site")]).problem(403);
     post(&[("origin", "https://evil.example")]).problem(403);
     assert_eq!(post(&[("sec-fetch-site", "same-origin")]).status, 201);
+    app.stop();
+}
+
+#[test]
+fn whom_tailscale_answers_for_can_sign_in_as_somebody_else() {
+    let data = Data::new();
+    let app = serve(&data).start();
+    let html = ("accept", "text/html");
+    let account = by_serve(&data, "/account", &[LOGIN, html]);
+    assert!(account.text().contains(r#"href="/sign-in">Sign in as somebody else"#), "{}", account.text());
+    assert!(!account.text().contains("/sign-out"), "{}", account.text());
+    let page = by_serve(&data, "/sign-in?next=/people", &[LOGIN, html]);
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.text().contains(r#"href="/people">Go on as The owner"#), "{}", page.text());
+    // A session goes before Tailscale's word, and who has one is sent on.
+    let cookie = join(&app, "member", "anna@example.org").cookie();
+    let session = by_serve(&data, "/api/v1/session", &[LOGIN, ("cookie", &cookie)]);
+    assert_eq!(session.json()["user"]["email"], "anna@example.org", "{session:?}");
+    let page = by_serve(&data, "/sign-in?next=/records/7", &[LOGIN, html, ("cookie", &cookie)]);
+    assert_eq!((page.status, page.header("location")), (303, Some("/records/7")), "{page:?}");
+    let account = by_serve(&data, "/account", &[LOGIN, html, ("cookie", &cookie)]);
+    assert!(account.text().contains("/sign-out"), "{}", account.text());
     app.stop();
 }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod identity;
 mod links;
 mod operator;
+mod pages;
 mod records;
 pub(crate) mod second_factor;
 mod setup;

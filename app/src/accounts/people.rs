@@ -68,6 +68,20 @@ pub(crate) async fn add(
     Entity::insert(row).exec_with_returning(transaction).await.map(Ok)
 }
 
+/// Adds somebody who signs in with a password.
+pub(super) async fn add_with_password(
+    transaction: &impl ConnectionTrait,
+    profile: &Profile,
+    role: Role,
+    hash: String,
+) -> Result<Result<Model, Problem>, DbErr> {
+    let added = add(transaction, profile, role).await?;
+    if let Ok(user) = &added {
+        ways::set_password(transaction, user.id, hash).await?;
+    }
+    Ok(added)
+}
+
 /// The refusal of an e-mail that somebody has.
 pub(super) fn taken() -> Problem {
     Problem::fields(vec![FieldError::new("email", "belongs to somebody of the household already")])

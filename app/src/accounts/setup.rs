@@ -23,7 +23,6 @@ use super::{
     sessions::{self, Begun},
     totp,
     verification::{self, About},
-    ways,
 };
 use crate::{
     config::Admin,
@@ -125,11 +124,10 @@ pub(crate) async fn set_up(
             if verification::take(transaction, SetUp, &code).await?.is_none() {
                 return Ok(Err(wrong_code()));
             }
-            let user = match people::add(transaction, &profile, Role::Owner).await? {
+            let user = match people::add_with_password(transaction, &profile, Role::Owner, hash).await? {
                 Ok(user) => user,
                 Err(problem) => return Ok(Err(problem)),
             };
-            ways::set_password(transaction, user.id, hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &place);
             audit::write(transaction, Kind::SetUp, &actor, &user.email).await?;
             sessions::begin(transaction, &user, Method::SetUp, &place).await.map(Ok)
@@ -182,11 +180,10 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
             if people::any(transaction).await? {
                 return Ok(Ok(()));
             }
-            let user = match people::add(transaction, &profile, Role::Owner).await? {
+            let user = match people::add_with_password(transaction, &profile, Role::Owner, hash).await? {
                 Ok(user) => user,
                 Err(problem) => return Ok(Err(problem)),
             };
-            ways::set_password(transaction, user.id, hash).await?;
             verification::void(transaction, SetUp, None).await?;
             let actor = Actor::operator("settings");
             audit::write(transaction, Kind::SetUp, &actor, &user.email).await.map(Ok)

@@ -3,11 +3,9 @@
 `browser` is a Chromium at each width, light and dark, and `household` a Hearth that runs and has some records in it.
 """
 
-import json
 import os
 import pathlib
 import sys
-import urllib.request
 
 import pytest
 
@@ -28,33 +26,22 @@ def pytest_addoption(parser):
 class Household:
     """A Hearth that runs, and who lives in it."""
 
-    EMAIL, PASSWORD = "anna@example.org", "seven-green-bottles"
+    EMAIL, PASSWORD = hearth.OWNER["email"], hearth.OWNER["password"]
 
     def __init__(self, running):
         self.running, self.url, self.headers = running, running.url, {}
 
     def set_up(self):
         """Makes Anna the owner, for whom `call` asks from then on."""
-        person = {"name": "Anna", "email": self.EMAIL, "password": self.PASSWORD}
-        self.call("POST", "/setup", person | {"code": self.running.setup_code})
-        made = self.call("POST", "/tokens", {"name": "the tests", "scope": "admin"}, self.sign_in())
-        self.headers = {"authorization": f"Bearer {made['secret']}"}
+        self.headers = hearth.token(self.url, hearth.become_owner(self.url, self.running.setup_code), "admin")
 
     def sign_in(self, email=EMAIL):
         """Signs in; returns the headers of a browser that did."""
-        _, headers = self.exchange("POST", "/session", {"email": email, "password": self.PASSWORD}, {})
-        return {"cookie": headers["set-cookie"].split(";")[0], "sec-fetch-site": "same-origin"}
+        return hearth.browser(hearth.call(self.url, "POST", "/session", {"email": email, "password": self.PASSWORD})[1])
 
     def call(self, method, path, document=None, headers=None):
         """Asks the API; returns the answer's document."""
-        return self.exchange(method, path, document, headers or self.headers)[0]
-
-    def exchange(self, method, path, document, headers):
-        body = None if document is None else json.dumps(document).encode()
-        headers = {"content-type": "application/json"} | headers
-        request = urllib.request.Request(f"{self.url}/api/v1{path}", body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=chrome.PATIENCE) as answer:
-            return json.loads(answer.read() or "null"), answer.headers
+        return hearth.call(self.url, method, path, document, headers or self.headers)[0]
 
 
 @pytest.fixture(scope="session")

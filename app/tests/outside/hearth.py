@@ -16,6 +16,7 @@ and its exit status is the script's. Other Python imports `start`. The programs 
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -47,6 +48,35 @@ class Hearth:
         """Returns this process's environment with what a command needs to find the app."""
         named = {"URL": self.url, "SETUP_CODE": self.setup_code, "DATA": str(self.data)}
         return os.environ | {f"HEARTH_TEST_{name}": value for name, value in named.items()}
+
+
+# Who becomes the owner.
+OWNER = {"name": "Anna", "email": "anna@example.org", "password": "seven-green-bottles"}
+
+
+def call(url, method, path, document=None, headers=None):
+    """Asks the API; returns the answer's document and its headers."""
+    body = None if document is None else json.dumps(document).encode()
+    headers = {"content-type": "application/json"} | (headers or {})
+    request = urllib.request.Request(f"{url}/api/v1{path}", body, headers, method=method)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.loads(answer.read() or "null"), answer.headers
+
+
+def browser(answered):
+    """Returns the headers of a browser that has signed in, by those of the answer that it got."""
+    return {"cookie": answered["set-cookie"].split(";")[0], "sec-fetch-site": "same-origin"}
+
+
+def become_owner(url, code):
+    """Sets a new Hearth up; returns the headers of the owner's browser."""
+    return browser(call(url, "POST", "/setup", OWNER | {"code": code})[1])
+
+
+def token(url, browser, scope, name="the tests"):
+    """Makes a token; returns the headers of a program that has it."""
+    made, _ = call(url, "POST", "/tokens", {"name": name, "scope": scope}, browser)
+    return {"authorization": f"Bearer {made['secret']}"}
 
 
 def programs():

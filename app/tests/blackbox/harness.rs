@@ -229,7 +229,8 @@ impl<'a> Start<'a> {
         app.wait_said("READY=1");
         if alone {
             let line = app.log.wait("Serving on http://");
-            app.address = line.split("http://").nth(1).map(str::to_owned);
+            // In a log of JSON a quotation mark ends it.
+            app.address = line.split("http://").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
         }
         app
     }

@@ -1,6 +1,6 @@
-//! Where does a ceremony wait between its question and its answer?
+//! Where does a ceremony wait between its question and its answer: a passkey's, or a sign-in's by a provider?
 //!
-//! In memory, for [`LIFETIME`], under a random id, and for one answer only, right or wrong. Each owner (the user who
+//! In memory, for a time, under a random id, and for one answer only, right or wrong. Each owner (the user who
 //! registers a passkey, the address that signs in) has a few; the oldest of his own goes when he begins one more, so
 //! that who begins thousands ends nobody else's.
 
@@ -11,8 +11,6 @@ use std::{
 
 use super::secret::Secret;
 
-/// As long as a browser is told to wait for the person (WebAuthn, section 15.1: five minutes).
-const LIFETIME: Duration = Duration::from_secs(300);
 /// So many of one owner: a family behind one address, with several tabs.
 const MOST_OF_ONE: usize = 32;
 /// So many of all.
@@ -21,6 +19,8 @@ const MOST: usize = 2_000;
 /// Ceremonies of one kind, the oldest first.
 #[derive(Debug)]
 pub(super) struct Ceremonies<O, S> {
+    /// How long each waits.
+    lifetime: Duration,
     waiting: Mutex<Vec<Ceremony<O, S>>>,
 }
 
@@ -33,16 +33,16 @@ struct Ceremony<O, S> {
 }
 
 impl<O: PartialEq, S> Ceremonies<O, S> {
-    /// Returns none.
-    pub(super) fn new() -> Self {
-        Self { waiting: Mutex::new(Vec::new()) }
+    /// Returns none; each to come waits so long.
+    pub(super) fn new(lifetime: Duration) -> Self {
+        Self { lifetime, waiting: Mutex::new(Vec::new()) }
     }
 
     /// Keeps the state of one that begins, and returns its id.
     pub(super) fn begin(&self, now: Instant, owner: O, state: S) -> String {
         let id = Secret::token().expose().to_owned();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|ceremony| now.saturating_duration_since(ceremony.begun) < LIFETIME);
+        waiting.retain(|ceremony| now.saturating_duration_since(ceremony.begun) < self.lifetime);
         if waiting.iter().filter(|ceremony| ceremony.owner == owner).count() >= MOST_OF_ONE
             && let Some(oldest) = waiting.iter().position(|ceremony| ceremony.owner == owner)
         {
@@ -60,7 +60,7 @@ impl<O: PartialEq, S> Ceremonies<O, S> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let place = waiting.iter().position(|ceremony| ceremony.id == id)?;
         let ceremony = waiting.remove(place);
-        (now.saturating_duration_since(ceremony.begun) < LIFETIME).then_some((ceremony.owner, ceremony.state))
+        (now.saturating_duration_since(ceremony.begun) < self.lifetime).then_some((ceremony.owner, ceremony.state))
     }
 }
 
@@ -68,9 +68,11 @@ impl<O: PartialEq, S> Ceremonies<O, S> {
 mod tests {
     use super::*;
 
+    const LIFETIME: Duration = Duration::from_secs(300);
+
     #[test]
     fn an_answer_is_taken_once_and_in_time() {
-        let (ceremonies, now) = (Ceremonies::new(), Instant::now());
+        let (ceremonies, now) = (Ceremonies::new(LIFETIME), Instant::now());
         let id = ceremonies.begin(now, 1, "state");
         assert_eq!(ceremonies.end(now, "another"), None);
         assert_eq!(ceremonies.end(now, &id), Some((1, "state")));
@@ -81,7 +83,7 @@ mod tests {
 
     #[test]
     fn who_begins_thousands_ends_nobody_elses() {
-        let (ceremonies, now) = (Ceremonies::new(), Instant::now());
+        let (ceremonies, now) = (Ceremonies::new(LIFETIME), Instant::now());
         let id = ceremonies.begin(now, 1, ());
         let flood: Vec<_> = (0..5_000).map(|_| ceremonies.begin(now, 2, ())).collect();
         assert_eq!(flood.iter().filter(|id| ceremonies.end(now, id).is_some()).count(), MOST_OF_ONE);

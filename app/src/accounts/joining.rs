@@ -86,7 +86,10 @@ pub(crate) async fn user_of(accounts: &Accounts, place: &Place, known: Known) ->
                 }
                 (None, None) => return Ok(Ok(None)),
             };
-            if user.disabled {
+            // An e-mail is believed once: it may have passed to somebody else since.
+            if user.disabled
+                || ways::is_known_otherwise(transaction, user.id, known.provider, &known.provider_id).await?
+            {
                 return Ok(Ok(None));
             }
             ways::add(transaction, user.id, known.provider, &known.provider_id, None).await?;

@@ -5,7 +5,6 @@
 //! audience, nonce and expiry. What the provider says is fetched when it is first needed.
 
 mod client;
-mod pending;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
@@ -13,6 +12,7 @@ mod tests;
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +20,8 @@ use std::{
 use openidconnect::{
     AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
     DiscoveryError, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
+    TokenResponse,
     core::{
         CoreClient, CoreClientAuthMethod, CoreIdTokenClaims, CoreJwsSigningAlgorithm, CoreProviderMetadata,
         CoreResponseType, CoreTokenResponse, CoreUserInfoClaims,
@@ -28,10 +29,8 @@ use openidconnect::{
 };
 use tokio::sync::Mutex;
 
-use self::{
-    client::{Broken, Client, printable},
-    pending::{Login, Pending},
-};
+use self::client::{Broken, Client, printable};
+use super::ceremonies::Ceremonies;
 use crate::config::{OidcSettings, PublicUrl};
 
 /// Where the provider sends browsers back to.
@@ -78,7 +77,7 @@ pub(crate) struct Begun {
 }
 
 /// How long somebody may take at the provider.
-pub(crate) const WITHIN: Duration = pending::WITHIN;
+pub(crate) const WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// A sign-in that came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,13 +126,22 @@ struct Learnt {
     ends: Result<Arc<Ends>, OidcError>,
 }
 
+/// What has to be known when the browser comes back.
+struct Login {
+    state: CsrfToken,
+    nonce: Nonce,
+    verifier: PkceCodeVerifier,
+    /// Where they wanted to go: kept here, so that nothing of it goes by the provider.
+    next: String,
+}
+
 /// The way to sign in by a provider.
 pub(crate) struct Oidc {
     settings: OidcSettings,
     redirect: String,
     client: Client,
     learnt: Mutex<Option<Learnt>>,
-    pending: Pending,
+    pending: Ceremonies<IpAddr, Login>,
 }
 
 impl fmt::Debug for Oidc {
@@ -150,7 +158,7 @@ impl Oidc {
             client: Client::new(&settings.issuer),
             settings,
             learnt: Mutex::default(),
-            pending: Pending::default(),
+            pending: Ceremonies::new(WITHIN),
         }
     }
 
@@ -159,11 +167,11 @@ impl Oidc {
         &self.settings.name
     }
 
-    /// Begins a sign-in of somebody who wants to go to `next`.
+    /// Begins a sign-in, from an address, of somebody who wants to go to `next`.
     ///
     /// # Errors
     /// What is the matter with the provider.
-    pub(crate) async fn begin(&self, next: &str) -> Result<Begun, OidcError> {
+    pub(crate) async fn begin(&self, address: IpAddr, next: &str) -> Result<Begun, OidcError> {
         let ends = self.ends(KEPT).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let (redirect, state, nonce) = ends
@@ -176,7 +184,8 @@ impl Oidc {
             .add_scope(Scope::new("profile".to_owned()))
             .set_pkce_challenge(challenge)
             .url();
-        let pending = self.pending.keep(Login { state, nonce, verifier, next: next.to_owned() }, Instant::now());
+        let pending =
+            self.pending.begin(Instant::now(), address, Login { state, nonce, verifier, next: next.to_owned() });
         Ok(Begun { redirect: redirect.into(), pending })
     }
 
@@ -185,7 +194,7 @@ impl Oidc {
     /// # Errors
     /// Why it is not known who that is.
     pub(crate) async fn finish(&self, pending: &str, callback: Callback<'_>) -> Result<Finished, OidcError> {
-        let login = self.pending.take(pending, Instant::now()).ok_or(OidcError::Stale)?;
+        let (_, login) = self.pending.end(Instant::now(), pending).ok_or(OidcError::Stale)?;
         if callback.state != Some(login.state.secret().as_str()) {
             return Err(OidcError::Stale);
         }
@@ -357,7 +366,7 @@ fn claims(
 fn disbelieve(error: &ClaimsVerificationError) -> OidcError {
     use ClaimsVerificationError as Why;
     OidcError::Unbelievable(match error {
-        Why::Expired(_) => "it has expired; is the clock right, here and there?".to_owned(),
+        Why::Expired(_) => "it has expired, or a clock is wrong, here or there".to_owned(),
         Why::InvalidAudience(_) => "it is meant for another program".to_owned(),
         Why::InvalidIssuer(_) => "it is another provider's".to_owned(),
         Why::InvalidNonce(_) => "it belongs to another sign-in".to_owned(),

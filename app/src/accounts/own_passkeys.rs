@@ -157,6 +157,7 @@ pub(crate) async fn sign_in(
     };
     let user = people::get(accounts.reads(), user_id).await.map_err(failed)?.filter(|user| !user.disabled);
     let (Some(user), Some(passkey)) = (user, known) else {
+        accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
         return Err(Problem::unauthorized(PasskeyError::Unknown.to_string()));
     };
     let place = place.clone();

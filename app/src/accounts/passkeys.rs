@@ -5,7 +5,10 @@
 //! nobody is asked for a name when signing in, and nobody learns from the question which names there are. Passkeys
 //! belong to the name in `http.public_url`: under another name a browser does not offer them.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -16,6 +19,9 @@ use webauthn_rs::prelude::{
 };
 
 use super::ceremonies::Ceremonies;
+
+/// As long as a browser is told to wait for the person (WebAuthn, section 15.1: five minutes).
+const WITHIN: Duration = Duration::from_secs(300);
 
 /// Registers passkeys and signs in with them.
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Passkeys {
         let webauthn = WebauthnBuilder::new(name, &url)
             .and_then(|builder| builder.rp_name("Hearth").build())
             .map_err(|error| format!("http.public_url cannot be used for passkeys ({text}: {error})"))?;
-        Ok(Some(Self { webauthn, registrations: Ceremonies::new(), sign_ins: Ceremonies::new() }))
+        Ok(Some(Self { webauthn, registrations: Ceremonies::new(WITHIN), sign_ins: Ceremonies::new(WITHIN) }))
     }
 
     /// Begins a registration for a signed-in user: returns the ceremony's id and what the browser's

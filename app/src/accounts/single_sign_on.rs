@@ -18,12 +18,14 @@ use super::{
     audit::{Actor, Kind},
     caller::{Place, cookie},
     joining::{self, Known},
-    oidc::{self, Callback, Finished, OidcIdentity},
+    oidc::{self, Callback, Finished, OidcError, OidcIdentity},
     pages::next,
+    people,
     role::Method,
     sessions, ways,
 };
 use crate::{
+    db::refusable,
     http::{Problem, is_meant_for},
     web::{encoded, see},
 };
@@ -76,7 +78,8 @@ async fn begin(
     {
         return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
     }
-    let begun = oidc.begin(next).await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
+    let begun =
+        oidc.begin(place.address_or_none(), next).await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
     let cookie = pending_cookie(Some(&begun.pending), place.https);
     Ok(Redirect::see_other(begun.redirect)
         .with_header(header::SET_COOKIE, cookie)
@@ -98,7 +101,7 @@ async fn come_back(
     let Finished { identity, next } = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await
-        .map_err(|error| Problem::unauthorized(error.to_string()))?;
+        .map_err(|error| refused(accounts, &error))?;
     let begun = enter(accounts, &place, identity).await?;
     let mut response = see(&next);
     for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(None, place.https)]) {
@@ -107,6 +110,15 @@ async fn come_back(
         }
     }
     Ok(response)
+}
+
+/// Refuses a sign-in that came to nothing. Where it was the provider's doing, such as a wrong `auth.oidc_client_secret`,
+/// the log tells the operator, once in a minute at most.
+fn refused(accounts: &Accounts, error: &OidcError) -> Problem {
+    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && accounts.is_news() {
+        tracing::warn!("Nobody was signed in by single sign-on. {error}");
+    }
+    Problem::unauthorized(error.to_string())
 }
 
 /// Begins the session of whom the provider names, if they are of the household or may join.
@@ -126,27 +138,35 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         return Err(Problem::forbidden(why_not));
     };
     let place = place.clone();
-    let begun = accounts
-        .database
-        .write(move |transaction| {
-            let (user, place) = (user.clone(), place.clone());
-            Box::pin(async move { sessions::begin(transaction, &user, Method::Oidc, &place).await })
+    refusable(&accounts.database, move |transaction| {
+        let (user, place, why_not) = (user.clone(), place.clone(), why_not.clone());
+        Box::pin(async move {
+            // They may have been disabled a moment ago.
+            let Some(user) = people::get(transaction, user.id).await?.filter(|now| !now.disabled) else {
+                return Ok(Err(Problem::forbidden(why_not)));
+            };
+            sessions::begin(transaction, &user, Method::Oidc, &place).await.map(Ok)
         })
-        .await?;
-    Ok(begun)
+    })
+    .await
 }
 
 /// Says why somebody whom the provider knows is nobody of the household, and what they can do.
 fn unknown(email: Option<&str>, is_verified: bool) -> String {
     match email {
         Some(email) if is_verified => format!(
-            "Nobody of the household who may come in has the e-mail {email}. Ask an admin or an owner for an invitation."
+            "Nobody of the household who may come in has the e-mail {email}, or they come by another account there. Ask an \
+             admin or an owner for an invitation."
         ),
         Some(email) => format!(
-            "The provider has not verified that {email} is your e-mail, so it is not linked to anybody here. Verify it              there and come back, or sign in with your password; whoever has none asks an admin for a link."
+            "The provider has not verified that {email} is your e-mail, so it is not linked to anybody here. Verify it \
+             there and come back, or sign in with your password; whoever has none asks an admin for a link."
         ),
-        None => "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and                  come back, or sign in with your password; whoever has none asks an admin for a link."
-            .to_owned(),
+        None => {
+            "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and \
+                 come back, or sign in with your password; whoever has none asks an admin for a link."
+                .to_owned()
+        }
     }
 }
 

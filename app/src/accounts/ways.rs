@@ -51,6 +51,21 @@ pub(crate) async fn linked(reads: &impl ConnectionTrait, user_id: i64) -> Result
     own.order_by(Column::Id, Order::Asc).all(reads).await
 }
 
+/// Returns whether a provider knows somebody by another name already: what it calls them begins with its address, and a blank.
+pub(crate) async fn is_known_otherwise(
+    reads: &impl ConnectionTrait,
+    user_id: i64,
+    provider: &str,
+    provider_id: &str,
+) -> Result<bool, DbErr> {
+    // Tailscale's logins are of one provider each.
+    let Some((issuer, _)) = provider_id.split_once(' ') else { return Ok(false) };
+    let is_of_it = |known: &Model| {
+        known.provider == provider && known.provider_id.split_once(' ').is_some_and(|(known, _)| known == issuer)
+    };
+    Ok(linked(reads, user_id).await?.iter().any(is_of_it))
+}
+
 /// Takes one of them away from the caller; returns whether there was one with this number.
 pub(crate) async fn unlink(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
     write_as(database, caller, move |transaction, caller| {

@@ -73,7 +73,7 @@ impl Hosts {
 pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
     // RFC 6265bis, 4.1.3.2. It is there at each request once somebody is signed in, also where a proxy says nothing.
     let cookies = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    if cookies.flat_map(|cookies| cookies.split(';')).any(|cookie| cookie.trim_start().starts_with("__Host-")) {
+    if cookies.flat_map(|cookies| cookies.split(';')).any(|cookie| cookie.trim_start().starts_with("__Host-hearth")) {
         return true;
     }
     if let Some(said) = request.header("x-forwarded-proto").and_then(|list| list.split(',').next()) {

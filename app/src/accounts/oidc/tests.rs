@@ -1,5 +1,7 @@
 //! Sign-ins at a provider that is good, and at one that is not.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -7,6 +9,8 @@ use super::{
     *,
 };
 use crate::{accounts::Secret, config::Join};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn oidc(issuer: &str) -> Oidc {
     let settings = OidcSettings {
@@ -24,7 +28,7 @@ fn back<'a>(code: &'a str, state: &'a str) -> Callback<'a> {
 }
 
 async fn sign_in(oidc: &Oidc, provider: &Provider) -> Result<OidcIdentity, OidcError> {
-    let begun = oidc.begin("/records/7").await?;
+    let begun = oidc.begin(HERE, "/records/7").await?;
     let (code, state) = provider.visit(&begun.redirect);
     assert!(!begun.redirect.contains("records"), "{}", begun.redirect);
     let finished = oidc.finish(&begun.pending, back(&code, &state)).await?;
@@ -147,7 +151,7 @@ async fn a_token_that_is_not_the_providers_for_this_sign_in_is_not_believed() {
         ("aud", json!([CLIENT, "another"]), "it is meant for another program"),
         ("iss", json!("https://id.example.org"), "it is another provider's"),
         ("iss", json!(format!("{}/", provider.issuer())), "it is another provider's"),
-        ("exp", json!(1_700_000_000), "it has expired; is the clock right, here and there?"),
+        ("exp", json!(1_700_000_000), "it has expired, or a clock is wrong, here or there"),
         ("sub", json!(""), "it names nobody"),
     ] {
         provider.ways().claims = set(key, value.clone());
@@ -177,7 +181,7 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     let provider = Provider::start();
     let oidc = oidc(provider.issuer());
     let begin = async || {
-        let begun = oidc.begin("/").await.unwrap();
+        let begun = oidc.begin(HERE, "/").await.unwrap();
         let (code, state) = provider.visit(&begun.redirect);
         (begun.pending, code, state)
     };
@@ -252,7 +256,8 @@ async fn a_new_key_of_the_provider_is_fetched_when_it_is_used() {
 #[tokio::test]
 async fn a_provider_that_is_none_is_told_and_tried_again() {
     let provider = Provider::start();
-    let begin = async |oidc: &Oidc| oidc.begin("/").await.err().map(|error| error.to_string()).unwrap_or_default();
+    let begin =
+        async |oidc: &Oidc| oidc.begin(HERE, "/").await.err().map(|error| error.to_string()).unwrap_or_default();
     for (key, value, words) in [
         ("issuer", json!("https://id.example.org"), "goes by another name"),
         ("issuer", json!(format!("{}/", provider.issuer())), "auth.oidc_issuer must be that, to the last slash"),
@@ -284,7 +289,7 @@ async fn a_provider_that_is_none_is_told_and_tried_again() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_told() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failure = oidc(&format!("http://{unused}")).begin("/").await.err().unwrap().to_string();
+    let failure = oidc(&format!("http://{unused}")).begin(HERE, "/").await.err().unwrap().to_string();
     assert!(
         failure.starts_with(&format!("The provider http://{unused} cannot be reached (Connection refused")),
         "{failure}"

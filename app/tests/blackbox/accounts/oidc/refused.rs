@@ -33,9 +33,10 @@ fn an_email_that_is_not_verified_or_not_known_is_nobodys() {
     add_alice(&data);
     provider.ways().info = json!({ "sub": "alice-1" });
     let app = with(&data, &provider).start();
-    let unverified =
-        "The provider has not verified that alice@example.org is your e-mail, so it is not linked to anybody";
-    let none = "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there";
+    let unverified = "The provider has not verified that alice@example.org is your e-mail, so it is not linked to anybody \
+                      here. Verify it there and come back,";
+    let none = "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and \
+                come back,";
     let unknown = "Ask an admin or an owner for an invitation.";
     for (claims, words) in [
         (&[("email_verified", json!(false))][..], unverified),
@@ -90,6 +91,41 @@ fn a_sign_in_is_for_the_browser_that_began_it() {
     turned_away(&mut Visitor::default(), &app, &answer, 401, STALE);
     // No code was spent on any of it.
     assert_eq!(provider.ways().posted.len(), 0);
+    let answer = alice.open(&app, &path);
+    let_in(&mut alice, &app, &answer);
+    app.stop();
+}
+
+#[test]
+fn an_email_that_passed_to_somebody_else_is_not_believed_again() {
+    let (provider, data) = (Provider::start(), Data::new());
+    let alice = add_alice(&data);
+    let app = with(&data, &provider).env("HEARTH_AUTH__OIDC_JOIN", "member").start();
+    let mut visitor = Visitor::default();
+    let answer = visitor.sign_in(&app, &provider);
+    let_in(&mut visitor, &app, &answer);
+    say(&provider, &[("sub", json!("bob-2"))]);
+    let mut bob = Visitor::default();
+    let answer = bob.sign_in(&app, &provider);
+    turned_away(&mut bob, &app, &answer, 403, "or they come by another account there");
+    // Until she takes the former one away.
+    let links = data.count("SELECT id FROM account WHERE provider = 'oidc'");
+    data.sql(&format!("DELETE FROM account WHERE id = {links}"));
+    let answer = bob.sign_in(&app, &provider);
+    assert_eq!(let_in(&mut bob, &app, &answer)["id"], alice);
+    app.stop();
+}
+
+#[test]
+fn who_begins_thousands_ends_nobody_elses() {
+    let (provider, data) = (Provider::start(), Data::new());
+    add_alice(&data);
+    let app = with(&data, &provider).start();
+    let mut alice = Visitor::default();
+    let path = alice.visit(&app, &provider);
+    for _ in 0..1_000 {
+        assert_eq!(app.ask_from("127.0.0.2", "GET", "/sign-in/oidc?moved=true", b"").status, 303);
+    }
     let answer = alice.open(&app, &path);
     let_in(&mut alice, &app, &answer);
     app.stop();

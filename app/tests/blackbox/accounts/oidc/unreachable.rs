@@ -90,7 +90,10 @@ fn a_provider_that_fails_in_between_leaves_nobody_half_signed_in() {
     provider.ways().token_answer = None;
     let answer = visitor.sign_in(&app, &provider);
     let_in(&mut visitor, &app, &answer);
-    app.stop();
+    // The operator is told once, not each time.
+    let lines = app.stop();
+    let said: Vec<_> = lines.iter().filter(|line| line.contains("Nobody was signed in by single sign-on.")).collect();
+    assert!(said.len() == 1 && said[0].contains("invalid_client"), "{lines:#?}");
 }
 
 #[test]

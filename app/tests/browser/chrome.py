@@ -129,6 +129,11 @@ class Browser:
         """Opens what is folded away."""
         self.find(selector).click()
 
+    def is_signed_in(self):
+        """Asks the API, from the page."""
+        ask = "fetch('/api/v1/session').then(answer => arguments[0](answer.status === 200))"
+        return self.driver.execute_async_script(ask)
+
     def has(self, text):
         """Waits until the page says this."""
         self.until(lambda driver: text in driver.find_element(By.TAG_NAME, "body").text)

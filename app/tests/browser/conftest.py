@@ -81,6 +81,6 @@ def newcomer(request, driver):
     axe = request.config.getoption("axe").read_text()
     with hearth.start() as running:
         browser = chrome.Browser(driver, running.url, request.param, axe, request.config.getoption("shots"))
-        browser.setup_code = running.setup_code
+        browser.setup_code, browser.database = running.setup_code, running.data / "app.db"
         yield browser
         browser.close()

@@ -5,7 +5,9 @@ Each story is lived at each width, light and dark; each page it meets is checked
 
 import base64
 import hashlib
+import contextlib
 import hmac
+import sqlite3
 import struct
 import time
 
@@ -24,6 +26,13 @@ def set_up(browser):
     browser.open("/set-up")
     browser.fill(code=browser.setup_code, name="Anna", email="anna@example.org", password=PASSWORD)
     browser.push("Become the owner")
+
+
+def behind_its_back(browser, *statements):
+    """Changes the database, as time and other programs do."""
+    with contextlib.closing(sqlite3.connect(browser.database)) as database, database:
+        for statement in statements:
+            database.execute(statement)
 
 
 def sign_out(browser):
@@ -183,6 +192,55 @@ def test_a_passkey_is_added_and_signs_in(newcomer):
     newcomer.open("/account")
     newcomer.push("Delete Laptop <1>")
     newcomer.has("The passkey was deleted")
+
+
+def test_an_old_sign_in_is_renewed_for_what_lasts(newcomer):
+    set_up(newcomer)
+    behind_its_back(
+        newcomer,
+        "UPDATE session SET created_at = '2026-11-24T12:00:00.000Z'",
+        "INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)"
+        " VALUES (1, 'oidc', 'https://id.example.org 7', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z')",
+    )
+    # What another program writes is seen within a second.
+    newcomer.until(lambda driver: newcomer.open("/people") or "yours is older" in newcomer.find("main").text)
+    newcomer.check("people-again")
+    newcomer.fill(email="ben@example.org")
+    newcomer.push("Make a link")
+    newcomer.has("sign in again, then repeat it")
+    newcomer.check("people-again-wrong", answered_with_an_error=True)
+    newcomer.open("/account")
+    newcomer.check("account-again")
+    newcomer.press(".note a")
+    newcomer.has("You are signed in, for more than an hour")
+    newcomer.check("sign-in-again")
+    newcomer.fill(email="anna@example.org", password=PASSWORD)
+    newcomer.push("Sign in")
+    newcomer.has("Linked accounts")
+    newcomer.push("Take away Single sign-on https://id.example.org 7")
+    newcomer.has("is not signed in here as you any more")
+    newcomer.check("account-unlinked")
+
+
+def test_what_was_typed_outlives_the_session(newcomer):
+    set_up(newcomer)
+    newcomer.fill(title="Boiler service", notes="Call in November")
+    behind_its_back(newcomer, "DELETE FROM session")
+    newcomer.until(lambda _: not newcomer.is_signed_in())
+    newcomer.push("Add")
+    newcomer.has("Nothing was saved")
+    newcomer.check("session-over", answered_with_an_error=True)
+    page = newcomer.driver.current_window_handle
+    newcomer.find("main a[target=_blank]").click()
+    newcomer.until(lambda driver: len(driver.window_handles) == 2)
+    newcomer.driver.switch_to.window(next(each for each in newcomer.driver.window_handles if each != page))
+    newcomer.fill(email="anna@example.org", password=PASSWORD)
+    newcomer.push("Sign in")
+    newcomer.driver.close()
+    newcomer.driver.switch_to.window(page)
+    newcomer.push("Send it again")
+    newcomer.has("was added")
+    assert newcomer.texts(".records h2") == ["Boiler service"]
 
 
 def test_a_record_is_changed_hidden_and_deleted(newcomer):

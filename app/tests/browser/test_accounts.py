@@ -212,7 +212,7 @@ def test_an_old_sign_in_is_renewed_for_what_lasts(newcomer):
     newcomer.open("/account")
     newcomer.check("account-again")
     newcomer.press(".note a")
-    newcomer.has("You are signed in, for more than an hour")
+    newcomer.has("You signed in more than an hour ago")
     newcomer.check("sign-in-again")
     newcomer.fill(email="anna@example.org", password=PASSWORD)
     newcomer.push("Sign in")

@@ -162,7 +162,7 @@ fn page(frame: &Frame, ways: &Ways<'_>, filled: &Filled, done: &str, refusal: Op
             @if let Some(viewer) = frame.viewer().filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
                 p.note {
                     @if viewer.by == By::Tailscale { "Tailscale answers for this device. " }
-                    @else { "You are signed in, for more than an hour. Sign in again for what takes a fresh sign-in, or " }
+                    @else { "You signed in more than an hour ago. Sign in again for what takes a fresh sign-in, or " }
                     a href=(next) {
                         @if viewer.by == By::Tailscale { "Go on" } @else { "go on" } " as " (viewer.user.name)
                     }

@@ -16,6 +16,7 @@ fn handed(environment: &[(&str, &str)]) -> Vec<(&'static str, String)> {
 #[test]
 fn the_app_is_handed_what_is_set_and_nothing_else() {
     assert_eq!(handed(&[]), []);
+    assert_eq!(handed(&[("HEARTH_HTTP__HOSTS", ""), ("HEARTH_HTTP__PUBLIC_URL", "")]), []);
     // Where Tailscale is off, the rest of it is nobody's.
     assert_eq!(handed(&[(LISTEN, "127.0.0.2:3001"), ("HEARTH_AUTH__TAILSCALE_JOIN", "guest")]), []);
     let own = |pairs: &[(&'static str, &str)]| {
@@ -40,10 +41,12 @@ fn the_app_is_handed_what_is_set_and_nothing_else() {
     let owner = handed(&[("HEARTH_AUTH__ADMIN_EMAIL", "ada@example.org"), PASSWORD]);
     assert_eq!(owner, own(&[("HEARTH_AUTH__ADMIN_EMAIL", "ada@example.org"), PASSWORD]));
     let single = handed(&[
+        ("HEARTH_HTTP__PUBLIC_URL", "https://hearth.example.ts.net"),
         ("HEARTH_AUTH__OIDC_ISSUER", "https://id.example.org/realms/home"),
         ("HEARTH_AUTH__OIDC_CLIENT_ID", "hearth"),
     ]);
     let expected = [
+        ("HEARTH_HTTP__PUBLIC_URL", "https://hearth.example.ts.net"),
         ("HEARTH_AUTH__OIDC_ISSUER", "https://id.example.org/realms/home"),
         ("HEARTH_AUTH__OIDC_CLIENT_ID", "hearth"),
         ("HEARTH_AUTH__OIDC_NAME", "single sign-on"),
@@ -135,6 +138,10 @@ fn what_belongs_together_comes_together() {
         (&[PASSWORD], "it needs auth.admin_email"),
         (&[("HEARTH_AUTH__OIDC_ISSUER", "https://id.example.org")], "it needs auth.oidc_client_id"),
         (&[("HEARTH_AUTH__OIDC_CLIENT_ID", "hearth")], "it needs auth.oidc_issuer"),
+        (
+            &[("HEARTH_AUTH__OIDC_ISSUER", "https://id.example.org"), ("HEARTH_AUTH__OIDC_CLIENT_ID", "hearth")],
+            "it needs http.public_url",
+        ),
         (&[("HEARTH_AUTH__OIDC_CLIENT_SECRET", "hush")], "it needs auth.oidc_issuer"),
         (&[("HEARTH_AUTH__OIDC_ISSUER", "http://id.example.org")], "anybody on the way"),
         (&[("HEARTH_AUTH__ADMIN_EMAIL", "ada")], "an e-mail address"),

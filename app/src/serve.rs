@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use poem::listener::{TcpAcceptor, UnixAcceptor};
+use poem::listener::UnixAcceptor;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -20,7 +20,7 @@ use crate::{
     db::{Access, Database},
     failure::Failure,
     fault,
-    http::{self, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop},
+    http::{self, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
     notify::Notifier,
     records,

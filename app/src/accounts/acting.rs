@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::{
     caller::{By, Caller, nobody},
-    people, sessions, tokens,
+    people, sessions, tokens, ways,
 };
 use crate::{
     db::{Database, refusable},
@@ -45,7 +45,7 @@ async fn again(transaction: &impl ConnectionTrait, caller: Caller) -> Result<Res
     let is_good = match &caller.by {
         By::Session { id: session, .. } => sessions::get(transaction, id, *session).await?.is_some(),
         By::Token { id: token, .. } => tokens::get(transaction, id, *token).await?.is_some_and(|token| token.is_good()),
-        By::Tailscale => true,
+        By::Tailscale => ways::linked(transaction, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
     };
     let user = people::get(transaction, id).await?.filter(|user| is_good && !user.disabled);
     Ok(match user {
@@ -75,6 +75,8 @@ mod tests {
     const PEOPLE: &str = "
         INSERT INTO user (id, name, email, role, created_at, updated_at)
             VALUES (1, 'Anna', 'anna@example.org', 'admin', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+        INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)
+            VALUES (1, 'tailscale', 'anna@example.org', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
         INSERT INTO api_token (id, user_id, name, token_hash, scope, created_at)
             VALUES (1, 1, 'robot', 'x', 'admin', '2026-11-24T12:00:00.000Z');
         INSERT INTO session (id, user_id, token_hash, method, address, user_agent, created_at, last_seen_at, expires_at)
@@ -102,7 +104,9 @@ mod tests {
             (by_token.clone(), "DELETE FROM api_token", Some(401)),
             (by_token.clone(), "UPDATE api_token SET expires_at = '2026-11-25T00:00:00.000Z'", Some(401)),
             (by_token, "UPDATE user SET disabled = 1", Some(401)),
+            (By::Tailscale, "SELECT 1", None),
             (By::Tailscale, "UPDATE user SET disabled = 1", Some(401)),
+            (By::Tailscale, "DELETE FROM account", Some(401)),
             (by_session, "UPDATE user SET role = 'guest'", Some(409)),
         ] {
             let (_directory, path) = household().await;

@@ -47,6 +47,7 @@ pub(crate) mod verification;
 pub(crate) mod ways;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -73,7 +74,7 @@ use crate::{
     http::Problem,
 };
 
-/// How often it is written down that attempts were turned away: a flood must not fill the audit log.
+/// How often what anybody can bring about is written down: a flood must fill neither the audit log nor the other one.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// Everything that accounts need, in one.
@@ -93,8 +94,19 @@ pub(crate) struct Accounts {
     in_passing: InPassing,
     recent_sessions: Recent<(entity::session::Model, entity::user::Model)>,
     recent_tokens: Recent<(entity::api_token::Model, entity::user::Model)>,
-    /// When it was last written down that attempts were turned away.
-    noted: Mutex<Option<Instant>>,
+    /// When each was written down last.
+    noted: Mutex<HashMap<News, Instant>>,
+}
+
+/// What anybody can bring about as often as they like, and is written down once in a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum News {
+    /// Attempts were turned away.
+    Throttled,
+    /// Tailscale knows somebody whom the household does not.
+    TailscaleStranger,
+    /// The provider of single sign-on does not do its part.
+    Provider,
 }
 
 impl Accounts {
@@ -131,7 +143,7 @@ impl Accounts {
             Err(wait) => wait,
         };
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-        if self.is_news() {
+        if self.is_news(News::Throttled) {
             self.note(Kind::SignInThrottled, Actor::somebody(account, "", place)).await;
         }
         Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
@@ -154,14 +166,14 @@ impl Accounts {
             .await;
     }
 
-    /// Whether it was not written down a moment ago that attempts were turned away.
-    fn is_news(&self) -> bool {
+    /// Whether this was not written down a moment ago.
+    fn is_news(&self, what: News) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = noted.is_none_or(|last| last.elapsed() > NOTED_EVERY);
-        if news {
-            *noted = Some(Instant::now());
+        let is_news = noted.get(&what).is_none_or(|last| last.elapsed() > NOTED_EVERY);
+        if is_news {
+            noted.insert(what, Instant::now());
         }
-        news
+        is_news
     }
 
     /// Refuses a password that is too short, too long or too common.

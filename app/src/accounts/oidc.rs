@@ -201,7 +201,8 @@ impl Oidc {
         let code = match (callback.error, callback.code) {
             (Some(error), _) => return Err(OidcError::BrokenOff(printable(error))),
             (None, Some(code)) => AuthorizationCode::new(code.to_owned()),
-            (None, None) => return Err(self.trouble("sends the browser back without a code")),
+            // Anybody can send a browser here so.
+            (None, None) => return Err(OidcError::Stale),
         };
         let mut ends = self.ends(KEPT).await?;
         let request = ends.exchange_code(code).map_err(|_| self.trouble("names no token endpoint"))?;

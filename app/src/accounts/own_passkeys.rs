@@ -20,6 +20,7 @@ use super::{
     people,
     role::Method,
     sessions::{self, Begun},
+    throttle::network,
 };
 use crate::{db::refusable, http::Problem, when::Moment};
 
@@ -127,7 +128,7 @@ pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Res
 
 /// Begins to come in: returns the ceremony and what the browser is to be asked.
 pub(crate) fn begin_sign_in(accounts: &Accounts, place: &Place) -> Result<(String, Value), Problem> {
-    Ok(accounts.passkeys()?.begin_sign_in(place.address_or_none())?)
+    Ok(accounts.passkeys()?.begin_sign_in(network(place.address_or_none()))?)
 }
 
 /// Checks what the device signed, and begins a session.

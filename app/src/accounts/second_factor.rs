@@ -132,6 +132,7 @@ pub(crate) async fn offered(accounts: &Accounts, caller: &Caller) -> Result<Opti
 
 /// Takes the first code, from which on one is asked for at each sign-in, and returns the recovery codes.
 pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
+    caller.check_fresh()?;
     let codes = totp::recovery_codes();
     let (code, kept) = (code.to_owned(), codes.clone());
     write_as(&accounts.database, caller, move |transaction, caller| {

@@ -14,7 +14,7 @@ use poem::{
 use serde::Deserialize;
 
 use super::{
-    Accounts,
+    Accounts, News,
     audit::{Actor, Kind},
     caller::{Place, cookie},
     joining::{self, Known},
@@ -22,9 +22,12 @@ use super::{
     pages::next,
     people,
     role::Method,
-    sessions, ways,
+    sessions,
+    throttle::network,
+    ways,
 };
 use crate::{
+    config::PublicUrl,
     db::refusable,
     http::{Problem, is_meant_for},
     web::{encoded, see},
@@ -72,14 +75,17 @@ async fn begin(
 ) -> Result<Response> {
     let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
     let next = Some(next::local(asked.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
+    let place = at_public_url(accounts, place);
     if let Some(url) = &accounts.http.public_url
         && !asked.moved
         && !is_meant_for(request, url)
     {
         return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
     }
-    let begun =
-        oidc.begin(place.address_or_none(), next).await.map_err(|error| Problem::unavailable(error.to_string(), 10))?;
+    let begun = oidc
+        .begin(network(place.address_or_none()), next)
+        .await
+        .map_err(|error| Problem::unavailable(error.to_string(), 10))?;
     let cookie = pending_cookie(Some(&begun.pending), place.https);
     Ok(Redirect::see_other(begun.redirect)
         .with_header(header::SET_COOKIE, cookie)
@@ -95,6 +101,7 @@ async fn come_back(
     Query(brought): Query<Brought>,
 ) -> Result<Response> {
     let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let place = at_public_url(accounts, place);
     let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
@@ -112,10 +119,17 @@ async fn come_back(
     Ok(response)
 }
 
+/// Returns the place as it is for the browser: the provider sends it back to `http.public_url`, whatever a proxy on the way
+/// makes of the request.
+fn at_public_url(accounts: &Accounts, place: Place) -> Place {
+    let https = accounts.http.public_url.as_ref().map_or(place.https, PublicUrl::is_https);
+    Place { https, ..place }
+}
+
 /// Refuses a sign-in that came to nothing. Where it was the provider's doing, such as a wrong `auth.oidc_client_secret`,
 /// the log tells the operator, once in a minute at most.
 fn refused(accounts: &Accounts, error: &OidcError) -> Problem {
-    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && accounts.is_news() {
+    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && accounts.is_news(News::Provider) {
         tracing::warn!("Nobody was signed in by single sign-on. {error}");
     }
     Problem::unauthorized(error.to_string())

@@ -46,6 +46,9 @@ pub(crate) struct Attempt<'a> {
     pub(crate) device: Option<i64>,
 }
 
+/// The addresses that Tailscale gives to devices.
+const TAILNET: [u16; 3] = [0xfd7a, 0x115c, 0xa1e0];
+
 /// The tokens that a try has taken.
 #[derive(Debug)]
 #[must_use = "a try that succeeds gives its tokens back by `Throttle::succeeded`"]
@@ -141,11 +144,11 @@ impl Throttle {
 }
 
 /// Returns what counts as one address: an IPv4 address, or the /64 of an IPv6 one, since every customer has as many
-/// addresses in it as he likes. In a house or a tailnet (`fc00::/7`, `fe80::/10`) all share one /64, and each is
-/// counted alone.
-fn network(address: IpAddr) -> IpAddr {
+/// addresses in it as he likes. All of a tailnet share one /64 (`fd7a:115c:a1e0::/48`), in which nobody chooses their
+/// address, and each is counted alone.
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_unique_local() && !address.is_unicast_link_local() => {
+        IpAddr::V6(address) if !address.segments().starts_with(&TAILNET) => {
             IpAddr::V6((address.to_bits() >> 64 << 64).into())
         }
         other => other,

@@ -58,11 +58,9 @@ pub(crate) async fn is_known_otherwise(
     provider: &str,
     provider_id: &str,
 ) -> Result<bool, DbErr> {
-    // Tailscale's logins are of one provider each.
-    let Some((issuer, _)) = provider_id.split_once(' ') else { return Ok(false) };
-    let is_of_it = |known: &Model| {
-        known.provider == provider && known.provider_id.split_once(' ').is_some_and(|(known, _)| known == issuer)
-    };
+    // Of OpenID Connect the issuer stands before a blank; of Tailscale there is one.
+    let issuer = |id: &str| id.split_once(' ').map(|(issuer, _)| issuer.to_owned());
+    let is_of_it = |known: &Model| known.provider == provider && issuer(&known.provider_id) == issuer(provider_id);
     Ok(linked(reads, user_id).await?.iter().any(is_of_it))
 }
 

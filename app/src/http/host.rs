@@ -81,8 +81,13 @@ pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
     }
     match request.header(header::ORIGIN).and_then(|origin| origin.split_once("://")) {
         Some((scheme, _)) => scheme == "https",
-        None => matches!(asked(request.version(), request.uri(), request.headers()),
-            Ok(Some(asked)) if hosts.is_public_https(asked)),
+        // Sec-Fetch-Site comes over https and from localhost alone (W3C Fetch Metadata, 5); without a port, the host may be
+        // that of plain http, too.
+        None => {
+            request.headers().contains_key("sec-fetch-site")
+                && matches!(asked(request.version(), request.uri(), request.headers()),
+                Ok(Some(asked)) if hosts.is_public_https(asked))
+        }
     }
 }
 
@@ -369,10 +374,12 @@ mod tests {
             (&[("host", "nas:3000"), ("origin", "https://nas")], true),
             (&[("host", "nas:3000"), ("origin", "http://nas:3000")], false),
             (&[("host", "nas:3000"), ("origin", "null")], false),
-            (&[("host", "hearth.example.org")], true),
-            (&[("host", "HEARTH.example.org.:443")], true),
-            (&[("host", "hearth.example.org:3000")], false),
-            (&[("host", "nas.tail1.ts.net")], false),
+            (&[("host", "hearth.example.org"), ("sec-fetch-site", "none")], true),
+            (&[("host", "HEARTH.example.org.:443"), ("sec-fetch-site", "same-origin")], true),
+            (&[("host", "hearth.example.org:3000"), ("sec-fetch-site", "none")], false),
+            (&[("host", "nas.tail1.ts.net"), ("sec-fetch-site", "none")], false),
+            // Over plain http at port 80 of the same name.
+            (&[("host", "hearth.example.org")], false),
             // What says more goes first.
             (&[("host", "nas:3000"), ("cookie", "a=b; __Host-hearth=x")], true),
             (&[("host", "nas:3000"), ("cookie", "hearth=__Host-hearth")], false),

@@ -1,9 +1,10 @@
 //! How do requests come in, and what is the same for all answers?
 //!
-//! `sockets` finds the listening sockets, `connections` speaks HTTP on them; `front` stands before every route and
+//! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them; `front` stands before every route and
 //! sees to it that each error is problem+json, each request is for this host (`host`) and, from a browser, from this
 //! site (`origin`), and each answer has its security headers; `limits` keeps requests to their size and time.
 
+mod acceptor;
 mod connections;
 mod front;
 mod given;
@@ -27,6 +28,7 @@ use poem::{
 use poem_openapi::{LicenseObject, OpenApiService};
 
 pub(crate) use self::{
+    acceptor::TcpAcceptor,
     connections::{Server, Stop},
     given::Given,
     host::{Hosts, is_https, is_meant_for},

@@ -143,6 +143,12 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// At this address.
+    pub(crate) fn listening(mut self, address: &str) -> Self {
+        self.arguments = ["serve", "--listen", address].map(String::from).into();
+        self
+    }
+
     /// As the supervisor does it, with these inherited sockets.
     pub(crate) fn with_sockets(data: &'a Data, names: &'static [&'static str]) -> Self {
         Self { arguments: vec!["serve".to_owned()], sockets: Some(names), ..Self::alone(data) }

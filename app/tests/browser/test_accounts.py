@@ -218,7 +218,7 @@ def test_an_old_sign_in_is_renewed_for_what_lasts(newcomer):
     newcomer.push("Sign in")
     newcomer.has("Linked accounts")
     newcomer.push("Take away Single sign-on https://id.example.org 7")
-    newcomer.has("is not signed in here as you any more")
+    newcomer.has("It is taken away")
     newcomer.check("account-unlinked")
 
 

@@ -212,7 +212,7 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     assert_eq!(oidc.finish(&pending, refused).await, Err(OidcError::BrokenOff("access_denied".to_owned())));
     let (pending, _, state) = begin().await;
     let empty = Callback { state: Some(&state), ..Callback::default() };
-    assert!(matches!(oidc.finish(&pending, empty).await, Err(OidcError::Provider { .. })));
+    assert_eq!(oidc.finish(&pending, empty).await, Err(OidcError::Stale));
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ const DONE: [Done; 9] = [
     Done {
         name: "unlinked",
         part: Part::Linked,
-        sentence: "Whoever signs in there is not signed in here as you any more.",
+        sentence: "It is taken away. What answers for the e-mail that you have here would be linked again.",
     },
     Done { name: "session", part: Part::Sessions, sentence: "That browser was signed out." },
     Done { name: "sessions", part: Part::Sessions, sentence: "All your other browsers were signed out." },
@@ -174,7 +174,7 @@ impl Account {
             let left = verification::list_of(reads, Recovery, id).await.map_err(failed)?.len();
             SecondFactor::On { recovery_codes: left }
         } else {
-            let offer = match said.offering {
+            let offer = match said.offering && caller.is_fresh() {
                 true => accounts::second_factor::offered(accounts, caller).await?,
                 false => None,
             };

@@ -39,7 +39,10 @@ pub(super) fn section(account: &Account, said: &Said<'_>) -> Markup {
         (said.fields(Part::Linked).summary("Nothing was changed."))
         @if account.linked.is_empty() { p.quiet { "No account elsewhere signs you in." } }
         @else {
-            p { "Whoever signs in there is signed in here as you. Take away those that you do not know." }
+            p {
+                "Whoever signs in there is signed in here as you. Take away those that you do not know; what answers for "
+                (account.caller.user.email) " is linked again, so change that e-mail first if it is not yours."
+            }
             ul.things { @for linked in &account.linked { (entry(linked)) } }
         }
     };

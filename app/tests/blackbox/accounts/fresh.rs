@@ -13,6 +13,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         ("POST", "/api/v1/passkeys/options", Value::Null),
         ("POST", "/api/v1/tokens", json!({ "name": "robot", "scope": "read" })),
         ("POST", "/api/v1/totp", Value::Null),
+        ("PUT", "/api/v1/totp", json!({ "code": "123456" })),
         ("PATCH", "/api/v1/profile", json!({ "email": "mallory@example.org" })),
         ("POST", "/api/v1/invitations", json!({ "role": "admin" })),
         ("PATCH", "/api/v1/users/1", json!({ "tailscale_login": "mallory@github" })),
@@ -59,7 +60,8 @@ fn an_hour_after_the_sign_in_nothing_lasting_is_made_until_the_next() {
     assert_eq!(again.get(&app, "/sign-in").status, 303);
     for request in requests() {
         let answer = ask(&app, &mut again, &request);
-        assert!(answer.status < 300, "{request:?}: {answer:?}");
+        // The code is none.
+        assert!(answer.status < 300 || request.0 == "PUT" && answer.status == 400, "{request:?}: {answer:?}");
     }
     app.stop();
     // Nothing came of what was refused.

@@ -140,10 +140,11 @@ fn an_owner_says_by_which_login_somebody_is_known() {
 }
 
 fn localapi(data: &Data, tailscaled: &StandIn) -> App {
-    Start::alone(data)
-        .env("HEARTH_AUTH__TAILSCALE", "localapi")
-        .env("HEARTH_AUTH__TAILSCALE_SOCKET", tailscaled.socket().display())
-        .start()
+    with_localapi(Start::alone(data), tailscaled).start()
+}
+
+fn with_localapi<'a>(start: Start<'a>, tailscaled: &StandIn) -> Start<'a> {
+    start.env("HEARTH_AUTH__TAILSCALE", "localapi").env("HEARTH_AUTH__TAILSCALE_SOCKET", tailscaled.socket().display())
 }
 
 /// Another device than the one that Hearth runs on.
@@ -174,6 +175,54 @@ fn tailscaled_says_who_the_other_end_is_once_for_each_connection() {
     // Nor is whoever comes by way of this very machine the one that it belongs to.
     app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
     assert_eq!(tailscaled.asked().len(), 1);
+    app.stop();
+}
+
+#[test]
+fn this_very_machine_is_nobody_also_where_hearth_listens_at_all_addresses() {
+    for everywhere in ["0.0.0.0:0", "[::]:0"] {
+        let data = Data::new();
+        let tailscaled = StandIn::start();
+        for address in ["127.0.0.1", "::1"] {
+            tailscaled.set(address, Reply::user("owner0@example.org", "The Owner"));
+        }
+        let app = with_localapi(Start::alone(&data).listening(everywhere), &tailscaled).start();
+        app.ask_as_nobody("GET", "/api/v1/session", &[], b"").problem(401);
+        assert_eq!(tailscaled.asked().len(), 0, "{everywhere}");
+        app.stop();
+    }
+}
+
+#[test]
+fn a_session_that_ended_does_nothing_in_the_name_of_whom_tailscale_answers_for() {
+    let data = Data::new();
+    let app = serve(&data).start();
+    let cookie = join(&app, "member", "ben@example.org").cookie();
+    assert_eq!(app.send("PATCH", "/api/v1/users/2", &json!({ "disabled": true })).status, 200);
+    let own = ("cookie", &*cookie);
+    let stream = std::os::unix::net::UnixStream::connect(data.directory.path().join("serve.sock")).unwrap();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let sent = [LOGIN, own, form, ("accept", "text/html"), ("sec-fetch-site", "same-origin")];
+    let answer = exchange(stream, "POST", "/records", &sent, b"title=Diary&visibility=private");
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(answer.text().contains("Nothing was saved") && answer.text().contains("Diary"), "{}", answer.text());
+    // With the next page the old cookie goes, and it is Tailscale's word that counts.
+    let page = by_serve(&data, "/account", &[LOGIN, own, ("accept", "text/html")]);
+    assert!(page.text().contains("signed in by Tailscale"), "{}", page.text());
+    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.starts_with("hearth=; ")), "{page:?}");
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM record"), 0);
+}
+
+#[test]
+fn an_email_is_believed_once() {
+    let data = Data::new();
+    let app = serve(&data).start();
+    assert_eq!(by_serve(&data, "/api/v1/session", &[LOGIN]).status, 200);
+    assert_eq!(app.send("PATCH", "/api/v1/profile", &json!({ "email": "family@example.org" })).status, 200);
+    // Known by the login from then on, and whoever has the other e-mail in the tailnet is somebody else.
+    assert_eq!(by_serve(&data, "/api/v1/session", &[LOGIN]).status, 200);
+    by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "family@example.org")]).problem(401);
     app.stop();
 }
 

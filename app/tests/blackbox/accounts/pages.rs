@@ -171,6 +171,33 @@ fn single_sign_on_begins_where_the_provider_leads_back_to() {
 }
 
 #[test]
+fn a_proxy_that_says_nothing_of_https_makes_no_session_that_cannot_write() {
+    let data = Data::new();
+    let provider = Provider::start();
+    let app = single_sign_on(&data, &provider);
+    join(&app, "member", "alice@example.org");
+    // As nginx hands requests on when it is told nothing else: another Host, and not a word of the scheme.
+    let proxied = |method: &str, path: &str, browser: &mut Browser, more: &[(&str, &str)], body: &[u8]| {
+        let cookie = browser.cookie();
+        let headers = [&[HTML, ("host", "web:3000"), ("cookie", &*cookie)], more].concat();
+        let answer = app.ask_as_nobody(method, path, &headers, body);
+        browser.keep(&answer);
+        answer
+    };
+    let mut browser = Browser::default();
+    let begun = proxied("GET", "/sign-in/oidc?moved=true&next=/", &mut browser, &[], b"");
+    let (code, state) = provider.visit(begun.header("location").unwrap());
+    let back = format!("/sign-in/oidc/callback?code={code}&state={state}");
+    assert_eq!(proxied("GET", &back, &mut browser, &[], b"").status, 303);
+    assert!(browser.cookies.contains_key("__Host-hearth"), "{:?}", browser.cookies);
+    assert_eq!(proxied("GET", "/account", &mut browser, &[], b"").status, 200);
+    let from_a_page = [FORM, ("origin", "https://hearth.example.org"), ("sec-fetch-site", "same-origin")];
+    let added = proxied("POST", "/records", &mut browser, &from_a_page, b"title=Boiler");
+    assert_eq!(added.status, 303, "{added:?}");
+    app.stop();
+}
+
+#[test]
 fn single_sign_on_says_why_somebody_is_not_known() {
     let data = Data::new();
     let provider = Provider::start();

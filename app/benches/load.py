@@ -135,20 +135,14 @@ class Server:
         self.process.wait(20)
 
 
-def plain():
-    """Returns this process's environment without settings of Hearth's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
-
-
 class Hearth(Server):
     name = "Hearth (FULL)"
     records = "/api/v1/records"
     list = f"/api/v1/records?limit={PAGE}"
 
     def __init__(self, binaries, directory, anonymous):
-        environment = plain()
         data = ["--data-dir", str(directory / "data")]
-        self.start([str(binaries / "supervisor"), *data, "--listen", "127.0.0.1:PORT"], directory, environment)
+        self.start([str(binaries / "supervisor"), *data, "--listen", "127.0.0.1:PORT"], directory, hearth.plain())
         wait_for(self.port, "/health")
         status = subprocess.run([binaries / "supervisor", "status", "--json", *data], capture_output=True, check=True)
         self.pid = json.loads(status.stdout)["app"]["pid"]
@@ -167,9 +161,9 @@ class Unsynced(Hearth):
         database = directory / "app.db"
         database.touch()
         (directory / "files").mkdir()
-        subprocess.run([binaries / "migrator", "up", "--database", database], env=plain(), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([binaries / "migrator", "up", "--database", database], env=hearth.plain(), check=True, stdout=subprocess.DEVNULL)
         serve = [binaries / "app", "serve", "--database", database, "--files", directory / "files"]
-        self.start([*map(str, serve), "--listen", "127.0.0.1:PORT"], directory, plain() | {"LD_PRELOAD": library})
+        self.start([*map(str, serve), "--listen", "127.0.0.1:PORT"], directory, hearth.plain() | {"LD_PRELOAD": library})
         self.pid = self.process.pid
         wait_for(self.port, "/health")
         url = f"http://127.0.0.1:{self.port}"

@@ -98,7 +98,10 @@ impl Place {
             .map(|entry| entry.path())
             .any(|path| self.database.parent() != Some(&*path) && path.join("STAGING").exists());
         if moved || busy {
-            return Err(Failure::new("this is not the live database, or an upgrade or a restore is under way, which may not hold what was done here")
+            return Err(Failure::new(
+                "this is not the live database, or an upgrade or a restore is under way, which may not hold what was done \
+                 here",
+            )
                 .hint("wait until `supervisor status` says serving, and do it again"));
         }
         Ok(())

@@ -47,8 +47,7 @@ async fn again(transaction: &impl ConnectionTrait, caller: Caller) -> Result<Res
         By::Token { id: token, .. } => tokens::get(transaction, id, *token).await?.is_some_and(|token| token.is_good()),
         By::Tailscale => ways::linked(transaction, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
     };
-    let user = people::get(transaction, id).await?.filter(|user| is_good && !user.disabled);
-    Ok(match user {
+    Ok(match people::enabled(transaction, id).await?.filter(|_| is_good) {
         None => Err(nobody()),
         // The gate's answer was for the other role.
         Some(user) if user.role != caller.user.role => {

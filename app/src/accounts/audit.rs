@@ -5,7 +5,6 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Order,
 };
-
 use time::Duration;
 
 use super::{

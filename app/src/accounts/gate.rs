@@ -16,7 +16,6 @@ use super::{
     access::{Access, Need, Rule},
     audit::{Actor, Kind},
     caller::{By, Caller, Place, nobody},
-    entity::user,
     in_passing::Used,
     joining::{self, Known},
     role::Scope,
@@ -57,7 +56,7 @@ impl Gate {
         };
         let place = Place::of(request, self.address(request), is_https(request, &self.hosts));
         request.set_data(place.clone());
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let reads = reads(request);
         if rule.need == Need::Anyone && !reads {
             return Ok(Passed::default());
         }
@@ -100,7 +99,7 @@ impl Gate {
         }
         let is_over = place.session.is_some();
         // What somebody sent as themselves is not done as whom Tailscale answers for on their device.
-        if is_over && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if is_over && !reads(request) {
             return Err(nobody());
         }
         let caller = self.by_tailscale(request, place).await?;
@@ -152,22 +151,26 @@ impl Gate {
             return Ok(None);
         };
         let login = identity.login.to_lowercase();
-        let name = identity.name.clone();
         let known = Known {
             provider: ways::TAILSCALE,
             provider_id: login.clone(),
             // The tailnet's own identity provider answers for it.
             verified_email: Some(login),
-            name: Some(name),
+            name: Some(identity.name.clone()),
             join: self.accounts.tailscale_join(),
         };
-        let user: Option<user::Model> = joining::user_of(&self.accounts, place, known).await?;
+        let user = joining::user_of(&self.accounts, place, known).await?;
         if user.is_none() && self.accounts.is_news(News::TailscaleStranger) {
             let actor = Actor::somebody(&identity.login, ways::TAILSCALE, place);
             self.accounts.note(Kind::SignInFailed, actor).await;
         }
         Ok(user.map(|user| Caller { user, by: By::Tailscale, place: place.clone() }))
     }
+}
+
+/// Whether a request changes nothing.
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// Says why a caller may not, when they may not.

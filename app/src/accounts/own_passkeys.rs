@@ -3,6 +3,7 @@
 //! The ceremonies are in `passkeys`; here is what is kept. A passkey is both factors at once, so no code is asked for
 //! beside it.
 
+use poem::http::StatusCode;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -16,7 +17,7 @@ use super::{
     audit::{self, Actor, Kind},
     caller::{Caller, Place},
     entity::passkey::{ActiveModel, Column, Entity, Model},
-    passkeys::{self, PasskeyError, Passkeys},
+    passkeys::{self, PasskeyError, Passkeys, Used},
     people,
     role::Method,
     sessions::{self, Begun},
@@ -37,7 +38,7 @@ impl Accounts {
 
 impl From<PasskeyError> for Problem {
     fn from(error: PasskeyError) -> Self {
-        Self::new(poem::http::StatusCode::BAD_REQUEST).detail(error.to_string())
+        Self::new(StatusCode::BAD_REQUEST).detail(error.to_string())
     }
 }
 
@@ -146,41 +147,49 @@ pub(crate) async fn sign_in(
     let ticket = accounts.admit(place, &format!("passkey of {user_id}"), device).await?;
     let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
-    let used = match passkeys.finish_sign_in(ceremony, credential, &stored) {
-        Ok(used) => used,
-        Err(error) => {
-            // What anybody can send without a device is not worth a line each time.
-            if !matches!(error, PasskeyError::Over | PasskeyError::Unreadable) {
-                accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
-            }
-            return Err(Problem::unauthorized(error.to_string()));
+    let outcome = match (passkeys.finish_sign_in(ceremony, credential, &stored), known) {
+        // What anybody can send without a device is not worth a line in the audit log each time.
+        (Err(error @ (PasskeyError::Over | PasskeyError::Unreadable)), _) => return Err(unproven(&error)),
+        (Err(error), _) => Err(unproven(&error)),
+        (Ok(_), None) => Err(unproven(&PasskeyError::Unknown)),
+        (Ok(used), Some(passkey)) => begin_session(accounts, place, passkey, used).await,
+    };
+    match &outcome {
+        Ok(_) => accounts.throttle.succeeded(ticket),
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+            accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
         }
-    };
-    let user = people::get(accounts.reads(), user_id).await.map_err(failed)?.filter(|user| !user.disabled);
-    let (Some(user), Some(passkey)) = (user, known) else {
-        accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
-        return Err(Problem::unauthorized(PasskeyError::Unknown.to_string()));
-    };
+        Err(_) => {}
+    }
+    outcome
+}
+
+/// Keeps what the device said with its signature, and begins the session.
+async fn begin_session(accounts: &Accounts, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
     let place = place.clone();
-    let begun = refusable(&accounts.database, move |transaction| {
-        let (user, place, used) = (user.clone(), place.clone(), used.clone());
+    refusable(&accounts.database, move |transaction| {
+        let (place, used) = (place.clone(), used.clone());
         Box::pin(async move {
+            let unknown = || Ok(Err(unproven(&PasskeyError::Unknown)));
+            let Some(user) = people::enabled(transaction, passkey.user_id).await? else {
+                return unknown();
+            };
             let mut row = Entity::update_many()
                 .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
                 .filter(Column::Id.eq(passkey.id));
             if let Some(updated) = used.updated {
                 row = row.col_expr(Column::Credential, Expr::value(updated));
             }
-            let known = row.exec(transaction).await?.rows_affected > 0;
-            // It was deleted a moment ago, or its user disabled.
-            let now = people::get(transaction, user.id).await?.filter(|now| !now.disabled);
-            let Some(user) = now.filter(|_| known) else {
-                return Ok(Err(Problem::unauthorized(PasskeyError::Unknown.to_string())));
-            };
+            // It was deleted a moment ago.
+            if row.exec(transaction).await?.rows_affected == 0 {
+                return unknown();
+            }
             sessions::begin(transaction, &user, Method::Passkey, &place).await.map(Ok)
         })
     })
-    .await?;
-    accounts.throttle.succeeded(ticket);
-    Ok(begun)
+    .await
+}
+
+fn unproven(error: &PasskeyError) -> Problem {
+    Problem::unauthorized(error.to_string())
 }

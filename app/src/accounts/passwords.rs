@@ -160,7 +160,7 @@ pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option
     let failed = |error| accounts.database.failed(error);
     let found = verification::find(accounts.reads(), Reset, token).await.map_err(failed)?;
     match found.and_then(|found| found.user_id) {
-        Some(id) => Ok(people::get(accounts.reads(), id).await.map_err(failed)?.filter(|user| !user.disabled)),
+        Some(id) => Ok(people::enabled(accounts.reads(), id).await.map_err(failed)?),
         None => Ok(None),
     }
 }
@@ -181,7 +181,7 @@ pub(crate) async fn use_reset(
     refusable(&accounts.database, move |transaction| {
         let (token, place, hash) = (token.clone(), place.clone(), hash.clone());
         Box::pin(async move {
-            let now = people::get(transaction, user.id).await?.filter(|user| !user.disabled);
+            let now = people::enabled(transaction, user.id).await?;
             let (Some(reset), Some(user)) = (verification::find(transaction, Reset, &token).await?, now) else {
                 return Ok(Err(spent()));
             };

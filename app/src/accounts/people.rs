@@ -36,6 +36,11 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<
     Entity::find_by_id(id).one(reads).await
 }
 
+/// Returns who has this number, unless they are disabled.
+pub(crate) async fn enabled(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
+    Ok(get(reads, id).await?.filter(|user| !user.disabled))
+}
+
 /// Returns who has this e-mail, which is in lower case.
 pub(crate) async fn by_email(reads: &impl ConnectionTrait, email: &str) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::Email.eq(email)).one(reads).await

@@ -171,8 +171,7 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
     let Some(profile) = owner_by_settings(accounts, admin).await? else {
         return Ok(());
     };
-    let (failed, password) = (|message: String| unmade(&message), admin.password.expose());
-    let hash = accounts.hasher.hash(password).await.map_err(|busy| failed(busy.to_string()))?;
+    let hash = accounts.hasher.hash(admin.password.expose()).await.map_err(|busy| unmade(&busy.to_string()))?;
     let email = profile.email.clone();
     refusable(&accounts.database, move |transaction| {
         let (profile, hash) = (profile.clone(), hash.clone());
@@ -190,7 +189,7 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
         })
     })
     .await
-    .map_err(|problem| failed(problem.sentence().to_owned()))?;
+    .map_err(|problem| unmade(problem.sentence()))?;
     let _ = fs::remove_file(&accounts.code_file);
     tracing::info!("{email} is the owner, as the settings say");
     Ok(())

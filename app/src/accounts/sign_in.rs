@@ -101,12 +101,11 @@ pub(crate) async fn by_second_step(
     let failed = |error| accounts.database.failed(error);
     let found = verification::find(accounts.reads(), SecondStep, step).await.map_err(failed)?;
     let user = match found.and_then(|found| found.user_id) {
-        Some(id) => people::get(accounts.reads(), id).await.map_err(failed)?,
+        Some(id) => people::enabled(accounts.reads(), id).await.map_err(failed)?,
         None => None,
     };
-    let user = user
-        .filter(|user| !user.disabled)
-        .ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
+    let user =
+        user.ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
     let device = sessions::known_device(accounts.reads(), place, user.id).await.map_err(failed)?;
     let ticket = accounts.admit(place, &user.email, device).await?;
     let kept = ways::password(accounts.reads(), user.id).await.map_err(failed)?;
@@ -143,7 +142,7 @@ async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Sho
                 return Ok(Err(wrong_code()));
             }
             // What was read before the password was hashed may have changed since.
-            let now = people::get(transaction, user.id).await?.filter(|now| !now.disabled);
+            let now = people::enabled(transaction, user.id).await?;
             let same = ways::password(transaction, user.id).await? == kept;
             let factor = second_factor::of(transaction, user.id).await?.is_some();
             let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {

@@ -156,7 +156,7 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         let (user, place, why_not) = (user.clone(), place.clone(), why_not.clone());
         Box::pin(async move {
             // They may have been disabled a moment ago.
-            let Some(user) = people::get(transaction, user.id).await?.filter(|now| !now.disabled) else {
+            let Some(user) = people::enabled(transaction, user.id).await? else {
                 return Ok(Err(Problem::forbidden(why_not)));
             };
             sessions::begin(transaction, &user, Method::Oidc, &place).await.map(Ok)

@@ -59,7 +59,9 @@ pub(crate) async fn is_known_otherwise(
     provider_id: &str,
 ) -> Result<bool, DbErr> {
     // Of OpenID Connect the issuer stands before a blank; of Tailscale there is one.
-    let issuer = |id: &str| id.split_once(' ').map(|(issuer, _)| issuer.to_owned());
+    fn issuer(id: &str) -> Option<&str> {
+        id.split_once(' ').map(|(issuer, _)| issuer)
+    }
     let is_of_it = |known: &Model| known.provider == provider && issuer(&known.provider_id) == issuer(provider_id);
     Ok(linked(reads, user_id).await?.iter().any(is_of_it))
 }

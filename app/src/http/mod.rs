@@ -1,8 +1,9 @@
 //! How do requests come in, and what is the same for all answers?
 //!
-//! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them; `front` stands before every route and
-//! sees to it that each error is problem+json, each request is for this host (`host`) and, from a browser, from this
-//! site (`origin`), and each answer has its security headers; `limits` keeps requests to their size and time.
+//! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
+//! `front` stands before every route and sees to it that each error is problem+json, each request is for this host
+//! (`host`) and, from a browser, from this site (`origin`), and each answer has its security headers; `limits` keeps
+//! requests to their size and time.
 
 mod acceptor;
 mod connections;

@@ -133,14 +133,9 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     /// Alone, on a port of its own choice.
     pub(crate) fn alone(data: &'a Data) -> Self {
-        Self {
-            data,
-            arguments: ["serve", "--listen", "127.0.0.1:0"].map(String::from).into(),
-            environment: Vec::new(),
-            sockets: None,
-            watchdog: None,
-            public: None,
-        }
+        let start =
+            Self { data, arguments: Vec::new(), environment: Vec::new(), sockets: None, watchdog: None, public: None };
+        start.listening("127.0.0.1:0")
     }
 
     /// At this address.

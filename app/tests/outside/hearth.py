@@ -79,6 +79,11 @@ def token(url, browser, scope, name="the tests"):
     return {"authorization": f"Bearer {made['secret']}"}
 
 
+def plain():
+    """Returns this process's environment without settings of Hearth's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+
+
 def programs():
     """Returns the directory of the programs."""
     return pathlib.Path(os.environ.get("HEARTH_TEST_PROGRAMS") or ROOT / "target/debug").resolve()
@@ -93,16 +98,15 @@ def start(settings=None, host="127.0.0.1"):
         database = data / "app.db"
         database.touch()
         (data / "files").mkdir()
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
         migrate = [programs() / "migrator", "up", "--database", database]
-        subprocess.run(migrate, env=plain, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(migrate, env=plain(), check=True, stdout=subprocess.DEVNULL)
         port = free_port(host)
         named = {"HEARTH_HTTP__PUBLIC_URL": "http://localhost:PORT"} | (settings or {})
         more = {name: str(value).replace("PORT", str(port)) for name, value in named.items()}
         serve = ["serve", "--database", database, "--files", data / "files", "--listen", f"{host}:{port}"]
         process = subprocess.Popen(
             [programs() / "app", *serve],
-            env=plain | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            env=plain() | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )
         log = []
         # Read all the time: a full pipe would stop the app.

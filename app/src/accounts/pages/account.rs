@@ -23,7 +23,7 @@ use crate::{
         verification, ways,
     },
     http::Problem,
-    web::{Fields, Frame, answer, refused, title_of},
+    web::{Fields, Frame, answer, refused, see, title_of},
 };
 
 /// A part of the page.
@@ -222,6 +222,25 @@ pub(super) async fn refuse(
 ) -> Result<Response> {
     let account = Account::of(accounts, caller, &said).await?;
     Ok(refused(problem, page(frame, &account, &said)))
+}
+
+/// Answers a form that took something away: `name` is what the page says of that, and `gone` what it says where there was
+/// nothing any more.
+pub(super) async fn taken_away(
+    frame: &Frame,
+    accounts: &Accounts,
+    caller: &Caller,
+    part: Part,
+    outcome: Result<bool, Problem>,
+    name: &str,
+    gone: &str,
+) -> Result<Response> {
+    let problem = match outcome {
+        Ok(true) => return Ok(see(&done(name))),
+        Ok(false) => Problem::not_found(gone),
+        Err(problem) => problem,
+    };
+    refuse(frame, accounts, caller, &problem, Said::refused(part, &problem)).await
 }
 
 /// Returns the address of the page that says that something was done.

@@ -8,11 +8,10 @@ use poem::{
     web::{Data, Path},
 };
 
-use super::account::{Account, Part, Said, done, refuse};
+use super::account::{Account, Part, Said, taken_away};
 use crate::{
     accounts::{Accounts, caller::Visitor, entity::account, ways},
-    http::Problem,
-    web::{Frame, moment, see},
+    web::{Frame, moment},
 };
 
 #[handler]
@@ -22,12 +21,9 @@ pub(super) async fn unlink(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let problem = match ways::unlink(&accounts.database, &visitor, id).await {
-        Ok(true) => return Ok(see(&done("unlinked"))),
-        Ok(false) => Problem::not_found("That account was taken away before."),
-        Err(problem) => problem,
-    };
-    refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Linked, &problem)).await
+    let outcome = ways::unlink(&accounts.database, &visitor, id).await;
+    let gone = "That account was taken away before.";
+    taken_away(&frame, accounts, &visitor, Part::Linked, outcome, "unlinked", gone).await
 }
 
 /// Returns the part with the linked accounts; nothing where there is none.

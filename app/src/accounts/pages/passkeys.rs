@@ -8,7 +8,7 @@ use poem::{
     web::{Data, Path},
 };
 
-use super::account::{Account, Part, Said, done, refuse};
+use super::account::{Account, Part, Said, done, taken_away};
 use crate::{
     accounts::{
         Accounts,
@@ -18,7 +18,7 @@ use crate::{
         profile::NAME_MAX,
     },
     http::Problem,
-    web::{Frame, asset_address, moment, see},
+    web::{Frame, asset_address, moment},
 };
 
 /// Whether somebody can sign in with a passkey here.
@@ -56,12 +56,9 @@ pub(super) async fn delete(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let problem = match own_passkeys::delete(accounts, &visitor, id).await {
-        Ok(true) => return Ok(see(&done("passkey-deleted"))),
-        Ok(false) => Problem::not_found("That passkey was deleted before."),
-        Err(problem) => problem,
-    };
-    refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Passkeys, &problem)).await
+    let outcome = own_passkeys::delete(accounts, &visitor, id).await;
+    let gone = "That passkey was deleted before.";
+    taken_away(&frame, accounts, &visitor, Part::Passkeys, outcome, "passkey-deleted", gone).await
 }
 
 /// Returns the part with the passkeys; nothing where they are off.

@@ -9,12 +9,11 @@ use poem::{
 };
 
 use super::{
-    account::{Account, Part, Said, done, refuse},
+    account::{Account, Part, Said, done, refuse, taken_away},
     browser,
 };
 use crate::{
     accounts::{Accounts, caller::Visitor, entity::session, sessions},
-    http::Problem,
     web::{Frame, moment, see},
 };
 
@@ -25,12 +24,9 @@ pub(super) async fn revoke(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let problem = match sessions::revoke(&accounts.database, &visitor, id).await {
-        Ok(true) => return Ok(see(&done("session"))),
-        Ok(false) => Problem::not_found("That browser is not signed in any more."),
-        Err(problem) => problem,
-    };
-    refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await
+    let outcome = sessions::revoke(&accounts.database, &visitor, id).await;
+    let gone = "That browser is not signed in any more.";
+    taken_away(&frame, accounts, &visitor, Part::Sessions, outcome, "session", gone).await
 }
 
 #[handler]

@@ -161,12 +161,13 @@ fn page(frame: &Frame, ways: &Ways<'_>, filled: &Filled, done: &str, refusal: Op
             @if !done.is_empty() { p.done role="status" { (done) } }
             @if let Some(viewer) = frame.viewer().filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
                 p.note {
-                    @if viewer.by == By::Tailscale { "Tailscale answers for this device. " }
-                    @else { "You signed in more than an hour ago. Sign in again for what takes a fresh sign-in, or " }
-                    a href=(next) {
-                        @if viewer.by == By::Tailscale { "Go on" } @else { "go on" } " as " (viewer.user.name)
+                    @if viewer.by == By::Tailscale {
+                        "Tailscale answers for this device. " a href=(next) { "Go on as " (viewer.user.name) }
+                        ", or sign in as somebody else."
+                    } @else {
+                        "You signed in more than an hour ago. Sign in again for what takes a fresh sign-in, or "
+                        a href=(next) { "go on as " (viewer.user.name) } "."
                     }
-                    @if viewer.by == By::Tailscale { ", or sign in as somebody else" } "."
                 }
             }
             form.card method="post" action="/sign-in" {

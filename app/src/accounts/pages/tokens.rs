@@ -12,7 +12,7 @@ use serde::Deserialize;
 use time::Duration;
 
 use super::{
-    account::{Account, Part, Said, done, refuse},
+    account::{Account, Part, Said, refuse, taken_away},
     secrets,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         tokens,
     },
     http::Problem,
-    web::{Fields, Frame, Input, answer, moment, see},
+    web::{Fields, Frame, Input, answer, moment},
     when::Moment,
 };
 
@@ -120,12 +120,9 @@ pub(super) async fn revoke(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let problem = match tokens::revoke(accounts, &visitor, id).await {
-        Ok(true) => return Ok(see(&done("token"))),
-        Ok(false) => Problem::not_found("That token was revoked before."),
-        Err(problem) => problem,
-    };
-    refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Tokens, &problem)).await
+    let outcome = tokens::revoke(accounts, &visitor, id).await;
+    let gone = "That token was revoked before.";
+    taken_away(&frame, accounts, &visitor, Part::Tokens, outcome, "token", gone).await
 }
 
 /// Returns the part with the tokens.

@@ -1,9 +1,10 @@
 //! How does somebody come in by the household's own provider, and who does not?
 //!
 //! The provider is the unit tests' stand-in: it checks the challenge against the verifier and signs with a key of its own.
-//! What somebody does in its pages, `Provider::visit` does. Where it all begins and leads to is in `pages`.
+//! What somebody does in its pages, `Provider::visit` does.
 
 mod coming_in;
+mod pages;
 mod refused;
 mod secrets;
 mod unreachable;
@@ -78,7 +79,12 @@ impl Visitor {
 
     /// Presses the button; returns the address at the provider.
     fn begin(&mut self, app: &App) -> String {
-        let answer = self.open(app, BEGIN);
+        self.begin_at(app, BEGIN)
+    }
+
+    /// The same at this address of Hearth's, which begins with [`BEGIN`].
+    fn begin_at(&mut self, app: &App, path: &str) -> String {
+        let answer = self.open(app, path);
         assert_eq!(answer.status, 303, "{answer:?}");
         answer.header("location").unwrap().to_owned()
     }

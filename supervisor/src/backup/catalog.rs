@@ -16,7 +16,7 @@ use super::{BackupId, Description, archive::read, is_instance, manifest::Manifes
 use crate::{
     data::{
         DataDir, GenerationId,
-        durable::{self, Explain, is_unfinished, open_regular},
+        durable::{self, Explain, Unfinished, is_unfinished, open_regular},
         state::{self, FORMAT},
     },
     failure::{Cause, Failure},
@@ -252,8 +252,13 @@ pub fn instance(data: &DataDir) -> Result<String, Failure> {
         .and_then(|mut source| source.read_exact(&mut random))
         .explain(|| "cannot read /dev/urandom")?;
     let name = format!("h-{:016x}", u64::from_be_bytes(random));
-    durable::write(&data.instance(), format!("{name}\n").as_bytes())?;
-    Ok(name)
+    // A first backup and the start of Hearth come at once: the first name counts, since a backup may have it already. Each
+    // is written under a hidden name of its own.
+    let path = data.instance();
+    let own = path.with_file_name(format!("instance-{name}"));
+    Unfinished::write(&own, format!("{name}\n").as_bytes())?.put_if_missing(&path)?;
+    durable::sync_parent(&path)?;
+    Ok(known_instance(data)?.unwrap_or(name))
 }
 
 /// Returns this instance's name, if it has one yet.
@@ -308,4 +313,32 @@ pub fn written(data: &DataDir) -> Result<Option<History>, Failure> {
 /// What the file system said.
 pub fn remember(data: &DataDir, history: &History) -> Result<(), Failure> {
     durable::write(&data.backup_history(), &state::to_bytes(history)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Barrier, thread};
+
+    use super::*;
+
+    #[test]
+    fn several_that_name_an_instance_at_once_agree() {
+        for _ in 0..50 {
+            let directory = tempfile::tempdir().unwrap();
+            let data = DataDir::new(directory.path().to_owned());
+            fs::create_dir(data.supervisor()).unwrap();
+            let begin = Barrier::new(8);
+            let names: BTreeSet<_> = thread::scope(|scope| {
+                let name = || {
+                    begin.wait();
+                    instance(&data).unwrap()
+                };
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(name)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(names.len(), 1, "{names:?}");
+            assert_eq!(known_instance(&data).unwrap(), names.first().cloned());
+            assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
 }

@@ -93,6 +93,19 @@ impl Unfinished {
         self.done = true;
         Ok(())
     }
+
+    /// Gives it the name `target` where nothing has it yet: of several at once, one is the first. What has no hard links
+    /// (FAT) gets a rename.
+    ///
+    /// # Errors
+    /// What the file system said, naming both.
+    pub fn put_if_missing(self, target: &Path) -> Result<(), Failure> {
+        match fs::hard_link(&self.beside, target) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(_) => rename(&self.beside, target),
+        }
+    }
 }
 
 impl Drop for Unfinished {

@@ -15,20 +15,20 @@ RUN set -eu; \
         touch $crate/src/lib.rs; \
         echo 'fn main() {}' >$crate/src/main.rs; \
     done; \
-    cargo build --release --locked; \
-    cargo clean --release --quiet -p supervisor -p migrator -p app; \
+    cargo build --profile dist --locked; \
+    cargo clean --profile dist --quiet -p supervisor -p migrator -p app; \
     rm -r supervisor/src migrator/src app/src
 
 COPY supervisor/src supervisor/src
 COPY migrator/src migrator/src
 COPY app/src app/src
-RUN cargo build --release --locked
+RUN cargo build --profile dist --locked
 
 # The mount points: an empty volume takes their mode over, and any uid may be the one that uses it. No sticky bit,
 # with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.
 RUN set -eu; \
     mkdir -p /image/app/data /image/app/backups; \
-    cp target/release/supervisor target/release/migrator target/release/app /image/app/; \
+    cp target/dist/supervisor target/dist/migrator target/dist/app /image/app/; \
     chmod 0755 /image/app; \
     chmod 0777 /image/app/data /image/app/backups
 

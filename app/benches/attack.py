@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What does the household notice while somebody tries a thousand passwords a second, and does time tell who lives here?
 
-    cargo build --release && python3 app/benches/attack.py [--rate 1000] [--seconds 30]
+    cargo build --profile dist && python3 app/benches/attack.py [--rate 1000] [--seconds 30]
 
 The attacker comes from 127.0.0.1 and tries the owner's address and others by turns, over as many connections as it
 takes. Meanwhile, from 127.0.0.2, the household signs in and reads. Then the same app, started anew so that nothing is
@@ -202,7 +202,7 @@ def enumeration(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/release")
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/dist")
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--questions", type=int, default=100, help="for each of known and unknown addresses")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many requests does Hearth answer, how fast, and in how much memory, beside PocketBase?
 
-    cargo build --release && python3 app/benches/load.py [--anonymous]
+    cargo build --profile dist && python3 app/benches/load.py [--anonymous]
 
 Every request says who asks: Hearth's with a bearer token of its owner, PocketBase's with that of a user, under rules
 that want one. --anonymous is for a Hearth from before accounts; then PocketBase asks nobody either.
@@ -355,7 +355,7 @@ def report(servers, found, idle, after, synced):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/release")
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/dist")
     parser.add_argument("--pocketbase", type=pathlib.Path, help="a program that is there already")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=32)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast are a backup and a restore, and in how much memory, beside `VACUUM INTO` with zstd, and restic?
 
-    cargo build --release && python3 supervisor/benches/backup.py [MiB of database, 1024 if not given]
+    cargo build --profile dist && python3 supervisor/benches/backup.py [MiB of database, 1024 if not given]
 
 The same database and attachments for all, from a warm page cache; by turns, so that a noisy machine is noisy for each.
 Hearth is stopped meanwhile: `supervisor` does the work itself, under the lock, so that nothing but it is measured. What

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What does the supervisor cost: at a start with nothing to do, and in memory while the app serves?
 
-    cargo build --release && python3 supervisor/benches/boot.py
+    cargo build --profile dist && python3 supervisor/benches/boot.py
 
 Beside `tini` (apt-get install tini) starting the same programs, and beside nothing at all; all by turns, so that a
 noisy machine is noisy for each. A small program that writes down its first moment stands in for the app in the first
@@ -197,7 +197,7 @@ def measure(options, bench, stand_in):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = pathlib.Path(__file__).resolve().parents[2]
-    parser.add_argument("--binaries", type=pathlib.Path, default=root / "target/release")
+    parser.add_argument("--binaries", type=pathlib.Path, default=root / "target/dist")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--memory-rounds", type=int, default=3)
     parser.add_argument("--large", type=int, default=1024, help="MiB of database in the last part")

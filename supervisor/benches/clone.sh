@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # How long does staging take, beside `cp` and an fsync of the same database?
 #
-#   cargo build --release && supervisor/benches/clone.sh [MiB, 1024 if not given] [rounds, 5]
+#   cargo build --profile dist && supervisor/benches/clone.sh [MiB, 1024 if not given] [rounds, 5]
 #
 # On the file system of the scratch directory (TMPDIR), and, as root, on a loop-mounted btrfs with reflinks. Both by
 # turns, so that a noisy machine is noisy for both; the figures are milliseconds.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-supervisor=${SUPERVISOR:-$root/target/release/supervisor}
+supervisor=${SUPERVISOR:-$root/target/dist/supervisor}
 mib=${1:-1024} rounds=${2:-5}
 scratch=$(mktemp -d)
 trap 'umount "$scratch/btrfs" 2>/dev/null || true; rm -rf "$scratch"' EXIT

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{data::GenerationId, phase::now};
+use crate::{data::GenerationId, status::now};
 
 /// What the name of a plain archive ends with.
 pub const PLAIN: &str = ".tar.zst";

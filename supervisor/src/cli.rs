@@ -28,10 +28,10 @@ use crate::{
         view::{self, View},
     },
     failure::{Cause, Failure},
-    init::signals,
-    log,
-    phase::Status,
+    process::signals,
     run,
+    status::Status,
+    status::log,
 };
 
 /// How often a command that waits looks again.

@@ -15,7 +15,8 @@ use std::{
 use crate::{
     cli,
     failure::{Cause, Failure},
-    init, jobs, sandbox,
+    jobs,
+    process::{clone3, launch, sandbox},
 };
 
 /// What a command line asks for.
@@ -56,13 +57,13 @@ pub fn main() -> ExitCode {
         sandbox::close_to_others();
     }
     // Before there is a second thread. What cannot be helped shows at the first process that is started.
-    let _ = init::clone3::mask_if_refused();
+    let _ = clone3::mask_if_refused();
     if let Entry::Launch(_) | Entry::Job(_) = asked {
         // Started by way of /proc/self/exe, the process would be called `exe`.
         let _ = nix::sys::prctl::set_name(c"supervisor");
     }
     match asked {
-        Entry::Launch(plan) => init::launch::main(&plan),
+        Entry::Launch(plan) => launch::main(&plan),
         Entry::Job(job) => jobs::main(&job),
         Entry::Sibling(program, arguments) => {
             cli::say_failure(&become_sibling(program, &arguments));

@@ -16,12 +16,12 @@ use crate::{
     data::{DataDir, lock::Lock},
     door::{identity::IdentitySocket, listener::PublicSocket},
     failure::Failure,
-    init::{launch::Confinement, reaper::Reaper},
-    phase::Board,
-    sandbox::{
+    process::sandbox::{
         Means,
         rules::{Private, Role},
     },
+    process::{launch::Confinement, reaper::Reaper},
+    status::Board,
 };
 
 /// The variables that are for any program: where programs and files of theirs lie, the language, the time zone, whom TLS

@@ -2,9 +2,10 @@
 //! and serves it, or leaves everything as it was and tells the operator the way out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
-//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`watch`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`phase`],
-//! [`update`], [`init`] → [`sandbox`] → [`data`] → [`failure`], [`config`], [`log`], [`fault`].
+//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`app`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`status`],
+//! [`update`] → [`process`] → [`data`] → [`failure`], [`config`], [`fault`].
 
+pub mod app;
 pub mod backup;
 pub mod boot;
 pub mod cli;
@@ -15,12 +16,9 @@ pub mod door;
 pub mod entry;
 pub mod failure;
 pub mod fault;
-pub mod init;
 pub mod instance;
 pub mod jobs;
-pub mod log;
-pub mod phase;
+pub mod process;
 pub mod run;
-pub mod sandbox;
+pub mod status;
 pub mod update;
-pub mod watch;

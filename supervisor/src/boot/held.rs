@@ -15,8 +15,8 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Document, Job, child},
-    phase::{VERSION, now},
-    sandbox::rules,
+    process::sandbox::rules,
+    status::{VERSION, now},
 };
 
 /// Makes the document for this failure.

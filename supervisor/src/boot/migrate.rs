@@ -7,14 +7,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::{
+    app::lifecycle::{Mode, point},
     data::state::FORMAT,
     failure::{Cause, Failure},
-    init::spawn::Launch,
     instance::Instance,
     jobs::child,
-    phase::Unit,
-    sandbox::rules::Role,
-    watch::app::{Mode, point},
+    process::sandbox::rules::Role,
+    process::spawn::Launch,
+    status::Unit,
 };
 
 /// What the migrator reports while it works.

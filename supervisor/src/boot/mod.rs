@@ -15,6 +15,7 @@ pub mod steps;
 use std::rc::Rc;
 
 use crate::{
+    app::lifecycle::point,
     data::{
         GenerationId,
         state::{Held, Reason},
@@ -22,11 +23,10 @@ use crate::{
     },
     door::Door,
     failure::Failure,
-    init::clone3,
     instance::Instance,
     jobs::{child, stage::Source},
-    phase::{Course, Phase},
-    watch::app::point,
+    process::clone3,
+    status::{Course, Phase},
 };
 
 use decide::Decision;
@@ -83,7 +83,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
 
     instance.board.enter(Course::Boot, Phase::Recovering);
     // What a killed supervisor left running may still have the old database open.
-    crate::watch::app::end_strays(instance).await;
+    crate::app::lifecycle::end_strays(instance).await;
     let view: View =
         child::run(instance, steps::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
     for trouble in view.trouble.iter().chain(&view.state_trouble) {
@@ -125,7 +125,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
                 Plan::Upgrade { count } => {
                     let migrations = if count == 1 { "migration" } else { "migrations" };
                     let doing =
-                        format!("upgrading generation {live} to v{} ({count} {migrations})", crate::phase::VERSION);
+                        format!("upgrading generation {live} to v{} ({count} {migrations})", crate::status::VERSION);
                     upgrade(instance, door, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
                 }
             }

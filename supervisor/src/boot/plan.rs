@@ -8,11 +8,11 @@ use super::migrate::{self, MigratorFailure};
 use crate::{
     data::{GenerationId, state::FORMAT, view::View},
     failure::{Cause, Failure},
-    init::spawn::Launch,
     instance::Instance,
     jobs::child,
-    phase::VERSION,
-    sandbox::rules::Role,
+    process::sandbox::rules::Role,
+    process::spawn::Launch,
+    status::VERSION,
 };
 
 /// The migrator's answer: docs/contracts/migrator-status.json.

@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use crate::{
-    failure::{Cause, Failure},
-    init::reaper::Exit,
-    instance::Instance,
-    watch::{
-        app::{App, Mode, point},
+    app::{
         health::Verdict,
+        lifecycle::{App, Mode, point},
     },
+    failure::{Cause, Failure},
+    instance::Instance,
+    process::reaper::Exit,
 };
 
 /// How many health checks in a row it must answer well.

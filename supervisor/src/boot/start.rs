@@ -5,6 +5,7 @@
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
+    app::lifecycle::point,
     config::{Place, SandboxMode},
     data::{DataDir, access, lock::Lock},
     door::{
@@ -14,8 +15,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child, preflight::Findings},
-    sandbox::{Means, rules},
-    watch::app::point,
+    process::sandbox::{Means, rules},
 };
 
 /// Makes the data directory if it is not there, and takes its lock.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::{migrate, prove};
 use crate::{
+    app::lifecycle::{Mode, end_strays},
     data::{
         GenerationId, retention,
         state::{FORMAT, Reason, Snapshot, State},
@@ -20,8 +21,7 @@ use crate::{
         settle::Settled,
         stage::{Origin, Source, Staged},
     },
-    phase::{Course, Phase, VERSION, now},
-    watch::app::{Mode, end_strays},
+    status::{Course, Phase, VERSION, now},
 };
 
 /// A generation that is staged and migrated, and waits to be proven.

@@ -28,14 +28,14 @@ use crate::{
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
-    init::signals,
     jobs::backup::{
         examine,
         source::{Archive, Place},
     },
-    log,
-    phase::{Outcome, Status},
+    process::signals,
     run::{self, desk, offline},
+    status::log,
+    status::{Outcome, Status},
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.

@@ -9,7 +9,7 @@ use crate::{
     control::client::as_owner,
     data::{DataDir, size::Size, state::FORMAT, view::Live},
     failure::{Cause, Failure},
-    phase::{Health, Outcome, Status},
+    status::{Health, Outcome, Status},
 };
 
 pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {

@@ -10,7 +10,7 @@ use crate::{
     config::{Flags, Loaded},
     data::{DataDir, state::FORMAT},
     failure::Failure,
-    phase::{Status, VERSION},
+    status::{Status, VERSION},
     update::{self, Known, Question, Update},
 };
 

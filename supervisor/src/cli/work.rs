@@ -19,10 +19,10 @@ use crate::{
     },
     data::{DataDir, access, size::Size},
     failure::{Cause, Failure},
-    init::signals,
-    log,
-    phase::{Outcome, Progress, Status, Unit},
+    process::signals,
     run::{self, offline},
+    status::log,
+    status::{Outcome, Progress, Status, Unit},
 };
 
 /// Has it done, and tells how far it is on standard error: each step, and on a terminal a bar.

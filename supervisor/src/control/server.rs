@@ -3,7 +3,7 @@
 //! | call | token | answer |
 //! |---|---|---|
 //! | `GET /v1/health` | no | `{"format":1,"health":"healthy"}` |
-//! | `GET /v1/status` | yes | [`crate::phase::Status`] |
+//! | `GET /v1/status` | yes | [`crate::status::Status`] |
 //! | `GET /v1/config` | yes | the effective values and where each came from |
 //! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
 //! | `POST /v1/update` | yes | the same, once the registry was asked; the status has what was found |
@@ -33,7 +33,7 @@ use crate::{
     data::state::FORMAT,
     failure::{Cause, Failure},
     instance::Instance,
-    phase::Health,
+    status::Health,
 };
 
 /// How long a caller may take to send its request.

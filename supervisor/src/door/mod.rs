@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 
 use crate::{
     failure::{Cause, Failure},
-    init::{reaper::Exit, spawn::Child},
     instance::Instance,
     jobs::{Job, child},
+    process::{reaper::Exit, spawn::Child},
 };
 
 /// How long the door may take to finish its answers before it is killed.

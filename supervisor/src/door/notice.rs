@@ -3,7 +3,7 @@
 use super::page::{Notice, Step, StepState};
 use crate::{
     data::state::WayOut,
-    phase::{Health, Status},
+    status::{Health, Status},
 };
 
 /// The steps to a new generation as people read them, each with the phases that are it.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     data::{size::Size, state::WayOut},
     failure::Failure,
-    phase::{Progress, Unit},
+    status::{Progress, Unit},
 };
 
 /// What the supervisor wants to be shown; it arrives as a JSON line.

@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     failure::{Cause, Failure},
-    sandbox,
+    process::sandbox,
 };
 
 /// The descriptor of the listening socket, the first that sd_listen_fds(3) counts.

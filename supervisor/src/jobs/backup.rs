@@ -28,7 +28,7 @@ use crate::{
         space,
     },
     failure::{Cause, Failure},
-    sandbox::Means,
+    process::sandbox::Means,
 };
 
 /// What must stay free besides what is known to be needed.

@@ -20,9 +20,9 @@ use tokio::{
 use super::{Job, Reply, Request};
 use crate::{
     failure::{Cause, Failure},
-    init::spawn::Launch,
     instance::Instance,
-    phase::Unit,
+    process::spawn::Launch,
+    status::Unit,
 };
 
 /// The longest line that is read, in bytes: a status with thousands of migrations fits.
@@ -93,7 +93,7 @@ pub async fn lines(
     instance: &Instance,
     mut launch: Launch<'_>,
     mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
-) -> Result<crate::init::reaper::Exit, Failure> {
+) -> Result<crate::process::reaper::Exit, Failure> {
     let program = launch.command.join(" ");
     let trouble = |error: io::Error| Failure::io(format!("cannot read the output of {program}"), &error);
     let (output, input) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|errno| trouble(errno.into()))?;

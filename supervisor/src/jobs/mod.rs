@@ -37,7 +37,7 @@ use crate::{
     },
     door,
     failure::{Cause, Failure},
-    sandbox::{Means, Sockets, rules},
+    process::sandbox::{Means, Sockets, rules},
     update,
 };
 

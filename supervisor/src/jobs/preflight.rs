@@ -32,7 +32,7 @@ use crate::{
     data::{DataDir, access, durable::Explain, size::Size},
     failure::{Cause, Failure},
     fault,
-    sandbox::{self, Means},
+    process::sandbox::{self, Means},
 };
 
 /// Below this not even a start is tried: the app could write nothing.

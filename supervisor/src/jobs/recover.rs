@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::database::{Database, beside, length},
-    sandbox::{Means, Sockets},
+    process::sandbox::{Means, Sockets},
 };
 
 /// Puts right what killed steps left, creates the directories that are missing, and looks.

@@ -29,7 +29,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     fault,
-    sandbox::{Means, Sockets, rules},
+    process::sandbox::{Means, Sockets, rules},
 };
 
 /// What must stay free besides what is known to be needed.

@@ -20,7 +20,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Operation, Outcome, now},
+    status::{Course, Operation, Outcome, now},
 };
 
 /// What comes to the run loop from outside.

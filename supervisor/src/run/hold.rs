@@ -18,7 +18,7 @@ use crate::{
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Phase},
+    status::{Course, Phase},
 };
 
 /// How soon a cause that passes (space, permissions) is looked at again.

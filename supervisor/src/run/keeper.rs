@@ -13,14 +13,14 @@ use crate::{
     backup::Reason,
     control::orders::{Order, Orders, Work},
     failure::{Cause, Failure},
-    init::text,
     instance::Instance,
     jobs::{
         Job,
         backup::{self as jobs, outlook::LOOK_AGAIN, outlook::Outlook},
         child,
     },
-    phase::Phase,
+    process::text,
+    status::Phase,
 };
 
 /// How soon an order that could not be taken now is given again.

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use crate::{
+    app::lifecycle::point,
     boot::{
         self, Booted, start,
         steps::{self, Incomplete},
@@ -31,14 +32,13 @@ use crate::{
     },
     door::Door,
     failure::{Cause, Failure},
-    init::{
+    instance::Instance,
+    process::sandbox::rules,
+    process::{
         signals::{Request, Signals},
         text,
     },
-    instance::Instance,
-    phase::{Course, Phase, VERSION},
-    sandbox::rules,
-    watch::app::point,
+    status::{Course, Phase, VERSION},
 };
 
 use desk::Desk;
@@ -261,7 +261,7 @@ async fn leave_nothing(instance: &Instance) {
         while !instance.reaper.children().is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
-        crate::watch::app::end_strays(instance).await;
+        crate::app::lifecycle::end_strays(instance).await;
     };
     // A process that hangs in the kernel (a disk that does not answer) is not waited for.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), gone).await;

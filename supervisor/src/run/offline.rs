@@ -17,7 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::child,
-    phase::{Course, Operation, Status, now},
+    status::{Course, Operation, Status, now},
 };
 
 /// Restores; returns the number of the new live generation.
@@ -72,7 +72,7 @@ pub fn work(
         super::take_signals(&instance)?;
         let done = async {
             begin(&instance).await?;
-            crate::watch::app::end_strays(&instance).await;
+            crate::app::lifecycle::end_strays(&instance).await;
             let operation = Operation {
                 id: 1,
                 what: work.what(),

@@ -10,19 +10,19 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::desk::{Desk, Event};
 use crate::{
+    app::{
+        health::Verdict,
+        lifecycle::{App, Mode, point},
+        notify::Message,
+        policy::{Limits, Next, Policy},
+    },
     boot::steps::Prepared,
     control::orders::Order,
     data::GenerationId,
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
-    phase::{Course, Phase},
-    watch::{
-        app::{App, Mode, point},
-        health::Verdict,
-        notify::Message,
-        policy::{Limits, Next, Policy},
-    },
+    status::{Course, Phase},
 };
 
 /// How soon a question follows the last one while the app is not ready yet.
@@ -147,7 +147,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn watched(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
         let instance = self.instance;
-        tracing::info!(target: "App", "Starting server v{}...", crate::phase::VERSION);
+        tracing::info!(target: "App", "Starting server v{}...", crate::status::VERSION);
         let database = instance.data.database(generation);
         let app = tokio::select! {
             biased;

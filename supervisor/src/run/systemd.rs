@@ -3,7 +3,7 @@
 //! sd_notify(3): datagrams of `KEY=value` lines to the socket that `NOTIFY_SOCKET` names. `READY=1` once lock and public
 //! socket are its own: from then on it does its work, also where that is an hour of migration or waiting for the operator
 //! (*held*), and no time-out of the start may end it. What it does stands in `STATUS=`. `WATCHDOG=1` comes from the one
-//! thread that does everything. Children inherit none of it; the app has a socket of its own (`watch/notify.rs`).
+//! thread that does everything. Children inherit none of it; the app has a socket of its own (`app/notify.rs`).
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::{
     instance::Instance,
-    phase::{Phase, Status},
+    status::{Phase, Status},
 };
 
 /// How soon a message is sent again when systemd has not read the earlier ones.
@@ -157,7 +157,7 @@ fn sentence(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::{Board, Course};
+    use crate::status::{Board, Course};
 
     #[test]
     fn each_thing_is_said_once_and_in_one_line() {

@@ -12,9 +12,9 @@ use crate::{
     config::Switch,
     data::state,
     failure::{Cause, Failure},
-    init::text,
     instance::Instance,
     jobs::{Document, Job, child},
+    process::text,
     update::{self, Known, Question, known},
 };
 

@@ -10,6 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    app::lifecycle::Mode,
     backup::{BackupId, Description, Reason, destination::Destination},
     boot::{migrate, prove},
     control::orders::{From, Identities, Work},
@@ -21,8 +22,7 @@ use crate::{
         backup::{self as jobs, copy::Copied, create, create::Made, outlook, prune::Pruned, verify, verify::Verified},
         child, stage,
     },
-    phase::now,
-    watch::app::Mode,
+    status::now,
 };
 
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a

@@ -9,7 +9,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Reference, versions};
-use crate::{data::state::FORMAT, phase::VERSION};
+use crate::{data::state::FORMAT, status::VERSION};
 
 /// Between two checks.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,7 +40,7 @@ impl Known {
     /// Makes the document of a check that ends now.
     #[must_use]
     pub fn now(image: &Reference, newest: Option<String>, trouble: Option<String>) -> Self {
-        Self { format: FORMAT, image: image.to_string(), checked: crate::phase::now(), newest, trouble }
+        Self { format: FORMAT, image: image.to_string(), checked: crate::status::now(), newest, trouble }
     }
 
     /// Returns what it says of this image to whoever runs this version; a version that runs by now is no news.

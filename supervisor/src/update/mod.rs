@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     failure::{Cause, Failure},
-    phase::VERSION,
+    status::VERSION,
 };
 
 /// How long a whole check may take, with its sign-in and all its pages. A command waits for it, 30 s at most.

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     backup::printable,
     failure::{Cause, Failure},
-    phase::VERSION,
+    status::VERSION,
 };
 
 /// How many tags are asked for at a time. A registry may give fewer; ghcr.io's most are 1,000.

@@ -45,7 +45,7 @@ impl Server {
         let said = |cause, what: &str, hint: &str| (cause, what.to_owned(), hint.to_owned());
         match code {
             "RequestTimeTooSkewed" | "RequestExpired" => {
-                let now = crate::phase::now();
+                let now = crate::status::now();
                 let what = format!("the clock here ({now}) and the server's differ too much");
                 (
                     Cause::Io,

@@ -12,7 +12,7 @@ use crate::{
     data::{DataDir, durable::Explain},
     failure::Failure,
     fault,
-    phase::now,
+    status::now,
 };
 
 /// What became of it.

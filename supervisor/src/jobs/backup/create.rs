@@ -37,8 +37,8 @@ use crate::{
     failure::{Cause, Failure},
     fault,
     jobs::database::{Database, beside, length},
-    phase::{VERSION, now},
-    sandbox::{Means, Sockets},
+    process::sandbox::{Means, Sockets},
+    status::{VERSION, now},
 };
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.

@@ -15,7 +15,7 @@ use crate::{
     config::Backup as Settings,
     data::DataDir,
     failure::{Cause, Failure},
-    phase::{Backups, LastBackup, now},
+    status::{Backups, LastBackup, now},
 };
 
 /// What is asked.

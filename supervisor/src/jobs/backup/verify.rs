@@ -17,7 +17,7 @@ use crate::{
     data::{DataDir, durable::Explain},
     failure::{Cause, Failure},
     fault,
-    sandbox::{Means, Sockets},
+    process::sandbox::{Means, Sockets},
 };
 
 /// What is to be verified.
@@ -186,7 +186,7 @@ pub fn drilled(data: &DataDir, dir: &Path, id: &BackupId, found: Drill) -> Resul
         Drill::Nothing => return Ok(()),
         Drill::Unfit(why) => description.damage = Some(why),
         Drill::Healthy => {
-            let now = crate::phase::now();
+            let now = crate::status::now();
             let mut history = catalog::history(data, &now)?;
             history.drilled_at = Some(now.clone());
             history.trouble.remove("drill");

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::{Cause, Failure},
-    sandbox::{
+    process::sandbox::{
         Means, Sandbox,
         rules::{self, Private, Role},
     },

@@ -14,14 +14,14 @@ use crate::{
     config::LogLevel,
     failure::{Cause, Failure},
     fault,
-    init::{
+    instance::Instance,
+    process::sandbox::rules::Role,
+    process::{
         reaper::Exit,
         spawn::{Child, Launch},
         strays,
     },
-    instance::Instance,
-    phase::AppStatus,
-    sandbox::rules::Role,
+    status::AppStatus,
 };
 
 /// A second TERM leaves the app this long: time to checkpoint, and no more.

@@ -3,6 +3,8 @@
 //! The [`Board`] is the one place where a transition is logged, remembered and published: to the control socket,
 //! and to the door's page.
 
+pub mod log;
+
 use std::{
     cell::{Cell, RefCell},
     time::SystemTime,

@@ -140,7 +140,7 @@ mod tests {
         let notifications = Notifications::bind(directory.path(), "notify.sock").unwrap();
         // This same program as another process, which runs the test below alone.
         let mut stranger = Command::new(std::env::current_exe().unwrap());
-        stranger.args(["--exact", "--ignored", "watch::notify::tests::a_stranger_says_that_it_is_ready"]);
+        stranger.args(["--exact", "--ignored", "app::notify::tests::a_stranger_says_that_it_is_ready"]);
         let said = stranger.env("TEST_NOTIFY_SOCKET", notifications.address()).output().unwrap();
         assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("1 passed"), "{said:?}");
         net::UnixDatagram::unbound().unwrap().send_to(b"STOPPING=1", notifications.address()).unwrap();

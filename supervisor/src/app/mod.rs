@@ -1,10 +1,10 @@
 //! Is the app alive, and what happens when it is not?
 //!
-//! [`app`] starts it, waits for its readiness and stops it; [`notify`] and [`health`] listen to what it says and ask
+//! [`lifecycle`] starts it, waits for its readiness and stops it; [`notify`] and [`health`] listen to what it says and ask
 //! how it is; [`policy`] decides when it starts again; [`memory`] tells a kill for memory.
 
-pub mod app;
 pub mod health;
+pub mod lifecycle;
 pub mod memory;
 pub mod notify;
 pub mod policy;

@@ -8,6 +8,7 @@
 pub mod clone3;
 pub mod launch;
 pub mod reaper;
+pub mod sandbox;
 pub mod signals;
 pub mod spawn;
 pub mod strays;

@@ -87,7 +87,7 @@ mod tests {
             assert!(Command::new("true").status().unwrap().success());
             return;
         }
-        let this = "init::clone3::tests::threads_and_processes_are_started_under_the_filter";
+        let this = "process::clone3::tests::threads_and_processes_are_started_under_the_filter";
         let again = Command::new(std::env::current_exe().unwrap()).args(["--exact", this]).env(AGAIN, "1").output();
         let again = again.unwrap();
         assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));

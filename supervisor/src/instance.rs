@@ -17,11 +17,11 @@ use crate::{
     door::{identity::IdentitySocket, listener::PublicSocket},
     failure::Failure,
     process::sandbox::{
-        Means,
+        SandboxSupport,
         rules::{Private, Role},
     },
     process::{launch::Confinement, reaper::Reaper},
-    status::Board,
+    status::StatusPublisher,
 };
 
 /// The variables that are for any program: where programs and files of theirs lie, the language, the time zone, whom TLS
@@ -74,11 +74,11 @@ pub struct Instance {
     /// The one reaper.
     pub reaper: Reaper,
     /// The published status.
-    pub board: Board,
+    pub board: StatusPublisher,
     /// Held by whoever works on the data: a boot, a restore, the tidying after a start. One at a time.
-    pub at_work: tokio::sync::Mutex<()>,
+    pub data_mutex: tokio::sync::Mutex<()>,
     /// What children are confined by; none before preflight has tried it out.
-    pub means: Cell<Means>,
+    pub means: Cell<SandboxSupport>,
     /// Held by whoever asks for a newer version: one at a time.
     pub asking: tokio::sync::Mutex<()>,
     /// The lock, once it is taken. It is never given back before the end.
@@ -102,14 +102,14 @@ impl Instance {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let data = DataDir::new(config.data_dir.clone());
-        let board = Board::new(config.listen.to_string(), data.path().display().to_string());
+        let board = StatusPublisher::new(config.listen.to_string(), data.path().display().to_string());
         Self {
             config,
             data,
             reaper: Reaper::default(),
             board,
-            at_work: tokio::sync::Mutex::new(()),
-            means: Cell::new(Means::default()),
+            data_mutex: tokio::sync::Mutex::new(()),
+            means: Cell::new(SandboxSupport::default()),
             asking: tokio::sync::Mutex::new(()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
@@ -145,7 +145,7 @@ impl Instance {
     pub fn confinement(&self, role: Role) -> Option<Confinement> {
         let means = self.means.get();
         let private = Private { data: self.data.clone(), backups: self.config.backup.dir.clone() };
-        (means != Means::default()).then_some(Confinement { means, role, private })
+        (means != SandboxSupport::default()).then_some(Confinement { means, role, private })
     }
 
     /// Returns the environment of app and migrator for this database.
@@ -165,9 +165,9 @@ impl Instance {
     }
 
     /// Puts the public socket, and that of `tailscale serve`, right after a child that had them has ended.
-    pub fn mend_sockets(&self) {
-        let public = self.public.borrow_mut().as_mut().map(PublicSocket::mend);
-        let identity = self.identity.borrow_mut().as_mut().map(IdentitySocket::mend);
+    pub fn restore_listeners(&self) {
+        let public = self.public.borrow_mut().as_mut().map(PublicSocket::restore_listener);
+        let identity = self.identity.borrow_mut().as_mut().map(IdentitySocket::restore_listener);
         for (name, mended) in [("public socket", public), ("socket of tailscale serve", identity)] {
             match mended {
                 None | Some(Ok(false)) => {}

@@ -276,7 +276,7 @@ fn a_restore_that_fails_leaves_the_old_app_serving() {
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    hearth.set("HEARTH_FAULT", "seal.begun=enospc");
+    hearth.set("HEARTH_FAULT", "finalize.begun=enospc");
     let mut running = hearth.start();
     let address = running.wait_serving();
     let before = household::all(address);

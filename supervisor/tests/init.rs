@@ -139,7 +139,7 @@ fn term_in_every_phase_ends_it_quickly_and_leaves_no_process() {
             fault(hearth, "migrate.applied=hang");
         }),
         ("proving", &|hearth| fault(hearth, "app.opened=hang")),
-        ("committing", &|hearth| fault(hearth, "seal.begun=hang")),
+        ("committing", &|hearth| fault(hearth, "finalize.begun=hang")),
         ("committing", &|hearth| fault(hearth, "commit.linked=hang")),
         ("restarting", &|hearth| {
             upgrade(hearth);

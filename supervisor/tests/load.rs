@@ -312,7 +312,7 @@ fn an_upgrade_under_load_refuses_nobody_and_cuts_nobody_off() {
     hearth
         .next_migrator("good,slow", "9.1.0")
         .set("TEST_SLOW_MILLISECONDS", "300")
-        .set("HEARTH_FAULT", format!("armed-by={},seal.begun=enospc", full.display()));
+        .set("HEARTH_FAULT", format!("armed-by={},finalize.begun=enospc", full.display()));
     let mut running = hearth.start();
     let (address, _) = running.wait_held(&hearth);
     let load = Load::begin_as(&owner, address);

@@ -314,8 +314,8 @@ fn jobs_give_up_what_they_do_not_need_before_they_look() {
         ("backup.copied", &["backup"][..]),
         ("verify.read", &["backup", "verify", "--all"]),
         ("stage.unpacked", &["restore", "latest", "--yes"]),
-        ("settle.checkpointed", &["restore", "0001", "--yes"]),
-        ("seal.checkpointed", &["restore", "0001", "--yes"]),
+        ("checkpoint.done", &["restore", "0001", "--yes"]),
+        ("finalize.checkpointed", &["restore", "0001", "--yes"]),
     ] {
         let mut prison = prison.copy();
         prison.hearth.set("HEARTH_FAULT", format!("{point}=hang"));

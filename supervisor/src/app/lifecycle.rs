@@ -66,7 +66,7 @@ impl App {
             end_strays(instance).await;
         }
         if mode == Mode::Serving {
-            instance.mend_sockets();
+            instance.restore_listeners();
         }
         let (private, notify) =
             if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
@@ -288,7 +288,7 @@ impl App {
         });
         // What resists even KILL is not waited for here: the next start of an app does.
         let _ = tokio::time::timeout(HASTENED, end_strays(&self.instance)).await;
-        self.instance.mend_sockets();
+        self.instance.restore_listeners();
     }
 }
 

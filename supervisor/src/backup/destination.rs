@@ -290,7 +290,7 @@ impl Destination {
             )
         } else {
             fault::point("copy.checked").explain(doing)?;
-            return self.place.settle(instance, &name);
+            return self.place.checkpoint(instance, &name);
         };
         self.place.discard(instance, &name)?;
         self.place.delete(instance, &mark(id))?;

@@ -242,7 +242,7 @@ pub fn plan(
         None => now,
     };
     let next = regular.min(retry(schedule, past, now, zone).unwrap_or(regular));
-    let next = settled(running).map_or(next, |settled| settled.max(next));
+    let next = checkpointed(running).map_or(next, |checkpointed| checkpointed.max(next));
     let drill = match counted(past.last_drill.unwrap_or(past.since)) {
         Some(base) => drill.next_after(base, zone).is_some_and(|at| at <= now.max(next)),
         None => !drill.is_off(),
@@ -256,7 +256,7 @@ pub fn plan(
 }
 
 /// Returns until when the app has to itself what it started with.
-fn settled(running: Option<Timestamp>) -> Option<Timestamp> {
+fn checkpointed(running: Option<Timestamp>) -> Option<Timestamp> {
     running?.checked_add(SETTLE).ok()
 }
 
@@ -308,7 +308,7 @@ fn overdue(
     let begun = past.last_attempt.is_some_and(|at| at >= since && at <= now);
     let patience = if begun { LONGEST_RUN } else { HOUR };
     // After downtime, the backup that makes up for it is waited for.
-    let start = settled(running).map_or(jittered(since), |settled| settled.max(jittered(since)));
+    let start = checkpointed(running).map_or(jittered(since), |checkpointed| checkpointed.max(jittered(since)));
     let deadline = start.checked_add(patience.min(period)).ok()?;
     (deadline < now).then_some(since)
 }

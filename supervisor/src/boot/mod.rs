@@ -26,7 +26,7 @@ use crate::{
     instance::Instance,
     jobs::{child, stage::Source},
     process::clone3,
-    status::{Course, Phase},
+    status::{Initiator, Phase},
 };
 
 use decide::Decision;
@@ -45,7 +45,7 @@ pub enum Booted {
 ///
 /// `again`: the operator, or time for a cause that passes, asks for another try in spite of a remembered *held*.
 pub async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Booted {
-    let _at_work = instance.at_work.lock().await;
+    let _at_work = instance.data_mutex.lock().await;
     match attempt(instance, door, again).await {
         Ok(booted) => booted,
         Err(stuck) => {
@@ -81,7 +81,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
         instance.board.note(clone3::NOTE);
     }
 
-    instance.board.enter(Course::Boot, Phase::Recovering);
+    instance.board.enter(Initiator::Boot, Phase::Recovering);
     // What a killed supervisor left running may still have the old database open.
     crate::app::lifecycle::end_strays(instance).await;
     let view: View =
@@ -93,7 +93,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
         return Ok(Booted::Hold(Box::new(held)));
     }
 
-    instance.board.enter(Course::Boot, Phase::Planning);
+    instance.board.enter(Initiator::Boot, Phase::Planning);
     tracing::info!(target: "Migrate", "Checking database state...");
     let decision = decide::decide(&view);
     let with_view = |doing: String| {
@@ -145,13 +145,13 @@ async fn upgrade(
 ) -> Result<GenerationId, Failure> {
     door.open().await;
     let made = async {
-        let settled = match live {
-            Some(live) => Some(steps::settle(instance, live).await?),
+        let checkpointed = match live {
+            Some(live) => Some(steps::checkpoint(instance, live).await?),
             None => None,
         };
         let source = live.map_or(Source::Nothing, Source::Generation);
-        let prepared = steps::prepare(instance, Course::Boot, reason, source, decide::next(view)?).await?;
-        steps::complete(instance, &prepared, live, settled).await
+        let prepared = steps::prepare(instance, Initiator::Boot, reason, source, decide::next(view)?).await?;
+        steps::complete(instance, &prepared, live, checkpointed).await
     }
     .await;
     match made {

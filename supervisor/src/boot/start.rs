@@ -15,7 +15,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child, preflight::Findings},
-    process::sandbox::{Means, rules},
+    process::sandbox::{SandboxSupport, rules},
 };
 
 /// Makes the data directory if it is not there, and takes its lock.
@@ -77,7 +77,7 @@ pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
 ///
 /// # Errors
 /// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
-fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), Failure> {
+fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) -> Result<(), Failure> {
     if mode == SandboxMode::Enforce && !means.is_whole() {
         return Err(Failure::new(
             Cause::Configuration,
@@ -86,7 +86,7 @@ fn confine(instance: &Instance, mode: SandboxMode, means: Means) -> Result<(), F
         .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
     }
     instance.means.set(means);
-    if means != Means::default() && rules::temporary(&instance.data).is_none() {
+    if means != SandboxSupport::default() && rules::temporary(&instance.data).is_none() {
         instance.board.note(format!(
             "there is no place for temporary files: something else has the name hearth-… in {}, or it cannot be written in",
             std::env::temp_dir().display()

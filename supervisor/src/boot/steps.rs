@@ -17,11 +17,12 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
-        Document, Job, backup, child,
-        settle::Settled,
+        Document, Job, backup,
+        checkpoint::Checkpointed,
+        child,
         stage::{Origin, Source, Staged},
     },
-    status::{Course, Phase, VERSION, now},
+    status::{Initiator, Phase, VERSION, now},
 };
 
 /// A generation that is staged and migrated, and waits to be proven.
@@ -41,9 +42,9 @@ pub struct Prepared {
 ///
 /// # Errors
 /// When it is damaged, or still in use.
-pub async fn settle(instance: &Instance, live: GenerationId) -> Result<Settled, Failure> {
+pub async fn checkpoint(instance: &Instance, live: GenerationId) -> Result<Checkpointed, Failure> {
     end_strays(instance).await;
-    child::run(instance, Job::Settle { generation: live }).await
+    child::run(instance, Job::Checkpoint { generation: live }).await
 }
 
 /// Stages and migrates; the app may serve meanwhile (a restore), for the source is not what it writes to.
@@ -52,7 +53,7 @@ pub async fn settle(instance: &Instance, live: GenerationId) -> Result<Settled, 
 /// What went wrong; what was staged is still there.
 pub async fn prepare(
     instance: &Instance,
-    course: Course,
+    course: Initiator,
     reason: Reason,
     source: Source,
     target: GenerationId,
@@ -100,7 +101,7 @@ pub fn recover(instance: &Instance) -> Job {
     Job::Recover { backups: instance.config.backup.dir.clone() }
 }
 
-/// Proves, seals and commits what was prepared, and writes down what was left behind. No app is alive.
+/// Proves, finalizes and commits what was prepared, and writes down what was left behind. No app is alive.
 ///
 /// # Errors
 /// What went wrong, and whether that is known to have left everything as it was.
@@ -108,16 +109,18 @@ pub async fn complete(
     instance: &Rc<Instance>,
     prepared: &Prepared,
     outgoing: Option<GenerationId>,
-    settled: Option<Settled>,
+    checkpointed: Option<Checkpointed>,
 ) -> Result<GenerationId, Incomplete> {
     let Prepared { target, ref origin, reason, ref schema } = *prepared;
-    instance.board.enter(Course::Boot, Phase::Proving(target));
+    instance.board.enter(Initiator::Boot, Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
     prove::prove(instance, &instance.data.database(target), probation(reason)).await?;
-    instance.board.enter(Course::Boot, Phase::Committing(target));
-    let () =
-        child::run(instance, Job::Seal { generation: target, reason, origin: origin.clone(), schema: schema.clone() })
-            .await?;
+    instance.board.enter(Initiator::Boot, Phase::Committing(target));
+    let () = child::run(
+        instance,
+        Job::Finalize { generation: target, reason, origin: origin.clone(), schema: schema.clone() },
+    )
+    .await?;
     end_strays(instance).await;
     let before = crate::data::view::look(&instance.data)?;
     if let Err(failure) = child::run::<()>(instance, Job::Commit { generation: target }).await {
@@ -137,7 +140,7 @@ pub async fn complete(
         Some(outgoing) => format!("; {outgoing} is kept as a snapshot"),
         None => String::new(),
     });
-    remember(instance, &before, target, outgoing, reason, settled).await;
+    remember(instance, &before, target, outgoing, reason, checkpointed).await;
     Ok(target)
 }
 
@@ -148,15 +151,15 @@ async fn remember(
     live: GenerationId,
     outgoing: Option<GenerationId>,
     reason: Reason,
-    settled: Option<Settled>,
+    checkpointed: Option<Checkpointed>,
 ) {
     let mut snapshots = before.state.as_ref().map(|state| state.snapshots.clone()).unwrap_or_default();
     snapshots.retain(|snapshot| {
         Some(snapshot.generation) != outgoing && before.generations.iter().any(|here| here.id == snapshot.generation)
     });
     if let Some(generation) = outgoing {
-        // One that could not be settled counts as written to just now: it may be the only one with the writes.
-        let written_at = settled.map_or_else(|| Some(now()), |settled| settled.written_at);
+        // One that could not be checkpointed counts as written to just now: it may be the only one with the writes.
+        let written_at = checkpointed.map_or_else(|| Some(now()), |checkpointed| checkpointed.written_at);
         snapshots.push(Snapshot { generation, left_at: now(), written_at, reason });
     }
     save_state(instance, State { format: FORMAT, live, version: VERSION.to_owned(), snapshots }).await;
@@ -196,7 +199,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// are no longer kept go. None of it holds anybody up.
 pub async fn tidy(instance: Rc<Instance>) {
     let tidied = async {
-        let _at_work = instance.at_work.lock().await;
+        let _at_work = instance.data_mutex.lock().await;
         let settings = Box::new(instance.config.backup.clone());
         let tidied = child::run::<Vec<String>>(&instance, Job::Backup(backup::Job::Tidy { settings }));
         match tokio::time::timeout(PATIENCE, tidied).await {

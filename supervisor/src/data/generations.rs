@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    DataDir, GenerationId, closed,
+    DataDir, GenerationId,
     durable::{self, Explain},
+    permissions,
 };
 use crate::failure::Failure;
 
@@ -37,7 +38,7 @@ pub fn unname(data: &DataDir, id: GenerationId) -> Result<PathBuf, Failure> {
 /// # Errors
 /// What the file system said; the next start goes on with it.
 pub fn delete(removing: &Path) -> Result<(), Failure> {
-    closed::remove_all(removing)
+    permissions::remove_all(removing)
         .explain(|| format!("cannot delete {}; it takes up space and harms nothing", removing.display()))
 }
 

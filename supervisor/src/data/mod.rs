@@ -1,10 +1,10 @@
 //! Where does each thing in the data directory live, and what is it called?
 
 pub mod access;
-pub mod closed;
 pub mod durable;
 pub mod generations;
 pub mod lock;
+pub mod permissions;
 pub mod retention;
 pub mod size;
 pub mod space;

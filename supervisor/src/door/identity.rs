@@ -84,14 +84,14 @@ impl IdentitySocket {
         }
     }
 
-    /// Puts right what a child may have done to it, as [`PublicSocket::mend`]. Returns whether it had to bind anew.
+    /// Puts right what a child may have done to it, as [`PublicSocket::restore_listener`]. Returns whether it had to bind anew.
     ///
     /// # Errors
     /// When it cannot be bound anew.
-    pub fn mend(&mut self) -> Result<bool, Failure> {
+    pub fn restore_listener(&mut self) -> Result<bool, Failure> {
         let listens = self.listens();
         match self {
-            Self::Tcp(socket) => socket.mend(),
+            Self::Tcp(socket) => socket.restore_listener(),
             Self::Unix { listener, path } if listens => listener
                 .set_nonblocking(true)
                 .map(|()| false)
@@ -232,10 +232,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("tailscale.sock");
         let mut socket = IdentitySocket::bind(&Place::Unix(path.clone())).unwrap();
-        assert!(!socket.mend().unwrap());
+        assert!(!socket.restore_listener().unwrap());
         shutdown(socket.as_fd().as_raw_fd(), Shutdown::Both).unwrap();
         assert!(!socket.listens());
-        assert!(socket.mend().unwrap());
+        assert!(socket.restore_listener().unwrap());
         UnixStream::connect(&path).unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! How does the public socket stay open whatever a child does to it?
 //!
 //! The supervisor binds it and never accepts on it. Its file description is shared with app and door, so a child
-//! can clear O_NONBLOCK or shut it down for all; after each exit [`PublicSocket::mend`] puts it right. The one for
+//! can clear O_NONBLOCK or shut it down for all; after each exit [`PublicSocket::restore_listener`] puts it right. The one for
 //! `tailscale serve` ([`super::identity`]) is kept in the same way.
 
 use std::{
@@ -63,7 +63,7 @@ impl PublicSocket {
     ///
     /// # Errors
     /// When it cannot be bound anew.
-    pub fn mend(&mut self) -> Result<bool, Failure> {
+    pub fn restore_listener(&mut self) -> Result<bool, Failure> {
         if self.listens() {
             self.listener
                 .set_nonblocking(true)
@@ -121,10 +121,10 @@ mod tests {
         let mut socket = PublicSocket::bind("127.0.0.1:0".parse().unwrap(), PUBLIC).unwrap();
         let address = socket.address();
         assert!(socket.listens());
-        assert!(!socket.mend().unwrap());
+        assert!(!socket.restore_listener().unwrap());
         shutdown(socket.as_fd().as_raw_fd(), Shutdown::Both).unwrap();
         assert!(!socket.listens());
-        assert!(socket.mend().unwrap());
+        assert!(socket.restore_listener().unwrap());
         assert!(socket.listens());
         assert_eq!(socket.address(), address);
     }

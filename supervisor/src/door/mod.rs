@@ -40,13 +40,13 @@ struct Open {
     child: Child,
     notices: std::fs::File,
     refresh: JoinHandle<()>,
-    keeper: JoinHandle<()>,
+    backup_scheduler: JoinHandle<()>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.refresh.abort();
-        self.keeper.abort();
+        self.backup_scheduler.abort();
     }
 }
 
@@ -106,22 +106,22 @@ impl Door {
     pub async fn close(&self) {
         self.not_later().await;
         let Some(open) = self.open.take() else { return };
-        open.keeper.abort();
+        open.backup_scheduler.abort();
         open.child.signal(Signal::SIGTERM);
         if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
             open.child.kill_group();
             open.child.wait().await;
         }
-        self.instance.mend_sockets();
+        self.instance.restore_listeners();
     }
 
     /// Sees to it that the door is opened again after it ended without having been closed: a household may be looking
     /// at its page for days.
     fn lost(self: &Rc<Self>, exit: Exit) {
         self.instance.board.note(format!("the maintenance page {exit}; it is shown again"));
-        // This runs in its keeper, which goes with it, so nothing is awaited from here on.
+        // This runs in its backup_scheduler, which goes with it, so nothing is awaited from here on.
         self.open.take();
-        self.instance.mend_sockets();
+        self.instance.restore_listeners();
         self.open_after(AGAIN);
     }
 
@@ -168,11 +168,11 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     });
     let weak = Rc::downgrade(door);
     let mut end = child.end();
-    let keeper = tokio::task::spawn_local(async move {
+    let backup_scheduler = tokio::task::spawn_local(async move {
         let exit = end.wait().await;
         if let Some(door) = weak.upgrade() {
             door.lost(exit);
         }
     });
-    Ok(Open { child, notices: std::fs::File::from(notices), refresh, keeper })
+    Ok(Open { child, notices: std::fs::File::from(notices), refresh, backup_scheduler })
 }

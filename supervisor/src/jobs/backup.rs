@@ -22,13 +22,14 @@ use crate::{
     backup::manifest::Manifest,
     config::Backup as Settings,
     data::{
-        DATABASE, DataDir, closed,
+        DATABASE, DataDir,
         durable::{self, Explain},
+        permissions,
         size::Size,
         space,
     },
     failure::{Cause, Failure},
-    process::sandbox::Means,
+    process::sandbox::SandboxSupport,
 };
 
 /// What must stay free besides what is known to be needed.
@@ -98,7 +99,7 @@ impl Job {
 
 pub(super) fn run(
     data: &DataDir,
-    means: Means,
+    means: SandboxSupport,
     job: Job,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<serde_json::Value>, Failure> {
@@ -139,14 +140,14 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.keep {
-            let _ = closed::remove_all(&self.path);
+            let _ = permissions::remove_all(&self.path);
         }
     }
 }
 
 /// Removes the scratch directory.
 fn clear(data: &DataDir) -> Result<(), Failure> {
-    closed::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
+    permissions::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
 }
 
 /// One of several things that need space.

@@ -138,9 +138,9 @@ fn name(job: &Job) -> &'static str {
     match job {
         Job::Preflight { .. } => "preflight",
         Job::Recover { .. } => "recover",
-        Job::Settle { .. } => "settle",
+        Job::Checkpoint { .. } => "checkpoint",
         Job::Stage { .. } => "stage",
-        Job::Seal { .. } => "seal",
+        Job::Finalize { .. } => "finalize",
         Job::Commit { .. } => "commit",
         Job::Retire { .. } => "retire",
         Job::Save(_) => "save",

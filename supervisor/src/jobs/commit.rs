@@ -7,8 +7,9 @@ use std::{fs, os::unix::fs::symlink};
 
 use crate::{
     data::{
-        DataDir, GenerationId, closed,
+        DataDir, GenerationId,
         durable::{self, Explain},
+        permissions,
         view::{self, Live},
     },
     failure::{Cause, Failure},
@@ -33,7 +34,7 @@ pub fn commit(data: &DataDir, generation: GenerationId) -> Result<(), Failure> {
         // To a version before 0.3.0 whatever has the name is one.
         let marker = data.marker(outgoing);
         if stat.is_dir() {
-            closed::remove_all(&marker).explain(|| format!("cannot remove {}", marker.display()))?;
+            permissions::remove_all(&marker).explain(|| format!("cannot remove {}", marker.display()))?;
         } else {
             durable::remove_if_there(&marker)?;
         }

@@ -5,18 +5,18 @@
 //! moment: each leaves something that [`recover`] or a second run of the same job puts right.
 
 pub mod backup;
+pub mod checkpoint;
 pub mod child;
 mod clone;
 pub mod commit;
 mod database;
 mod filesystem;
+pub mod finalize;
 pub mod identify;
 pub mod preflight;
 pub mod recover;
 pub mod retire;
 pub mod save;
-pub mod seal;
-pub mod settle;
 pub mod stage;
 #[cfg(test)]
 mod testing;
@@ -37,7 +37,7 @@ use crate::{
     },
     door,
     failure::{Cause, Failure},
-    process::sandbox::{Means, Sockets, rules},
+    process::sandbox::{SandboxSupport, Sockets, rules},
     update,
 };
 
@@ -51,7 +51,7 @@ pub struct Request {
     pub data: DataDir,
     /// What it is confined by while it works on what a stranger may have written.
     #[serde(default)]
-    pub means: Means,
+    pub means: SandboxSupport,
     /// The work.
     pub job: Job,
 }
@@ -70,8 +70,8 @@ pub enum Job {
         /// `backup.dir`: where there are backups, a start is not the first one.
         backups: PathBuf,
     },
-    /// Check and checkpoint a database that no process has open. Result: [`settle::Settled`].
-    Settle {
+    /// Check and checkpoint a database that no process has open. Result: [`checkpoint::Checkpointed`].
+    Checkpoint {
         /// Whose database.
         generation: GenerationId,
     },
@@ -83,7 +83,7 @@ pub enum Job {
         source: stage::Source,
     },
     /// Checkpoint, describe and fsync a staged and proven generation. Result: null.
-    Seal {
+    Finalize {
         /// Which one.
         generation: GenerationId,
         /// Why it was staged.
@@ -176,18 +176,18 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 ///
 /// # Errors
 /// What the job says.
-fn run(data: &DataDir, means: Means, job: Job) -> Result<Option<serde_json::Value>, Failure> {
+fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
         Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
         Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
-        Job::Settle { generation } => {
+        Job::Checkpoint { generation } => {
             means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
-            settle::settle(data, generation).and_then(value)
+            checkpoint::checkpoint(data, generation).and_then(value)
         }
         Job::Stage { target, source } => stage::stage(data, means, target, &source, &mut progress()).and_then(value),
-        Job::Seal { generation, reason, origin, schema } => {
+        Job::Finalize { generation, reason, origin, schema } => {
             means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
-            seal::seal(data, generation, reason, origin, schema).and_then(value)
+            finalize::finalize(data, generation, reason, origin, schema).and_then(value)
         }
         Job::Commit { generation } => commit::commit(data, generation).and_then(value),
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),

@@ -32,7 +32,7 @@ use crate::{
     data::{DataDir, access, durable::Explain, size::Size},
     failure::{Cause, Failure},
     fault,
-    process::sandbox::{self, Means},
+    process::sandbox::{self, SandboxSupport},
 };
 
 /// Below this not even a start is tried: the app could write nothing.
@@ -54,7 +54,7 @@ pub struct Findings {
     /// What is not as it should be, and yet works: sentences.
     pub notes: Vec<String>,
     /// What children can be confined by, if that was asked.
-    pub means: Means,
+    pub means: SandboxSupport,
 }
 
 /// Probes the data directory, and each directory in it that lies on another file system; with `sandbox`, also what a sandbox
@@ -68,7 +68,7 @@ pub fn preflight(data: &DataDir, sandbox: bool) -> Result<Findings, Failure> {
     let root = Place::new("the data directory", data.path().to_owned())?;
     root.judge(&mut notes)?;
     let free_bytes = probe(data, &root, &mut notes)?;
-    let means = if sandbox { sandbox::try_out() } else { Means::default() };
+    let means = if sandbox { sandbox::try_out() } else { SandboxSupport::default() };
     Ok(Findings { filesystem: root.filesystem, free_bytes, notes, means })
 }
 

@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::database::{Database, beside, length},
-    process::sandbox::{Means, Sockets},
+    process::sandbox::{SandboxSupport, Sockets},
 };
 
 /// Puts right what killed steps left, creates the directories that are missing, and looks.
@@ -25,7 +25,7 @@ use crate::{
 /// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
 /// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
 /// nothing: it is in [`View::trouble`].
-pub fn recover(data: &DataDir, means: Means, backups: &Path) -> Result<View, Failure> {
+pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;
@@ -62,7 +62,7 @@ fn unmark(data: &DataDir, live: GenerationId) -> Result<(), Failure> {
 /// to find out.
 fn roll_back(
     data: &DataDir,
-    means: Means,
+    means: SandboxSupport,
     backups: &Path,
     live: GenerationId,
     trouble: &mut Vec<String>,
@@ -149,7 +149,7 @@ mod tests {
     fn an_empty_directory_gets_what_it_needs() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir::new(directory.path().to_owned());
-        let view = recover(&data, Means::default(), &data.backups()).unwrap();
+        let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
         assert!(view.is_untouched());
         for created in [data.supervisor(), data.generations(), data.files()] {
             assert_eq!(fs::metadata(created).unwrap().permissions().mode() & 0o777, 0o700);
@@ -172,7 +172,7 @@ mod tests {
         fs::create_dir(data.generations().join("lost+found")).unwrap();
         fs::write(data.supervisor().join(".state.json.new"), "{").unwrap();
         symlink("generations/0003", data.path().join(".live.new")).unwrap();
-        let view = recover(&data, Means::default(), &data.backups()).unwrap();
+        let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
         assert_eq!(ids(&view), [ONE, TWO]);
         assert_eq!(view.trouble, [""; 0]);
         let mut names: Vec<_> =
@@ -189,7 +189,7 @@ mod tests {
         add(&data, ONE, false);
         add(&data, TWO, true);
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let view = recover(&data, Means::default(), &data.backups()).unwrap();
+        let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
         assert_eq!(ids(&view), [ONE, TWO]);
         assert!(!data.marker(TWO).exists());
         assert_eq!(fs::read(data.database(TWO)).unwrap(), b"x");
@@ -203,7 +203,7 @@ mod tests {
             if !killed_before_its_marker {
                 add(&data, ONE, true);
             }
-            let view = recover(&data, Means::default(), &data.backups()).unwrap();
+            let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
             assert!(view.is_untouched());
             assert_eq!(ids(&view), []);
         }
@@ -224,7 +224,7 @@ mod tests {
             add(&data, TWO, true);
             fs::create_dir(data.generations().join(".removing-0009")).unwrap();
             make(&data);
-            let view = recover(&data, Means::default(), &data.backups()).unwrap();
+            let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
             assert_eq!(ids(&view), [ONE, TWO], "{name}");
             assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 3, "{name}");
         }
@@ -237,7 +237,7 @@ mod tests {
         add(&data, TWO, true);
         symlink(DataDir::link_target(ONE), data.live()).unwrap();
         fs::write(data.state(), r#"{"format":2}"#).unwrap();
-        assert_eq!(recover(&data, Means::default(), &data.backups()).unwrap_err().cause, Cause::UnknownFormat);
+        assert_eq!(recover(&data, SandboxSupport::default(), &data.backups()).unwrap_err().cause, Cause::UnknownFormat);
         assert!(data.marker(TWO).exists());
     }
 
@@ -258,7 +258,7 @@ mod tests {
         // As a power cut leaves it: some of the transaction is in the file, and its journal lies beside it.
         fs::copy(&original, data.database(ONE)).unwrap();
         fs::copy(beside(&original, "-journal"), beside(&data.database(ONE), "-journal")).unwrap();
-        let view = recover(&data, Means::default(), &data.backups()).unwrap();
+        let view = recover(&data, SandboxSupport::default(), &data.backups()).unwrap();
         assert_eq!(view.trouble, Vec::<String>::new());
         assert!(!beside(&data.database(ONE), "-journal").exists());
         let read = rusqlite::Connection::open(data.database(ONE)).unwrap();

@@ -21,15 +21,15 @@ use crate::{
     backup::{BackupId, archive::read::Files},
     config::Backup as Settings,
     data::{
-        DataDir, GenerationId, closed,
+        DataDir, GenerationId,
         durable::{self, Explain},
-        generations,
+        generations, permissions,
         size::Size,
         space, view,
     },
     failure::{Cause, Failure},
     fault,
-    process::sandbox::{Means, Sockets, rules},
+    process::sandbox::{SandboxSupport, Sockets, rules},
 };
 
 /// What must stay free besides what is known to be needed.
@@ -102,7 +102,7 @@ pub struct Staged {
 /// was made is removed, but for attachments, which are good whoever needs them.
 pub fn stage(
     data: &DataDir,
-    means: Means,
+    means: SandboxSupport,
     target: GenerationId,
     source: &Source,
     progress: &mut dyn FnMut(u64, u64),
@@ -184,7 +184,7 @@ fn clone(
 /// that cannot be unpacked is for recovery to remove.
 fn confine(
     data: &DataDir,
-    means: Means,
+    means: SandboxSupport,
     target: GenerationId,
     archive: &Archive,
     settings: &Settings,
@@ -193,7 +193,7 @@ fn confine(
         // What is none, or cannot be read, is told as that.
         drop(source::raw(&archive.place, settings)?);
     }
-    closed::open_attachments(&data.files());
+    permissions::open_attachments(&data.files());
     let (mut reads, network) = archive.place.reach();
     let sockets = if network { Sockets::Network } else { Sockets::None };
     reads.extend(rules::system());
@@ -295,13 +295,13 @@ mod tests {
     use crate::jobs::testing::{ONE, THREE, TWO, data, fill, tmpfs};
 
     fn stage_two(data: &DataDir) -> Result<Staged, Failure> {
-        stage(data, Means::default(), TWO, &Source::Generation(ONE), &mut |_, _| ())
+        stage(data, SandboxSupport::default(), TWO, &Source::Generation(ONE), &mut |_, _| ())
     }
 
     #[test]
     fn a_first_start_begins_with_an_empty_database_and_its_marker() {
         let (_directory, data) = data();
-        let staged = stage(&data, Means::default(), TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
+        let staged = stage(&data, SandboxSupport::default(), TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
         assert_eq!(staged, Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing });
         assert_eq!(fs::metadata(data.database(TWO)).unwrap().len(), 0);
         assert!(data.marker(TWO).exists());
@@ -314,9 +314,10 @@ mod tests {
         let read = |id, end| fs::read(beside(&data.database(id), end)).unwrap();
         let before = (read(ONE, ""), read(ONE, "-wal"));
         let mut told = Vec::new();
-        let staged =
-            stage(&data, Means::default(), TWO, &Source::Generation(ONE), &mut |done, total| told.push((done, total)))
-                .unwrap();
+        let staged = stage(&data, SandboxSupport::default(), TWO, &Source::Generation(ONE), &mut |done, total| {
+            told.push((done, total))
+        })
+        .unwrap();
         assert_eq!(staged.bytes as usize, before.0.len() + before.1.len());
         assert_eq!(told.last(), Some(&(staged.bytes, staged.bytes)));
         assert_eq!((read(ONE, ""), read(ONE, "-wal")), before);
@@ -357,7 +358,8 @@ mod tests {
             fs::write(data.database(id), vec![1; 6 << 20]).unwrap();
         }
         symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        let failure = stage(&data, Means::default(), THREE, &Source::Generation(TWO), &mut |_, _| ()).unwrap_err();
+        let failure =
+            stage(&data, SandboxSupport::default(), THREE, &Source::Generation(TWO), &mut |_, _| ()).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("needs 76.0 MiB of free space"), "{failure}");
         assert!(

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::{Cause, Failure},
     process::sandbox::{
-        Means, Sandbox,
+        Sandbox, SandboxSupport,
         rules::{self, Private, Role},
     },
 };
@@ -67,7 +67,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// By which means.
-    pub means: Means,
+    pub means: SandboxSupport,
     /// What it is there for, and so what it needs.
     pub role: Role,
     /// What is kept from it.

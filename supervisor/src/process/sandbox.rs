@@ -26,14 +26,14 @@ pub const NEWEST_ABI: u32 = 7;
 
 /// What the kernel offers, and so what a sandbox is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Means {
+pub struct SandboxSupport {
     /// Landlock's ABI, at most [`NEWEST_ABI`]; 0: there is none.
     pub landlock: u32,
     /// Whether system calls can be filtered.
     pub seccomp: bool,
 }
 
-impl fmt::Display for Means {
+impl fmt::Display for SandboxSupport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.landlock, self.seccomp) {
             (0, false) => f.write_str("none"),
@@ -78,12 +78,12 @@ pub enum Sockets {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
     /// By what.
-    pub means: Means,
+    pub means: SandboxSupport,
     /// With what.
     pub rules: Rules,
 }
 
-impl Means {
+impl SandboxSupport {
     /// Whether there is all that a sandbox needs.
     #[must_use]
     pub fn is_whole(self) -> bool {
@@ -156,10 +156,10 @@ fn refused(what: &str, why: &str) -> Failure {
 
 /// Enters an empty sandbox to find out what the kernel offers. This process can do nothing afterwards but end.
 #[must_use]
-pub fn try_out() -> Means {
+pub fn try_out() -> SandboxSupport {
     let most = most();
     let landlock = if most == 0 { 0 } else { landlock::restrict(most, &Rules::default()).unwrap_or(0) };
-    Means { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(Sockets::None).is_ok() }
+    SandboxSupport { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(Sockets::None).is_ok() }
 }
 
 /// Gives up everything but the descriptors that this process has, by what means there are. For the door, which is there also
@@ -199,7 +199,7 @@ mod tests {
         const AGAIN: &str = "TEST_CONFINED";
         if let Some(place) = std::env::var_os(AGAIN).map(PathBuf::from) {
             let (read, write, other) = (place.join("read"), place.join("write"), place.join("other"));
-            let means = Means { landlock: NEWEST_ABI, seccomp: true };
+            let means = SandboxSupport { landlock: NEWEST_ABI, seccomp: true };
             means.confine([read.clone()], &[&write], Sockets::None).unwrap();
             assert_eq!(fs::read(read.join("file")).unwrap(), b"read");
             fs::write(write.join("file"), "anew").unwrap();
@@ -216,7 +216,7 @@ mod tests {
             fs::create_dir(place.path().join(name)).unwrap();
             fs::write(place.path().join(name).join("file"), name).unwrap();
         }
-        let this = "sandbox::tests::a_job_keeps_what_it_names_and_nothing_else";
+        let this = "process::sandbox::tests::a_job_keeps_what_it_names_and_nothing_else";
         let again =
             Command::new(std::env::current_exe().unwrap()).args(["--exact", this]).env(AGAIN, place.path()).output();
         let again = again.unwrap();

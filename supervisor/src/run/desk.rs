@@ -20,7 +20,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    status::{Course, Operation, Outcome, now},
+    status::{Initiator, Operation, Outcome, now},
 };
 
 /// What comes to the run loop from outside.
@@ -159,9 +159,9 @@ fn prepare(instance: &Rc<Instance>, from: From) -> Result<JoinHandle<Event>, Fai
     }
     let instance = Rc::clone(instance);
     Ok(tokio::task::spawn_local(async move {
-        let _at_work = instance.at_work.lock().await;
+        let _at_work = instance.data_mutex.lock().await;
         let source = work::source(&instance, &from);
-        match steps::prepare(&instance, Course::Operation, Reason::Restore, source, target).await {
+        match steps::prepare(&instance, Initiator::Operation, Reason::Restore, source, target).await {
             Ok(prepared) => Event::Prepared(prepared),
             Err(failure) => Event::Ended(Err(steps::discard(&instance, failure.into()).await.failure())),
         }
@@ -172,7 +172,7 @@ fn prepare(instance: &Rc<Instance>, from: From) -> Result<JoinHandle<Event>, Fai
 fn work(instance: &Rc<Instance>, work: Work) -> JoinHandle<Event> {
     let instance = Rc::clone(instance);
     tokio::task::spawn_local(async move {
-        let _at_work = instance.at_work.lock().await;
+        let _at_work = instance.data_mutex.lock().await;
         Event::Ended(work::work(&instance, work).await)
     })
 }

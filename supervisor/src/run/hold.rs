@@ -18,7 +18,7 @@ use crate::{
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
-    status::{Course, Phase},
+    status::{Initiator, Phase},
 };
 
 /// How soon a cause that passes (space, permissions) is looked at again.
@@ -28,7 +28,7 @@ const REMEMBER: Duration = Duration::from_secs(2);
 
 /// Holds until something leads out.
 pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Held>, desk: &mut Desk) -> Next {
-    instance.board.enter(Course::Boot, Phase::Held);
+    instance.board.enter(Initiator::Boot, Phase::Held);
     instance.board.update(|status| {
         status.held = Some((*held).clone());
         status.live = held.live;

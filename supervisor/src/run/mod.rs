@@ -3,9 +3,9 @@
 //! One loop over `Next`: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
 //! is wanted ends it.
 
+pub mod backup_scheduler;
 pub mod desk;
 pub mod hold;
-pub mod keeper;
 pub mod offline;
 pub mod serve;
 pub mod systemd;
@@ -38,7 +38,7 @@ use crate::{
         signals::{Request, Signals},
         text,
     },
-    status::{Course, Phase, VERSION},
+    status::{Initiator, Phase, VERSION},
 };
 
 use desk::Desk;
@@ -158,7 +158,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let mut control = Some((orders.clone(), shown));
     let door = Door::new(instance);
     let mut desk = Desk::new(taken);
-    tokio::task::spawn_local(keeper::keep(Rc::clone(instance), orders.clone()));
+    tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders.clone()));
     tokio::task::spawn_local(updates::keep(Rc::clone(instance)));
     let mut next = Next::Boot(Try::First);
     loop {
@@ -192,7 +192,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 }
             }
             Next::Exit(status) => {
-                instance.board.enter(Course::Boot, Phase::Stopping);
+                instance.board.enter(Initiator::Boot, Phase::Stopping);
                 drop(desk);
                 door.close().await;
                 leave_nothing(instance).await;
@@ -298,17 +298,17 @@ async fn switch(
     back: Next,
 ) -> Next {
     door.open().await;
-    let at_work = instance.at_work.lock().await;
+    let data_mutex = instance.data_mutex.lock().await;
     match go_over(instance, &prepared).await {
         Ok(generation) => {
-            drop(at_work);
+            drop(data_mutex);
             instance.board.update(|status| status.live = Some(generation));
             desk.finish(instance, Ok(format!("generation {generation} is live")));
             Next::Serve(generation)
         }
         Err(incomplete) => {
             let incomplete = steps::discard(instance, incomplete).await;
-            drop(at_work);
+            drop(data_mutex);
             let known = matches!(incomplete, Incomplete::Undone(_));
             let failure = incomplete.failure();
             desk.finish(instance, Err(failure.clone()));
@@ -335,10 +335,10 @@ async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<
         Live::Generation(live) => Some(live),
         _ => None,
     };
-    let settled = match live {
+    let checkpointed = match live {
         None => None,
-        Some(live) => match steps::settle(instance, live).await {
-            Ok(settled) => Some(settled),
+        Some(live) => match steps::checkpoint(instance, live).await {
+            Ok(checkpointed) => Some(checkpointed),
             Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
             // A damaged database is a reason to restore, not one against it. It stays behind as it is.
             Err(failure) => {
@@ -347,7 +347,7 @@ async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<
             }
         },
     };
-    steps::complete(instance, prepared, live, settled).await
+    steps::complete(instance, prepared, live, checkpointed).await
 }
 
 /// Tells a failure to the log: its sentence, and its hint on a line of its own.

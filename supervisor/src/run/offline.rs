@@ -17,7 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::child,
-    status::{Course, Operation, Status, now},
+    status::{Initiator, Operation, Status, now},
 };
 
 /// Restores; returns the number of the new live generation.
@@ -44,7 +44,7 @@ async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<Generatio
     let restored = async {
         let target = decide::next(&view)?;
         let source = work::source(instance, &from);
-        let prepared = steps::prepare(instance, Course::Boot, Reason::Restore, source, target).await?;
+        let prepared = steps::prepare(instance, Initiator::Boot, Reason::Restore, source, target).await?;
         super::go_over(instance, &prepared).await
     }
     .await;

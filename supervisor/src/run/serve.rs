@@ -22,7 +22,7 @@ use crate::{
     door::Door,
     failure::{Cause, Failure},
     instance::Instance,
-    status::{Course, Phase},
+    status::{Initiator, Phase},
 };
 
 /// How soon a question follows the last one while the app is not ready yet.
@@ -69,7 +69,7 @@ pub async fn serve(
                 .saturating_mul(restart.attempts),
         ),
     });
-    instance.board.enter(Course::Boot, Phase::Restarting);
+    instance.board.enter(Initiator::Boot, Phase::Restarting);
     loop {
         door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
@@ -77,7 +77,7 @@ pub async fn serve(
             Ended::Stopped(status) => return Outcome::Stopped(status),
             Ended::Switch(prepared) => return Outcome::Switch(prepared),
             Ended::Restart => {
-                instance.board.enter(Course::Boot, Phase::Restarting);
+                instance.board.enter(Initiator::Boot, Phase::Restarting);
                 continue;
             }
             Ended::Failed(why) => why,
@@ -97,7 +97,7 @@ pub async fn serve(
             }
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
-        instance.board.enter(Course::Boot, Phase::Restarting);
+        instance.board.enter(Initiator::Boot, Phase::Restarting);
         door.open_after(GAP);
         if let Some(status) = wait_between(instance, desk, wait).await {
             return status;
@@ -112,7 +112,7 @@ async fn wait_between(instance: &Rc<Instance>, desk: &mut Desk, wait: Duration) 
         tokio::select! {
             biased;
             () = instance.stopping() => {
-                instance.board.enter(Course::Boot, Phase::Stopping);
+                instance.board.enter(Initiator::Boot, Phase::Stopping);
                 return Some(Outcome::Stopped(0));
             }
             event = desk.next() => match event {
@@ -152,7 +152,7 @@ impl Run<'_> {
         let app = tokio::select! {
             biased;
             () = instance.stopping() => {
-                instance.board.enter(Course::Boot, Phase::Stopping);
+                instance.board.enter(Initiator::Boot, Phase::Stopping);
                 return Ended::Stopped(0);
             }
             app = App::start(instance, &database, Mode::Serving) => match app {
@@ -180,7 +180,7 @@ impl Run<'_> {
                     return if stopping { Ended::Stopped(exit.status()) } else { Ended::Failed(how) };
                 }
                 () = instance.stopping() => {
-                    instance.board.enter(Course::Boot, Phase::Stopping);
+                    instance.board.enter(Initiator::Boot, Phase::Stopping);
                     let _ = point("stop.begun");
                     return Ended::Stopped(app.stop(instance.stop_signal.get()).await.status());
                 }
@@ -255,7 +255,7 @@ impl Run<'_> {
         if !self.is_ready && self.said_ready && !matches!(verdict, Verdict::Silent(_)) {
             self.is_ready = true;
             self.failures = 0;
-            instance.board.enter(Course::Boot, Phase::Serving);
+            instance.board.enter(Initiator::Boot, Phase::Serving);
             instance.board.update(|status| status.app.ready = true);
             let address =
                 instance.public.borrow().as_ref().map(|public| public.address().to_string()).unwrap_or_default();

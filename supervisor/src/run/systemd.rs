@@ -157,18 +157,18 @@ fn sentence(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Board, Course};
+    use crate::status::{Initiator, StatusPublisher};
 
     #[test]
     fn each_thing_is_said_once_and_in_one_line() {
-        let board = Board::new("127.0.0.1:3000".into(), "/data".into());
+        let board = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
         let (message, told) = Told::default().news(&board.status()).unwrap();
         assert_eq!(message, "READY=1\nSTATUS=starting");
         assert!(told.news(&board.status()).is_none());
-        board.enter(Course::Boot, Phase::Serving);
+        board.enter(Initiator::Boot, Phase::Serving);
         let (message, told) = told.news(&board.status()).unwrap();
         assert_eq!(message, "STATUS=serving on http://127.0.0.1:3000");
-        board.enter(Course::Boot, Phase::Stopping);
+        board.enter(Initiator::Boot, Phase::Stopping);
         let (message, told) = told.news(&board.status()).unwrap();
         assert_eq!(message, "STOPPING=1\nSTATUS=stopping");
         assert!(told.news(&board.status()).is_none());

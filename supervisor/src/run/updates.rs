@@ -7,7 +7,7 @@ use std::{rc::Rc, time::SystemTime};
 
 use tokio::time::{Duration, sleep, timeout};
 
-use super::{keeper::until_serving, serve::jitter};
+use super::{backup_scheduler::until_serving, serve::jitter};
 use crate::{
     config::Switch,
     data::state,

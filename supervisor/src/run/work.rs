@@ -50,7 +50,7 @@ pub fn source(instance: &Instance, from: &From) -> stage::Source {
 }
 
 /// Does what is no restore, and says in a sentence what came of it; the document for programs is published as the operation's
-/// result, also where something went wrong. Whoever calls holds [`Instance::at_work`], or the lock alone.
+/// result, also where something went wrong. Whoever calls holds [`Instance::data_mutex`], or the lock alone.
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.

@@ -1,6 +1,6 @@
 //! What is the supervisor doing, and how is it told?
 //!
-//! The [`Board`] is the one place where a transition is logged, remembered and published: to the control socket,
+//! The [`StatusPublisher`] is the one place where a transition is logged, remembered and published: to the control socket,
 //! and to the door's page.
 
 pub mod log;
@@ -89,7 +89,7 @@ pub enum Health {
 
 /// Who is at work: the boot itself, or an operation beside the serving app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum Initiator {
     /// The boot; its phases are the supervisor's.
     Boot,
     /// A restore that is prepared while the app serves; its phases are the operation's.
@@ -251,7 +251,7 @@ pub struct Status {
 }
 
 /// The published status.
-pub struct Board {
+pub struct StatusPublisher {
     status: RefCell<Status>,
     recheck: Cell<bool>,
     changed: watch::Sender<()>,
@@ -263,7 +263,7 @@ pub fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-impl Board {
+impl StatusPublisher {
     /// Makes the board of a supervisor that starts.
     #[must_use]
     pub fn new(listen: String, data_dir: String) -> Self {
@@ -311,7 +311,7 @@ impl Board {
 
     /// Begins a boot: what was noted at an earlier one is looked at anew.
     pub fn begin(&self) {
-        self.enter(Course::Boot, Phase::Starting);
+        self.enter(Initiator::Boot, Phase::Starting);
         self.update(|status| {
             status.boots += 1;
             status.notes.clear();
@@ -330,11 +330,11 @@ impl Board {
     }
 
     /// Enters a phase: the one transition function.
-    pub fn enter(&self, course: Course, phase: Phase) {
+    pub fn enter(&self, course: Initiator, phase: Phase) {
         tracing::debug!(phase = phase.name(), ?course, "entering");
         self.update(|status| {
             status.progress = None;
-            if course == Course::Operation {
+            if course == Initiator::Operation {
                 if let Some(operation) = &mut status.operation {
                     phase.name().clone_into(&mut operation.phase);
                 }
@@ -359,7 +359,7 @@ impl Board {
                 status.since = now();
             }
         });
-        if course == Course::Boot && phase == Phase::Serving {
+        if course == Initiator::Boot && phase == Phase::Serving {
             self.judge();
         }
     }

@@ -202,14 +202,15 @@ fn an_offline_restore_of_a_backup_killed_at_any_step_leaves_both_states_complete
 
 #[test]
 fn a_recovery_killed_at_any_step_is_taken_up_by_the_next() {
-    for point in ["seal.synced", "commit.linked"] {
+    for point in ["finalize.synced", "commit.linked"] {
         crash_at_each(Story::AfterCrash(point), |point| point.starts_with("recover."));
     }
 }
 
 #[test]
 fn an_upgrade_from_a_generation_that_the_operator_pointed_to_keeps_the_newer_one_when_it_is_killed() {
-    let wanted = ["recover.begun", "settle.begun", "stage.cloned", "seal.synced", "commit.begun", "commit.linked"];
+    let wanted =
+        ["recover.begun", "checkpoint.begun", "stage.cloned", "finalize.synced", "commit.begun", "commit.linked"];
     crash_at_each(Story::AfterMove, |point| wanted.contains(&point));
 }
 
@@ -219,7 +220,7 @@ fn an_upgrade_that_is_killed_again_and_again_leaves_one_snapshot() {
     let before = house.complete();
     for (point, action) in [
         ("recover.begun", "kill-parent"),
-        ("settle.checkpointed", "kill-parent"),
+        ("checkpoint.done", "kill-parent"),
         ("stage.marked", "kill-parent"),
         ("stage.cloned", "kill-parent"),
         ("recover.removed", "kill-parent"),
@@ -227,7 +228,7 @@ fn an_upgrade_that_is_killed_again_and_again_leaves_one_snapshot() {
         ("migrate.committed", "kill-parent"),
         ("prove.ready", "kill"),
         ("app.stopping", "kill-parent"),
-        ("seal.synced", "kill-parent"),
+        ("finalize.synced", "kill-parent"),
         ("commit.begun", "kill-parent"),
         ("commit.linked", "kill-parent"),
         ("recover.unmarked", "kill-parent"),

@@ -62,7 +62,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Plants a fault such as `seal.synced=kill`, or none; [`Fault::arm`] makes it sharp.
+    /// Plants a fault such as `finalize.synced=kill`, or none; [`Fault::arm`] makes it sharp.
     pub(crate) fn plant(house: &mut House, fault: Option<(&str, &str)>) -> Self {
         let root = house.hearth.root.path();
         let (trigger, trace) = (root.join("trigger"), root.join("trace"));
@@ -97,7 +97,7 @@ impl Story {
         Self::FirstStart,
         Self::PlainDay,
         Self::Upgrade,
-        Self::AfterCrash("seal.synced"),
+        Self::AfterCrash("finalize.synced"),
         Self::AfterCrash("commit.linked"),
         Self::AfterMove,
         Self::LiveRestore,

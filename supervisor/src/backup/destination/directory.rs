@@ -132,7 +132,7 @@ impl Directory {
     }
 
     /// Gives what was uploaded its name.
-    pub(super) fn settle(&self, instance: &str, name: &str) -> Result<(), Failure> {
+    pub(super) fn checkpoint(&self, instance: &str, name: &str) -> Result<(), Failure> {
         let target = self.root.join(instance).join(name);
         // Not a file, for that was looked for; but something that is none, and stays.
         if fs::symlink_metadata(&target).is_ok() {

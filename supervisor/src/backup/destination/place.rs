@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// Sends a file, and returns the hash of what was sent. It is there under its name only once it is settled.
+    /// Sends a file, and returns the hash of what was sent. It is there under its name only once it is checkpointed.
     pub(super) fn upload(
         &self,
         instance: &str,
@@ -61,14 +61,14 @@ impl Place {
     }
 
     /// Gives what was uploaded its name, if it does not have it yet.
-    pub(super) fn settle(&self, instance: &str, name: &str) -> Result<(), Failure> {
+    pub(super) fn checkpoint(&self, instance: &str, name: &str) -> Result<(), Failure> {
         match self {
-            Self::Directory(directory) => directory.settle(instance, name),
+            Self::Directory(directory) => directory.checkpoint(instance, name),
             Self::S3(_) => Ok(()),
         }
     }
 
-    /// Removes what was uploaded and is not settled.
+    /// Removes what was uploaded and is not checkpointed.
     pub(super) fn discard(&self, instance: &str, name: &str) -> Result<(), Failure> {
         match self {
             Self::Directory(directory) => directory.sweep(instance),
@@ -92,7 +92,7 @@ impl Place {
         }
     }
 
-    /// Opens what was uploaded and is not settled, to be read from the far end.
+    /// Opens what was uploaded and is not checkpointed, to be read from the far end.
     pub(super) fn uploaded(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
         match self {
             Self::Directory(directory) => directory.uploaded(instance, name),

@@ -29,15 +29,16 @@ use crate::{
     },
     config::Backup as Settings,
     data::{
-        DATABASE, DataDir, GenerationId, closed,
+        DATABASE, DataDir, GenerationId,
         durable::{self, Explain, Unfinished, open_regular},
+        permissions,
         state::{self, FORMAT},
         view::{self, Live},
     },
     failure::{Cause, Failure},
     fault,
     jobs::database::{Database, beside, length},
-    process::sandbox::{Means, Sockets},
+    process::sandbox::{SandboxSupport, Sockets},
     status::{VERSION, now},
 };
 
@@ -75,7 +76,12 @@ pub struct Made {
 ///
 /// # Errors
 /// What went wrong; then there is no backup, and nothing else was changed.
-pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnMut(u64, u64)) -> Result<Made, Failure> {
+pub fn create(
+    data: &DataDir,
+    means: SandboxSupport,
+    order: Order,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Made, Failure> {
     let mut history = catalog::history(data, &now())?;
     if order.reason == Reason::Scheduled {
         // Before anything can go wrong: what is tried again, and when, is counted from here.
@@ -95,7 +101,7 @@ pub fn create(data: &DataDir, means: Means, order: Order, progress: &mut dyn FnM
     catalog::tidy(dir)?;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
-    closed::open_attachments(&data.files());
+    permissions::open_attachments(&data.files());
     // A first backup gives the instance its name, for which something random is read: not possible any more in a moment.
     catalog::instance(data)?;
     // From here on it reads what an app may have written.

@@ -17,7 +17,7 @@ use crate::{
     data::{DataDir, durable::Explain},
     failure::{Cause, Failure},
     fault,
-    process::sandbox::{Means, Sockets},
+    process::sandbox::{SandboxSupport, Sockets},
 };
 
 /// What is to be verified.
@@ -62,7 +62,7 @@ pub struct Verified {
 /// What kept it from being verified. Damage is no error, but what was found.
 pub fn verify(
     data: &DataDir,
-    means: Means,
+    means: SandboxSupport,
     order: &Order,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verified, Failure> {

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use super::{database::Database, settle::stamp, stage::Origin};
+use super::{checkpoint::stamp, database::Database, stage::Origin};
 use crate::{
     data::{
         DataDir, GenerationId,
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// When the generation carries no marker, or is live; as [`super::settle`]. A second run puts right what was begun.
-pub fn seal(
+pub fn finalize(
     data: &DataDir,
     generation: GenerationId,
     reason: Reason,
@@ -29,7 +29,7 @@ pub fn seal(
     schema: String,
 ) -> Result<(), Failure> {
     let doing = || format!("cannot seal generation {generation}");
-    fault::point("seal.begun").explain(doing)?;
+    fault::point("finalize.begun").explain(doing)?;
     // What was committed belongs to the app, and its description tells how it was handed over.
     if !data.is_marked(generation) || view::live(data)? == Live::Generation(generation) {
         return Err(Failure::new(Cause::Io, format!("{}: it is not a staged one", doing())));
@@ -39,7 +39,7 @@ pub fn seal(
     // A backup's is in rollback-journal mode, and with nothing to migrate nobody has changed that.
     database.use_wal()?;
     database.checkpoint_and_close()?;
-    fault::point("seal.checkpointed").explain(doing)?;
+    fault::point("finalize.checkpointed").explain(doing)?;
     let mut hasher = blake3::Hasher::new();
     durable::open_regular(&path)
         .and_then(|file| hasher.update_reader(file).map(|_| ()))
@@ -62,7 +62,7 @@ pub fn seal(
     durable::sync_directory(&data.generation(generation))?;
     durable::sync_directory(&data.generations())?;
     durable::sync_directory(&data.files())?;
-    fault::point("seal.synced").explain(doing)
+    fault::point("finalize.synced").explain(doing)
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
         fs::write(data.marker(ONE), "").unwrap();
         drop(fill(&data.database(ONE), 10));
         for _ in 0..2 {
-            seal(&data, ONE, Reason::Upgrade, Origin::Nothing, "m0002_attachments".into()).unwrap();
+            finalize(&data, ONE, Reason::Upgrade, Origin::Nothing, "m0002_attachments".into()).unwrap();
         }
         let description = state::read_description(&data, ONE).unwrap();
         let bytes = fs::read(data.database(ONE)).unwrap();
@@ -90,9 +90,9 @@ mod tests {
         names.sort();
         assert_eq!(names, ["STAGING", "app.db", "generation.json"]);
         // And what the household did not write to since is known by it.
-        assert_eq!(super::super::settle::settle(&data, ONE).unwrap().written_at, None);
+        assert_eq!(super::super::checkpoint::checkpoint(&data, ONE).unwrap().written_at, None);
         fill_one_more(&data);
-        assert!(super::super::settle::settle(&data, ONE).unwrap().written_at.is_some());
+        assert!(super::super::checkpoint::checkpoint(&data, ONE).unwrap().written_at.is_some());
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         let connection = fill(&data.database(ONE), 10);
         connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
         drop(connection);
-        seal(&data, ONE, Reason::Restore, Origin::Nothing, String::new()).unwrap();
+        finalize(&data, ONE, Reason::Restore, Origin::Nothing, String::new()).unwrap();
         // The header's write and read versions: 2 is WAL.
         assert_eq!(fs::read(data.database(ONE)).unwrap()[18..20], [2, 2]);
     }
@@ -116,7 +116,7 @@ mod tests {
     fn only_what_is_staged_is_sealed() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 1));
-        let failure = seal(&data, ONE, Reason::Upgrade, Origin::Nothing, String::new()).unwrap_err();
+        let failure = finalize(&data, ONE, Reason::Upgrade, Origin::Nothing, String::new()).unwrap_err();
         assert_eq!(failure.message, "cannot seal generation 0001: it is not a staged one");
         assert!(!data.description(ONE).exists());
     }

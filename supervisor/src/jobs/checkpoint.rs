@@ -25,7 +25,7 @@ use crate::{
 
 /// A database at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
+pub struct Checkpointed {
     /// When the household last wrote to it since it was sealed (RFC 3339), or `None` if it did not. One whose
     /// sealing is not known counts as written to.
     pub written_at: Option<String>,
@@ -36,8 +36,8 @@ pub struct Settled {
 /// # Errors
 /// [`Cause::Damaged`], [`Cause::NotADatabase`] with the snapshots that lead back; [`Cause::Busy`]; what the file
 /// system said. The database is as it was, or checkpointed.
-pub fn settle(data: &DataDir, generation: GenerationId) -> Result<Settled, Failure> {
-    fault::point("settle.begun").explain(|| format!("cannot settle generation {generation}"))?;
+pub fn checkpoint(data: &DataDir, generation: GenerationId) -> Result<Checkpointed, Failure> {
+    fault::point("checkpoint.begun").explain(|| format!("cannot settle generation {generation}"))?;
     let path = data.database(generation);
     let written_at = written_at(data, generation)?;
     let checked = Database::open(&path).and_then(|database| match database.quick_check()?.as_slice() {
@@ -49,10 +49,10 @@ pub fn settle(data: &DataDir, generation: GenerationId) -> Result<Settled, Failu
     });
     let database = checked.map_err(|failure| lead_back(data, generation, failure))?;
     database.checkpoint_and_close()?;
-    fault::point("settle.checkpointed").explain(|| format!("cannot settle generation {generation}"))?;
+    fault::point("checkpoint.done").explain(|| format!("cannot settle generation {generation}"))?;
     durable::sync_file(&path)?;
     durable::sync_directory(&data.generation(generation))?;
-    Ok(Settled { written_at })
+    Ok(Checkpointed { written_at })
 }
 
 /// Returns length and time of modification (nanoseconds since the epoch) of a file.
@@ -128,9 +128,9 @@ mod tests {
             fs::copy(beside(&path, end), beside(&data.database(TWO), end)).unwrap();
         }
         drop(open);
-        let settled = settle(&data, TWO).unwrap();
+        let checkpointed = checkpoint(&data, TWO).unwrap();
         assert!(!beside(&data.database(TWO), "-wal").exists());
-        assert!(settled.written_at.is_some(), "its sealing is not known");
+        assert!(checkpointed.written_at.is_some(), "its sealing is not known");
         let rows: i64 = Connection::open(data.database(TWO))
             .unwrap()
             .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
@@ -142,9 +142,9 @@ mod tests {
     fn settling_one_at_rest_changes_nothing() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 10));
-        settle(&data, ONE).unwrap();
+        checkpoint(&data, ONE).unwrap();
         let (before, bytes) = (stamp(&data.database(ONE)).unwrap(), fs::read(data.database(ONE)).unwrap());
-        settle(&data, ONE).unwrap();
+        checkpoint(&data, ONE).unwrap();
         assert_eq!(stamp(&data.database(ONE)).unwrap(), before);
         assert_eq!(fs::read(data.database(ONE)).unwrap(), bytes);
         assert_eq!(fs::read_dir(data.generation(ONE)).unwrap().count(), 1);
@@ -155,7 +155,7 @@ mod tests {
         let (_directory, data) = data();
         let open = fill(&data.database(ONE), 10);
         open.execute_batch("BEGIN; SELECT * FROM t").unwrap();
-        let failure = settle(&data, ONE).unwrap_err();
+        let failure = checkpoint(&data, ONE).unwrap_err();
         assert_eq!(failure.cause, Cause::Busy, "{failure}");
         assert!(failure.message.contains("0001/app.db"), "{failure}");
     }
@@ -172,7 +172,7 @@ mod tests {
         let length = bytes.len();
         bytes[4096 * 3..length - 4096].fill(0xAA);
         fs::write(data.database(TWO), &bytes).unwrap();
-        let failure = settle(&data, TWO).unwrap_err();
+        let failure = checkpoint(&data, TWO).unwrap_err();
         assert_eq!(failure.cause, Cause::Damaged, "{failure}");
         assert!(failure.hint.unwrap().contains("supervisor restore 0001"));
         assert_eq!(fs::read(data.database(TWO)).unwrap(), bytes);
@@ -182,17 +182,17 @@ mod tests {
     fn what_is_no_database_is_said_to_be_none_and_none_is_made() {
         let (_directory, data) = data();
         let path = data.database(ONE);
-        assert_eq!(settle(&data, ONE).unwrap_err().cause, Cause::Damaged);
+        assert_eq!(checkpoint(&data, ONE).unwrap_err().cause, Cause::Damaged);
         assert!(!path.exists());
         for garbage in [&b""[..], b"SQLite", &[7; 5000]] {
             fs::write(&path, garbage).unwrap();
-            let failure = settle(&data, ONE).unwrap_err();
+            let failure = checkpoint(&data, ONE).unwrap_err();
             assert_eq!(failure.cause, Cause::NotADatabase, "{failure}");
             assert!(failure.hint.unwrap().contains("there is no snapshot"));
             assert_eq!(fs::read(&path).unwrap(), garbage);
         }
         fs::write(&path, [&b"SQLite format 3\0"[..], &[0; 5000]].concat()).unwrap();
-        let failure = settle(&data, ONE).unwrap_err();
+        let failure = checkpoint(&data, ONE).unwrap_err();
         assert!(matches!(failure.cause, Cause::NotADatabase | Cause::Damaged), "{failure}");
     }
 
@@ -202,10 +202,10 @@ mod tests {
         let elsewhere = directory.path().join("elsewhere.db");
         drop(fill(&elsewhere, 1));
         symlink(&elsewhere, data.database(ONE)).unwrap();
-        assert!(settle(&data, ONE).unwrap_err().message.ends_with("is not a regular file"));
+        assert!(checkpoint(&data, ONE).unwrap_err().message.ends_with("is not a regular file"));
         fs::remove_file(data.database(ONE)).unwrap();
         drop(fill(&data.database(ONE), 1));
         symlink(&elsewhere, beside(&data.database(ONE), "-wal")).unwrap();
-        assert!(settle(&data, ONE).unwrap_err().message.ends_with("-wal is not a regular file"));
+        assert!(checkpoint(&data, ONE).unwrap_err().message.ends_with("-wal is not a regular file"));
     }
 }

@@ -141,6 +141,7 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     if let Command::Run = command {
         let loaded = Loaded::load(&flags)?;
         log::init(&loaded.config.log);
+        loaded.warn();
         let shown = loaded.document();
         return run::run(loaded.config, shown);
     }

@@ -2,234 +2,41 @@
 //!
 //! Defaults < `config.toml` in the data directory (or the file that `HEARTH_CONFIG` names) < environment < flags.
 //! `data_dir` and `listen` stand at the top (`HEARTH_DATA_DIR`), all others in a section (`HEARTH_STOP__GRACE` is
-//! `stop.grace`). What is not known, or cannot be used, is an error that names the setting, its source and what is
-//! allowed: nothing is guessed.
+//! `stop.grace`); a blank value is none. What cannot be used, or is a misspelt setting, is an error that names the setting,
+//! its source and what is allowed, all such errors at once. Other variables that begin with `HEARTH_` are warned of.
 
-mod all;
 mod backup;
+mod choices;
 mod household;
-mod keys;
+mod key;
+mod names;
 mod sources;
+mod table;
 mod trust;
-mod update;
 
 use std::{
     ffi::OsString,
-    fmt,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use figment::Figment;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(crate) use self::household::is_name;
 pub use self::{
-    backup::Backup,
-    household::{Auth, Http, Join, Place, Tailscale},
-    update::{Switch, Update},
+    choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    household::Place,
+    table::{
+        App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,
+        Watchdog,
+    },
 };
+use self::{sources::Gathered, table::KEYS};
 use crate::failure::{Cause, Failure};
 
 /// The format of [`Loaded::document`].
 const FORMAT: u32 = 1;
-
-/// The settings. Defaults and what is allowed stand in one table, in `config/all.rs`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Config {
-    /// The data directory, absolute. Default: `./data`. Not from the file, which lies in it.
-    pub data_dir: PathBuf,
-    /// The public address. Default: `127.0.0.1:3000`; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Which names it goes by.
-    pub http: Http,
-    /// Who may sign in how.
-    pub auth: Auth,
-    /// What is logged, and how.
-    pub log: Log,
-    /// What app, migrator and jobs are confined to.
-    pub sandbox: Sandbox,
-    /// The app.
-    pub app: App,
-    /// The migrator.
-    pub migrator: Migrator,
-    /// How the app is asked whether it is healthy.
-    pub health: Health,
-    /// How the app shows that it is alive.
-    pub watchdog: Watchdog,
-    /// How an app that ended is started again.
-    pub restart: Restart,
-    /// How the app is stopped.
-    pub stop: Stop,
-    /// How the data directory's lock is waited for.
-    pub lock: Lock,
-    /// Which snapshots are kept.
-    pub snapshots: Snapshots,
-    /// When backups are made, where they go, and which are kept.
-    pub backup: Backup,
-    /// How it is found out whether there is a newer version.
-    pub update: Update,
-}
-
-/// `log.*`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Log {
-    /// Default: text.
-    pub format: LogFormat,
-    /// The least important that is logged. Default: info.
-    pub level: LogLevel,
-}
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people: `[Migrate] Applying: m0002_accounts`.
-    Text,
-    /// A JSON object a line.
-    Json,
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
-
-/// How important an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Failures.
-    Error,
-    /// And what is not as it should be.
-    Warn,
-    /// And what happens.
-    Info,
-    /// And how.
-    Debug,
-    /// And every detail.
-    Trace,
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        })
-    }
-}
-
-/// `sandbox.*`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Sandbox {
-    /// Default: best-effort.
-    pub mode: SandboxMode,
-}
-
-/// How much the sandbox is insisted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SandboxMode {
-    /// What the kernel offers; what it does not is said.
-    BestEffort,
-    /// Nothing starts without Landlock and seccomp.
-    Enforce,
-    /// None.
-    Off,
-}
-
-/// `app.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct App {
-    /// Program and arguments. Default: `app serve`, the program beside this one.
-    pub command: Vec<String>,
-    /// How long it may take until it is ready. Default: 60 s.
-    #[serde(with = "humantime_serde")]
-    pub start_timeout: Duration,
-}
-
-/// `migrator.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Migrator {
-    /// Program and arguments before `status` and `up`. Default: `migrator`, the program beside this one.
-    pub command: Vec<String>,
-}
-
-/// `health.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Health {
-    /// The path that is asked for on the private socket. Default: `/health`.
-    pub path: String,
-    /// Time between two questions. Default: 5 s.
-    #[serde(with = "humantime_serde")]
-    pub interval: Duration,
-    /// How long an answer may take. Default: 5 s.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// How many questions in a row may stay without an answer before the app counts as hung. Default: 3.
-    pub failures: u32,
-}
-
-/// `watchdog.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Watchdog {
-    /// How long an app that ever sent `WATCHDOG=1` may be silent. Default: 30 s.
-    #[serde(with = "humantime_serde")]
-    pub interval: Duration,
-}
-
-/// `restart.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Restart {
-    /// The first wait before an app that ended is started again; it doubles with each end. Default: 500 ms.
-    #[serde(with = "humantime_serde")]
-    pub backoff: Duration,
-    /// The longest wait. Default: 30 s.
-    #[serde(with = "humantime_serde")]
-    pub backoff_max: Duration,
-    /// How many ends within the window are a crash loop. Default: 5.
-    pub attempts: u32,
-    /// The window. Default: 5 min.
-    #[serde(with = "humantime_serde")]
-    pub window: Duration,
-}
-
-/// `stop.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Stop {
-    /// Time between TERM and KILL. Default: 7 s, since Docker sends KILL 10 s after its own TERM, and everything
-    /// around the app's end has to fit in, too.
-    #[serde(with = "humantime_serde")]
-    pub grace: Duration,
-}
-
-/// `lock.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Lock {
-    /// How long a start waits for the lock of the data directory. Default: 30 s.
-    #[serde(with = "humantime_serde")]
-    pub wait: Duration,
-}
-
-/// `snapshots.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Snapshots {
-    /// How many of the last snapshots are kept. Default: 3.
-    pub keep: usize,
-    /// And those that the household wrote to within this time. Default: 7 days.
-    #[serde(with = "humantime_serde")]
-    pub keep_written: Duration,
-}
 
 /// The settings that the command line gives.
 #[derive(Clone, Debug, Default)]
@@ -245,6 +52,8 @@ pub struct Flags {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
+    /// What is not as it should be, and no reason not to start, as sentences.
+    pub warnings: Vec<String>,
     settings: Vec<Setting>,
 }
 
@@ -271,7 +80,7 @@ fn data_dir_from(
 ) -> Result<PathBuf, Failure> {
     let (data_dir, source) = sources::data_dir(flags, environment, current)?;
     let value = Value::from(data_dir.as_str());
-    match keys::KEYS.iter().find(|key| key.name == "data_dir") {
+    match KEYS.iter().find(|key| key.name == "data_dir") {
         Some(key) if !key.allows(&value) => Err(key.refuse(&value, &source)),
         _ => Ok(data_dir.into()),
     }
@@ -303,19 +112,21 @@ impl Loaded {
         current: &Path,
         programs: &Path,
     ) -> Result<Self, Failure> {
-        let figment = sources::gather(flags, environment, current, programs)?;
+        let Gathered { figment, unknown, mut wrong } = sources::gather(flags, environment, current, programs);
         let mut settings = Vec::new();
-        for key in keys::KEYS {
-            let value = figment.find_value(key.name).map_err(|error| {
-                Failure::new(Cause::Configuration, format!("the setting {} is missing: {error}", key.name))
-            })?;
+        for key in KEYS {
+            // Every key has a default.
+            let Ok(value) = figment.find_value(key.name) else { continue };
             let source = source(&figment, key.name);
             let value = serde_json::to_value(&value).unwrap_or_default();
             if !key.allows(&value) {
-                return Err(key.refuse(&value, &source));
+                wrong.push(key.refuse(&value, &source));
             }
             let value = if key.is_secret() && value != json!("") { json!("(set)") } else { value };
             settings.push(Setting { key: key.name, value, source });
+        }
+        if !wrong.is_empty() {
+            return Err(all(wrong));
         }
         let mut config: Config = figment.extract().map_err(|error| {
             Failure::new(
@@ -323,23 +134,27 @@ impl Loaded {
                 format!("the setting {} cannot be used: {}", error.path.join("."), error.kind),
             )
         })?;
-        if config.restart.backoff > config.restart.backoff_max {
-            let source = source(&figment, "restart.backoff");
-            return Err(Failure::new(
-                Cause::Configuration,
-                format!("restart.backoff (from {source}) is longer than restart.backoff_max"),
-            )
-            .hint("restart.backoff is the first wait, and restart.backoff_max the longest"));
-        }
         config.backup.dir = config.data_dir.join(&config.backup.dir);
-        backup::check_places(&config).and_then(|()| household::check(&config)).map_err(|(key, wrong, hint)| {
-            Failure::new(
-                Cause::Configuration,
-                format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key)),
-            )
-            .hint(hint)
-        })?;
-        Ok(Self { config, settings })
+        let mistakes = [check_restart(&config), backup::check_places(&config)].into_iter();
+        let wrong: Vec<_> = mistakes
+            .filter_map(Result::err)
+            .chain(household::check(&config).err())
+            .map(|(key, wrong, hint)| {
+                let message = format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key));
+                Failure::new(Cause::Configuration, message).hint(hint)
+            })
+            .collect();
+        if !wrong.is_empty() {
+            return Err(all(wrong));
+        }
+        Ok(Self { config, warnings: unknown_variables(&unknown).into_iter().collect(), settings })
+    }
+
+    /// Tells the log what is to be warned of.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(target: "Supervisor", "{warning}");
+        }
     }
 
     /// Returns all settings as `{"format": 1, "settings": [{"key", "value", "source"}, …]}`, durations and lists as
@@ -348,6 +163,40 @@ impl Loaded {
     pub fn document(&self) -> Value {
         json!({ "format": FORMAT, "settings": self.settings })
     }
+}
+
+/// A mistake between settings: which one, what is wrong with it, and what helps.
+type Mistake = (&'static str, String, &'static str);
+
+fn check_restart(config: &Config) -> Result<(), Mistake> {
+    if config.restart.backoff <= config.restart.backoff_max {
+        return Ok(());
+    }
+    let hint = "restart.backoff is the first wait, and restart.backoff_max the longest";
+    Err(("restart.backoff", "it is longer than restart.backoff_max".to_owned(), hint))
+}
+
+/// Makes one failure of all, of which there is at least one.
+fn all(mut wrong: Vec<Failure>) -> Failure {
+    if wrong.len() == 1 {
+        return wrong.remove(0);
+    }
+    let lines = wrong.iter().map(|failure| match &failure.hint {
+        Some(hint) => format!("\n  {}; {hint}", failure.message),
+        None => format!("\n  {}", failure.message),
+    });
+    let message = format!("{} mistakes in the settings:{}", wrong.len(), lines.collect::<String>());
+    Failure::new(Cause::Configuration, message).hint("all settings: supervisor config")
+}
+
+/// Says in one sentence which variables are not used.
+fn unknown_variables(names: &[String]) -> Option<String> {
+    let be = match names {
+        [] => return None,
+        [_] => "is no setting of Hearth and is",
+        _ => "are no settings of Hearth and are",
+    };
+    Some(format!("{} in the environment {be} not used (all settings: supervisor config)", names.join(", ")))
 }
 
 /// Returns the document of [`Loaded::document`] as a table for people.
@@ -365,8 +214,7 @@ pub fn table(document: &Value) -> String {
 /// Returns a table of all settings there are, with what is allowed: true whatever is set.
 #[must_use]
 pub fn known() -> String {
-    let rows =
-        keys::KEYS.iter().map(|key| [key.name.to_owned(), key.variable(), key.default.to_owned(), key.allowed()]);
+    let rows = KEYS.iter().map(|key| [key.name.to_owned(), key.variable(), key.default.to_owned(), key.allowed()]);
     aligned(std::iter::once(["KEY", "IN THE ENVIRONMENT", "DEFAULT", "ALLOWED"].map(str::to_owned)).chain(rows))
 }
 

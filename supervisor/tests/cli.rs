@@ -95,17 +95,55 @@ fn a_first_word_names_the_program_as_in_the_image() {
 #[test]
 fn the_settings_there_are_are_shown_to_whoever_mistyped_one() {
     let mut hearth = Hearth::new();
-    hearth.set("HEARTH_COLOUR", "red");
+    hearth.set("HEARTH_LISTN", "127.0.0.1:1");
     let output = hearth.run(&["config"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         told(&output),
-        "error: there is no setting HEARTH_COLOUR (in the environment)\nhint: all settings: supervisor config\n"
+        "error: there is no setting HEARTH_LISTN (in the environment)\nhint: did you mean HEARTH_LISTEN? All settings: supervisor config\n"
     );
     let shown = said(&output);
     assert!(shown.contains("ALLOWED") && shown.contains("HEARTH_STOP__GRACE"), "{shown}");
     let output = hearth.run(&["config", "--json"]);
     assert_eq!((output.status.code(), said(&output).as_str()), (Some(2), ""));
+}
+
+#[test]
+fn what_kubernetes_and_compose_put_into_the_environment_keeps_nothing_from_starting() {
+    let mut hearth = Hearth::new();
+    // Kubernetes' description of a Service named hearth, compose's own .env handed on whole, fields left blank in a form.
+    for (name, value) in [
+        ("HEARTH_SERVICE_HOST", "10.0.0.5"),
+        ("HEARTH_SERVICE_PORT", "3000"),
+        ("HEARTH_PORT", "tcp://10.0.0.5:3000"),
+        ("HEARTH_PORT_3000_TCP_PROTO", "tcp"),
+        ("HEARTH_IMAGE", "ghcr.io/hearth-home/hearth:latest"),
+        ("HEARTH_BIND", "127.0.0.1"),
+        ("HEARTH_BACKUP__DRILL", ""),
+        ("HEARTH_AUTH__OIDC_CLIENT_SECRET", ""),
+        ("HEARTH_AUTH__OIDC_CLIENT_SECRET_FILE", ""),
+        ("HEARTH_HTTP__PUBLIC_URL", " "),
+    ] {
+        hearth.set(name, value);
+    }
+    let mut running = hearth.start();
+    running.wait_serving();
+    let log = running.log();
+    let warned: Vec<_> = log.lines().filter(|line| line.contains("no setting")).collect();
+    let names = "HEARTH_PORT_3000_TCP_PROTO, HEARTH_SERVICE_HOST, HEARTH_SERVICE_PORT in the environment";
+    assert!(matches!(warned[..], [line] if line.contains(names)), "{warned:?}");
+    let output = hearth.run(&["config"]);
+    assert!(output.status.success(), "{}", told(&output));
+    // A misspelt setting is no such name.
+    hearth.set("HEARTH_BACKUP_DIR", "/mnt/backups").set("HEARTH_LOG_FORMAT", "json");
+    running.stop();
+    let mut refused = hearth.start();
+    assert_eq!(refused.wait_end().code(), Some(2));
+    let log = refused.log();
+    assert!(
+        log.contains("did you mean HEARTH_BACKUP__DIR?") && log.contains("did you mean HEARTH_LOG__FORMAT?"),
+        "{log}"
+    );
 }
 
 #[test]

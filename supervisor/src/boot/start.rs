@@ -54,7 +54,7 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
     }
     instance.public.replace(Some(public));
     if let Some(place) = instance.config.serves_tailscale() {
-        let socket = IdentitySocket::bind(place)?;
+        let socket = IdentitySocket::bind(&place)?;
         tracing::info!(target: "Supervisor", "listening on {} for tailscale serve, whose word on who somebody is counts there", socket.place());
         instance.identity.replace(Some(socket));
     }
@@ -99,7 +99,7 @@ fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) -> Res
         tracing::warn!(target: "Supervisor", "sandbox: the app may connect to unix sockets, since it asks {} who somebody is (auth.tailscale = localapi)", socket.display());
     }
     if let Some(Place::Tcp(address)) = instance.config.serves_tailscale() {
-        identity::exposed(*address).into_iter().for_each(|note| instance.board.note(note));
+        identity::exposed(address).into_iter().for_each(|note| instance.board.note(note));
     }
     if mode == SandboxMode::Off {
         instance

@@ -237,6 +237,7 @@ fn may_pass(cause: Cause) -> bool {
 fn by_itself(flags: &Flags, data: &DataDir, from: From) -> Result<String, Failure> {
     let loaded = Loaded::load(flags)?;
     log::init(&loaded.config.log);
+    loaded.warn();
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;

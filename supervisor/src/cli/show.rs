@@ -175,7 +175,9 @@ pub(super) fn config(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8,
     }
     // Said last, below a long table; and also while an earlier start's settings are in force, for the next start will
     // not have them.
-    here.map(|_| status)
+    let here = here?;
+    here.warnings.iter().for_each(|warning| talk(&format!("warning: {warning}")));
+    Ok(status)
 }
 
 pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {

@@ -111,6 +111,7 @@ fn by_itself(flags: &Flags, data: &DataDir, work: Work, teller: Teller) -> Resul
     // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
     loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
     log::init(&loaded.config.log);
+    loaded.warn();
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;

@@ -1,58 +1,11 @@
-//! When are backups made, which are kept, and where may they lie?
+//! Where may backups lie?
 
-use std::{
-    fmt,
-    path::{Component, Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use super::{Config, Mistake};
 
-use super::Config;
-
-/// `backup.*`
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backup {
-    /// Where backups lie, absolute. Default: `backups` in the data directory.
-    pub dir: PathBuf,
-    /// When a backup is made by itself: a cron expression of five fields in the time zone of `TZ`, or `off`. Default:
-    /// `0 3 * * *`.
-    pub schedule: String,
-    /// Up to how much later, so that not every house's disk and destination is busy in the same minute. Default: 30 min.
-    #[serde(with = "humantime_serde")]
-    pub jitter: Duration,
-    /// When the next scheduled backup is also booted from (a drill): a cron expression, or `off`. Default: `0 3 * * 0`.
-    pub drill: String,
-    /// How many of the last backups are kept, of each reason. Default: 3. This and the following as restic's `forget`.
-    pub keep_last: u32,
-    /// The last one of each of so many days. Default: 7.
-    pub keep_daily: u32,
-    /// The last one of each of so many weeks. Default: 4.
-    pub keep_weekly: u32,
-    /// The last one of each of so many months. Default: 12.
-    pub keep_monthly: u32,
-    /// The last one of each of so many years. Default: 3.
-    pub keep_yearly: u32,
-    /// The age recipients (`age1…`) to which backups are encrypted; none: they are not. Default: none.
-    pub recipients: Vec<String>,
-    /// Where each backup is copied to: absolute paths, or `s3://bucket/prefix?endpoint=…&region=…&credentials=FILE`.
-    /// Default: none.
-    pub destinations: Vec<String>,
-    /// The access key for S3 destinations that name no credentials of their own; empty if there is none.
-    pub s3_access_key_id: String,
-    /// The secret that belongs to it; empty if there is none. Never shown.
-    pub s3_secret_access_key: String,
-}
-
-impl fmt::Debug for Backup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the secret.
-        f.debug_struct("Backup").field("dir", &self.dir).field("schedule", &self.schedule).finish_non_exhaustive()
-    }
-}
-
-/// Checks where backups are to lie; returns the setting and what is wrong with it.
-pub(super) fn check_places(config: &Config) -> Result<(), (&'static str, String, &'static str)> {
+/// Checks where backups are to lie.
+pub(super) fn check_places(config: &Config) -> Result<(), Mistake> {
     const ELSEWHERE: &str = "backups belong beside the data, or better on another disk";
     let (data, backup) = (&config.data_dir, &config.backup);
     let dir = plain(&backup.dir);

@@ -9,90 +9,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer};
-
-use super::Config;
+use super::{Config, Http, Mistake, Tailscale};
 
 /// The longest path that fits a unix socket's address, without its closing zero (unix(7)).
 const LONGEST_SOCKET: usize = 107;
-
-/// `http.*`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Http {
-    /// Where people reach Hearth: `https://name`, or `http://localhost`. Empty: not known. Passkeys are bound to it.
-    pub public_url: String,
-    /// Further names that it goes by. IP addresses and names without a dot need not be named.
-    pub hosts: Vec<String>,
-}
-
-/// `auth.*`
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Auth {
-    /// The e-mail address of the owner that a first start makes; empty: whoever has the set-up code becomes the owner.
-    pub admin_email: String,
-    /// And the password.
-    pub admin_password: String,
-    /// How Tailscale tells who somebody is. Default: not at all.
-    pub tailscale: Tailscale,
-    /// Where `tailscale serve` reaches Hearth, and nothing else does.
-    #[serde(deserialize_with = "place")]
-    pub tailscale_listen: Option<Place>,
-    /// Tailscaled's own socket. Default: `/var/run/tailscale/tailscaled.sock`.
-    pub tailscale_socket: PathBuf,
-    /// What becomes of a person of the tailnet whom Hearth does not know. Default: refused.
-    pub tailscale_join: Join,
-    /// The provider of single sign-on; empty: none.
-    pub oidc_issuer: String,
-    /// As whom Hearth is known there.
-    pub oidc_client_id: String,
-    /// And how it shows that; empty: a public client.
-    pub oidc_client_secret: String,
-    /// The words on the button.
-    pub oidc_name: String,
-    /// What becomes of a person of the provider's whom Hearth does not know. Default: refused.
-    pub oidc_join: Join,
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the secrets.
-        f.debug_struct("Auth").field("tailscale", &self.tailscale).finish_non_exhaustive()
-    }
-}
-
-/// How Tailscale tells who somebody is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tailscale {
-    /// It does not.
-    Off,
-    /// By the headers of `tailscale serve`, on a socket that nothing but it reaches.
-    Serve,
-    /// Tailscaled is asked whose address it is.
-    Localapi,
-}
-
-/// What becomes of somebody who is known elsewhere, and not here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Join {
-    /// Turned away.
-    Refuse,
-    /// A guest.
-    Guest,
-    /// A member.
-    Member,
-}
-
-impl Join {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Guest => "guest",
-            Self::Member => "member",
-        }
-    }
-}
 
 /// Where something listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,10 +40,6 @@ impl fmt::Display for Place {
             Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
-}
-
-fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
-    Ok(Place::parse(&String::deserialize(deserializer)?))
 }
 
 /// Whether this is the path of a file that can be the address of a unix socket.
@@ -183,9 +99,6 @@ pub(super) fn wrong_issuer(text: &str) -> Option<&'static str> {
     }
 }
 
-/// A mistake between settings: which one, what is wrong with it, and what helps.
-type Mistake = (&'static str, String, &'static str);
-
 /// Checks what one setting asks of another.
 pub(super) fn check(config: &Config) -> Result<(), Mistake> {
     let auth = &config.auth;
@@ -228,7 +141,7 @@ fn check_listen(config: &Config) -> Result<(), Mistake> {
     if config.auth.tailscale != Tailscale::Serve {
         return Ok(());
     }
-    let wrong = match &config.auth.tailscale_listen {
+    let wrong = match config.serves_tailscale() {
         None => return Err(("auth.tailscale", "serve needs auth.tailscale_listen".into(), OWN)),
         Some(Place::Tcp(address)) if address.port() == config.listen.port() && address.port() != 0 => {
             format!("it has the port of listen, {}, which others reach as well", config.listen)
@@ -263,8 +176,7 @@ impl Config {
             Tailscale::Off => {}
             Tailscale::Serve => {
                 set("HEARTH_AUTH__TAILSCALE", "serve".into());
-                let listen = auth.tailscale_listen.as_ref().map(Place::to_string);
-                set("HEARTH_AUTH__TAILSCALE_LISTEN", listen.unwrap_or_default());
+                set("HEARTH_AUTH__TAILSCALE_LISTEN", auth.tailscale_listen.clone());
             }
             Tailscale::Localapi => {
                 set("HEARTH_AUTH__TAILSCALE", "localapi".into());
@@ -272,14 +184,14 @@ impl Config {
             }
         }
         if auth.tailscale != Tailscale::Off {
-            set("HEARTH_AUTH__TAILSCALE_JOIN", auth.tailscale_join.name().into());
+            set("HEARTH_AUTH__TAILSCALE_JOIN", auth.tailscale_join.clone());
         }
         if !auth.oidc_issuer.is_empty() {
             set("HEARTH_AUTH__OIDC_ISSUER", auth.oidc_issuer.clone());
             set("HEARTH_AUTH__OIDC_CLIENT_ID", auth.oidc_client_id.clone());
             set("HEARTH_AUTH__OIDC_CLIENT_SECRET", auth.oidc_client_secret.clone());
             set("HEARTH_AUTH__OIDC_NAME", auth.oidc_name.clone());
-            set("HEARTH_AUTH__OIDC_JOIN", auth.oidc_join.name().into());
+            set("HEARTH_AUTH__OIDC_JOIN", auth.oidc_join.clone());
         }
         variables
     }
@@ -292,8 +204,8 @@ impl Config {
 
     /// Returns where `tailscale serve` reaches Hearth, if it does.
     #[must_use]
-    pub fn serves_tailscale(&self) -> Option<&Place> {
-        self.auth.tailscale_listen.as_ref().filter(|_| self.auth.tailscale == Tailscale::Serve)
+    pub fn serves_tailscale(&self) -> Option<Place> {
+        (self.auth.tailscale == Tailscale::Serve).then(|| Place::parse(&self.auth.tailscale_listen)).flatten()
     }
 }
 

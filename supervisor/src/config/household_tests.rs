@@ -128,7 +128,7 @@ fn serve_has_a_way_in_of_its_own() {
         assert!(said.contains("such as /run/hearth/tailscale.sock"), "{wrong}: {said}");
     }
     let both_free = [SERVE, (LISTEN, "127.0.0.1:0"), ("HEARTH_LISTEN", "127.0.0.1:0")];
-    assert_eq!(load(&both_free).unwrap().config.serves_tailscale(), Some(&Place::Tcp("127.0.0.1:0".parse().unwrap())));
+    assert_eq!(load(&both_free).unwrap().config.serves_tailscale(), Some(Place::Tcp("127.0.0.1:0".parse().unwrap())));
 }
 
 #[test]

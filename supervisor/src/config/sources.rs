@@ -14,24 +14,28 @@ use figment::{
 
 use super::{
     Flags,
-    keys::{KEYS, Key, nearest},
+    key::{Key, unexpanded},
+    names::{self, FILE, FROM_FILE, Name, PREFIX},
+    table::KEYS,
     trust,
 };
 use crate::failure::{Cause, Failure};
 
-/// What begins each of Hearth's variables.
-const PREFIX: &str = "HEARTH_";
-/// The variable that names the file.
-const FILE: &str = "HEARTH_CONFIG";
 /// The variable that names the data directory.
 const DATA_DIR: &str = "HEARTH_DATA_DIR";
 /// The longest file that is read, in bytes: far more than all settings take, and far less than hurts PID 1.
 const LONGEST: u64 = 256 << 10;
-
-/// What the name of a variable ends with that names a file with a secret.
-const FROM_FILE: &str = "_FILE";
-/// The longest such file, in bytes.
+/// The longest file with a secret, in bytes.
 const LONGEST_SECRET: u64 = 4096;
+
+/// What all sources say together.
+pub(super) struct Gathered {
+    pub(super) figment: Figment,
+    /// Variables that begin like Hearth's and are nothing that is known.
+    pub(super) unknown: Vec<String>,
+    /// What is wrong.
+    pub(super) wrong: Vec<Failure>,
+}
 
 /// What one source says.
 struct Layer {
@@ -84,12 +88,20 @@ pub(super) fn gather(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     current: &Path,
     programs: &Path,
-) -> Result<Figment, Failure> {
-    let (file, mut later) = variables(environment)?;
-    later.extend(given(flags)?);
+) -> Gathered {
+    let mut environment = variables(environment);
+    let mut wrong = std::mem::take(&mut environment.wrong);
+    let mut later = environment.layers;
+    later.extend(given(flags).unwrap_or_else(|failure| {
+        wrong.push(failure);
+        Vec::new()
+    }));
     // The directory comes first of all: the file lies in it.
     let (data_dir, _) = named(&later).unwrap_or(("./data", "default"));
-    let data_dir = absolute(current, data_dir)?;
+    let data_dir = absolute(current, data_dir).unwrap_or_else(|failure| {
+        wrong.push(failure);
+        String::new()
+    });
     for layer in &mut later {
         if let Some(value) = layer.dict.get_mut("data_dir")
             && value.as_str().is_some_and(|text| !text.is_empty())
@@ -97,18 +109,22 @@ pub(super) fn gather(
             *value = Value::from(data_dir.clone());
         }
     }
-    let file = match file {
-        Some(name) => read(Path::new(&absolute(current, &name)?), true)?,
-        None => read(&Path::new(&data_dir).join("config.toml"), false)?,
+    let file = match environment.file {
+        Some(name) => absolute(current, &name).and_then(|path| read(Path::new(&path), true, &mut wrong)),
+        None => read(&Path::new(&data_dir).join("config.toml"), false, &mut wrong),
     };
-    if let Some(file) = &file {
-        guard(file, &later)?;
+    let file = file.unwrap_or_else(|failure| {
+        wrong.push(failure);
+        None
+    });
+    if let Some(Err(failure)) = file.as_ref().map(|file| guard(file, &later)) {
+        wrong.push(failure);
     }
     let mut figment = Figment::from(defaults(data_dir, programs));
     for layer in file.into_iter().chain(later) {
         figment = figment.merge(layer);
     }
-    Ok(figment)
+    Gathered { figment, unknown: environment.unknown, wrong }
 }
 
 /// Returns the data directory alone and where that came from, whatever all other settings are.
@@ -117,7 +133,10 @@ pub(super) fn data_dir(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     current: &Path,
 ) -> Result<(String, String), Failure> {
-    let (_, mut layers) = variables(environment.into_iter().filter(|(name, _)| name == DATA_DIR))?;
+    let Environment { mut layers, wrong, .. } = variables(environment.into_iter().filter(|(name, _)| name == DATA_DIR));
+    if let Some(failure) = wrong.into_iter().next() {
+        return Err(failure);
+    }
     layers.extend(given(&Flags { data_dir: flags.data_dir.clone(), listen: None })?);
     let (data_dir, source) = named(&layers).unwrap_or(("./data", "default"));
     // Empty, it is not the current directory, but a mistake.
@@ -131,6 +150,10 @@ fn named(layers: &[Layer]) -> Option<(&str, &str)> {
 }
 
 fn absolute(current: &Path, path: &str) -> Result<String, Failure> {
+    // Left as it is, for what is wrong with it to be seen.
+    if unexpanded(path) {
+        return Ok(path.to_owned());
+    }
     // `components` drops the `.` of `./data`; `..` is the file system's to resolve.
     let path: PathBuf = current.join(path).components().collect();
     path.into_os_string().into_string().map_err(|path| {
@@ -172,63 +195,60 @@ fn from_text(key: &Key, text: &str) -> Value {
     Value::from(text)
 }
 
-/// Returns the name of the file, and a layer for each variable.
-fn variables(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(Option<String>, Vec<Layer>), Failure> {
-    let mut file = None;
-    let mut layers: Vec<Layer> = Vec::new();
+/// Whether a value is there and says nothing: a field that was left blank in a form, `NAME=` in a file. It is not set.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+/// What the environment says.
+#[derive(Default)]
+struct Environment {
+    /// The name of the file of settings.
+    file: Option<String>,
+    /// One for each variable.
+    layers: Vec<Layer>,
+    unknown: Vec<String>,
+    wrong: Vec<Failure>,
+}
+
+fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
+    let mut found = Environment::default();
     let mut files = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)).map(str::to_owned) else { continue };
-        if cfg!(feature = "faults") && name == "HEARTH_FAULT" {
+        if is_blank(&value.to_string_lossy()) {
             continue;
         }
-        let secret =
-            name.strip_suffix(FROM_FILE).and_then(|of| KEYS.iter().find(|key| key.is_secret() && key.variable() == of));
-        if let Some(key) = secret {
-            layers.push(Layer::new(name.clone()).with(key.name, Value::from(secret_in(&name, Path::new(&value))?)));
-            files.push(key.variable());
-            continue;
-        }
-        let key = KEYS.iter().find(|key| key.variable() == name);
-        if key.is_none() && name != FILE {
-            return Err(unknown(&name, "the environment", KEYS.iter().map(Key::variable)));
-        }
-        let Some(text) = value.to_str() else {
-            return Err(Failure::new(Cause::Configuration, format!("the value of {name} is not UTF-8 text")));
-        };
-        // An image that was built without the name that it is published under sets it so.
-        if text.is_empty() && key.is_some_and(|key| (key.default.is_empty() || key.has_commas()) && !key.is_secret()) {
-            continue;
-        }
-        if text.is_empty() {
-            let hint = match key {
-                Some(key) => {
-                    format!("allowed: {}; take the variable away for the default, {}", key.allowed(), key.default)
+        match (names::identify(&name, &value.to_string_lossy()), value.to_str()) {
+            (Name::Others, _) => {}
+            (Name::Unknown, _) => found.unknown.push(name),
+            (Name::NearMiss(meant), _) => found.wrong.push(
+                Failure::new(Cause::Configuration, format!("there is no setting {name} (in the environment)"))
+                    .hint(format!("did you mean {meant}? All settings: supervisor config")),
+            ),
+            (Name::SecretFile(key), _) => {
+                match secret_in(&name, Path::new(&value)) {
+                    Ok(secret) => found.layers.push(Layer::new(name).with(key.name, Value::from(secret))),
+                    Err(failure) => found.wrong.push(failure),
                 }
-                None => {
-                    "it names the file with the settings; take the variable away for config.toml in the data directory"
-                        .to_owned()
-                }
-            };
-            return Err(
-                Failure::new(Cause::Configuration, format!("{name} is set in the environment and empty")).hint(hint)
-            );
-        }
-        match key {
-            Some(key) => layers.push(Layer::new(name).with(key.name, from_text(key, text))),
-            None => file = Some(text.to_owned()),
+                files.push(key.variable());
+            }
+            (_, None) => {
+                let message = format!("the value of {name} is not UTF-8 text");
+                found.wrong.push(Failure::new(Cause::Configuration, message));
+            }
+            (Name::Setting(key), Some(text)) => {
+                found.layers.push(Layer::new(name).with(key.name, from_text(key, text)));
+            }
+            (Name::File, Some(text)) => found.file = Some(text.to_owned()),
         }
     }
-    if let Some(twice) = files.iter().find(|name| layers.iter().any(|layer| layer.source == **name)) {
-        return Err(Failure::new(
-            Cause::Configuration,
-            format!("{twice} and {twice}{FROM_FILE} are both set in the environment"),
-        )
-        .hint("one of them is enough; the file is the better one, since others cannot see it"));
-    }
-    Ok((file, layers))
+    let twice = files.iter().filter(|name| found.layers.iter().any(|layer| layer.source == **name));
+    found.wrong.extend(twice.map(|twice| {
+        Failure::new(Cause::Configuration, format!("{twice} and {twice}{FROM_FILE} are both set in the environment"))
+            .hint("one of them is enough; the file is the better one, since others cannot see it")
+    }));
+    found
 }
 
 /// Reads a secret from a file of its own, as container runtimes hand them over; the end of its line does not belong to it.
@@ -245,12 +265,23 @@ fn secret_in(variable: &str, path: &Path) -> Result<String, Failure> {
     if !stat.is_file() || stat.len() > LONGEST_SECRET {
         return Err(wrong("is no regular file, or far too long for a secret"));
     }
-    let text = fs::read(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Failure::io(format!("cannot read the file {}, which {variable} names", path.display()), &error)
     })?;
-    let text = String::from_utf8(text).map_err(|_| wrong("is not UTF-8 text"))?;
+    let text = text(bytes).map_err(wrong)?;
     let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() { Err(wrong("is empty")) } else { Ok(text.to_owned()) }
+    if is_blank(text) { Err(wrong("is empty")) } else { Ok(text.to_owned()) }
+}
+
+/// Returns what a file holds as text, without the mark that some editors put before it.
+fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| error.as_bytes().starts_with(*mark)) => {
+            Err("is UTF-16 text; save it as UTF-8")
+        }
+        Err(_) => Err("is not UTF-8 text"),
+    }
 }
 
 fn given(flags: &Flags) -> Result<Vec<Layer>, Failure> {
@@ -271,27 +302,35 @@ fn given(flags: &Flags) -> Result<Vec<Layer>, Failure> {
 }
 
 /// Reads the file, if it is there; one that was named must be.
-fn read(path: &Path, named: bool) -> Result<Option<Layer>, Failure> {
+fn read(path: &Path, named: bool, wrong: &mut Vec<Failure>) -> Result<Option<Layer>, Failure> {
     let shown = path.display();
+    let refuse = |message: String| Err(Failure::new(Cause::Configuration, message));
     let stat = match fs::metadata(path) {
         Ok(stat) => stat,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Failure::new(Cause::Configuration, format!("there is no file {shown}, which {FILE} names")));
+            return match fs::read_link(path) {
+                Ok(target) => Err(Failure::new(
+                    Cause::Configuration,
+                    format!("the settings {shown} are a link to {}, where nothing is", target.display()),
+                )
+                .hint("put the file there (a disk that is not mounted?), or remove the link to do without one")),
+                Err(_) if named => refuse(format!("there is no file {shown}, which {FILE} names")),
+                Err(_) => Ok(None),
+            };
         }
         Err(error) => return Err(Failure::io(format!("cannot read the settings in {shown}"), &error)),
     };
     // A FIFO would keep PID 1 waiting.
     if !stat.is_file() || stat.len() > LONGEST {
-        return Err(Failure::new(
-            Cause::Configuration,
-            format!("{shown} is not a file with settings: it is no regular file, or longer than {LONGEST} bytes"),
+        return refuse(format!(
+            "{shown} is not a file with settings: it is no regular file, or longer than {LONGEST} bytes"
         ));
     }
-    let text = fs::read(path).map_err(|error| Failure::io(format!("cannot read the settings in {shown}"), &error))?;
-    let text = String::from_utf8(text)
-        .map_err(|_| Failure::new(Cause::Configuration, format!("{shown} is not UTF-8 text")))?;
-    parse(&text, &shown.to_string()).map(Some)
+    let bytes = fs::read(path).map_err(|error| Failure::io(format!("cannot read the settings in {shown}"), &error))?;
+    match text(bytes) {
+        Ok(text) => parse(&text, &shown.to_string(), wrong).map(Some),
+        Err(what) => refuse(format!("{shown} {what}")),
+    }
 }
 
 /// Checks that what is guarded does not come from a file that the app's uid could have written. What a later source sets is
@@ -312,7 +351,7 @@ fn guard(file: &Layer, later: &[Layer]) -> Result<(), Failure> {
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, path: &str) -> Result<Layer, Failure> {
+fn parse(text: &str, path: &str, wrong: &mut Vec<Failure>) -> Result<Layer, Failure> {
     let data = Toml::string(text).data().map_err(|error| {
         // TOML's error shows the place over several lines: the first says where, the last says what.
         let words = error.kind.to_string();
@@ -321,46 +360,44 @@ fn parse(text: &str, path: &str) -> Result<Layer, Failure> {
         let words = lines.next_back().map_or(first.clone(), |last| format!("{first}: {last}"));
         Failure::new(Cause::Configuration, format!("{path} is not TOML: {words}"))
     })?;
-    let layer = Layer { source: path.to_owned(), dict: data.into_values().next().unwrap_or_default() };
-    if layer.dict.contains_key("data_dir") {
-        return Err(Failure::new(
-            Cause::Configuration,
-            format!("data_dir cannot be set in {path}, since that file is found by it"),
-        )
-        .hint("set it with HEARTH_DATA_DIR or --data-dir"));
+    let mut layer = Layer { source: path.to_owned(), dict: data.into_values().next().unwrap_or_default() };
+    if layer.dict.remove("data_dir").is_some() {
+        let message = format!("data_dir cannot be set in {path}, since that file is found by it");
+        wrong.push(Failure::new(Cause::Configuration, message).hint("set it with HEARTH_DATA_DIR or --data-dir"));
     }
-    check(&layer.dict, "", path)?;
+    layer.dict = check(layer.dict, "", path, wrong);
     Ok(layer)
 }
 
-/// Checks that each key of a file is known, and that sections are sections.
-fn check(dict: &Dict, section: &str, path: &str) -> Result<(), Failure> {
+/// Returns the settings of a file that are known and not blank; what is not known, and a section that is none, is wrong.
+fn check(dict: Dict, section: &str, path: &str, wrong: &mut Vec<Failure>) -> Dict {
+    let mut checked = Dict::new();
     for (name, value) in dict {
         let key = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
-        if KEYS.iter().any(|known| known.name == key) {
-            continue;
-        }
         let is_section =
             KEYS.iter().any(|known| known.name.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.')));
         match value {
-            Value::Dict(_, inner) if is_section => check(inner, &key, path)?,
-            _ if is_section => {
-                return Err(Failure::new(
-                    Cause::Configuration,
-                    format!("{key} in {path} is a section, and not a value"),
-                )
-                .hint(format!("write [{key}] on a line of its own, and its settings below it")));
+            value if KEYS.iter().any(|known| known.name == key) => {
+                if !value.as_str().is_some_and(is_blank) {
+                    checked.insert(name, value);
+                }
             }
-            _ => return Err(unknown(&key, path, KEYS.iter().map(|key| key.name.to_owned()))),
+            Value::Dict(tag, inner) if is_section => {
+                checked.insert(name, Value::Dict(tag, check(inner, &key, path, wrong)));
+            }
+            _ if is_section => wrong.push(
+                Failure::new(Cause::Configuration, format!("{key} in {path} is a section, and not a value"))
+                    .hint(format!("write [{key}] on a line of its own, and its settings below it")),
+            ),
+            _ => {
+                let hint = match names::nearest(&key, KEYS.iter().map(|key| key.name)) {
+                    Some(near) => format!("did you mean {near}? All settings: supervisor config"),
+                    None => "all settings: supervisor config".to_owned(),
+                };
+                let message = format!("there is no setting {key} (in {path})");
+                wrong.push(Failure::new(Cause::Configuration, message).hint(hint));
+            }
         }
     }
-    Ok(())
-}
-
-fn unknown(name: &str, place: &str, known: impl Iterator<Item = String>) -> Failure {
-    let failure = Failure::new(Cause::Configuration, format!("there is no setting {name} (in {place})"));
-    match nearest(name, known) {
-        Some(near) => failure.hint(format!("did you mean {near}? All settings: supervisor config")),
-        None => failure.hint("all settings: supervisor config"),
-    }
+    checked
 }

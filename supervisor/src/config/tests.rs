@@ -1,6 +1,6 @@
 //! Tests of the settings.
 
-use std::{ffi::OsString, fs, path::Path, time::Duration};
+use std::{ffi::OsString, fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use proptest::prelude::*;
 
@@ -51,14 +51,14 @@ fn the_defaults_need_nothing() {
                 admin_email: String::new(),
                 admin_password: String::new(),
                 tailscale: Tailscale::Off,
-                tailscale_listen: None,
+                tailscale_listen: String::new(),
                 tailscale_socket: "/var/run/tailscale/tailscaled.sock".into(),
-                tailscale_join: Join::Refuse,
+                tailscale_join: "refuse".into(),
                 oidc_issuer: String::new(),
                 oidc_client_id: String::new(),
                 oidc_client_secret: String::new(),
                 oidc_name: "single sign-on".into(),
-                oidc_join: Join::Refuse,
+                oidc_join: "refuse".into(),
             },
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             sandbox: Sandbox { mode: SandboxMode::BestEffort },
@@ -163,7 +163,10 @@ fn the_data_directory_is_found_whatever_else_is_wrong() {
     assert_eq!(find(None, &wrong).unwrap(), at("data"));
     assert_eq!(find(None, &[wrong[0], ("HEARTH_DATA_DIR", "there")]).unwrap(), at("there"));
     assert_eq!(find(Some("./here/"), &[("HEARTH_DATA_DIR", "there")]).unwrap(), at("here"));
-    for (flag, environment) in [(None, ""), (None, "/"), (Some(""), "there"), (Some("/"), "there")] {
+    assert_eq!(find(None, &[("HEARTH_DATA_DIR", " ")]).unwrap(), at("data"), "blank is not set");
+    for (flag, environment) in
+        [(None, "/"), (None, "~/x"), (Some(""), "there"), (Some("/"), "there"), (Some("~"), "there")]
+    {
         let failure = find(flag, &[("HEARTH_DATA_DIR", environment)]).unwrap_err();
         assert_eq!(failure.cause, Cause::Configuration, "{flag:?} {environment}");
         assert!(failure.hint.unwrap().contains("a directory other than /"), "{flag:?} {environment}");
@@ -173,7 +176,7 @@ fn the_data_directory_is_found_whatever_else_is_wrong() {
 #[test]
 fn all_settings_are_shown_without_reading_any() {
     let known = known();
-    assert_eq!(known.lines().count(), keys::KEYS.len() + 1);
+    assert_eq!(known.lines().count(), KEYS.len() + 1);
     assert!(known.starts_with("KEY "), "{known}");
     let grace = known.lines().find(|line| line.starts_with("stop.grace ")).unwrap();
     assert!(grace.contains(" HEARTH_STOP__GRACE "), "{grace}");
@@ -224,8 +227,6 @@ fn what_cannot_be_used_is_named_with_its_source_and_what_is_allowed() {
         ("HEARTH_HEALTH__PATH", "health", "begins with /"),
         ("HEARTH_HEALTH__PATH", "/a b", "begins with /"),
         ("HEARTH_SNAPSHOTS__KEEP", "many", "a whole number from 1 to 1000"),
-        ("HEARTH_LISTEN", "", "allowed"),
-        ("HEARTH_CONFIG", "", "config.toml in the data directory"),
     ];
     for (name, value, allowed) in cases {
         let message = words(load(&[(name, value)]));
@@ -234,7 +235,10 @@ fn what_cannot_be_used_is_named_with_its_source_and_what_is_allowed() {
     let message = words(load_file("[health]\ninterval = 5"));
     assert!(message.contains("health.interval = 5 (from /") && message.contains("such as 5s"), "{message}");
     let message = words(load(&[("HEARTH_RESTART__BACKOFF", "1m")]));
-    assert!(message.contains("restart.backoff (from HEARTH_RESTART__BACKOFF) is longer than"), "{message}");
+    assert!(
+        message.contains("restart.backoff (from HEARTH_RESTART__BACKOFF) cannot be used: it is longer than"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn the_table_is_aligned_and_complete() {
     let loaded = load(&[("HEARTH_LISTEN", "[::]:80")]).unwrap();
     let table = table(&loaded.document());
     let lines: Vec<_> = table.lines().collect();
-    assert_eq!(lines.len(), keys::KEYS.len() + 1);
+    assert_eq!(lines.len(), KEYS.len() + 1);
     let column = lines[0].find("SOURCE").unwrap();
     assert_eq!(&lines[2][column..], "HEARTH_LISTEN");
     assert!(lines[2].starts_with("listen "));
@@ -326,6 +330,132 @@ fn a_secret_comes_from_a_file_too_and_is_never_shown() {
     }
 }
 
+#[test]
+fn names_that_others_bring_are_warned_of_in_one_sentence_and_keep_nothing_from_starting() {
+    let kubernetes = [
+        ("HEARTH_SERVICE_HOST", "10.0.0.5"),
+        ("HEARTH_SERVICE_PORT_HTTP", "3000"),
+        ("HEARTH_PORT", "tcp://10.0.0.5:3000"),
+        ("HEARTH_PORT_3000_TCP_ADDR", "10.0.0.5"),
+        ("HEARTH_LOG_FORMAT_SERVICE_HOST", "10.0.0.5"),
+        ("HEARTH_STOP_GRACE", "tcp://10.0.0.5:3000"),
+    ];
+    let loaded = load(&kubernetes).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        ["HEARTH_SERVICE_HOST, HEARTH_SERVICE_PORT_HTTP, HEARTH_PORT_3000_TCP_ADDR, HEARTH_LOG_FORMAT_SERVICE_HOST, \
+          HEARTH_STOP_GRACE in the environment are no settings of Hearth and are not used (all settings: supervisor config)"]
+    );
+    assert_eq!(loaded.config, load(&[]).unwrap().config);
+    let one = load(&[("HEARTH_COLOUR", "red")]).unwrap().warnings;
+    assert!(one[0].starts_with("HEARTH_COLOUR in the environment is no setting of Hearth"), "{one:?}");
+    // What the compose files put in themselves.
+    let compose = ["IMAGE", "USER", "BIND", "PORT", "DATA", "BACKUPS", "MEMORY", "TAILSCALE", "TAILNET_IP", "VOLUMES"];
+    for name in compose.map(|name| format!("HEARTH_{name}")) {
+        assert_eq!(load(&[(&name, "x")]).unwrap().warnings, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_blank_value_is_not_set_whatever_the_setting() {
+    let default = load(&[]).unwrap().config;
+    for key in KEYS {
+        let variable = key.variable();
+        for blank in ["", " ", "\t \n"] {
+            assert_eq!(load(&[(&variable, blank)]).unwrap().config, default, "{variable}={blank:?}");
+            assert_eq!(
+                load(&[(&format!("{variable}_FILE"), blank)]).unwrap().config,
+                default,
+                "{variable}_FILE={blank:?}"
+            );
+            // Beside a value that is set, too.
+            if let (false, Some((section, name))) = (key.is_guarded(), key.name.split_once('.')) {
+                let loaded = load_file(&format!("[{section}]\n{name} = {blank:?}")).unwrap();
+                assert_eq!(source(&loaded, key.name), "default", "{} = {blank:?}", key.name);
+            }
+        }
+    }
+    assert_eq!(load(&[("HEARTH_CONFIG", "")]).unwrap().config, default);
+    let secret = [("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush"), ("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", "")];
+    assert_eq!(load(&secret).unwrap().config.backup.s3_secret_access_key, "hush");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let directory = with_file("colour = 1\n[stop]\ngrase = \"1s\"\n[log]\nlevel = \"loud\"");
+    let environment = [
+        ("HEARTH_LISTN", "x"),
+        ("HEARTH_LOG_FORMAT", "json"),
+        ("HEARTH_HEALTH__FAILURES", "0"),
+        ("HEARTH_AUTH__ADMIN_PASSWORD_FILE", "/no/such"),
+    ];
+    let said = words(load_in(directory.path(), &Flags::default(), &environment));
+    assert!(said.starts_with("7 mistakes in the settings:\n  "), "{said}");
+    for wrong in [
+        "there is no setting colour (in /",
+        "did you mean stop.grace?",
+        "log.level = \"loud\" (from /",
+        "did you mean HEARTH_LISTEN?",
+        "did you mean HEARTH_LOG__FORMAT?",
+        "health.failures = 0 (from HEARTH_HEALTH__FAILURES)",
+        "the file /no/such, which HEARTH_AUTH__ADMIN_PASSWORD_FILE names, is not there",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn a_link_to_settings_that_are_not_there_is_not_taken_for_none() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("data")).unwrap();
+    let link = directory.path().join("data/config.toml");
+    for target in ["/nowhere/hearth.toml", "hearth.toml", "../data/x/y"] {
+        symlink(target, &link).unwrap();
+        let said = words(load_in(directory.path(), &Flags::default(), &[]));
+        assert!(said.contains(&format!("config.toml are a link to {target}, where nothing is")), "{said}");
+        fs::remove_file(&link).unwrap();
+    }
+    load_in(directory.path(), &Flags::default(), &[]).unwrap();
+}
+
+#[test]
+fn a_byte_order_mark_belongs_to_no_setting_and_no_secret() {
+    let loaded = load_file("\u{feff}[stop]\ngrace = \"1s\"").unwrap();
+    assert_eq!(loaded.config.stop.grace, Duration::from_secs(1));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let shown = path.to_str().unwrap();
+    let read = || load(&[("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY_FILE", shown)]);
+    fs::write(&path, "\u{feff}hush\r\n").unwrap();
+    assert_eq!(read().unwrap().config.backup.s3_secret_access_key, "hush");
+    fs::write(&path, "\u{feff}\n").unwrap();
+    assert!(words(read()).contains("is empty"));
+    let wide = |mark: [u8; 2]| [&mark[..], b"h\0u\0s\0h\0"].concat();
+    for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
+        fs::write(&path, wide(mark)).unwrap();
+        assert!(words(read()).contains("is UTF-16 text; save it as UTF-8"), "{}", words(read()));
+        fs::write(directory.path().join("config.toml"), wide(mark)).unwrap();
+        let named = directory.path().join("config.toml");
+        let said = words(load(&[("HEARTH_CONFIG", named.to_str().unwrap())]));
+        assert!(said.contains("is UTF-16 text; save it as UTF-8"), "{said}");
+    }
+}
+
+#[test]
+fn a_path_that_only_a_shell_would_have_completed_is_refused() {
+    for (variable, value) in [
+        ("HEARTH_DATA_DIR", "~/hearth"),
+        ("HEARTH_DATA_DIR", "~"),
+        ("HEARTH_DATA_DIR", "$HOME/hearth"),
+        ("HEARTH_BACKUP__DIR", "~ada/backups"),
+        ("HEARTH_BACKUP__DESTINATIONS", "[\"~/nas\"]"),
+    ] {
+        let said = words(load(&[(variable, value)]));
+        assert!(said.contains(variable) && said.contains(", which only a shell replaces"), "{said}");
+    }
+    assert!(load(&[("HEARTH_DATA_DIR", "/srv/~x/$y")]).is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -335,8 +465,8 @@ proptest! {
     }
 
     #[test]
-    fn no_value_makes_it_panic(index in 0..keys::KEYS.len(), value in any::<String>(), quoted in any::<bool>()) {
-        let key = &keys::KEYS[index];
+    fn no_value_makes_it_panic(index in 0..KEYS.len(), value in any::<String>(), quoted in any::<bool>()) {
+        let key = &KEYS[index];
         let value = if quoted { format!("[{value:?}, {{a = {value}}}]") } else { value };
         if let Ok(loaded) = load(&[(&key.variable(), &value)]) {
             let _ = table(&loaded.document());

@@ -132,7 +132,7 @@ fn known_variables() -> BTreeSet<String> {
         String::from_utf8(output.stdout).unwrap()
     };
     // After a mistake it lists every setting there is.
-    let mut text = said("supervisor", &["config"], "HEARTH_NO_SUCH_SETTING");
+    let mut text = said("supervisor", &["config"], "HEARTH_STOP_GRACE");
     text += &said("migrator", &["--help"], "HEARTH_DATABASE");
     text += &fs::read_to_string(root().join("docs/contracts/app-environment.json")).unwrap();
     // The one that names the file of settings is no setting.

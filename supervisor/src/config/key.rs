@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
-pub(super) use super::all::KEYS;
 use super::household;
 use crate::{
     backup::{destination::Destination, encryption, schedule::Schedule},
@@ -65,6 +64,13 @@ const LONGEST_SECRET: usize = 1024;
 /// The longest path of a health check that makes sense in a request line.
 const LONGEST_PATH: usize = 1024;
 
+impl Kind {
+    /// Whether such a value is for nobody's eyes.
+    pub(super) const fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret | Self::Password(..))
+    }
+}
+
 impl Key {
     /// Returns its name in the environment: `HEARTH_STOP__GRACE`.
     pub(super) fn variable(&self) -> String {
@@ -94,12 +100,16 @@ impl Key {
 
     /// Whether its value is for nobody's eyes.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Password(..))
+        self.kind.is_secret()
     }
 
     /// Says what exactly is wrong with a value, where that can be said.
     pub(super) fn wrong(&self, value: &Value) -> Option<String> {
         let check = |text: &str| match self.kind {
+            Kind::Directory | Kind::DirectoryOfBackups | Kind::Destinations if unexpanded(text) => Some(format!(
+                "{text:?} begins with {}, which only a shell replaces",
+                text.split('/').next().unwrap_or(text)
+            )),
             Kind::Schedule => Schedule::parse(text).err(),
             Kind::Recipients => encryption::check_recipient(text).err(),
             Kind::Destinations => Destination::check(text).err(),
@@ -119,7 +129,6 @@ impl Key {
     pub(super) fn allows(&self, value: &Value) -> bool {
         let text = value.as_str();
         match self.kind {
-            Kind::Directory => text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0')),
             Kind::Address => text.is_some_and(|text| text.parse::<SocketAddr>().is_ok()),
             Kind::Choice(choices) => text.is_some_and(|text| choices.contains(&text)),
             Kind::UrlPath => text.is_some_and(|text| {
@@ -131,8 +140,8 @@ impl Key {
                 words.first().is_some_and(|program| program.as_str() != Some(""))
                     && words.iter().all(|word| word.as_str().is_some_and(|word| !word.contains('\0')))
             }),
-            Kind::DirectoryOfBackups => {
-                text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0'))
+            Kind::Directory | Kind::DirectoryOfBackups => {
+                text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0') && !unexpanded(text))
             }
             Kind::Schedule => text.is_some_and(|text| Schedule::parse(text).is_ok()),
             Kind::Recipients => strings(value, |text| encryption::check_recipient(text).is_ok()),
@@ -231,34 +240,14 @@ fn strings(value: &Value, fits: impl Fn(&str) -> bool) -> bool {
     value.as_array().is_some_and(|items| items.iter().all(|item| item.as_str().is_some_and(&fits)))
 }
 
-/// Returns the candidate that a misspelt word was most probably meant to be.
-pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    candidates
-        .map(|candidate| (distance(word, &candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len() / 4 + 1)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Returns how many letters must be put in, taken out or changed (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
+/// Whether a path begins with what a shell would have replaced, had it stood there unquoted: `~`, `$NAME`.
+pub(super) fn unexpanded(path: &str) -> bool {
+    path.starts_with(['~', '$'])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::table::KEYS, *};
 
     /// The table of docs/CONFIGURATION.md is made from the code: `HEARTH_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib keys`.
     #[test]
@@ -267,6 +256,7 @@ mod tests {
             "| setting | in the environment | default | allowed | what it does |\n|---|---|---|---|---|\n";
         let row = |key: &Key| {
             let Key { name, default, about, .. } = key;
+            let about = about.trim();
             format!("| `{name}` | `{}` | `{default}` | {} | {about} |\n", key.variable(), key.allowed())
         };
         let table: String = KEYS.iter().map(row).collect();
@@ -279,15 +269,5 @@ mod tests {
             return;
         }
         assert_eq!(format!("{there}\n"), table, "docs/CONFIGURATION.md is not what the code says; see above this test");
-    }
-
-    #[test]
-    fn near_misses_are_found_and_far_ones_not() {
-        let names = || KEYS.iter().map(|key| key.name.to_owned());
-        assert_eq!(nearest("stop.grase", names()).as_deref(), Some("stop.grace"));
-        assert_eq!(nearest("datadir", names()).as_deref(), Some("data_dir"));
-        assert_eq!(nearest("theme.colour", names()), None);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

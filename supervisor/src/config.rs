@@ -7,7 +7,9 @@
 
 mod backup;
 mod choices;
+pub mod destination;
 mod household;
+pub mod image;
 mod key;
 mod names;
 mod sources;

@@ -15,8 +15,8 @@ use std::{
 use crate::{
     cli,
     failure::{Cause, Failure},
-    jobs,
     process::{clone3, launch, sandbox},
+    work,
 };
 
 /// What a command line asks for.
@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
     }
     match asked {
         Entry::Launch(plan) => launch::main(&plan),
-        Entry::Job(job) => jobs::main(&job),
+        Entry::Job(job) => work::main(&job),
         Entry::Sibling(program, arguments) => {
             cli::say_failure(&become_sibling(program, &arguments));
             ExitCode::FAILURE

@@ -14,13 +14,12 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     data::{DataDir, lock::Lock},
-    door::{identity::IdentitySocket, listener::PublicSocket},
     failure::Failure,
     process::sandbox::{
         SandboxSupport,
         rules::{Private, Role},
     },
-    process::{launch::Confinement, reaper::Reaper},
+    process::{identity::IdentitySocket, launch::Confinement, listener::PublicSocket, reaper::Reaper},
     status::StatusPublisher,
 };
 

@@ -2,17 +2,16 @@
 //! and serves it, or leaves everything as it was and tells the operator the way out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
-//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`app`], [`control`], [`door`] → [`jobs`] → [`instance`] → [`status`],
-//! [`update`] → [`process`] → [`data`] → [`failure`], [`config`], [`fault`].
+//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] →
+//! [`process`] → [`data`] → [`failure`], [`config`], [`fault`]; and for what a job does: [`work`] → [`jobs`]' requests and
+//! answers, [`process`], [`data`].
 
 pub mod app;
-pub mod backup;
 pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data;
-pub mod door;
 pub mod entry;
 pub mod failure;
 pub mod fault;
@@ -21,4 +20,4 @@ pub mod jobs;
 pub mod process;
 pub mod run;
 pub mod status;
-pub mod update;
+pub mod work;

@@ -219,7 +219,7 @@ fn what_the_app_leaves_beside_its_database_is_neither_cloned_nor_backed_up_and_i
     fs::set_permissions(code("0001"), fs::Permissions::from_mode(0o600)).unwrap();
     let made = hearth.backup(&["--drill"]);
     let archive = fs::File::open(made["archive"].as_str().unwrap()).unwrap();
-    let opened = supervisor::backup::archive::read::open(archive, "backup").unwrap();
+    let opened = supervisor::work::backup::archive::read::open(archive, "backup").unwrap();
     assert!(opened.manifest().members.iter().all(|member| !member.path.contains("setup-code")));
     assert!(made["backup"]["left_out"].is_null(), "it is nothing to tell of: {made}");
     hearth.done(&["backup", "verify", "--all", "--drill"]);

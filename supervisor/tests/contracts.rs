@@ -85,9 +85,9 @@ fn the_documents_of_a_backup_are_the_golden_ones() {
     assert_fits(&golden("backup.json"), &made["backup"], "what is printed");
     assert_fits(&golden("backups.json"), &read(&hearth.data.join("supervisor/backups.json")), "backups");
     let input = fs::File::open(archive).unwrap();
-    let opened = supervisor::backup::archive::read::open(input, id).unwrap();
+    let opened = supervisor::work::backup::archive::read::open(input, id).unwrap();
     assert_fits(&golden("manifest.json"), &serde_json::to_value(opened.manifest()).unwrap(), "manifest");
-    let golden: supervisor::backup::manifest::Manifest = serde_json::from_value(golden("manifest.json")).unwrap();
+    let golden: supervisor::work::backup::manifest::Manifest = serde_json::from_value(golden("manifest.json")).unwrap();
     assert_eq!(golden.members.len(), 2);
 }
 

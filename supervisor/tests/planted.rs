@@ -23,7 +23,7 @@ fn name(letter: char) -> String {
 
 fn contents(archive: &Value) -> String {
     let archive = archive["archive"].as_str().unwrap();
-    let opened = supervisor::backup::archive::read::open(File::open(archive).unwrap(), archive).unwrap();
+    let opened = supervisor::work::backup::archive::read::open(File::open(archive).unwrap(), archive).unwrap();
     opened.manifest().members.iter().map(|member| format!("{}\n", member.path)).collect()
 }
 

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
-use supervisor::backup::{
-    BackupId, Reason,
-    retention::{Candidate, Policy, decide},
+use supervisor::{
+    data::backup::{BackupId, Reason},
+    work::backup::retention::{Candidate, Policy, decide},
 };
 
 #[derive(Deserialize)]

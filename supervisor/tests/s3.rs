@@ -17,12 +17,13 @@ use std::{
 };
 
 use supervisor::{
-    backup::{
-        Description, Reason,
-        destination::{Credentials, Destination, Patience},
+    data::{
+        GenerationId,
+        backup::{Description, Reason},
+        state::FORMAT,
     },
-    data::{GenerationId, state::FORMAT},
     failure::{Cause, Failure},
+    work::backup::destination::{Credentials, Destination, Patience},
 };
 
 const KEY: &str = "hearth-test-key";

@@ -153,8 +153,8 @@ fn no_write_fails_beside_a_backup_and_it_holds_a_prefix_of_them_without_a_gap() 
     for (before, made) in &made {
         let archive = made["archive"].as_str().unwrap();
         let restored = hearth.root.path().join("restored.db");
-        let opened = supervisor::backup::archive::read::open(File::open(archive).unwrap(), archive).unwrap();
-        opened.extract(&restored, supervisor::backup::archive::read::Files::Check, &mut |_, _| ()).unwrap();
+        let opened = supervisor::work::backup::archive::read::open(File::open(archive).unwrap(), archive).unwrap();
+        opened.extract(&restored, supervisor::work::backup::archive::read::Files::Check, &mut |_, _| ()).unwrap();
         let copy = Connection::open(&restored).unwrap();
         let one = |sql: &str| copy.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let check = copy.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap();

@@ -4,12 +4,11 @@
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
 use supervisor::{
-    backup::{
-        Reason,
+    data::{GenerationId, backup::Reason, state::FORMAT},
+    work::backup::{
         archive::write::{member, survey, write},
         manifest::{Manifest, Member},
     },
-    data::{GenerationId, state::FORMAT},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,7 +8,7 @@
 use std::{cell::LazyCell, fs, path::Path};
 
 use libfuzzer_sys::fuzz_target;
-use supervisor::backup::archive::{
+use supervisor::work::backup::archive::{
     read::{self, Files},
     write,
 };

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use supervisor::backup::manifest::Manifest;
+use supervisor::work::backup::manifest::Manifest;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(manifest) = Manifest::parse(data, "x.tar.zst") else { return };

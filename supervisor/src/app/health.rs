@@ -9,7 +9,11 @@ use hyper::{Request, body::Bytes, header::HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use crate::{data::DataDir, failure::Failure, status::Backups, update::Update};
+use crate::{
+    data::DataDir,
+    failure::Failure,
+    status::{Backups, update::Update},
+};
 
 /// The longest health document that is read, in bytes.
 const LONGEST: usize = 16 * 1024;

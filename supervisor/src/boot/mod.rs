@@ -21,10 +21,9 @@ use crate::{
         state::{Held, Reason},
         view::View,
     },
-    door::Door,
     failure::Failure,
     instance::Instance,
-    jobs::{child, stage::Source},
+    jobs::{Source, child, door::Door},
     process::clone3,
     status::{Initiator, Phase},
 };

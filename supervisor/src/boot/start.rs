@@ -8,14 +8,14 @@ use crate::{
     app::lifecycle::point,
     config::{Place, SandboxMode},
     data::{DataDir, access, lock::Lock},
-    door::{
-        identity::{self, IdentitySocket},
-        listener::{self, PublicSocket},
-    },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Job, child, preflight::Findings},
-    process::sandbox::{SandboxSupport, rules},
+    jobs::{Findings, Job, child},
+    process::{
+        identity::{self, IdentitySocket},
+        listener::{self, PublicSocket},
+        sandbox::{SandboxSupport, rules},
+    },
 };
 
 /// Makes the data directory if it is not there, and takes its lock.

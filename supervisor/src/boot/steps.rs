@@ -16,12 +16,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{
-        Document, Job, backup,
-        checkpoint::Checkpointed,
-        child,
-        stage::{Origin, Source, Staged},
-    },
+    jobs::{Checkpointed, Document, Job, Origin, Source, Staged, backup::BackupJob, child},
     status::{Initiator, Phase, VERSION, now},
 };
 
@@ -201,7 +196,7 @@ pub async fn tidy(instance: Rc<Instance>) {
     let tidied = async {
         let _at_work = instance.data_mutex.lock().await;
         let settings = Box::new(instance.config.backup.clone());
-        let tidied = child::run::<Vec<String>>(&instance, Job::Backup(backup::Job::Tidy { settings }));
+        let tidied = child::run::<Vec<String>>(&instance, Job::Backup(BackupJob::CleanUp { settings }));
         match tokio::time::timeout(PATIENCE, tidied).await {
             Ok(trouble) => trouble?.into_iter().for_each(|trouble| instance.board.note(trouble)),
             // The next copy tidies up there, too.

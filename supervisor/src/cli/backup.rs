@@ -10,15 +10,18 @@ use super::{
     work::{Done, have_done},
 };
 use crate::{
-    backup::{
-        BackupId, Description, Reason, catalog,
-        destination::{Destination, Found},
-    },
-    config::{Backup as Settings, Flags, Loaded},
+    config::{Backup as Settings, Flags, Loaded, destination},
     control::orders::{Identities, Work},
-    data::{DataDir, durable, size::Size, state::FORMAT},
+    data::{
+        DataDir,
+        backup::{BackupId, Description, Reason},
+        durable,
+        size::Size,
+        state::FORMAT,
+    },
     failure::{Cause, Failure},
-    jobs::backup::source::{Place, open_destination},
+    jobs::backup::ArchiveSource,
+    work::backup::{catalog, destination::Found, source::open_destination},
 };
 
 /// The longest identity file that is read, in bytes.
@@ -180,7 +183,7 @@ fn chosen(flags: &Flags, ids: Vec<BackupId>, all: bool) -> Result<Vec<BackupId>,
 /// A backup and where it lies.
 pub(super) struct Listed {
     pub(super) description: Description,
-    pub(super) place: Place,
+    pub(super) place: ArchiveSource,
 }
 
 /// Returns the backups at the destinations, one after the other, each with the newest of each house first; and what could not
@@ -193,7 +196,7 @@ pub(super) fn elsewhere(settings: &Settings) -> (Vec<Listed>, Vec<Failure>) {
                 let order = |found: &Found| (found.description.instance.clone(), found.description.sequence);
                 there.sort_by_key(|found| std::cmp::Reverse(order(found)));
                 listed.extend(there.into_iter().map(|found| Listed {
-                    place: Place::Destination {
+                    place: ArchiveSource::Destination {
                         destination: destination.clone(),
                         instance: found.description.instance.clone(),
                         id: found.description.id.clone(),
@@ -209,7 +212,8 @@ pub(super) fn elsewhere(settings: &Settings) -> (Vec<Listed>, Vec<Failure>) {
 }
 
 fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
-    let here = |local: catalog::Local| Listed { place: Place::File(local.archive), description: local.description };
+    let here =
+        |local: catalog::Local| Listed { place: ArchiveSource::File(local.archive), description: local.description };
     let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
     let (there, failures) = elsewhere(settings);
     listed.extend(there);
@@ -218,8 +222,8 @@ fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
             .iter()
             .map(|Listed { description, place }| {
                 let (kind, place) = match place {
-                    Place::File(path) => ("local", path.display().to_string()),
-                    Place::Destination { destination, .. } => ("destination", Destination::named(destination)),
+                    ArchiveSource::File(path) => ("local", path.display().to_string()),
+                    ArchiveSource::Destination { destination, .. } => ("destination", destination::named(destination)),
                 };
                 json!({"kind": kind, "place": place, "backup": description})
             })
@@ -248,8 +252,8 @@ fn table(listed: &[Listed]) -> String {
             (None, Some(at), Some(_)) => format!("{at} (drilled)"),
         };
         let mut place = match place {
-            Place::File(_) => "here".to_owned(),
-            Place::Destination { destination, .. } => Destination::named(destination),
+            ArchiveSource::File(_) => "here".to_owned(),
+            ArchiveSource::Destination { destination, .. } => destination::named(destination),
         };
         // Where several houses share a directory, it matters whose it is.
         if houses > 1 {

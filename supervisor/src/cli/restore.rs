@@ -17,7 +17,6 @@ use super::{
     work::give,
 };
 use crate::{
-    backup::{BackupId, Description, catalog, manifest::Manifest},
     config::{Backup as Settings, Flags, Loaded},
     control::{
         client::call,
@@ -25,17 +24,16 @@ use crate::{
     },
     data::{
         DataDir, GenerationId, access,
+        backup::{BackupId, Description},
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
-    jobs::backup::{
-        examine,
-        source::{Archive, Place},
-    },
+    jobs::backup::{Archive, ArchiveSource},
     process::signals,
     run::{self, desk, offline},
     status::log,
     status::{Outcome, Status},
+    work::backup::{catalog, examine, manifest::Manifest},
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.
@@ -140,12 +138,12 @@ fn is_own(data: &DataDir) -> bool {
 }
 
 /// Returns where the backup lies that is meant: a path, an id, or `latest`.
-fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failure> {
+fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSource, Failure> {
     let path = Path::new(what);
     if what.contains('/') || BackupId::of_archive(what).is_some() || path.is_file() {
         let path =
             std::path::absolute(path).map_err(|error| Failure::io(format!("cannot tell where {what} is"), &error))?;
-        return Ok(Place::File(path));
+        return Ok(ArchiveSource::File(path));
     }
     let id: Option<BackupId> = match what {
         "latest" => None,
@@ -170,7 +168,7 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<Place, Failu
             let newer = local.iter().filter(|other| other.description.id > chosen.description.id);
             newer.for_each(|other| passed_over(&other.description));
         }
-        return Ok(Place::File(chosen.archive.clone()));
+        return Ok(ArchiveSource::File(chosen.archive.clone()));
     }
     let (mut there, failures) = backup::elsewhere(settings);
     failures.iter().for_each(say_failure);

@@ -10,8 +10,9 @@ use crate::{
     config::{Flags, Loaded},
     data::{DataDir, state::FORMAT},
     failure::Failure,
-    status::{Status, VERSION},
-    update::{self, Known, Question, Update},
+    jobs::update::{self, Known, Question},
+    status::{Status, VERSION, update::Update},
+    work,
 };
 
 pub(super) fn check(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -32,6 +33,6 @@ pub(super) fn check(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8, 
 
 fn by_itself(flags: &Flags) -> Result<Update, Failure> {
     let image = update::image(&Loaded::load(flags)?.config.update.image)?;
-    let newest = update::check(&Question::about(&image.to_string()))?;
+    let newest = work::update::check(&Question::about(&image.to_string()))?;
     Ok(Known::now(&image, newest, None).status(&image))
 }

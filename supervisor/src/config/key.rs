@@ -4,11 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
-use super::household;
+use super::{destination, household, image::Reference};
 use crate::{
-    backup::{destination::Destination, encryption, schedule::Schedule},
     failure::{Cause, Failure},
-    update::Reference,
+    work::backup::{encryption, schedule::Schedule},
 };
 
 /// One setting.
@@ -112,7 +111,7 @@ impl Key {
             )),
             Kind::Schedule => Schedule::parse(text).err(),
             Kind::Recipients => encryption::check_recipient(text).err(),
-            Kind::Destinations => Destination::check(text).err(),
+            Kind::Destinations => destination::check(text).err(),
             Kind::Image => Reference::parse(text).err(),
             Kind::PublicUrl => household::wrong_public_url(text).map(str::to_owned),
             Kind::Hosts => (!household::is_name(text)).then(|| format!("{text:?} is no name of a host")),
@@ -145,7 +144,7 @@ impl Key {
             }
             Kind::Schedule => text.is_some_and(|text| Schedule::parse(text).is_ok()),
             Kind::Recipients => strings(value, |text| encryption::check_recipient(text).is_ok()),
-            Kind::Destinations => strings(value, |text| Destination::check(text).is_ok()),
+            Kind::Destinations => strings(value, |text| destination::check(text).is_ok()),
             Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
             Kind::Secret => text
                 .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),

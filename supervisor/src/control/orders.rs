@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    backup::{BackupId, Reason},
-    data::GenerationId,
+    data::{
+        GenerationId,
+        backup::{BackupId, Reason},
+    },
     failure::Failure,
-    jobs::backup::source::Archive,
+    jobs::backup::Archive,
 };
 
 /// An order, with the way to answer it.

@@ -1,6 +1,7 @@
 //! Where does each thing in the data directory live, and what is it called?
 
 pub mod access;
+pub mod backup;
 pub mod durable;
 pub mod generations;
 pub mod lock;

@@ -7,11 +7,9 @@ use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::backup::BackupId;
 use super::{DataDir, GenerationId, access, durable::read_small};
-use crate::{
-    backup::BackupId,
-    failure::{Cause, Failure},
-};
+use crate::failure::{Cause, Failure};
 
 /// The format of the documents that this version writes and reads.
 pub const FORMAT: u32 = 1;

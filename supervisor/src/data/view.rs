@@ -35,7 +35,7 @@ pub struct View {
     pub state: Option<State>,
     /// Why state.json could not be read, as a sentence.
     pub state_trouble: Option<String>,
-    /// What [`crate::jobs::recover`] could not remove, as sentences. It blocks nothing.
+    /// What `work::recover` could not remove, as sentences. It blocks nothing.
     #[serde(default)]
     pub trouble: Vec<String>,
 }

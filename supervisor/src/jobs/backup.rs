@@ -1,73 +1,54 @@
 //! Which jobs make backups, look after them, and read them back?
 
-pub mod copy;
-pub mod create;
-pub mod examine;
-pub mod outlook;
-pub mod prune;
-pub mod source;
-pub mod tidy;
-pub mod verify;
-
-use std::{
-    fs,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Database;
 use crate::{
-    backup::manifest::Manifest,
-    config::Backup as Settings,
-    data::{
-        DATABASE, DataDir,
-        durable::{self, Explain},
-        permissions,
-        size::Size,
-        space,
-    },
-    failure::{Cause, Failure},
-    process::sandbox::SandboxSupport,
+    config::{Backup as Settings, destination},
+    data::backup::{BackupId, Description, Reason},
+    status::Backups,
 };
 
-/// What must stay free besides what is known to be needed.
-const MARGIN: u64 = 64 << 20;
+/// The longest time until the next look, whatever the schedule says: clocks are put right meanwhile.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// What a copy's trouble is called, before the destination's name.
+pub const COPY: &str = "copy to ";
 
 /// The jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Job {
-    /// Make a backup, verified. Result: [`create::Made`].
-    Create(Box<create::Order>),
-    /// Verify one. Result: [`verify::Verified`].
-    Verify(Box<verify::Order>),
+pub enum BackupJob {
+    /// Make a backup, verified. Result: [`Made`].
+    Create(Box<Create>),
+    /// Verify one. Result: [`Verified`].
+    Verify(Box<Verify>),
     /// Write down what a drill found. Result: null.
     Drilled {
         /// Of which backup.
-        id: crate::backup::BackupId,
+        id: BackupId,
         /// Where it lies.
         dir: PathBuf,
         /// What it found.
-        found: verify::Drill,
+        found: DrillResult,
     },
-    /// Remove what the policy does not keep. Result: [`prune::Pruned`].
+    /// Remove what the policy does not keep. Result: [`Pruned`].
     Prune {
         /// The settings.
         settings: Box<Settings>,
         /// Only say what would go.
         dry_run: bool,
     },
-    /// Bring one destination up to date. Result: [`copy::Copied`].
+    /// Bring one destination up to date. Result: [`Copied`].
     Copy {
         /// The settings.
         settings: Box<Settings>,
         /// Which one.
         destination: String,
     },
-    /// When is the next one due, and is any overdue? Result: [`outlook::Outlook`].
-    Outlook(Box<outlook::Question>),
+    /// When is the next one due, and is any overdue? Result: [`BackupStatus`].
+    Status(Box<StatusRequest>),
     /// Write down that something did not work. That it does again, each job writes down itself. Result: null.
     Note {
         /// What was being done: `backup`, `drill`, `copy to …`.
@@ -76,13 +57,13 @@ pub enum Job {
         trouble: String,
     },
     /// Remove what killed jobs left. Result: sentences of what could not be removed.
-    Tidy {
+    CleanUp {
         /// The settings.
         settings: Box<Settings>,
     },
 }
 
-impl Job {
+impl BackupJob {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Create(_) => "backup create",
@@ -90,169 +71,188 @@ impl Job {
             Self::Drilled { .. } => "backup drilled",
             Self::Prune { .. } => "backup prune",
             Self::Copy { .. } => "backup copy",
-            Self::Outlook(_) => "backup outlook",
+            Self::Status(_) => "backup status",
             Self::Note { .. } => "backup note",
-            Self::Tidy { .. } => "backup tidy",
+            Self::CleanUp { .. } => "backup clean-up",
         }
     }
 }
 
-pub(super) fn run(
-    data: &DataDir,
-    means: SandboxSupport,
-    job: Job,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<serde_json::Value>, Failure> {
-    use super::value;
-    match job {
-        Job::Create(order) => create::create(data, means, *order, progress).and_then(value),
-        Job::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
-        Job::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
-        Job::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
-        Job::Copy { settings, destination } => copy::copy(data, &settings, &destination, progress).and_then(value),
-        Job::Outlook(question) => outlook::outlook(data, &question).and_then(value),
-        Job::Note { what, trouble } => outlook::note(data, &what, Some(trouble)).and_then(value),
-        Job::Tidy { settings } => value(tidy::tidy(data, &settings)),
-    }
+/// What is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Create {
+    /// The settings.
+    pub settings: Settings,
+    /// Why.
+    pub reason: Reason,
+    /// What the person calls it.
+    pub label: Option<String>,
+    /// Leave the restored copy in [`DataDir::scratch`], for a drill.
+    pub keep: bool,
 }
 
-/// An empty scratch directory of a job's own, removed when it is dropped unless it is to be kept.
-struct Scratch {
-    path: PathBuf,
-    keep: bool,
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The backup.
+    pub description: Description,
+    /// The archive.
+    pub archive: PathBuf,
+    /// What is not as it should be, as sentences.
+    pub notes: Vec<String>,
 }
 
-impl Scratch {
-    /// Makes it, in place of what an earlier job left. One job at a time has one.
-    fn make(data: &DataDir) -> Result<Self, Failure> {
-        clear(data)?;
-        let path = data.scratch();
-        durable::create_directory(&path)?;
-        Ok(Self { path, keep: false })
-    }
-
-    /// Where a backup's database is restored to.
-    fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
-    }
+/// What is to be verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// The settings.
+    pub settings: Settings,
+    /// Which backup of `backup.dir`.
+    pub id: BackupId,
+    /// What opens it, if it is encrypted. A secret.
+    pub identities: Option<String>,
+    /// Leave the restored copy in [`DataDir::scratch`], for a drill.
+    pub keep: bool,
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = permissions::remove_all(&self.path);
-        }
-    }
+/// How a backup was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It was restored, and what was restored was checked.
+    Restored,
+    /// Its file is, byte for byte, the one that was checked when it was made.
+    Hash,
 }
 
-/// Removes the scratch directory.
-fn clear(data: &DataDir) -> Result<(), Failure> {
-    permissions::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Of which backup.
+    pub id: BackupId,
+    /// How it was verified.
+    pub how: How,
+    /// What is wrong, as a sentence.
+    pub damage: Option<String>,
+    /// When it was last booted from.
+    pub drilled_at: Option<String>,
 }
 
-/// One of several things that need space.
-struct Need<'a> {
-    place: &'a Path,
-    bytes: u64,
-    what: &'a str,
+/// What a drill found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrillResult {
+    /// The app started and was healthy.
+    Healthy,
+    /// It could not be started from the backup: why.
+    Unfit(String),
+    /// Something else was in the way, so that it says nothing of the backup.
+    Nothing,
 }
 
-/// Checks that there is room for all of them, those on one file system together.
-fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
-    use std::os::unix::fs::MetadataExt;
-    let device = |place: &Path| {
-        fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()))
-    };
-    for need in needs {
-        let own = device(need.place)?;
-        let mut here = Vec::new();
-        for other in needs {
-            if device(other.place)? == own {
-                here.push(other);
+/// What the policy keeps and what went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Each backup with why it is kept, the newest first; without a reason it went, or would go.
+    pub backups: Vec<RetentionVerdict>,
+    /// Whether nothing was removed, but only said.
+    pub dry_run: bool,
+}
+
+/// What becomes of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionVerdict {
+    /// Its name.
+    pub id: BackupId,
+    /// Why it is kept (`last backup`, `daily backup`, ...); empty: it goes.
+    pub kept: Vec<String>,
+}
+
+/// What became of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// What was copied.
+    pub copied: Vec<BackupId>,
+    /// What was removed there.
+    pub removed: Vec<BackupId>,
+}
+
+/// What is to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRequest {
+    /// The settings.
+    pub settings: Settings,
+    /// Since when this supervisor runs, in seconds since the epoch by the clock of now: while the clock is behind what is
+    /// written down, it is the only time that can be counted from.
+    pub running_since: i64,
+}
+
+/// When the next backup is due, and how the last ones are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupStatus {
+    /// How the backups are.
+    pub status: Backups,
+    /// In how many seconds the next scheduled one is due.
+    pub next_in: Option<u64>,
+    /// Whether it is due now.
+    pub due: bool,
+    /// Whether it is to be a drill as well.
+    pub drill: bool,
+}
+
+/// Where an archive lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveSource {
+    /// A file, by its absolute path.
+    File(PathBuf),
+    /// A backup at one of `backup.destinations`.
+    Destination {
+        /// The destination, as it is configured.
+        destination: String,
+        /// Which instance's.
+        instance: String,
+        /// Which backup.
+        id: BackupId,
+        /// Whether it is encrypted.
+        encrypted: bool,
+    },
+}
+
+impl fmt::Display for ArchiveSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Destination { destination, id, .. } => {
+                write!(f, "{id} at {}", destination::named(destination))
             }
         }
-        let Some(free) = space::free(need.place)? else { continue };
-        let sum = here.iter().fold(MARGIN, |sum, need| sum.saturating_add(need.bytes));
-        if free < sum {
-            let parts: Vec<_> = here.iter().map(|need| format!("{} for {}", Size(need.bytes), need.what)).collect();
-            return Err(Failure::new(
-                Cause::NoSpace,
-                format!(
-                    "{doing}: it needs {} of free space in {} ({}, {} to spare), and there are {}",
-                    Size(sum),
-                    need.place.display(),
-                    parts.join(", "),
-                    Size(MARGIN),
-                    Size(free)
-                ),
-            )
-            .hint(format!("free {} there, then try again; nothing was changed", Size(sum - free))));
+    }
+}
+
+impl ArchiveSource {
+    /// Returns what must be within reach for it to be read: these files and directories, and whether the network.
+    #[must_use]
+    pub fn reach(&self) -> (Vec<PathBuf>, bool) {
+        match self {
+            Self::File(path) => (vec![path.clone()], false),
+            Self::Destination { destination, .. } => destination::reach(destination),
         }
     }
-    Ok(())
 }
 
-/// Checks a restored database against its manifest; returns what is wrong.
-pub(super) fn check_database(path: &Path, manifest: &Manifest) -> Result<Option<String>, Failure> {
-    let database = match Database::open(path) {
-        Ok(database) => database,
-        Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => {
-            return Ok(Some(failure.message));
-        }
-        Err(failure) => return Err(failure),
-    };
-    if let Some(problem) = database.full_check()? {
-        return Ok(Some(format!("its database is damaged: {problem}")));
-    }
-    let rows = database.rows()?;
-    if rows != manifest.rows {
-        let differ = manifest.rows.iter().find(|(table, count)| rows.get(*table) != Some(count));
-        let told = match differ {
-            Some((table, count)) => {
-                format!("table {table} has {} rows, not {count}", rows.get(table).map_or("no".into(), u64::to_string))
-            }
-            None => "it has tables that the manifest does not know".into(),
-        };
-        return Ok(Some(format!("its database is not the one that was backed up: {told}")));
-    }
-    Ok(None)
+/// An archive, and what opens it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Where it lies.
+    pub place: ArchiveSource,
+    /// The content of the operator's age identity file. A secret.
+    pub identities: Option<String>,
 }
 
-/// Hashes and counts what passes through.
-struct Hashing<T> {
-    inner: T,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl<T> Hashing<T> {
-    fn new(inner: T) -> Self {
-        Self { inner, hasher: blake3::Hasher::new(), bytes: 0 }
-    }
-
-    fn blake3(&self) -> String {
-        self.hasher.finalize().to_hex().to_string()
-    }
-}
-
-impl<T: Write> Write for Hashing<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Hashing<T> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.hasher.update(&bytes[..read]);
-        self.bytes += read as u64;
-        Ok(read)
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the secret.
+        f.debug_struct("Archive").field("place", &self.place).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,9 @@
 //! what only a start needs is given back ([`text`]). What an old container engine refuses is gone without ([`clone3`]).
 
 pub mod clone3;
+pub mod identity;
 pub mod launch;
+pub mod listener;
 pub mod reaper;
 pub mod sandbox;
 pub mod signals;

@@ -10,13 +10,13 @@ use tokio::time::{sleep, timeout};
 
 use super::work;
 use crate::{
-    backup::Reason,
     control::orders::{Order, Orders, Work},
+    data::backup::Reason,
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
         Job,
-        backup::{self as jobs, outlook::LOOK_AGAIN, outlook::Outlook},
+        backup::{BackupJob, BackupStatus, LOOK_AGAIN},
         child,
     },
     process::text,
@@ -73,18 +73,18 @@ struct Look {
 
 async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
     let question = Box::new(work::question(instance));
-    let asked = child::run(instance, Job::Backup(jobs::Job::Outlook(question)));
-    let outlook: Outlook = timeout(PATIENCE, asked).await.map_err(|_| {
+    let asked = child::run(instance, Job::Backup(BackupJob::Status(question)));
+    let backups: BackupStatus = timeout(PATIENCE, asked).await.map_err(|_| {
         let dir = instance.config.backup.dir.display();
         Failure::new(Cause::Io, format!("{dir} (backup.dir) does not answer"))
             .hint("is it a network mount whose server is gone?")
     })??;
-    instance.board.tell_backups(outlook.status);
-    if !outlook.due {
-        let wait = outlook.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN);
+    instance.board.tell_backups(backups.status);
+    if !backups.due {
+        let wait = backups.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN);
         return Ok(Look { wait, ordered: false });
     }
-    let backup = Work::Backup { reason: Reason::Scheduled, label: None, drill: outlook.drill };
+    let backup = Work::Backup { reason: Reason::Scheduled, label: None, drill: backups.drill };
     match orders.give(|reply| Order::Work(backup, reply)).await {
         // Its end is what is waited for.
         Ok(_) => Ok(Look { wait: LOOK_AGAIN, ordered: true }),

@@ -15,9 +15,9 @@ use crate::{
     boot::held,
     control::orders::Order,
     data::state::{Held, WayOut},
-    door::Door,
     failure::{Cause, Failure},
     instance::Instance,
+    jobs::door::Door,
     status::{Initiator, Phase},
 };
 

@@ -30,9 +30,9 @@ use crate::{
         state::Held,
         view::{self, Live},
     },
-    door::Door,
     failure::{Cause, Failure},
     instance::Instance,
+    jobs::door::Door,
     process::sandbox::rules,
     process::{
         signals::{Request, Signals},

@@ -19,9 +19,9 @@ use crate::{
     boot::steps::Prepared,
     control::orders::Order,
     data::GenerationId,
-    door::Door,
     failure::{Cause, Failure},
     instance::Instance,
+    jobs::door::Door,
     status::{Initiator, Phase},
 };
 

@@ -13,9 +13,11 @@ use crate::{
     data::state,
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Document, Job, child},
+    jobs::{
+        Document, Job, child,
+        update::{self, Known, Question, known},
+    },
     process::text,
-    update::{self, Known, Question, known},
 };
 
 /// How long a check's job may take; it bounds itself, so this is for one that hangs. A command waits for 30 s.

@@ -11,16 +11,20 @@ use serde_json::{Value, json};
 
 use crate::{
     app::lifecycle::Mode,
-    backup::{BackupId, Description, Reason, destination::Destination},
     boot::{migrate, prove},
+    config::destination,
     control::orders::{From, Identities, Work},
-    data::{size::Size, state::FORMAT},
+    data::{
+        backup::{BackupId, Description, Reason},
+        size::Size,
+        state::FORMAT,
+    },
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
-        Job,
-        backup::{self as jobs, copy::Copied, create, create::Made, outlook, prune::Pruned, verify, verify::Verified},
-        child, stage,
+        Job, Source,
+        backup::{self, BackupJob, Copied, Create, DrillResult, How, Made, Pruned, StatusRequest, Verified, Verify},
+        child,
     },
     status::now,
 };
@@ -30,7 +34,7 @@ use crate::{
 const STUCK: Duration = Duration::from_secs(30 * 60);
 
 /// Runs a job of the backups'.
-async fn job<T: serde::de::DeserializeOwned>(instance: &Instance, job: jobs::Job) -> Result<T, Failure> {
+async fn job<T: serde::de::DeserializeOwned>(instance: &Instance, job: BackupJob) -> Result<T, Failure> {
     child::run(instance, Job::Backup(job)).await
 }
 
@@ -40,12 +44,10 @@ fn settings(instance: &Instance) -> crate::config::Backup {
 
 /// Returns what a restore stages.
 #[must_use]
-pub fn source(instance: &Instance, from: &From) -> stage::Source {
+pub fn source(instance: &Instance, from: &From) -> Source {
     match from {
-        From::Snapshot(generation) => stage::Source::Generation(*generation),
-        From::Archive(archive) => {
-            stage::Source::Archive { archive: archive.clone(), settings: Box::new(settings(instance)) }
-        }
+        From::Snapshot(generation) => Source::Generation(*generation),
+        From::Archive(archive) => Source::Archive { archive: archive.clone(), settings: Box::new(settings(instance)) },
     }
 }
 
@@ -61,7 +63,7 @@ pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<String, Failure
         Work::Prune { dry_run } => {
             instance.board.step("pruning");
             let settings = Box::new(settings(instance));
-            let pruned: Pruned = job(instance, jobs::Job::Prune { settings, dry_run }).await?;
+            let pruned: Pruned = job(instance, BackupJob::Prune { settings, dry_run }).await?;
             let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
             let kept = pruned.backups.len() - gone;
             let word = if dry_run { "would be removed" } else { "removed" };
@@ -80,8 +82,8 @@ async fn backup(
     drill: bool,
 ) -> Result<String, Failure> {
     instance.board.step("backing-up");
-    let order = create::Order { settings: settings(instance), reason, label, keep: drill };
-    let made: Made = match job(instance, jobs::Job::Create(Box::new(order))).await {
+    let order = Create { settings: settings(instance), reason, label, keep: drill };
+    let made: Made = match job(instance, BackupJob::Create(Box::new(order))).await {
         Ok(made) => made,
         Err(failure) => return Err(noted(instance, "backup", failure).await),
     };
@@ -100,7 +102,7 @@ async fn backup(
     }
     instance.board.step("pruning");
     let mut removed = Vec::new();
-    let prune = jobs::Job::Prune { settings: Box::new(settings(instance)), dry_run: false };
+    let prune = BackupJob::Prune { settings: Box::new(settings(instance)), dry_run: false };
     match job::<Pruned>(instance, prune).await {
         Ok(pruned) => {
             for backup in pruned.backups.iter().filter(|backup| backup.kept.is_empty()) {
@@ -112,10 +114,10 @@ async fn backup(
     }
     let mut destinations = Vec::new();
     for destination in instance.config.backup.destinations.clone() {
-        let name = Destination::named(&destination);
-        let what = format!("{}{name}", outlook::COPY);
+        let name = destination::named(&destination);
+        let what = format!("{}{name}", backup::COPY);
         instance.board.step(&format!("copying to {name}"));
-        let copy = jobs::Job::Copy { settings: Box::new(settings(instance)), destination };
+        let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
                 tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
@@ -179,7 +181,7 @@ async fn unless_stuck<T>(instance: &Instance, work: impl Future<Output = Result<
 async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
     // Told to stop is nothing that is wrong.
     if *instance.stop.borrow() == 0 {
-        let note = jobs::Job::Note { what: what.to_owned(), trouble: with_hint(&failure) };
+        let note = BackupJob::Note { what: what.to_owned(), trouble: with_hint(&failure) };
         let noted: Result<(), Failure> = job(instance, note).await;
         if let Err(trouble) = noted {
             instance.board.note(trouble.to_string());
@@ -206,19 +208,19 @@ async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Result<(), Failure> {
     }
     .await;
     let found = match &drilled {
-        Ok(()) => verify::Drill::Healthy,
+        Ok(()) => DrillResult::Healthy,
         // What the migrator, the app or the database itself has to say; not that something was killed or the disk is full.
         Err(failure)
             if matches!(failure.cause, Cause::Migration | Cause::Unproven | Cause::Damaged | Cause::NotADatabase) =>
         {
-            verify::Drill::Unfit(format!("the app could not be started from it: {failure}"))
+            DrillResult::Unfit(format!("the app could not be started from it: {failure}"))
         }
-        Err(_) => verify::Drill::Nothing,
+        Err(_) => DrillResult::Nothing,
     };
     // A drill that is told to stop has shown nothing, and the next start removes what it ran on.
     if *instance.stop.borrow() == 0 {
         let dir = instance.config.backup.dir.clone();
-        let () = job(instance, jobs::Job::Drilled { id: id.clone(), dir, found }).await?;
+        let () = job(instance, BackupJob::Drilled { id: id.clone(), dir, found }).await?;
     }
     match drilled {
         Ok(()) => {
@@ -243,13 +245,13 @@ async fn verify_all(
     let mut failures: Vec<Failure> = Vec::new();
     for id in ids {
         instance.board.step("verifying");
-        let order = verify::Order {
+        let order = Verify {
             settings: settings(instance),
             id: id.clone(),
             identities: identities.clone().map(|identities| identities.0),
             keep: drill,
         };
-        let found: Result<Verified, Failure> = job(instance, jobs::Job::Verify(Box::new(order))).await;
+        let found: Result<Verified, Failure> = job(instance, BackupJob::Verify(Box::new(order))).await;
         match found {
             Ok(mut found) => {
                 match &found.damage {
@@ -282,7 +284,7 @@ async fn verify_all(
     match (failures.len(), failures.into_iter().next()) {
         (0, _) | (_, None) => {
             let what = if drill { "verified and booted from" } else { "verified" };
-            let by_hash = verified.iter().filter(|found| found.how == verify::How::Hash).count();
+            let by_hash = verified.iter().filter(|found| found.how == How::Hash).count();
             let how = match by_hash {
                 0 => "",
                 _ if by_hash == count => " by the hash of the encrypted file (in full: --identity FILE)",
@@ -318,9 +320,9 @@ fn backups(count: usize) -> String {
 
 /// Returns the question of when a backup is due.
 #[must_use]
-pub fn question(instance: &Instance) -> outlook::Question {
+pub fn question(instance: &Instance) -> StatusRequest {
     // By the clock of now: it may have been put right since the start.
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let running_since = clock.saturating_sub(instance.running_since.elapsed().as_secs()).try_into().unwrap_or(0);
-    outlook::Question { settings: settings(instance), running_since }
+    StatusRequest { settings: settings(instance), running_since }
 }

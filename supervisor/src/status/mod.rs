@@ -4,6 +4,7 @@
 //! and to the door's page.
 
 pub mod log;
+pub mod update;
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,14 +14,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::update::Update;
 use crate::{
-    backup::BackupId,
     data::{
         GenerationId,
+        backup::BackupId,
         state::{FORMAT, Held},
     },
     failure::Failure,
-    update::Update,
 };
 
 /// The version of this supervisor, and so of the image it came in.

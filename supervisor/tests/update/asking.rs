@@ -12,7 +12,11 @@ use std::{
 };
 
 use serde_json::json;
-use supervisor::update::{self, Question, Reference, registry};
+use supervisor::{
+    config::image::Reference,
+    jobs::update::Question,
+    work::update::{self, registry},
+};
 
 use crate::{
     harness::Hearth,

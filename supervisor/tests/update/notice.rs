@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use supervisor::update::Known;
+use supervisor::jobs::update::Known;
 
 use crate::{
     asking::assert_anonymous,

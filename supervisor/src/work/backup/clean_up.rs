@@ -1,0 +1,27 @@
+//! What do killed jobs leave, and how does it go?
+
+use super::{archive::read, catalog, clear, source::open_destination};
+use crate::{config::Backup as Settings, data::DataDir};
+
+/// Removes what killed jobs left: the scratch directory, unfinished archives in `backup.dir` and in directories that are
+/// destinations (at S3 the next copy does it), half-restored attachments. Returns what could not be removed, as sentences;
+/// a destination that is not there has nothing to remove.
+pub fn clean_up(data: &DataDir, settings: &Settings) -> Vec<String> {
+    let mut trouble = Vec::new();
+    let mut note =
+        |done: Result<(), crate::failure::Failure>| trouble.extend(done.err().map(|failure| failure.message));
+    note(clear(data));
+    note(catalog::tidy(&settings.dir));
+    note(read::tidy(&data.files()));
+    // Without a name yet there is nothing under it. None is given here: the first outlook, beside this job, is giving one.
+    if let Ok(Some(own)) = catalog::known_instance(data) {
+        for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
+            if std::path::Path::new(destination).is_dir()
+                && let Ok(place) = open_destination(destination, settings)
+            {
+                note(place.tidy(&own));
+            }
+        }
+    }
+    trouble
+}

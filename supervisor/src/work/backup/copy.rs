@@ -1,0 +1,77 @@
+//! How does a destination come to have what is to be kept?
+//!
+//! What is there and what could be there are judged by the same policy together; what it keeps is copied, then what it
+//! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
+
+use super::{catalog, prune::decide, source::open_destination, status};
+use crate::{
+    config::Backup as Settings,
+    data::{
+        DataDir,
+        backup::{BackupId, Description},
+        durable::Explain,
+    },
+    failure::Failure,
+    fault,
+    jobs::backup::{COPY, Copied},
+    status::now,
+};
+
+/// Brings one destination up to date.
+///
+/// # Errors
+/// What went wrong; what was copied by then is there, complete.
+pub fn copy(
+    data: &DataDir,
+    settings: &Settings,
+    destination: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Copied, Failure> {
+    let own = catalog::instance(data)?;
+    let place = open_destination(destination, settings)?;
+    fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
+    let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
+    keep_ahead(data, &there)?;
+    let local = catalog::list(&settings.dir)?;
+    let missing: Vec<&catalog::Local> = local
+        .iter()
+        .filter(|local| local.description.instance == own && local.description.is_sound())
+        .filter(|local| {
+            let own = &local.description;
+            !there.iter().any(|there| there.id == own.id && there.blake3 == own.blake3)
+        })
+        .collect();
+    let all = there.iter().chain(missing.iter().map(|local| &local.description));
+    let verdicts = decide(all, &own, settings);
+    let keeps = |id: &BackupId| verdicts.iter().any(|verdict| verdict.id == *id && !verdict.kept.is_empty());
+    let mut done = Copied { copied: Vec::new(), removed: Vec::new() };
+    // The newest first: it is the one that is wanted.
+    for local in missing.iter().filter(|local| keeps(&local.description.id)) {
+        place.put(&local.archive, &local.description, progress)?;
+        done.copied.push(local.description.id.clone());
+    }
+    for description in there.iter().filter(|there| !keeps(&there.id)) {
+        place.remove(&own, &description.id, description.encrypted)?;
+        fault::point("copy.removed").explain(|| format!("cannot prune the backups at {}", place.name()))?;
+        done.removed.push(description.id.clone());
+    }
+    // Last: what a killed copy had sent already was completed above, if it is still wanted.
+    place.tidy(&own)?;
+    // It is copied, whether or not that can be written down.
+    let _ = status::note(data, &format!("{}{}", COPY, place.name()), None);
+    Ok(done)
+}
+
+/// Sees to it that the next backup has a higher number than any there: after a disk was set back to an earlier day, new
+/// ones would else count as older than what was copied since.
+fn keep_ahead(data: &DataDir, there: &[Description]) -> Result<(), Failure> {
+    // The far end may say anything; no house makes that many.
+    const HIGHEST: u64 = 1 << 40;
+    let highest = there.iter().map(|there| there.sequence).filter(|sequence| *sequence < HIGHEST).max().unwrap_or(0);
+    let mut history = catalog::history(data, &now())?;
+    if highest > history.sequence {
+        history.sequence = highest;
+        catalog::remember(data, &history)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! How is a backup made?
+//!
+//! The database is copied in a single step, then the attachments are looked through; both are streamed into an archive
+//! under a hidden name. The archive is restored to a scratch place and checked, described, and only then gets the name
+//! by which it counts, with one rename. Killed at any moment before, there is no backup, and what lies about is removed
+//! at the next start.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Write},
+    path::Path,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::{
+    Hashing, Need, Scratch,
+    archive::{
+        read,
+        write::{self, Unwritten},
+    },
+    catalog, check_database, check_space, encryption,
+    manifest::Manifest,
+};
+use crate::{
+    data::{
+        DATABASE, DataDir, GenerationId,
+        backup::{BackupId, Description, Reason},
+        durable::{self, Explain, Unfinished, open_regular},
+        permissions,
+        state::{self, FORMAT},
+        view::{self, Live},
+    },
+    failure::{Cause, Failure},
+    fault,
+    jobs::backup::{Create, Made},
+    process::sandbox::{SandboxSupport, Sockets},
+    status::{VERSION, now},
+    work::database::{Database, beside, length},
+};
+
+/// Bytes in memory between the archive's writer and whoever checks it meanwhile.
+const BUFFER: usize = 256 << 10;
+
+/// What the trouble with attachments is called.
+const ATTACHMENTS: &str = "attachments";
+
+/// Makes a backup of the live generation.
+///
+/// # Errors
+/// What went wrong; then there is no backup, and nothing else was changed.
+pub fn create(
+    data: &DataDir,
+    means: SandboxSupport,
+    order: Create,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Made, Failure> {
+    let mut history = catalog::history(data, &now())?;
+    if order.reason == Reason::Scheduled {
+        // Before anything can go wrong: what is tried again, and when, is counted from here.
+        history.attempted_at = Some(now());
+        catalog::remember(data, &history)?;
+    }
+    fault::point("backup.begun").explain(doing)?;
+    let generation = match view::live(data)? {
+        Live::Generation(generation) => generation,
+        _ => {
+            return Err(Failure::new(Cause::Live, "cannot make a backup: there is no live generation")
+                .hint("supervisor status says why; a backup is of the data in use"));
+        }
+    };
+    let dir = &order.settings.dir;
+    prepare_directory(data, dir, history.sequence > 0)?;
+    catalog::tidy(dir)?;
+    let mut scratch = Scratch::make(data)?;
+    fault::point("backup.prepared").explain(doing)?;
+    permissions::open_attachments(&data.files());
+    // A first backup gives the instance its name, for which something random is read: not possible any more in a moment.
+    catalog::instance(data)?;
+    // From here on it reads what an app may have written.
+    let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
+    means.confine([data.files(), data.generations()], &writes, Sockets::None)?;
+
+    // The database first, the files after it: what it refers to is there then, for files are only ever added.
+    let copy = scratch.path.join("copy.db");
+    let length = database_length(&data.database(generation))?;
+    let need = if is_encrypted(&order) {
+        (length.saturating_mul(2), "a copy of the database and the check of it")
+    } else {
+        (length, "a copy of the database")
+    };
+    check_space(doing(), &[Need { place: &scratch.path, bytes: need.0, what: need.1 }])?;
+    copy_database(data, generation, &copy)?;
+    fault::point("backup.copied").explain(doing)?;
+
+    let mut attempt = |trust_names| {
+        let (manifest, damaged) = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        let what = "the archive, if nothing of it can be compressed";
+        check_space(doing(), &[Need { place: dir, bytes: manifest.bytes(), what }])?;
+        let (unfinished, description) = write_and_verify(data, &order, &manifest, &copy, &scratch, progress)?;
+        Ok((unfinished, description, damaged))
+    };
+    let made = match attempt(true) {
+        // Each file is hashed by itself then, and what is wrong with that one is told.
+        Err(Unwritten::Misnamed(_)) => attempt(false),
+        made => made,
+    };
+    let (unfinished, description, damaged) = made.map_err(|unwritten| match unwritten {
+        Unwritten::Failed(failure) => failure,
+        Unwritten::Misnamed(path) => {
+            Failure::new(Cause::Io, format!("cannot make a backup: {path} changed while it was read"))
+                .hint("try again: supervisor backup")
+        }
+    })?;
+    catalog::write(dir, &description)?;
+    fault::point("backup.described").explain(doing)?;
+    let archive = unfinished.target().to_owned();
+    // Another instance with the same backup.dir may have made one in the same second.
+    if fs::symlink_metadata(&archive).is_ok() {
+        return Err(Failure::new(Cause::Io, format!("cannot make a backup: {} is there already", archive.display()))
+            .hint("does another instance make its backups in the same directory? Give each its own backup.dir"));
+    }
+    unfinished.put()?;
+    fault::point("backup.renamed").explain(doing)?;
+    durable::sync_directory(dir)?;
+    history.sequence = history.sequence.max(description.sequence);
+    history.trouble.remove("backup");
+    match damaged {
+        0 => history.trouble.remove(ATTACHMENTS),
+        // Said until it is mended, for sooner or later the last backup with the good ones goes.
+        damaged => history.trouble.insert(
+            ATTACHMENTS.to_owned(),
+            format!("{damaged} of them are damaged and not in the last backup; an older one brings them back: supervisor restore <id>"),
+        ),
+    };
+    let mut notes = description.left_out.clone();
+    // It is there and counts; the next one finds the numbers by looking.
+    if let Err(failure) = catalog::remember(data, &history) {
+        notes.push(failure.message);
+    }
+    fault::point("backup.remembered").explain(doing)?;
+    scratch.keep = order.keep;
+    let _ = durable::remove_if_there(&copy);
+    Ok(Made { description, archive, notes })
+}
+
+fn doing() -> &'static str {
+    "cannot make a backup"
+}
+
+fn is_encrypted(order: &Create) -> bool {
+    !order.settings.recipients.is_empty()
+}
+
+/// Makes `backup.dir`, if that is not yet done.
+fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<(), Failure> {
+    if used_before && *dir != data.backups() && !dir.is_dir() {
+        return Err(Failure::new(
+            Cause::Io,
+            format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()),
+        )
+        .hint(format!(
+            "is it mounted? If it is a new place, create it: mkdir -p {}; backups made earlier stay where they were",
+            dir.display()
+        )));
+    }
+    if durable::create_directory_if_missing(dir)? {
+        durable::sync_parent(dir)?;
+    }
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let place = real(dir);
+    for of in [data.generations(), data.files(), data.supervisor()] {
+        if place.starts_with(real(&of)) {
+            return Err(Failure::new(
+                Cause::Configuration,
+                format!("cannot make a backup: {} (backup.dir) leads into {}", dir.display(), of.display()),
+            )
+            .hint("put it beside the data, or better on another disk"));
+        }
+    }
+    Ok(())
+}
+
+fn database_length(path: &Path) -> Result<u64, Failure> {
+    let own = length(path)?.unwrap_or(0);
+    Ok(own + length(&beside(path, "-wal"))?.unwrap_or(0))
+}
+
+fn copy_database(data: &DataDir, generation: GenerationId, copy: &Path) -> Result<(), Failure> {
+    let live = Database::open_live(&data.database(generation))?;
+    drop(durable::create_file(copy)?);
+    live.copy_to(copy)
+}
+
+/// Says what the backup is and what goes into it, and how many attachments are damaged.
+fn manifest(
+    data: &DataDir,
+    order: &Create,
+    generation: GenerationId,
+    copy: &Path,
+    sequence: u64,
+    trust_names: bool,
+) -> Result<(Manifest, u64), Failure> {
+    let dir = &order.settings.dir;
+    let others = catalog::list(dir)?;
+    let sequence =
+        others.iter().map(|other| other.description.sequence).max().unwrap_or(0).max(sequence).saturating_add(1);
+    let now = SystemTime::now();
+    let (mut at, mut id) = (now, BackupId::new(now, order.reason));
+    // Two in one second get two names.
+    while others.iter().any(|other| other.description.id == id) {
+        at += Duration::from_secs(1);
+        id = BackupId::new(at, order.reason);
+    }
+    let survey = write::survey(&data.files(), trust_names)?;
+    // Counted, and closed, before the file is opened to be hashed. And checked before: what counts the rows of a table would
+    // never come to the end of one whose pages lead in circles.
+    let database = Database::open(copy)?;
+    if let [problem, ..] = database.quick_check()?.as_slice() {
+        return Err(Failure::new(Cause::Damaged, format!("cannot make a backup: the database is damaged: {problem}"))
+            .hint("older backups are whole: supervisor backup list; go back to one with: supervisor restore <id>"));
+    }
+    let rows = database.rows()?;
+    drop(database);
+    let mut members = vec![write::member(copy, DATABASE)?];
+    members.extend(survey.members);
+    let manifest = Manifest {
+        format: FORMAT,
+        id,
+        sequence,
+        reason: order.reason,
+        label: order.label.clone(),
+        created_at: humantime::format_rfc3339_seconds(now).to_string(),
+        instance: catalog::instance(data)?,
+        version: VERSION.to_owned(),
+        // The app could have written this; what cannot be shown would make a manifest that is refused.
+        schema: state::read_description(data, generation)
+            .map(|found| found.schema.chars().filter(|letter| !letter.is_control()).collect())
+            .unwrap_or_default(),
+        generation,
+        rows,
+        left_out: survey.left_out,
+        members,
+    };
+    Ok((manifest, survey.damaged))
+}
+
+/// Writes the archive under its hidden name, and restores it to the scratch place.
+fn write_and_verify(
+    data: &DataDir,
+    order: &Create,
+    manifest: &Manifest,
+    copy: &Path,
+    scratch: &Scratch,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Unfinished, Description), Unwritten> {
+    let encrypted = is_encrypted(order);
+    let archive = order.settings.dir.join(manifest.id.archive(encrypted));
+    let (unfinished, file) = Unfinished::begin(&archive)?;
+    let path = unfinished.path();
+    let mut output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
+    let restored = scratch.database();
+    durable::remove_if_there(&restored)?;
+    let (blake3, bytes) = if encrypted {
+        written_encrypted(order, manifest, copy, data, &restored, output, progress)?
+    } else {
+        write::write(&mut output, manifest, copy, &data.files(), progress)?;
+        flushed(output, path)?
+    };
+    fault::point("backup.written").explain(doing)?;
+    file.sync_all().explain(|| format!("cannot make {} durable", path.display()))?;
+    fault::point("backup.synced").explain(doing)?;
+    // From the disk, not from what the kernel still holds of it.
+    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    drop(file);
+    if !encrypted {
+        // Its place is needed for the restored one.
+        durable::remove_if_there(copy)?;
+    }
+    read_back(path, manifest, encrypted, &blake3, &restored)?;
+    if let Some(problem) = check_database(&restored, manifest)? {
+        let message = format!("cannot make a backup: what was written was restored for a check, and {problem}");
+        return Err(Failure::new(Cause::Damaged, message)
+            .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it")
+            .into());
+    }
+    fault::point("backup.verified").explain(doing)?;
+    let mut description = catalog::describe(manifest, encrypted, bytes, blake3);
+    description.verified(None);
+    Ok((unfinished, description))
+}
+
+fn flushed<W: Write>(mut output: Hashing<W>, path: &Path) -> Result<(String, u64), Failure> {
+    output.flush().explain(|| format!("cannot write {}", path.display()))?;
+    Ok((output.blake3(), output.bytes))
+}
+
+/// Writes an encrypted archive. Once it is encrypted nobody here can read it, so what goes in is restored at the same time.
+fn written_encrypted<W: Write>(
+    order: &Create,
+    manifest: &Manifest,
+    copy: &Path,
+    data: &DataDir,
+    restored: &Path,
+    output: Hashing<W>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(String, u64), Unwritten> {
+    let (reader, writer) = io::pipe().explain(|| "cannot make a pipe")?;
+    thread::scope(|scope| {
+        let check = scope.spawn(move || {
+            let opened = read::open(BufReader::with_capacity(BUFFER, reader), "that is being written")?;
+            opened.extract(restored, read::Files::Check, &mut |_, _| ())
+        });
+        let encrypted = encryption::encrypt(&order.settings.recipients, output)?;
+        let mut both = Both { encrypted, plain: Some(writer) };
+        let written = write::write(&mut both, manifest, copy, &data.files(), progress);
+        // The end of the pipe is the end of what there is to check.
+        let Both { encrypted, plain } = both;
+        drop(plain);
+        let checked = check.join().unwrap_or_else(|_| Err(Failure::new(Cause::Io, "the check of a backup gave up")));
+        written?;
+        checked?;
+        let output = encrypted.finish().explain(|| "cannot finish the encryption of a backup")?;
+        Ok(flushed(output, copy)?)
+    })
+}
+
+/// Writes to both.
+struct Both<W: Write> {
+    encrypted: encryption::Encrypted<W>,
+    plain: Option<io::PipeWriter>,
+}
+
+impl<W: Write> Write for Both<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.encrypted.write_all(bytes)?;
+        if let Some(plain) = &mut self.plain
+            && plain.write_all(bytes).is_err()
+        {
+            // The check has failed, and says why itself.
+            self.plain = None;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encrypted.flush()
+    }
+}
+
+/// Reads the archive back from the disk: it is what was written, and (plain) it can be restored.
+fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, restored: &Path) -> Result<(), Failure> {
+    let open = || -> Result<Hashing<File>, Failure> {
+        open_regular(path).map(Hashing::new).explain(|| format!("cannot read {}", path.display()))
+    };
+    let mut file = open()?;
+    let differs = || {
+        Failure::new(
+            Cause::Damaged,
+            format!("cannot make a backup: {} is not on the disk as it was written", path.display()),
+        )
+        .hint("the disk, or the memory of this machine, is not to be trusted; check both")
+    };
+    if encrypted {
+        io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
+    } else {
+        let opened = read::open(BufReader::with_capacity(BUFFER, &mut file), "that was just written");
+        let read = opened.and_then(|opened| opened.extract(restored, read::Files::Check, &mut |_, _| ()))?;
+        if read != *manifest {
+            return Err(differs());
+        }
+        io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
+    }
+    if file.blake3() == blake3 { Ok(()) } else { Err(differs()) }
+}

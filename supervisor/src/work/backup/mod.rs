@@ -1,0 +1,203 @@
+//! How are backups made, looked after, and read back?
+
+pub mod archive;
+pub mod catalog;
+pub mod clean_up;
+pub mod copy;
+pub mod create;
+pub mod destination;
+pub mod encryption;
+pub mod examine;
+pub mod manifest;
+pub mod prune;
+pub mod retention;
+pub mod schedule;
+pub mod source;
+pub mod status;
+pub mod verify;
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use self::manifest::Manifest;
+use super::database::Database;
+use crate::{
+    data::{
+        DATABASE, DataDir,
+        durable::{self, Explain},
+        permissions,
+        size::Size,
+        space,
+    },
+    failure::{Cause, Failure},
+    jobs::backup::BackupJob,
+    process::sandbox::SandboxSupport,
+};
+
+/// What must stay free besides what is known to be needed.
+const MARGIN: u64 = 64 << 20;
+
+pub(super) fn run(
+    data: &DataDir,
+    means: SandboxSupport,
+    job: BackupJob,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<serde_json::Value>, Failure> {
+    use super::value;
+    match job {
+        BackupJob::Create(order) => create::create(data, means, *order, progress).and_then(value),
+        BackupJob::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
+        BackupJob::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
+        BackupJob::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
+        BackupJob::Copy { settings, destination } => {
+            copy::copy(data, &settings, &destination, progress).and_then(value)
+        }
+        BackupJob::Status(request) => status::status(data, &request).and_then(value),
+        BackupJob::Note { what, trouble } => status::note(data, &what, Some(trouble)).and_then(value),
+        BackupJob::CleanUp { settings } => value(clean_up::clean_up(data, &settings)),
+    }
+}
+
+/// An empty scratch directory of a job's own, removed when it is dropped unless it is to be kept.
+struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    /// Makes it, in place of what an earlier job left. One job at a time has one.
+    fn make(data: &DataDir) -> Result<Self, Failure> {
+        clear(data)?;
+        let path = data.scratch();
+        durable::create_directory(&path)?;
+        Ok(Self { path, keep: false })
+    }
+
+    /// Where a backup's database is restored to.
+    fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = permissions::remove_all(&self.path);
+        }
+    }
+}
+
+/// Removes the scratch directory.
+fn clear(data: &DataDir) -> Result<(), Failure> {
+    permissions::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
+}
+
+/// One of several things that need space.
+struct Need<'a> {
+    place: &'a Path,
+    bytes: u64,
+    what: &'a str,
+}
+
+/// Checks that there is room for all of them, those on one file system together.
+fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let device = |place: &Path| {
+        fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()))
+    };
+    for need in needs {
+        let own = device(need.place)?;
+        let mut here = Vec::new();
+        for other in needs {
+            if device(other.place)? == own {
+                here.push(other);
+            }
+        }
+        let Some(free) = space::free(need.place)? else { continue };
+        let sum = here.iter().fold(MARGIN, |sum, need| sum.saturating_add(need.bytes));
+        if free < sum {
+            let parts: Vec<_> = here.iter().map(|need| format!("{} for {}", Size(need.bytes), need.what)).collect();
+            return Err(Failure::new(
+                Cause::NoSpace,
+                format!(
+                    "{doing}: it needs {} of free space in {} ({}, {} to spare), and there are {}",
+                    Size(sum),
+                    need.place.display(),
+                    parts.join(", "),
+                    Size(MARGIN),
+                    Size(free)
+                ),
+            )
+            .hint(format!("free {} there, then try again; nothing was changed", Size(sum - free))));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a restored database against its manifest; returns what is wrong.
+pub(super) fn check_database(path: &Path, manifest: &Manifest) -> Result<Option<String>, Failure> {
+    let database = match Database::open(path) {
+        Ok(database) => database,
+        Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => {
+            return Ok(Some(failure.message));
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Some(problem) = database.full_check()? {
+        return Ok(Some(format!("its database is damaged: {problem}")));
+    }
+    let rows = database.rows()?;
+    if rows != manifest.rows {
+        let differ = manifest.rows.iter().find(|(table, count)| rows.get(*table) != Some(count));
+        let told = match differ {
+            Some((table, count)) => {
+                format!("table {table} has {} rows, not {count}", rows.get(table).map_or("no".into(), u64::to_string))
+            }
+            None => "it has tables that the manifest does not know".into(),
+        };
+        return Ok(Some(format!("its database is not the one that was backed up: {told}")));
+    }
+    Ok(None)
+}
+
+/// Hashes and counts what passes through.
+struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    fn blake3(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.hasher.update(&bytes[..read]);
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,81 @@
+//! How do backups go that the policy does not keep?
+
+use jiff::Timestamp;
+
+use super::{
+    catalog,
+    retention::{self, Candidate, Policy},
+    schedule, status,
+};
+use crate::{
+    config::Backup as Settings,
+    data::{
+        DataDir,
+        backup::{BackupId, Description},
+        durable::Explain,
+    },
+    failure::Failure,
+    fault,
+    jobs::backup::{Pruned, RetentionVerdict},
+};
+
+/// Removes what the policy does not keep.
+///
+/// # Errors
+/// What the file system said; what is gone by then is gone, and the rest is untouched.
+pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+    let own = catalog::instance(data)?;
+    let local = catalog::list(&settings.dir)?;
+    let verdicts = decide(local.iter().map(|local| &local.description), &own, settings);
+    if !dry_run {
+        fault::point("prune.begun").explain(|| "cannot prune the backups")?;
+        for backup in &local {
+            // One id may lie there twice, plain and encrypted, with one description: both go or none.
+            let mut of_it = verdicts.iter().filter(|verdict| verdict.id == backup.description.id).peekable();
+            if of_it.peek().is_some() && of_it.all(|verdict| verdict.kept.is_empty()) {
+                catalog::remove(&settings.dir, backup)?;
+                fault::point("prune.removed").explain(|| "cannot prune the backups")?;
+            }
+        }
+        status::note(data, "prune", None)?;
+    }
+    Ok(Pruned { backups: verdicts, dry_run })
+}
+
+/// Says of each backup why it is kept. Only this instance's own are judged: others, and those of which nothing is known
+/// (encrypted, and the description is lost), stay.
+pub fn decide<'a>(
+    descriptions: impl Iterator<Item = &'a Description>,
+    own: &str,
+    settings: &Settings,
+) -> Vec<RetentionVerdict> {
+    let mut candidates = Vec::new();
+    let mut others: Vec<RetentionVerdict> = Vec::new();
+    let stays = |id: &BackupId, why: &str| RetentionVerdict { id: id.clone(), kept: vec![why.to_owned()] };
+    for description in descriptions {
+        let id = &description.id;
+        match description.created_at.parse::<Timestamp>() {
+            _ if description.instance.is_empty() => others.push(stays(id, "not described")),
+            _ if description.instance != own => others.push(stays(id, "of another instance")),
+            Err(_) => others.push(stays(id, "of an unknown time")),
+            Ok(at) => candidates.push(Candidate {
+                id: id.clone(),
+                sequence: description.sequence,
+                reason: description.reason,
+                at,
+                sound: description.is_sound(),
+            }),
+        }
+    }
+    let policy = Policy {
+        last: settings.keep_last,
+        daily: settings.keep_daily,
+        weekly: settings.keep_weekly,
+        monthly: settings.keep_monthly,
+        yearly: settings.keep_yearly,
+    };
+    let (zone, _) = schedule::zone();
+    let mut verdicts = retention::decide(&candidates, &policy, Timestamp::now(), &zone);
+    verdicts.extend(others);
+    verdicts
+}

@@ -1,0 +1,126 @@
+//! When is the next backup due, and is one overdue?
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use jiff::Timestamp;
+use nix::unistd::{AccessFlags, access, getegid, geteuid};
+
+use super::{
+    catalog::{self, History},
+    schedule::{self, Past, Schedule},
+};
+use crate::{
+    config::{Backup as Settings, destination},
+    data::DataDir,
+    failure::{Cause, Failure},
+    jobs::backup::{BackupStatus, COPY, StatusRequest},
+    status::{Backups, LastBackup, now},
+};
+
+/// Looks at the backups there are, and at the clock.
+///
+/// # Errors
+/// A schedule that cannot be read; what keeps `backup.dir` from being read.
+pub fn status(data: &DataDir, request: &StatusRequest) -> Result<BackupStatus, Failure> {
+    let settings = &request.settings;
+    let (zone, unknown_zone) = schedule::zone();
+    let this = Timestamp::now();
+    // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.
+    let history = match catalog::written(data)? {
+        Some(history) => history,
+        None => {
+            let history = History::beginning(&now());
+            catalog::remember(data, &history)?;
+            history
+        }
+    };
+    // What cannot be read is no backup: it is overdue by and by, and that is said. And why.
+    let (local, unreadable) = match catalog::list(&settings.dir) {
+        Ok(local) => (local, None),
+        Err(failure) => (Vec::new(), Some(failure.message)),
+    };
+    // The newest first, by its number: what was made while the clock was wrong hides nothing.
+    let sound: Vec<_> = local.iter().map(|local| &local.description).filter(|backup| backup.is_sound()).collect();
+    let last = sound.first().map(|last| LastBackup { id: last.id.clone(), created_at: last.created_at.clone() });
+    let time = |text: &String| text.parse::<Timestamp>().ok();
+    let past = Past {
+        since: time(&history.since).unwrap_or(this),
+        last_success: sound.iter().find_map(|backup| time(&backup.created_at)),
+        last_attempt: history.attempted_at.as_ref().and_then(time),
+        last_drill: history.drilled_at.as_ref().and_then(time),
+    };
+    let running_since = Timestamp::from_second(request.running_since).unwrap_or(this);
+    let parse = |key: &str, text: &str| {
+        Schedule::parse(text)
+            .map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
+    };
+    let salt =
+        catalog::instance(data)?.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let schedule = parse("backup.schedule", &settings.schedule)?;
+    let drill = parse("backup.drill", &settings.drill)?;
+    let plan = schedule::plan(&schedule, &drill, settings.jitter, salt, &past, running_since, this, &zone);
+    let wait = |at: Timestamp| u64::try_from(at.duration_since(this).as_secs()).unwrap_or(0);
+    // What is no longer wanted is no trouble any more.
+    let wanted = |what: &str| match what.strip_prefix(COPY) {
+        Some(name) => settings.destinations.iter().any(|destination| destination::named(destination) == name),
+        None => what != "drill" || !drill.is_off(),
+    };
+    let trouble = history.trouble.into_iter().filter(|(what, _)| wanted(what));
+    let mut trouble: Vec<String> = trouble.map(|(what, why)| format!("{what}: {why}")).collect();
+    trouble.extend(unreadable);
+    trouble.extend(closed(&settings.dir));
+    trouble.extend(elsewhere(data, settings));
+    trouble.extend(unknown_zone);
+    let status = Backups {
+        last,
+        next_at: plan.next_at.map(in_seconds),
+        overdue_since: plan.overdue_since.map(in_seconds),
+        trouble,
+    };
+    Ok(BackupStatus { status, next_in: plan.next_at.map(wait), due: plan.due, drill: plan.drill })
+}
+
+/// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
+fn closed(dir: &Path) -> Option<String> {
+    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    let stat = fs::metadata(dir).ok()?;
+    let (uid, gid) = (geteuid(), getegid());
+    let owner = format!("uid {} gid {}", stat.uid(), stat.gid());
+    Some(format!(
+        "backups cannot be written to {} (backup.dir): {}; it belongs to {owner}, and the supervisor runs as uid {uid} gid {gid}: \
+         chown -R {uid}:{gid} that directory, on the machine that has it",
+        dir.display(),
+        errno.desc().to_lowercase()
+    ))
+}
+
+/// Says that there are backups where they are by default, and `backup.dir` is elsewhere: nothing lists or restores those.
+fn elsewhere(data: &DataDir, settings: &Settings) -> Option<String> {
+    let default = data.backups();
+    let left = catalog::list(&default).ok().filter(|_| settings.dir != default)?.len();
+    (left > 0).then(|| {
+        format!(
+            "{left} backups lie in {}, which is not backup.dir any more: move them to {} with the .json beside each",
+            default.display(),
+            settings.dir.display()
+        )
+    })
+}
+
+fn in_seconds(at: Timestamp) -> String {
+    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
+}
+
+/// Writes down that something worked, or what is wrong with it.
+///
+/// # Errors
+/// What the file system said.
+pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), Failure> {
+    let mut history = catalog::history(data, &now())?;
+    let before = history.clone();
+    match trouble {
+        Some(trouble) => history.trouble.insert(what.to_owned(), trouble),
+        None => history.trouble.remove(what),
+    };
+    if history == before { Ok(()) } else { catalog::remember(data, &history) }
+}

@@ -1,0 +1,123 @@
+//! What do the jobs do?
+//!
+//! The program `supervisor-job`: PID 1 starts it for each piece of work that opens a database, unpacks, compresses,
+//! encrypts, or reads what strangers have sent, so that a crash of any of it is an exit status there. Nothing that the
+//! program `supervisor` runs is in here, and of the supervisor's parts this uses the [protocol](crate::jobs), the sandbox
+//! and the [data directory](crate::data).
+
+pub mod backup;
+pub mod checkpoint;
+mod clone;
+pub mod commit;
+mod database;
+pub mod door;
+mod filesystem;
+pub mod finalize;
+pub mod identify;
+pub mod preflight;
+pub mod recover;
+pub mod retire;
+pub mod save;
+pub mod stage;
+#[cfg(test)]
+mod testing;
+pub mod update;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::{
+    data::DataDir,
+    failure::{Cause, Failure},
+    jobs::{Job, Reply, Request, child::DOOR},
+    process::sandbox::{SandboxSupport, Sockets, rules},
+};
+
+/// The shortest time between two progress lines.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// Does the work of `supervisor job <name>`, whose [`Request`] is on standard input (the name is for whoever looks at the
+/// machine's processes): prints [`Reply`] lines to standard output, the result last, and exits 0 when it is done, 1 when
+/// it could not be done. The door prints no result when it is closed.
+#[must_use]
+pub fn main(name: &str) -> ExitCode {
+    // The door's standard input brings what it is to show, so its name is its request.
+    if name == DOOR {
+        return answer(door::main().map(|()| None));
+    }
+    let result = serde_json::from_reader(std::io::stdin().lock())
+        .map_err(|error| Failure::new(Cause::Configuration, format!("this is not the request of a job: {error}")))
+        .and_then(|Request { data, means, job }| run(&data, means, job));
+    answer(result)
+}
+
+fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
+    let (reply, code) = match result {
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(value)) => (Reply::Done(value), ExitCode::SUCCESS),
+        Err(failure) => (Reply::Failed(failure), ExitCode::FAILURE),
+    };
+    // Nobody there to read the answer: the work is done all the same, and whoever starts next will look.
+    if print(&reply).is_err() { ExitCode::FAILURE } else { code }
+}
+
+/// Does one job here and now, in this process.
+///
+/// # Errors
+/// What the job says.
+fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
+    match job {
+        Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
+        Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
+        Job::Checkpoint { generation } => {
+            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
+            checkpoint::checkpoint(data, generation).and_then(value)
+        }
+        Job::Stage { target, source } => stage::stage(data, means, target, &source, &mut progress()).and_then(value),
+        Job::Finalize { generation, reason, origin, schema } => {
+            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
+            finalize::finalize(data, generation, reason, origin, schema).and_then(value)
+        }
+        Job::Commit { generation } => commit::commit(data, generation).and_then(value),
+        Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
+        Job::Save(document) => save::save(data, &document).and_then(value),
+        Job::Identify { programs } => identify::identify(&programs).and_then(value),
+        Job::Update(question) => {
+            means.confine(rules::system(), &[], Sockets::Network)?;
+            update::check(&question).and_then(value)
+        }
+        Job::Backup(job) => backup::run(data, means, job, &mut progress()),
+        Job::Door => door::main().map(|()| None),
+    }
+}
+
+fn value<T: Serialize>(result: T) -> Result<Option<serde_json::Value>, Failure> {
+    serde_json::to_value(result)
+        .map(Some)
+        .map_err(|error| Failure::new(Cause::Io, format!("cannot write the result of a job as JSON: {error}")))
+}
+
+/// Returns what prints progress lines: the first, the last, and between them not more often than is useful.
+fn progress() -> impl FnMut(u64, u64) {
+    let mut last: Option<Instant> = None;
+    move |done, total| {
+        if done >= total || last.is_none_or(|last| last.elapsed() >= PROGRESS) {
+            last = Some(Instant::now());
+            // Whoever no longer reads is not the job's concern.
+            let _ = print(&Reply::Progress { done, total });
+        }
+    }
+}
+
+fn print(reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line)?;
+    stdout.flush()
+}

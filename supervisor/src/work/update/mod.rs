@@ -1,0 +1,28 @@
+//! Is there a newer version of this image?
+//!
+//! The registry is asked without a sign-in ([`registry`]), [`header`] reads what its answers say of themselves, and the tags
+//! that are versions are compared with the one that runs.
+
+pub mod header;
+pub mod registry;
+
+use semver::Version;
+
+use crate::{
+    failure::{Cause, Failure},
+    jobs::update::{Question, WITHIN, image, versions},
+};
+
+/// Asks the registry; returns the newest version that is newer than the one that runs. In PID 1's case only in a job.
+///
+/// # Errors
+/// Why it could not be told.
+pub fn check(question: &Question) -> Result<Option<String>, Failure> {
+    let image = image(&question.image)?;
+    let running = Version::parse(&question.running).map_err(|error| {
+        Failure::new(Cause::Configuration, format!("the own version {} is none: {error}", question.running))
+    })?;
+    let mut newest = None;
+    registry::tags(&image, WITHIN, |tag| newest = versions::newer(newest.take(), tag, &running))?;
+    Ok(newest.map(|newest| newest.to_string()))
+}

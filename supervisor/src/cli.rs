@@ -28,8 +28,8 @@ use crate::{
         view::{self, View},
     },
     failure::{Cause, Failure},
+    operations,
     process::signals,
-    run,
     status::Status,
     status::log,
 };
@@ -143,7 +143,7 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         log::init(&loaded.config.log);
         loaded.warn();
         let shown = loaded.document();
-        return run::run(loaded.config, shown);
+        return operations::run(loaded.config, shown);
     }
     signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
     // Nothing but the place: a mistake in any other setting is no reason not to ask a supervisor that runs.
@@ -201,13 +201,13 @@ fn look(data: &DataDir) -> Result<View, Failure> {
 }
 
 fn ask<T: serde::de::DeserializeOwned>(data: &DataDir, method: Method, path: &str) -> Result<Option<T>, Failure> {
-    run::on_this_thread(call(data, method, path))
+    operations::on_this_thread(call(data, method, path))
 }
 
 /// Gives an order and waits for what comes of it.
 fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
     let path = format!("/v1/{what}");
-    run::on_this_thread(async {
+    operations::on_this_thread(async {
         let before = call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data))?;
         call::<Value>(data, Method::POST, &path).await?.ok_or_else(|| not_running(data))?;
         let mut last = String::new();

@@ -2,12 +2,11 @@
 //! and serves it, or leaves everything as it was and tells the operator the way out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
-//! `main` → [`entry`] → [`cli`] → [`run`] → [`boot`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] →
+//! `main` → [`entry`] → [`cli`] → [`operations`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] →
 //! [`process`] → [`data`] → [`failure`], [`config`], [`fault`]; and for what a job does: [`work`] → [`jobs`]' requests and
 //! answers, [`process`], [`data`].
 
 pub mod app;
-pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -17,7 +16,7 @@ pub mod failure;
 pub mod fault;
 pub mod instance;
 pub mod jobs;
+pub mod operations;
 pub mod process;
-pub mod run;
 pub mod status;
 pub mod work;

@@ -29,8 +29,8 @@ use crate::{
     },
     failure::{Cause, Failure},
     jobs::backup::{Archive, ArchiveSource},
+    operations::{self, alone, ordered},
     process::signals,
-    run::{self, desk, offline},
     status::log,
     status::{Outcome, Status},
     work::backup::{catalog, examine, manifest::Manifest},
@@ -86,7 +86,7 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
         false => false,
     };
     let restored = if running {
-        run::on_this_thread(by_the_supervisor(data, &before, &Work::Restore(from), &again))
+        operations::on_this_thread(by_the_supervisor(data, &before, &Work::Restore(from), &again))
     } else {
         by_itself(flags, data, from)
     };
@@ -118,7 +118,7 @@ fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<S
             return Err(not_running(data));
         }
         let view = look(data)?;
-        desk::restorable(&view, snapshot)?;
+        ordered::restorable(&view, snapshot)?;
         return Ok((From::Snapshot(snapshot), proposal(&view, snapshot)));
     }
     let settings = Loaded::load(flags)?.config.backup;
@@ -239,7 +239,7 @@ fn by_itself(flags: &Flags, data: &DataDir, from: From) -> Result<String, Failur
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;
-    let live = offline::restore(loaded.config, from)?;
+    let live = alone::restore(loaded.config, from)?;
     Ok(format!("generation {live} is live; start the supervisor to serve it"))
 }
 

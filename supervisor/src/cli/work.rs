@@ -19,8 +19,8 @@ use crate::{
     },
     data::{DataDir, access, size::Size},
     failure::{Cause, Failure},
+    operations::{self, alone},
     process::signals,
-    run::{self, offline},
     status::log,
     status::{Outcome, Progress, Status, Unit},
 };
@@ -28,10 +28,10 @@ use crate::{
 /// Has it done, and tells how far it is on standard error: each step, and on a terminal a bar.
 pub(super) fn have_done(flags: &Flags, data: &DataDir, work: Work, quiet: bool) -> Done {
     let teller = Teller { quiet, bar: io::stderr().is_terminal(), last: RefCell::default() };
-    let running = run::on_this_thread(call::<Status>(data, Method::GET, "/v1/status"));
+    let running = operations::on_this_thread(call::<Status>(data, Method::GET, "/v1/status"));
     match running {
         Err(failure) => Done::failed(failure),
-        Ok(Some(_)) => run::on_this_thread(async { Ok(by_the_supervisor(data, &work, &teller).await) })
+        Ok(Some(_)) => operations::on_this_thread(async { Ok(by_the_supervisor(data, &work, &teller).await) })
             .unwrap_or_else(Done::failed),
         Ok(None) if !data.path().is_dir() => Done::failed(not_running(data)),
         Ok(None) => by_itself(flags, data, work, teller).unwrap_or_else(Done::failed),
@@ -115,7 +115,7 @@ fn by_itself(flags: &Flags, data: &DataDir, work: Work, teller: Teller) -> Resul
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;
-    let (outcome, result) = offline::work(loaded.config, work, move |status| teller.tell(status));
+    let (outcome, result) = alone::work(loaded.config, work, move |status| teller.tell(status));
     Ok(Done { outcome, result })
 }
 

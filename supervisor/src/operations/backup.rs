@@ -9,9 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::{migrate, prove};
 use crate::{
     app::lifecycle::Mode,
-    boot::{migrate, prove},
     config::destination,
     control::orders::{From, Identities, Work},
     data::{

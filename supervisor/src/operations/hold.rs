@@ -8,11 +8,10 @@ use std::rc::Rc;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::{
-    Next, Try,
-    desk::{Desk, Event},
+    Next, Try, held,
+    ordered::{Desk, Event},
 };
 use crate::{
-    boot::held,
     control::orders::Order,
     data::state::{Held, WayOut},
     failure::{Cause, Failure},

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{updates, work};
+use super::{
+    backup, decide,
+    generation::{self, Prepared},
+    update_check,
+};
 use crate::{
-    boot::{
-        decide,
-        steps::{self, Prepared},
-    },
     control::orders::{From, Order, Work},
     data::{
         GenerationId,
@@ -79,7 +79,7 @@ impl Desk {
             Order::Work(work, reply) => reply.says(self.begin(instance, work)),
             Order::Update(reply) => {
                 let instance = Rc::clone(instance);
-                drop(tokio::task::spawn_local(async move { reply.says(updates::check(&instance).await) }));
+                drop(tokio::task::spawn_local(async move { reply.says(update_check::check(&instance).await) }));
             }
             Order::Restart(reply) => reply.says(refused("restart")),
             Order::Resume(reply) => reply.says(refused("resume")),
@@ -160,10 +160,10 @@ fn prepare(instance: &Rc<Instance>, from: From) -> Result<JoinHandle<Event>, Fai
     let instance = Rc::clone(instance);
     Ok(tokio::task::spawn_local(async move {
         let _at_work = instance.data_mutex.lock().await;
-        let source = work::source(&instance, &from);
-        match steps::prepare(&instance, Initiator::Operation, Reason::Restore, source, target).await {
+        let source = backup::source(&instance, &from);
+        match generation::prepare(&instance, Initiator::Operation, Reason::Restore, source, target).await {
             Ok(prepared) => Event::Prepared(prepared),
-            Err(failure) => Event::Ended(Err(steps::discard(&instance, failure.into()).await.failure())),
+            Err(failure) => Event::Ended(Err(generation::discard(&instance, failure.into()).await.failure())),
         }
     }))
 }
@@ -173,7 +173,7 @@ fn work(instance: &Rc<Instance>, work: Work) -> JoinHandle<Event> {
     let instance = Rc::clone(instance);
     tokio::task::spawn_local(async move {
         let _at_work = instance.data_mutex.lock().await;
-        Event::Ended(work::work(&instance, work).await)
+        Event::Ended(backup::work(&instance, work).await)
     })
 }
 

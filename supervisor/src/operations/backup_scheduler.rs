@@ -8,7 +8,7 @@ use std::{rc::Rc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use super::work;
+use super::backup;
 use crate::{
     control::orders::{Order, Orders, Work},
     data::backup::Reason,
@@ -72,7 +72,7 @@ struct Look {
 }
 
 async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
-    let question = Box::new(work::question(instance));
+    let question = Box::new(backup::question(instance));
     let asked = child::run(instance, Job::Backup(BackupJob::Status(question)));
     let backups: BackupStatus = timeout(PATIENCE, asked).await.map_err(|_| {
         let dir = instance.config.backup.dir.display();

@@ -4,9 +4,8 @@
 
 use std::rc::Rc;
 
-use super::work;
+use super::{backup, decide, generation, ordered, start};
 use crate::{
-    boot::{decide, start, steps},
     config::Config,
     control::orders::{From, Work},
     data::{
@@ -39,21 +38,21 @@ pub fn restore(config: Config, from: From) -> Result<GenerationId, Failure> {
 async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<GenerationId, Failure> {
     let view = begin(instance).await?;
     if let From::Snapshot(snapshot) = from {
-        super::desk::restorable(&view, snapshot)?;
+        ordered::restorable(&view, snapshot)?;
     }
     let restored = async {
         let target = decide::next(&view)?;
-        let source = work::source(instance, &from);
-        let prepared = steps::prepare(instance, Initiator::Boot, Reason::Restore, source, target).await?;
+        let source = backup::source(instance, &from);
+        let prepared = generation::prepare(instance, Initiator::Boot, Reason::Restore, source, target).await?;
         super::go_over(instance, &prepared).await
     }
     .await;
     match restored {
         Ok(generation) => {
-            steps::tidy(Rc::clone(instance)).await;
+            generation::tidy(Rc::clone(instance)).await;
             Ok(generation)
         }
-        Err(incomplete) => Err(steps::discard(instance, incomplete).await.failure()),
+        Err(incomplete) => Err(generation::discard(instance, incomplete).await.failure()),
     }
 }
 
@@ -90,7 +89,7 @@ pub fn work(
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                done = super::work::work(&instance, work) => done,
+                done = backup::work(&instance, work) => done,
                 () = told => Err(interrupted(&instance)),
             }
         };
@@ -109,7 +108,7 @@ pub fn work(
 /// Takes the lock, and puts right what killed steps left.
 async fn begin(instance: &Rc<Instance>) -> Result<View, Failure> {
     start::preflight(instance).await?;
-    child::run(instance, steps::recover(instance)).await
+    child::run(instance, generation::recover(instance)).await
 }
 
 /// Says what a Ctrl-C came to: before the commit everything is as it was, and after it nothing takes it back.

@@ -3,14 +3,22 @@
 //! One loop over `Next`: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
 //! is wanted ends it.
 
+pub mod alone;
+pub mod backup;
 pub mod backup_scheduler;
-pub mod desk;
+pub mod boot;
+pub mod decide;
+pub mod generation;
+pub mod held;
 pub mod hold;
-pub mod offline;
+pub mod migrate;
+pub mod ordered;
+pub mod plan;
+pub mod prove;
 pub mod serve;
+pub mod start;
 pub mod systemd;
-pub mod updates;
-pub mod work;
+pub mod update_check;
 
 use std::rc::Rc;
 
@@ -19,10 +27,6 @@ use tokio::task::LocalSet;
 
 use crate::{
     app::lifecycle::point,
-    boot::{
-        self, Booted, start,
-        steps::{self, Incomplete},
-    },
     config::Config,
     control::{orders::Orders, server},
     data::{
@@ -41,7 +45,9 @@ use crate::{
     status::{Initiator, Phase, VERSION},
 };
 
-use desk::Desk;
+use boot::Booted;
+use generation::Incomplete;
+use ordered::Desk;
 use serve::Outcome;
 
 /// Which try a boot is.
@@ -60,7 +66,7 @@ enum Next {
     Serve(GenerationId),
     Hold(Box<Held>),
     /// Go over to what a restore has prepared; if that fails, go back.
-    Switch(steps::Prepared, Box<Next>),
+    Switch(generation::Prepared, Box<Next>),
     Exit(u8),
 }
 
@@ -159,7 +165,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let door = Door::new(instance);
     let mut desk = Desk::new(taken);
     tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders.clone()));
-    tokio::task::spawn_local(updates::keep(Rc::clone(instance)));
+    tokio::task::spawn_local(update_check::keep(Rc::clone(instance)));
     let mut next = Next::Boot(Try::First);
     loop {
         next = match next {
@@ -273,7 +279,7 @@ async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationI
         move || {
             let instance = Rc::clone(&instance);
             drop(tokio::task::spawn_local(async move {
-                steps::tidy(instance).await;
+                generation::tidy(instance).await;
                 text::give_back();
             }));
         }
@@ -284,7 +290,7 @@ async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationI
         Outcome::CrashLoop(failure) => {
             let view = view::look(&instance.data).ok();
             let doing = format!("serving generation {generation}");
-            Next::Hold(Box::new(boot::held::held(instance, failure, doing, view.as_ref()).await))
+            Next::Hold(Box::new(held::held(instance, failure, doing, view.as_ref()).await))
         }
     }
 }
@@ -294,7 +300,7 @@ async fn switch(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     desk: &mut Desk,
-    prepared: steps::Prepared,
+    prepared: generation::Prepared,
     back: Next,
 ) -> Next {
     door.open().await;
@@ -307,7 +313,7 @@ async fn switch(
             Next::Serve(generation)
         }
         Err(incomplete) => {
-            let incomplete = steps::discard(instance, incomplete).await;
+            let incomplete = generation::discard(instance, incomplete).await;
             drop(data_mutex);
             let known = matches!(incomplete, Incomplete::Undone(_));
             let failure = incomplete.failure();
@@ -323,21 +329,21 @@ async fn switch(
                 Next::Hold(held) if known => Next::Hold(held),
                 _ => {
                     let doing = format!("restoring generation {}", prepared.target);
-                    Next::Hold(Box::new(boot::held::held(instance, failure, doing, view.as_ref()).await))
+                    Next::Hold(Box::new(held::held(instance, failure, doing, view.as_ref()).await))
                 }
             }
         }
     }
 }
 
-async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<GenerationId, Incomplete> {
+async fn go_over(instance: &Rc<Instance>, prepared: &generation::Prepared) -> Result<GenerationId, Incomplete> {
     let live = match view::look(&instance.data)?.live {
         Live::Generation(live) => Some(live),
         _ => None,
     };
     let checkpointed = match live {
         None => None,
-        Some(live) => match steps::checkpoint(instance, live).await {
+        Some(live) => match generation::checkpoint(instance, live).await {
             Ok(checkpointed) => Some(checkpointed),
             Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
             // A damaged database is a reason to restore, not one against it. It stays behind as it is.
@@ -347,7 +353,7 @@ async fn go_over(instance: &Rc<Instance>, prepared: &steps::Prepared) -> Result<
             }
         },
     };
-    steps::complete(instance, prepared, live, checkpointed).await
+    generation::complete(instance, prepared, live, checkpointed).await
 }
 
 /// Tells a failure to the log: its sentence, and its hint on a line of its own.

@@ -1,19 +1,12 @@
 //! How does a household's data come to this version, or stay exactly as it was?
 //!
-//! [`start`] takes the lock and the socket; [`decide`] says, purely, what the data directory asks for; [`plan`] asks
-//! the migrator what is pending; [`steps`] are the four steps to a new generation (stage, [`migrate`], [`prove`],
-//! commit), the same for a first start, an upgrade and a restore; [`held`] finds the words when one of them fails.
-
-pub mod decide;
-pub mod held;
-pub mod migrate;
-pub mod plan;
-pub mod prove;
-pub mod start;
-pub mod steps;
+//! [`super::start`] takes the lock and the socket; [`super::decide`] says, purely, what the data directory asks for; [`super::plan`] asks
+//! the migrator what is pending; [`super::generation`] are the four steps to a new generation (stage, [`super::migrate`], [`super::prove`],
+//! commit), the same for a first start, an upgrade and a restore; [`super::held`] finds the words when one of them fails.
 
 use std::rc::Rc;
 
+use super::{decide, generation, held, plan, start};
 use crate::{
     app::lifecycle::point,
     data::{
@@ -84,7 +77,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     // What a killed supervisor left running may still have the old database open.
     crate::app::lifecycle::end_strays(instance).await;
     let view: View =
-        child::run(instance, steps::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
+        child::run(instance, generation::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
     for trouble in view.trouble.iter().chain(&view.state_trouble) {
         instance.board.note(trouble.clone());
     }
@@ -145,16 +138,16 @@ async fn upgrade(
     door.open().await;
     let made = async {
         let checkpointed = match live {
-            Some(live) => Some(steps::checkpoint(instance, live).await?),
+            Some(live) => Some(generation::checkpoint(instance, live).await?),
             None => None,
         };
         let source = live.map_or(Source::Nothing, Source::Generation);
-        let prepared = steps::prepare(instance, Initiator::Boot, reason, source, decide::next(view)?).await?;
-        steps::complete(instance, &prepared, live, checkpointed).await
+        let prepared = generation::prepare(instance, Initiator::Boot, reason, source, decide::next(view)?).await?;
+        generation::complete(instance, &prepared, live, checkpointed).await
     }
     .await;
     match made {
         Ok(generation) => Ok(generation),
-        Err(incomplete) => Err(steps::discard(instance, incomplete).await.failure()),
+        Err(incomplete) => Err(generation::discard(instance, incomplete).await.failure()),
     }
 }

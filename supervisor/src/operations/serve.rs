@@ -8,7 +8,10 @@ use std::{future::Future, pin::Pin, rc::Rc, time::Instant as Monotonic};
 use nix::sys::signal::Signal;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::desk::{Desk, Event};
+use super::{
+    generation::Prepared,
+    ordered::{Desk, Event},
+};
 use crate::{
     app::{
         health::Verdict,
@@ -16,7 +19,6 @@ use crate::{
         notify::Message,
         policy::{Limits, Next, Policy},
     },
-    boot::steps::Prepared,
     control::orders::Order,
     data::GenerationId,
     failure::{Cause, Failure},

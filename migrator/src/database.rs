@@ -18,13 +18,10 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
-use crate::error::{Error, sqlite_code};
+use crate::error::{Error, PATIENCE, sqlite_code};
 
 /// `application_id` of Hearth's databases: "HRTH" in ASCII.
 pub const APPLICATION_ID: i64 = 0x4852_5448;
-
-/// How long another process is waited for; sqlx's default for SQLite's busy timeout.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The first bytes of every SQLite file: https://www.sqlite.org/fileformat.html#the_database_header
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

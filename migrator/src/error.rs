@@ -2,8 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+/// How long another process may keep the database busy until that is an error; sqlx's default for SQLite's busy timeout.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the migrator could not do its work. Whichever it is, the database is as it was before.
 ///
@@ -189,7 +193,7 @@ impl Error {
         let code = sqlite_code(error).unwrap_or(0);
         // Result codes: https://www.sqlite.org/rescode.html; the low byte is the primary one.
         match (code & 0xff, code) {
-            (5 | 6, _) => Error::Busy { path, doing, waited: crate::database::PATIENCE.as_secs() },
+            (5 | 6, _) => Error::Busy { path, doing, waited: PATIENCE.as_secs() },
             // SQLITE_FULL; and SQLITE_IOERR_SHMSIZE, which a full disk gives when it is the -shm
             // file that no longer fits.
             (13, _) | (_, 4874) => Error::NoSpace { path, doing },

@@ -11,6 +11,9 @@
 //!
 //! The list of migrations and the version come from the caller, as a [`Release`], so that tests
 //! can be a later release than the one they are compiled in.
+//!
+//! Imports point one way: `main` → `cli` → `apply` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
+//! `migrations` → `add` → `schema` → `database`, `fault` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -26,6 +29,7 @@ pub mod ledger;
 pub mod log;
 pub mod migrations;
 pub mod plan;
+mod release;
 pub mod schema;
 pub mod status;
 
@@ -33,26 +37,6 @@ pub use apply::{Outcome, up};
 pub use cli::main;
 pub use error::Error;
 pub use log::Event;
+pub use release::Release;
 pub use sea_orm_migration::{self, MigrationTrait};
 pub use status::{Status, status};
-
-/// What one released migrator knows: its version, and its migrations in the order they run.
-#[derive(Clone, Debug)]
-pub struct Release {
-    /// The version it writes into the ledger, such as `0.1.0`, without a `v`.
-    pub version: String,
-    /// All migrations from the first release on, oldest first.
-    pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
-}
-
-impl Release {
-    /// Returns the release this crate was built as.
-    pub fn current() -> Release {
-        Release { version: env!("CARGO_PKG_VERSION").to_owned(), migrations: migrations::all }
-    }
-
-    /// Returns the names of its migrations, oldest first.
-    pub fn names(&self) -> Vec<String> {
-        (self.migrations)().iter().map(|migration| migration.name().to_owned()).collect()
-    }
-}

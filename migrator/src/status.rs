@@ -4,11 +4,11 @@ use std::path::Path;
 
 use sea_orm::{ConnectionTrait, DbErr};
 
-use crate::Release;
 use crate::database::{self, APPLICATION_ID, number, rows};
 use crate::error::Error;
 use crate::ledger;
 use crate::plan::{Plan, Verdict};
+use crate::release::Release;
 use crate::schema::Listing;
 
 /// The state of a readable database of Hearth's, or of a new one.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
-    password_hash::phc::{Output, ParamsString, Salt},
+    password_hash::{Output, ParamsString, Salt, SaltString},
 };
 use icu_normalizer::ComposingNormalizerBorrowed;
 use tokio::sync::Semaphore;
@@ -154,7 +154,7 @@ impl Pool {
 /// A hash as it is kept.
 struct Kept {
     params: Params,
-    salt: Salt,
+    salt: Vec<u8>,
     output: Output,
 }
 
@@ -164,16 +164,15 @@ impl Kept {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES)).ok()?;
         let mut output = [0; OUTPUT_BYTES];
         argon2id(&params).hash_password_into_with_memory(password.as_bytes(), salt, &mut output, memory).ok()?;
-        Some(Self { params, salt: Salt::new(salt).ok()?, output: Output::new(&output).ok()? })
+        Some(Self { params, salt: salt.to_vec(), output: Output::new(&output).ok()? })
     }
 
     /// Returns what stands in for the hash that nobody has.
     fn nobodys() -> Self {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(OUTPUT_BYTES)).unwrap_or_default();
-        // Both are of a size that the types take.
-        let salt = Salt::new(&[0; Salt::RECOMMENDED_LENGTH]).unwrap_or_else(|_| unreachable!("16 bytes are a salt"));
+        // It is of a size that the type takes.
         let output = Output::new(&[0; OUTPUT_BYTES]).unwrap_or_else(|_| unreachable!("32 bytes are an output"));
-        Self { params, salt, output }
+        Self { params, salt: vec![0; Salt::RECOMMENDED_LENGTH], output }
     }
 
     /// Reads a PHC string; nothing when it is not one that could be ours.
@@ -185,15 +184,18 @@ impl Kept {
             && params.m_cost() <= MOST_KIB
             && params.t_cost() <= MOST_PASSES;
         let output = hash.hash.filter(|output| output.len() == OUTPUT_BYTES)?;
-        Some(Self { params, salt: hash.salt?, output }).filter(|_| ours)
+        let mut salt = [0; Salt::MAX_LENGTH];
+        let salt = hash.salt?.decode_b64(&mut salt).ok()?.to_vec();
+        Some(Self { params, salt, output }).filter(|_| ours)
     }
 
     fn to_phc(&self) -> Option<String> {
+        let salt = SaltString::encode_b64(&self.salt).ok()?;
         let hash = PasswordHash {
             algorithm: ARGON2ID_IDENT,
             version: Some(Version::V0x13.into()),
             params: ParamsString::try_from(&self.params).ok()?,
-            salt: Some(self.salt),
+            salt: Some(salt.as_salt()),
             hash: Some(self.output),
         };
         Some(hash.to_string())
@@ -279,6 +281,18 @@ mod tests {
         assert_eq!(hasher.verify(Some(&hash), "cafe\u{301} au lait").await, Ok(RIGHT));
     }
 
+    #[test]
+    fn a_hash_is_kept_as_every_release_keeps_it() {
+        // As the reference implementation (phc-winner-argon2) writes the same.
+        let text = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$r5wpvfXDOEyyaZQoc4TfVA8QQQWnbbbKdOhXn2OGJM8";
+        let mut memory = vec![Block::default(); MEMORY_KIB as usize];
+        let kept = Kept::new("plenty of bread", &[7; 16], &mut memory).unwrap();
+        assert_eq!(kept.to_phc().unwrap(), text);
+        let read = Kept::read(text).unwrap();
+        assert_eq!(read.to_phc().unwrap(), text);
+        assert!(read.is_of("plenty of bread", &mut memory) && !read.is_of("plenty of butter", &mut memory));
+    }
+
     #[tokio::test]
     async fn a_weaker_hash_is_right_and_due_for_a_new_one() {
         // From the reference implementation's tests (phc-winner-argon2, test.c), with 256 KiB and 2 passes.
@@ -292,7 +306,7 @@ mod tests {
         let params = Params::new(MEMORY_KIB + 1024, PASSES, LANES, Some(OUTPUT_BYTES)).unwrap();
         let mut output = [0; OUTPUT_BYTES];
         argon2id(&params).hash_password_into(b"plenty of bread", &[7; 16], &mut output).unwrap();
-        let kept = Kept { params, salt: Salt::new(&[7; 16]).unwrap(), output: Output::new(&output).unwrap() };
+        let kept = Kept { params, salt: vec![7; 16], output: Output::new(&output).unwrap() };
         let hash = kept.to_phc().unwrap();
         assert_eq!(Hasher::new().verify(Some(&hash), "plenty of bread").await, Ok(RIGHT));
     }

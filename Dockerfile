@@ -1,4 +1,4 @@
-# Hearth's image: supervisor, migrator and app on a base without a shell. See docs/SETUP.md.
+# Hearth's image: supervisor, supervisor-job, migrator and app on a base without a shell. See docs/SETUP.md.
 # Each platform is built natively; nothing here names one. Works with BuildKit and with the classic builder.
 
 FROM rust:1.95-slim-bookworm AS build
@@ -15,6 +15,8 @@ RUN set -eu; \
         touch $crate/src/lib.rs; \
         echo 'fn main() {}' >$crate/src/main.rs; \
     done; \
+    mkdir supervisor/src/bin; \
+    echo 'fn main() {}' >supervisor/src/bin/supervisor-job.rs; \
     cargo build --profile dist --locked; \
     cargo clean --profile dist --quiet -p supervisor -p migrator -p app; \
     rm -r supervisor/src migrator/src app/src
@@ -28,7 +30,7 @@ RUN cargo build --profile dist --locked
 # with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.
 RUN set -eu; \
     mkdir -p /image/app/data /image/app/backups; \
-    cp target/dist/supervisor target/dist/migrator target/dist/app /image/app/; \
+    cp target/dist/supervisor target/dist/supervisor-job target/dist/migrator target/dist/app /image/app/; \
     chmod 0755 /image/app; \
     chmod 0777 /image/app/data /image/app/backups
 

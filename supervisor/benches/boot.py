@@ -143,7 +143,7 @@ def table(title, found, base):
 
 def run(options, scratch):
     binaries = options.binaries.resolve()
-    for name in ("supervisor", "migrator", "app"):
+    for name in ("supervisor", "supervisor-job", "migrator", "app"):
         # The pages of a file that was only just built count as dirty until they are on the disk.
         with open(binaries / name) as program:
             os.fsync(program)

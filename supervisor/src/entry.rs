@@ -2,7 +2,7 @@
 //!
 //! In an image this program is the entrypoint, and what an operator writes after the image's or the service's name
 //! comes to it: `supervisor restore latest` and `restore latest` mean the same, `migrator …` and `app …` are the
-//! programs beside this one, `launch …` and `job …` the two steps that the supervisor starts itself as. Everything else
+//! programs beside this one, `launch …` the step that the supervisor starts itself as. Everything else
 //! is a command of the supervisor's own.
 
 use std::{
@@ -16,7 +16,6 @@ use crate::{
     cli,
     failure::{Cause, Failure},
     process::{clone3, launch, sandbox},
-    work,
 };
 
 /// What a command line asks for.
@@ -24,8 +23,6 @@ use crate::{
 enum Entry {
     /// What comes between a child's start and its program, by this plan.
     Launch(String),
-    /// A job of the supervisor's, of this name.
-    Job(String),
     /// The program of this name beside this one, with these arguments.
     Sibling(&'static str, Vec<OsString>),
     /// A command of the supervisor's, with the program's name before it.
@@ -37,7 +34,6 @@ fn entry(arguments: impl IntoIterator<Item = OsString>) -> Entry {
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     match words.get(1).and_then(|word| word.to_str()) {
         Some("launch") if words.len() > 2 => Entry::Launch(text(&words[2])),
-        Some("job") if words.len() > 2 => Entry::Job(text(&words[2])),
         Some("migrator") => Entry::Sibling("migrator", words.split_off(2)),
         Some("app") => Entry::Sibling("app", words.split_off(2)),
         Some("supervisor") => {
@@ -53,18 +49,17 @@ fn entry(arguments: impl IntoIterator<Item = OsString>) -> Entry {
 pub fn main() -> ExitCode {
     let asked = entry(std::env::args_os());
     // A token, the keys of an S3 server, a household's data: nobody else's to read. The others become another program.
-    if let Entry::Job(_) | Entry::Command(_) = asked {
+    if let Entry::Command(_) = asked {
         sandbox::close_to_others();
     }
     // Before there is a second thread. What cannot be helped shows at the first process that is started.
     let _ = clone3::mask_if_refused();
-    if let Entry::Launch(_) | Entry::Job(_) = asked {
+    if let Entry::Launch(_) = asked {
         // Started by way of /proc/self/exe, the process would be called `exe`.
         let _ = nix::sys::prctl::set_name(c"supervisor");
     }
     match asked {
         Entry::Launch(plan) => launch::main(&plan),
-        Entry::Job(job) => work::main(&job),
         Entry::Sibling(program, arguments) => {
             cli::say_failure(&become_sibling(program, &arguments));
             ExitCode::FAILURE
@@ -113,7 +108,6 @@ mod tests {
         }
         assert_eq!(asked("supervisor migrator status --json"), Entry::Sibling("migrator", words("status --json")));
         assert_eq!(asked("supervisor app"), Entry::Sibling("app", Vec::new()));
-        assert_eq!(asked("supervisor job recover"), Entry::Job("recover".into()));
         assert_eq!(asked("supervisor launch {}"), Entry::Launch("{}".into()));
     }
 }

@@ -19,7 +19,9 @@ use crate::{
         SandboxSupport,
         rules::{Private, Role},
     },
-    process::{identity::IdentitySocket, launch::Confinement, listener::PublicSocket, reaper::Reaper},
+    process::{
+        identity::IdentitySocket, launch::Confinement, listener::PublicSocket, programs::Programs, reaper::Reaper,
+    },
     status::StatusPublisher,
 };
 
@@ -70,6 +72,8 @@ pub struct Instance {
     pub config: Config,
     /// The data directory.
     pub data: DataDir,
+    /// The programs that it starts.
+    pub programs: Programs,
     /// The one reaper.
     pub reaper: Reaper,
     /// The published status.
@@ -102,9 +106,11 @@ impl Instance {
     pub fn new(config: Config) -> Self {
         let data = DataDir::new(config.data_dir.clone());
         let board = StatusPublisher::new(config.listen.to_string(), data.path().display().to_string());
+        let programs = Programs::open(&config.migrator.command, &config.app.command);
         Self {
             config,
             data,
+            programs,
             reaper: Reaper::default(),
             board,
             data_mutex: tokio::sync::Mutex::new(()),

@@ -108,7 +108,7 @@ impl App {
         let identity = if mode == Mode::Serving { instance.identity_socket()? } else { None };
         sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));
         let command = instance.config.app.command.clone();
-        let mut launch = Launch::new(command, environment, instance.locks());
+        let mut launch = Launch::new(&instance.programs.app, command, environment, instance.locks());
         launch.sockets = sockets;
         launch.background = mode == Mode::Drill;
         let database = database.to_owned();

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Seek, Write},
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
 };
 
 use nix::{
@@ -22,7 +22,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     process::spawn::Launch,
-    status::Unit,
+    status::{Unit, VERSION},
 };
 
 /// The longest line that is read, in bytes: a status with thousands of migrations fits.
@@ -41,8 +41,9 @@ pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failur
     let request = Request { data: instance.data.clone(), means: instance.means.get(), job };
     let request = serde_json::to_vec(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
-    let mut launch =
-        Launch::new(vec!["/proc/self/exe".into(), "job".into(), name.into()], instance.environment(), instance.locks());
+    let program = &instance.programs.job;
+    let command = vec![program.path().display().to_string(), name.into(), VERSION.into()];
+    let mut launch = Launch::new(program, command, instance.environment(), instance.locks());
     launch.stdin = Some(in_memory(&request).map_err(|error| Failure::io("cannot hand over a job", &error))?);
     launch.background = background;
     Ok(launch)
@@ -62,9 +63,23 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
 /// # Errors
 /// The job's own failure; [`Cause::Interrupted`] if something killed it.
 pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T, Failure> {
+    run_with(instance, job, Vec::new()).await
+}
+
+/// As [`run`], for a job that gets these descriptors as well, one after the other from [`FIRST`] on.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with<'a, T: DeserializeOwned>(
+    instance: &'a Instance,
+    job: Job,
+    descriptors: Vec<(&'a str, BorrowedFd<'a>)>,
+) -> Result<T, Failure> {
     let name = name(&job);
     let mut result = None;
-    let exit = lines(instance, launch(instance, job)?, |line| {
+    let mut launch = launch(instance, job)?;
+    launch.sockets = descriptors;
+    let exit = lines(instance, launch, |line| {
         match serde_json::from_slice::<Reply>(line) {
             Ok(Reply::Progress { done, total }) => instance.board.progress(done, total, Unit::Bytes),
             Ok(Reply::Done(value)) => result = Some(serde_json::from_value(value).map_err(|error| error.to_string())),

@@ -88,7 +88,7 @@ pub enum Job {
     Save(Document),
     /// Name the image: BLAKE3 over its programs. Result: a string of hexadecimal digits.
     Identify {
-        /// The supervisor, the migrator and the app.
+        /// The supervisor, its jobs' program, the migrator and the app.
         programs: Vec<PathBuf>,
     },
     /// Ask the registry for a newer version. Result: the newest, or null. It gets no secret.

@@ -19,7 +19,6 @@ use crate::{
         backup::{BackupJob, BackupStatus, LOOK_AGAIN},
         child,
     },
-    process::text,
     status::Phase,
 };
 
@@ -46,8 +45,6 @@ pub async fn keep(instance: Rc<Instance>, orders: Orders) {
                 Look { wait: LOOK_AGAIN, ordered: false }
             }
         };
-        // What a look takes is not needed again for hours.
-        text::give_back();
         let ended = async {
             // What a backup, a verification or a drill has changed is told at once.
             until_an_operation_ends(&instance).await;

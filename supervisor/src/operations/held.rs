@@ -4,8 +4,6 @@
 //! `supervisor/held.json` with the image's identity: the same image started again is held again without a new
 //! try, so that a watcher that restarts red containers does no harm; another image tries.
 
-use std::path::PathBuf;
-
 use crate::{
     data::{
         GenerationId,
@@ -15,7 +13,6 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Document, Job, child},
-    process::sandbox::rules,
     status::{VERSION, now},
 };
 
@@ -83,12 +80,10 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
     Ok(Some(held))
 }
 
-/// Returns the identity of the image: version, and a hash of its three programs.
+/// Returns the identity of the image: version, and a hash of its programs, as they were opened at the start.
 async fn image(instance: &Instance) -> Result<String, Failure> {
-    let program = |command: &[String]| command.first().map(|program| rules::find(program));
-    let commands = [program(&instance.config.migrator.command), program(&instance.config.app.command)];
-    let programs = std::iter::once(PathBuf::from("/proc/self/exe")).chain(commands.into_iter().flatten()).collect();
-    let hash: String = child::run(instance, Job::Identify { programs }).await?;
+    let (programs, descriptors) = instance.programs.to_read();
+    let hash: String = child::run_with(instance, Job::Identify { programs }, descriptors).await?;
     Ok(format!("{VERSION}+{hash}"))
 }
 

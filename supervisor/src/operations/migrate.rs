@@ -103,7 +103,8 @@ pub(super) fn unknown_format(format: u32) -> Failure {
 pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<String, Failure> {
     let mut command = instance.config.migrator.command.clone();
     command.extend(["up".into(), "--json".into()]);
-    let mut launch = Launch::new(command, instance.environment_for(database), instance.locks());
+    let mut launch =
+        Launch::new(&instance.programs.migrator, command, instance.environment_for(database), instance.locks());
     launch.background = mode == Mode::Drill;
     launch.confinement = instance.confinement(Role::Migrator { database: database.to_owned() });
     point("migrator.launched")?;

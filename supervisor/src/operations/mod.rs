@@ -37,10 +37,9 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::door::Door,
-    process::sandbox::rules,
     process::{
+        sandbox::rules,
         signals::{Request, Signals},
-        text,
     },
     status::{Initiator, Phase, VERSION},
 };
@@ -144,6 +143,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
         "Hearth v{VERSION}, data in {}, as uid {} gid {}",
         instance.data.path().display(), nix::unistd::geteuid(), nix::unistd::getegid()
     );
+    instance.programs.notes().into_iter().for_each(|note| instance.board.note(note));
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
         tracing::warn!(target: "Supervisor", "{warning}");
@@ -280,7 +280,6 @@ async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationI
             let instance = Rc::clone(&instance);
             drop(tokio::task::spawn_local(async move {
                 generation::tidy(instance).await;
-                text::give_back();
             }));
         }
     };

@@ -68,7 +68,8 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
         command.push("--quick-check".into());
     }
     let database = instance.data.database(generation);
-    let mut launch = Launch::new(command, instance.environment_for(&database), instance.locks());
+    let mut launch =
+        Launch::new(&instance.programs.migrator, command, instance.environment_for(&database), instance.locks());
     launch.confinement = instance.confinement(Role::Migrator { database });
     let mut status = None;
     let exit = child::lines(instance, launch, |line| {

@@ -17,7 +17,6 @@ use crate::{
         Document, Job, child,
         update::{self, Known, Question, known},
     },
-    process::text,
 };
 
 /// How long a check's job may take; it bounds itself, so this is for one that hangs. A command waits for 30 s.
@@ -38,7 +37,6 @@ pub async fn keep(instance: Rc<Instance>) {
         until_serving(&instance).await;
         // What went wrong is in the status.
         let _ = check(&instance).await;
-        text::give_back();
         wait = known::next_wait(jitter());
     }
 }

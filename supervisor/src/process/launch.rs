@@ -5,26 +5,26 @@
 //! the supervisor as a sentence over a pipe that a successful exec closes.
 
 use std::{
-    ffi::{CString, OsString},
+    ffi::{CStr, CString, OsString},
     fs,
     io::{self, Read, Write},
     os::{
         fd::{FromRawFd, OwnedFd, RawFd},
-        unix::ffi::OsStrExt,
+        unix::ffi::{OsStrExt, OsStringExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, FdFlag, fcntl},
+    fcntl::{AtFlags, FcntlArg, FdFlag, fcntl},
     libc,
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction},
     },
-    unistd::{Pid, execve, getppid, setsid},
+    unistd::{Pid, execve, execveat, getppid, setsid},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ const FILES: u64 = 4096;
 pub const FIRST: RawFd = 3;
 
 /// What to become. Descriptors are at fixed places: 0 to 2 the standard ones, from 3 on the sockets, then the
-/// pipe for a failure, then the lock.
+/// pipe for a failure, then the lock, then the program.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The program and its arguments.
@@ -53,6 +53,8 @@ pub struct Plan {
     pub parent: i32,
     /// How many descriptors the lock has.
     pub locks: usize,
+    /// Whether the program is given by its descriptor.
+    pub by_descriptor: bool,
     /// The names of the listening sockets (`LISTEN_FDNAMES`).
     pub sockets: Vec<String>,
     /// The watchdog's interval in microseconds, if it has one (`WATCHDOG_USEC`).
@@ -130,9 +132,10 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         set("WATCHDOG_PID", pid);
         set("WATCHDOG_USEC", microseconds.to_string());
     }
+    let descriptor = plan.by_descriptor.then(|| report + 1 + i32::try_from(plan.locks).unwrap_or(0));
     let sandbox = plan.confinement.as_ref().map(|Confinement { means, role, private }| Sandbox {
         means: *means,
-        rules: role.rules(private, &plan.command, temporary),
+        rules: role.rules(private, &plan.command, descriptor.map(own_descriptor), temporary),
     });
     if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_files) {
         return failure;
@@ -149,23 +152,45 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
     if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_calls) {
         return failure;
     }
-    explain(&program, execute(&program, &plan.command, &environment))
+    explain(&program, execute(&program, descriptor, &plan.command, &environment))
 }
 
 /// Executes the program; returns only why it could not be. Not by way of execvp(3), which hands a program of
-/// another architecture to `/bin/sh` as a script.
-fn execute(program: &Path, arguments: &[String], environment: &[OsString]) -> Errno {
+/// another architecture to `/bin/sh` as a script. By its descriptor, if it has one, and by its path where that cannot be: what
+/// an interpreter of the system's own (binfmt_misc) would have to open is closed by then.
+fn execute(program: &Path, descriptor: Option<RawFd>, arguments: &[String], environment: &[OsString]) -> Errno {
     let zeroed = |words: &[&[u8]]| words.iter().map(|word| CString::new(*word)).collect::<Result<Vec<_>, _>>();
     let path = zeroed(&[program.as_os_str().as_bytes()]);
     let arguments = zeroed(&arguments.iter().map(String::as_bytes).collect::<Vec<_>>());
     let environment = zeroed(&environment.iter().map(|variable| variable.as_bytes()).collect::<Vec<_>>());
     match (path, arguments, environment) {
-        (Ok(path), Ok(arguments), Ok(environment)) => match execve(&path[0], &arguments, &environment) {
-            Err(errno) => errno,
-            Ok(never) => match never {},
-        },
+        (Ok(path), Ok(arguments), Ok(environment)) => {
+            let by_path = |path: &CStr| match execve(path, &arguments, &environment) {
+                Err(errno) => errno,
+                Ok(never) => match never {},
+            };
+            let Some(descriptor) = descriptor else { return by_path(&path[0]) };
+            let done = execveat(unsafe_borrow(descriptor), c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH);
+            match done {
+                // Before Linux 3.19, or an old seccomp profile.
+                Err(Errno::ENOSYS | Errno::EPERM) => {
+                    match CString::new(own_descriptor(descriptor).into_os_string().into_vec()) {
+                        Ok(path) => by_path(&path),
+                        Err(_) => Errno::EINVAL,
+                    }
+                }
+                Err(Errno::ENOENT) => by_path(&path[0]),
+                Err(errno) => errno,
+                Ok(never) => match never {},
+            }
+        }
         _ => Errno::EINVAL,
     }
+}
+
+/// Returns the path of a descriptor of this process.
+fn own_descriptor(descriptor: RawFd) -> PathBuf {
+    format!("/proc/self/fd/{descriptor}").into()
 }
 
 fn prepare(report: RawFd, locks: usize) -> io::Result<()> {
@@ -287,7 +312,7 @@ mod tests {
     use super::*;
 
     fn starting(path: &Path) -> Failure {
-        explain(path, execute(path, &["x".to_owned()], &[]))
+        explain(path, execute(path, None, &["x".to_owned()], &[]))
     }
 
     #[test]

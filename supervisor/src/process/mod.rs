@@ -2,16 +2,16 @@
 //!
 //! Signals are blocked before anything else and read from one descriptor ([`signals`]); one place waits for
 //! children and adopted orphans ([`reaper`]); every child is started through one step ([`spawn`] here,
-//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Once all that is done,
-//! what only a start needs is given back ([`text`]). What an old container engine refuses is gone without ([`clone3`]).
+//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Which
+//! files the programs are is settled once ([`programs`]). What an old container engine refuses is gone without ([`clone3`]).
 
 pub mod clone3;
 pub mod identity;
 pub mod launch;
 pub mod listener;
+pub mod programs;
 pub mod reaper;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;
 pub mod strays;
-pub mod text;

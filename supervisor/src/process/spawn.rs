@@ -24,17 +24,17 @@ use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 use super::{
     launch::{Confinement, FIRST, Plan},
+    programs::{OWN, Program},
     reaper::{Exit, Exited, Reaper},
 };
 use crate::failure::{Cause, Failure};
-
-/// The supervisor's own program, also when its file was replaced meanwhile.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// What to start.
 pub struct Launch<'a> {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The descriptor of the program, if it is not to be found by its path.
+    pub program: Option<BorrowedFd<'a>>,
     /// Its whole environment but for what `launch` adds.
     pub environment: Vec<(OsString, OsString)>,
     /// Its standard input; `/dev/null` if none.
@@ -107,11 +107,17 @@ impl Drop for Child {
 }
 
 impl<'a> Launch<'a> {
-    /// Makes the launch of a command with nothing but its environment and the lock.
+    /// Makes the launch of a program by this command with nothing but its environment and the lock.
     #[must_use]
-    pub fn new(command: Vec<String>, environment: Vec<(OsString, OsString)>, locks: Vec<BorrowedFd<'a>>) -> Self {
+    pub fn new(
+        program: &'a Program,
+        command: Vec<String>,
+        environment: Vec<(OsString, OsString)>,
+        locks: Vec<BorrowedFd<'a>>,
+    ) -> Self {
         Self {
             command,
+            program: program.descriptor(),
             environment,
             stdin: None,
             stdout: None,
@@ -157,6 +163,7 @@ impl<'a> Launch<'a> {
             parent: Pid::this().as_raw(),
             sockets: self.sockets.iter().map(|(name, _)| (*name).to_owned()).collect(),
             locks: self.locks.len(),
+            by_descriptor: self.program.is_some(),
             watchdog: self.watchdog,
             background: self.background,
             confinement: self.confinement,
@@ -185,9 +192,9 @@ impl<'a> Launch<'a> {
                 at += 1;
             }
             place(pipe.as_fd(), at)?;
-            for lock in &self.locks {
+            for descriptor in self.locks.iter().chain(&self.program) {
                 at += 1;
-                place(*lock, at)?;
+                place(*descriptor, at)?;
             }
         }
 
@@ -201,7 +208,7 @@ impl<'a> Launch<'a> {
             .iter()
             .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<Vec<_>, _>>()?;
-        let pid = match posix_spawn(OWN_PROGRAM, &actions, &attributes, &arguments, &environment) {
+        let pid = match posix_spawn(OWN, &actions, &attributes, &arguments, &environment) {
             Err(Errno::ENOENT) => return Err(io::Error::other("/proc is not mounted, and the supervisor needs it")),
             other => other?,
         };

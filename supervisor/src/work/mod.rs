@@ -35,17 +35,42 @@ use crate::{
     data::DataDir,
     failure::{Cause, Failure},
     jobs::{Job, Reply, Request, child::DOOR},
-    process::sandbox::{SandboxSupport, Sockets, rules},
+    process::{
+        programs::JOB,
+        sandbox::{self, SandboxSupport, Sockets, rules},
+    },
+    status::VERSION,
 };
 
+/// What helps where programs of several versions met.
+const ONE_VERSION: &str =
+    "the supervisor's programs belong to one version: install all of them together, then start it again";
 /// The shortest time between two progress lines.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// Does the work of `supervisor job <name>`, whose [`Request`] is on standard input (the name is for whoever looks at the
-/// machine's processes): prints [`Reply`] lines to standard output, the result last, and exits 0 when it is done, 1 when
+/// Does the work of `supervisor-job <name> <version>`, whose [`Request`] is on standard input (the name is for whoever looks at
+/// the machine's processes, and the version is the supervisor's): prints [`Reply`] lines to standard output, the result last, and exits 0 when it is done, 1 when
 /// it could not be done. The door prints no result when it is closed.
 #[must_use]
-pub fn main(name: &str) -> ExitCode {
+pub fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [name, version] = &words[..] else {
+        if words == ["--version"] {
+            println!("{JOB} {VERSION}");
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: {JOB} is what the supervisor starts for its work on data, and no command of its own");
+        eprintln!("hint: the commands are those of the supervisor: supervisor --help");
+        return ExitCode::from(2);
+    };
+    // The keys of an S3 server, a household's data: nobody else's to read.
+    sandbox::close_to_others();
+    // Started by a descriptor, the process would be called by its number before Linux 6.14.
+    let _ = nix::sys::prctl::set_name(c"supervisor-job");
+    if version != VERSION {
+        let message = format!("the program {JOB} is v{VERSION}, and the supervisor that starts it is v{version}");
+        return answer(Err(Failure::new(Cause::Launch, message).hint(ONE_VERSION)));
+    }
     // The door's standard input brings what it is to show, so its name is its request.
     if name == DOOR {
         return answer(door::main().map(|()| None));

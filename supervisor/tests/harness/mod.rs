@@ -194,14 +194,14 @@ impl Hearth {
         self
     }
 
-    /// Copies the three programs to where every user can reach them, and runs them from there.
+    /// Copies the programs to where every user can reach them, and runs them from there.
     pub fn for_every_user(&mut self) -> &mut Self {
         let programs = self.root.path().join("bin");
         fs::create_dir(&programs).expect("a directory");
         for directory in [self.root.path(), &programs] {
             fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
         }
-        for name in ["supervisor", "migrator", "app"] {
+        for name in ["supervisor", "supervisor-job", "migrator", "app"] {
             fs::copy(program(name), programs.join(name)).expect("a program can be copied");
         }
         self.programs = Some(programs);

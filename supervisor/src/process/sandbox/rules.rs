@@ -87,10 +87,16 @@ pub struct Private {
 
 impl Role {
     /// Returns the rules of the program that this command starts, in the environment of this process, with this directory for
-    /// its temporary files. Looks at files, but never at `backup.dir`, whose file server may be gone.
+    /// its temporary files; `opened` is the program, if it is started by a descriptor. Looks at files, but never at `backup.dir`, whose file server may be gone.
     #[must_use]
-    pub fn rules(&self, private: &Private, command: &[String], temporary: Option<PathBuf>) -> Rules {
-        let mut rules = program(private, command);
+    pub fn rules(
+        &self,
+        private: &Private,
+        command: &[String],
+        opened: Option<PathBuf>,
+        temporary: Option<PathBuf>,
+    ) -> Rules {
+        let mut rules = program(private, command, opened);
         rules.writes.extend(temporary);
         match self {
             Self::App { database, keeps_files, abstract_notify, asks_tailscaled } => {
@@ -146,7 +152,7 @@ fn temporary_path(data: &DataDir) -> Option<PathBuf> {
 }
 
 /// Returns what every program needs to run at all.
-fn program(private: &Private, command: &[String]) -> Rules {
+fn program(private: &Private, command: &[String], opened: Option<PathBuf>) -> Rules {
     let data = private.data.path();
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     let harmless = |path: &PathBuf| {
@@ -155,8 +161,11 @@ fn program(private: &Private, command: &[String]) -> Rules {
     };
     let mut runs: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
     runs.extend(env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
-    let program = command.first().map(|program| find(program)).unwrap_or_default();
-    runs.extend(interpreter(&program));
+    let program = opened.unwrap_or_else(|| {
+        let program = command.first().map(|program| find(program)).unwrap_or_default();
+        runs.extend(interpreter(&program));
+        program
+    });
     runs.push(program);
     // A program that starts another one, which it is told: `/bin/sh /srv/start`, `/usr/bin/env python3 /srv/app.py`.
     runs.extend(command.iter().skip(1).map(PathBuf::from).filter(|word| word.is_absolute() && word.is_file()));
@@ -201,7 +210,7 @@ mod tests {
         let app = |data: &DataDir, backups: PathBuf, keeps_files| {
             let role =
                 Role::App { database: database.clone(), keeps_files, abstract_notify: false, asks_tailscaled: false };
-            role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()], temporary(data))
+            role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()], None, temporary(data))
         };
         let rules = app(&data, data.backups(), true);
         let own = temporary(&data).unwrap();

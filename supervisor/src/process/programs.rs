@@ -1,0 +1,132 @@
+//! Which files are the programs that the supervisor starts?
+//!
+//! Those that were there at its own start. Each is kept open and started by its descriptor, so that a file that is replaced
+//! under a running supervisor changes nothing before the next start: no new app on a database that nothing has migrated.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::libc;
+
+use super::{launch::FIRST, sandbox::rules};
+
+/// The supervisor's own program, also when its file was replaced meanwhile.
+pub const OWN: &str = "/proc/self/exe";
+/// The name of the program that does the jobs; it lies beside the supervisor.
+pub const JOB: &str = "supervisor-job";
+
+/// One program.
+pub struct Program {
+    path: PathBuf,
+    /// None of a file that was not there, of what is no file, and of a script.
+    file: Option<OwnedFd>,
+    is_script: bool,
+}
+
+/// All of them.
+pub struct Programs {
+    /// The supervisor itself.
+    pub own: Program,
+    /// What does the jobs.
+    pub job: Program,
+    /// The migrator.
+    pub migrator: Program,
+    /// The app.
+    pub app: Program,
+}
+
+impl Programs {
+    /// Opens them: this program, the one for jobs beside it, and the first words of these commands.
+    #[must_use]
+    pub fn open(migrator: &[String], app: &[String]) -> Self {
+        let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(JOB)));
+        let first =
+            |command: &[String]| Program::open(command.first().map(|program| rules::find(program)).unwrap_or_default());
+        Self {
+            own: Program::open(OWN.into()),
+            job: Program::open(beside.unwrap_or_else(|| JOB.into())),
+            migrator: first(migrator),
+            app: first(app),
+        }
+    }
+
+    /// Returns them for a child to read: the paths that they have there, and the descriptors that it has to inherit for that,
+    /// one after the other from [`FIRST`] on.
+    #[must_use]
+    pub fn to_read(&self) -> (Vec<PathBuf>, Vec<(&str, BorrowedFd<'_>)>) {
+        let mut descriptors = Vec::new();
+        let mut paths = Vec::new();
+        let mut at = FIRST;
+        for program in [&self.own, &self.job, &self.migrator, &self.app] {
+            match program.descriptor() {
+                Some(descriptor) => {
+                    paths.push(PathBuf::from(format!("/proc/self/fd/{at}")));
+                    descriptors.push(("program", descriptor));
+                    at += 1;
+                }
+                None => paths.push(program.path.clone()),
+            }
+        }
+        (paths, descriptors)
+    }
+
+    /// Says of which programs a replaced file is started without a start of the supervisor.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let scripts = [("migrator.command", &self.migrator), ("app.command", &self.app)];
+        scripts
+            .into_iter()
+            .filter(|(_, program)| program.is_script)
+            .map(|(setting, program)| {
+                format!(
+                    "{} ({setting}) is a script, which can only be started by its path: replaced while the supervisor runs, the new file is what starts next",
+                    program.path.display()
+                )
+            })
+            .collect()
+    }
+}
+
+impl Program {
+    fn open(path: PathBuf) -> Self {
+        let (file, is_script) = match open(&path) {
+            Some((_, true)) => (None, true),
+            Some((file, false)) => (Some(file), false),
+            None => (None, false),
+        };
+        Self { path, file, is_script }
+    }
+
+    /// Where it lay.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its descriptor, if it is started by one.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// Opens a regular file, and tells whether it is a script: an interpreter opens those by name, so they have to be started
+/// by theirs.
+fn open(path: &Path) -> Option<(OwnedFd, bool)> {
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let open = |flags| File::options().read(true).custom_flags(flags).open(path);
+    // One that may be executed and not read is opened for neither; the kernel takes that as well.
+    let Ok(mut file) = open(libc::O_NONBLOCK) else { return Some((open(libc::O_PATH).ok()?.into(), false)) };
+    let mut head = [0; 2];
+    let is_script = file.read_exact(&mut head).is_ok() && head == *b"#!";
+    Some((file.into(), is_script))
+}

@@ -1,8 +1,13 @@
-# Hearth's image: supervisor, supervisor-job, migrator and app on a base without a shell. See docs/SETUP.md.
+# Hearth's image: the programs on a base with neither a shell nor a C library. See docs/SETUP.md.
 # Each platform is built natively; nothing here names one. Works with BuildKit and with the classic builder.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
+
+# Static programs, which run in any image. With a target, even if it is this machine's own, the flags are the programs' alone:
+# the compiler's plug-ins cannot be linked so.
+ENV CARGO_BUILD_TARGET=host-tuple \
+    RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, with stand-ins for the sources, so that this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./
@@ -21,6 +26,8 @@ RUN set -eu; \
     cargo clean --profile dist --quiet -p supervisor -p migrator -p app; \
     rm -r supervisor/src migrator/src app/src
 
+COPY supervisor/build.rs supervisor/nss.c supervisor/
+COPY app/build.rs app/nss.c app/
 COPY supervisor/src supervisor/src
 COPY migrator/src migrator/src
 COPY app/src app/src
@@ -30,11 +37,14 @@ RUN cargo build --profile dist --locked
 # with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.
 RUN set -eu; \
     mkdir -p /image/app/data /image/app/backups; \
-    cp target/dist/supervisor target/dist/supervisor-job target/dist/migrator target/dist/app /image/app/; \
+    for program in supervisor supervisor-job migrator app; do \
+        strip -o /image/app/$program target/*/dist/$program; \
+    done; \
     chmod 0755 /image/app; \
     chmod 0777 /image/app/data /image/app/backups
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+# Certificates and time zones.
+FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=
 ARG REVISION=
 ARG SOURCE=

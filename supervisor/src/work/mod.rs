@@ -17,6 +17,7 @@ pub mod identify;
 pub mod preflight;
 pub mod recover;
 pub mod retire;
+mod roots;
 pub mod save;
 pub mod stage;
 #[cfg(test)]

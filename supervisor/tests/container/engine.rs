@@ -15,11 +15,8 @@ use crate::harness::{Answer, LIMIT, get, http, request, wait_for};
 /// The port in the container, and on the address that each test has for itself.
 pub(crate) const PORT: u16 = 3000;
 
-/// The settings that name the owner of an instance; none for a release from before accounts, which would refuse them.
-pub(crate) fn owner(image: &str) -> Vec<String> {
-    if std::env::var("HEARTH_TEST_OLD_IMAGE").is_ok_and(|old| old == image) {
-        return Vec::new();
-    }
+/// The settings that name the owner of an instance.
+pub(crate) fn owner() -> Vec<String> {
     vec![format!("HEARTH_AUTH__ADMIN_EMAIL={}", http::EMAIL), format!("HEARTH_AUTH__ADMIN_PASSWORD={}", http::PASSWORD)]
 }
 
@@ -87,7 +84,7 @@ impl Container {
         // Checks at a pace for tests; those with the image's own pace are the ones by compose.
         command.extend(["--health-interval", "1s", "--env", "HEARTH_HEALTH__INTERVAL=200ms"]);
         command.extend(["--env", "HEARTH_RESTART__BACKOFF=20ms", "--env", "HEARTH_BACKUP__SCHEDULE=off"]);
-        let owner = owner(image);
+        let owner = owner();
         owner.iter().for_each(|variable| command.extend(["--env", variable]));
         docker(&[&command, options, &[image], arguments].concat());
     }

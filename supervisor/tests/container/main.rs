@@ -8,21 +8,26 @@
 //! ```
 //!
 //! [`engine`] is one container, [`project`] what the files in compose/ make, [`images`] the images that never were
-//! released; the others are the stories. `HEARTH_TEST_IMAGE` names another image than `hearth:test`, `HEARTH_TEST_OLD_IMAGE` one
+//! released, [`outside`] the servers that a container reaches by name; the others are the stories. `HEARTH_TEST_IMAGE` names another image than `hearth:test`, `HEARTH_TEST_OLD_IMAGE` one
 //! of an earlier release to come from.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
 mod engine;
+mod foreign;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod images;
 mod init;
 mod limits;
 mod old_engine;
+mod outside;
 mod owners;
 mod project;
+#[allow(dead_code, reason = "some of it is for the tests of updates")]
+#[path = "../update/real.rs"]
+mod registry;
 mod tailscale;
 mod tiers;
 mod upgrade;

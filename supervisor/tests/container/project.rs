@@ -68,7 +68,7 @@ impl Project {
             address.ip(),
             address.port()
         );
-        let settings = format!("{settings}{}\n", owner(image).join("\n"));
+        let settings = format!("{settings}{}\n", owner().join("\n"));
         fs::write(self.directory.path().join(".env"), settings).unwrap();
     }
 
@@ -90,13 +90,11 @@ impl Project {
     pub(crate) fn change_image(&self, image: &str) {
         let path = self.directory.path().join(".env");
         let settings = fs::read_to_string(&path).unwrap();
-        let kept = settings.lines().filter(|line| !line.starts_with("HEARTH_AUTH__ADMIN_"));
-        let mut changed: Vec<String> = kept
+        let changed: Vec<String> = settings
+            .lines()
             .map(|line| if line.starts_with("HEARTH_IMAGE=") { format!("HEARTH_IMAGE={image}") } else { line.into() })
             .collect();
-        changed.extend(owner(image));
-        changed.push(String::new());
-        fs::write(&path, changed.join("\n")).unwrap();
+        fs::write(&path, changed.join("\n") + "\n").unwrap();
         self.compose(&["up", "-d"]);
     }
 

@@ -160,7 +160,12 @@ impl Signer {
         let signer = Self { root };
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=the test"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .args([
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1,DNS:registry.house.test",
+            ])
             .args([Path::new("-keyout"), &signer.file("key.pem"), Path::new("-out"), &signer.file("cert.pem")])
             .output()
             .unwrap();

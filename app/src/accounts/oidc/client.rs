@@ -60,6 +60,8 @@ impl Client {
         if self.plain {
             // On this machine: no proxy stands between, and no certificate is looked at (an image may have none).
             builder = builder.no_proxy().tls_certs_only([]);
+        } else {
+            builder = builder.tls_certs_merge(missing_roots());
         }
         builder.build().map_err(|error| explain(&error))
     }
@@ -91,6 +93,17 @@ impl<'c> AsyncHttpClient<'c> for Client {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.ask(request))
     }
+}
+
+/// Returns Mozilla's root certificates if the system has none, as in an image that is made from nothing. If it has some they
+/// are what counts, and so is a file or directory that the operator names.
+fn missing_roots() -> Vec<reqwest::Certificate> {
+    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    if named || !rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Vec::new();
+    }
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    roots.filter_map(|root| reqwest::Certificate::from_der(root).ok()).collect()
 }
 
 /// Makes words of the client's error, without addresses: one may have the code in it.

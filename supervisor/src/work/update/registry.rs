@@ -11,7 +11,7 @@ use std::{error, io, iter, time::Duration};
 
 use nix::errno::Errno;
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Certificate, Client, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LINK, WWW_AUTHENTICATE},
     redirect,
 };
@@ -23,6 +23,7 @@ use crate::{
     data::backup::printable,
     failure::{Cause, Failure},
     status::VERSION,
+    work::roots,
 };
 
 /// How many tags are asked for at a time. A registry may give fewer; ghcr.io's most are 1,000.
@@ -84,6 +85,9 @@ impl<'a> Registry<'a> {
         if image.is_plain() {
             // On this machine: no proxy stands between, and no certificate is looked at (an image may have none).
             builder = builder.no_proxy().tls_certs_only([]);
+        } else {
+            builder =
+                builder.tls_certs_merge(roots::missing().iter().filter_map(|root| Certificate::from_der(root).ok()));
         }
         let client = builder.build().map_err(|error| explain(image, &error))?;
         Ok(Self { image, origin, client, token: None })

@@ -17,7 +17,7 @@ use std::{
 };
 
 use object_store::{
-    BackoffConfig, ClientConfigKey, ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore,
+    BackoffConfig, Certificate, ClientConfigKey, ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore,
     ObjectStoreExt, RetryConfig, WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
@@ -29,6 +29,7 @@ use crate::{
     config::destination::Bucket,
     data::durable::{self, Explain},
     failure::{Cause, Failure},
+    work::roots,
 };
 
 /// Bytes that are sent, and read, with one request. Two parts at most are on their way while a third is read.
@@ -79,6 +80,9 @@ impl S3 {
         if is_plain {
             // A server in the house needs none, and an image may have none.
             options = options.with_config(ClientConfigKey::NoSystemCertificates, "true");
+        } else {
+            let missing = roots::missing().iter().filter_map(|root| Certificate::from_der(root).ok());
+            options = missing.fold(options, ClientOptions::with_root_certificate);
         }
         let build = |within| {
             let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: TRIES, retry_timeout: within };

@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     http, log,
     operator::{self, Task},
-    serve,
+    serve, threads,
 };
 
 /// Hearth's app: the household's binder over HTTP.
@@ -149,6 +149,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    threads::make_possible();
     let outcome = match cli.command {
         Command::Serve(args) => match Config::read(&args) {
             Ok(config) => {

@@ -1,12 +1,12 @@
 //! Which settings does the app run with, and where did each come from?
 //!
-//! Defaults, then the environment (`HEARTH_DATABASE`, `HEARTH_LOG__LEVEL`, …), then flags. The supervisor hands
-//! its resolved values down as environment variables; other `HEARTH_*` variables belong to other processes and
-//! are ignored here.
+//! Defaults, then the environment (`HEARTH_DATABASE`, `HEARTH_LOG__LEVEL`, …), then flags; a blank value is none. The
+//! supervisor hands its resolved values down as environment variables; other `HEARTH_*` variables belong to other
+//! processes and are ignored here, unless they are misspelt settings of the app's. All mistakes are told at once.
 
 mod accounts;
 
-use std::{env::VarError, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use figment::{Figment, providers::Serialized};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -166,25 +166,42 @@ const DEFAULTS: Defaults = Defaults {
 impl Config {
     /// Returns the settings from defaults, environment and flags.
     pub(crate) fn read(args: &ServeArgs) -> Result<Self, Failure> {
-        let mut figment = Figment::from(Serialized::defaults(DEFAULTS));
+        let mut wrong: Vec<Failure> = std::env::vars_os().filter_map(|(name, _)| misspelt(name.to_str()?)).collect();
+        let mut values: Vec<(&str, String)> = Vec::new();
         for key in &KEYS {
             // As text: figment's own reading of variables makes numbers of what looks like one, and a password of
             // digits loses the zeros it begins with.
-            match std::env::var(key.variable) {
-                Ok(text) => figment = figment.merge(Serialized::global(key.name, text)),
-                Err(VarError::NotPresent) => {}
-                Err(VarError::NotUnicode(_)) => {
-                    return Err(Failure::new(format!("the value of {} is not UTF-8 text", key.variable)));
-                }
+            match variable(key.variable).map(OsString::into_string) {
+                Some(Ok(text)) => values.push((key.name, text)),
+                Some(Err(_)) => wrong.push(Failure::new(format!("the value of {} is not UTF-8 text", key.variable))),
+                None => {}
             }
         }
-        for (key, value) in [("database", &args.database), ("files", &args.files), ("listen", &args.listen)] {
-            if let Some(value) = value {
-                figment = figment.merge(Serialized::global(key, value));
+        let flags = [("database", &args.database), ("files", &args.files), ("listen", &args.listen)];
+        values.extend(flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
+        // Each mistake is found without those before it.
+        let read = loop {
+            let figment = values.iter().fold(Figment::from(Serialized::defaults(DEFAULTS)), |figment, (key, value)| {
+                figment.merge(Serialized::global(key, value))
+            });
+            let error = match figment
+                .extract::<Self>()
+                .and_then(|config| Ok((config, figment.extract::<accounts::Asked>()?)))
+            {
+                Ok(read) => break Some(read),
+                Err(error) => error,
+            };
+            wrong.push(explain(&error, args));
+            let (name, before) = (error.path.join("."), values.len());
+            values.retain(|(key, _)| *key != name);
+            if values.len() == before {
+                break None;
             }
-        }
-        let mut config: Self = figment.extract().map_err(|error| explain(&error, args))?;
-        let asked: accounts::Asked = figment.extract().map_err(|error| explain(&error, args))?;
+        };
+        let (mut config, asked) = match read {
+            Some(read) if wrong.is_empty() => read,
+            _ => return Err(Failure::all(wrong)),
+        };
         (config.http, config.auth) = asked.check()?;
         config.probation = is_told("HEARTH_PROBATION")?;
         config.restored = is_told("HEARTH_RESTORED")?;
@@ -196,10 +213,38 @@ impl Config {
     }
 }
 
+/// Returns what a variable says; one that is blank says nothing.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.to_string_lossy().trim().is_empty())
+}
+
+/// Says of which setting of the app's this variable is a misspelling, if it is one: other separators, or a letter or two too
+/// many, missing or changed. How Kubernetes describes a service to others is none.
+fn misspelt(name: &str) -> Option<Failure> {
+    let letters = |name: &str| -> String {
+        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
+    };
+    let is_known = KEYS.iter().any(|key| key.variable == name);
+    if !name.starts_with("HEARTH_") || is_known || name.contains("_SERVICE_") {
+        return None;
+    }
+    if variable(name)?.to_string_lossy().contains("://") {
+        return None;
+    }
+    let word = letters(name);
+    let near = KEYS.iter().find(|key| {
+        let known = letters(key.variable);
+        strsim::osa_distance(&word, &known) <= ((known.len() - "HEARTH".len()) / 6).max(1)
+    })?;
+    let failure = Failure::new(format!("there is no setting {name} (in the environment)"));
+    Some(failure.hint(format!("did you mean {}?", near.variable)))
+}
+
 /// Whether the supervisor says something by a variable that is 1 or not there.
 fn is_told(variable: &str) -> Result<bool, Failure> {
-    match std::env::var(variable).as_deref() {
+    match std::env::var(variable).as_deref().map(str::trim) {
         Ok("1") => Ok(true),
+        Ok("") => Ok(false),
         Ok(other) => Err(Failure::new(format!("{variable} is {other:?}, and it can only be 1 or not there"))),
         Err(_) => Ok(false),
     }

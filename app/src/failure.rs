@@ -17,6 +17,18 @@ impl Failure {
         Self { message: message.into(), hint: None }
     }
 
+    /// Returns one failure that tells all of these.
+    pub(crate) fn all(mut failures: Vec<Self>) -> Self {
+        if failures.len() == 1 {
+            return failures.remove(0);
+        }
+        let lines = failures.iter().map(|failure| match &failure.hint {
+            Some(hint) => format!("\n  {}; {hint}", failure.message),
+            None => format!("\n  {}", failure.message),
+        });
+        Self::new(format!("{} mistakes in the settings:{}", failures.len(), lines.collect::<String>()))
+    }
+
     /// Returns the same failure with a hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

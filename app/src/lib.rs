@@ -23,5 +23,6 @@ mod notify;
 mod operator;
 mod records;
 mod serve;
+mod threads;
 mod web;
 mod when;

@@ -21,7 +21,7 @@ use crate::{
         secret::Secret,
         setup,
     },
-    config::PublicUrl,
+    config::{PublicUrl, variable},
     db::{Access, Database, refusable},
     failure::Failure,
     http::Problem,
@@ -71,11 +71,11 @@ struct Place {
 
 impl Place {
     fn find(database: Option<&str>) -> Result<Self, Failure> {
-        let named = match (database, env::var_os("HEARTH_DATABASE")) {
+        let named = match (database, variable("HEARTH_DATABASE")) {
             (Some(path), _) => PathBuf::from(path),
             (None, Some(path)) => PathBuf::from(path),
             (None, None) => {
-                let data = env::var_os("HEARTH_DATA_DIR").map_or_else(|| PathBuf::from("data"), PathBuf::from);
+                let data = variable("HEARTH_DATA_DIR").map_or_else(|| PathBuf::from("data"), PathBuf::from);
                 data.join("live").join("app.db")
             }
         };

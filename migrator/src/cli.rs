@@ -11,7 +11,7 @@ use crate::config::{Config, Format};
 use crate::error::counted;
 use crate::plan::Applied;
 use crate::status::Status;
-use crate::{Error, Event, Release, database, log};
+use crate::{Error, Event, Release, database, log, threads};
 
 /// Brings a Hearth database to this release, in one transaction.
 #[derive(Debug, Parser)]
@@ -92,6 +92,7 @@ pub fn main(release: Release) -> ExitCode {
         Command::Status { json, .. } | Command::Up { json } | Command::Schema { json } => json,
     };
     log::start(config.log, json);
+    threads::make_possible();
     // One thread and its timer is all that one connection needs; SQLite has a thread of its own.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

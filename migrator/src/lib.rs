@@ -32,6 +32,7 @@ pub mod plan;
 mod release;
 pub mod schema;
 pub mod status;
+mod threads;
 
 pub use apply::{Outcome, up};
 pub use cli::main;

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::{
     config::{self, Flags, Loaded},
-    control::client::{as_owner, call},
+    control::client::{another, as_owner, call},
     data::{
         DataDir, access,
         view::{self, View},
@@ -148,6 +148,11 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
     // Nothing but the place: a mistake in any other setting is no reason not to ask a supervisor that runs.
     let data = DataDir::new(config::data_dir(&flags)?);
+    if !matches!(command, Command::Healthcheck)
+        && let Some(another) = another(&data)
+    {
+        talk(&format!("note: {another} answers, and not the supervisor of this container"));
+    }
     match command {
         Command::Run => Ok(0),
         Command::Status(Json { json }) => show::status(&data, json),

@@ -107,6 +107,10 @@ impl Failure {
                 nix::unistd::geteuid(),
                 nix::unistd::getegid(),
             )),
+            Some(Errno::EMFILE) => Self::new(Cause::Io, message).hint(
+                "this process may have no more files open: raise the limit (nofile; docker run --ulimit nofile=4096, \
+                 LimitNOFILE= under systemd, ulimit -n in a shell)",
+            ),
             Some(Errno::EROFS) => Self::new(Cause::Permission, message)
                 .hint("the file system is mounted read-only; mount it read-write, then try again"),
             _ => Self::new(Cause::Io, message),

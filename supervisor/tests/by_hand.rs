@@ -116,6 +116,46 @@ fn an_encrypted_backup_is_restored_with_age_besides() {
 }
 
 #[test]
+fn a_restore_by_hand_that_was_not_finished_starts_no_empty_instance() {
+    if !installed("a restore by hand", &["bash", "tar", "zstd", "sqlite3"]) {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    household::fill(address, 3);
+    let before = household::all(address);
+    let made = hearth.backup(&[]);
+    running.stop();
+    let archive = Path::new(made["archive"].as_str().unwrap());
+    let steps: Vec<String> = [block("by-hand-unpack"), block("by-hand-place")]
+        .iter()
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|step| !step.starts_with("sqlite3"))
+        .collect();
+    assert!(steps.last().unwrap().starts_with("ln -s generations/0001"), "{steps:?}");
+    // The steps up to this one were done, and none after it.
+    for last in 2..steps.len() {
+        let new = Hearth::new();
+        let variables = [("BACKUP", archive), ("NEW", new.data.as_path())];
+        let done = sh(&steps[..last].join("\n"), place.path(), &variables);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let mut running = new.start();
+        let (_, status) = running.wait_held(&new);
+        assert_eq!(status["held"]["failure"]["cause"], "live", "{last}: {status}");
+        let way_out = status["held"].to_string();
+        assert!(way_out.contains("ln -s generations/0001"), "{last}: {way_out}");
+        running.stop();
+        // What is left to be done is done now.
+        let done = sh(&steps[last..].join("\n"), place.path(), &variables);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let mut running = new.start();
+        assert_eq!(household::all(running.wait_serving()), before, "{last}");
+    }
+}
+
+#[test]
 fn every_command_by_hand_is_one_that_is_tested() {
     let document = include_str!("../../docs/BACKUPS.md");
     let (_, section) = document.split_once("## Restore by hand").unwrap();

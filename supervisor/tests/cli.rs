@@ -14,10 +14,10 @@ use std::{
             process::ExitStatusExt,
         },
     },
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-use harness::{Hearth, get, household, is_root};
+use harness::{Hearth, get, household, is_root, program};
 use nix::{
     libc,
     sys::signal::{Signal, kill},
@@ -147,6 +147,126 @@ fn what_kubernetes_and_compose_put_into_the_environment_keeps_nothing_from_start
 }
 
 #[test]
+fn a_control_socket_that_was_deleted_is_made_again() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    let supervisor = hearth.data.join("supervisor");
+    let token = fs::read(supervisor.join("token")).unwrap();
+    for gone in [&["control.sock"][..], &["token"], &["control.sock", "token"]] {
+        gone.iter().for_each(|name| fs::remove_file(supervisor.join(name)).unwrap());
+        running.wait("an answer", || hearth.status());
+        assert_eq!(fs::read(supervisor.join("token")).unwrap(), token, "{gone:?}");
+    }
+    // What somebody else put in its place is no socket of ours.
+    fs::remove_file(supervisor.join("control.sock")).unwrap();
+    fs::write(supervisor.join("control.sock"), "").unwrap();
+    running.wait("an answer", || hearth.status());
+    assert!(running.stop().success());
+}
+
+#[test]
+fn a_second_container_does_not_answer_with_the_first_ones_health() {
+    if !is_root("a second container") {
+        return;
+    }
+    let mut hearth = Hearth::new();
+    let mut first = hearth.start();
+    first.wait_serving();
+    hearth.set("HEARTH_LOCK__WAIT", "60s").through(&["unshare", "-pf", "--mount-proc", "--kill-child"]);
+    let second = hearth.start();
+    second.wait_for_log("waiting up to");
+    let inside = || {
+        let children = format!("/proc/{0}/task/{0}/children", second.pid());
+        fs::read_to_string(children).unwrap().trim().to_owned()
+    };
+    hearth.through(&["nsenter", "--target", &inside(), "--pid", "--mount"]);
+    let output = hearth.command(&["healthcheck"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(told(&output).contains("the supervisor of this container does not serve"), "{}", told(&output));
+    assert!(told(&output).contains(&format!("supervisor {} on host", first.pid())), "{}", told(&output));
+    // Other commands reach the one that has the data, and say who that is.
+    let output = hearth.command(&["status"]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("answers, and not the supervisor of this container"), "{}", told(&output));
+    assert!(said(&output).contains(&format!("process {} on host", first.pid())), "{}", said(&output));
+    // The first one's own are as ever.
+    hearth.through(&[]);
+    let output = hearth.command(&["healthcheck"]).output().unwrap();
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "healthy: serving\n"));
+    assert!(first.stop().success());
+}
+
+#[test]
+fn too_few_descriptors_are_called_that() {
+    let mut hearth = Hearth::new();
+    for limit in ["64", "40", "24"] {
+        hearth.through(&["sh", "-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+        let mut running = hearth.start();
+        assert_eq!(running.wait_end().code(), Some(2), "{limit}: {}", running.log());
+        let said = format!("this process may have {limit} files open (nofile), and Hearth needs 128");
+        assert!(running.log().contains(&said), "{}", running.log());
+    }
+    // What can be raised is.
+    hearth.through(&["sh", "-c", "ulimit -S -n 40; exec \"$0\" \"$@\""]);
+    let mut running = hearth.start();
+    running.wait_serving();
+}
+
+#[test]
+fn app_and_migrator_read_their_settings_by_the_same_rules() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    let run = |name: &str, arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::new(program(name));
+        command.args(arguments).env("HEARTH_DATA_DIR", &hearth.data).envs(environment.iter().copied());
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    // What others bring, and what is blank, is nothing to them.
+    let foreign = [
+        ("HEARTH_SERVICE_HOST", "10.0.0.5"),
+        ("HEARTH_PORT", "tcp://10.0.0.5:3000"),
+        ("HEARTH_LOG_FORMAT", "tcp://10.0.0.5:3000"),
+        ("HEARTH_IMAGE", "hearth"),
+        ("HEARTH_COLOUR", "red"),
+        ("HEARTH_DATABASE", " "),
+        ("HEARTH_LOG__FORMAT", ""),
+        ("HEARTH_LOG__LEVEL", " "),
+        ("HEARTH_HTTP__PUBLIC_URL", ""),
+        ("HEARTH_BACKUP__SCHEDULE", "off"),
+    ];
+    for (name, arguments) in [("migrator", &["status"][..]), ("app", &["user", "list"])] {
+        let output = run(name, arguments, &foreign);
+        assert!(output.status.success(), "{name}: {}", told(&output));
+    }
+    // All mistakes at once.
+    let mistakes = [("HEARTH_LOG_FORMAT", "json"), ("HEARTH_LOG__LEVEL", "loud")];
+    let output = run("migrator", &["status"], &mistakes);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(told(&output).contains("did you mean HEARTH_LOG__FORMAT?"), "{}", told(&output));
+    assert!(told(&output).contains("HEARTH_LOG__LEVEL: "), "{}", told(&output));
+    let mistakes = [
+        ("HEARTH_LOG_FORMAT", "json"),
+        ("HEARTH_STOP__GRASE", "1s"),
+        ("HEARTH_LOG__LEVEL", "loud"),
+        ("HEARTH_HTTP__PUBLIC_URL", "nowhere"),
+        ("HEARTH_AUTH__OIDC_NAME", ""),
+        ("HEARTH_FILES", "/nowhere"),
+    ];
+    let database = hearth.database();
+    let output = run("app", &["serve", "--database", database.to_str().unwrap()], &mistakes);
+    assert_eq!(output.status.code(), Some(2));
+    let told = told(&output);
+    for wrong in
+        ["4 mistakes", "HEARTH_LOG__FORMAT?", "HEARTH_STOP__GRACE?", "log.level from ", "http.public_url from "]
+    {
+        assert!(told.contains(wrong), "{wrong}: {told}");
+    }
+}
+
+#[test]
 fn config_says_whose_settings_it_shows() {
     let mut hearth = Hearth::new();
     let output = hearth.run(&["config"]);
@@ -245,7 +365,17 @@ fn a_restore_whose_supervisor_was_killed_says_what_is_live() {
 
 #[test]
 fn ctrl_c_ends_the_question_whether_to_restore() {
-    let hearth = upgraded();
+    ctrl_c_ends_the_question(&[]);
+}
+
+#[test]
+fn ctrl_c_ends_the_question_also_where_a_script_had_it_ignored() {
+    ctrl_c_ends_the_question(&["sh", "-c", "trap '' INT QUIT TERM HUP; exec \"$0\" \"$@\""]);
+}
+
+fn ctrl_c_ends_the_question(wrapper: &[&str]) {
+    let mut hearth = upgraded();
+    hearth.through(wrapper);
     let (_terminal, stdin) = terminal();
     let mut command = hearth.command(&["restore", "1"]);
     let mut child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -5,12 +5,15 @@
 mod harness;
 
 use std::{
+    fs,
     io::{ErrorKind, IoSliceMut},
     os::{
         fd::AsRawFd,
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixDatagram},
     },
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -179,4 +182,92 @@ fn a_systemd_that_is_not_there_is_noted_and_nothing_else() {
     let status = hearth.status().unwrap();
     assert!(status["notes"].to_string().contains(said), "{status}");
     assert!(running.stop().success());
+}
+
+/// Returns what docs/systemd/hearth gives a command of the settings in this file: where systemd does not run, since there
+/// systemd itself reads them.
+fn settings_of_the_command(file: &[u8]) -> Vec<String> {
+    let place = tempfile::tempdir().unwrap();
+    let settings = place.path().join("hearth.env");
+    fs::write(&settings, file).unwrap();
+    let script: Vec<String> = include_str!("../../docs/systemd/hearth")
+        .lines()
+        .map(|line| match line.split_once('=') {
+            Some(("settings", _)) => format!("settings={}", settings.display()),
+            Some(("systemd", _)) => "systemd=/nowhere".to_owned(),
+            _ if line.starts_with("exec runuser") => "exec env -0".to_owned(),
+            _ if line.starts_with("if [ \"$(id -u)\"") => "if false; then".to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let output = Command::new("sh").args(["-c", &script.join("\n")]).env_clear().env("PATH", "/usr/bin:/bin").output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let own =
+        |variable: &&str| !["PATH=", "PWD=", "OLDPWD=", "SHLVL=", "_="].iter().any(|name| variable.starts_with(name));
+    text.split_terminator('\0').filter(own).map(str::to_owned).collect()
+}
+
+/// Each line with what systemd makes of it: systemd.exec(5), `EnvironmentFile=`, and src/basic/env-file.c.
+#[test]
+fn the_command_hearth_reads_its_settings_as_systemd_does() {
+    for (line, expected) in [
+        ("A=1", &["A=1"][..]),
+        // A blank before it is no reason to leave a line out.
+        ("  A=1", &["A=1"]),
+        ("\tA=1", &["A=1"]),
+        ("A =1", &["A=1"]),
+        ("A=  two words  ", &["A=two words"]),
+        ("A=1\r\nB=2\r\n", &["A=1", "B=2"]),
+        ("A='off'  ", &["A=off"]),
+        ("A=\"  kept  \"", &["A=  kept  "]),
+        ("A='[\"age1x\"]'", &["A=[\"age1x\"]"]),
+        ("A='a b' c", &["A=a bc"]),
+        ("A=it's", &["A=it's"]),
+        ("A='no \\ escape'", &["A=no \\ escape"]),
+        ("A=\"x\\\"y\\$z\\q\"", &["A=x\"y$z\\q"]),
+        ("A=a\\b\\\\c", &["A=ab\\c"]),
+        ("A=one\\\ntwo", &["A=onetwo"]),
+        ("A=\"one\\\ntwo\"", &["A=onetwo"]),
+        ("A=\"one\ntwo\"", &["A=one\ntwo"]),
+        ("A=ends with a blank\\ ", &["A=ends with a blank "]),
+        ("A=1#2 ;3", &["A=1#2 ;3"]),
+        ("A=$B`c`", &["A=$B`c`"]),
+        ("A=b=c", &["A=b=c"]),
+        ("A=", &["A="]),
+        ("A='open\nB=2", &["A=open\nB=2\n"]),
+        ("A=1\nA=2", &["A=2"]),
+        ("#A=1\n;B=2\n  # C=3\n\nnothing\nD=4", &["D=4"]),
+        ("export A=1\n1A=1\nA-B=1\n=1\nD=4", &["D=4"]),
+    ] {
+        assert_eq!(settings_of_the_command(line.as_bytes()), expected, "{line:?}");
+    }
+}
+
+/// The same against systemd's own reader, by way of the one of its programs that needs no running systemd.
+#[test]
+fn systemd_itself_reads_these_settings_so() {
+    const READER: &str = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
+    if !Path::new(READER).exists() {
+        println!("skipped: there is no {READER}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("environment.d");
+    fs::create_dir(&directory).unwrap();
+    let file = "  A='[\"age1x\"]'  \nB=127.0.0.1:3000 \r\nC=a\\\nb\n;D=1\nE='x' y\nF=it's\n";
+    fs::write(directory.join("hearth.conf"), file).unwrap();
+    let output = Command::new(READER).env_clear().env("XDG_CONFIG_HOME", home.path()).env("HOME", home.path()).output();
+    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+    for variable in settings_of_the_command(file.as_bytes()) {
+        let (name, value) = variable.split_once('=').unwrap();
+        let line = said
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")))
+            .unwrap_or_else(|| panic!("{name}: {said}"));
+        // It writes them for a shell.
+        let plain = line.trim_matches('"').replace("\\\"", "\"");
+        assert_eq!(plain, value, "{name}: {said}");
+    }
 }

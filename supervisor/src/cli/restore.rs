@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -355,8 +355,7 @@ fn confirm() -> Result<(), Failure> {
     }
     let _ = write!(err, "Go on? [y/N] ");
     let _ = err.flush();
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::io("cannot read the answer", &error))?;
+    let answer = signals::read_answer().map_err(|error| Failure::io("cannot read the answer", &error))?;
     if ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes)) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{ask, backup::age, look, not_running, say, say_failure, talk, to_json};
 use crate::{
     config::{self, Flags, Loaded},
-    control::client::as_owner,
+    control::client::{another, as_owner},
     data::{DataDir, size::Size, state::FORMAT, view::Live},
     failure::{Cause, Failure},
     status::{Health, Outcome, Status},
@@ -23,6 +23,7 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     say(&format!("{:<10} {} since {}", "phase", status.phase, status.since));
     say(&format!("{:<10} {}", "health", health_word(status.health)));
     say(&format!("{:<10} v{} on http://{}", "version", status.version, status.listen));
+    say(&format!("{:<10} {}", "supervisor", status.supervisor));
     say(&format!("{:<10} {}", "data", status.data_dir));
     if let Some(live) = status.live {
         say(&format!("{:<10} generation {live}", "live"));
@@ -117,6 +118,13 @@ fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
 }
 
 pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
+    if let Some(another) = another(data) {
+        let message =
+            format!("the supervisor of this container does not serve {}: {another} does", data.path().display());
+        return Err(Failure::new(Cause::Busy, message).hint(
+            "two on one data directory would be two writers, so the second one waits: stop one of the containers",
+        ));
+    }
     let answer: Value = ask(data, Method::GET, "/v1/health")?.ok_or_else(|| not_running(data))?;
     let health = answer["health"].as_str().unwrap_or("unknown");
     // With the token, also what it is doing and how far it is: that it moves.

@@ -5,6 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, body::Bytes};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -124,6 +125,22 @@ fn show_token(data: &DataDir, stream: &UnixStream) -> Result<String, Failure> {
         ));
     }
     Ok(token)
+}
+
+/// Returns who answers on the control socket by what it wrote into the lock, if that is not the supervisor of this very
+/// container, which this command runs beside: of two on one data directory the second one waits.
+#[must_use]
+pub fn another(data: &DataDir) -> Option<String> {
+    // A container of its own, for this command alone.
+    if std::process::id() == 1 {
+        return None;
+    }
+    let stream = std::os::unix::net::UnixStream::connect(short(&data.control_socket())).ok()?;
+    let server = getsockopt(&stream, PeerCredentials).ok()?.pid();
+    let beside_one = fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim() == "supervisor");
+    // The kernel says 0 for a process of another container, which cannot be seen from here.
+    let is_another = server == 0 || beside_one && server != 1;
+    is_another.then(|| fs::read_to_string(data.lock()).unwrap_or_default().trim().to_owned())
 }
 
 /// Adds to the failure of a command that may not look at `path` in the data directory whose that is, and says to run

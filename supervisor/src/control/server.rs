@@ -11,7 +11,13 @@
 //!
 //! What is refused comes with a status of 4xx and `{"format":1,"error":<Failure>}`.
 
-use std::{convert::Infallible, os::unix::fs::PermissionsExt, rc::Rc, time::Duration};
+use std::{
+    convert::Infallible,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    rc::Rc,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -22,7 +28,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::{net::UnixListener, sync::Semaphore};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::{
     orders::{Order, Orders, Work},
@@ -30,7 +39,7 @@ use super::{
     token,
 };
 use crate::{
-    data::state::FORMAT,
+    data::{DataDir, state::FORMAT},
     failure::{Cause, Failure},
     instance::Instance,
     status::Health,
@@ -41,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest request that is read, in bytes: the ids of some ten thousand backups.
 const LONGEST: usize = 1024 * 1024;
+
+/// How often it is looked whether socket and token are still there: somebody may have tidied up in the data directory.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How many callers are served at once; more wait in the kernel's queue, and cannot use up the descriptors that the
 /// supervisor itself needs.
@@ -59,32 +71,34 @@ struct Server {
 /// # Errors
 /// When socket or token cannot be made.
 pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<(), Failure> {
-    let path = instance.data.control_socket();
-    let trouble =
-        |error: &std::io::Error| Failure::io(format!("cannot make the control socket {}", path.display()), error);
     let token = token::read_or_make(&instance.data)?;
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(&error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(short(&path)).map_err(|error| trouble(&error))?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|error| trouble(&error))?;
+    let mut socket = Socket::bind(&instance.data).map_err(|error| {
+        Failure::io(format!("cannot make the control socket {}", instance.data.control_socket().display()), &error)
+    })?;
     let server = Rc::new(Server { instance: Rc::clone(instance), orders, token, config });
     let places = std::sync::Arc::new(Semaphore::new(PLACES));
     tokio::task::spawn_local(async move {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let server = Rc::clone(&server);
-                    tokio::task::spawn_local(async move {
-                        serve(server, stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "cannot accept on the control socket");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::select! {
+                accepted = socket.accept(&places) => match accepted {
+                    Ok((stream, place)) => {
+                        let server = Rc::clone(&server);
+                        tokio::task::spawn_local(async move {
+                            serve(server, stream).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot accept on the control socket");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                _ = look.tick() => {
+                    if let Err(error) = socket.restore(&server.instance.data, &server.token) {
+                        tracing::debug!(%error, "cannot make the control socket again");
+                    }
                 }
             }
         }
@@ -92,7 +106,47 @@ pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<()
     Ok(())
 }
 
-async fn serve(server: Rc<Server>, stream: tokio::net::UnixStream) {
+/// The control socket, listening.
+struct Socket {
+    listener: UnixListener,
+    /// Device and number of the file that it is reached by.
+    file: (u64, u64),
+}
+
+impl Socket {
+    fn bind(data: &DataDir) -> io::Result<Self> {
+        let path = data.control_socket();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(short(&path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let stat = fs::symlink_metadata(&path)?;
+        Ok(Self { listener, file: (stat.dev(), stat.ino()) })
+    }
+
+    async fn accept(&self, places: &std::sync::Arc<Semaphore>) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
+        let place = std::sync::Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+        Ok((self.listener.accept().await?.0, place))
+    }
+
+    /// Makes socket and token again where they are gone.
+    fn restore(&mut self, data: &DataDir, token: &str) -> io::Result<()> {
+        let there = fs::symlink_metadata(data.control_socket());
+        if !there.is_ok_and(|stat| (stat.dev(), stat.ino()) == self.file) {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(data.supervisor())?;
+            *self = Self::bind(data)?;
+            tracing::warn!(target: "Supervisor", "the control socket was gone; it was made again");
+        }
+        match fs::symlink_metadata(data.token()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => token::write(data, token),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn serve(server: Rc<Server>, stream: UnixStream) {
     let service = service_fn(move |request| {
         let server = Rc::clone(&server);
         async move { Ok::<_, Infallible>(server.answer(request).await) }

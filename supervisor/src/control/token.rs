@@ -78,9 +78,17 @@ fn make(data: &DataDir) -> io::Result<String> {
         let _ = write!(token, "{byte:02x}");
     }
     let _ = fs::remove_file(data.token());
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(data.token())?;
-    file.write_all(token.as_bytes())?;
+    write(data, &token)?;
     Ok(token)
+}
+
+/// Writes a token down where there is none.
+///
+/// # Errors
+/// What the file system said.
+pub fn write(data: &DataDir, token: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(data.token())?;
+    file.write_all(token.as_bytes())
 }
 
 /// Compares in a time that does not tell how much of it is right.

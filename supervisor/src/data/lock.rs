@@ -115,10 +115,16 @@ fn try_both(file: File, directory: &Path) -> Result<Lock, (File, Errno)> {
 
 /// Writes who holds the lock into it, for the next one to read. Information only, so a failure is none.
 fn sign(path: &Path) {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let host = host();
     let since = humantime::format_rfc3339_seconds(SystemTime::now());
     let words = format!("supervisor {} on host {host} since {since}", std::process::id());
     let _ = fs::write(path, words);
+}
+
+/// Returns this machine's name, or the container's.
+#[must_use]
+pub fn host() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 /// Describes the holders: the processes that have the lock file open, as far as they can be seen from here,

@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     fs, io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct View {
     /// Whether there is anything in `files/`.
     #[serde(default)]
     pub files: bool,
+    /// Without a live generation: a database or an archive that lies where Hearth does not look for one, as what somebody
+    /// unpacked by hand and did not put in its place.
+    #[serde(default)]
+    pub misplaced: Option<PathBuf>,
     /// What state.json says, if it is there. A damaged one is like none, but for `state_trouble`.
     pub state: Option<State>,
     /// Why state.json could not be read, as a sentence.
@@ -90,6 +94,7 @@ impl View {
             && self.generations.iter().all(|generation| generation.staging || generation.is_empty())
             && !self.backups
             && !self.files
+            && self.misplaced.is_none()
             && self.state.is_none()
             && self.state_trouble.is_none()
     }
@@ -142,8 +147,8 @@ pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
         backups |= names(place)?.iter().any(|name| is_backup(name));
     }
     let files = holds_files(&data.files())?;
-    let trouble = Vec::new();
-    Ok(View { live, generations, backups, files, state, state_trouble, trouble })
+    let misplaced = if live == Live::Missing { misplaced(data)? } else { None };
+    Ok(View { live, generations, backups, files, misplaced, state, state_trouble, trouble: Vec::new() })
 }
 
 /// Returns where `live` points.
@@ -210,16 +215,41 @@ fn generation(data: &DataDir, id: GenerationId) -> Result<Generation, Failure> {
     Ok(found)
 }
 
-/// Whether there is anything in `files/`. Not what a file system makes by itself, nor what is hidden, as the traces of
-/// a file manager are. There may be very many: the first one is enough.
+/// Whether there is anything in `files/`. Not what a file system, a NAS or a file manager puts into each directory
+/// (`@eaDir`, `#recycle`, `.DS_Store`). There may be very many: the first one is enough.
 fn holds_files(directory: &Path) -> Result<bool, Failure> {
+    const OTHERS: [&str; 4] = ["lost+found", "Thumbs.db", "desktop.ini", "System Volume Information"];
     for name in entries(directory)? {
         let name = name?;
-        if name != "lost+found" && !name.as_bytes().starts_with(b".") {
+        let hidden = name.as_bytes().first().is_some_and(|first| b".@#$".contains(first));
+        if !hidden && !OTHERS.iter().any(|other| name == *other) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Looks for what a person unpacked, or copied here, and Hearth would not find.
+fn misplaced(data: &DataDir) -> Result<Option<PathBuf>, Failure> {
+    let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let own = [data.generations(), data.files(), data.supervisor(), data.backups()];
+    let mut found = Vec::new();
+    for name in names(data.path())? {
+        let path = data.path().join(&name);
+        if is_file(&path) && (name == DATABASE || is_backup(&name)) {
+            found.push(path);
+        } else if !name.starts_with('.') && !own.contains(&path) && is_file(&path.join(DATABASE)) {
+            found.push(path.join(DATABASE));
+        }
+    }
+    for name in names(&data.generations())?.iter().filter(|name| named(name).is_none() && !name.starts_with('.')) {
+        let path = data.generations().join(name);
+        let database = if name == DATABASE { path } else { path.join(DATABASE) };
+        if is_file(&database) {
+            found.push(database);
+        }
+    }
+    Ok(found.into_iter().min())
 }
 
 /// Returns the names in a directory, those that are no text left out; none when there is no such directory.
@@ -236,7 +266,14 @@ fn entries(directory: &Path) -> Result<impl Iterator<Item = Result<OsString, Fai
     let doing = || format!("cannot read the directory {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Ok(entries) => Some(entries),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(directory) {
+            // What is on a disk that is not mounted is not taken for nothing.
+            Ok(target) => {
+                let message = format!("{} is a link to {}, where nothing is", directory.display(), target.display());
+                return Err(Failure::new(Cause::FileSystem, message).hint("mount what it leads to, or remove the link"));
+            }
+            Err(_) => None,
+        },
         Err(error) => return Err(Failure::io(doing(), &error)),
     };
     Ok(entries.into_iter().flatten().map(move |entry| entry.map(|entry| entry.file_name()).explain(doing)))
@@ -331,6 +368,47 @@ mod tests {
         assert_eq!((six.staging, six.database, six.unclean, &six.description), (false, true, true, &None));
         assert_eq!((seven.staging, seven.database, seven.unclean), (true, false, false));
         assert!(six.bytes > 0);
+    }
+
+    #[test]
+    fn what_lies_where_nothing_is_looked_for_is_no_first_start() {
+        for path in
+            ["app.db", "unpacked/app.db", "generations/1/app.db", "generations/app.db", "x.tar.zst", "x.tar.zst.age"]
+        {
+            let directory = tempfile::tempdir().unwrap();
+            let data = DataDir::new(directory.path().to_owned());
+            let misplaced = directory.path().join(path);
+            fs::create_dir_all(misplaced.parent().unwrap()).unwrap();
+            fs::write(&misplaced, "x").unwrap();
+            let view = look(&data).unwrap();
+            assert_eq!(view.misplaced.as_deref(), Some(&*misplaced));
+            assert!(!view.is_untouched(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_nas_puts_into_each_directory_is_no_attachment() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::new(directory.path().to_owned());
+        for name in
+            ["@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", ".DS_Store", "lost+found", "System Volume Information"]
+        {
+            fs::create_dir_all(data.files().join(name)).unwrap();
+        }
+        assert!(look(&data).unwrap().is_untouched());
+        fs::create_dir(data.files().join("ab")).unwrap();
+        assert!(!look(&data).unwrap().is_untouched());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_taken_for_an_empty_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::new(directory.path().to_owned());
+        for place in [data.generations(), data.files(), data.backups()] {
+            symlink("/nowhere/at/all", &place).unwrap();
+            assert!(look(&data).unwrap_err().message.contains("is a link to /nowhere/at/all, where nothing is"));
+            fs::remove_file(&place).unwrap();
+        }
     }
 
     #[test]

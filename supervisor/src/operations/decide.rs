@@ -2,9 +2,11 @@
 //!
 //! Pure: from a [`View`] to a [`Decision`].
 
+use std::path::Path;
+
 use crate::{
     data::{
-        GenerationId,
+        DATABASE, GenerationId,
         view::{Live, View},
     },
     failure::{Cause, Failure},
@@ -59,6 +61,9 @@ pub fn decide(view: &View) -> Decision {
         },
         Live::Missing => {
             let committed = view.generations.iter().any(|generation| !generation.staging);
+            if let (false, None, Some(path)) = (committed, &view.state, &view.misplaced) {
+                return hold_misplaced(path);
+            }
             match (committed, view.backups, &view.state) {
                 (false, false, None) if view.files => hold_lost_files(),
                 (false, false, None) if view.state_trouble.is_none() => Decision::FirstStart,
@@ -76,6 +81,19 @@ pub fn decide(view: &View) -> Decision {
         }
         Live::NotALink => hold("live is not a link but a file or directory".into()),
     }
+}
+
+fn hold_misplaced(path: &Path) -> Decision {
+    let shown = path.display();
+    let (what, way) = if path.ends_with(DATABASE) {
+        let steps =
+            format!("mkdir -p generations/0001, mv {shown} generations/0001/{DATABASE}, ln -s generations/0001 live");
+        ("database", format!("to start with it, in the data directory: {steps} (docs/BACKUPS.md, Restore by hand)"))
+    } else {
+        ("backup", format!("to start with it: supervisor restore {shown}"))
+    };
+    let message = format!("there is no live generation, but a {what} at {shown}, where Hearth does not look for one");
+    Decision::Hold(Failure::new(Cause::Live, message).hint(format!("{way}; to begin with no data, move it away")))
 }
 
 fn hold_lost_files() -> Decision {
@@ -106,6 +124,7 @@ mod tests {
                 .collect(),
             backups: false,
             files: false,
+            misplaced: None,
             state: None,
             state_trouble: None,
             trouble: Vec::new(),
@@ -135,6 +154,8 @@ mod tests {
         assert!(held(&decide(&unreadable)).contains("state.json"));
         let with_files = View { files: true, ..view(Live::Missing, &[(1, true)]) };
         assert!(held(&decide(&with_files)).contains("there are attachments in files/"));
+        let unpacked = View { misplaced: Some("/app/data/app.db".into()), ..view(Live::Missing, &[]) };
+        assert!(held(&decide(&unpacked)).contains("a database at /app/data/app.db, where Hearth does not look"));
         let with_both = View { files: true, ..with_state };
         assert!(held(&decide(&with_both)).contains("generation 0007 was in use"));
         assert!(held(&decide(&view(Live::Missing, &[(7, false)]))).contains("there are generations"));

@@ -40,6 +40,7 @@ use crate::{
     process::{
         sandbox::rules,
         signals::{Request, Signals},
+        spawn,
     },
     status::{Initiator, Phase, VERSION},
 };
@@ -98,6 +99,7 @@ pub fn on_this_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Resu
 /// # Errors
 /// When there is no descriptor for them.
 pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
+    spawn::check_descriptors()?;
     // Outside a container orphans would go to the init of the system, out of our sight. PID 1 gets them anyway.
     if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
         instance.board.note(format!("orphans of the app cannot be adopted: {}", errno.desc()));

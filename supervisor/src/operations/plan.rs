@@ -153,6 +153,7 @@ mod tests {
             generations: Vec::new(),
             backups: false,
             files: false,
+            misplaced: None,
             state: None,
             state_trouble: None,
             trouble: Vec::new(),

@@ -5,12 +5,10 @@
 //! the answer is ENOSYS. So a filter is laid over the engine's that gives this answer: of several filters that
 //! refuse, the one that was installed last gives the errno (seccomp(2)). Every child inherits it.
 
-use std::{
-    io,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::{errno::Errno, libc};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 /// Whether the engine refuses it, and the filter is in force.
 static MASKED: AtomicBool = AtomicBool::new(false);
@@ -29,7 +27,7 @@ pub fn is_masked() -> bool {
 ///
 /// # Errors
 /// Where a filter is needed and cannot be installed: then no thread and no process can be started.
-pub fn mask_if_refused() -> io::Result<()> {
+pub fn mask_if_refused() -> Result<(), seccompiler::Error> {
     if !is_refused() {
         return Ok(());
     }
@@ -44,27 +42,12 @@ fn is_refused() -> bool {
     asked < 0 && Errno::last() == Errno::EPERM
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "classic BPF has opcodes of 16 bits and values of 32; all of these fit"
-)]
-fn mask() -> io::Result<()> {
-    // `clone3` has one number on every architecture, and in each of their compatible ones: as all calls since 424.
-    let number = libc::SYS_clone3 as u32;
-    let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut filter = [
-        // The number of the call is the first field of `struct seccomp_data`.
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // Without it only root may install a filter; nothing here ever gains privileges by a program that it starts.
-    nix::sys::prctl::set_no_new_privs()?;
-    // SAFETY: `program` and the `filter` that it points to live until the call returns, and the kernel copies them.
-    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
-    Errno::result(done).map(|_| ()).map_err(io::Error::from)
+fn mask() -> Result<(), seccompiler::Error> {
+    let calls = [(libc::SYS_clone3, Vec::new())].into();
+    let answer = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter = SeccompFilter::new(calls, SeccompAction::Allow, answer, architecture)?;
+    seccompiler::apply_filter(&BpfProgram::try_from(filter)?)
 }
 
 #[cfg(test)]

@@ -3,11 +3,18 @@
 //! [`block`] is the first thing `main` does. A blocked signal is never ignored, not even by a PID 1 without a
 //! handler (signal(7), kernel `sig_ignored`), so what arrives in the first milliseconds waits for [`Signals`].
 
-use std::io;
+use std::{
+    io::{self, BufRead},
+    os::fd::AsFd,
+};
 
-use nix::sys::{
-    signal::{SigSet, SigmaskHow, Signal, pthread_sigmask},
-    signalfd::{SfdFlags, SignalFd},
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, raise, sigaction},
+        signalfd::{SfdFlags, SignalFd},
+    },
 };
 use tokio::io::unix::AsyncFd;
 
@@ -43,6 +50,40 @@ pub fn block() -> io::Result<()> {
 /// None that can happen: the set is valid.
 pub fn unblock() -> io::Result<()> {
     pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&taken()), None).map_err(io::Error::from)
+}
+
+/// Reads the answer to a question that was asked on a terminal. Ctrl-C ends this process, as anybody expects, also where it
+/// was started with that ignored (as a script's background job), or is a container's PID 1, for which the kernel ignores
+/// what has no handler.
+///
+/// # Errors
+/// What standard input met.
+pub fn read_answer() -> io::Result<String> {
+    let wanted: SigSet = STOP.into_iter().collect();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&wanted), None)?;
+    let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC)?;
+    let stdin = io::stdin();
+    let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    while let Err(errno) = poll(&mut ready, PollTimeout::NONE) {
+        if errno != Errno::EINTR {
+            return Err(errno.into());
+        }
+    }
+    if ready[1].any() == Some(true)
+        && let Some(signal) = signals.read_signal()?.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok())
+    {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default action runs no code of ours.
+        unsafe { sigaction(signal, &default) }?;
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&wanted), None)?;
+        raise(signal)?;
+        // PID 1 lives on; its status is that of a shell's command that was ended so.
+        std::process::exit(128 + signal as i32);
+    }
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&wanted), None)?;
+    Ok(answer)
 }
 
 /// The signals, one after the other.

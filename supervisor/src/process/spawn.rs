@@ -17,7 +17,10 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn},
-    sys::signal::{SigSet, Signal, kill, killpg},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, Signal, kill, killpg},
+    },
     unistd::{Pid, pipe2},
 };
 use tokio::{io::AsyncReadExt, net::unix::pipe};
@@ -28,6 +31,25 @@ use super::{
     reaper::{Exit, Exited, Reaper},
 };
 use crate::failure::{Cause, Failure};
+
+/// How many files this process has to be able to open: its own, and a child's on the way to their places.
+const DESCRIPTORS: u64 = 128;
+
+/// Sees to it that there are enough descriptors.
+///
+/// # Errors
+/// [`Cause::Configuration`] when the limit is too low, and cannot be raised from here.
+pub fn check_descriptors() -> Result<(), Failure> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    if soft >= DESCRIPTORS || setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard).is_ok() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Cause::Configuration,
+        format!("this process may have {hard} files open (nofile), and Hearth needs {DESCRIPTORS}"),
+    )
+    .hint("raise the limit: docker run --ulimit nofile=4096, ulimits in a compose file, LimitNOFILE= under systemd, ulimit -n in a shell"))
+}
 
 /// What to start.
 pub struct Launch<'a> {

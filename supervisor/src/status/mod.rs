@@ -19,6 +19,7 @@ use crate::{
     data::{
         GenerationId,
         backup::BackupId,
+        lock,
         state::{FORMAT, Held},
     },
     failure::Failure,
@@ -214,6 +215,9 @@ pub struct Status {
     pub format: u32,
     /// The supervisor's version.
     pub version: String,
+    /// Who answers: `process 1 on host 5f0c…`.
+    #[serde(default)]
+    pub supervisor: String,
     /// The name of the phase.
     pub phase: String,
     /// Since when, RFC 3339.
@@ -272,6 +276,7 @@ impl StatusPublisher {
         let status = Status {
             format: FORMAT,
             version: VERSION.to_owned(),
+            supervisor: format!("process {} on host {}", std::process::id(), lock::host()),
             phase: Phase::Starting.name().to_owned(),
             since: now(),
             boots: 0,

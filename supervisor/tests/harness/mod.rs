@@ -13,21 +13,71 @@ mod running;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File},
     io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Once,
     thread,
     time::{Duration, Instant},
 };
 
+use nix::sys::{
+    signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    stat::{Mode, umask},
+};
 use serde_json::Value;
 
 pub use self::{
     http::{Answer, get, parse, request, token},
     running::Running,
 };
+
+/// What tests inherit and do not want to: settings of other programs, and of the machine that they run on.
+const INHERITED: [&str; 24] = [
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "PUID",
+    "PGID",
+    "container",
+    "NO_COLOR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SQLITE_TMPDIR",
+];
+
+/// Makes what children inherit from this process that of any start: whoever ran the tests may have had signals ignored (a
+/// script's background job has) or another umask. (The standard library empties a child's signal mask itself.)
+fn inherit_nothing_odd() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        for signal in
+            [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGCHLD]
+        {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { sigaction(signal, &default) }.expect("a signal's action can be set");
+        }
+        umask(Mode::from_bits_truncate(0o022));
+    });
+}
 
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -102,6 +152,7 @@ fn read_all(source: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Ve
 impl Hearth {
     /// An empty data directory; the real app and migrator; quick restarts and checks.
     pub fn new() -> Self {
+        inherit_nothing_odd();
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
         let mut hearth =
@@ -310,7 +361,12 @@ impl Hearth {
 
     /// Gives a command this environment, and no setting from the one that the tests run in.
     fn equip<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARTH_")) {
+        let odd = |name: &OsString| {
+            let bytes = name.as_encoded_bytes();
+            [&b"HEARTH_"[..], b"LC_"].iter().any(|prefix| bytes.starts_with(prefix))
+                || INHERITED.iter().any(|odd| name == odd)
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| odd(name)) {
             command.env_remove(name);
         }
         command.env("HEARTH_DATA_DIR", &self.data).envs(&self.environment)

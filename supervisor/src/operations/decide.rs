@@ -61,7 +61,8 @@ pub fn decide(view: &View) -> Decision {
         },
         Live::Missing => {
             let committed = view.generations.iter().any(|generation| !generation.staging);
-            if let (false, None, Some(path)) = (committed, &view.state, &view.misplaced) {
+            let has_database = view.generations.iter().any(|generation| generation.database && !generation.staging);
+            if let (false, None, Some(path)) = (has_database, &view.state, &view.misplaced) {
                 return hold_misplaced(path);
             }
             match (committed, view.backups, &view.state) {

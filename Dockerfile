@@ -5,9 +5,8 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
 # Static programs, which run in any image. With a target, even if it is this machine's own, the flags are the programs' alone:
-# the compiler's plug-ins cannot be linked so.
-ENV CARGO_BUILD_TARGET=host-tuple \
-    RUSTFLAGS="-C target-feature=+crt-static"
+# the compiler's plug-ins cannot be linked so. As an argument, since `cargo clean` does not read CARGO_BUILD_TARGET.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies, with stand-ins for the sources, so that this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./
@@ -22,8 +21,8 @@ RUN set -eu; \
     done; \
     mkdir supervisor/src/bin; \
     echo 'fn main() {}' >supervisor/src/bin/supervisor-job.rs; \
-    cargo build --profile dist --locked; \
-    cargo clean --profile dist --quiet -p supervisor -p migrator -p app; \
+    cargo build --profile dist --locked --target host-tuple; \
+    cargo clean --profile dist --target host-tuple --quiet -p supervisor -p migrator -p app; \
     rm -r supervisor/src migrator/src app/src
 
 COPY supervisor/build.rs supervisor/nss.c supervisor/
@@ -31,7 +30,7 @@ COPY app/build.rs app/nss.c app/
 COPY supervisor/src supervisor/src
 COPY migrator/src migrator/src
 COPY app/src app/src
-RUN cargo build --profile dist --locked
+RUN cargo build --profile dist --locked --target host-tuple
 
 # The mount points: an empty volume takes their mode over, and any uid may be the one that uses it. No sticky bit,
 # with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.

@@ -5,7 +5,6 @@
 //!
 //! Both sides are hostile: a hijacked app may have put anything into `files/`, and an archive may come from anywhere.
 
-mod attachment;
 mod header;
 pub mod read;
 mod restore;
@@ -15,7 +14,7 @@ mod survey;
 mod tests;
 pub mod write;
 
-pub(super) use attachment::{hash_of, is_hash};
+use super::{attachment, manifest::printable};
 
 /// Bytes that are read, hashed and written at once.
 const CHUNK: usize = 128 << 10;
@@ -49,18 +48,6 @@ impl<'a> Meter<'a> {
             (self.progress)(self.done, self.total);
         }
     }
-}
-
-/// Returns what someone else called something so that a terminal and a log can show it: what cannot be printed is
-/// escaped, and it is not longer than a line.
-pub(super) fn printable(name: &[u8]) -> String {
-    const LONGEST: usize = 120;
-    let shown = &name[..name.len().min(LONGEST)];
-    let text = match std::str::from_utf8(shown) {
-        Ok(text) => text.escape_debug().to_string(),
-        Err(_) => shown.escape_ascii().to_string(),
-    };
-    if shown.len() < name.len() { text + "…" } else { text }
 }
 
 /// How many zeros fill up a member of this length.

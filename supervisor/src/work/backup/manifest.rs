@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::archive;
+use super::attachment;
 use crate::{
     data::{
         DATABASE, GenerationId,
@@ -138,10 +138,7 @@ impl Manifest {
         let mut left = i64::MAX as u64;
         for member in &self.members {
             if !member.is_sound(before.is_none()) {
-                return Err(format!(
-                    "names a member that no backup has: {}",
-                    archive::printable(member.path.as_bytes())
-                ));
+                return Err(format!("names a member that no backup has: {}", printable(member.path.as_bytes())));
             }
             // As app.db sorts before files/, this is the order of all of them.
             if before.is_some_and(|before| before >= member.path.as_str()) {
@@ -158,15 +155,27 @@ impl Member {
     /// Whether a backup may have it, first or later.
     fn is_sound(&self, first: bool) -> bool {
         if first {
-            return self.path == DATABASE && archive::is_hash(&self.blake3);
+            return self.path == DATABASE && attachment::is_hash(&self.blake3);
         }
-        archive::hash_of(&self.path) == Some(&self.blake3)
+        attachment::hash_of(&self.path) == Some(&self.blake3)
     }
 }
 
 /// Whether a terminal can show it as it is.
 fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
+}
+
+/// Returns what someone else called something so that a terminal and a log can show it: what cannot be printed is
+/// escaped, and it is not longer than a line.
+pub(super) fn printable(name: &[u8]) -> String {
+    const LONGEST: usize = 120;
+    let shown = &name[..name.len().min(LONGEST)];
+    let text = match std::str::from_utf8(shown) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => shown.escape_ascii().to_string(),
+    };
+    if shown.len() < name.len() { text + "…" } else { text }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How are backups made, looked after, and read back?
 
 pub mod archive;
+mod attachment;
 pub mod catalog;
 pub mod clean_up;
 pub mod copy;

@@ -38,13 +38,13 @@ pub(super) fn prefix(hash: &str) -> &str {
 }
 
 /// Returns the hash in the path of an attachment; `None` for any other path.
-pub(in crate::work::backup) fn hash_of(path: &str) -> Option<&str> {
+pub(super) fn hash_of(path: &str) -> Option<&str> {
     let (directory, hash) = path.strip_prefix(ROOT)?.strip_prefix('/')?.split_once('/')?;
     (is_hash(hash) && directory == prefix(hash)).then_some(hash)
 }
 
 /// Whether this is a hash as it is written here.
-pub(in crate::work::backup) fn is_hash(name: &str) -> bool {
+pub(super) fn is_hash(name: &str) -> bool {
     name.len() == DIGITS && are_digits(name.as_bytes())
 }
 

@@ -7,14 +7,17 @@
 
 mod backup;
 mod choices;
+pub(crate) mod cron;
 pub mod destination;
 mod household;
 pub mod image;
 mod key;
 mod names;
+pub(crate) mod recipient;
 mod sources;
 mod table;
 mod trust;
+mod url;
 
 use std::{
     ffi::OsString,
@@ -25,10 +28,9 @@ use figment::Figment;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) use self::household::is_name;
+pub(crate) use self::url::is_name;
 pub use self::{
     choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
-    household::Place,
     table::{
         App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,
         Watchdog,

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use crate::{
     data::DataDir,
     failure::Failure,
+    process::endpoint::short,
     status::{Backups, update::Update},
 };
 
@@ -135,12 +136,6 @@ fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
         true => format!("its health check answers {status}"),
         false => format!("its health check answers {status} ({})", failing.join("; ")),
     }
-}
-
-/// Returns a path for a unix socket's address, which holds 107 bytes: a longer one goes through the directory's
-/// descriptor. The descriptor stays open, once for each such directory.
-fn short(path: &std::path::Path) -> PathBuf {
-    crate::control::socket::short(path)
 }
 
 #[cfg(test)]

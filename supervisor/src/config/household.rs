@@ -3,101 +3,10 @@
 //! The app's own settings: the supervisor checks them as all others, binds the socket of `auth.tailscale_listen`, and
 //! hands the app what is set, as variables of the same names ([`Config::for_the_app`]). Nobody else gets them.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path};
 
 use super::{Config, Http, Mistake, Tailscale};
-
-/// The longest path that fits a unix socket's address, without its closing zero (unix(7)).
-const LONGEST_SOCKET: usize = 107;
-
-/// Where something listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// An address and a port.
-    Tcp(SocketAddr),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
-
-impl Place {
-    /// Reads one; `None` for what is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text.parse() {
-            Ok(address) => Some(Self::Tcp(address)),
-            Err(_) => is_socket(text).then(|| Self::Unix(text.into())),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-/// Whether this is the path of a file that can be the address of a unix socket.
-pub(super) fn is_socket(text: &str) -> bool {
-    text.starts_with('/') && !text.ends_with('/') && text.len() <= LONGEST_SOCKET && !text.contains(char::is_control)
-}
-
-/// Whether this is a host's name: labels of letters, digits and hyphens (and underscores, which Docker's have), with dots
-/// between them: RFC 1123, section 2.1.
-pub(crate) fn is_name(text: &str) -> bool {
-    let fits = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    // A last label of digits is an address, or nothing: WHATWG URL, "ends in a number".
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 253 && text.split('.').all(fits) && !text.rsplit('.').next().is_some_and(is_number)
-}
-
-/// Says what is wrong with the address that people reach Hearth at.
-pub(super) fn wrong_public_url(text: &str) -> Option<&'static str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Some("it does not begin with https://") };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains(['/', '?', '#', '@']) {
-        return Some("it is the address alone, without a path or a user");
-    }
-    let (name, port) = authority.split_once(':').unwrap_or((authority, "443"));
-    if port.parse::<u16>().is_err() {
-        return Some("its port is no port");
-    }
-    match scheme {
-        _ if !is_name(name) => Some("it has no name: passkeys are bound to one, and an IP address is none"),
-        "https" => None,
-        "http" if name.eq_ignore_ascii_case("localhost") => None,
-        "http" => Some("over plain http:// a browser takes only localhost for secure"),
-        _ => Some("it does not begin with https://"),
-    }
-}
-
-/// Says what is wrong with the address of a provider of single sign-on.
-pub(super) fn wrong_issuer(text: &str) -> Option<&'static str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Some("it does not begin with https://") };
-    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains(['?', '#', '@']) {
-        return Some("it is no address of a provider");
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    let here = authority.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
-        || authority.split(':').next() == Some("localhost");
-    match scheme {
-        "https" => None,
-        "http" if here => None,
-        "http" => Some("over plain http:// anybody on the way could sign in as anybody"),
-        _ => Some("it does not begin with https://"),
-    }
-}
+use crate::process::endpoint::Endpoint;
 
 /// Checks what one setting asks of another.
 pub(super) fn check(config: &Config) -> Result<(), Mistake> {
@@ -143,11 +52,11 @@ fn check_listen(config: &Config) -> Result<(), Mistake> {
     }
     let wrong = match config.serves_tailscale() {
         None => return Err(("auth.tailscale", "serve needs auth.tailscale_listen".into(), OWN)),
-        Some(Place::Tcp(address)) if address.port() == config.listen.port() && address.port() != 0 => {
+        Some(Endpoint::Tcp(address)) if address.port() == config.listen.port() && address.port() != 0 => {
             format!("it has the port of listen, {}, which others reach as well", config.listen)
         }
-        Some(Place::Tcp(_)) => return Ok(()),
-        Some(Place::Unix(path)) => {
+        Some(Endpoint::Tcp(_)) => return Ok(()),
+        Some(Endpoint::Unix(path)) => {
             let within = |name: &&&str| path.starts_with(config.data_dir.join(name));
             match ["generations", "files", "live"].iter().find(within) {
                 _ if path.components().any(|part| part == Component::ParentDir) => "the path has .. in it".to_owned(),
@@ -204,8 +113,8 @@ impl Config {
 
     /// Returns where `tailscale serve` reaches Hearth, if it does.
     #[must_use]
-    pub fn serves_tailscale(&self) -> Option<Place> {
-        (self.auth.tailscale == Tailscale::Serve).then(|| Place::parse(&self.auth.tailscale_listen)).flatten()
+    pub fn serves_tailscale(&self) -> Option<Endpoint> {
+        (self.auth.tailscale == Tailscale::Serve).then(|| Endpoint::parse(&self.auth.tailscale_listen)).flatten()
     }
 }
 

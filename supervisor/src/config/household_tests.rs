@@ -1,7 +1,10 @@
 //! Tests of the settings of names and accounts.
 
 use super::{
-    super::tests::{load, load_file, words},
+    super::{
+        tests::{load, load_file, words},
+        url::wrong_public_url,
+    },
     *,
 };
 
@@ -128,7 +131,10 @@ fn serve_has_a_way_in_of_its_own() {
         assert!(said.contains("such as /run/hearth/tailscale.sock"), "{wrong}: {said}");
     }
     let both_free = [SERVE, (LISTEN, "127.0.0.1:0"), ("HEARTH_LISTEN", "127.0.0.1:0")];
-    assert_eq!(load(&both_free).unwrap().config.serves_tailscale(), Some(Place::Tcp("127.0.0.1:0".parse().unwrap())));
+    assert_eq!(
+        load(&both_free).unwrap().config.serves_tailscale(),
+        Some(Endpoint::Tcp("127.0.0.1:0".parse().unwrap()))
+    );
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
-use super::{destination, household, image::Reference};
+use super::{cron, destination, image::Reference, recipient, url};
 use crate::{
     failure::{Cause, Failure},
-    work::backup::{encryption, schedule::Schedule},
+    process::endpoint::{Endpoint, is_socket},
 };
 
 /// One setting.
@@ -47,7 +47,7 @@ pub(super) enum Kind {
     /// An e-mail address; or none.
     Email,
     /// An address with a port, or the path of a unix socket; or neither.
-    Place,
+    Endpoint,
     /// The path of a unix socket.
     Socket,
     /// The address of a provider of single sign-on; or none.
@@ -109,13 +109,13 @@ impl Key {
                 "{text:?} begins with {}, which only a shell replaces",
                 text.split('/').next().unwrap_or(text)
             )),
-            Kind::Schedule => Schedule::parse(text).err(),
-            Kind::Recipients => encryption::check_recipient(text).err(),
+            Kind::Schedule => cron::fields(text).err(),
+            Kind::Recipients => recipient::kind(text).err(),
             Kind::Destinations => destination::check(text).err(),
             Kind::Image => Reference::parse(text).err(),
-            Kind::PublicUrl => household::wrong_public_url(text).map(str::to_owned),
-            Kind::Hosts => (!household::is_name(text)).then(|| format!("{text:?} is no name of a host")),
-            Kind::Issuer => household::wrong_issuer(text).map(str::to_owned),
+            Kind::PublicUrl => url::wrong_public_url(text).map(str::to_owned),
+            Kind::Hosts => (!url::is_name(text)).then(|| format!("{text:?} is no name of a host")),
+            Kind::Issuer => url::wrong_issuer(text).map(str::to_owned),
             _ => None,
         };
         match value {
@@ -142,8 +142,8 @@ impl Key {
             Kind::Directory | Kind::DirectoryOfBackups => {
                 text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0') && !unexpanded(text))
             }
-            Kind::Schedule => text.is_some_and(|text| Schedule::parse(text).is_ok()),
-            Kind::Recipients => strings(value, |text| encryption::check_recipient(text).is_ok()),
+            Kind::Schedule => text.is_some_and(|text| cron::fields(text).is_ok()),
+            Kind::Recipients => strings(value, |text| recipient::kind(text).is_ok()),
             Kind::Destinations => strings(value, |text| destination::check(text).is_ok()),
             Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
             Kind::Secret => text
@@ -151,12 +151,12 @@ impl Key {
             Kind::Password(from, to) => text.is_some_and(|text| {
                 text.is_empty() || (from..=to).contains(&text.chars().count()) && !text.contains(char::is_control)
             }),
-            Kind::PublicUrl => text.is_some_and(|text| text.is_empty() || household::wrong_public_url(text).is_none()),
-            Kind::Hosts => strings(value, household::is_name),
+            Kind::PublicUrl => text.is_some_and(|text| text.is_empty() || url::wrong_public_url(text).is_none()),
+            Kind::Hosts => strings(value, url::is_name),
             Kind::Email => text.is_some_and(|text| text.is_empty() || is_email(text)),
-            Kind::Place => text.is_some_and(|text| text.is_empty() || household::Place::parse(text).is_some()),
-            Kind::Socket => text.is_some_and(household::is_socket),
-            Kind::Issuer => text.is_some_and(|text| text.is_empty() || household::wrong_issuer(text).is_none()),
+            Kind::Endpoint => text.is_some_and(|text| text.is_empty() || Endpoint::parse(text).is_some()),
+            Kind::Socket => text.is_some_and(is_socket),
+            Kind::Issuer => text.is_some_and(|text| text.is_empty() || url::wrong_issuer(text).is_none()),
             Kind::Words(most) => {
                 text.is_some_and(|text| text.chars().count() <= most && !text.contains(char::is_control))
             }
@@ -210,7 +210,7 @@ impl Key {
             Kind::PublicUrl => "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000".to_owned(),
             Kind::Hosts => r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#.to_owned(),
             Kind::Email => "an e-mail address, such as ada@example.org".to_owned(),
-            Kind::Place => {
+            Kind::Endpoint => {
                 "the path of a unix socket, such as /run/hearth/tailscale.sock, or an IP address with a port, such as 127.0.0.2:3001".to_owned()
             }
             Kind::Socket => format!("the path of a unix socket, such as {}", self.default),

@@ -109,7 +109,7 @@ settings! {
         tailscale: Tailscale = "off", Kind::Choice(&["off", "serve", "localapi"]);
         /// For `serve`: where `tailscale serve` reaches Hearth, and nobody else does; who can connect there can be anybody.
         /// A unix socket is made with mode 0600, so that root (tailscaled) and Hearth's own user reach it.
-        tailscale_listen: String = "", Kind::Place;
+        tailscale_listen: String = "", Kind::Endpoint;
         /// For `localapi`: tailscaled's socket. The app may then connect to unix sockets ([SECURITY.md](SECURITY.md)).
         tailscale_socket: PathBuf = "/var/run/tailscale/tailscaled.sock", Kind::Socket;
         /// What becomes of a person of the tailnet whom Hearth does not know.

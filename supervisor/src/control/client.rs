@@ -10,13 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::{
-    socket::short,
-    token::{self, Token},
-};
+use super::token::{self, Token};
 use crate::{
     data::{DataDir, state::FORMAT},
     failure::{Cause, Failure},
+    process::endpoint::short,
 };
 
 /// The longest answer that is read, in bytes.

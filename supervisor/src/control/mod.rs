@@ -7,5 +7,4 @@
 pub mod client;
 pub mod orders;
 pub mod server;
-pub mod socket;
 pub mod token;

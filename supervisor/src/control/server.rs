@@ -35,13 +35,13 @@ use tokio::{
 
 use super::{
     orders::{Order, Orders, Work},
-    socket::short,
     token,
 };
 use crate::{
     data::{DataDir, state::FORMAT},
     failure::{Cause, Failure},
     instance::Instance,
+    process::endpoint::short,
     status::Health,
 };
 

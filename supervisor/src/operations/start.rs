@@ -6,12 +6,13 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
     app::lifecycle::point,
-    config::{Place, SandboxMode},
+    config::SandboxMode,
     data::{DataDir, access, lock::Lock},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Findings, Job, child},
     process::{
+        endpoint::Endpoint,
         identity::{self, IdentitySocket},
         listener::{self, PublicSocket},
         sandbox::{SandboxSupport, rules},
@@ -98,7 +99,7 @@ fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) -> Res
     if let Some(socket) = asks {
         tracing::warn!(target: "Supervisor", "sandbox: the app may connect to unix sockets, since it asks {} who somebody is (auth.tailscale = localapi)", socket.display());
     }
-    if let Some(Place::Tcp(address)) = instance.config.serves_tailscale() {
+    if let Some(Endpoint::Tcp(address)) = instance.config.serves_tailscale() {
         identity::exposed(address).into_iter().for_each(|note| instance.board.note(note));
     }
     if mode == SandboxMode::Off {

@@ -23,11 +23,11 @@ use nix::{
     },
 };
 
-use super::listener::{BACKLOG, PublicSocket};
-use crate::{
-    config::Place,
-    failure::{Cause, Failure},
+use super::{
+    endpoint::Endpoint,
+    listener::{BACKLOG, PublicSocket},
 };
+use crate::failure::{Cause, Failure};
 
 /// What sets where it is.
 const SETTING: &str = "HEARTH_AUTH__TAILSCALE_LISTEN";
@@ -59,19 +59,19 @@ impl IdentitySocket {
     ///
     /// # Errors
     /// A sentence that names the place and the setting.
-    pub fn bind(place: &Place) -> Result<Self, Failure> {
+    pub fn bind(place: &Endpoint) -> Result<Self, Failure> {
         match place {
-            Place::Tcp(address) => PublicSocket::bind(*address, SETTING).map(Self::Tcp),
-            Place::Unix(path) => bind_at(path).map(|listener| Self::Unix { listener, path: path.clone() }),
+            Endpoint::Tcp(address) => PublicSocket::bind(*address, SETTING).map(Self::Tcp),
+            Endpoint::Unix(path) => bind_at(path).map(|listener| Self::Unix { listener, path: path.clone() }),
         }
     }
 
     /// Returns where it is, with the port that the system chose for port 0.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Endpoint {
         match self {
-            Self::Tcp(socket) => Place::Tcp(socket.address()),
-            Self::Unix { path, .. } => Place::Unix(path.clone()),
+            Self::Tcp(socket) => Endpoint::Tcp(socket.address()),
+            Self::Unix { path, .. } => Endpoint::Unix(path.clone()),
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
     fn a_stale_socket_makes_way_and_nothing_else_does() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("tailscale.sock");
-        let here = Place::Unix(path.clone());
+        let here = Endpoint::Unix(path.clone());
         // Left by a start that was killed.
         drop(UnixListener::bind(&path).unwrap());
         let socket = IdentitySocket::bind(&here).unwrap();
@@ -223,7 +223,7 @@ mod tests {
         let refused = IdentitySocket::bind(&here).err().unwrap();
         assert!(refused.message.contains("no socket") && refused.hint.unwrap().contains(SETTING));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
-        let nowhere = IdentitySocket::bind(&Place::Unix("/nowhere/at/all.sock".into())).err().unwrap();
+        let nowhere = IdentitySocket::bind(&Endpoint::Unix("/nowhere/at/all.sock".into())).err().unwrap();
         assert!(nowhere.message.contains("/nowhere/at/all.sock") && nowhere.hint.is_some(), "{nowhere}");
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn one_that_was_shut_down_is_bound_anew_at_the_same_path() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("tailscale.sock");
-        let mut socket = IdentitySocket::bind(&Place::Unix(path.clone())).unwrap();
+        let mut socket = IdentitySocket::bind(&Endpoint::Unix(path.clone())).unwrap();
         assert!(!socket.restore_listener().unwrap());
         shutdown(socket.as_fd().as_raw_fd(), Shutdown::Both).unwrap();
         assert!(!socket.listens());

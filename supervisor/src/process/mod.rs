@@ -6,6 +6,7 @@
 //! files the programs are is settled once ([`programs`]). What an old container engine refuses is gone without ([`clone3`]).
 
 pub mod clone3;
+pub mod endpoint;
 pub mod identity;
 pub mod launch;
 pub mod listener;

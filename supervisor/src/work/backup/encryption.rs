@@ -11,7 +11,10 @@ use age::{
     DecryptError, Decryptor, EncryptError, Encryptor, Identity, Recipient, stream::StreamWriter, tag, tagpq, x25519,
 };
 
-use crate::failure::{Cause, Failure};
+use crate::{
+    config::recipient::{self, Kind, SECRET},
+    failure::{Cause, Failure},
+};
 
 /// The longest header of an age file that is read, in bytes. One for twenty recipients of the longest kind fits, and the
 /// parser, whose time grows with the square of the length, is through with it in a moment.
@@ -20,45 +23,15 @@ const LONGEST_HEADER: u64 = 32 << 10;
 const LAST_LINE: &[u8] = b"\n--- ";
 /// What each age file begins with, up to its version.
 const MAGIC: &[u8] = b"age-encryption.org/";
-/// What an age identity begins with.
-const SECRET: &str = "AGE-SECRET-KEY-";
-
-/// Says whether a backup can be encrypted to this recipient, and in a sentence why not: `age1…`, as age-keygen prints it,
-/// and the kinds for keys in hardware (`age1tag1…`, `age1tagpq1…`), which age can encrypt to without a plugin.
-///
-/// # Errors
-/// The sentence. A secret key is not repeated in it.
-pub fn check_recipient(text: &str) -> Result<(), String> {
-    recipient(text).map(drop)
-}
-
+/// Reads a recipient: `age1…`, as age-keygen prints it, and the kinds for keys in hardware (`age1tag1…`, `age1tagpq1…`), which
+/// age can encrypt to without a plugin. Why it cannot be used is a sentence, and no secret key is repeated in it.
 fn recipient(text: &str) -> Result<Box<dyn Recipient>, String> {
-    let public = "it must be the public key, age1…, which age-keygen -y FILE prints";
-    // Whatever follows may be a secret, also in lower case or after a slip of the pen.
-    if text.trim_start().to_ascii_uppercase().starts_with(SECRET) || text.trim_start().starts_with("AGE-PLUGIN-") {
-        return Err(format!("this is a secret key, which does not belong on the server; {public}"));
-    }
-    if text.starts_with("ssh-") {
-        return Err(format!("this is an SSH key; {public}"));
-    }
-    if text.starts_with("-----BEGIN") {
-        return Err(format!("this is a key file; {public}"));
-    }
-    // What is no key at all may be a password.
-    let Some((kind, _)) = text.rsplit_once('1').filter(|_| text.starts_with("age1")) else {
-        return Err(format!("this is no age recipient; {public}"));
+    let known: Result<Box<dyn Recipient>, _> = match recipient::kind(text)? {
+        Kind::X25519 => text.parse::<x25519::Recipient>().map(|key| Box::new(key) as _),
+        Kind::Tag => text.parse::<tag::Recipient>().map(|key| Box::new(key) as _),
+        Kind::TagPq => text.parse::<tagpq::Recipient>().map(|key| Box::new(key) as _),
     };
-    let known: Result<Box<dyn Recipient>, _> = match kind {
-        "age" => text.parse::<x25519::Recipient>().map(|key| Box::new(key) as _),
-        "age1tag" => text.parse::<tag::Recipient>().map(|key| Box::new(key) as _),
-        "age1tagpq" => text.parse::<tagpq::Recipient>().map(|key| Box::new(key) as _),
-        _ => {
-            return Err(format!(
-                "{text} is a recipient of a kind that needs a plugin or another version of age; {public}"
-            ));
-        }
-    };
-    known.map_err(|_| format!("{text} is no age recipient, perhaps there is a slip in it; {public}"))
+    known.map_err(|_| recipient::slip(text))
 }
 
 /// What is written to it goes on encrypted. Only [`Encrypted::finish`] ends the file; without it, what was written counts

@@ -28,7 +28,10 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use crate::data::durable::read_small;
+use crate::{
+    config::cron::{self, ALLOWED},
+    data::durable::read_small,
+};
 
 /// How long the app has to itself after a start, before a missed backup is made: it opens its database then, and
 /// whatever upgraded the image has work of its own.
@@ -64,40 +67,14 @@ impl Schedule {
     /// # Errors
     /// A sentence that says what is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        if text.eq_ignore_ascii_case("off") {
-            return Ok(Self(None));
-        }
-        let allowed = "it must be off, or five fields of numbers, names, and * , - / as in crontab: minute, hour, day of the \
-                       month, month, day of the week (0 3 * * * is each night at three)";
-        let fields: Vec<&str> = text.split_whitespace().collect();
-        if fields.len() != 5 {
-            let count = fields.len();
-            return Err(format!("{text:?} has {count} field{}; {allowed}", if count == 1 { "" } else { "s" }));
-        }
-        // What is beyond crontab (L, W, #, ?) is not the same in any two programs.
-        let plain = |field: &&str| {
-            field.chars().all(|c| c.is_ascii_alphanumeric() || "*,-/".contains(c))
-                && field.split(|c: char| !c.is_ascii_alphabetic()).all(|word| matches!(word.len(), 0 | 3))
-        };
-        if let Some(wrong) = fields.iter().find(|field| !plain(field)) {
-            return Err(format!("the field {wrong:?} cannot be read; {allowed}"));
-        }
+        let Some(fields) = cron::fields(text)? else { return Ok(Self(None)) };
         let mut options = ParseOptions::default();
         options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-        let each_alone = |place: usize| {
-            let mut others = ["*"; 5];
-            others[place] = fields[place];
-            cronexpr::parse_crontab_with(&others.join(" "), options).is_err()
-        };
-        if let Some(place) = (0..5).find(|place| each_alone(*place)) {
-            return Err(format!("the field {:?} cannot be read; {allowed}", fields[place]));
-        }
         let cron = cronexpr::parse_crontab_with(&fields.join(" "), options)
-            .map_err(|_| format!("{text:?} cannot be read; {allowed}"))?;
+            .map_err(|_| format!("{:?} cannot be read; {ALLOWED}", text.trim()))?;
         // From here the next four years have a 29 February.
         if cron.find_next(MakeTimestamp(Timestamp::UNIX_EPOCH)).is_err() {
-            return Err(format!("{text:?} never comes: there is no such day; {allowed}"));
+            return Err(format!("{:?} never comes: there is no such day; {ALLOWED}", text.trim()));
         }
         Ok(Self(Some(Cron { fields: cron, hourly: fields[1] == "*" })))
     }

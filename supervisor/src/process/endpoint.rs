@@ -1,8 +1,10 @@
-//! How is a unix socket reached whose path is too long for its address?
+//! Where does something listen, and how is a unix socket reached whose path is too long for its address?
 
 use std::{
     cell::RefCell,
     collections::HashMap,
+    fmt,
+    net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -12,8 +14,41 @@ use nix::{
     sys::stat::Mode,
 };
 
-/// The longest path that fits a unix socket's address on Linux, without its closing zero (unix(7)).
-const LONGEST: usize = 107;
+/// The longest path that fits a unix socket's address, without its closing zero (unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Reads one; `None` for what is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text.parse() {
+            Ok(address) => Some(Self::Tcp(address)),
+            Err(_) => is_socket(text).then(|| Self::Unix(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Whether this is the path of a file that can be the address of a unix socket.
+pub(crate) fn is_socket(text: &str) -> bool {
+    text.starts_with('/') && !text.ends_with('/') && text.len() <= LONGEST_SOCKET && !text.contains(char::is_control)
+}
 
 thread_local! {
     static DIRECTORIES: RefCell<HashMap<PathBuf, OwnedFd>> = RefCell::default();
@@ -24,7 +59,7 @@ thread_local! {
 #[must_use]
 pub fn short(path: &Path) -> PathBuf {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
-    if path.as_os_str().len() <= LONGEST {
+    if path.as_os_str().len() <= LONGEST_SOCKET {
         return path.to_owned();
     }
     DIRECTORIES.with_borrow_mut(|directories| {
@@ -54,7 +89,7 @@ mod tests {
         let deep = root.path().join("a-directory-with-a-long-name".repeat(4)).join("and-another".repeat(5));
         std::fs::create_dir_all(&deep).unwrap();
         let path = deep.join("control.sock");
-        assert!(path.as_os_str().len() > LONGEST);
+        assert!(path.as_os_str().len() > LONGEST_SOCKET);
         let _listener = UnixListener::bind(short(&path)).unwrap();
         UnixStream::connect(short(&path)).unwrap();
         assert!(path.exists());

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     accounts::role::Role,
-    config::Config,
+    config::{Config, ServeArgs},
     failure::Failure,
     http, log,
     operator::{self, Task},
@@ -123,20 +123,6 @@ impl UserCommand {
 fn role(text: &str) -> Result<Role, String> {
     let found = Role::ALL.into_iter().find(|role| role.name() == text);
     found.ok_or_else(|| "a role is guest, member, admin or owner".to_owned())
-}
-
-/// Settings of `app serve`; each is a `HEARTH_*` environment variable as well.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ServeArgs {
-    /// The database, as migrated by the migrator [env: HEARTH_DATABASE]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) database: Option<String>,
-    /// The directory of attachments [env: HEARTH_FILES]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) files: Option<String>,
-    /// Where to listen when no socket is inherited [env: HEARTH_LISTEN] [default: 127.0.0.1:3000]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<String>,
 }
 
 /// Runs the program: exit status 0 done, 1 failed, 2 wrong usage.

@@ -8,6 +8,7 @@ mod accounts;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
+use clap::Args;
 use figment::{Figment, providers::Serialized};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -15,7 +16,21 @@ pub(crate) use self::accounts::{
     Admin, Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback,
 };
 
-use crate::{cli::ServeArgs, failure::Failure};
+use crate::failure::Failure;
+
+/// Settings of `app serve`; each is a `HEARTH_*` environment variable as well.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// The database, as migrated by the migrator [env: HEARTH_DATABASE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: Option<String>,
+    /// The directory of attachments [env: HEARTH_FILES]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) files: Option<String>,
+    /// Where to listen when no socket is inherited [env: HEARTH_LISTEN] [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+}
 
 /// A key, the variable and flag that set it, and what it may be.
 struct Key {

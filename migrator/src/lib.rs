@@ -12,7 +12,7 @@
 //! The list of migrations and the version come from the caller, as a [`Release`], so that tests
 //! can be a later release than the one they are compiled in.
 //!
-//! Imports point one way: `main` → `cli` → `apply` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
+//! Imports point one way: `main` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
 //! `migrations` → `add` → `schema` → `database`, `fault` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

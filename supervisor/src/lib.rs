@@ -2,9 +2,9 @@
 //! and serves it, or leaves everything as it was and tells the operator the way out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
-//! `main` → [`entry`] → [`cli`] → [`operations`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] →
-//! [`process`] → [`data`] → [`failure`], [`config`], [`fault`]; and for what a job does: [`work`] → [`jobs`]' requests and
-//! answers, [`process`], [`data`].
+//! `main` → [`entry`] → [`cli`] → [`operations`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] → [`config`] →
+//! [`process`] → [`data`] → [`failure`], [`fault`]; and in the program that does the work on data, whose libraries PID 1 has
+//! not: `supervisor-job` → [`work`] → [`jobs`], for its requests and answers. `.ci/module-graph` holds both.
 
 pub mod app;
 pub mod cli;

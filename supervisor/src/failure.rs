@@ -90,6 +90,15 @@ impl Failure {
         self
     }
 
+    /// Returns what went wrong and what helps, in a line.
+    #[must_use]
+    pub fn with_hint(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} ({hint})", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Makes a failure of an I/O error: `doing` says what was being done to what ("cannot create /data/live").
     /// A full disk, a read-only file system and a missing permission get a cause and a hint of their own.
     pub fn io(doing: impl fmt::Display, error: &io::Error) -> Self {

@@ -32,6 +32,7 @@ pub const POINTS: &[&str] = &[
     "stage.cloned",
     "stage.unpacked",
     "stage.synced",
+    "stage.checked",
     "migrator.launched",
     "migrator.done",
     "prove.launched",

@@ -84,6 +84,7 @@ fn the_documents_of_a_backup_are_the_golden_ones() {
     assert_fits(&golden("backup.json"), &read(&description), "backup");
     assert_fits(&golden("backup.json"), &made["backup"], "what is printed");
     assert_fits(&golden("backups.json"), &read(&hearth.data.join("supervisor/backups.json")), "backups");
+    assert_fits(&golden("instance.json"), &read(&hearth.data.join("supervisor/instance.json")), "instance");
     let input = fs::File::open(archive).unwrap();
     let opened = supervisor::work::backup::archive::read::open(input, id).unwrap();
     assert_fits(&golden("manifest.json"), &serde_json::to_value(opened.manifest()).unwrap(), "manifest");

@@ -1,6 +1,6 @@
 //! What do `backup create`, `list`, `verify` and `prune` print?
 
-use std::{collections::BTreeSet, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, fs::File, io::Read, path::Path, time::SystemTime};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -15,13 +15,13 @@ use crate::{
     data::{
         DataDir,
         backup::{BackupId, Description, Reason},
-        durable,
         size::Size,
         state::FORMAT,
+        text_file,
     },
     failure::{Cause, Failure},
     jobs::backup::ArchiveSource,
-    work::backup::{catalog, destination::Found, source::open_destination},
+    work::backup::{catalog, destination::Found, marker, source::open_destination},
 };
 
 /// The longest identity file that is read, in bytes.
@@ -104,7 +104,7 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
             let work = Work::Backup { reason: Reason::Manual, label, drill };
             told(have_done(flags, data, work, quiet), json)
         }
-        Command::List { json } => list(&Loaded::load(flags)?.config.backup, json),
+        Command::List { json } => list(data, &Loaded::load(flags)?.config.backup, json),
         Command::Verify(Verify { ids, all, drill, identity, json, quiet }) => {
             let ids = chosen(flags, ids, all)?;
             let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
@@ -151,18 +151,24 @@ fn check_label(label: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Reads the operator's identity file, as the operator.
+/// Reads the operator's identity file, as the operator: a file, a link to one, or a pipe (`/dev/stdin`, `<(pass show hearth)`).
 pub(super) fn read_identity(path: &Path) -> Result<String, Failure> {
-    let trouble = |error: &std::io::Error| {
-        Failure::io(format!("cannot read the identity file {}", path.display()), error)
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_IDENTITY + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        Failure::io(format!("cannot read the identity file {}", path.display()), &error)
             .hint("it is the file that age-keygen made; it need not be in the container for longer than this takes")
-    };
-    let real = path.canonicalize().map_err(|error| trouble(&error))?;
-    let bytes = durable::read_small(&real, LONGEST_IDENTITY).map_err(|error| trouble(&error))?;
-    String::from_utf8(bytes).map_err(|_| {
-        Failure::new(Cause::Configuration, format!("{} is no identity file: it is not text", path.display()))
-            .hint("an identity that is itself encrypted is decrypted first: age -d identity.age > identity.txt")
-    })
+    })?;
+    let wrong =
+        |what: &str| Failure::new(Cause::Configuration, format!("{} is no identity file: {what}", path.display()));
+    if bytes.len() as u64 > LONGEST_IDENTITY {
+        return Err(wrong("it is too long").hint("it must be the file that age-keygen wrote"));
+    }
+    if bytes.starts_with(b"age-encryption.org/") {
+        return Err(wrong("it is itself encrypted").hint("decrypt it first: age -d identity.age > identity.txt"));
+    }
+    text_file::decode(&bytes)
+        .ok_or_else(|| wrong("it is not text").hint("it must be the file that age-keygen wrote, in UTF-8 or UTF-16"))
 }
 
 /// Returns the backups that are meant.
@@ -211,12 +217,14 @@ pub(super) fn elsewhere(settings: &Settings) -> (Vec<Listed>, Vec<Failure>) {
     (listed, failures)
 }
 
-fn list(settings: &Settings, as_json: bool) -> Result<u8, Failure> {
+fn list(data: &DataDir, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
     let here =
         |local: catalog::Local| Listed { place: ArchiveSource::File(local.archive), description: local.description };
     let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
-    let (there, failures) = elsewhere(settings);
+    let (there, mut failures) = elsewhere(settings);
     listed.extend(there);
+    let history = catalog::written(data).ok().flatten();
+    failures.extend(history.and_then(|history| marker::check(&settings.dir, &history).err()));
     if as_json {
         let rows: Vec<Value> = listed
             .iter()
@@ -286,5 +294,50 @@ pub(super) fn age(at: &str) -> String {
         Some(seconds) if seconds < 3600 => format!("{}m", seconds / 60),
         Some(seconds) if seconds < 2 * 86_400 => format!("{}h", seconds / 3600),
         Some(seconds) => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write, thread};
+
+    use super::*;
+
+    const KEY: &str = "# created: 2026-11-24T03:30:00Z\nAGE-SECRET-KEY-1EXAMPLE\n";
+
+    #[test]
+    fn an_identity_comes_from_a_file_a_link_or_a_pipe_however_it_was_saved() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("key"), KEY).unwrap();
+        std::os::unix::fs::symlink("key", path("link")).unwrap();
+        fs::write(path("marked"), format!("\u{feff}{KEY}")).unwrap();
+        let utf16: Vec<u8> = [0xFEFF].into_iter().chain(KEY.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        fs::write(path("powershell"), utf16).unwrap();
+        for name in ["key", "link", "marked", "powershell"] {
+            assert_eq!(read_identity(&path(name)).unwrap(), KEY, "{name}");
+        }
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let pipe = path("pipe");
+        let writer = thread::spawn(move || File::options().write(true).open(pipe).unwrap().write_all(KEY.as_bytes()));
+        assert_eq!(read_identity(&path("pipe")).unwrap(), KEY);
+        writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_identity_is_called_what_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for (content, words) in [
+            (&b"age-encryption.org/v1\n-> scrypt \xFF"[..], "it is itself encrypted"),
+            (b"\x89PNG\xFF\xFE", "it is not text"),
+            (&[b'x'; 70_000], "it is too long"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let failure = read_identity(&path).unwrap_err();
+            assert!(failure.message.ends_with(&format!("is no identity file: {words}")), "{failure}");
+            assert!(failure.hint.is_some(), "{failure}");
+        }
+        assert!(read_identity(directory.path()).unwrap_err().message.contains("is a directory"));
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     process::signals,
     status::log,
     status::{Outcome, Status},
-    work::backup::{catalog, examine, manifest::Manifest},
+    work::backup::{catalog, examine, identity, manifest::Manifest},
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.
@@ -154,7 +154,7 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSourc
         })?),
     };
     // Here first: what lies at a destination is a copy of it, and need not be asked for. This house's own before all others.
-    let own = catalog::known_instance(data).ok().flatten();
+    let own = identity::known_instance(data).ok().flatten();
     let is_ours = |description: &Description| Some(&description.instance) == own.as_ref();
     let mut local: Vec<_> = catalog::list(&settings.dir)?;
     // Last come those of which nothing is known.

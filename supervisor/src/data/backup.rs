@@ -142,7 +142,7 @@ pub struct Description {
     pub label: Option<String>,
     /// When it was begun, RFC 3339 in UTC.
     pub created_at: String,
-    /// The instance that made it; see `work::backup::catalog`.
+    /// The instance that made it; see `work::backup::identity`.
     pub instance: String,
     /// The version that made it.
     pub version: String,

@@ -20,7 +20,7 @@ const OWN_FILE: u32 = 0o600;
 /// The mode of a directory of such files.
 const OWN_DIRECTORY: u32 = 0o700;
 /// What the name of a file that is not yet in its place ends with; [`is_unfinished`] tells them.
-const UNFINISHED: &str = ".new";
+pub(crate) const UNFINISHED: &str = ".new";
 
 /// Says what was being done when an error came.
 pub(crate) trait Explain<T> {
@@ -54,7 +54,19 @@ impl Unfinished {
     /// # Errors
     /// What the file system said, naming the file.
     pub fn begin(target: &Path) -> Result<(Self, File), Failure> {
-        let beside = beside(target);
+        Self::begin_at(beside(target), target)
+    }
+
+    /// As [`Self::begin`], in a directory that several write to: what others have begun there stays.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_of(owner: &str, target: &Path) -> Result<(Self, File), Failure> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        Self::begin_at(beside(&target.with_file_name(format!("{name}.{owner}"))), target)
+    }
+
+    fn begin_at(beside: PathBuf, target: &Path) -> Result<(Self, File), Failure> {
         remove_if_there(&beside)?;
         let file = create_file(&beside)?;
         Ok((Self { beside, target: target.to_owned(), done: false }, file))
@@ -65,7 +77,10 @@ impl Unfinished {
     /// # Errors
     /// What the file system said, naming the file.
     pub fn write(target: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let (unfinished, mut file) = Self::begin(target)?;
+        Self::fill(Self::begin(target)?, bytes)
+    }
+
+    fn fill((unfinished, mut file): (Self, File), bytes: &[u8]) -> Result<Self, Failure> {
         file.write_all(bytes)
             .and_then(|()| file.sync_all())
             .explain(|| format!("cannot write {}", unfinished.path().display()))?;
@@ -122,6 +137,15 @@ impl Drop for Unfinished {
 /// What the file system said, naming the file.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Unfinished::write(target, bytes)?.put()?;
+    sync_parent(target)
+}
+
+/// As [`write`], in a directory that several write to.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_of(owner: &str, target: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    Unfinished::fill(Unfinished::begin_of(owner, target)?, bytes)?.put()?;
     sync_parent(target)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod backup;
+pub mod clock;
 pub mod durable;
 pub mod generations;
 pub mod lock;
@@ -10,6 +11,7 @@ pub mod retention;
 pub mod size;
 pub mod space;
 pub mod state;
+pub mod text_file;
 pub mod view;
 
 use std::{
@@ -186,6 +188,12 @@ impl DataDir {
     #[must_use]
     pub fn instance(&self) -> PathBuf {
         self.supervisor().join("instance")
+    }
+
+    /// `supervisor/instance.json`: where that name was given.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.supervisor().join("instance.json")
     }
 
     /// `supervisor/backups.json`: what became of the last backups.

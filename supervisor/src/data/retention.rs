@@ -2,12 +2,14 @@
 //!
 //! A pure decision over what is there. In doubt everything is kept: what state.json does not know, what has a time
 //! that cannot be read, and everything while the clock is behind (a Raspberry Pi has none of its own) or while it is
-//! not clear which generation is live.
+//! not clear which generation is live. A time that is yet to come was written down while the clock was ahead: what counts
+//! then is when the generation after it was made.
 
 use std::time::{Duration, SystemTime};
 
 use super::{
-    GenerationId,
+    GenerationId, clock,
+    state::Snapshot,
     view::{Live, View},
 };
 
@@ -16,9 +18,17 @@ use super::{
 #[must_use]
 pub fn retire(view: &View, now: SystemTime, keep: usize, keep_written: Duration) -> Vec<GenerationId> {
     let (Live::Generation(live), Some(state)) = (&view.live, &view.state) else { return Vec::new() };
-    if newest_time(view).is_some_and(|newest| now < newest) {
+    let earliest = SystemTime::UNIX_EPOCH + Duration::from_secs(clock::EARLIEST.unsigned_abs());
+    if now < earliest && times(view).any(|(_, time)| now < time) {
         return Vec::new();
     }
+    let written = |snapshot: &Snapshot, written: &str| {
+        let written = humantime::parse_rfc3339(written).ok()?;
+        if written <= now {
+            return Some(written);
+        }
+        times(view).filter(|(id, time)| *id > snapshot.generation && *time <= now).map(|(_, time)| time).min()
+    };
     let mut snapshots: Vec<_> = view
         .generations
         .iter()
@@ -31,22 +41,24 @@ pub fn retire(view: &View, now: SystemTime, keep: usize, keep_written: Duration)
         .into_iter()
         .filter(|snapshot| match &snapshot.written_at {
             None => true,
-            Some(written) => humantime::parse_rfc3339(written)
-                .ok()
-                .and_then(|written| now.duration_since(written).ok())
-                .is_some_and(|ago| ago > keep_written),
+            Some(at) => {
+                written(snapshot, at).and_then(|at| now.duration_since(at).ok()).is_some_and(|ago| ago > keep_written)
+            }
         })
         .map(|snapshot| snapshot.generation)
         .collect()
 }
 
-/// Returns the newest time that any document tells of.
-fn newest_time(view: &View) -> Option<SystemTime> {
+/// Returns the times that documents tell of, each with the generation that it is about.
+fn times(view: &View) -> impl Iterator<Item = (GenerationId, SystemTime)> {
     let snapshots = view.state.iter().flat_map(|state| &state.snapshots);
-    let snapshots = snapshots.flat_map(|snapshot| std::iter::once(&snapshot.left_at).chain(&snapshot.written_at));
-    let descriptions = view.generations.iter().filter_map(|generation| generation.description.as_ref());
-    let sealed = descriptions.map(|description| &description.sealed_at);
-    snapshots.chain(sealed).filter_map(|time| humantime::parse_rfc3339(time).ok()).max()
+    let snapshots = snapshots.flat_map(|snapshot| {
+        std::iter::once(&snapshot.left_at).chain(&snapshot.written_at).map(|time| (snapshot.generation, time))
+    });
+    let sealed = view.generations.iter().filter_map(|generation| {
+        generation.description.as_ref().map(|description| (generation.id, &description.sealed_at))
+    });
+    snapshots.chain(sealed).filter_map(|(id, time)| Some((id, humantime::parse_rfc3339(time).ok()?)))
 }
 
 #[cfg(test)]
@@ -172,5 +184,23 @@ mod tests {
     fn nothing_goes_while_the_clock_is_behind() {
         assert_eq!(retired(&view(5, &[(1, 50, None), (2, 40, None), (3, 30, None), (4, -1, None)])), [0; 0]);
         assert_eq!(retired(&view(5, &[(1, 50, None), (2, 40, None), (3, 30, Some(-1)), (4, 20, None)])), [0; 0]);
+    }
+
+    #[test]
+    fn a_snapshot_of_a_clock_that_was_ahead_stops_nothing_once_the_clock_is_right() {
+        // A thousand days on, the clock can be right: this version exists.
+        let now = now() + Duration::from_secs(1000 * DAY);
+        let retired = |snapshots: &[(u32, i64, Option<i64>)]| {
+            let retired = retire(&view(9, snapshots), now, 3, Duration::from_secs(7 * DAY));
+            retired.into_iter().map(|id| id.0).collect::<Vec<_>>()
+        };
+        let ago = |days: i64| days - 1000;
+        let (one, two, three, four) = (ago(50), ago(40), ago(30), ago(20));
+        assert_eq!(retired(&[(1, one, None), (2, two, None), (3, three, None), (4, ago(-900), None)]), [1]);
+        let written = |written| retired(&[(1, one, Some(written)), (2, two, None), (3, three, None), (4, four, None)]);
+        assert_eq!(written(ago(-900)), [1], "it was written to before 0002 was left, forty days ago");
+        assert_eq!(written(ago(45)), [1]);
+        let lately = [(1, ago(-900), Some(ago(-900))), (2, ago(2), None), (3, ago(1), None), (4, ago(0), None)];
+        assert_eq!(retired(&lately), [0; 0], "perhaps two days ago");
     }
 }

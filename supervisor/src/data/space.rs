@@ -5,7 +5,10 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 use super::durable::Explain;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
+
+/// Fewer free inodes than this are none: a failed step has removed its own files again by the time that it is asked.
+const FEW_INODES: u64 = 16;
 
 /// Returns the bytes that are free for this user on the file system that a place lies on. `None`: some FUSE and network file
 /// systems know nothing of their size; then the disk itself has to say when it is full.
@@ -17,4 +20,21 @@ pub fn free(place: &Path) -> Result<Option<u64>, Failure> {
     #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
     let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
     Ok((space.blocks() > 0).then_some(free))
+}
+
+/// Says of a full disk on which no further file has room, though there may be space, that this is so. `places` are where the
+/// step wrote.
+#[must_use]
+pub fn explain(failure: Failure, places: &[&Path]) -> Failure {
+    let has_no_inodes = |place: &&&Path| {
+        // Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
+        statvfs(**place).is_ok_and(|space| space.files() > 0 && space.files_available() < FEW_INODES)
+    };
+    match places.iter().find(has_no_inodes) {
+        Some(place) if failure.cause == Cause::NoSpace => failure.hint(format!(
+            "the file system of {} has no room for further files (no free inodes: df -i shows them), however much space is free; remove files there, then try again; nothing was changed",
+            place.display()
+        )),
+        _ => failure,
+    }
 }

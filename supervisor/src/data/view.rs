@@ -42,6 +42,9 @@ pub struct View {
     /// What `work::recover` could not remove, as sentences. It blocks nothing.
     #[serde(default)]
     pub trouble: Vec<String>,
+    /// Whether a backup found that the live generation's indexes do not agree with its tables.
+    #[serde(default)]
+    pub reindex: bool,
 }
 
 /// Where `live` points.
@@ -148,7 +151,7 @@ pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
     }
     let files = holds_files(&data.files())?;
     let misplaced = if live == Live::Missing { misplaced(data)? } else { None };
-    Ok(View { live, generations, backups, files, misplaced, state, state_trouble, trouble: Vec::new() })
+    Ok(View { live, generations, backups, files, misplaced, state, state_trouble, trouble: Vec::new(), reindex: false })
 }
 
 /// Returns where `live` points.
@@ -432,6 +435,10 @@ mod tests {
         fs::remove_dir_all(&backups).unwrap();
         fs::create_dir_all(data.files().join("lost+found")).unwrap();
         fs::write(data.files().join(".DS_Store"), "").unwrap();
+        for strange in ["@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information"] {
+            fs::create_dir(data.files().join(strange)).unwrap();
+        }
+        fs::write(data.files().join("Thumbs.db"), "").unwrap();
         assert!(look().is_untouched(), "what a file system or a file manager makes is no attachment");
         fs::create_dir(data.files().join("ab")).unwrap();
         assert!(!look().is_untouched(), "there are attachments");

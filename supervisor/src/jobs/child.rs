@@ -39,11 +39,18 @@ pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failur
     let background = matches!(job, Job::Backup(_));
     let name = name(&job);
     let request = Request { data: instance.data.clone(), means: instance.means.get(), job };
+    let mut environment = instance.environment();
+    // Of an index that is built anew, and is larger than memory: where the job may write.
+    let temporary = match &request.job {
+        Job::Stage { target, .. } => instance.data.generation(*target),
+        _ => instance.data.supervisor(),
+    };
+    environment.push(("SQLITE_TMPDIR".into(), temporary.into()));
     let request = serde_json::to_vec(&request)
         .map_err(|error| Failure::new(Cause::Launch, format!("cannot write down a job: {error}")))?;
     let program = &instance.programs.job;
     let command = vec![program.path().display().to_string(), name.into(), VERSION.into()];
-    let mut launch = Launch::new(program, command, instance.environment(), instance.locks());
+    let mut launch = Launch::new(program, command, environment, instance.locks());
     launch.stdin = Some(in_memory(&request).map_err(|error| Failure::io("cannot hand over a job", &error))?);
     launch.background = background;
     Ok(launch)

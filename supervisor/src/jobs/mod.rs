@@ -55,6 +55,8 @@ pub enum Job {
     Checkpoint {
         /// Whose database.
         generation: GenerationId,
+        /// Whether it is checked; else its clone will be.
+        check: bool,
     },
     /// Make the generation `target` with its marker. Result: [`Staged`].
     Stage {

@@ -90,6 +90,9 @@ pub struct Staged {
     pub method: Method,
     /// What it was made from.
     pub origin: Origin,
+    /// What was wrong with its indexes, which were built anew then.
+    #[serde(default)]
+    pub reindexed: Option<String>,
 }
 
 /// How a clone was made.

@@ -181,21 +181,13 @@ async fn unless_stuck<T>(instance: &Instance, work: impl Future<Output = Result<
 async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
     // Told to stop is nothing that is wrong.
     if *instance.stop.borrow() == 0 {
-        let note = BackupJob::Note { what: what.to_owned(), trouble: with_hint(&failure) };
+        let note = BackupJob::Note { what: what.to_owned(), trouble: failure.with_hint() };
         let noted: Result<(), Failure> = job(instance, note).await;
         if let Err(trouble) = noted {
             instance.board.note(trouble.to_string());
         }
     }
     failure
-}
-
-/// What went wrong and what helps, in a line.
-fn with_hint(failure: &Failure) -> String {
-    match &failure.hint {
-        Some(hint) => format!("{} ({hint})", failure.message),
-        None => failure.message.clone(),
-    }
 }
 
 /// Boots an app in private from the restored copy that the last job left, and writes down what that showed.

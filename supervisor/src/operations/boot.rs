@@ -14,7 +14,7 @@ use crate::{
         state::{Held, Reason},
         view::View,
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     instance::Instance,
     jobs::{Source, child, door::Door},
     process::clone3,
@@ -22,6 +22,7 @@ use crate::{
 };
 
 use decide::Decision;
+use generation::Incomplete;
 use plan::Plan;
 
 /// What a boot came to.
@@ -96,13 +97,20 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
         Decision::Hold(failure) => return Err(with_view("finding the live generation".into())(failure)),
         Decision::FirstStart => {
             let doing = "setting up the first generation".to_owned();
-            upgrade(instance, door, &view, Reason::FirstStart, None).await.map_err(with_view(doing))?
+            let made = upgrade(instance, door, &view, Reason::FirstStart, None).await;
+            made.map_err(Incomplete::failure).map_err(with_view(doing))?
         }
         Decision::Live(live) => {
             instance.board.update(|status| status.live = Some(live));
             let unclean = view.generations.iter().any(|generation| generation.id == live && generation.unclean);
-            let status =
-                plan::ask(instance, live, unclean).await.map_err(with_view(format!("checking generation {live}")))?;
+            let checking = || with_view(format!("checking generation {live}"));
+            let (status, damage) = match plan::ask(instance, live, unclean).await {
+                // Perhaps only its indexes are damaged: a clone of it shows that.
+                Err(damage) if unclean && damage.cause == Cause::Damaged => {
+                    (plan::ask(instance, live, false).await.map_err(|_| checking()(damage.clone()))?, Some(damage))
+                }
+                asked => (asked.map_err(checking())?, None),
+            };
             point("plan.status").map_err(with_view(format!("checking generation {live}")))?;
             for migration in &status.applied {
                 tracing::info!(target: "Migrate", "Skipping: {}", migration.name);
@@ -111,20 +119,43 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
                 Plan::Nothing { drift } => {
                     drift.into_iter().for_each(|drift| instance.board.note(drift));
                     tracing::info!(target: "Migrate", "All migrations complete!");
-                    live
+                    match damage.is_some() || view.reindex {
+                        true => reindex(instance, door, &view, live, damage).await.map_err(checking())?,
+                        false => live,
+                    }
                 }
                 Plan::Refuse(failure) => return Err(with_view(format!("checking generation {live}"))(failure)),
                 Plan::Upgrade { count } => {
                     let migrations = if count == 1 { "migration" } else { "migrations" };
                     let doing =
                         format!("upgrading generation {live} to v{} ({count} {migrations})", crate::status::VERSION);
-                    upgrade(instance, door, &view, Reason::Upgrade, Some(live)).await.map_err(with_view(doing))?
+                    let made = upgrade(instance, door, &view, Reason::Upgrade, Some(live)).await;
+                    made.map_err(Incomplete::failure).map_err(with_view(doing))?
                 }
             }
         }
     };
     instance.board.update(|status| status.live = Some(generation));
     Ok(Booted::Serve(generation))
+}
+
+/// Goes over to a clone of the live generation with new indexes, though nothing is pending. Where that was only because a backup
+/// found the indexes damaged (no `damage` of the database itself), and it cannot be done, the live one serves on.
+async fn reindex(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    view: &View,
+    live: GenerationId,
+    damage: Option<Failure>,
+) -> Result<GenerationId, Failure> {
+    tracing::warn!(target: "Supervisor", "generation {live} is damaged, perhaps only in its indexes: checking a clone of it");
+    match upgrade(instance, door, view, Reason::Upgrade, Some(live)).await {
+        Err(Incomplete::Undone(failure)) if damage.is_none() => {
+            instance.board.note(format!("the indexes of generation {live} could not be built anew: {failure}"));
+            Ok(live)
+        }
+        made => made.map_err(Incomplete::failure),
+    }
 }
 
 /// Makes the next generation, from the live one or from nothing, and commits it.
@@ -134,11 +165,11 @@ async fn upgrade(
     view: &View,
     reason: Reason,
     live: Option<GenerationId>,
-) -> Result<GenerationId, Failure> {
+) -> Result<GenerationId, Incomplete> {
     door.open().await;
     let made = async {
         let checkpointed = match live {
-            Some(live) => Some(generation::checkpoint(instance, live).await?),
+            Some(live) => Some(generation::checkpoint(instance, live, false).await?),
             None => None,
         };
         let source = live.map_or(Source::Nothing, Source::Generation);
@@ -148,6 +179,6 @@ async fn upgrade(
     .await;
     match made {
         Ok(generation) => Ok(generation),
-        Err(incomplete) => Err(generation::discard(instance, incomplete).await.failure()),
+        Err(incomplete) => Err(generation::discard(instance, incomplete).await),
     }
 }

@@ -129,6 +129,7 @@ mod tests {
             state: None,
             state_trouble: None,
             trouble: Vec::new(),
+            reindex: false,
         }
     }
 

@@ -33,13 +33,13 @@ pub struct Prepared {
     pub schema: String,
 }
 
-/// Checks and checkpoints the live database before it is left behind; no app may be alive.
+/// Checkpoints the live database before it is left behind, and checks it unless its clone will be; no app may be alive.
 ///
 /// # Errors
 /// When it is damaged, or still in use.
-pub async fn checkpoint(instance: &Instance, live: GenerationId) -> Result<Checkpointed, Failure> {
+pub async fn checkpoint(instance: &Instance, live: GenerationId, check: bool) -> Result<Checkpointed, Failure> {
     end_strays(instance).await;
-    child::run(instance, Job::Checkpoint { generation: live }).await
+    child::run(instance, Job::Checkpoint { generation: live, check }).await
 }
 
 /// Stages and migrates; the app may serve meanwhile (a restore), for the source is not what it writes to.
@@ -63,6 +63,9 @@ pub async fn prepare(
         Origin::Backup(backup) => {
             tracing::info!(target: "Supervisor", "staged generation {target} from the backup {backup} ({} bytes)", staged.bytes);
         }
+    }
+    if let Some(problem) = &staged.reindexed {
+        tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew in generation {target}; no row is lost");
     }
     instance.board.enter(course, Phase::Migrating(target));
     let schema = migrate::up(instance, &instance.data.database(target), probation(reason)).await?;

@@ -344,7 +344,7 @@ async fn go_over(instance: &Rc<Instance>, prepared: &generation::Prepared) -> Re
     };
     let checkpointed = match live {
         None => None,
-        Some(live) => match generation::checkpoint(instance, live).await {
+        Some(live) => match generation::checkpoint(instance, live, true).await {
             Ok(checkpointed) => Some(checkpointed),
             Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
             // A damaged database is a reason to restore, not one against it. It stays behind as it is.

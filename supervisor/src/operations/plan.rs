@@ -157,6 +157,7 @@ mod tests {
             state: None,
             state_trouble: None,
             trouble: Vec::new(),
+            reindex: false,
         }
     }
 

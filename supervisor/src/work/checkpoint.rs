@@ -22,21 +22,22 @@ use crate::{
     jobs::Checkpointed,
 };
 
-/// Checks a generation's database, moves its WAL into it, and makes it durable.
+/// Checks a generation's database, unless its clone will be, moves its WAL into it, and makes it durable.
 ///
 /// # Errors
 /// [`Cause::Damaged`], [`Cause::NotADatabase`] with the snapshots that lead back; [`Cause::Busy`]; what the file
 /// system said. The database is as it was, or checkpointed.
-pub fn checkpoint(data: &DataDir, generation: GenerationId) -> Result<Checkpointed, Failure> {
+pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool) -> Result<Checkpointed, Failure> {
     fault::point("checkpoint.begun").explain(|| format!("cannot settle generation {generation}"))?;
     let path = data.database(generation);
     let written_at = written_at(data, generation)?;
-    let checked = Database::open(&path).and_then(|database| match database.quick_check()?.as_slice() {
-        [] => Ok(database),
-        problems => Err(Failure::new(
-            Cause::Damaged,
-            format!("the database {} is damaged: {}", path.display(), problems.join("; ")),
-        )),
+    let checked = Database::open(&path).and_then(|database| {
+        let problems = if check { database.quick_check()? } else { Vec::new() };
+        if problems.is_empty() {
+            return Ok(database);
+        }
+        let message = format!("the database {} is damaged: {}", path.display(), problems.join("; "));
+        Err(Failure::new(Cause::Damaged, message))
     });
     let database = checked.map_err(|failure| lead_back(data, generation, failure))?;
     database.checkpoint_and_close()?;
@@ -74,7 +75,7 @@ fn written_at(data: &DataDir, generation: GenerationId) -> Result<Option<String>
 }
 
 /// Adds to the failure of a damaged database what leads back.
-fn lead_back(data: &DataDir, generation: GenerationId, failure: Failure) -> Failure {
+pub(super) fn lead_back(data: &DataDir, generation: GenerationId, failure: Failure) -> Failure {
     if !matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) || failure.hint.is_some() {
         return failure;
     }
@@ -119,7 +120,7 @@ mod tests {
             fs::copy(beside(&path, end), beside(&data.database(TWO), end)).unwrap();
         }
         drop(open);
-        let checkpointed = checkpoint(&data, TWO).unwrap();
+        let checkpointed = checkpoint(&data, TWO, true).unwrap();
         assert!(!beside(&data.database(TWO), "-wal").exists());
         assert!(checkpointed.written_at.is_some(), "its sealing is not known");
         let rows: i64 = Connection::open(data.database(TWO))
@@ -133,9 +134,9 @@ mod tests {
     fn settling_one_at_rest_changes_nothing() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 10));
-        checkpoint(&data, ONE).unwrap();
+        checkpoint(&data, ONE, true).unwrap();
         let (before, bytes) = (stamp(&data.database(ONE)).unwrap(), fs::read(data.database(ONE)).unwrap());
-        checkpoint(&data, ONE).unwrap();
+        checkpoint(&data, ONE, true).unwrap();
         assert_eq!(stamp(&data.database(ONE)).unwrap(), before);
         assert_eq!(fs::read(data.database(ONE)).unwrap(), bytes);
         assert_eq!(fs::read_dir(data.generation(ONE)).unwrap().count(), 1);
@@ -146,7 +147,7 @@ mod tests {
         let (_directory, data) = data();
         let open = fill(&data.database(ONE), 10);
         open.execute_batch("BEGIN; SELECT * FROM t").unwrap();
-        let failure = checkpoint(&data, ONE).unwrap_err();
+        let failure = checkpoint(&data, ONE, true).unwrap_err();
         assert_eq!(failure.cause, Cause::Busy, "{failure}");
         assert!(failure.message.contains("0001/app.db"), "{failure}");
     }
@@ -163,7 +164,7 @@ mod tests {
         let length = bytes.len();
         bytes[4096 * 3..length - 4096].fill(0xAA);
         fs::write(data.database(TWO), &bytes).unwrap();
-        let failure = checkpoint(&data, TWO).unwrap_err();
+        let failure = checkpoint(&data, TWO, true).unwrap_err();
         assert_eq!(failure.cause, Cause::Damaged, "{failure}");
         assert!(failure.hint.unwrap().contains("supervisor restore 0001"));
         assert_eq!(fs::read(data.database(TWO)).unwrap(), bytes);
@@ -173,17 +174,17 @@ mod tests {
     fn what_is_no_database_is_said_to_be_none_and_none_is_made() {
         let (_directory, data) = data();
         let path = data.database(ONE);
-        assert_eq!(checkpoint(&data, ONE).unwrap_err().cause, Cause::Damaged);
+        assert_eq!(checkpoint(&data, ONE, true).unwrap_err().cause, Cause::Damaged);
         assert!(!path.exists());
         for garbage in [&b""[..], b"SQLite", &[7; 5000]] {
             fs::write(&path, garbage).unwrap();
-            let failure = checkpoint(&data, ONE).unwrap_err();
+            let failure = checkpoint(&data, ONE, true).unwrap_err();
             assert_eq!(failure.cause, Cause::NotADatabase, "{failure}");
             assert!(failure.hint.unwrap().contains("there is no snapshot"));
             assert_eq!(fs::read(&path).unwrap(), garbage);
         }
         fs::write(&path, [&b"SQLite format 3\0"[..], &[0; 5000]].concat()).unwrap();
-        let failure = checkpoint(&data, ONE).unwrap_err();
+        let failure = checkpoint(&data, ONE, true).unwrap_err();
         assert!(matches!(failure.cause, Cause::NotADatabase | Cause::Damaged), "{failure}");
     }
 
@@ -193,10 +194,10 @@ mod tests {
         let elsewhere = directory.path().join("elsewhere.db");
         drop(fill(&elsewhere, 1));
         symlink(&elsewhere, data.database(ONE)).unwrap();
-        assert!(checkpoint(&data, ONE).unwrap_err().message.ends_with("is not a regular file"));
+        assert!(checkpoint(&data, ONE, true).unwrap_err().message.ends_with("is not a regular file"));
         fs::remove_file(data.database(ONE)).unwrap();
         drop(fill(&data.database(ONE), 1));
         symlink(&elsewhere, beside(&data.database(ONE), "-wal")).unwrap();
-        assert!(checkpoint(&data, ONE).unwrap_err().message.ends_with("-wal is not a regular file"));
+        assert!(checkpoint(&data, ONE, true).unwrap_err().message.ends_with("-wal is not a regular file"));
     }
 }

@@ -29,6 +29,16 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// operator's `sqlite3` shell that is just being left.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How the indexes of a database are, each case with the first problem that was found.
+pub(super) enum Indexes {
+    /// They agree with the tables, and those are whole.
+    Whole,
+    /// They did not agree with the tables, and do now.
+    Rebuilt(String),
+    /// The tables are damaged themselves.
+    TablesDamaged(String),
+}
+
 /// A database, opened and checked by nobody yet.
 pub(super) struct Database {
     connection: Connection,
@@ -124,14 +134,8 @@ impl Database {
     /// # Errors
     /// What kept the check from running to its end.
     pub(super) fn full_check(&self) -> Result<Option<String>, Failure> {
-        let first = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
-        match first {
-            Ok(word) if word == "ok" => {}
-            Ok(problem) => return Ok(Some(problem)),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                return Ok(Some(error.to_string()));
-            }
-            Err(error) => return Err(explain("cannot check", &self.path, &error)),
+        if let Some(problem) = self.integrity_check()? {
+            return Ok(Some(problem));
         }
         let broken = self.connection.query_row("PRAGMA foreign_key_check", [], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
@@ -144,6 +148,53 @@ impl Database {
             }
             Err(error) => Err(explain("cannot check the foreign keys of", &self.path, &error)),
         }
+    }
+
+    fn integrity_check(&self) -> Result<Option<String>, Failure> {
+        let first = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+        match first {
+            Ok(word) if word == "ok" => Ok(None),
+            Ok(problem) => Ok(Some(problem)),
+            // Some damage ends the check itself.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Some(error.to_string())),
+            Err(error) => Err(explain("cannot check", &self.path, &error)),
+        }
+    }
+
+    /// Checks the database as a whole, and where that finds something rebuilds the indexes from the tables. To be asked of a copy.
+    ///
+    /// # Errors
+    /// What kept it from being found out.
+    pub(super) fn rebuild_damaged_indexes(&self) -> Result<Indexes, Failure> {
+        let Some(problem) = self.integrity_check()? else { return Ok(Indexes::Whole) };
+        if let Err(error) = self.rebuild_indexes() {
+            return match error.sqlite_error_code() {
+                // Pages of a table that lead nowhere, or two rows where an index allows one.
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
+                    Ok(Indexes::TablesDamaged(format!("{problem} ({error})")))
+                }
+                _ => Err(explain("cannot rebuild the indexes of", &self.path, &error)),
+            };
+        }
+        Ok(match self.integrity_check()? {
+            None => Indexes::Rebuilt(problem),
+            Some(left) => Indexes::TablesDamaged(left),
+        })
+    }
+
+    /// Builds all indexes anew, those of full-text tables among them. A full-text table without content of its own or of
+    /// another table cannot be; whether it had to be, a check finds out.
+    fn rebuild_indexes(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("REINDEX")?;
+        let mut tables = self.connection.prepare(
+            "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts5%'",
+        )?;
+        for table in tables.query_map([], |row| row.get::<_, String>(0))? {
+            let table = table?.replace('"', "\"\"");
+            let _ =
+                self.connection.execute(&format!("INSERT INTO main.\"{table}\" (\"{table}\") VALUES ('rebuild')"), []);
+        }
+        Ok(())
     }
 
     /// Runs `quick_check` and returns the first problems, none when the database is whole.

@@ -91,9 +91,9 @@ mod tests {
         names.sort();
         assert_eq!(names, ["STAGING", "app.db", "generation.json"]);
         // And what the household did not write to since is known by it.
-        assert_eq!(super::super::checkpoint::checkpoint(&data, ONE).unwrap().written_at, None);
+        assert_eq!(super::super::checkpoint::checkpoint(&data, ONE, true).unwrap().written_at, None);
         fill_one_more(&data);
-        assert!(super::super::checkpoint::checkpoint(&data, ONE).unwrap().written_at.is_some());
+        assert!(super::super::checkpoint::checkpoint(&data, ONE, true).unwrap().written_at.is_some());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod filesystem;
 pub mod finalize;
 pub mod identify;
 pub mod preflight;
+mod reach;
 pub mod recover;
 pub mod retire;
 mod roots;
@@ -33,7 +34,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    data::DataDir,
+    data::{DataDir, space},
     failure::{Cause, Failure},
     jobs::{Job, Reply, Request, child::DOOR},
     process::{
@@ -100,11 +101,15 @@ fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_j
     match job {
         Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
         Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
-        Job::Checkpoint { generation } => {
+        Job::Checkpoint { generation, check } => {
             means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
-            checkpoint::checkpoint(data, generation).and_then(value)
+            checkpoint::checkpoint(data, generation, check).and_then(value)
         }
-        Job::Stage { target, source } => stage::stage(data, means, target, &source, &mut progress()).and_then(value),
+        Job::Stage { target, source } => {
+            let staged = stage::stage(data, means, target, &source, &mut progress())
+                .and_then(|staged| stage::check(data, means, target, staged));
+            staged.map_err(|failure| space::explain(failure, &[&data.generations(), &data.files()])).and_then(value)
+        }
         Job::Finalize { generation, reason, origin, schema } => {
             means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
             finalize::finalize(data, generation, reason, origin, schema).and_then(value)

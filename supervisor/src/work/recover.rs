@@ -16,7 +16,10 @@ use crate::{
     failure::Failure,
     fault,
     process::sandbox::{SandboxSupport, Sockets},
-    work::database::{Database, beside, length},
+    work::{
+        backup::catalog,
+        database::{Database, beside, length},
+    },
 };
 
 /// Puts right what killed steps left, creates the directories that are missing, and looks.
@@ -44,7 +47,9 @@ pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<
     if let Live::Generation(live) = before.live {
         roll_back(data, means, backups, live, &mut trouble)?;
     }
-    Ok(View { trouble, ..view::look_with(data, backups)? })
+    let noted = catalog::written(data).ok().flatten().and_then(|history| history.reindex);
+    let reindex = noted.is_some_and(|generation| before.live == Live::Generation(generation));
+    Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
 }
 
 /// Removes the marker of the live generation, which a killed commit left. Not being able to is a failure: once

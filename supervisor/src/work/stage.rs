@@ -2,14 +2,16 @@
 //!
 //! Its marker first, durable before anything else is in it: from then on it is known to be unfinished, whatever
 //! happens. Then its database: empty, a clone of another generation's with its `-wal` and `-journal`, or what an archive
-//! holds, checked through and through. Attachments of an archive go to `files/`, which all generations share.
+//! holds, checked through and through. A clone whose indexes do not agree with its tables gets new ones; one whose tables are damaged
+//! is refused. Attachments of an archive go to `files/`, which all generations share.
 
 use std::{fs, path::PathBuf};
 
 use super::{
     backup::{self, archive::read::Files, source},
+    checkpoint,
     clone::FileClone,
-    database::{beside, length},
+    database::{Database, Indexes, beside, length},
 };
 use crate::{
     config::Backup as Settings,
@@ -88,7 +90,7 @@ fn empty(data: &DataDir, target: GenerationId) -> Result<Staged, Failure> {
     let file = durable::create_file(&data.database(target))?;
     fault::point("stage.cloned").explain(|| format!("cannot stage generation {target}"))?;
     file.sync_all().explain(|| format!("cannot make {} durable", data.database(target).display()))?;
-    Ok(Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing })
+    Ok(Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing, reindexed: None })
 }
 
 fn clone(
@@ -114,7 +116,28 @@ fn clone(
     clones.iter().try_for_each(FileClone::sync)?;
     progress(total, total);
     let method = if reflinked { Method::Reflink } else { Method::Copy };
-    Ok(Staged { bytes: total, method, origin: Origin::Generation(source) })
+    Ok(Staged { bytes: total, method, origin: Origin::Generation(source), reindexed: None })
+}
+
+/// Checks what was cloned as a whole, and gives it new indexes where those alone are damaged.
+///
+/// # Errors
+/// [`Cause::Damaged`] with what leads back; what kept it from being checked. What was staged is for recovery to remove.
+pub fn check(data: &DataDir, means: SandboxSupport, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
+    let Some(source) = staged.origin.generation() else { return Ok(staged) };
+    means.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
+    let database = Database::open(&data.database(target))?;
+    let reindexed = match database.rebuild_damaged_indexes()? {
+        Indexes::Whole => None,
+        Indexes::Rebuilt(problem) => Some(problem),
+        Indexes::TablesDamaged(problem) => {
+            let message = format!("the database {} is damaged: {problem}", data.database(source).display());
+            return Err(checkpoint::lead_back(data, source, Failure::new(Cause::Damaged, message)));
+        }
+    };
+    database.checkpoint_and_close()?;
+    fault::point("stage.checked").explain(|| format!("cannot check generation {target}"))?;
+    Ok(Staged { reindexed, ..staged })
 }
 
 /// Leaves this process what unpacking an archive takes. Not the directory of the generations, so that what is left of one
@@ -163,7 +186,7 @@ fn unpack(
         )
         .hint("supervisor backup list shows the others; nothing was changed"));
     }
-    Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.id) })
+    Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.id), reindexed: None })
 }
 
 /// Returns the files that are one database, each with the name of its clone. Never `-shm`: SQLite makes it anew.
@@ -239,7 +262,7 @@ mod tests {
     fn a_first_start_begins_with_an_empty_database_and_its_marker() {
         let (_directory, data) = data();
         let staged = stage(&data, SandboxSupport::default(), TWO, &Source::Nothing, &mut |_, _| ()).unwrap();
-        assert_eq!(staged, Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing });
+        assert_eq!(staged, Staged { bytes: 0, method: Method::Empty, origin: Origin::Nothing, reindexed: None });
         assert_eq!(fs::metadata(data.database(TWO)).unwrap().len(), 0);
         assert!(data.marker(TWO).exists());
     }
@@ -328,3 +351,7 @@ mod tests {
         assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 1);
     }
 }
+
+#[cfg(test)]
+#[path = "stage_index_tests.rs"]
+mod index_tests;

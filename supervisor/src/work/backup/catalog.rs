@@ -4,10 +4,10 @@
 //! manifest of a plain one; of an encrypted one only the name is known.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Read},
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +17,17 @@ use crate::{
     data::{
         DataDir, GenerationId,
         backup::{BackupId, Description, is_instance},
-        durable::{self, Explain, Unfinished, is_unfinished, open_regular},
+        durable::{self, Explain, UNFINISHED, open_regular},
         state::{self, FORMAT},
     },
     failure::{Cause, Failure},
+    status::now,
 };
 
 /// The longest history that is read, in bytes: troubles are few, and each is a line.
 const LONGEST_HISTORY: u64 = 1 << 20;
+/// How long after the last write to an unfinished file nobody writes it any more.
+const ABANDONED: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// A backup in `backup.dir`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,12 @@ pub struct History {
     /// What is wrong, by what was being done (`backup`, `drill`, `copy to /mnt/nas`), until it works again.
     #[serde(default)]
     pub trouble: BTreeMap<String, String>,
+    /// The generation whose indexes do not agree with its tables: the next start goes over to a copy of it with new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reindex: Option<GenerationId>,
+    /// The directory that a backup was last made in; it has a [`super::marker`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
 }
 
 impl History {
@@ -64,6 +73,8 @@ impl History {
             attempted_at: None,
             drilled_at: None,
             trouble: BTreeMap::new(),
+            reindex: None,
+            directory: None,
         }
     }
 }
@@ -181,12 +192,12 @@ pub fn describe(manifest: &Manifest, encrypted: bool, bytes: u64, blake3: String
     }
 }
 
-/// Writes a backup's description.
+/// Writes a backup's description, as the instance `own`.
 ///
 /// # Errors
 /// What the file system said.
-pub fn write(directory: &Path, description: &Description) -> Result<(), Failure> {
-    durable::write(&directory.join(description.id.description()), &state::to_bytes(description)?)
+pub fn write(directory: &Path, own: &str, description: &Description) -> Result<(), Failure> {
+    durable::write_of(own, &directory.join(description.id.description()), &state::to_bytes(description)?)
 }
 
 /// Removes a backup: the archive first, for it is what counts.
@@ -199,30 +210,74 @@ pub fn remove(directory: &Path, backup: &Local) -> Result<(), Failure> {
     durable::sync_directory(directory)
 }
 
-/// Removes what killed jobs left in a directory of backups: unfinished archives and documents, and descriptions of
-/// archives that are not there. Nothing that is not named as Hearth names it is touched.
+/// Removes what killed jobs of the instance `own` left in a directory of backups: unfinished archives and documents, and
+/// descriptions of archives that are not there. What another instance is about to write there stays, and so does all that is not named as
+/// Hearth names it.
+///
+/// Before 0.5.0 no instance wrote its name: what has none goes where nobody else makes backups (`is_private`), and elsewhere
+/// when nothing was written to it for two days.
 ///
 /// # Errors
 /// What the file system said.
-pub fn tidy(directory: &Path) -> Result<(), Failure> {
+pub fn clean_up(directory: &Path, own: &str, is_private: bool) -> Result<(), Failure> {
     for name in names(directory)? {
-        let target = name.strip_prefix('.').unwrap_or(&name);
-        let target = target.strip_suffix(".new").unwrap_or(target);
-        let left = match target.strip_suffix(".json") {
-            Some(id) => id.parse::<BackupId>().is_ok_and(|id| {
-                is_unfinished(&name)
-                    // Only where it is known that there is none: a NAS may fail for a moment.
-                    || [false, true].iter().all(|encrypted| {
-                        matches!(directory.join(id.archive(*encrypted)).try_exists(), Ok(false))
-                    })
-            }),
-            None => is_unfinished(&name) && BackupId::of_archive(target).is_some(),
+        let path = directory.join(&name);
+        let is_left = match Unfinished::parse(&name) {
+            Some(Unfinished { owner: Some(owner), .. }) => owner == own,
+            Some(Unfinished { owner: None, .. }) => is_private || is_abandoned(&path),
+            None => match name.strip_suffix(".json").and_then(|id| id.parse::<BackupId>().ok()) {
+                // Only where it is known that there is no archive: a NAS may fail for a moment.
+                Some(id) => {
+                    let is_gone = |encrypted| matches!(directory.join(id.archive(encrypted)).try_exists(), Ok(false));
+                    let whose = || state::read::<Description>(&path).ok().flatten().map(|found| found.instance);
+                    is_gone(false) && is_gone(true) && whose().map_or(is_private, |instance| instance == own)
+                }
+                None => false,
+            },
         };
-        if left {
-            durable::remove_if_there(&directory.join(&name))?;
+        if is_left {
+            durable::remove_if_there(&path)?;
         }
     }
     Ok(())
+}
+
+/// What the name of an archive or description says that is not yet in its place: `.<id>.tar.zst.<instance>.new`.
+struct Unfinished<'a> {
+    id: BackupId,
+    owner: Option<&'a str>,
+}
+
+impl<'a> Unfinished<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let of = |name: &str| match name.strip_suffix(".json") {
+            Some(id) => id.parse().ok(),
+            None => BackupId::of_archive(name).map(|(id, _)| id),
+        };
+        let name = name.strip_prefix('.')?.strip_suffix(UNFINISHED)?;
+        if let Some(id) = of(name) {
+            return Some(Self { id, owner: None });
+        }
+        let (name, owner) = name.rsplit_once('.').filter(|(_, owner)| is_instance(owner))?;
+        Some(Self { id: of(name)?, owner: Some(owner) })
+    }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|stat| stat.modified());
+    modified.ok().and_then(|at| at.elapsed().ok()).is_some_and(|ago| ago > ABANDONED)
+}
+
+/// Returns the ids that are in use in a directory, by whatever instance, those of unfinished backups included.
+///
+/// # Errors
+/// As [`list`].
+pub fn ids(directory: &Path) -> Result<BTreeSet<BackupId>, Failure> {
+    let id = |name: &String| match name.strip_suffix(".json") {
+        Some(id) => id.parse().ok(),
+        None => BackupId::of_archive(name).map(|(id, _)| id).or_else(|| Some(Unfinished::parse(name)?.id)),
+    };
+    Ok(names(directory)?.iter().filter_map(id).collect())
 }
 
 fn names(directory: &Path) -> Result<Vec<String>, Failure> {
@@ -237,49 +292,6 @@ fn names(directory: &Path) -> Result<Vec<String>, Failure> {
         names.extend(entry.explain(doing)?.file_name().into_string());
     }
     Ok(names)
-}
-
-/// Returns this instance's name, `h-` and 16 hexadecimal digits; gives it one the first time. At a destination each instance
-/// writes and removes only below its own name.
-///
-/// # Errors
-/// What the file system said; a name that is none.
-pub fn instance(data: &DataDir) -> Result<String, Failure> {
-    if let Some(name) = known_instance(data)? {
-        return Ok(name);
-    }
-    let mut random = [0; 8];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut random))
-        .explain(|| "cannot read /dev/urandom")?;
-    let name = format!("h-{:016x}", u64::from_be_bytes(random));
-    // A first backup and the start of Hearth come at once: the first name counts, since a backup may have it already. Each
-    // is written under a hidden name of its own.
-    let path = data.instance();
-    let own = path.with_file_name(format!("instance-{name}"));
-    Unfinished::write(&own, format!("{name}\n").as_bytes())?.put_if_missing(&path)?;
-    durable::sync_parent(&path)?;
-    Ok(known_instance(data)?.unwrap_or(name))
-}
-
-/// Returns this instance's name, if it has one yet.
-///
-/// # Errors
-/// As [`instance`].
-pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
-    let path = data.instance();
-    match durable::read_small(&path, 256) {
-        Ok(bytes) => {
-            let name = String::from_utf8_lossy(&bytes).trim().to_owned();
-            if is_instance(&name) {
-                return Ok(Some(name));
-            }
-            Err(Failure::new(Cause::Configuration, format!("{} is no name of an instance", path.display()))
-                .hint("lower-case letters, digits and hyphens, 64 at most; without the file a new name is made, and backups at destinations are kept under the old one"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
-    }
 }
 
 /// Reads the history; one that begins now where there is none, or a damaged one.
@@ -316,30 +328,59 @@ pub fn remember(data: &DataDir, history: &History) -> Result<(), Failure> {
     durable::write(&data.backup_history(), &state::to_bytes(history)?)
 }
 
+/// Writes down that something worked, or what is wrong with it.
+///
+/// # Errors
+/// What the file system said.
+pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), Failure> {
+    let mut history = history(data, &now())?;
+    let before = history.clone();
+    match trouble {
+        Some(trouble) => history.trouble.insert(what.to_owned(), trouble),
+        None => history.trouble.remove(what),
+    };
+    if history == before { Ok(()) } else { remember(data, &history) }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, sync::Barrier, thread};
-
     use super::*;
 
+    const ID: &str = "2026-11-24T03-30-00Z-manual";
+
     #[test]
-    fn several_that_name_an_instance_at_once_agree() {
-        for _ in 0..50 {
-            let directory = tempfile::tempdir().unwrap();
-            let data = DataDir::new(directory.path().to_owned());
-            fs::create_dir(data.supervisor()).unwrap();
-            let begin = Barrier::new(8);
-            let names: BTreeSet<_> = thread::scope(|scope| {
-                let name = || {
-                    begin.wait();
-                    instance(&data).unwrap()
-                };
-                let all: Vec<_> = (0..8).map(|_| scope.spawn(name)).collect();
-                all.into_iter().map(|one| one.join().unwrap()).collect()
-            });
-            assert_eq!(names.len(), 1, "{names:?}");
-            assert_eq!(known_instance(&data).unwrap(), names.first().cloned());
-            assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 1, "nothing is left beside it");
+    fn what_others_have_begun_in_a_shared_directory_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let left = || names(place.path()).unwrap().into_iter().collect::<BTreeSet<_>>();
+        let put = |name: &str| fs::write(place.path().join(name), "x").unwrap();
+        let own = ["tar.zst", "tar.zst.age", "json"].map(|end| format!(".{ID}.{end}.h-own.new"));
+        let others = ["tar.zst", "tar.zst.age", "json"].map(|end| format!(".{ID}.{end}.zst.new"));
+        let unnamed = ["tar.zst", "tar.zst.age", "json"].map(|end| format!(".{ID}.{end}.new"));
+        let strange = [".note.new".to_owned(), format!("{ID}.new"), format!(".{ID}.tar.zst.H.new"), "a.json".into()];
+        [&own[..], &others, &unnamed, &strange].concat().iter().for_each(|name| put(name));
+        assert_eq!(ids(place.path()).unwrap().len(), 1);
+        clean_up(place.path(), "h-own", false).unwrap();
+        assert_eq!(left(), [&others[..], &unnamed, &strange].concat().into_iter().collect());
+        let days_ago = std::time::SystemTime::now() - 2 * ABANDONED;
+        for name in unnamed.iter().chain(&others) {
+            fs::File::options().write(true).open(place.path().join(name)).unwrap().set_modified(days_ago).unwrap();
         }
+        clean_up(place.path(), "h-own", false).unwrap();
+        assert_eq!(left(), [&others[..], &strange].concat().into_iter().collect(), "as 0.4.0 left them");
+        put(&unnamed[0]);
+        clean_up(place.path(), "h-own", true).unwrap();
+        assert!(!left().contains(&unnamed[0]), "where nobody else makes backups");
+    }
+
+    #[test]
+    fn a_description_goes_only_with_the_instance_that_wrote_it() {
+        let place = tempfile::tempdir().unwrap();
+        let archive = place.path().join(format!("{ID}.tar.zst"));
+        let description = Description { instance: "h-other".into(), ..guess(&archive, &ID.parse().unwrap(), false, 1) };
+        write(place.path(), "h-other", &description).unwrap();
+        clean_up(place.path(), "h-own", false).unwrap();
+        assert_eq!(names(place.path()).unwrap(), [format!("{ID}.json")], "the other is about to name the archive");
+        clean_up(place.path(), "h-other", false).unwrap();
+        assert_eq!(names(place.path()).unwrap(), [""; 0]);
     }
 }

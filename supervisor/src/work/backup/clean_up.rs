@@ -1,6 +1,6 @@
 //! What do killed jobs leave, and how does it go?
 
-use super::{archive::read, catalog, clear, source::open_destination};
+use super::{archive::read, catalog, clear, identity, lease, source::open_destination};
 use crate::{config::Backup as Settings, data::DataDir};
 
 /// Removes what killed jobs left: the scratch directory, unfinished archives in `backup.dir` and in directories that are
@@ -11,16 +11,21 @@ pub fn clean_up(data: &DataDir, settings: &Settings) -> Vec<String> {
     let mut note =
         |done: Result<(), crate::failure::Failure>| trouble.extend(done.err().map(|failure| failure.message));
     note(clear(data));
-    note(catalog::tidy(&settings.dir));
     note(read::tidy(&data.files()));
-    // Without a name yet there is nothing under it. None is given here: the first outlook, beside this job, is giving one.
-    if let Ok(Some(own)) = catalog::known_instance(data) {
-        for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
-            if std::path::Path::new(destination).is_dir()
-                && let Ok(place) = open_destination(destination, settings)
-            {
-                note(place.tidy(&own));
-            }
+    let own = match identity::identity(data) {
+        Ok(own) => own,
+        Err(failure) => {
+            note(Err(failure));
+            return trouble;
+        }
+    };
+    note(catalog::clean_up(&settings.dir, &own.instance, settings.dir == data.backups()));
+    for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
+        if std::path::Path::new(destination).is_dir()
+            && let Ok(place) = open_destination(destination, settings)
+            && lease::is_held(&place, &own)
+        {
+            note(place.tidy(&own.instance));
         }
     }
     trouble

@@ -2,8 +2,9 @@
 //!
 //! What is there and what could be there are judged by the same policy together; what it keeps is copied, then what it
 //! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
+//! What is there under this instance's name is its own only as long as nobody else writes there: see [`lease`].
 
-use super::{catalog, prune::decide, source::open_destination, status};
+use super::{catalog, lease, prune::decide, source::open_destination};
 use crate::{
     config::Backup as Settings,
     data::{
@@ -27,9 +28,10 @@ pub fn copy(
     destination: &str,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, Failure> {
-    let own = catalog::instance(data)?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
+    let lease = lease::take(data, &place)?;
+    let own = lease.instance.clone();
     let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
     keep_ahead(data, &there)?;
     let local = catalog::list(&settings.dir)?;
@@ -42,7 +44,7 @@ pub fn copy(
         })
         .collect();
     let all = there.iter().chain(missing.iter().map(|local| &local.description));
-    let verdicts = decide(all, &own, settings);
+    let verdicts = decide(all, |instance| instance == own, settings);
     let keeps = |id: &BackupId| verdicts.iter().any(|verdict| verdict.id == *id && !verdict.kept.is_empty());
     let mut done = Copied { copied: Vec::new(), removed: Vec::new() };
     // The newest first: it is the one that is wanted.
@@ -50,7 +52,8 @@ pub fn copy(
         place.put(&local.archive, &local.description, progress)?;
         done.copied.push(local.description.id.clone());
     }
-    for description in there.iter().filter(|there| !keeps(&there.id)) {
+    let may_remove = lease.may_remove(&place)?;
+    for description in there.iter().filter(|there| may_remove && !keeps(&there.id)) {
         place.remove(&own, &description.id, description.encrypted)?;
         fault::point("copy.removed").explain(|| format!("cannot prune the backups at {}", place.name()))?;
         done.removed.push(description.id.clone());
@@ -58,7 +61,7 @@ pub fn copy(
     // Last: what a killed copy had sent already was completed above, if it is still wanted.
     place.tidy(&own)?;
     // It is copied, whether or not that can be written down.
-    let _ = status::note(data, &format!("{}{}", COPY, place.name()), None);
+    let _ = catalog::note(data, &format!("{}{}", COPY, place.name()), None);
     Ok(done)
 }
 

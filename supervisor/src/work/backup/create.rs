@@ -21,8 +21,10 @@ use super::{
         read,
         write::{self, Unwritten},
     },
-    catalog, check_database, check_space, encryption,
+    catalog::{self, History},
+    check_database, check_space, encryption, identity,
     manifest::Manifest,
+    marker,
 };
 use crate::{
     data::{
@@ -38,7 +40,7 @@ use crate::{
     jobs::backup::{Create, Made},
     process::sandbox::{SandboxSupport, Sockets},
     status::{VERSION, now},
-    work::database::{Database, beside, length},
+    work::database::{Database, Indexes, beside, length},
 };
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.
@@ -46,6 +48,10 @@ const BUFFER: usize = 256 << 10;
 
 /// What the trouble with attachments is called.
 const ATTACHMENTS: &str = "attachments";
+/// What the trouble with the indexes of the database in use is called.
+pub(super) const INDEXES: &str = "indexes";
+/// What leads out where the tables of the database in use are damaged.
+const GO_BACK: &str = "older backups are whole: supervisor backup list; go back to one with: supervisor restore <id>";
 
 /// Makes a backup of the live generation.
 ///
@@ -72,13 +78,13 @@ pub fn create(
         }
     };
     let dir = &order.settings.dir;
-    prepare_directory(data, dir, history.sequence > 0)?;
-    catalog::tidy(dir)?;
+    // Where it lives is looked at, and where it has no name yet something random is read: not possible any more in a moment.
+    let own = identity::instance(data)?;
+    prepare_directory(data, dir, &own, &mut history)?;
+    catalog::clean_up(dir, &own, *dir == data.backups())?;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
     permissions::open_attachments(&data.files());
-    // A first backup gives the instance its name, for which something random is read: not possible any more in a moment.
-    catalog::instance(data)?;
     // From here on it reads what an app may have written.
     let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
     means.confine([data.files(), data.generations()], &writes, Sockets::None)?;
@@ -96,7 +102,7 @@ pub fn create(
     fault::point("backup.copied").explain(doing)?;
 
     let mut attempt = |trust_names| {
-        let (manifest, damaged) = manifest(data, &order, generation, &copy, history.sequence, trust_names)?;
+        let (manifest, damaged) = manifest(data, &order, &own, generation, &copy, history.sequence, trust_names)?;
         let what = "the archive, if nothing of it can be compressed";
         check_space(doing(), &[Need { place: dir, bytes: manifest.bytes(), what }])?;
         let (unfinished, description) = write_and_verify(data, &order, &manifest, &copy, &scratch, progress)?;
@@ -107,6 +113,15 @@ pub fn create(
         Err(Unwritten::Misnamed(_)) => attempt(false),
         made => made,
     };
+    let mut reindexed = None;
+    let made = match made {
+        // Perhaps only indexes are: then nothing is lost, and the backup gets new ones.
+        Err(Unwritten::Failed(failure)) if failure.cause == Cause::Damaged => {
+            reindexed = copy_with_new_indexes(data, generation, &copy)?;
+            if reindexed.is_some() { attempt(false) } else { Err(failure.into()) }
+        }
+        made => made,
+    };
     let (unfinished, description, damaged) = made.map_err(|unwritten| match unwritten {
         Unwritten::Failed(failure) => failure,
         Unwritten::Misnamed(path) => {
@@ -114,14 +129,17 @@ pub fn create(
                 .hint("try again: supervisor backup")
         }
     })?;
-    catalog::write(dir, &description)?;
-    fault::point("backup.described").explain(doing)?;
     let archive = unfinished.target().to_owned();
     // Another instance with the same backup.dir may have made one in the same second.
-    if fs::symlink_metadata(&archive).is_ok() {
-        return Err(Failure::new(Cause::Io, format!("cannot make a backup: {} is there already", archive.display()))
-            .hint("does another instance make its backups in the same directory? Give each its own backup.dir"));
+    let [plain, encrypted] = [false, true].map(|encrypted| dir.join(description.id.archive(encrypted)));
+    for path in [plain, encrypted, dir.join(description.id.description())] {
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(Failure::new(Cause::Io, format!("cannot make a backup: {} is there already", path.display()))
+                .hint("another instance makes its backups in the same directory, and was a moment earlier; try again: supervisor backup"));
+        }
     }
+    catalog::write(dir, &own, &description)?;
+    fault::point("backup.described").explain(doing)?;
     unfinished.put()?;
     fault::point("backup.renamed").explain(doing)?;
     durable::sync_directory(dir)?;
@@ -136,6 +154,18 @@ pub fn create(
         ),
     };
     let mut notes = description.left_out.clone();
+    history.reindex = reindexed.as_ref().map(|_| generation);
+    match reindexed {
+        None => history.trouble.remove(INDEXES),
+        Some(problem) => {
+            let trouble = format!(
+                "those of the database in use do not agree with its tables ({problem}); no row is lost, and this backup has new ones. \
+                 Stop the supervisor and start it again: it goes over to a copy of the database with new indexes"
+            );
+            notes.push(format!("{INDEXES}: {trouble}"));
+            history.trouble.insert(INDEXES.to_owned(), trouble)
+        }
+    };
     // It is there and counts; the next one finds the numbers by looking.
     if let Err(failure) = catalog::remember(data, &history) {
         notes.push(failure.message);
@@ -154,9 +184,9 @@ fn is_encrypted(order: &Create) -> bool {
     !order.settings.recipients.is_empty()
 }
 
-/// Makes `backup.dir`, if that is not yet done.
-fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<(), Failure> {
-    if used_before && *dir != data.backups() && !dir.is_dir() {
+/// Makes `backup.dir`, if that is not yet done, and sees to it that it is the one that was used before.
+fn prepare_directory(data: &DataDir, dir: &Path, own: &str, history: &mut History) -> Result<(), Failure> {
+    if history.sequence > 0 && *dir != data.backups() && !dir.is_dir() {
         return Err(Failure::new(
             Cause::Io,
             format!("cannot make a backup: the directory {} (backup.dir) is not there", dir.display()),
@@ -166,7 +196,8 @@ fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<()
             dir.display()
         )));
     }
-    if durable::create_directory_if_missing(dir)? {
+    let is_new = durable::create_directory_if_missing(dir)?;
+    if is_new {
         durable::sync_parent(dir)?;
     }
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -180,7 +211,10 @@ fn prepare_directory(data: &DataDir, dir: &Path, used_before: bool) -> Result<()
             .hint("put it beside the data, or better on another disk"));
         }
     }
-    Ok(())
+    if !is_new {
+        marker::check(dir, history)?;
+    }
+    marker::put(dir, own, history)
 }
 
 fn database_length(path: &Path) -> Result<u64, Failure> {
@@ -194,10 +228,23 @@ fn copy_database(data: &DataDir, generation: GenerationId, copy: &Path) -> Resul
     live.copy_to(copy)
 }
 
+/// Copies the database again, with new indexes. Returns what was wrong with the old ones; nothing, where they were not what is
+/// wrong with the database.
+fn copy_with_new_indexes(data: &DataDir, generation: GenerationId, copy: &Path) -> Result<Option<String>, Failure> {
+    durable::remove_if_there(copy)?;
+    copy_database(data, generation, copy)?;
+    let Ok(database) = Database::open(copy) else { return Ok(None) };
+    match database.rebuild_damaged_indexes()? {
+        Indexes::Rebuilt(problem) => Ok(Some(problem)),
+        Indexes::Whole | Indexes::TablesDamaged(_) => Ok(None),
+    }
+}
+
 /// Says what the backup is and what goes into it, and how many attachments are damaged.
 fn manifest(
     data: &DataDir,
     order: &Create,
+    own: &str,
     generation: GenerationId,
     copy: &Path,
     sequence: u64,
@@ -209,8 +256,9 @@ fn manifest(
         others.iter().map(|other| other.description.sequence).max().unwrap_or(0).max(sequence).saturating_add(1);
     let now = SystemTime::now();
     let (mut at, mut id) = (now, BackupId::new(now, order.reason));
-    // Two in one second get two names.
-    while others.iter().any(|other| other.description.id == id) {
+    // Two in one second get two names, also those of two instances.
+    let taken = catalog::ids(dir)?;
+    while taken.contains(&id) {
         at += Duration::from_secs(1);
         id = BackupId::new(at, order.reason);
     }
@@ -220,7 +268,7 @@ fn manifest(
     let database = Database::open(copy)?;
     if let [problem, ..] = database.quick_check()?.as_slice() {
         return Err(Failure::new(Cause::Damaged, format!("cannot make a backup: the database is damaged: {problem}"))
-            .hint("older backups are whole: supervisor backup list; go back to one with: supervisor restore <id>"));
+            .hint(GO_BACK));
     }
     let rows = database.rows()?;
     drop(database);
@@ -233,7 +281,7 @@ fn manifest(
         reason: order.reason,
         label: order.label.clone(),
         created_at: humantime::format_rfc3339_seconds(now).to_string(),
-        instance: catalog::instance(data)?,
+        instance: own.to_owned(),
         version: VERSION.to_owned(),
         // The app could have written this; what cannot be shown would make a manifest that is refused.
         schema: state::read_description(data, generation)
@@ -258,7 +306,7 @@ fn write_and_verify(
 ) -> Result<(Unfinished, Description), Unwritten> {
     let encrypted = is_encrypted(order);
     let archive = order.settings.dir.join(manifest.id.archive(encrypted));
-    let (unfinished, file) = Unfinished::begin(&archive)?;
+    let (unfinished, file) = Unfinished::begin_of(&manifest.instance, &archive)?;
     let path = unfinished.path();
     let mut output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
     let restored = scratch.database();
@@ -282,9 +330,7 @@ fn write_and_verify(
     read_back(path, manifest, encrypted, &blake3, &restored)?;
     if let Some(problem) = check_database(&restored, manifest)? {
         let message = format!("cannot make a backup: what was written was restored for a check, and {problem}");
-        return Err(Failure::new(Cause::Damaged, message)
-            .hint("the database in use may be damaged: stop the supervisor and start it again, which checks it")
-            .into());
+        return Err(Failure::new(Cause::Damaged, message).hint(GO_BACK).into());
     }
     fault::point("backup.verified").explain(doing)?;
     let mut description = catalog::describe(manifest, encrypted, bytes, blake3);

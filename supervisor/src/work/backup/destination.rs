@@ -308,6 +308,24 @@ impl Destination {
         Ok(())
     }
 
+    /// Returns what a small file beside an instance's backups holds, if it is there.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn note(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        expect_instance(instance)?;
+        self.store.small(instance, name, limit)
+    }
+
+    /// Writes a small file beside an instance's backups.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn leave_note(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        expect_instance(instance)?;
+        self.store.write(instance, name, bytes)
+    }
+
     /// Refuses to replace a description that a newer version wrote. Any other one is replaced: the archive that it is
     /// about was compared byte for byte.
     fn expect_own_format(&self, instance: &str, id: &BackupId, doing: &str) -> Result<(), Failure> {

@@ -9,7 +9,10 @@ pub mod create;
 pub mod destination;
 pub mod encryption;
 pub mod examine;
+pub mod identity;
+mod lease;
 pub mod manifest;
+pub mod marker;
 pub mod prune;
 pub mod retention;
 pub mod schedule;
@@ -49,15 +52,20 @@ pub(super) fn run(
 ) -> Result<Option<serde_json::Value>, Failure> {
     use super::value;
     match job {
-        BackupJob::Create(order) => create::create(data, means, *order, progress).and_then(value),
+        BackupJob::Create(order) => {
+            let dir = order.settings.dir.clone();
+            let made = create::create(data, means, *order, progress);
+            made.map_err(|failure| space::explain(failure, &[&dir, &data.supervisor()])).and_then(value)
+        }
         BackupJob::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
         BackupJob::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
         BackupJob::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
         BackupJob::Copy { settings, destination } => {
-            copy::copy(data, &settings, &destination, progress).and_then(value)
+            let copied = copy::copy(data, &settings, &destination, progress);
+            copied.map_err(|failure| space::explain(failure, &[Path::new(&destination)])).and_then(value)
         }
         BackupJob::Status(request) => status::status(data, &request).and_then(value),
-        BackupJob::Note { what, trouble } => status::note(data, &what, Some(trouble)).and_then(value),
+        BackupJob::Note { what, trouble } => catalog::note(data, &what, Some(trouble)).and_then(value),
         BackupJob::CleanUp { settings } => value(clean_up::clean_up(data, &settings)),
     }
 }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    catalog,
+    catalog, identity, marker,
     retention::{self, Candidate, Policy},
-    schedule, status,
+    schedule,
 };
 use crate::{
     config::Backup as Settings,
@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::backup::{Pruned, RetentionVerdict},
+    status::now,
 };
 
 /// Removes what the policy does not keep.
@@ -24,9 +25,13 @@ use crate::{
 /// # Errors
 /// What the file system said; what is gone by then is gone, and the rest is untouched.
 pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
-    let own = catalog::instance(data)?;
+    marker::check(&settings.dir, &catalog::history(data, &now())?)?;
+    let identity = identity::identity(data)?;
+    // A copy of the data directory has copies of these backups, too: in it they are nobody else's.
+    let is_own =
+        |instance: &str| identity.instance == instance || settings.dir == data.backups() && identity.went_by(instance);
     let local = catalog::list(&settings.dir)?;
-    let verdicts = decide(local.iter().map(|local| &local.description), &own, settings);
+    let verdicts = decide(local.iter().map(|local| &local.description), is_own, settings);
     if !dry_run {
         fault::point("prune.begun").explain(|| "cannot prune the backups")?;
         for backup in &local {
@@ -37,7 +42,7 @@ pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Prune
                 fault::point("prune.removed").explain(|| "cannot prune the backups")?;
             }
         }
-        status::note(data, "prune", None)?;
+        catalog::note(data, "prune", None)?;
     }
     Ok(Pruned { backups: verdicts, dry_run })
 }
@@ -46,27 +51,10 @@ pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Prune
 /// (encrypted, and the description is lost), stay.
 pub fn decide<'a>(
     descriptions: impl Iterator<Item = &'a Description>,
-    own: &str,
+    is_own: impl Fn(&str) -> bool,
     settings: &Settings,
 ) -> Vec<RetentionVerdict> {
-    let mut candidates = Vec::new();
-    let mut others: Vec<RetentionVerdict> = Vec::new();
-    let stays = |id: &BackupId, why: &str| RetentionVerdict { id: id.clone(), kept: vec![why.to_owned()] };
-    for description in descriptions {
-        let id = &description.id;
-        match description.created_at.parse::<Timestamp>() {
-            _ if description.instance.is_empty() => others.push(stays(id, "not described")),
-            _ if description.instance != own => others.push(stays(id, "of another instance")),
-            Err(_) => others.push(stays(id, "of an unknown time")),
-            Ok(at) => candidates.push(Candidate {
-                id: id.clone(),
-                sequence: description.sequence,
-                reason: description.reason,
-                at,
-                sound: description.is_sound(),
-            }),
-        }
-    }
+    let (candidates, others) = candidates(descriptions, is_own);
     let policy = Policy {
         last: settings.keep_last,
         daily: settings.keep_daily,
@@ -78,4 +66,30 @@ pub fn decide<'a>(
     let mut verdicts = retention::decide(&candidates, &policy, Timestamp::now(), &zone);
     verdicts.extend(others);
     verdicts
+}
+
+/// Returns what the policy judges, and why the others stay.
+pub(super) fn candidates<'a>(
+    descriptions: impl Iterator<Item = &'a Description>,
+    is_own: impl Fn(&str) -> bool,
+) -> (Vec<Candidate>, Vec<RetentionVerdict>) {
+    let mut candidates = Vec::new();
+    let mut others: Vec<RetentionVerdict> = Vec::new();
+    let stays = |id: &BackupId, why: &str| RetentionVerdict { id: id.clone(), kept: vec![why.to_owned()] };
+    for description in descriptions {
+        let id = &description.id;
+        match description.created_at.parse::<Timestamp>() {
+            _ if description.instance.is_empty() => others.push(stays(id, "not described")),
+            _ if !is_own(&description.instance) => others.push(stays(id, "of another instance")),
+            Err(_) => others.push(stays(id, "of an unknown time")),
+            Ok(at) => candidates.push(Candidate {
+                id: id.clone(),
+                sequence: description.sequence,
+                reason: description.reason,
+                at,
+                sound: description.is_sound(),
+            }),
+        }
+    }
+    (candidates, others)
 }

@@ -7,7 +7,9 @@
 //!
 //! - The sequence number orders backups, not the clock. As long as the clock only goes forward, that is the same order.
 //!   If it jumped, a day that comes up again is still one day.
-//! - While the clock is behind the time of some backup, everything is kept.
+//! - While the clock is behind the time of some backup, everything is kept ([`ahead`] names that backup). The clock counts
+//!   as right again once the newest backup is not of the future, nor are most: then those that are were made while it was
+//!   ahead, and are judged as made just before the one that followed them.
 //! - A backup that was found damaged, or was never verified, does not count: the others are judged as if it was not there.
 //!   It is kept itself for as long as it would be if it counted, since it may be all that is left of that day, and
 //!   somebody may want to look at it.
@@ -20,7 +22,10 @@ use std::{cmp::Reverse, collections::HashSet};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    data::backup::{BackupId, Reason},
+    data::{
+        backup::{BackupId, Reason},
+        clock,
+    },
     jobs::backup::RetentionVerdict,
 };
 
@@ -57,14 +62,13 @@ pub struct Candidate {
 /// Judges all backups together, and returns the newest first.
 #[must_use]
 pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &TimeZone) -> Vec<RetentionVerdict> {
-    let mut newest_first: Vec<&Candidate> = candidates.iter().collect();
-    newest_first.sort_by_key(|candidate| Reverse((candidate.sequence, &candidate.id)));
-    let behind = newest_first.iter().any(|candidate| candidate.at > now);
+    let behind = ahead(candidates, now).is_some();
+    let newest_first = made_before_the_next(newest_first(candidates), now);
     let last_sound = newest_first.iter().find(|candidate| candidate.sound).map(|candidate| &candidate.id);
     // What is sound is judged without what is not; what is not, together with all.
     let [sound, all] = [true, false].map(|only_sound| {
         let judged = newest_first.iter().filter(|candidate| candidate.sound || !only_sound);
-        kept_of_each_class(judged.copied(), policy, zone)
+        kept_of_each_class(judged, policy, zone)
     });
     let verdict = |candidate: &Candidate| {
         let kept = if behind {
@@ -80,7 +84,37 @@ pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &
         };
         RetentionVerdict { id: candidate.id.clone(), kept }
     };
-    newest_first.into_iter().map(verdict).collect()
+    newest_first.iter().map(verdict).collect()
+}
+
+/// Returns the newest of the backups that bear a time which is yet to come, while nothing shows that it was made with the clock
+/// ahead rather than that the clock is behind now.
+#[must_use]
+pub fn ahead(candidates: &[Candidate], now: Timestamp) -> Option<&Candidate> {
+    let newest_first = newest_first(candidates);
+    let (future, past): (Vec<&Candidate>, Vec<&Candidate>) =
+        newest_first.iter().partition(|candidate| candidate.at > now);
+    let since = newest_first.first().is_some_and(|newest| newest.at <= now);
+    let is_right = since && past.len() >= future.len() && now.as_second() >= clock::EARLIEST;
+    future.first().copied().filter(|_| !is_right)
+}
+
+fn newest_first(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let mut newest_first: Vec<_> = candidates.iter().collect();
+    newest_first.sort_by_key(|candidate| Reverse((candidate.sequence, &candidate.id)));
+    newest_first
+}
+
+/// Gives each that bears a time which is yet to come the time of the one that followed it.
+fn made_before_the_next(newest_first: Vec<&Candidate>, now: Timestamp) -> Vec<Candidate> {
+    let mut next = now;
+    let made = |candidate: &Candidate| {
+        if candidate.at <= now {
+            next = candidate.at;
+        }
+        Candidate { at: next, ..candidate.clone() }
+    };
+    newest_first.into_iter().map(made).collect()
 }
 
 /// Backups with the rules that keep them.

@@ -90,6 +90,54 @@ fn while_the_clock_is_behind_nothing_goes() {
     assert!(decided("2026-02-02T03:00:00Z")[1].kept.is_empty());
 }
 
+/// The numbers of what goes.
+fn gone(history: &[Candidate], policy: &Policy, now: &str) -> Vec<u64> {
+    let decided = decide(history, policy, now.parse().unwrap(), &berlin());
+    let goes = |candidate: &&Candidate| decided.iter().any(|one| one.id == candidate.id && one.kept.is_empty());
+    history.iter().filter(goes).map(|candidate| candidate.sequence).collect()
+}
+
+#[test]
+fn a_backup_of_a_clock_that_was_ahead_stops_nothing_once_the_clock_is_right() {
+    let ahead = ["2031-05-01T03:00:00Z", "2027-01-02T03:30:00Z", "2099-12-31T23:59:59Z"];
+    for ahead in ahead {
+        let mut history = vec![backup("2026-12-30T03:00:00Z", 1), backup("2026-12-31T03:00:00Z", 2), backup(ahead, 3)];
+        let policy = Policy { last: 2, ..NONE };
+        let now = "2027-01-02T03:00:00Z";
+        assert_eq!(gone(&history, &policy, now), [0; 0], "the clock may be behind as well");
+        assert_eq!(super::ahead(&history, now.parse().unwrap()).map(|one| one.sequence), Some(3));
+        history.push(backup("2027-01-01T03:00:00Z", 4));
+        history.push(backup("2027-01-02T03:00:00Z", 5));
+        assert_eq!(super::ahead(&history, now.parse().unwrap()), None);
+        assert_eq!(gone(&history, &policy, now), [1, 2, 3], "{ahead}");
+        // And it takes the place of no other day, month or year.
+        let days = Policy { daily: 4, ..NONE };
+        assert_eq!(gone(&history, &days, now), [3], "{ahead}: it was made before the next one of that day");
+    }
+}
+
+#[test]
+fn a_first_backup_of_a_clock_that_was_ahead_is_outweighed_by_the_next_one() {
+    let history = [backup("2031-05-01T03:00:00Z", 1), backup("2026-12-31T03:00:00Z", 2)];
+    assert_eq!(gone(&history, &Policy { last: 1, ..NONE }, "2026-12-31T04:00:00Z"), [1]);
+}
+
+#[test]
+fn a_machine_that_starts_in_the_past_removes_nothing() {
+    let mut history: Vec<_> = (1..=9).map(|day| backup(&format!("2027-02-0{day}T03:00:00Z"), day)).collect();
+    let policy = Policy { last: 1, ..NONE };
+    for start in ["1970-01-01T00:01:00Z", "2000-01-01T00:01:00Z", "2020-07-01T00:01:00Z", "2026-12-01T00:01:00Z"] {
+        history.truncate(9);
+        history.push(backup(start, 10));
+        assert_eq!(gone(&history, &policy, start), [0; 0], "{start}");
+    }
+    // However many are made until it has been told the time.
+    history.truncate(9);
+    history.extend((10..40).map(|number| backup(&format!("1970-01-01T00:{number}:00Z"), number)));
+    assert_eq!(gone(&history, &policy, "1970-01-01T01:00:00Z"), [0; 0]);
+    assert_eq!(gone(&history, &policy, "2027-02-10T03:00:00Z").len(), 38, "and then all is well");
+}
+
 #[test]
 fn the_number_orders_and_not_the_clock() {
     // The second was made while the clock was wrong.

@@ -2,16 +2,21 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nix::unistd::{AccessFlags, access, getegid, geteuid};
 
 use super::{
     catalog::{self, History},
+    create::INDEXES,
+    identity, marker, prune, retention,
     schedule::{self, Past, Schedule},
 };
 use crate::{
     config::{Backup as Settings, destination},
-    data::DataDir,
+    data::{
+        DataDir, GenerationId,
+        view::{self, Live},
+    },
     failure::{Cause, Failure},
     jobs::backup::{BackupStatus, COPY, StatusRequest},
     status::{Backups, LastBackup, now},
@@ -54,8 +59,8 @@ pub fn status(data: &DataDir, request: &StatusRequest) -> Result<BackupStatus, F
         Schedule::parse(text)
             .map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
     };
-    let salt =
-        catalog::instance(data)?.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let identity = identity::identity(data)?;
+    let salt = identity.instance.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let schedule = parse("backup.schedule", &settings.schedule)?;
     let drill = parse("backup.drill", &settings.drill)?;
     let plan = schedule::plan(&schedule, &drill, settings.jitter, salt, &past, running_since, this, &zone);
@@ -63,12 +68,20 @@ pub fn status(data: &DataDir, request: &StatusRequest) -> Result<BackupStatus, F
     // What is no longer wanted is no trouble any more.
     let wanted = |what: &str| match what.strip_prefix(COPY) {
         Some(name) => settings.destinations.iter().any(|destination| destination::named(destination) == name),
+        None if what == INDEXES => view::live(data).is_ok_and(|live| live_is(&live, history.reindex)),
         None => what != "drill" || !drill.is_off(),
     };
+    let away = marker::check(&settings.dir, &history).err().map(|failure| failure.with_hint());
+    let own = |instance: &str| instance == identity.instance;
+    let (candidates, _) = prune::candidates(local.iter().map(|local| &local.description), own);
+    let ahead = retention::ahead(&candidates, this).and_then(|backup| clock_is_behind(backup, this));
     let trouble = history.trouble.into_iter().filter(|(what, _)| wanted(what));
     let mut trouble: Vec<String> = trouble.map(|(what, why)| format!("{what}: {why}")).collect();
     trouble.extend(unreadable);
     trouble.extend(closed(&settings.dir));
+    trouble.extend(away);
+    trouble.extend(ahead);
+    trouble.extend(identity.told(data, this.into()));
     trouble.extend(elsewhere(data, settings));
     trouble.extend(unknown_zone);
     let status = Backups {
@@ -78,6 +91,24 @@ pub fn status(data: &DataDir, request: &StatusRequest) -> Result<BackupStatus, F
         trouble,
     };
     Ok(BackupStatus { status, next_in: plan.next_at.map(wait), due: plan.due, drill: plan.drill })
+}
+
+fn live_is(live: &Live, generation: Option<GenerationId>) -> bool {
+    generation.is_some_and(|generation| *live == Live::Generation(generation))
+}
+
+/// Says that a backup bears a time that is yet to come, before the disk is full of what is not pruned. Not of a clock that was just
+/// put right by seconds.
+fn clock_is_behind(backup: &retention::Candidate, now: Timestamp) -> Option<String> {
+    (backup.at.duration_since(now) > JUMP).then(|| {
+        format!(
+            "the clock: it shows {}, but the backup {} was made at {}; nothing is pruned. If the clock is wrong, set it. If it is right, it was ahead then: \
+             pruning goes on when as many backups were made since; sooner, when those with a wrong time are removed by hand",
+            in_seconds(now),
+            backup.id,
+            in_seconds(backup.at),
+        )
+    })
 }
 
 /// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
@@ -111,16 +142,5 @@ fn in_seconds(at: Timestamp) -> String {
     at.round(jiff::Unit::Second).unwrap_or(at).to_string()
 }
 
-/// Writes down that something worked, or what is wrong with it.
-///
-/// # Errors
-/// What the file system said.
-pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), Failure> {
-    let mut history = catalog::history(data, &now())?;
-    let before = history.clone();
-    match trouble {
-        Some(trouble) => history.trouble.insert(what.to_owned(), trouble),
-        None => history.trouble.remove(what),
-    };
-    if history == before { Ok(()) } else { catalog::remember(data, &history) }
-}
+/// By how much a clock is put right as it runs, at most.
+const JUMP: SignedDuration = SignedDuration::from_mins(10);

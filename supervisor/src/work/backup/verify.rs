@@ -6,8 +6,8 @@
 use std::{io, path::Path};
 
 use super::{
-    Hashing, Need, Scratch, archive::read::Files, catalog, check_database, check_space, clear, manifest::Manifest,
-    source,
+    Hashing, Need, Scratch, archive::read::Files, catalog, check_database, check_space, clear, identity,
+    manifest::Manifest, source,
 };
 use crate::{
     data::{
@@ -33,6 +33,7 @@ pub fn verify(
 ) -> Result<Verified, Failure> {
     let dir = &order.settings.dir;
     let local = find(dir, &order.id)?;
+    let own = identity::instance(data)?;
     fault::point("verify.begun").explain(|| "cannot verify a backup")?;
     let Description { encrypted, blake3, bytes, .. } = local.description.clone();
     let archive = Archive { place: ArchiveSource::File(local.archive.clone()), identities: order.identities.clone() };
@@ -99,7 +100,7 @@ pub fn verify(
     }
     description.verified(damage.clone());
     let drilled_at = description.drilled_at.clone();
-    catalog::write(dir, &description)?;
+    catalog::write(dir, &own, &description)?;
     Ok(Verified { id: order.id.clone(), how, damage, drilled_at })
 }
 
@@ -148,5 +149,5 @@ pub fn drilled(data: &DataDir, dir: &Path, id: &BackupId, found: DrillResult) ->
             description.damage = None;
         }
     }
-    catalog::write(dir, &description)
+    catalog::write(dir, &identity::instance(data)?, &description)
 }

@@ -23,7 +23,7 @@ use crate::{
     data::backup::printable,
     failure::{Cause, Failure},
     status::VERSION,
-    work::roots,
+    work::{reach, roots},
 };
 
 /// How many tags are asked for at a time. A registry may give fewer; ghcr.io's most are 1,000.
@@ -242,19 +242,22 @@ fn explain(image: &Reference, error: &reqwest::Error) -> Failure {
         None => chain().last().map(ToString::to_string).unwrap_or_default().chars().take(LONGEST).collect(),
     };
     let innermost = printable(&innermost);
-    if chain().any(|error| error.to_string().contains("invalid peer certificate")) {
+    if let Some(certificate) = chain().find_map(reach::certificate_error) {
         return trouble(image, &format!("shows a certificate that is not trusted ({innermost})"))
-            .hint("a certificate of the house's own goes into the system's root certificates, or into a file that SSL_CERT_FILE names; also check this machine's clock");
+            .hint(reach::help_with(&certificate, std::env::var("SSL_CERT_FILE").ok()));
     }
     if chain().any(|error| error.to_string().contains("No CA certificates were loaded")) {
         return trouble(image, "cannot be known for itself: this system has no root certificates")
             .hint("install the package ca-certificates, or name a file with them in SSL_CERT_FILE");
     }
+    let proxy =
+        (!image.is_plain()).then(|| reach::proxy(Some(&image.origin()), |name| std::env::var(name).ok())).flatten();
+    let through = proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
     let what = match error {
-        _ if error.is_timeout() => "does not answer".to_owned(),
-        _ if error.is_connect() => format!("cannot be reached ({innermost})"),
+        _ if error.is_timeout() => format!("does not answer{through}"),
+        _ if error.is_connect() => format!("cannot be reached{through} ({innermost})"),
         _ if error.is_builder() => format!("cannot be asked ({innermost})"),
         _ => format!("broke the connection off, or speaks no HTTP ({innermost})"),
     };
-    trouble(image, &what).hint(NETWORK)
+    trouble(image, &what).hint(if proxy.is_some() { reach::PROXY } else { NETWORK })
 }

@@ -27,9 +27,12 @@ use tokio::runtime::{self, Runtime};
 use super::{Credentials, Patience, trouble::Server};
 use crate::{
     config::destination::Bucket,
-    data::durable::{self, Explain},
+    data::{
+        durable::{self, Explain},
+        text_file,
+    },
     failure::{Cause, Failure},
-    work::roots,
+    work::{reach, roots},
 };
 
 /// Bytes that are sent, and read, with one request. Two parts at most are on their way while a third is read.
@@ -67,7 +70,8 @@ impl S3 {
                 secret_access_key: given.secret_access_key.clone(),
             },
         };
-        let server = Server { name: name.to_owned(), region: region.clone() };
+        let proxy = reach::proxy(endpoint.as_deref(), |name| std::env::var(name).ok());
+        let server = Server { name: name.to_owned(), region: region.clone(), proxy };
         // The process's own; if another part of it was first, that one was ring as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let is_plain = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -259,7 +263,7 @@ fn read_credentials(path: &FilePath) -> Result<Credentials, Failure> {
     // The operator's own path, which may lead through links, as mounted secrets do.
     let real = fs::canonicalize(path).explain(doing)?;
     let bytes = durable::read_small(&real, LONGEST_CREDENTIALS).explain(doing)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = text_file::decode(&bytes).unwrap_or_default();
     let lines = || text.lines().filter_map(|line| line.split_once('='));
     let find = |key| lines().find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim().to_owned());
     match (find("aws_access_key_id"), find("aws_secret_access_key")) {
@@ -288,6 +292,12 @@ mod tests {
         .unwrap();
         let read = read_credentials(&file).unwrap();
         assert_eq!((read.access_key_id.as_str(), read.secret_access_key.as_str()), ("AKIA", "a/b=c"));
+        let text = "aws_access_key_id = AKIA\r\naws_secret_access_key = a/b=c\r\n";
+        let utf16 = [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for saved in [format!("\u{feff}{text}").into_bytes(), utf16] {
+            fs::write(&file, saved).unwrap();
+            assert_eq!(read_credentials(&file).unwrap().access_key_id, "AKIA", "as an editor or PowerShell saves it");
+        }
         fs::write(&file, "HUSH\naws_access_key_id =\n").unwrap();
         let Err(failure) = read_credentials(&file) else { panic!("they are no credentials") };
         assert!(!failure.message.contains("HUSH") && failure.message.contains("credentials holds no"), "{failure}");

@@ -13,6 +13,7 @@ use object_store::{
 use crate::{
     data::backup::printable,
     failure::{Cause, Failure},
+    work::reach,
 };
 
 /// The longest part of what a server says that is shown.
@@ -24,6 +25,8 @@ pub(super) struct Server {
     /// `s3://bucket/prefix at https://host`.
     pub(super) name: String,
     pub(super) region: String,
+    /// The proxy that is on the way there, with the setting that names it.
+    pub(super) proxy: Option<String>,
 }
 
 impl Server {
@@ -114,18 +117,21 @@ impl Server {
     fn explain_connection(&self, error: &HttpError) -> (Cause, String, String) {
         let innermost = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
         let innermost = shown(&innermost);
-        if chain(error).any(|error| error.to_string().contains("invalid peer certificate")) {
-            return (
-                Cause::Configuration,
-                format!("its certificate is not trusted ({innermost})"),
-                "a certificate of the house's own goes into the system's root certificates, or into a file that SSL_CERT_FILE names; also check this machine's clock".to_owned(),
-            );
+        if let Some(certificate) = chain(error).find_map(reach::certificate_error) {
+            let what = format!("its certificate is not trusted ({innermost})");
+            return (Cause::Configuration, what, reach::help_with(&certificate, std::env::var("SSL_CERT_FILE").ok()));
         }
-        let hint = "is the network up, and is the endpoint in backup.destinations the right one?".to_owned();
+        let (through, hint) = match &self.proxy {
+            Some(proxy) => (format!(" through the proxy {proxy}"), reach::PROXY.to_owned()),
+            None => (
+                String::new(),
+                "is the network up, and is the endpoint in backup.destinations the right one?".to_owned(),
+            ),
+        };
         match error.kind() {
-            HttpErrorKind::Connect => (Cause::Io, format!("the server cannot be reached ({innermost})"), hint),
-            HttpErrorKind::Timeout => (Cause::Io, "the server does not answer".to_owned(), hint),
-            _ => (Cause::Io, format!("the connection broke ({innermost})"), hint),
+            HttpErrorKind::Connect => (Cause::Io, format!("the server cannot be reached{through} ({innermost})"), hint),
+            HttpErrorKind::Timeout => (Cause::Io, format!("the server does not answer{through}"), hint),
+            _ => (Cause::Io, format!("the connection{through} broke ({innermost})"), hint),
         }
     }
 }
@@ -150,7 +156,7 @@ mod tests {
     use super::*;
 
     fn answered(status: &str, body: &str) -> Failure {
-        let server = Server { name: "s3://house".into(), region: "us-east-1".into() };
+        let server = Server { name: "s3://house".into(), region: "us-east-1".into(), proxy: None };
         let source = format!("Server returned non-2xx status code: {status}: {body}");
         server.explain("cannot list the backups", &Error::Generic { store: "S3", source: source.into() })
     }

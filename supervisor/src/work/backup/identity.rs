@@ -1,0 +1,366 @@
+//! By which name do this instance's backups go, and is it still the one that was given the name?
+//!
+//! The name, `supervisor/instance`, tells the backups of several instances apart where they share a directory or a destination:
+//! each removes only what lies under its own. A data directory that is copied takes the name with it, and then each of the two
+//! would remove the other's. So `supervisor/instance.json` says where the file with the name was when it was given, and
+//! a file that was written anew elsewhere is a copy's, which gets a name of its own before anything is done in the old one's.
+//!
+//! A data directory that was only renamed, or whose volume another container or machine uses now, still has the very same file
+//! (inode and time of birth). One that was put back in its place on the same machine, or moved there from a place
+//! where it is no longer, keeps its name, too. What cannot be told apart from a copy counts as one: then nothing is lost, but
+//! what lies under the old name is not pruned any more, and `status` says how to go back to it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::{
+        DataDir, access,
+        backup::is_instance,
+        durable::{self, Explain, Unfinished},
+        state::{self, FORMAT},
+    },
+    failure::{Cause, Failure},
+    status::now,
+};
+
+/// How long a change of the name is told.
+const TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// `supervisor/instance.json`: where the name was given, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The name, as it stands in `supervisor/instance`.
+    pub instance: String,
+    /// Where its file was last seen.
+    pub home: Home,
+    /// The names that this data directory went by before, the last one last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
+    /// What was last written down at each destination that it is used by this instance, by the destination's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leases: BTreeMap<String, Lease>,
+}
+
+/// What tells a file from its copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// The data directory.
+    pub path: PathBuf,
+    /// The number of the file.
+    pub inode: u64,
+    /// When the file was made; `None` where the file system does not tell. Such ones may number their files anew at each mount.
+    pub born: Option<String>,
+    /// A hash of the machine's own identity, which a container has none of.
+    pub machine: Option<String>,
+}
+
+/// A name that is no longer used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// The name.
+    pub instance: String,
+    /// Until when it was used.
+    pub until: String,
+    /// Why it no longer is, as the rest of a sentence.
+    pub why: String,
+}
+
+/// What was last written down at a destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// What was written.
+    pub token: String,
+    /// What was about to be written in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// When something was found there that this instance did not know it had written, as after its disk was set back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_back_at: Option<String>,
+}
+
+impl Home {
+    fn of(data: &DataDir) -> Result<Self, Failure> {
+        let path = data.instance();
+        let stat = fs::symlink_metadata(&path).explain(|| format!("cannot look at {}", path.display()))?;
+        let born = stat.created().ok().map(|born| humantime::format_rfc3339_nanos(born).to_string());
+        Ok(Self { path: data.path().to_owned(), inode: stat.ino(), born, machine: machine() })
+    }
+
+    /// Whether the file that is there now is that one, or has come in its place.
+    fn is_still(&self, here: &Self, name: &str) -> bool {
+        let is_same_file = self.inode == here.inode && self.born == here.born;
+        let is_same_machine = self.machine.is_some() && self.machine == here.machine;
+        is_same_file
+            || self.born.is_none()
+            || here.born.is_none()
+            || is_same_machine && (self.path == here.path || !goes_by(&self.path, name))
+    }
+
+    /// Returns what stands for it where others can read it.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        short_hash(&[
+            &self.path.to_string_lossy(),
+            &self.inode.to_string(),
+            &format!("{:?}{:?}", self.born, self.machine),
+        ])
+    }
+}
+
+/// Whether a data directory at this path goes by this name; one that cannot be looked at may.
+fn goes_by(path: &Path, name: &str) -> bool {
+    match read_name(&DataDir::new(path.to_owned()).instance()) {
+        Ok(found) => found.as_deref() == Some(name),
+        Err(_) => true,
+    }
+}
+
+fn machine() -> Option<String> {
+    // An image brings one along that many containers share.
+    if access::in_container() {
+        return None;
+    }
+    let id = durable::read_small(Path::new("/etc/machine-id"), 256).ok()?;
+    let id = String::from_utf8(id).ok().filter(|id| id.trim().len() >= 32)?;
+    Some(short_hash(&["hearth", id.trim()]))
+}
+
+/// Returns 16 hexadecimal digits that stand for these texts.
+#[must_use]
+pub fn short_hash(parts: &[&str]) -> String {
+    blake3::hash(parts.join("\0").as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// Returns 16 random hexadecimal digits.
+///
+/// # Errors
+/// When there is nothing random to be read.
+pub fn random() -> Result<String, Failure> {
+    let mut random = [0; 8];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .explain(|| "cannot read /dev/urandom")?;
+    Ok(format!("{:016x}", u64::from_be_bytes(random)))
+}
+
+/// Returns this instance's name, `h-` and 16 hexadecimal digits: gives it one the first time, and another one to a copy.
+///
+/// # Errors
+/// What the file system said; a name that is none.
+pub fn instance(data: &DataDir) -> Result<String, Failure> {
+    identity(data).map(|identity| identity.instance)
+}
+
+/// As [`instance`], with what else is known.
+///
+/// # Errors
+/// As [`instance`].
+pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
+    let name = named(data)?;
+    let home = Home::of(data)?;
+    let known = match state::read::<Identity>(&data.identity()) {
+        Ok(known) => known,
+        Err(failure) if failure.cause == Cause::UnknownFormat => return Err(failure),
+        // Half a document cannot be; somebody's edit counts as none.
+        Err(_) => None,
+    };
+    let Some(known) = known else {
+        let identity = Identity { format: FORMAT, instance: name, home, former: Vec::new(), leases: BTreeMap::new() };
+        return write(data, identity);
+    };
+    if known.instance != name {
+        // A person gave it another name, or one back that it had.
+        let former = known.former.into_iter().filter(|former| former.instance != name).collect();
+        return write(data, Identity { instance: name, home, former, leases: BTreeMap::new(), ..known });
+    }
+    if known.home.is_still(&home, &name) {
+        return if known.home == home { Ok(known) } else { write(data, Identity { home, ..known }) };
+    }
+    let why = format!("this data directory was copied or moved from {}", known.home.path.display());
+    // The same, whoever finds it out first.
+    let next = short_hash(&[&name, &home.hash()]);
+    rename(data, known, &next, why)
+}
+
+/// Goes on under another name, and leaves what lies under the present one alone.
+///
+/// # Errors
+/// What the file system said.
+pub fn rename(data: &DataDir, known: Identity, next: &str, why: String) -> Result<Identity, Failure> {
+    let instance = format!("h-{next}");
+    durable::write(&data.instance(), format!("{instance}\n").as_bytes())?;
+    let mut former = known.former;
+    former.push(Former { instance: known.instance, until: now(), why });
+    write(data, Identity { format: FORMAT, instance, home: Home::of(data)?, former, leases: BTreeMap::new() })
+}
+
+/// Writes down what is known.
+///
+/// # Errors
+/// What the file system said.
+pub fn write(data: &DataDir, identity: Identity) -> Result<Identity, Failure> {
+    durable::write(&data.identity(), &state::to_bytes(&identity)?)?;
+    Ok(identity)
+}
+
+impl Identity {
+    /// Whether it went by this name before.
+    #[must_use]
+    pub fn went_by(&self, name: &str) -> bool {
+        self.former.iter().any(|former| former.instance == name)
+    }
+
+    /// Says for a while that the name was changed, and what to do if it should not have been.
+    #[must_use]
+    pub fn told(&self, data: &DataDir, now: SystemTime) -> Option<String> {
+        let Former { instance: old, until, why } = self.former.last()?;
+        let lately = |until: SystemTime| now.duration_since(until).is_ok_and(|ago| ago < TOLD);
+        humantime::parse_rfc3339(until).ok().filter(|until| lately(*until))?;
+        let new = &self.instance;
+        Some(format!(
+            "the name of this instance: {why}, so its backups go by the name {new} from now on, and those under {old} are left alone. \
+             If nobody else goes by that name any more, take it back: write {old} into {}",
+            data.instance().display()
+        ))
+    }
+}
+
+fn named(data: &DataDir) -> Result<String, Failure> {
+    if let Some(name) = known_instance(data)? {
+        return Ok(name);
+    }
+    let name = format!("h-{}", random()?);
+    // A first backup and the start of Hearth come at once: the first name counts, since a backup may have it already. Each
+    // is written under a hidden name of its own.
+    let path = data.instance();
+    let own = path.with_file_name(format!("instance-{name}"));
+    Unfinished::write(&own, format!("{name}\n").as_bytes())?.put_if_missing(&path)?;
+    durable::sync_parent(&path)?;
+    Ok(known_instance(data)?.unwrap_or(name))
+}
+
+/// Returns this instance's name as it is written down, if it has one yet.
+///
+/// # Errors
+/// As [`instance`].
+pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
+    read_name(&data.instance())
+}
+
+fn read_name(path: &Path) -> Result<Option<String>, Failure> {
+    match durable::read_small(path, 256) {
+        Ok(bytes) => {
+            let name = String::from_utf8_lossy(&bytes).trim().to_owned();
+            if is_instance(&name) {
+                return Ok(Some(name));
+            }
+            Err(Failure::new(Cause::Configuration, format!("{} is no name of an instance", path.display()))
+                .hint("lower-case letters, digits and hyphens, 64 at most; without the file a new name is made, and backups at destinations are kept under the old one"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, process::Command, sync::Barrier, thread};
+
+    use super::*;
+
+    fn house() -> (tempfile::TempDir, DataDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::new(directory.path().join("data"));
+        fs::create_dir_all(data.supervisor()).unwrap();
+        (directory, data)
+    }
+
+    /// Copies a data directory as an operator does; `None` where its copy could not be told from it.
+    fn copied(data: &DataDir, to: &Path) -> Option<DataDir> {
+        let done = Command::new("cp").arg("-a").arg(data.path()).arg(to).status().unwrap();
+        assert!(done.success());
+        Home::of(data).unwrap().born.is_some().then(|| DataDir::new(to.to_owned()))
+    }
+
+    #[test]
+    fn several_that_name_an_instance_at_once_agree() {
+        for _ in 0..50 {
+            let (_directory, data) = house();
+            let begin = Barrier::new(8);
+            let names: BTreeSet<_> = thread::scope(|scope| {
+                let name = || {
+                    begin.wait();
+                    named(&data).unwrap()
+                };
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(name)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert_eq!(names.len(), 1, "{names:?}");
+            assert_eq!(known_instance(&data).unwrap(), names.first().cloned());
+            assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
+
+    #[test]
+    fn a_copy_gets_a_name_of_its_own_and_the_original_keeps_its() {
+        let (directory, data) = house();
+        let name = instance(&data).unwrap();
+        let Some(copy) = copied(&data, &directory.path().join("copy")) else { return };
+        let other = instance(&copy).unwrap();
+        assert_ne!(other, name);
+        assert_eq!(instance(&copy).unwrap(), other, "for good");
+        assert_eq!(instance(&data).unwrap(), name);
+        let told = identity(&copy).unwrap().told(&copy, SystemTime::now()).unwrap();
+        assert!(told.contains(&name) && told.contains(&other) && told.contains("copied or moved from"), "{told}");
+        assert_eq!(identity(&data).unwrap().told(&data, SystemTime::now()), None);
+        // And a copy of the copy a third.
+        let third = copied(&copy, &directory.path().join("third")).unwrap();
+        assert!(![name.clone(), other].contains(&instance(&third).unwrap()));
+        // An operator who knows better has the last word.
+        fs::write(copy.instance(), format!("{name}\n")).unwrap();
+        assert_eq!(instance(&copy).unwrap(), name);
+        assert_eq!(instance(&copy).unwrap(), name, "for good");
+        assert_eq!(identity(&copy).unwrap().told(&copy, SystemTime::now()), None);
+    }
+
+    #[test]
+    fn what_was_only_moved_keeps_its_name() {
+        let (directory, data) = house();
+        let name = instance(&data).unwrap();
+        let renamed = DataDir::new(directory.path().join("renamed"));
+        fs::rename(data.path(), renamed.path()).unwrap();
+        assert_eq!(instance(&renamed).unwrap(), name, "renamed");
+        assert_eq!(identity(&renamed).unwrap().home.path, renamed.path());
+        if machine().is_none() {
+            return;
+        }
+        // To another disk, and back into its place from a copy of the files.
+        let Some(moved) = copied(&renamed, &directory.path().join("moved")) else { return };
+        fs::remove_dir_all(renamed.path()).unwrap();
+        assert_eq!(instance(&moved).unwrap(), name, "moved to another disk");
+        let _ = copied(&moved, &directory.path().join("saved"));
+        fs::remove_dir_all(moved.path()).unwrap();
+        fs::rename(directory.path().join("saved"), moved.path()).unwrap();
+        assert_eq!(instance(&moved).unwrap(), name, "put back in its place");
+    }
+
+    #[test]
+    fn the_same_volume_is_the_same_instance_whatever_the_machine_is_called() {
+        let home = Home { path: "/app/data".into(), inode: 7, born: Some("a".into()), machine: None };
+        let is_still = |here: &Home| home.is_still(here, "h-1");
+        assert!(is_still(&Home { machine: Some("other".into()), path: "/elsewhere".into(), ..home.clone() }));
+        assert!(is_still(&Home { inode: 8, born: None, ..home.clone() }), "nothing is known");
+        assert!(!is_still(&Home { inode: 8, born: Some("b".into()), ..home.clone() }), "another volume");
+    }
+}

@@ -1,0 +1,100 @@
+//! Is this the directory that the backups were made in before?
+//!
+//! A volume that is not mounted leaves an empty directory in its place. Backups made there would fill the system's own disk, and
+//! those made earlier would be gone from every list. So a directory that backups are made in gets a marker,
+//! `hearth-backups.json`, and `supervisor/backups.json` remembers which one it is. Where the marker is missing nothing is made
+//! until the volume is back, or a person says with an empty file of that name that it is a new place.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::History;
+use crate::{
+    data::{
+        durable,
+        state::{self, FORMAT},
+    },
+    failure::{Cause, Failure},
+};
+
+/// The marker's name.
+pub const MARKER: &str = "hearth-backups.json";
+/// The longest one that is read.
+const LIMIT: u64 = 4096;
+
+#[derive(Deserialize, Serialize)]
+struct Marker {
+    format: u32,
+    /// For people who find it.
+    purpose: String,
+}
+
+/// Checks that a directory is the one that backups were made in before, if there is one.
+///
+/// # Errors
+/// A sentence that names the directory and what leads out.
+pub fn check(directory: &Path, history: &History) -> Result<(), Failure> {
+    let is_known = history.directory.as_deref() == Some(directory);
+    if !is_known || !directory.is_dir() || !matches!(directory.join(MARKER).try_exists(), Ok(false)) {
+        return Ok(());
+    }
+    let directory = directory.display();
+    let message = format!(
+        "the directory {directory} (backup.dir) is not the one that backups were made in before: its marker {MARKER} is missing"
+    );
+    Err(Failure::new(Cause::Io, message).hint(format!(
+        "is its volume mounted? The backups made earlier are on it. If this is a new place for them, or the marker was removed, say so with: touch {directory}/{MARKER}"
+    )))
+}
+
+/// Gives a directory its marker, as the instance `own`, if it has none, and notes that it has one.
+///
+/// # Errors
+/// What the file system said.
+pub fn put(directory: &Path, own: &str, history: &mut History) -> Result<(), Failure> {
+    let path = directory.join(MARKER);
+    // Another instance may have put it there, or a person an empty one.
+    if durable::read_small(&path, LIMIT).map_or(true, |bytes| bytes.is_empty()) {
+        let purpose = "The backups of Hearth lie here. Without this file Hearth takes the volume for not mounted.";
+        durable::write_of(own, &path, &state::to_bytes(&Marker { format: FORMAT, purpose: purpose.to_owned() })?)?;
+    }
+    history.directory = Some(directory.to_owned());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_without_the_marker_it_had_is_refused_until_somebody_says_that_it_is_new() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path();
+        let mut history = History::beginning("2026-11-24T03:30:00Z");
+        check(directory, &history).unwrap();
+        put(directory, "h-1", &mut history).unwrap();
+        check(directory, &history).unwrap();
+        let text = fs::read(directory.join(MARKER)).unwrap();
+        fs::remove_file(directory.join(MARKER)).unwrap();
+        let failure = check(directory, &history).unwrap_err();
+        assert!(failure.message.contains("its marker hearth-backups.json is missing"), "{failure}");
+        let hint = failure.hint.unwrap();
+        assert!(hint.starts_with("is its volume mounted?") && hint.contains("touch "), "{hint}");
+        fs::write(directory.join(MARKER), "").unwrap();
+        check(directory, &history).unwrap();
+        put(directory, "h-1", &mut history).unwrap();
+        assert_eq!(fs::read(directory.join(MARKER)).unwrap(), text, "it is whole again");
+    }
+
+    #[test]
+    fn another_directory_is_no_question_of_the_marker() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut history = History::beginning("2026-11-24T03:30:00Z");
+        put(one.path(), "h-1", &mut history).unwrap();
+        check(other.path(), &history).unwrap();
+        check(&one.path().join("not-there"), &history).unwrap();
+    }
+}

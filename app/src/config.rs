@@ -199,12 +199,9 @@ impl Config {
             let figment = values.iter().fold(Figment::from(Serialized::defaults(DEFAULTS)), |figment, (key, value)| {
                 figment.merge(Serialized::global(key, value))
             });
-            let error = match figment
-                .extract::<Self>()
-                .and_then(|config| Ok((config, figment.extract::<accounts::Asked>()?)))
-            {
-                Ok(read) => break Some(read),
-                Err(error) => error,
+            let error = match (figment.extract::<Self>(), figment.extract::<accounts::Asked>()) {
+                (Ok(config), Ok(asked)) => break Some((config, asked)),
+                (Err(error), _) | (_, Err(error)) => error,
             };
             wrong.push(explain(&error, args));
             let (name, before) = (error.path.join("."), values.len());

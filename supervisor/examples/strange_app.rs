@@ -4,7 +4,7 @@
 //! with N, once ready), `orphans=N` (leaves N orphans behind, in waves), `escape` (double-forks a process that
 //! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
 //! down and ends), `shutdown-tailscale` (the one of that name), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
-//! (sends the watchdog one sign of life and no more), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
+//! (sends the watchdog one sign of life and no more), `flood` (never stops sending notifications, from its start on), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
 //! In probation it behaves well, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
 //! `user_version`) and leaves that in the WAL. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
 //! arguments, as for env(1): a released supervisor hands on no variables of tests.
@@ -86,6 +86,16 @@ fn notify(words: &str) {
         }
         None => socket.send_to(words.as_bytes(), address),
     };
+}
+
+/// Sends notifications as fast as they are taken, and does not heed that nobody takes them.
+fn flood() {
+    let Ok(address) = std::env::var("NOTIFY_SOCKET") else { return };
+    let socket = UnixDatagram::unbound().expect("a socket");
+    // For it to stay full: what is sent waits for room.
+    for number in 0_u64.. {
+        let _ = socket.send_to(format!("STATUS=flood {number}").as_bytes(), &address);
+    }
 }
 
 fn own(descriptor: RawFd) -> OwnedFd {
@@ -234,6 +244,9 @@ fn main() {
             }
             log("orphaned");
         });
+    }
+    if orders.has("flood") {
+        thread::spawn(flood);
     }
     if !orders.has("mute") {
         notify("READY=1\nSTATUS=as strange as told");

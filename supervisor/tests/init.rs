@@ -323,6 +323,87 @@ fn an_app_that_hangs_is_ended_and_started_again() {
     }
 }
 
+/// `flood`, whatever else it does or leaves undone.
+#[test]
+fn an_app_that_floods_the_notifications_holds_up_no_limit_and_no_order() {
+    for (orders, words) in [
+        ("flood,mute", "did not become ready in time"),
+        ("flood,deaf", "did not answer 2 health checks in a row"),
+        ("flood,pong", "sent no sign of life for its watchdog"),
+    ] {
+        let mut hearth = Hearth::new();
+        let once = hearth.root.path().join("once").display().to_string();
+        hearth.strange(&format!("once={once},{orders}"));
+        hearth
+            .set("HEARTH_HEALTH__TIMEOUT", "100ms")
+            .set("HEARTH_HEALTH__INTERVAL", "100ms")
+            .set("HEARTH_HEALTH__FAILURES", "2")
+            .set("HEARTH_WATCHDOG__INTERVAL", "1s")
+            .set("HEARTH_APP__START_TIMEOUT", "5s");
+        let running = hearth.start();
+        running.wait_for_log(words);
+        running.wait("a second run that is healthy", || {
+            hearth.status().filter(|status| status["phase"] == "serving" && status["app"]["restarts"] == 1)
+        });
+    }
+
+    let mut hearth = Hearth::new();
+    hearth.strange("flood,stubborn").set("HEARTH_STOP__GRACE", "500ms");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("the flood", || {
+        let status = hearth.status()?;
+        status["app"]["says"].as_str()?.starts_with("flood").then_some(())
+    });
+    assert!(hearth.run(&["restart"]).status.success(), "{}", running.log());
+    running.wait_for_log("the app has not ended within its grace period");
+    running.wait("a second run", || (hearth.app_log().matches("started\n").count() == 3).then_some(()));
+    running.signal(Signal::SIGTERM);
+    // Killed, since it heeds nothing; in the end it is gone.
+    ends_with(&mut running, 137);
+    assert!(!running.anyone_left());
+}
+
+/// What `docker pause` does to all of a container, one process after the other.
+fn pause(running: &Running, hearth: &Hearth, how_long: Duration) {
+    let app = hearth.status().and_then(|status| status["app"]["pid"].as_i64()).expect("an app");
+    let both = [supervisor(running), Pid::from_raw(i32::try_from(app).unwrap())];
+    for pid in both {
+        kill(pid, Signal::SIGSTOP).unwrap();
+    }
+    // For as long as the clock says: that nothing happens meanwhile is what is tried out.
+    std::thread::sleep(how_long);
+    for pid in both.iter().rev() {
+        kill(*pid, Signal::SIGCONT).unwrap();
+    }
+}
+
+#[test]
+fn a_pause_of_the_whole_container_is_no_hang_and_a_hang_after_it_is_one() {
+    let mut hearth = Hearth::new();
+    // The real app, with its watchdog; all limits are shorter than the pause.
+    hearth
+        .set("HEARTH_HEALTH__TIMEOUT", "1s")
+        .set("HEARTH_HEALTH__INTERVAL", "50ms")
+        .set("HEARTH_HEALTH__FAILURES", "2")
+        .set("HEARTH_WATCHDOG__INTERVAL", "2s");
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    for _ in 0..5 {
+        pause(&running, &hearth, Duration::from_secs(3));
+        assert_eq!(get(address, "/health").status, 200);
+        let status = hearth.status().unwrap();
+        assert_eq!((&status["phase"], &status["app"]["restarts"]), (&"serving".into(), &0.into()), "{}", running.log());
+    }
+    // The app alone stands still from now on.
+    pause(&running, &hearth, Duration::from_secs(3));
+    let app = hearth.status().unwrap()["app"]["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(app).unwrap()), Signal::SIGSTOP).unwrap();
+    running.wait("a second run that is healthy", || {
+        hearth.status().filter(|status| status["phase"] == "serving" && status["app"]["restarts"] == 1)
+    });
+}
+
 #[test]
 fn a_program_that_cannot_start_is_told_in_a_sentence() {
     let root = tempfile::tempdir().unwrap();

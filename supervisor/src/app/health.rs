@@ -13,6 +13,7 @@ use crate::{
     data::DataDir,
     failure::Failure,
     process::endpoint::short,
+    process::deadline::within,
     status::{Backups, update::Update},
 };
 
@@ -73,10 +74,10 @@ impl PrivateSocket {
 
     /// Asks once, and tells the app what it is to know.
     pub async fn ask(&self, path: &str, timeout: Duration, told: &Told) -> Verdict {
-        match tokio::time::timeout(timeout, self.get(path, told)).await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => Verdict::Silent(error.to_string()),
-            Err(_) => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
+        match within(timeout, self.get(path, told)).await {
+            Some(Ok(verdict)) => verdict,
+            Some(Err(error)) => Verdict::Silent(error.to_string()),
+            None => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
         }
     }
 

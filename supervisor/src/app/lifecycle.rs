@@ -3,12 +3,11 @@
 use std::{cell::RefCell, ffi::OsString, os::fd::AsFd, path::Path, rc::Rc, time::Duration};
 
 use nix::sys::signal::Signal;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     health::{PrivateSocket, Told, Verdict},
     memory,
-    notify::{Message, Notifications},
+    notify::{Messages, Notifications},
 };
 use crate::{
     config::LogLevel,
@@ -17,6 +16,7 @@ use crate::{
     instance::Instance,
     process::sandbox::rules::Role,
     process::{
+        deadline::{Deadline, within},
         reaper::Exit,
         spawn::{Child, Launch},
         strays,
@@ -151,15 +151,15 @@ impl App {
     ///
     /// # Errors
     /// When its socket cannot be read.
-    pub async fn says(&self) -> Result<Vec<Message>, Failure> {
+    pub async fn says(&self) -> Result<Messages, Failure> {
         let messages = self.notifications.next(self.child.pid()).await;
         let messages = messages.map_err(|error| Failure::io("cannot read the app's notifications", &error))?;
-        for message in &messages {
-            if let Message::Status(sentence) = message {
-                self.heard(sentence.clone());
-            }
-        }
-        Ok(messages)
+        Ok(self.heard(messages))
+    }
+
+    /// Returns what the app has said up to now: what was said in time counts, however late it is read.
+    pub fn said_by_now(&self) -> Messages {
+        self.heard(self.notifications.remaining(self.child.pid()))
     }
 
     /// Asks the app once how it is.
@@ -175,30 +175,25 @@ impl App {
     /// [`Cause::Unproven`] when it ended before, or took longer than `app.start_timeout`.
     pub async fn until_ready(&self) -> Result<(), Failure> {
         let limit = self.instance.config.app.start_timeout;
-        let until = Instant::now() + limit;
+        let mut deadline = Deadline::after(limit);
         loop {
-            tokio::select! {
+            let messages = tokio::select! {
                 biased;
                 exit = self.child.wait() => {
                     let how = self.ended(exit).await;
                     return Err(Failure::new(self.shown_by(exit), format!("the app {how} before it was ready")));
                 }
-                said = timeout_at(until, self.notifications.next(self.child.pid())) => match said {
-                    Ok(Ok(messages)) => {
-                        for message in messages {
-                            match message {
-                                Message::Ready => return Ok(()),
-                                Message::Status(sentence) => self.heard(sentence),
-                                Message::Watchdog | Message::Stopping => {}
-                            }
-                        }
-                    }
-                    Ok(Err(error)) => return Err(Failure::io("cannot read the app's notifications", &error)),
-                    Err(_) => return Err(Failure::new(
+                () = deadline.passed() => match self.said_by_now() {
+                    messages if messages.ready => messages,
+                    _ => return Err(Failure::new(
                         self.shown_by_silence(),
                         format!("the app was not ready within {}{}", humantime::format_duration(limit), self.said()),
                     )),
-                }
+                },
+                messages = self.says() => messages?,
+            };
+            if messages.ready {
+                return Ok(());
             }
         }
     }
@@ -208,7 +203,7 @@ impl App {
     pub async fn stop(&self, signal: Signal) -> Exit {
         let mut level = self.instance.stop.subscribe();
         let asked = *level.borrow_and_update();
-        let mut until = Instant::now() + self.instance.grace();
+        let mut deadline = Deadline::after(self.instance.grace());
         self.child.signal(signal);
         // A stopped process does not run its handler.
         self.child.signal(Signal::SIGCONT);
@@ -217,13 +212,15 @@ impl App {
                 biased;
                 exit = self.child.wait() => break exit,
                 changed = level.changed() => if changed.is_ok() && *level.borrow() > asked.max(1) {
-                    until = until.min(Instant::now() + HASTENED);
+                    deadline.shorten(HASTENED);
                 },
-                () = sleep_until(until) => {
+                () = deadline.passed() => {
                     tracing::warn!(target: "Supervisor", "the app has not ended within its grace period; killing it");
                     self.child.kill_group();
                     break self.child.wait().await;
                 }
+                // Its farewell must not wait for room in the socket.
+                _ = self.says() => {}
             }
         };
         self.gone(exit).await;
@@ -233,15 +230,7 @@ impl App {
     /// Cleans up after the app's own end and tells how it ended, with its last words.
     pub async fn ended(&self, exit: Exit) -> String {
         // Its last words may still be in the socket.
-        while let Ok(Ok(messages)) =
-            tokio::time::timeout(Duration::from_millis(1), self.notifications.next(self.child.pid())).await
-        {
-            for message in messages {
-                if let Message::Status(sentence) = message {
-                    self.heard(sentence);
-                }
-            }
-        }
+        self.said_by_now();
         let for_memory = exit.killed()
             && matches!((self.memory_kills, memory::kills()), (Some(before), Some(after)) if after > before);
         let how = if for_memory {
@@ -266,9 +255,12 @@ impl App {
         if self.mode == Mode::Drill { Cause::Interrupted } else { Cause::Unproven }
     }
 
-    fn heard(&self, sentence: String) {
-        self.publish(|app| app.says = Some(sentence.clone()));
-        self.said.replace(Some(sentence));
+    fn heard(&self, messages: Messages) -> Messages {
+        if let Some(sentence) = &messages.status {
+            self.publish(|app| app.says = Some(sentence.clone()));
+            self.said.replace(Some(sentence.clone()));
+        }
+        messages
     }
 
     fn said(&self) -> String {
@@ -287,7 +279,7 @@ impl App {
             app.last_exit = Some(exit.to_string());
         });
         // What resists even KILL is not waited for here: the next start of an app does.
-        let _ = tokio::time::timeout(HASTENED, end_strays(&self.instance)).await;
+        let _ = within(HASTENED, end_strays(&self.instance)).await;
         self.instance.restore_listeners();
     }
 }

@@ -1,12 +1,15 @@
 //! What does the app say of itself?
 //!
 //! The datagrams of systemd's sd_notify(3), on a socket of the supervisor's own. Each carries its sender's pid,
-//! written by the kernel (SCM_CREDENTIALS), and is believed only from the app's own.
+//! written by the kernel (SCM_CREDENTIALS), and is believed only from the app's own. However much is sent, only so much
+//! is read at a time; the kernel makes the others wait.
 
 use std::{
+    cell::Cell,
     io::{self, IoSliceMut},
     os::{fd::AsRawFd, linux::net::SocketAddrExt, unix::net},
     path::Path,
+    time::Duration,
 };
 
 use nix::{
@@ -14,7 +17,11 @@ use nix::{
     sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt},
     unistd::Pid,
 };
-use tokio::{io::Interest, net::UnixDatagram};
+use tokio::{
+    io::Interest,
+    net::UnixDatagram,
+    time::{Instant, sleep_until},
+};
 
 /// The longest message that is read; sd_notify messages are a few short lines.
 const LONGEST: usize = 4096;
@@ -23,23 +30,29 @@ const LONGEST_SENTENCE: usize = 500;
 /// The longest path that fits a unix socket's address on Linux, without its closing zero.
 const LONGEST_PATH: usize = 107;
 
-/// One thing that the app says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+/// How many messages are read before everything else has its turn.
+const BATCH: usize = 64;
+/// How long nothing is read after so many, or after an error: a flood is not worth a processor.
+const REST: Duration = Duration::from_millis(20);
+/// More messages than the kernel keeps for a socket (`net.unix.max_dgram_qlen`, 512 at most by default).
+const ALL: usize = 1024;
+
+/// What the app said, taken together. That it stops (`STOPPING=1`) changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
     /// `READY=1`: it can serve.
-    Ready,
-    /// `STOPPING=1`: it has begun to end.
-    Stopping,
+    pub ready: bool,
     /// `WATCHDOG=1`: it is alive.
-    Watchdog,
-    /// `STATUS=…`: a sentence for people.
-    Status(String),
+    pub watchdog: bool,
+    /// `STATUS=…`: a sentence for people, the last of several.
+    pub status: Option<String>,
 }
 
 /// The socket that the app's messages come in on.
 pub struct Notifications {
     socket: UnixDatagram,
     address: String,
+    resting_until: Cell<Option<Instant>>,
 }
 
 impl Notifications {
@@ -61,7 +74,7 @@ impl Notifications {
         };
         setsockopt(&socket, sockopt::PassCred, &true)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket)?, address })
+        Ok(Self { socket: UnixDatagram::from_std(socket)?, address, resting_until: Cell::new(None) })
     }
 
     /// Returns the value of `NOTIFY_SOCKET`.
@@ -70,19 +83,58 @@ impl Notifications {
         &self.address
     }
 
-    /// Waits for the next messages of this process; what others send is dropped.
+    /// Waits for the next messages of this process; what others send is dropped. Dropped while it waits, it loses none.
     ///
     /// # Errors
     /// When the socket cannot be read.
-    pub async fn next(&self, app: Pid) -> io::Result<Vec<Message>> {
+    pub async fn next(&self, app: Pid) -> io::Result<Messages> {
         loop {
-            let received = self.socket.async_io(Interest::READABLE, || receive(self.socket.as_raw_fd()));
-            let (sender, text) = received.await?;
-            if sender == Some(app) {
-                return Ok(parse(&text));
+            if let Some(until) = self.resting_until.get() {
+                sleep_until(until).await;
+                self.resting_until.set(None);
             }
+            self.socket.readable().await?;
+            let mut messages = Messages::default();
+            let mut count = 0;
+            let read = self.socket.try_io(Interest::READABLE, || {
+                while count < BATCH {
+                    self.read_one(app, &mut messages)?;
+                    count += 1;
+                }
+                Ok(())
+            });
+            let failed = read.err().filter(|error| error.kind() != io::ErrorKind::WouldBlock);
+            if count == BATCH || failed.is_some() {
+                self.resting_until.set(Some(Instant::now() + REST));
+            }
+            match failed {
+                Some(error) => return Err(error),
+                None if messages != Messages::default() => return Ok(messages),
+                None => {}
+            }
+        }
+    }
+
+    /// Returns what has come in from this process up to now, without waiting.
+    #[must_use]
+    pub fn remaining(&self, app: Pid) -> Messages {
+        let mut messages = Messages::default();
+        for _ in 0..ALL {
+            if self.read_one(app, &mut messages).is_err() {
+                break;
+            }
+        }
+        messages
+    }
+
+    fn read_one(&self, app: Pid, messages: &mut Messages) -> io::Result<()> {
+        let (sender, text) = receive(self.socket.as_raw_fd())?;
+        if sender == Some(app) {
+            messages.add(&text);
+        } else {
             tracing::debug!(sender = sender.map(Pid::as_raw), "dropped a message that is not the app's");
         }
+        Ok(())
     }
 }
 
@@ -105,21 +157,21 @@ fn receive(socket: i32) -> io::Result<(Option<Pid>, Vec<u8>)> {
     Ok((sender, buffer[..length].to_vec()))
 }
 
-fn parse(text: &[u8]) -> Vec<Message> {
-    String::from_utf8_lossy(text)
-        .lines()
-        .filter_map(|line| match line.split_once('=')? {
-            ("READY", "1") => Some(Message::Ready),
-            ("STOPPING", "1") => Some(Message::Stopping),
-            ("WATCHDOG", "1") => Some(Message::Watchdog),
-            // Shown on terminals as it is.
-            ("STATUS", sentence) => {
-                let letters = sentence.chars().filter(|letter| !letter.is_control());
-                Some(Message::Status(letters.take(LONGEST_SENTENCE).collect()))
+impl Messages {
+    fn add(&mut self, text: &[u8]) {
+        for line in String::from_utf8_lossy(text).lines() {
+            match line.split_once('=') {
+                Some(("READY", "1")) => self.ready = true,
+                Some(("WATCHDOG", "1")) => self.watchdog = true,
+                // Shown on terminals as it is.
+                Some(("STATUS", sentence)) => {
+                    let letters = sentence.chars().filter(|letter| !letter.is_control());
+                    self.status = Some(letters.take(LONGEST_SENTENCE).collect());
+                }
+                _ => {}
             }
-            _ => None,
-        })
-        .collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +182,37 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_passed_over() {
-        let text = b"READY=1\nSTATUS=all =\x1b well\nX=2\nMAINPID=1\n\xff\nWATCHDOG=trigger\nWATCHDOG=1";
-        assert_eq!(parse(text), [Message::Ready, Message::Status("all = well".into()), Message::Watchdog]);
+        let mut messages = Messages::default();
+        messages.add(b"READY=1\nSTATUS=all =\x1b well\nX=2\nMAINPID=1\n\xff\nWATCHDOG=trigger\nSTOPPING=1");
+        assert_eq!(messages, Messages { ready: true, watchdog: false, status: Some("all = well".into()) });
+        messages.add(b"WATCHDOG=1\nSTATUS=better");
+        assert_eq!(messages, Messages { ready: true, watchdog: true, status: Some("better".into()) });
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_flood_is_read_in_parts_and_the_end_of_it_is_heard() {
+        let directory = tempfile::tempdir().unwrap();
+        let notifications = Notifications::bind(directory.path(), "notify.sock").unwrap();
+        let sender = net::UnixDatagram::unbound().unwrap();
+        sender.connect(notifications.address()).unwrap();
+        sender.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        let mut flood = || {
+            while sender.send(format!("STATUS={}", sent + 1).as_bytes()).is_ok() {
+                sent += 1;
+            }
+            sent
+        };
+        // As many as the kernel keeps, at once; the flood goes on as soon as there is room.
+        for _ in 0..3 {
+            let kept = flood();
+            let heard = notifications.next(Pid::this()).await.unwrap().status.unwrap();
+            assert!(heard.parse::<i32>().unwrap() <= kept);
+            assert!(kept < BATCH as i32 || notifications.resting_until.get().is_some(), "everything else has its turn");
+        }
+        let last = flood();
+        assert_eq!(notifications.remaining(Pid::this()).status.unwrap(), last.to_string());
+        assert_eq!(notifications.remaining(Pid::this()), Messages::default());
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -143,8 +224,9 @@ mod tests {
         stranger.args(["--exact", "--ignored", "app::notify::tests::a_stranger_says_that_it_is_ready"]);
         let said = stranger.env("TEST_NOTIFY_SOCKET", notifications.address()).output().unwrap();
         assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("1 passed"), "{said:?}");
-        net::UnixDatagram::unbound().unwrap().send_to(b"STOPPING=1", notifications.address()).unwrap();
-        assert_eq!(notifications.next(Pid::this()).await.unwrap(), [Message::Stopping]);
+        net::UnixDatagram::unbound().unwrap().send_to(b"WATCHDOG=1", notifications.address()).unwrap();
+        let heard = notifications.next(Pid::this()).await.unwrap();
+        assert!(heard.watchdog && !heard.ready, "{heard:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     app::{
         health::Verdict,
         lifecycle::{App, Mode, point},
-        notify::Message,
+        notify::Messages,
         policy::{Limits, Next, Policy},
     },
     control::orders::Order,
@@ -24,6 +24,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::door::Door,
+    process::deadline::Deadline,
     status::{Initiator, Phase},
 };
 
@@ -143,7 +144,7 @@ struct Run<'a> {
     is_ready: bool,
     said_ready: bool,
     /// When the next sign of life is due; only once there was a first.
-    watchdog: Option<Instant>,
+    watchdog: Option<Deadline>,
 }
 
 impl Run<'_> {
@@ -165,13 +166,10 @@ impl Run<'_> {
         if let Err(failure) = point("serve.launched") {
             return Ended::Failed(failure.to_string());
         }
-        let start_until = Instant::now() + instance.config.app.start_timeout;
+        let mut start = Deadline::after(instance.config.app.start_timeout);
         loop {
-            let due = match (self.is_ready, self.watchdog) {
-                (false, _) => Some(start_until),
-                (true, due) => due,
-            };
             let mut asked = self.asked.take().unwrap_or_else(|| self.question(&app));
+            let due = if self.is_ready { self.watchdog.as_mut() } else { Some(&mut start) };
             tokio::select! {
                 biased;
                 exit = app.child.wait() => {
@@ -186,23 +184,15 @@ impl Run<'_> {
                     let _ = point("stop.begun");
                     return Ended::Stopped(app.stop(instance.stop_signal.get()).await.status());
                 }
-                said = app.says() => match said {
-                    Ok(messages) => {
-                        let waited = self.said_ready;
-                        messages.iter().for_each(|message| self.heard(message));
-                        if self.said_ready != waited {
-                            // Ask at once, whatever question is waiting.
-                            continue;
-                        }
+                () = async { match due { Some(due) => due.passed().await, None => std::future::pending().await } } => {
+                    if !self.is_ready {
+                        return hang(&app, "did not become ready in time").await;
                     }
-                    Err(failure) => instance.board.note(failure.to_string()),
-                },
-                verdict = &mut asked => {
-                    if let Some(hung) = self.answered(verdict, ready) {
-                        return hang(&app, &hung).await;
+                    let messages = app.said_by_now();
+                    if !messages.watchdog {
+                        return hang(&app, "sent no sign of life for its watchdog").await;
                     }
-                    // The next question is a new one.
-                    continue;
+                    self.heard(&messages);
                 }
                 event = desk.next() => match event {
                     Event::Prepared(prepared) => {
@@ -218,9 +208,24 @@ impl Run<'_> {
                     }
                     Event::Order(order) => desk.take(instance, order),
                 },
-                () = async { match due { Some(due) => sleep_until(due).await, None => std::future::pending().await } } => {
-                    let why = if self.is_ready { "sent no sign of life for its watchdog" } else { "did not become ready in time" };
-                    return hang(&app, why).await;
+                // After all that has a limit, and after the operator: an app may talk without end.
+                said = app.says() => match said {
+                    Ok(messages) => {
+                        let waited = self.said_ready;
+                        self.heard(&messages);
+                        if self.said_ready != waited {
+                            // Ask at once, whatever question is waiting.
+                            continue;
+                        }
+                    }
+                    Err(failure) => instance.board.note(failure.to_string()),
+                },
+                verdict = &mut asked => {
+                    if let Some(hung) = self.answered(verdict, ready) {
+                        return hang(&app, &hung).await;
+                    }
+                    // The next question is a new one.
+                    continue;
                 }
             }
             self.asked = Some(asked);
@@ -243,11 +248,10 @@ impl Run<'_> {
         })
     }
 
-    fn heard(&mut self, message: &Message) {
-        match message {
-            Message::Ready => self.said_ready = true,
-            Message::Watchdog => self.watchdog = Some(Instant::now() + self.instance.config.watchdog.interval),
-            Message::Stopping | Message::Status(_) => {}
+    fn heard(&mut self, messages: &Messages) {
+        self.said_ready |= messages.ready;
+        if messages.watchdog {
+            self.watchdog = Some(Deadline::after(self.instance.config.watchdog.interval));
         }
     }
 

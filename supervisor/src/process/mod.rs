@@ -2,11 +2,13 @@
 //!
 //! Signals are blocked before anything else and read from one descriptor ([`signals`]); one place waits for
 //! children and adopted orphans ([`reaper`]); every child is started through one step ([`spawn`] here,
-//! [`launch`] in the child); and what escaped from the app can be found and ended ([`strays`]). Which
-//! files the programs are is settled once ([`programs`]). What an old container engine refuses is gone without ([`clone3`]).
+//! [`launch`] in the child); limits count only the time in which this process ran ([`deadline`]); and what escaped from
+//! the app can be found and ended ([`strays`]). Which files the programs are is settled once ([`programs`]). What an old
+//! container engine refuses is gone without ([`clone3`]).
 
 pub mod clone3;
 pub mod endpoint;
+pub mod deadline;
 pub mod identity;
 pub mod launch;
 pub mod listener;

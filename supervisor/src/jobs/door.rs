@@ -16,13 +16,15 @@ use super::{Job, child};
 use crate::{
     failure::{Cause, Failure},
     instance::Instance,
-    process::{reaper::Exit, spawn::Child},
+    process::{deadline::within, reaper::Exit, spawn::Child},
 };
 
 /// How long the door may take to finish its answers before it is killed.
 const CLOSING: Duration = Duration::from_secs(2);
 /// How long after its own end it is opened again: soon, and no busy loop if it ends each time.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long the making of a generation takes before the door opens: a first start is over by then, and has no use for one.
+pub const SOON: Duration = Duration::from_millis(300);
 
 /// The door, open or closed.
 pub struct Door {
@@ -35,13 +37,13 @@ struct Open {
     child: Child,
     notices: std::fs::File,
     refresh: JoinHandle<()>,
-    backup_scheduler: JoinHandle<()>,
+    watcher: JoinHandle<()>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.refresh.abort();
-        self.backup_scheduler.abort();
+        self.watcher.abort();
     }
 }
 
@@ -101,9 +103,9 @@ impl Door {
     pub async fn close(&self) {
         self.not_later().await;
         let Some(open) = self.open.take() else { return };
-        open.backup_scheduler.abort();
+        open.watcher.abort();
         open.child.signal(Signal::SIGTERM);
-        if tokio::time::timeout(CLOSING, open.child.wait()).await.is_err() {
+        if within(CLOSING, open.child.wait()).await.is_none() {
             open.child.kill_group();
             open.child.wait().await;
         }
@@ -114,7 +116,7 @@ impl Door {
     /// at its page for days.
     fn lost(self: &Rc<Self>, exit: Exit) {
         self.instance.board.note(format!("the maintenance page {exit}; it is shown again"));
-        // This runs in its backup_scheduler, which goes with it, so nothing is awaited from here on.
+        // This runs in its watcher, which goes with it, so nothing is awaited from here on.
         self.open.take();
         self.instance.restore_listeners();
         self.open_after(AGAIN);
@@ -163,11 +165,11 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     });
     let weak = Rc::downgrade(door);
     let mut end = child.end();
-    let backup_scheduler = tokio::task::spawn_local(async move {
+    let watcher = tokio::task::spawn_local(async move {
         let exit = end.wait().await;
         if let Some(door) = weak.upgrade() {
             door.lost(exit);
         }
     });
-    Ok(Open { child, notices: std::fs::File::from(notices), refresh, backup_scheduler })
+    Ok(Open { child, notices: std::fs::File::from(notices), refresh, watcher })
 }

@@ -16,7 +16,10 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Source, child, door::Door},
+    jobs::{
+        Source, child,
+        door::{Door, SOON},
+    },
     process::clone3,
     status::{Initiator, Phase},
 };
@@ -166,7 +169,7 @@ async fn upgrade(
     reason: Reason,
     live: Option<GenerationId>,
 ) -> Result<GenerationId, Incomplete> {
-    door.open().await;
+    door.open_after(SOON);
     let made = async {
         let checkpointed = match live {
             Some(live) => Some(generation::checkpoint(instance, live, false).await?),

@@ -14,7 +14,10 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +25,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
-    body::Body,
+    body::{Body, Incoming},
     header::{self, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -185,6 +188,7 @@ async fn serve(
     let mut closed = pin!(closed);
     let names = Arc::new(names);
     let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    let ending = watch::Sender::new(false);
     loop {
         let next = async {
             // The place first: whoever finds none stays in the kernel's queue, for the app to answer if it comes.
@@ -197,9 +201,9 @@ async fn serve(
             () = &mut reading => break,
             accepted = next => match accepted {
                 Ok((stream, place)) => {
-                    let (notice, names) = (notice.clone(), Arc::clone(&names));
+                    let (notice, names, ending) = (notice.clone(), Arc::clone(&names), ending.subscribe());
                     tokio::spawn(async move {
-                        let _ = timeout(WHOLE, answer(stream, notice, names)).await;
+                        let _ = timeout(WHOLE, answer(stream, notice, names, ending)).await;
                         drop(place);
                     });
                 }
@@ -208,6 +212,7 @@ async fn serve(
         }
     }
     drop(listeners);
+    ending.send_replace(true);
     // All places are free again when all are answered.
     let _ = timeout(ENDING, places.acquire_many(CONNECTIONS)).await;
     Ok(())
@@ -239,9 +244,17 @@ async fn read(notices: impl AsyncRead + Unpin, sender: watch::Sender<Arc<Notice>
     }
 }
 
-/// Answers the one request of a connection.
-async fn answer(stream: Box<dyn Stream>, notice: watch::Receiver<Arc<Notice>>, names: Arc<Names>) {
-    let service = service_fn(|request| {
+/// Answers the one request of a connection. At the end a client whose request has come in whole is not waited for, though
+/// it keeps its connection open.
+async fn answer(
+    stream: Box<dyn Stream>,
+    notice: watch::Receiver<Arc<Notice>>,
+    names: Arc<Names>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let is_whole = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        is_whole.store(request.body().is_end_stream(), Ordering::Relaxed);
         let answer = match names.judge(&request) {
             Host::Own => respond(&request, &Arc::clone(&notice.borrow())),
             Host::Foreign(name) => refuse(&request, StatusCode::MISDIRECTED_REQUEST, &foreign(&name)),
@@ -261,7 +274,15 @@ async fn answer(stream: Box<dyn Stream>, notice: watch::Receiver<Arc<Notice>>, n
     let mut stream = parts.io.into_inner();
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(LONGEST_BODY);
-        let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        let is_whole = is_whole.into_inner();
+        let mut sink = tokio::io::sink();
+        let ended = async {
+            let _ = ending.wait_for(|ending| *ending).await;
+        };
+        tokio::select! {
+            _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut sink)) => {}
+            () = ended, if is_whole => {}
+        }
     }
 }
 

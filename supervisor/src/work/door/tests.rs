@@ -156,6 +156,25 @@ async fn closing_finishes_what_is_under_way_and_waits_for_nobody_long() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_client_that_keeps_its_answered_connection_open_is_not_waited_for() {
+    let ending = watch::Sender::new(false);
+    let (mut client, server) = duplex(1 << 16);
+    let (_notices, notice) = watch::channel(Arc::new(Notice::default()));
+    let answered = tokio::spawn(answer(Box::new(server), notice, Arc::new(Names::default()), ending.subscribe()));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(!answered.is_finished(), "as long as the door is open, what else it sends is taken in");
+    ending.send_replace(true);
+    // No time passes here, and so no limit: the task ends as soon as it has its turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(answered.is_finished());
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn it_ends_with_its_supervisor() {
     let door = open().await;
     drop(door.notices);

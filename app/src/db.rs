@@ -12,13 +12,13 @@ mod writer;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -62,6 +62,8 @@ pub(crate) struct Database {
     reads: DatabaseConnection,
     writer: Option<Writer>,
     damaged: AtomicBool,
+    /// Why the disk refused a write; until that is asked for.
+    refusal: Mutex<Option<String>>,
     /// How often anything but content was written.
     changes: Arc<AtomicU64>,
 }
@@ -86,7 +88,7 @@ impl Database {
             Access::Read => None,
             Access::Write => Some(Writer::open(path).await.map_err(explain)?),
         };
-        Ok(Self { reads, writer, damaged: AtomicBool::new(false), changes: Arc::default() })
+        Ok(Self { reads, writer, damaged: AtomicBool::new(false), refusal: Mutex::default(), changes: Arc::default() })
     }
 
     /// Returns the pool of readers.
@@ -121,8 +123,39 @@ impl Database {
         let outcome = writer.write(work, changes).await;
         if let Err(error) = &outcome {
             self.notice(error);
+            if matches!(error, DbError::Full | DbError::ReadOnly | DbError::Refused(_)) {
+                *self.refusal() = Some(error.to_string());
+            }
         }
         outcome
+    }
+
+    /// Writes, and changes nothing: a page of the database that stays as it is.
+    pub(crate) async fn try_writing(&self) -> Result<(), DbError> {
+        self.write_content(|transaction| {
+            async move {
+                let row =
+                    transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
+                let version: i32 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+                transaction.execute_unprepared(&format!("PRAGMA user_version = {version}")).await.map(drop)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Returns, once, why the disk refused a write.
+    pub(crate) fn take_refusal(&self) -> Option<String> {
+        self.refusal().take()
+    }
+
+    fn refusal(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether anything may be written: not in probation.
+    pub(crate) fn may_write(&self) -> bool {
+        self.writer.is_some()
     }
 
     /// Returns how often this process wrote anything but content; counted after the commit and before its answer.

@@ -110,7 +110,7 @@ impl Failure {
         };
         match errno {
             Some(Errno::ENOSPC | Errno::EDQUOT) => Self::new(Cause::NoSpace, message)
-                .hint("free some space on that file system, then try again; nothing was changed"),
+                .hint("free some space on that file system (df -h and df -i show what it lacks), then try again; nothing was changed"),
             Some(Errno::EACCES | Errno::EPERM) => Self::new(Cause::Permission, message).hint(format!(
                 "this process runs as uid {} gid {}, and may not do that; ls -ldn shows whose it is",
                 nix::unistd::geteuid(),

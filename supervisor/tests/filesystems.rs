@@ -10,9 +10,15 @@ use std::{
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use harness::{Hearth, get, household, is_root};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 /// A file system of a size of its own, mounted while this lives.
 struct Mount(PathBuf);
@@ -137,6 +143,66 @@ fn a_disk_that_fills_up_in_each_step_is_an_ordinary_failure_of_that_step() {
         assert_eq!(household::all(running.wait_serving()), before, "{point}");
         hearth.assert_tidy();
     }
+}
+
+#[test]
+fn an_app_that_ends_on_a_full_disk_is_held_for_the_disk_and_goes_on_by_itself_when_there_is_room() {
+    if !is_root("an_app_that_ends_on_a_full_disk") {
+        return;
+    }
+    let mut hearth = Hearth::new();
+    let volume = hearth.root.path().join("volume");
+    let mount = Mount::tmpfs(&volume, "size=200m");
+    hearth.data = volume.join("data");
+    hearth.set("HEARTH_RESTART__BACKOFF", "10ms");
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    household::fill(address, 5);
+    let before = household::all(address);
+    mount.fill(0);
+    let app = hearth.status().unwrap()["app"]["pid"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(app).unwrap()), Signal::SIGKILL).unwrap();
+    let (_, status) = running.wait_held(&hearth);
+    let failure = &status["held"]["failure"];
+    assert_eq!(failure["cause"], "no-space", "{failure}");
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.starts_with("the disk is full: ") && message.contains(&volume.display().to_string()), "{message}");
+    assert!(message.contains("the app ended"), "{message}");
+    mount.empty();
+    // Nobody asks for it: a cause that passes is looked at again each minute.
+    let until = Instant::now() + 3 * harness::LIMIT;
+    while hearth.status().is_none_or(|status| status["phase"] != "serving") {
+        assert!(Instant::now() < until, "it is still held: {}", running.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(household::all(running.address().unwrap()), before);
+}
+
+#[test]
+fn without_a_free_inode_the_operator_is_told_of_inodes() {
+    if !is_root("without_a_free_inode") {
+        return;
+    }
+    let mut hearth = Hearth::new();
+    let volume = hearth.root.path().join("volume");
+    let _mount = Mount::tmpfs(&volume, "size=200m,nr_inodes=300");
+    hearth.data = volume.join("data");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    let many = volume.join("many");
+    fs::create_dir(&many).unwrap();
+    while File::create(many.join(fs::read_dir(&many).unwrap().count().to_string())).is_ok() {}
+    let mut running = hearth.start();
+    let (_, status) = running.wait_held(&hearth);
+    let failure = &status["held"]["failure"];
+    assert_eq!(failure["cause"], "no-space", "{failure}");
+    assert!(failure["message"].as_str().unwrap().contains("no free inodes"), "{failure}");
+    let hint = failure["hint"].as_str().unwrap();
+    assert!(hint.contains("delete files") && !hint.contains("free some space"), "{hint}");
+    fs::remove_dir_all(&many).unwrap();
+    assert!(hearth.run(&["resume"]).status.success(), "{}", running.log());
+    running.wait_serving();
 }
 
 #[test]

@@ -364,17 +364,20 @@ fn an_app_that_floods_the_notifications_holds_up_no_limit_and_no_order() {
     assert!(!running.anyone_left());
 }
 
-/// What `docker pause` does to all of a container, one process after the other.
-fn pause(running: &Running, hearth: &Hearth, how_long: Duration) {
+/// What `docker pause` does to all of a container, one process after the other; they go on in this order or the other.
+fn pause(running: &Running, hearth: &Hearth, app_first: bool) {
     let app = hearth.status().and_then(|status| status["app"]["pid"].as_i64()).expect("an app");
-    let both = [supervisor(running), Pid::from_raw(i32::try_from(app).unwrap())];
+    let mut both = [supervisor(running), Pid::from_raw(i32::try_from(app).unwrap())];
     for pid in both {
         kill(pid, Signal::SIGSTOP).unwrap();
     }
     // For as long as the clock says: that nothing happens meanwhile is what is tried out.
-    std::thread::sleep(how_long);
-    for pid in both.iter().rev() {
-        kill(*pid, Signal::SIGCONT).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    if app_first {
+        both.reverse();
+    }
+    for pid in both {
+        kill(pid, Signal::SIGCONT).unwrap();
     }
 }
 
@@ -389,14 +392,14 @@ fn a_pause_of_the_whole_container_is_no_hang_and_a_hang_after_it_is_one() {
         .set("HEARTH_WATCHDOG__INTERVAL", "2s");
     let mut running = hearth.start();
     let address = running.wait_serving();
-    for _ in 0..5 {
-        pause(&running, &hearth, Duration::from_secs(3));
+    for round in 0..5 {
+        pause(&running, &hearth, round % 2 == 1);
         assert_eq!(get(address, "/health").status, 200);
         let status = hearth.status().unwrap();
         assert_eq!((&status["phase"], &status["app"]["restarts"]), (&"serving".into(), &0.into()), "{}", running.log());
     }
     // The app alone stands still from now on.
-    pause(&running, &hearth, Duration::from_secs(3));
+    pause(&running, &hearth, true);
     let app = hearth.status().unwrap()["app"]["pid"].as_i64().unwrap();
     kill(Pid::from_raw(i32::try_from(app).unwrap()), Signal::SIGSTOP).unwrap();
     running.wait("a second run that is healthy", || {

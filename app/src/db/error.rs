@@ -20,6 +20,9 @@ pub(crate) enum DbError {
     Damaged(String),
     #[error("this app may only read the database")]
     ReadOnly,
+    /// A quota, a file system that went read-only, a disk that fails.
+    #[error("the disk refused a write: {0}")]
+    Refused(String),
     #[error("the file is no SQLite database")]
     NotADatabase,
     #[error("the app is stopping")]
@@ -35,6 +38,10 @@ const SQLITE_READONLY: u32 = 8;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_NOTADB: u32 = 26;
+// The extended codes of an I/O error that a read never meets: IOERR_WRITE, IOERR_FSYNC, IOERR_DIR_FSYNC, IOERR_TRUNCATE,
+// IOERR_SHMOPEN, IOERR_SHMSIZE.
+const SQLITE_IOERR_OF_WRITES: [u32; 6] =
+    [10 | 3 << 8, 10 | 4 << 8, 10 | 5 << 8, 10 | 6 << 8, 10 | 18 << 8, 10 | 19 << 8];
 // The search index does not fit the records: the one write that meets it fails, and the household's data is whole.
 const SQLITE_CORRUPT_VTAB: u32 = SQLITE_CORRUPT | 1 << 8;
 
@@ -49,6 +56,9 @@ impl From<DbErr> for DbError {
         let code = extended_code(&error);
         if code == Some(SQLITE_CORRUPT_VTAB) {
             return Self::Other(error.to_string());
+        }
+        if code.is_some_and(|code| SQLITE_IOERR_OF_WRITES.contains(&code)) {
+            return Self::Refused(error.to_string());
         }
         match code.map(|code| code & 0xff) {
             Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy,

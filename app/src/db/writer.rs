@@ -236,7 +236,7 @@ fn answer(batch: &mut Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
 
 /// Whether the other writes would meet the same.
 fn dooms_all(error: &DbErr) -> bool {
-    matches!(DbError::from(error.clone()), DbError::Full | DbError::Damaged(_))
+    matches!(DbError::from(error.clone()), DbError::Full | DbError::Refused(_) | DbError::Damaged(_))
 }
 
 async fn transact(connection: &DatabaseConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Undone> {

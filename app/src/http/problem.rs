@@ -269,6 +269,8 @@ impl From<DbError> for Problem {
             DbError::Full => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE).detail("The server's disk is full; nothing was written.")
             }
+            DbError::Refused(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE)
+                .detail("The server's disk refuses what is written; nothing was written."),
             DbError::Busy => Self::unavailable("The database is busy; nothing was written.", 1),
             DbError::Closed => Self::unavailable("Hearth is stopping; nothing was written.", 5),
             DbError::Damaged(_) | DbError::NotADatabase => {

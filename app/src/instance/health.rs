@@ -4,7 +4,7 @@
 //! docs/contracts/app-health.json.
 //!
 //! A check that fails makes the app *failing* only where a restart or another version could help: the database
-//! cannot be read, the writer is stuck, the files are gone. A full disk leaves it *degraded*: the household can
+//! cannot be read, the writer is stuck, the files are gone. A disk that is full or refuses writes leaves it *degraded*: the household can
 //! still read, writes are refused one by one with 507, and restarting would not free a byte. Backups that fail or are
 //! overdue are the supervisor's business; it says so when it asks, and everybody else is told that the house is
 //! *degraded*.
@@ -19,24 +19,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::statvfs::statvfs,
-    unistd::{AccessFlags, access},
-};
+use nix::unistd::{AccessFlags, access};
 use sea_orm::{ConnectionTrait, Statement};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::{
+    check::{Check, SLOW, Status},
+    disk::Disk,
+};
 use crate::db::{Database, WriterState};
-
-/// Less than that and the operator is told: SQLite's log may grow by a whole large transaction.
-const SPACE_LOW: u64 = 256 << 20;
-
-/// Less than that and the next checkpoint (4 MiB of log by default, written again into the database) may fail.
-const SPACE_OUT: u64 = 16 << 20;
-
-/// A read or write that takes longer makes the app *degraded*: a slow card, a backup, another process's lock.
-const SLOW: Duration = Duration::from_secs(2);
 
 /// After so long it is *failing*: it is not slow, it is stuck. Six times what SQLite waits for a lock.
 const STUCK: Duration = Duration::from_secs(30);
@@ -45,22 +37,13 @@ const STUCK: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     database: Arc<Database>,
-    database_directory: PathBuf,
+    disk: Disk,
     files: PathBuf,
     last_read: Arc<Mutex<Instant>>,
     /// How the backups are, as the supervisor said last; `None`: it never did.
     backups: Arc<Mutex<Option<Backups>>>,
     /// Set by a test's fault only.
     forced: Arc<AtomicBool>,
-}
-
-/// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Status {
-    Ok,
-    Degraded,
-    Failing,
 }
 
 /// How the backups are. The words are the supervisor's, docs/ARCHITECTURE.md.
@@ -112,33 +95,13 @@ struct Checks {
     backups: Option<Check>,
 }
 
-#[derive(Debug, Serialize)]
-struct Check {
-    status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    free_bytes: Option<u64>,
-    /// What is wrong, in a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-impl Check {
-    fn ok() -> Self {
-        Self { status: Status::Ok, free_bytes: None, detail: None }
-    }
-
-    fn bad(status: Status, detail: impl Into<String>) -> Self {
-        Self { status, free_bytes: None, detail: Some(detail.into()) }
-    }
-}
-
 impl Health {
     /// Returns the health of an app on this database and these files.
     pub(crate) fn new(database: Arc<Database>, path: &Path, files: &Path) -> Self {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self {
             database,
-            database_directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            disk: Disk::new(directory.unwrap_or(Path::new(".")).to_owned()),
             files: files.to_owned(),
             last_read: Arc::new(Mutex::new(Instant::now())),
             backups: Arc::default(),
@@ -177,7 +140,7 @@ impl Health {
     /// Looks, now, for the supervisor: at the app alone.
     pub(crate) async fn report(&self) -> Report {
         let (database, schema) = self.check_database().await;
-        let disk = check_disk(&self.database_directory);
+        let disk = self.disk.check(&self.database).await;
         let files = check_files(&self.files);
         let status = database.status.max(disk.status.min(Status::Degraded)).max(files.status);
         Report {
@@ -237,25 +200,6 @@ impl Health {
 fn late(doing: &str, time: Duration) -> Check {
     let status = if time > STUCK { Status::Failing } else { Status::Degraded };
     Check::bad(status, format!("{doing} takes long: {} s so far", time.as_secs()))
-}
-
-fn check_disk(directory: &Path) -> Check {
-    let free = match statvfs(directory) {
-        // The types differ between platforms.
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        Ok(stat) => (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
-        Err(error) => {
-            return Check::bad(Status::Degraded, format!("the space at {} is unknown: {error}", directory.display()));
-        }
-    };
-    let (status, detail) = if free < SPACE_OUT {
-        (Status::Failing, Some("the disk is full: nothing can be written"))
-    } else if free < SPACE_LOW {
-        (Status::Degraded, Some("the disk is nearly full"))
-    } else {
-        (Status::Ok, None)
-    };
-    Check { status, free_bytes: Some(free), detail: detail.map(str::to_owned) }
 }
 
 fn check_files(directory: &Path) -> Check {

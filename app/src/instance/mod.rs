@@ -1,13 +1,16 @@
 //! What the app says about itself: whether it is well, whether it can read its data, and whether there is a newer version.
 
 mod api;
+mod check;
+mod disk;
 mod health;
 mod self_test;
 mod update;
 
 pub(crate) use self::{
     api::InstanceApi,
-    health::{Backups, Health, Report, Status},
+    check::Status,
+    health::{Backups, Health, Report},
     self_test::self_test,
     update::{Newer, News},
 };

@@ -12,8 +12,8 @@ use tokio::net::UnixStream;
 use crate::{
     data::DataDir,
     failure::Failure,
-    process::endpoint::short,
     process::deadline::within,
+    process::endpoint::short,
     status::{Backups, update::Update},
 };
 
@@ -46,8 +46,8 @@ pub struct PrivateSocket {
 /// What one health check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It answered 200; the word is its `status`.
-    Serving(String),
+    /// It answered 200; the word is its `status`. Where that is not `ok`, what its checks say.
+    Serving(String, Option<String>),
     /// It answered, but not with 200: alive, and not fit to serve. The sentence says why, as far as it said so.
     Unfit(String),
     /// It did not answer in time, or not in HTTP.
@@ -114,16 +114,25 @@ impl PrivateSocket {
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let word = document["status"].as_str();
         Ok(if status == hyper::StatusCode::OK {
-            Verdict::Serving(word.unwrap_or("ok").to_owned())
+            let word = word.unwrap_or("ok");
+            Verdict::Serving(word.to_owned(), (word != "ok").then(|| complaints(&document)).flatten())
         } else {
             Verdict::Unfit(explain(status, &document))
         })
     }
 }
 
-/// Names the checks that failed, in the app's words.
+/// Says why an app is not fit to serve.
 fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
-    let failing: Vec<String> = document["checks"]
+    match complaints(document) {
+        None => format!("its health check answers {status}"),
+        Some(complaints) => format!("its health check answers {status} ({complaints})"),
+    }
+}
+
+/// Names the checks that are not well, in the app's words.
+fn complaints(document: &serde_json::Value) -> Option<String> {
+    let complaints: Vec<String> = document["checks"]
         .as_object()
         .into_iter()
         .flatten()
@@ -133,10 +142,7 @@ fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
             None => format!("{name}: {}", check["status"].as_str().unwrap_or("not ok")),
         })
         .collect();
-    match failing.is_empty() {
-        true => format!("its health check answers {status}"),
-        false => format!("its health check answers {status} ({})", failing.join("; ")),
-    }
+    (!complaints.is_empty()).then(|| complaints.join("; "))
 }
 
 #[cfg(test)]
@@ -148,5 +154,7 @@ mod tests {
         let document = serde_json::json!({"checks": {"database": {"status": "ok"}, "disk": {"status": "failing", "detail": "4 MiB left"}}});
         let said = explain(hyper::StatusCode::SERVICE_UNAVAILABLE, &document);
         assert_eq!(said, "its health check answers 503 Service Unavailable (disk: 4 MiB left)");
+        assert_eq!(complaints(&document).as_deref(), Some("disk: 4 MiB left"));
+        assert_eq!(complaints(&serde_json::json!({"status": "degraded"})), None);
     }
 }

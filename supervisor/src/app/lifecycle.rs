@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     config::LogLevel,
+    data::state::Reason,
     failure::{Cause, Failure},
     fault,
     instance::Instance,
@@ -33,11 +34,9 @@ pub enum Mode {
     /// To serve, on the public and the private socket, and on that of `tailscale serve`, if there is one.
     Serving,
     /// To be proven on a staged generation: the private socket only, nothing written, nothing sent.
-    Probation {
-        /// Whether the generation comes from a backup or snapshot: then the app voids in it the sessions, invitations and
-        /// resets that would come to life again.
-        restored: bool,
-    },
+    /// What was made from a backup or snapshot, the app voids sessions, invitations and resets in, which would come to life
+    /// again.
+    Probation(Reason),
     /// The same on a restored backup, beside the app that serves, of which nothing is touched.
     Drill,
 }
@@ -87,7 +86,7 @@ impl App {
             set("HEARTH_PROBATION", "1".into());
         }
         // A drill shows that a restore would do, all of it.
-        if matches!(mode, Mode::Probation { restored: true } | Mode::Drill) {
+        if matches!(mode, Mode::Probation(Reason::Restore) | Mode::Drill) {
             set("HEARTH_RESTORED", "1".into());
         }
         for (name, value) in instance.config.for_the_app() {
@@ -136,6 +135,7 @@ impl App {
             status.ready = false;
             status.says = None;
             status.health = None;
+            status.health_detail = None;
         });
         Ok(app)
     }

@@ -49,6 +49,9 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         (None, Some(exit)) => say(&format!("{:<10} not running; it {exit}", "app")),
         (None, None) => {}
     }
+    if let Some(detail) = &status.app.health_detail {
+        say(&format!("{:<10} {detail}", "trouble"));
+    }
     if let Some(operation) = &status.operation {
         let outcome = match &operation.outcome {
             None => format!("{} since {}", operation.phase, operation.since),
@@ -129,10 +132,11 @@ pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
     let health = answer["health"].as_str().unwrap_or("unknown");
     // With the token, also what it is doing and how far it is: that it moves.
     let doing = match ask::<Status>(data, Method::GET, "/v1/status") {
-        Ok(Some(status)) => match (status.progress, status.held) {
-            (_, Some(held)) => format!(": {}", held.failure.message),
-            (Some(progress), None) => format!(": {} ({} of {})", status.phase, progress.done, progress.total),
-            (None, None) => format!(": {}", status.phase),
+        Ok(Some(status)) => match (status.progress, status.held, status.app.health_detail) {
+            (_, Some(held), _) => format!(": {}", held.failure.message),
+            (Some(progress), None, _) => format!(": {} ({} of {})", status.phase, progress.done, progress.total),
+            (None, None, Some(detail)) => format!(": {} ({detail})", status.phase),
+            (None, None, None) => format!(": {}", status.phase),
         },
         _ => String::new(),
     };

@@ -26,15 +26,29 @@ pub fn free(place: &Path) -> Result<Option<u64>, Failure> {
 /// step wrote.
 #[must_use]
 pub fn explain(failure: Failure, places: &[&Path]) -> Failure {
-    let has_no_inodes = |place: &&&Path| {
-        // Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
-        statvfs(**place).is_ok_and(|space| space.files() > 0 && space.files_available() < FEW_INODES)
-    };
-    match places.iter().find(has_no_inodes) {
+    match places.iter().find(|place| lacks_inodes(place)) {
         Some(place) if failure.cause == Cause::NoSpace => failure.hint(format!(
             "the file system of {} has no room for further files (no free inodes: df -i shows them), however much space is free; remove files there, then try again; nothing was changed",
             place.display()
         )),
         _ => failure,
     }
+}
+
+/// Returns the failure of a file system without room for a further file, if it is the inodes that are used up: to free
+/// space there would not help.
+#[must_use]
+pub fn no_inodes(place: &Path) -> Option<Failure> {
+    lacks_inodes(place).then(|| {
+        Failure::new(
+            Cause::NoSpace,
+            format!("the file system of {} has no free inodes: no file can be made there, whatever space is free", place.display()),
+        )
+        .hint("delete files there that nobody needs (df -i counts them), or enlarge the file system, then try again; nothing was changed")
+    })
+}
+
+fn lacks_inodes(place: &Path) -> bool {
+    // Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
+    statvfs(place).is_ok_and(|space| space.files() > 0 && space.files_available() < FEW_INODES)
 }

@@ -6,7 +6,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::backup;
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         backup::{BackupJob, BackupStatus, LOOK_AGAIN},
         child,
     },
+    process::deadline::within,
     status::Phase,
 };
 
@@ -71,7 +72,7 @@ struct Look {
 async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
     let question = Box::new(backup::question(instance));
     let asked = child::run(instance, Job::Backup(BackupJob::Status(question)));
-    let backups: BackupStatus = timeout(PATIENCE, asked).await.map_err(|_| {
+    let backups: BackupStatus = within(PATIENCE, asked).await.ok_or_else(|| {
         let dir = instance.config.backup.dir.display();
         Failure::new(Cause::Io, format!("{dir} (backup.dir) does not answer"))
             .hint("is it a network mount whose server is gone?")

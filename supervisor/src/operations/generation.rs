@@ -17,6 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Checkpointed, Document, Job, Origin, Source, Staged, backup::BackupJob, child},
+    process::deadline::within,
     status::{Initiator, Phase, VERSION, now},
 };
 
@@ -68,13 +69,8 @@ pub async fn prepare(
         tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew in generation {target}; no row is lost");
     }
     instance.board.enter(course, Phase::Migrating(target));
-    let schema = migrate::up(instance, &instance.data.database(target), probation(reason)).await?;
+    let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
     Ok(Prepared { target, origin: staged.origin, reason, schema })
-}
-
-/// How the app is proven on a generation that was staged for this reason.
-fn probation(reason: Reason) -> Mode {
-    Mode::Probation { restored: reason == Reason::Restore }
 }
 
 /// Why a generation was not completed.
@@ -112,7 +108,7 @@ pub async fn complete(
     let Prepared { target, ref origin, reason, ref schema } = *prepared;
     instance.board.enter(Initiator::Boot, Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
-    prove::prove(instance, &instance.data.database(target), probation(reason)).await?;
+    prove::prove(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
     instance.board.enter(Initiator::Boot, Phase::Committing(target));
     let () = child::run(
         instance,
@@ -200,10 +196,10 @@ pub async fn tidy(instance: Rc<Instance>) {
         let _at_work = instance.data_mutex.lock().await;
         let settings = Box::new(instance.config.backup.clone());
         let tidied = child::run::<Vec<String>>(&instance, Job::Backup(BackupJob::CleanUp { settings }));
-        match tokio::time::timeout(PATIENCE, tidied).await {
-            Ok(trouble) => trouble?.into_iter().for_each(|trouble| instance.board.note(trouble)),
+        match within(PATIENCE, tidied).await {
+            Some(trouble) => trouble?.into_iter().for_each(|trouble| instance.board.note(trouble)),
             // The next copy tidies up there, too.
-            Err(_) => instance.board.note(
+            None => instance.board.note(
                 "what a killed backup may have left could not be removed: backup.dir or a destination does not answer",
             ),
         }

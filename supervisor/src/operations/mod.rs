@@ -272,7 +272,7 @@ async fn leave_nothing(instance: &Instance) {
         crate::app::lifecycle::end_strays(instance).await;
     };
     // A process that hangs in the kernel (a disk that does not answer) is not waited for.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), gone).await;
+    let _ = crate::process::deadline::within(std::time::Duration::from_secs(2), gone).await;
 }
 
 async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationId, desk: &mut Desk) -> Next {

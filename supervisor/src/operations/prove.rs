@@ -10,9 +10,11 @@ use tokio::time::sleep;
 
 use crate::{
     app::{
+        cause,
         health::Verdict,
         lifecycle::{App, Mode, point},
     },
+    data::state::Reason,
     failure::{Cause, Failure},
     instance::Instance,
     process::reaper::Exit,
@@ -23,11 +25,24 @@ const CHECKS: u32 = 3;
 /// How long between them: long enough to see an app that falls over right after its start.
 const BETWEEN: Duration = Duration::from_millis(100);
 
+/// Returns how long to wait after a health check. On a first start there is nothing to lose that a later start would not
+/// find: good answers follow each other. An app that is not well is always given the time.
+fn pause(mode: Mode, well: bool) -> Duration {
+    if well && mode == Mode::Probation(Reason::FirstStart) { Duration::ZERO } else { BETWEEN }
+}
+
 /// Proves the app on this database.
 ///
 /// # Errors
-/// [`Cause::Unproven`] with what the app did, or why it could not be started.
+/// [`Cause::Unproven`] with what the app did, or why it could not be started; a cause that passes, if there is one.
 pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
+    match tried(instance, database, mode).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(cause::passing(instance, failure).await),
+    }
+}
+
+async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
     let app = App::start(instance, database, mode).await?;
     point("prove.launched")?;
     app.until_ready().await?;
@@ -44,13 +59,13 @@ pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Resu
             verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict,
         };
         match verdict {
-            Verdict::Serving(_) => well += 1,
+            Verdict::Serving(..) => well += 1,
             verdict @ (Verdict::Unfit(_) | Verdict::Silent(_)) => {
                 well = 0;
                 badly += 1;
                 let (cause, why) = match verdict {
                     Verdict::Silent(why) => (app.shown_by_silence(), why),
-                    Verdict::Unfit(why) | Verdict::Serving(why) => (Cause::Unproven, why),
+                    Verdict::Unfit(why) | Verdict::Serving(why, _) => (Cause::Unproven, why),
                 };
                 if badly >= instance.config.health.failures {
                     app.stop(Signal::SIGTERM).await;
@@ -61,7 +76,7 @@ pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Resu
                 }
             }
         }
-        sleep(BETWEEN).await;
+        sleep(pause(mode, well > 0)).await;
     }
     let exit = app.stop(Signal::SIGTERM).await;
     if exit != Exit::Code(0) {
@@ -71,4 +86,20 @@ pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Resu
         ));
     }
     point("prove.stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_good_answers_of_a_first_start_follow_each_other_without_a_pause() {
+        let upgrade = Mode::Probation(Reason::Upgrade);
+        let restore = Mode::Probation(Reason::Restore);
+        assert_eq!(pause(Mode::Probation(Reason::FirstStart), true), Duration::ZERO);
+        assert_eq!(pause(Mode::Probation(Reason::FirstStart), false), BETWEEN);
+        for mode in [upgrade, restore, Mode::Drill] {
+            assert_eq!((pause(mode, true), pause(mode, false)), (BETWEEN, BETWEEN), "{mode:?}");
+        }
+    }
 }

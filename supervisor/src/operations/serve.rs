@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::{
+        cause,
         health::Verdict,
         lifecycle::{App, Mode, point},
         notify::Messages,
@@ -37,7 +38,7 @@ pub(super) const GAP: Duration = Duration::from_secs(2);
 pub enum Outcome {
     /// The supervisor was told to stop; with the app's exit status.
     Stopped(u8),
-    /// The app ended too often.
+    /// The app ended too often, or on a disk where none could work.
     CrashLoop(Failure),
     /// A restore is prepared, and the app is stopped for it.
     Switch(Prepared),
@@ -89,14 +90,22 @@ pub async fn serve(
         let wait = match policy.ended(Monotonic::now(), jitter()) {
             Next::After(wait) => wait,
             Next::CrashLoop => {
-                return Outcome::CrashLoop(Failure::new(
+                let failure = Failure::new(
                     Cause::CrashLoop,
                     format!(
                         "the app ended {} times within {}; the last time it {why}",
                         policy.recent(),
                         humantime::format_duration(policy.window())
                     ),
-                ));
+                );
+                return tokio::select! {
+                    biased;
+                    () = instance.stopping() => {
+                        instance.board.enter(Initiator::Boot, Phase::Stopping);
+                        Outcome::Stopped(0)
+                    }
+                    failure = cause::passing(instance, failure) => Outcome::CrashLoop(failure),
+                };
             }
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
@@ -273,10 +282,10 @@ impl Run<'_> {
             self.failures += u32::from(self.said_ready);
             return None;
         }
-        let word = match verdict {
-            Verdict::Serving(word) => word,
+        let (word, detail) = match verdict {
+            Verdict::Serving(word, detail) => (word, detail),
             // It is alive, and a restart would not mend a full disk: that is the readiness of its own page.
-            Verdict::Unfit(why) => why,
+            Verdict::Unfit(why) => (why, None),
             Verdict::Silent(why) => {
                 self.failures += 1;
                 tracing::warn!(target: "Supervisor", "the app did not answer a health check: {why}");
@@ -288,18 +297,25 @@ impl Run<'_> {
         if !instance.sockets_listen() {
             return Some("shut down a socket that it was handed".to_owned());
         }
-        let before = instance.board.status().app.health;
-        if before.as_ref() != Some(&word) {
-            if word != "ok" {
-                tracing::warn!(target: "Supervisor", "the app is degraded: {word}");
-            } else if before.is_some() {
-                tracing::info!(target: "Supervisor", "the app is healthy again");
+        let before = instance.board.status().app;
+        if before.health.as_ref() != Some(&word) || before.health_detail != detail {
+            if word == "ok" {
+                if before.health.is_some() {
+                    tracing::info!(target: "Supervisor", "the app is healthy again");
+                }
+            } else if before.health.as_ref() != Some(&word) || gist(&before.health_detail) != gist(&detail) {
+                tracing::warn!(target: "Supervisor", "the app is degraded: {}", detail.as_ref().unwrap_or(&word));
             }
-            instance.board.update(|status| status.app.health = Some(word));
+            instance.board.update(|status| (status.app.health, status.app.health_detail) = (Some(word), detail));
             instance.board.judge();
         }
         None
     }
+}
+
+/// What of a complaint is worth a line in the log: not that its numbers changed.
+fn gist(detail: &Option<String>) -> String {
+    detail.iter().flat_map(|detail| detail.chars()).filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 /// Ends an app that hangs.

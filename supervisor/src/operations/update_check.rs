@@ -5,7 +5,7 @@
 
 use std::{rc::Rc, time::SystemTime};
 
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, sleep};
 
 use super::{backup_scheduler::until_serving, serve::jitter};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         Document, Job, child,
         update::{self, Known, Question, known},
     },
+    process::deadline::within,
 };
 
 /// How long a check's job may take; it bounds itself, so this is for one that hangs. A command waits for 30 s.
@@ -60,9 +61,9 @@ async fn ask(instance: &Instance) -> Result<String, Failure> {
             .hint("in half a minute supervisor status shows what it said"));
     };
     let asked = child::run(instance, Job::Update(Question::about(&image.to_string())));
-    let found: Result<Option<String>, Failure> = timeout(PATIENCE, asked)
+    let found: Result<Option<String>, Failure> = within(PATIENCE, asked)
         .await
-        .unwrap_or_else(|_| Err(Failure::new(Cause::Interrupted, "the check for a newer version has not ended")));
+        .unwrap_or_else(|| Err(Failure::new(Cause::Interrupted, "the check for a newer version has not ended")));
     let (newest, trouble) = match &found {
         Ok(newest) => (newest.clone(), None),
         // What was found before is still true.

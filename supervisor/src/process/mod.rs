@@ -7,8 +7,8 @@
 //! container engine refuses is gone without ([`clone3`]).
 
 pub mod clone3;
-pub mod endpoint;
 pub mod deadline;
+pub mod endpoint;
 pub mod identity;
 pub mod launch;
 pub mod listener;

@@ -132,6 +132,9 @@ pub struct AppStatus {
     pub says: Option<String>,
     /// What its last health answer said: `ok`, `degraded` or `failing`.
     pub health: Option<String>,
+    /// What its checks said with that, where it was not `ok`.
+    #[serde(default)]
+    pub health_detail: Option<String>,
     /// How it last ended, and why if that is known.
     pub last_exit: Option<String>,
 }
@@ -272,7 +275,15 @@ impl StatusPublisher {
     /// Makes the board of a supervisor that starts.
     #[must_use]
     pub fn new(listen: String, data_dir: String) -> Self {
-        let app = AppStatus { pid: None, ready: false, restarts: 0, says: None, health: None, last_exit: None };
+        let app = AppStatus {
+            pid: None,
+            ready: false,
+            restarts: 0,
+            says: None,
+            health: None,
+            health_detail: None,
+            last_exit: None,
+        };
         let status = Status {
             format: FORMAT,
             version: VERSION.to_owned(),

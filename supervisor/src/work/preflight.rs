@@ -28,7 +28,7 @@ use nix::{
 
 use super::filesystem::{self, Verdict};
 use crate::{
-    data::{DataDir, access, durable::Explain, size::Size},
+    data::{DataDir, access, durable::Explain, size::Size, space::no_inodes},
     failure::{Cause, Failure},
     fault,
     jobs::Findings,
@@ -61,6 +61,8 @@ pub fn preflight(data: &DataDir, sandbox: bool) -> Result<Findings, Failure> {
 
 /// Tries each file system out; returns the free bytes of the fullest.
 fn probe(data: &DataDir, root: &Place, notes: &mut Vec<String>) -> Result<u64, Failure> {
+    // Without a free inode not even the directory to try things out in can be made.
+    no_inodes(data.path()).map_or(Ok(()), Err)?;
     let supervisor = Probe::make(data, &data.supervisor())?;
     access::check(data)?;
     let mut free_bytes = space(data.path(), notes)?;
@@ -211,13 +213,8 @@ fn space(path: &Path, notes: &mut Vec<String>) -> Result<u64, Failure> {
         )
         .hint(hint));
     }
-    // Some file systems (btrfs) have no fixed number of inodes and say 0 of 0.
-    if space.files() > 0 && space.files_available() == 0 {
-        return Err(Failure::new(
-            Cause::NoSpace,
-            format!("the file system of {} has no room for further files (no free inodes)", path.display()),
-        )
-        .hint(hint));
+    if let Some(failure) = no_inodes(path) {
+        return Err(failure);
     }
     if free < LOW {
         notes.push(format!(

@@ -5,6 +5,7 @@
 //! processes and are ignored here, unless they are misspelt settings of the app's. All mistakes are told at once.
 
 mod accounts;
+mod environment;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -16,6 +17,8 @@ pub(crate) use self::accounts::{
     Admin, Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback,
 };
 
+use self::environment::misspelt;
+pub(crate) use self::environment::variable;
 use crate::failure::Failure;
 
 /// Settings of `app serve`; each is a `HEARTH_*` environment variable as well.
@@ -181,7 +184,7 @@ const DEFAULTS: Defaults = Defaults {
 impl Config {
     /// Returns the settings from defaults, environment and flags.
     pub(crate) fn read(args: &ServeArgs) -> Result<Self, Failure> {
-        let mut wrong: Vec<Failure> = std::env::vars_os().filter_map(|(name, _)| misspelt(name.to_str()?)).collect();
+        let mut wrong: Vec<Failure> = misspelt(&KEYS.each_ref().map(|key| key.variable));
         let mut values: Vec<(&str, String)> = Vec::new();
         for key in &KEYS {
             // As text: figment's own reading of variables makes numbers of what looks like one, and a password of
@@ -223,33 +226,6 @@ impl Config {
         }
         Ok(config)
     }
-}
-
-/// Returns what a variable says; one that is blank says nothing.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.to_string_lossy().trim().is_empty())
-}
-
-/// Says of which setting of the app's this variable is a misspelling, if it is one: other separators, or a letter or two too
-/// many, missing or changed. How Kubernetes describes a service to others is none.
-fn misspelt(name: &str) -> Option<Failure> {
-    let letters = |name: &str| -> String {
-        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
-    };
-    let is_known = KEYS.iter().any(|key| key.variable == name);
-    if !name.starts_with("HEARTH_") || is_known || name.contains("_SERVICE_") {
-        return None;
-    }
-    if variable(name)?.to_string_lossy().contains("://") {
-        return None;
-    }
-    let word = letters(name);
-    let near = KEYS.iter().find(|key| {
-        let known = letters(key.variable);
-        strsim::osa_distance(&word, &known) <= ((known.len() - "HEARTH".len()) / 6).max(1)
-    })?;
-    let failure = Failure::new(format!("there is no setting {name} (in the environment)"));
-    Some(failure.hint(format!("did you mean {}?", near.variable)))
 }
 
 /// Whether the supervisor says something by a variable that is 1 or not there.

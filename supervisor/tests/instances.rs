@@ -154,53 +154,51 @@ fn nobody_removes_what_another_has_begun_in_a_shared_directory() {
 
 #[test]
 fn a_directory_of_backups_that_is_not_mounted_is_said_and_nothing_is_put_in_its_place() {
-    for is_default in [false, true] {
-        let place = tempfile::tempdir().unwrap();
-        let mut hearth = house(None);
-        let dir = if is_default { hearth.data.join("backups") } else { place.path().join("usb") };
-        if !is_default {
-            fs::create_dir(&dir).unwrap();
-            hearth.set("HEARTH_BACKUP__DIR", dir.to_str().unwrap());
-        }
-        hearth.backup(&["--label", "on the disk"]);
-        // The volume goes, and the empty mount point is there.
-        let volume = place.path().join("volume");
-        fs::rename(&dir, &volume).unwrap();
-        fs::create_dir(&dir).unwrap();
-        for command in [&["backup"][..], &["backup", "list"], &["backup", "prune"]] {
-            let said = hearth.refused(command);
-            assert!(said.contains("its marker hearth-backups.json is missing"), "{command:?}: {said}");
-            assert!(said.contains("is its volume mounted?") && said.contains("touch "), "{command:?}: {said}");
-        }
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing went onto the system's own disk");
-        let mut running = hearth.start();
-        running.wait("the alarm", || hearth.status().filter(|status| status["health"] == "degraded"));
-        running.stop();
-        // It is mounted again.
-        fs::remove_dir(&dir).unwrap();
-        fs::rename(&volume, &dir).unwrap();
-        hearth.backup(&["--label", "again"]);
-        expect(&labels(&dir), &["again", "on the disk"]);
-        // A new place, of which the operator says so.
-        fs::rename(&dir, &volume).unwrap();
-        fs::create_dir(&dir).unwrap();
-        fs::write(dir.join("hearth-backups.json"), "").unwrap();
-        hearth.backup(&["--label", "new"]);
-        expect(&labels(&dir), &["new"]);
+    let place = tempfile::tempdir().unwrap();
+    let mut hearth = house(None);
+    let dir = place.path().join("usb");
+    fs::create_dir(&dir).unwrap();
+    hearth.set("HEARTH_BACKUP__DIR", dir.to_str().unwrap());
+    hearth.backup(&["--label", "on the disk"]);
+    // The volume goes, and the empty mount point is there.
+    let volume = place.path().join("volume");
+    fs::rename(&dir, &volume).unwrap();
+    fs::create_dir(&dir).unwrap();
+    for command in [&["backup"][..], &["backup", "list"], &["backup", "prune"]] {
+        let said = hearth.refused(command);
+        assert!(said.contains("its marker hearth-backups.json is missing"), "{command:?}: {said}");
+        assert!(said.contains("is its volume mounted?") && said.contains("touch "), "{command:?}: {said}");
     }
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing went onto the system's own disk");
+    let mut running = hearth.start();
+    running.wait("the alarm", || hearth.status().filter(|status| status["health"] == "degraded"));
+    running.stop();
+    // It is mounted again.
+    fs::remove_dir(&dir).unwrap();
+    fs::rename(&volume, &dir).unwrap();
+    hearth.backup(&["--label", "again"]);
+    expect(&labels(&dir), &["again", "on the disk"]);
+    // A new place, of which the operator says so.
+    fs::rename(&dir, &volume).unwrap();
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("hearth-backups.json"), "").unwrap();
+    hearth.backup(&["--label", "new"]);
+    expect(&labels(&dir), &["new"]);
 }
 
 #[test]
 fn a_directory_of_backups_of_0_4_0_is_taken_over_as_it_is() {
-    let hearth = house(None);
+    let place = tempfile::tempdir().unwrap();
+    let mut hearth = house(None);
+    hearth.set("HEARTH_BACKUP__DIR", place.path().to_str().unwrap());
     hearth.backup(&["--label", "1"]);
-    fs::remove_file(hearth.data.join("backups/hearth-backups.json")).unwrap();
+    fs::remove_file(place.path().join("hearth-backups.json")).unwrap();
     let history = hearth.data.join("supervisor/backups.json");
     let mut written: Value = serde_json::from_slice(&fs::read(&history).unwrap()).unwrap();
     written.as_object_mut().unwrap().remove("directory").unwrap();
     fs::write(&history, written.to_string()).unwrap();
     hearth.backup(&["--label", "2"]);
-    expect(&labels(&hearth.data.join("backups")), &["1", "2"]);
+    expect(&labels(place.path()), &["1", "2"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufReader, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
     thread,
     time::{Duration, SystemTime},
@@ -213,6 +214,11 @@ fn prepare_directory(data: &DataDir, dir: &Path, own: &str, history: &mut Histor
     }
     if !is_new {
         marker::check(dir, history)?;
+    }
+    // No volume that could be missing.
+    let device = |path: &Path| fs::metadata(path).map(|stat| stat.dev()).ok();
+    if *dir == data.backups() && device(dir) == device(data.path()) {
+        return Ok(());
     }
     marker::put(dir, own, history)
 }

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! [`engine`] is one container, [`project`] what the files in compose/ make, [`images`] the images that never were
-//! released, [`outside`] the servers that a container reaches by name; the others are the stories. `HEARTH_TEST_IMAGE` names another image than `hearth:test`, `HEARTH_TEST_OLD_IMAGE` one
-//! of an earlier release to come from.
+//! released, [`outside`] the servers that a container reaches by name; the others are the stories. `HEARTH_TEST_IMAGE` names
+//! another image than `hearth:test`, `HEARTH_TEST_OLD_IMAGE` one of an earlier release to come from. [`foreign`] also wants
+//! root, s3s-fs, docker-registry and openssl, and its bases, of which `.ci/base-images` makes stand-ins.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

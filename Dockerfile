@@ -31,6 +31,9 @@ COPY supervisor/src supervisor/src
 COPY migrator/src migrator/src
 COPY app/src app/src
 RUN cargo build --profile dist --locked --target host-tuple
+# While there are symbols to look at.
+COPY .ci/check-symbols .ci/
+RUN .ci/check-symbols target/*/dist/supervisor
 
 # The mount points: an empty volume takes their mode over, and any uid may be the one that uses it. No sticky bit,
 # with which the kernel would follow the link `live` for nobody but its owner (fs.protected_symlinks), not even for root.

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 pub(crate) use self::url::is_name;
 pub use self::{
     choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    key::{Meaning, Unchecked},
     table::{
         App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,
         Watchdog,
@@ -117,7 +118,7 @@ impl Loaded {
         programs: &Path,
     ) -> Result<Self, Failure> {
         let Gathered { figment, unknown, mut wrong } = sources::gather(flags, environment, current, programs);
-        let mut settings = Vec::new();
+        let (mut settings, mut unchecked) = (Vec::new(), Vec::new());
         for key in KEYS {
             // Every key has a default.
             let Ok(value) = figment.find_value(key.name) else { continue };
@@ -126,6 +127,7 @@ impl Loaded {
             if !key.allows(&value) {
                 wrong.push(key.refuse(&value, &source));
             }
+            unchecked.extend(key.unchecked(&value, &source));
             let value = if key.is_secret() && value != json!("") { json!("(set)") } else { value };
             settings.push(Setting { key: key.name, value, source });
         }
@@ -139,6 +141,7 @@ impl Loaded {
             )
         })?;
         config.backup.dir = config.data_dir.join(&config.backup.dir);
+        config.unchecked = unchecked;
         let mistakes = [check_restart(&config), backup::check_places(&config)].into_iter();
         let wrong: Vec<_> = mistakes
             .filter_map(Result::err)
@@ -181,7 +184,7 @@ fn check_restart(config: &Config) -> Result<(), Mistake> {
 }
 
 /// Makes one failure of all, of which there is at least one.
-fn all(mut wrong: Vec<Failure>) -> Failure {
+pub(crate) fn all(mut wrong: Vec<Failure>) -> Failure {
     if wrong.len() == 1 {
         return wrong.remove(0);
     }

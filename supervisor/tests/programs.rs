@@ -67,3 +67,23 @@ fn the_job_started_by_hand_says_what_it_is() {
     let hearth = Hearth::new();
     assert!(hearth.refused(&["job", "--help"]).contains("unrecognized subcommand 'job'"));
 }
+
+#[test]
+fn a_schedule_that_never_comes_and_a_recipient_that_is_none_end_a_start_as_any_other_mistake_does() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_BACKUP__SCHEDULE", "0 3 31 2 *");
+    hearth.set("HEARTH_BACKUP__RECIPIENTS", r#"["age1tag1nobody"]"#);
+    let mut running = hearth.start();
+    assert_eq!(running.wait_end().code(), Some(2), "{}", running.log());
+    let log = running.log();
+    assert!(log.contains("2 mistakes in the settings:"), "{log}");
+    assert!(
+        log.contains("backup.schedule (from HEARTH_BACKUP__SCHEDULE) cannot be used: \"0 3 31 2 *\" never comes"),
+        "{log}"
+    );
+    assert!(log.contains("backup.recipients (from HEARTH_BACKUP__RECIPIENTS) cannot be used: "), "{log}");
+    assert!(log.contains("allowed: a cron expression of five fields"), "{log}");
+    assert!(!hearth.data.exists(), "nothing was made");
+    // It is text until somebody starts.
+    assert!(hearth.done(&["config"]).contains("0 3 31 2 *"));
+}

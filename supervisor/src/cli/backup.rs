@@ -10,18 +10,21 @@ use super::{
     work::{Done, have_done},
 };
 use crate::{
-    config::{Backup as Settings, Flags, Loaded, destination},
+    config::{Config, Flags, Loaded, destination},
     control::orders::{Identities, Work},
     data::{
         DataDir,
-        backup::{BackupId, Description, Reason},
+        backup::{BackupId, Reason},
         size::Size,
         state::FORMAT,
         text_file,
     },
     failure::{Cause, Failure},
-    jobs::backup::ArchiveSource,
-    work::backup::{catalog, destination::Found, marker, source::open_destination},
+    jobs::{
+        Job,
+        backup::{ArchiveSource, BackupJob, Listed, Listing},
+    },
+    operations::alone,
 };
 
 /// The longest identity file that is read, in bytes.
@@ -104,7 +107,7 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
             let work = Work::Backup { reason: Reason::Manual, label, drill };
             told(have_done(flags, data, work, quiet), json)
         }
-        Command::List { json } => list(data, &Loaded::load(flags)?.config.backup, json),
+        Command::List { json } => list(Loaded::load(flags)?.config, json),
         Command::Verify(Verify { ids, all, drill, identity, json, quiet }) => {
             let ids = chosen(flags, ids, all)?;
             let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
@@ -176,8 +179,9 @@ fn chosen(flags: &Flags, ids: Vec<BackupId>, all: bool) -> Result<Vec<BackupId>,
     if !ids.is_empty() {
         return Ok(ids);
     }
-    let dir = Loaded::load(flags)?.config.backup.dir;
-    let mut local = catalog::list(&dir)?.into_iter().map(|local| local.description.id);
+    let config = Loaded::load(flags)?.config;
+    let dir = config.backup.dir.clone();
+    let mut local = listing(config, false)?.here.into_iter().map(|local| local.description.id);
     let ids: Vec<_> = if all { local.collect() } else { local.next().into_iter().collect() };
     if ids.is_empty() && !all {
         return Err(Failure::new(Cause::Configuration, format!("there is no backup in {}", dir.display()))
@@ -186,45 +190,17 @@ fn chosen(flags: &Flags, ids: Vec<BackupId>, all: bool) -> Result<Vec<BackupId>,
     Ok(ids)
 }
 
-/// A backup and where it lies.
-pub(super) struct Listed {
-    pub(super) description: Description,
-    pub(super) place: ArchiveSource,
+/// Has a job list the backups there are.
+pub(super) fn listing(config: Config, elsewhere: bool) -> Result<Listing, Failure> {
+    let settings = Box::new(config.backup.clone());
+    alone::look(config, Job::Backup(BackupJob::List { settings, elsewhere }))
 }
 
-/// Returns the backups at the destinations, one after the other, each with the newest of each house first; and what could not
-/// be listed.
-pub(super) fn elsewhere(settings: &Settings) -> (Vec<Listed>, Vec<Failure>) {
-    let (mut listed, mut failures) = (Vec::new(), Vec::new());
-    for destination in &settings.destinations {
-        match open_destination(destination, settings).and_then(|open| open.list()) {
-            Ok(mut there) => {
-                let order = |found: &Found| (found.description.instance.clone(), found.description.sequence);
-                there.sort_by_key(|found| std::cmp::Reverse(order(found)));
-                listed.extend(there.into_iter().map(|found| Listed {
-                    place: ArchiveSource::Destination {
-                        destination: destination.clone(),
-                        instance: found.description.instance.clone(),
-                        id: found.description.id.clone(),
-                        encrypted: found.description.encrypted,
-                    },
-                    description: found.description,
-                }));
-            }
-            Err(failure) => failures.push(failure),
-        }
-    }
-    (listed, failures)
-}
-
-fn list(data: &DataDir, settings: &Settings, as_json: bool) -> Result<u8, Failure> {
-    let here =
-        |local: catalog::Local| Listed { place: ArchiveSource::File(local.archive), description: local.description };
-    let mut listed: Vec<_> = catalog::list(&settings.dir)?.into_iter().map(here).collect();
-    let (there, mut failures) = elsewhere(settings);
-    listed.extend(there);
-    let history = catalog::written(data).ok().flatten();
-    failures.extend(history.and_then(|history| marker::check(&settings.dir, &history).err()));
+fn list(config: Config, as_json: bool) -> Result<u8, Failure> {
+    let dir = config.backup.dir.clone();
+    let Listing { mut here, there, failures, .. } = listing(config, true)?;
+    here.extend(there);
+    let listed = here;
     if as_json {
         let rows: Vec<Value> = listed
             .iter()
@@ -238,7 +214,7 @@ fn list(data: &DataDir, settings: &Settings, as_json: bool) -> Result<u8, Failur
             .collect();
         say(&json!({"format": FORMAT, "backups": rows, "errors": failures}).to_string());
     } else if listed.is_empty() {
-        say(&format!("no backups in {}", settings.dir.display()));
+        say(&format!("no backups in {}", dir.display()));
     } else {
         say(&table(&listed));
     }

@@ -17,7 +17,7 @@ use super::{
     work::give,
 };
 use crate::{
-    config::{Backup as Settings, Flags, Loaded},
+    config::{Config, Flags, Loaded},
     control::{
         client::call,
         orders::{From, Work},
@@ -28,12 +28,14 @@ use crate::{
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
-    jobs::backup::{Archive, ArchiveSource},
+    jobs::{
+        Job,
+        backup::{Archive, ArchiveSource, BackupJob, Listing, Preview},
+    },
     operations::{self, alone, ordered},
     process::signals,
     status::log,
     status::{Outcome, Status},
-    work::backup::{catalog, examine, identity, manifest::Manifest},
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.
@@ -121,14 +123,15 @@ fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<S
         ordered::restorable(&view, snapshot)?;
         return Ok((From::Snapshot(snapshot), proposal(&view, snapshot)));
     }
-    let settings = Loaded::load(flags)?.config.backup;
-    let place = place(what, data, &settings)?;
+    let config = Loaded::load(flags)?.config;
+    let place = place(what, &config)?;
     let identities = asked.identity.as_deref().map(read_identity).transpose()?;
     let archive = Archive { place, identities };
-    let manifest = examine::manifest(&archive, &settings)?;
+    let settings = Box::new(config.backup.clone());
+    let preview = BackupJob::Preview { archive: Box::new(archive.clone()), settings, rows_now: is_own(data) };
+    let preview = alone::look(config, Job::Backup(preview))?;
     let view = if data.path().is_dir() { look(data)? } else { View::default() };
-    let rows = if is_own(data) { examine::rows_now(data) } else { None };
-    Ok((From::Archive(archive), backup_proposal(&view, &manifest, rows)))
+    Ok((From::Archive(archive), backup_proposal(&view, preview)))
 }
 
 /// Whether the data directory is this user's. A database that another user opens may get files beside it that its owner
@@ -138,7 +141,7 @@ fn is_own(data: &DataDir) -> bool {
 }
 
 /// Returns where the backup lies that is meant: a path, an id, or `latest`.
-fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSource, Failure> {
+fn place(what: &str, config: &Config) -> Result<ArchiveSource, Failure> {
     let path = Path::new(what);
     if what.contains('/') || BackupId::of_archive(what).is_some() || path.is_file() {
         let path =
@@ -154,9 +157,8 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSourc
         })?),
     };
     // Here first: what lies at a destination is a copy of it, and need not be asked for. This house's own before all others.
-    let own = identity::known_instance(data).ok().flatten();
+    let Listing { own, here: mut local, .. } = backup::listing(config.clone(), false)?;
     let is_ours = |description: &Description| Some(&description.instance) == own.as_ref();
-    let mut local: Vec<_> = catalog::list(&settings.dir)?;
     // Last come those of which nothing is known.
     local.sort_by_key(|local| (!is_ours(&local.description), local.description.instance.is_empty()));
     let fits = |description: &Description| match &id {
@@ -168,9 +170,13 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSourc
             let newer = local.iter().filter(|other| other.description.id > chosen.description.id);
             newer.for_each(|other| passed_over(&other.description));
         }
-        return Ok(ArchiveSource::File(chosen.archive.clone()));
+        return Ok(chosen.place.clone());
     }
-    let (mut there, failures) = backup::elsewhere(settings);
+    let settings = &config.backup;
+    let Listing { mut there, failures, .. } = match settings.destinations.is_empty() {
+        true => Listing::default(),
+        false => backup::listing(config.clone(), true)?,
+    };
     failures.iter().for_each(say_failure);
     there.retain(|listed| fits(&listed.description));
     if there.iter().any(|listed| is_ours(&listed.description)) {
@@ -188,10 +194,7 @@ fn place(what: &str, data: &DataDir, settings: &Settings) -> Result<ArchiveSourc
         )
         .hint("name the one that you mean by its id (supervisor backup list)"));
     }
-    match there
-        .into_iter()
-        .min_by(|one, other| catalog::order(&other.description).cmp(&catalog::order(&one.description)))
-    {
+    match there.into_iter().max_by_key(|listed| (listed.description.sequence, listed.description.id.clone())) {
         Some(listed) => Ok(listed.place),
         None => {
             let elsewhere = match (settings.destinations.is_empty(), failures.is_empty()) {
@@ -308,13 +311,12 @@ fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
 }
 
 /// Says what restoring a backup will do.
-fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<String, u64>>) -> Vec<String> {
-    let Manifest { id, version, created_at, rows, members, .. } = manifest;
+fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
+    let Preview { id, version, created_at, rows, files, rows_now } = preview;
     let mut lines = vec![format!(
         "This makes a new generation from the backup {id} (of {created_at}, {} ago, by v{version}) and goes over to it.",
-        age(created_at)
+        age(&created_at)
     )];
-    let files = members.len().saturating_sub(1);
     if files > 0 {
         lines.push(format!(
             "It has {files} attachments; those that are not there any more come back, and none is removed."
@@ -332,10 +334,10 @@ fn backup_proposal(view: &View, manifest: &Manifest, rows_now: Option<BTreeMap<S
             Some(now) => lines.push(format!(
                 "  {}: {} rows then, {} now",
                 table.escape_debug(),
-                count(Some(rows)),
+                count(Some(&rows)),
                 count(Some(now))
             )),
-            None => lines.push(format!("  {}: {} rows", table.escape_debug(), count(Some(rows)))),
+            None => lines.push(format!("  {}: {} rows", table.escape_debug(), count(Some(&rows)))),
         }
     }
     if let Live::Generation(live) = view.live {

@@ -10,9 +10,12 @@ use crate::{
     config::{Flags, Loaded},
     data::{DataDir, state::FORMAT},
     failure::Failure,
-    jobs::update::{self, Known, Question},
+    jobs::{
+        Job,
+        update::{self, Known, Question},
+    },
+    operations::alone,
     status::{Status, VERSION, update::Update},
-    work,
 };
 
 pub(super) fn check(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -32,7 +35,8 @@ pub(super) fn check(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8, 
 }
 
 fn by_itself(flags: &Flags) -> Result<Update, Failure> {
-    let image = update::image(&Loaded::load(flags)?.config.update.image)?;
-    let newest = work::update::check(&Question::about(&image.to_string()))?;
+    let config = Loaded::load(flags)?.config;
+    let image = update::image(&config.update.image)?;
+    let newest = alone::look(config, Job::Update(Question::about(&image.to_string())))?;
     Ok(Known::now(&image, newest, None).status(&image))
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{cron, destination, image::Reference, recipient, url};
@@ -56,6 +57,31 @@ pub(super) enum Kind {
     Words(usize),
     Number(u64, u64),
     Time(Duration, Duration),
+}
+
+/// A setting of which it is not known yet whether it can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchecked {
+    /// Its name.
+    pub key: String,
+    /// Where it comes from.
+    pub source: String,
+    /// What is allowed for it.
+    pub allowed: String,
+    /// What its texts are to be.
+    pub meaning: Meaning,
+    /// Its value or values.
+    pub texts: Vec<String>,
+}
+
+/// What a text of a setting is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// `off`, or a cron expression.
+    Schedule,
+    /// Whom age encrypts to.
+    Recipient,
 }
 
 /// The longest secret, in bytes: those of S3 have 40.
@@ -122,6 +148,26 @@ impl Key {
             Value::Array(items) => items.iter().filter_map(Value::as_str).find_map(check),
             value => value.as_str().and_then(check),
         }
+    }
+
+    /// Returns what a job has to check, where only a library can tell what a text means.
+    pub(super) fn unchecked(&self, value: &Value, source: &str) -> Option<Unchecked> {
+        let meaning = match self.kind {
+            Kind::Schedule => Meaning::Schedule,
+            Kind::Recipients => Meaning::Recipient,
+            _ => return None,
+        };
+        let texts: Vec<String> = match value {
+            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            value => value
+                .as_str()
+                .filter(|text| *text != self.default && *text != "off")
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+        };
+        let (key, source, allowed) = (self.name.to_owned(), source.to_owned(), self.allowed());
+        (!texts.is_empty()).then_some(Unchecked { key, source, allowed, meaning, texts })
     }
 
     /// Whether this value can be used.

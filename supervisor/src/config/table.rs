@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
-    key::{Key, Kind},
+    key::{Key, Kind, Unchecked},
 };
 
 const fn time(from: Duration, to: Duration) -> Kind {
@@ -45,6 +45,9 @@ macro_rules! settings {
         pub struct Config {
             $( $(#[doc = $about])+ $(#[serde $serde])* pub $name: $type, )*
             $( #[doc = concat!("`", stringify!($section), ".*`")] pub $section: $Section, )*
+            /// Those that a job has yet to check.
+            #[serde(skip)]
+            pub unchecked: Vec<Unchecked>,
         }
 
         $(

@@ -96,6 +96,7 @@ fn the_defaults_need_nothing() {
                 s3_secret_access_key: String::new(),
             },
             update: Update { check: Switch::On, image: String::new() },
+            unchecked: Vec::new(),
         }
     );
 }
@@ -301,6 +302,18 @@ fn schedules_and_recipients_are_checked_and_the_wrong_half_of_a_key_is_not_repea
     let secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
     let message = words(load(&[("HEARTH_BACKUP__RECIPIENTS", &format!("[{secret:?}]"))]));
     assert!(message.contains("backup.recipients") && !message.contains("QQQ"), "{message}");
+}
+
+#[test]
+fn what_only_a_library_can_tell_is_left_for_a_job_to_check() {
+    let unchecked = |variables: &[(&str, &str)]| load(variables).unwrap().config.unchecked;
+    assert_eq!(unchecked(&[("HEARTH_BACKUP__SCHEDULE", "off")]), [], "and neither is a default");
+    let [schedule] = &unchecked(&[("HEARTH_BACKUP__SCHEDULE", "0 3 31 2 *")])[..] else { panic!("one") };
+    assert_eq!((schedule.key.as_str(), &schedule.texts[..]), ("backup.schedule", &["0 3 31 2 *".to_owned()][..]));
+    assert_eq!(schedule.source, "HEARTH_BACKUP__SCHEDULE");
+    assert!(schedule.allowed.ends_with("or off"), "{schedule:?}");
+    let [recipients] = &unchecked(&[("HEARTH_BACKUP__RECIPIENTS", r#"["age1tag1a"]"#)])[..] else { panic!("one") };
+    assert_eq!(recipients.texts, ["age1tag1a"]);
 }
 
 #[test]

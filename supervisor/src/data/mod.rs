@@ -82,10 +82,11 @@ impl DataDir {
         &self.0
     }
 
-    /// The directory and those in it, each of which may be a link to another disk.
+    /// The directory and those in it, each of which may be a link to another disk; but for `backups/`, which may be on one
+    /// that does not answer.
     #[must_use]
-    pub fn places(&self) -> [PathBuf; 5] {
-        [self.0.clone(), self.generations(), self.files(), self.supervisor(), self.backups()]
+    pub fn places(&self) -> [PathBuf; 4] {
+        [self.0.clone(), self.generations(), self.files(), self.supervisor()]
     }
 
     /// `live`, the link to the generation in use.

@@ -111,20 +111,13 @@ impl Generation {
     }
 }
 
-/// Looks at the data directory. Changes nothing, and needs no lock.
+/// Looks at the data directory. Changes nothing, needs no lock, and looks neither at backups nor at attachments, which may lie
+/// on a disk that does not answer: whether there are backups is what is written down of them.
 ///
 /// # Errors
 /// [`Cause::UnknownFormat`] when a newer version wrote state.json; what keeps a directory from being read: where a
-/// generation or a backup may be that cannot be seen, nothing can be decided.
+/// generation may be that cannot be seen, nothing can be decided.
 pub fn look(data: &DataDir) -> Result<View, Failure> {
-    look_with(data, &data.backups())
-}
-
-/// As [`look`], where backups lie in another directory than `backups/`.
-///
-/// # Errors
-/// As [`look`].
-pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
     let (state, state_trouble) = match state::read_state(data) {
         Ok(state) => (state, None),
         Err(failure) if failure.cause == Cause::UnknownFormat => return Err(failure),
@@ -138,20 +131,48 @@ pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
         }
     }
     generations.sort_by_key(|generation| generation.id);
-    let live = live(data)?;
-    let mut backups = false;
-    for place in [backup_dir, &data.backups()] {
-        // Only a start without a live generation depends on it: another disk that is away or does not answer keeps no app
-        // from serving. There may be backups on it.
-        if matches!(live, Live::Generation(_)) && place != data.backups() {
-            backups = true;
-            continue;
+    let (live, trouble) = (live(data)?, Vec::new());
+    Ok(View {
+        live,
+        generations,
+        backups: made_backups(data),
+        files: false,
+        misplaced: None,
+        state,
+        state_trouble,
+        trouble,
+        reindex: false,
+    })
+}
+
+/// As [`look`], for a start: without a live generation it looks for backups in this directory and where they are by default,
+/// and for attachments. With one nothing depends on those, and a disk that is away keeps no app from serving.
+///
+/// # Errors
+/// As [`look`]; what keeps those directories from being read.
+pub fn look_with(data: &DataDir, backup_dir: &Path) -> Result<View, Failure> {
+    let mut view = look(data)?;
+    if !matches!(view.live, Live::Generation(_)) {
+        view.backups = false;
+        for place in [backup_dir, &data.backups()] {
+            view.backups |= names(place)?.iter().any(|name| is_backup(name));
         }
-        backups |= names(place)?.iter().any(|name| is_backup(name));
+        view.files = holds_files(&data.files())?;
     }
-    let files = holds_files(&data.files())?;
-    let misplaced = if live == Live::Missing { misplaced(data)? } else { None };
-    Ok(View { live, generations, backups, files, misplaced, state, state_trouble, trouble: Vec::new(), reindex: false })
+    if view.live == Live::Missing {
+        view.misplaced = misplaced(data)?;
+    }
+    Ok(view)
+}
+
+/// Whether a backup was ever made here, by what is written down.
+fn made_backups(data: &DataDir) -> bool {
+    #[derive(Deserialize)]
+    struct History {
+        sequence: u64,
+    }
+    let history = state::read::<History>(&data.backup_history()).ok().flatten();
+    history.is_some_and(|history| history.sequence > 0)
 }
 
 /// Returns where `live` points.
@@ -383,7 +404,7 @@ mod tests {
             let misplaced = directory.path().join(path);
             fs::create_dir_all(misplaced.parent().unwrap()).unwrap();
             fs::write(&misplaced, "x").unwrap();
-            let view = look(&data).unwrap();
+            let view = look_with(&data, &data.backups()).unwrap();
             assert_eq!(view.misplaced.as_deref(), Some(&*misplaced));
             assert!(!view.is_untouched(), "{path}");
         }
@@ -398,9 +419,9 @@ mod tests {
         {
             fs::create_dir_all(data.files().join(name)).unwrap();
         }
-        assert!(look(&data).unwrap().is_untouched());
+        assert!(look_with(&data, &data.backups()).unwrap().is_untouched());
         fs::create_dir(data.files().join("ab")).unwrap();
-        assert!(!look(&data).unwrap().is_untouched());
+        assert!(!look_with(&data, &data.backups()).unwrap().is_untouched());
     }
 
     #[test]
@@ -409,7 +430,12 @@ mod tests {
         let data = DataDir::new(directory.path().to_owned());
         for place in [data.generations(), data.files(), data.backups()] {
             symlink("/nowhere/at/all", &place).unwrap();
-            assert!(look(&data).unwrap_err().message.contains("is a link to /nowhere/at/all, where nothing is"));
+            assert!(
+                look_with(&data, &data.backups())
+                    .unwrap_err()
+                    .message
+                    .contains("is a link to /nowhere/at/all, where nothing is")
+            );
             fs::remove_file(&place).unwrap();
         }
     }
@@ -419,7 +445,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir::new(directory.path().to_owned());
         let backups = data.backups();
-        let look = || look(&data).unwrap();
+        let look = || look_with(&data, &data.backups()).unwrap();
         assert!(look().is_untouched());
         fs::create_dir_all(data.generation(GenerationId(1))).unwrap();
         assert!(look().is_untouched(), "only what was killed before its marker");

@@ -1,12 +1,13 @@
 //! Which jobs make backups, look after them, and read them back?
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Backup as Settings, destination},
     data::backup::{BackupId, Description, Reason},
+    failure::Failure,
     status::Backups,
 };
 
@@ -49,6 +50,22 @@ pub enum BackupJob {
     },
     /// When is the next one due, and is any overdue? Result: [`BackupStatus`].
     Status(Box<StatusRequest>),
+    /// List the backups there are. Result: [`Listing`].
+    List {
+        /// The settings.
+        settings: Box<Settings>,
+        /// Whether those at the destinations, too.
+        elsewhere: bool,
+    },
+    /// Look into an archive, and at what is in use. Result: [`Preview`].
+    Preview {
+        /// The archive.
+        archive: Box<Archive>,
+        /// The settings.
+        settings: Box<Settings>,
+        /// Whether the rows of the database in use are counted.
+        rows_now: bool,
+    },
     /// Write down that something did not work. That it does again, each job writes down itself. Result: null.
     Note {
         /// What was being done: `backup`, `drill`, `copy to …`.
@@ -72,6 +89,8 @@ impl BackupJob {
             Self::Prune { .. } => "backup prune",
             Self::Copy { .. } => "backup copy",
             Self::Status(_) => "backup status",
+            Self::List { .. } => "backup list",
+            Self::Preview { .. } => "backup preview",
             Self::Note { .. } => "backup note",
             Self::CleanUp { .. } => "backup clean-up",
         }
@@ -198,6 +217,45 @@ pub struct BackupStatus {
     pub due: bool,
     /// Whether it is to be a drill as well.
     pub drill: bool,
+}
+
+/// A backup and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// What is known of it.
+    pub description: Description,
+    /// Where its archive is.
+    pub place: ArchiveSource,
+}
+
+/// The backups there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// This instance's name, if it has one yet.
+    pub own: Option<String>,
+    /// Those in `backup.dir`, the newest first.
+    pub here: Vec<Listed>,
+    /// Those at the destinations, one after the other, each with the newest of each instance first.
+    pub there: Vec<Listed>,
+    /// What could not be listed.
+    pub failures: Vec<Failure>,
+}
+
+/// What an archive says of itself, and what is in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The backup's name.
+    pub id: BackupId,
+    /// The version that made it.
+    pub version: String,
+    /// When it was begun, RFC 3339 in UTC.
+    pub created_at: String,
+    /// The rows of each table of its database.
+    pub rows: BTreeMap<String, u64>,
+    /// How many attachments it has.
+    pub files: u64,
+    /// The rows of each table in use, where that could be told.
+    pub rows_now: Option<BTreeMap<String, u64>>,
 }
 
 /// Where an archive lies.

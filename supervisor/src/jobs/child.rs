@@ -159,6 +159,8 @@ pub async fn lines(
 fn name(job: &Job) -> &'static str {
     match job {
         Job::Preflight { .. } => "preflight",
+        Job::Sandbox => "sandbox",
+        Job::CheckSettings(_) => "check-settings",
         Job::Recover { .. } => "recover",
         Job::Checkpoint { .. } => "checkpoint",
         Job::Stage { .. } => "stage",

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::results::{Checkpointed, Findings, Method, Origin, Source, Staged};
 use crate::{
+    config::Unchecked,
     data::{
         DataDir, GenerationId,
         state::{Held, Reason, State},
@@ -46,6 +47,10 @@ pub enum Job {
         /// Whether to try out what a sandbox can be made of, too.
         sandbox: bool,
     },
+    /// Find out what a sandbox can be made of. Result: [`SandboxSupport`].
+    Sandbox,
+    /// Check what only a library can tell of the settings. Result: the mistakes, a failure each.
+    CheckSettings(Vec<Unchecked>),
     /// Remove what was not committed, fsync, and look. Result: [`crate::data::view::View`].
     Recover {
         /// `backup.dir`: where there are backups, a start is not the first one.

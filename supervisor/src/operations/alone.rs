@@ -15,9 +15,33 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::child,
+    jobs::{Job, child},
+    process::signals,
     status::{Initiator, Operation, Status, now},
 };
+
+/// Has a job done that only looks: without the lock, beside a supervisor that may be running, confined like one of its own.
+///
+/// # Errors
+/// What the job says.
+pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<T, Failure> {
+    let signals = |done: std::io::Result<()>| done.map_err(|error| Failure::io("cannot block signals", &error));
+    signals(signals::block())?;
+    let found = super::on_this_thread(async move {
+        let instance = Rc::new(Instance::new(config));
+        super::take_signals(&instance)?;
+        tokio::select! {
+            biased;
+            () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "interrupted; nothing was changed")),
+            found = async {
+                start::confinement(&instance).await?;
+                child::run(&instance, job).await
+            } => found,
+        }
+    });
+    signals(signals::unblock())?;
+    found
+}
 
 /// Restores; returns the number of the new live generation.
 ///
@@ -107,8 +131,9 @@ pub fn work(
 
 /// Takes the lock, and puts right what killed steps left.
 async fn begin(instance: &Rc<Instance>) -> Result<View, Failure> {
+    start::check_settings(instance).await?;
     start::preflight(instance).await?;
-    child::run(instance, generation::recover(instance)).await
+    generation::recovered(instance).await
 }
 
 /// Says what a Ctrl-C came to: before the commit everything is as it was, and after it nothing takes it back.

@@ -17,7 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
-        Source, child,
+        Source,
         door::{Door, SOON},
     },
     process::clone3,
@@ -80,8 +80,7 @@ async fn attempt(instance: &Rc<Instance>, door: &Rc<Door>, again: bool) -> Resul
     instance.board.enter(Initiator::Boot, Phase::Recovering);
     // What a killed supervisor left running may still have the old database open.
     crate::app::lifecycle::end_strays(instance).await;
-    let view: View =
-        child::run(instance, generation::recover(instance)).await.map_err(stuck("recovering from the last stop"))?;
+    let view: View = generation::recovered(instance).await.map_err(stuck("recovering from the last stop"))?;
     for trouble in view.trouble.iter().chain(&view.state_trouble) {
         instance.board.note(trouble.clone());
     }

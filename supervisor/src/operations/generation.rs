@@ -12,7 +12,7 @@ use crate::{
     data::{
         GenerationId, retention,
         state::{FORMAT, Reason, Snapshot, State},
-        view::{Live, View},
+        view::{self, Live, View},
     },
     failure::{Cause, Failure},
     instance::Instance,
@@ -93,6 +93,22 @@ impl From<Failure> for Incomplete {
 #[must_use]
 pub fn recover(instance: &Instance) -> Job {
     Job::Recover { backups: instance.config.backup.dir.clone() }
+}
+
+/// Recovers this instance's data directory, and looks at it.
+///
+/// # Errors
+/// What the job says; without a live generation also that `backup.dir`, where it has to look then, does not answer.
+pub async fn recovered(instance: &Instance) -> Result<View, Failure> {
+    let recovering = child::run(instance, recover(instance));
+    if let Ok(Live::Generation(_)) = view::live(&instance.data) {
+        return recovering.await;
+    }
+    tokio::time::timeout(PATIENCE, recovering).await.unwrap_or_else(|_| {
+        let dir = instance.config.backup.dir.display();
+        Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {dir} (backup.dir) does not answer"))
+            .hint("is it a network mount whose server is gone? Nothing was changed"))
+    })
 }
 
 /// Proves, finalizes and commits what was prepared, and writes down what was left behind. No app is alive.

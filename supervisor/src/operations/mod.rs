@@ -150,6 +150,11 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
         tracing::warn!(target: "Supervisor", "{warning}");
     }
+    tokio::select! {
+        biased;
+        () = instance.stopping() => return Ok(0),
+        checked = start::check_settings(instance) => checked?,
+    }
     let locked = tokio::select! {
         biased;
         () = instance.stopping() => return Ok(0),

@@ -6,7 +6,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
     app::lifecycle::point,
-    config::SandboxMode,
+    config::{self, SandboxMode},
     data::{DataDir, access, lock::Lock},
     failure::{Cause, Failure},
     instance::Instance,
@@ -60,6 +60,36 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
         instance.identity.replace(Some(socket));
     }
     point("run.bound")
+}
+
+/// Checks what only a job can tell of the settings.
+///
+/// # Errors
+/// [`Cause::Configuration`], with all that is wrong.
+pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
+    let unchecked = &instance.config.unchecked;
+    if unchecked.is_empty() {
+        return Ok(());
+    }
+    match child::run::<Vec<Failure>>(instance, Job::CheckSettings(unchecked.clone())).await {
+        Ok(wrong) if wrong.is_empty() => Ok(()),
+        Ok(wrong) => Err(config::all(wrong)),
+        // A job that cannot be started or is of another version: the preflight meets it too, and holds.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Finds out by which means jobs can be confined, for a command that only looks.
+///
+/// # Errors
+/// As [`preflight`].
+pub async fn confinement(instance: &Instance) -> Result<(), Failure> {
+    let mode = instance.config.sandbox.mode;
+    let means = match mode {
+        SandboxMode::Off => SandboxSupport::default(),
+        SandboxMode::BestEffort | SandboxMode::Enforce => child::run(instance, Job::Sandbox).await?,
+    };
+    confine(instance, mode, means)
 }
 
 /// Probes the data directory.

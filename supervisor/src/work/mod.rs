@@ -20,6 +20,7 @@ pub mod recover;
 pub mod retire;
 mod roots;
 pub mod save;
+pub mod settings;
 pub mod stage;
 #[cfg(test)]
 mod testing;
@@ -100,6 +101,11 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
         Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
+        Job::Sandbox => value(sandbox::try_out()),
+        Job::CheckSettings(settings) => {
+            means.confine([], &[], Sockets::None)?;
+            value(settings::check(&settings))
+        }
         Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
         Job::Checkpoint { generation, check } => {
             means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;

@@ -4,9 +4,11 @@
 //! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
 //! What is there under this instance's name is its own only as long as nobody else writes there: see [`lease`].
 
-use super::{catalog, lease, prune::decide, source::open_destination};
+use std::path::Path;
+
+use super::{catalog, identity, lease, prune::decide, source::open_destination};
 use crate::{
-    config::Backup as Settings,
+    config::{Backup as Settings, destination},
     data::{
         DataDir,
         backup::{BackupId, Description},
@@ -15,6 +17,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::backup::{COPY, Copied},
+    process::sandbox::{SandboxSupport, Sockets, rules},
     status::now,
 };
 
@@ -24,10 +27,22 @@ use crate::{
 /// What went wrong; what was copied by then is there, complete.
 pub fn copy(
     data: &DataDir,
+    means: SandboxSupport,
     settings: &Settings,
     destination: &str,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, Failure> {
+    // What lies there, and what a server sends, may be anything.
+    let (reached, network) = destination::reach(destination);
+    let directory = destination.starts_with('/').then(|| Path::new(destination));
+    let reads = reached
+        .into_iter()
+        .chain([settings.dir.clone(), identity::MACHINE.into()])
+        .chain(rules::system())
+        .chain(data.places());
+    let supervisor = data.supervisor();
+    let writes: Vec<&Path> = [supervisor.as_path()].into_iter().chain(directory).collect();
+    means.confine(reads, &writes, if network { Sockets::Network } else { Sockets::None })?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
     let lease = lease::take(data, &place)?;

@@ -34,6 +34,14 @@ fn recipient(text: &str) -> Result<Box<dyn Recipient>, String> {
     known.map_err(|_| recipient::slip(text))
 }
 
+/// Checks that backups can be encrypted to this recipient.
+///
+/// # Errors
+/// A sentence that says what is wrong. A secret key is not repeated in it.
+pub fn check_recipient(text: &str) -> Result<(), String> {
+    recipient(text).map(drop)
+}
+
 /// What is written to it goes on encrypted. Only [`Encrypted::finish`] ends the file; without it, what was written counts
 /// as cut off.
 pub struct Encrypted<W: Write>(StreamWriter<W>);

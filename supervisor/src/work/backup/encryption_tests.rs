@@ -111,10 +111,6 @@ fn what_is_no_identity_is_named_by_its_line_and_never_repeated() {
     }
 }
 
-fn check_recipient(text: &str) -> Result<(), String> {
-    recipient(text).map(drop)
-}
-
 #[test]
 fn a_recipient_is_accepted_or_refused_in_a_sentence() {
     let (secret, public) = key();

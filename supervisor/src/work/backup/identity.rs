@@ -32,6 +32,9 @@ use crate::{
     status::now,
 };
 
+/// What tells this machine from others.
+pub(super) const MACHINE: &str = "/etc/machine-id";
+
 /// How long a change of the name is told.
 const TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -131,7 +134,7 @@ fn machine() -> Option<String> {
     if access::in_container() {
         return None;
     }
-    let id = durable::read_small(Path::new("/etc/machine-id"), 256).ok()?;
+    let id = durable::read_small(Path::new(MACHINE), 256).ok()?;
     let id = String::from_utf8(id).ok().filter(|id| id.trim().len() >= 32)?;
     Some(short_hash(&["hearth", id.trim()]))
 }

@@ -58,13 +58,17 @@ pub(super) fn run(
             made.map_err(|failure| space::explain(failure, &[&dir, &data.supervisor()])).and_then(value)
         }
         BackupJob::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
-        BackupJob::Drilled { id, dir, found } => verify::drilled(data, &dir, &id, found).and_then(value),
-        BackupJob::Prune { settings, dry_run } => prune::prune(data, &settings, dry_run).and_then(value),
+        BackupJob::Drilled { id, dir, found } => verify::drilled(data, means, &dir, &id, found).and_then(value),
+        BackupJob::Prune { settings, dry_run } => prune::prune(data, means, &settings, dry_run).and_then(value),
         BackupJob::Copy { settings, destination } => {
-            let copied = copy::copy(data, &settings, &destination, progress);
+            let copied = copy::copy(data, means, &settings, &destination, progress);
             copied.map_err(|failure| space::explain(failure, &[Path::new(&destination)])).and_then(value)
         }
-        BackupJob::Status(request) => status::status(data, &request).and_then(value),
+        BackupJob::Status(request) => status::status(data, means, &request).and_then(value),
+        BackupJob::List { settings, elsewhere } => examine::list(data, means, &settings, elsewhere).and_then(value),
+        BackupJob::Preview { archive, settings, rows_now } => {
+            examine::preview(data, means, &archive, &settings, rows_now).and_then(value)
+        }
         BackupJob::Note { what, trouble } => catalog::note(data, &what, Some(trouble)).and_then(value),
         BackupJob::CleanUp { settings } => value(clean_up::clean_up(data, &settings)),
     }

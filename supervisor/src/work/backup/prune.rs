@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::backup::{Pruned, RetentionVerdict},
+    process::sandbox::{SandboxSupport, Sockets, rules},
     status::now,
 };
 
@@ -24,7 +25,12 @@ use crate::{
 ///
 /// # Errors
 /// What the file system said; what is gone by then is gone, and the rest is untouched.
-pub fn prune(data: &DataDir, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+    means.confine(
+        rules::system().into_iter().chain(data.places()).chain([identity::MACHINE.into()]),
+        &[&data.supervisor(), &settings.dir],
+        Sockets::None,
+    )?;
     marker::check(&settings.dir, &catalog::history(data, &now())?)?;
     let identity = identity::identity(data)?;
     // A copy of the data directory has copies of these backups, too: in it they are nobody else's.

@@ -19,6 +19,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     jobs::backup::{BackupStatus, COPY, StatusRequest},
+    process::sandbox::{SandboxSupport, Sockets, rules},
     status::{Backups, LastBackup, now},
 };
 
@@ -26,8 +27,14 @@ use crate::{
 ///
 /// # Errors
 /// A schedule that cannot be read; what keeps `backup.dir` from being read.
-pub fn status(data: &DataDir, request: &StatusRequest) -> Result<BackupStatus, Failure> {
+pub fn status(data: &DataDir, means: SandboxSupport, request: &StatusRequest) -> Result<BackupStatus, Failure> {
     let settings = &request.settings;
+    // What describes a backup may be anybody's.
+    let reads = [settings.dir.clone(), data.backups(), identity::MACHINE.into()]
+        .into_iter()
+        .chain(rules::system())
+        .chain(data.places());
+    means.confine(reads, &[&data.supervisor()], Sockets::None)?;
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
     // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.

@@ -32,8 +32,12 @@ pub fn verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verified, Failure> {
     let dir = &order.settings.dir;
-    let local = find(dir, &order.id)?;
+    let mut scratch = Scratch::make(data)?;
+    // A first one gives the instance its name, for which something random is read.
     let own = identity::instance(data)?;
+    // What lies in backup.dir may be anybody's, what describes it included.
+    means.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
+    let local = find(dir, &order.id)?;
     fault::point("verify.begun").explain(|| "cannot verify a backup")?;
     let Description { encrypted, blake3, bytes, .. } = local.description.clone();
     let archive = Archive { place: ArchiveSource::File(local.archive.clone()), identities: order.identities.clone() };
@@ -53,8 +57,6 @@ pub fn verify(
         io::copy(&mut input, &mut io::sink()).explain(|| format!("cannot read {}", local.archive.display()))?;
         (input.blake3(), None)
     } else {
-        let mut scratch = Scratch::make(data)?;
-        means.confine([], &[&data.supervisor(), dir], Sockets::None)?;
         let restored = restore(&mut input, &archive, &scratch, &local.description, progress);
         let damage = match restored {
             Ok((damage, manifest)) => {
@@ -133,8 +135,15 @@ fn restore(
 ///
 /// # Errors
 /// What the file system said.
-pub fn drilled(data: &DataDir, dir: &Path, id: &BackupId, found: DrillResult) -> Result<(), Failure> {
+pub fn drilled(
+    data: &DataDir,
+    means: SandboxSupport,
+    dir: &Path,
+    id: &BackupId,
+    found: DrillResult,
+) -> Result<(), Failure> {
     let _ = clear(data);
+    means.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
     let mut description = find(dir, id)?.description;
     match found {
         DrillResult::Nothing => return Ok(()),

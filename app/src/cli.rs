@@ -125,7 +125,10 @@ fn role(text: &str) -> Result<Role, String> {
     found.ok_or_else(|| "a role is guest, member, admin or owner".to_owned())
 }
 
-/// Runs the program: exit status 0 done, 1 failed, 2 wrong usage.
+/// The exit status when what is in the database cannot be used: EX_DATAERR of sysexits(3).
+const UNFIT_DATA: u8 = 65;
+
+/// Runs the program: exit status 0 done, 1 failed, 2 wrong usage, 65 failed for what is in the database.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -155,7 +158,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report(&failure);
-            ExitCode::FAILURE
+            if failure.is_of_the_data { ExitCode::from(UNFIT_DATA) } else { ExitCode::FAILURE }
         }
     }
 }

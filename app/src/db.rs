@@ -64,6 +64,7 @@ pub(crate) struct Database {
     damaged: AtomicBool,
     /// Why the disk refused a write; until that is asked for.
     refusal: Mutex<Option<String>>,
+    hindered: AtomicBool,
     /// How often anything but content was written.
     changes: Arc<AtomicU64>,
 }
@@ -88,7 +89,14 @@ impl Database {
             Access::Read => None,
             Access::Write => Some(Writer::open(path).await.map_err(explain)?),
         };
-        Ok(Self { reads, writer, damaged: AtomicBool::new(false), refusal: Mutex::default(), changes: Arc::default() })
+        Ok(Self {
+            reads,
+            writer,
+            damaged: AtomicBool::new(false),
+            hindered: AtomicBool::new(false),
+            refusal: Mutex::default(),
+            changes: Arc::default(),
+        })
     }
 
     /// Returns the pool of readers.
@@ -165,6 +173,9 @@ impl Database {
 
     /// Returns the error of a read as the app speaks of it, and remembers when it means damage.
     pub(crate) fn failed(&self, error: DbErr) -> DbError {
+        if error::is_of_the_machine(&error) {
+            self.hindered.store(true, Ordering::Relaxed);
+        }
         let error = DbError::from(error);
         self.notice(&error);
         error
@@ -174,6 +185,11 @@ impl Database {
         if matches!(error, DbError::Damaged(_)) && !self.damaged.swap(true, Ordering::Relaxed) {
             tracing::error!("The database is damaged: {error}");
         }
+    }
+
+    /// Returns whether something but the data has kept a read from being done: a full disk, an I/O error, another process.
+    pub(crate) fn is_hindered(&self) -> bool {
+        self.hindered.load(Ordering::Relaxed)
     }
 
     /// Returns whether SQLite has reported damage since the start.
@@ -223,16 +239,17 @@ pub(crate) async fn check_columns(
         .map_err(|error| Failure::new(format!("the database cannot be read: {error}")))?;
     let advice = "start it under the supervisor, which migrates first, or run: HEARTH_DATABASE=… migrator up";
     if found.is_empty() {
-        return Err(
-            Failure::new(format!("the database has no table {table}: it was not set up for this app")).hint(advice)
-        );
+        return Err(Failure::new(format!("the database has no table {table}: it was not set up for this app"))
+            .hint(advice)
+            .of_the_data());
     }
     for name in known {
         if !found.iter().any(|found| found == name) {
             return Err(Failure::new(format!(
                 "table {table} has no column {name}: the database is older than this app"
             ))
-            .hint(advice));
+            .hint(advice)
+            .of_the_data());
         }
     }
     Ok(())

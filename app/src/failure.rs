@@ -9,12 +9,20 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// Whether what is in the database cannot be used, whatever the machine does.
+    pub(crate) is_of_the_data: bool,
 }
 
 impl Failure {
     /// Returns a failure without a hint.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, is_of_the_data: false }
+    }
+
+    /// Returns the same failure, said of what is in the database.
+    pub(crate) fn of_the_data(mut self) -> Self {
+        self.is_of_the_data = true;
+        self
     }
 
     /// Returns one failure that tells all of these.

@@ -63,10 +63,9 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether it came of a real try: of an upgrade, or of an app that was started. Such a try is not made again by the
-    /// same image by itself. What was found by looking is looked at anew at each start.
+    /// Whether it comes of an attempt (of an upgrade, of an app that was started), and not of looking.
     #[must_use]
-    pub fn is_of_a_try(self) -> bool {
+    pub fn is_attempt_failure(self) -> bool {
         matches!(self, Self::Migration | Self::Unproven | Self::CrashLoop | Self::Launch | Self::Interrupted | Self::Io)
     }
 
@@ -110,7 +109,7 @@ impl Failure {
         };
         match errno {
             Some(Errno::ENOSPC | Errno::EDQUOT) => Self::new(Cause::NoSpace, message)
-                .hint("free some space on that file system (df -h and df -i show what it lacks), then try again; nothing was changed"),
+                .hint("free some space on that file system (df -h and df -i show what it lacks), then try again"),
             Some(Errno::EACCES | Errno::EPERM) => Self::new(Cause::Permission, message).hint(format!(
                 "this process runs as uid {} gid {}, and may not do that; ls -ldn shows whose it is",
                 nix::unistd::geteuid(),
@@ -144,7 +143,7 @@ mod tests {
     #[test]
     fn the_hint_of_an_io_error_fits_whoever_met_it() {
         for (errno, cause, words) in [
-            (Errno::ENOSPC, Cause::NoSpace, ", then try again; nothing was changed"),
+            (Errno::ENOSPC, Cause::NoSpace, ", then try again"),
             (Errno::EROFS, Cause::Permission, "mount it read-write, then try again"),
             (Errno::EACCES, Cause::Permission, ", and may not do that"),
         ] {

@@ -82,8 +82,6 @@ pub struct Instance {
     pub data_mutex: tokio::sync::Mutex<()>,
     /// What children are confined by; none before preflight has tried it out.
     pub means: Cell<SandboxSupport>,
-    /// Held by whoever asks for a newer version: one at a time.
-    pub asking: tokio::sync::Mutex<()>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
     /// The public socket, once it is bound.
@@ -94,8 +92,6 @@ pub struct Instance {
     pub app: Cell<Option<Pid>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
-    /// When it began to run.
-    pub running_since: std::time::Instant,
     /// Whether a stop is wanted.
     pub stop: watch::Sender<StopLevel>,
 }
@@ -115,13 +111,11 @@ impl Instance {
             board,
             data_mutex: tokio::sync::Mutex::new(()),
             means: Cell::new(SandboxSupport::default()),
-            asking: tokio::sync::Mutex::new(()),
             lock: std::cell::OnceCell::new(),
             public: RefCell::new(None),
             identity: RefCell::new(None),
             app: Cell::new(None),
             stop_signal: Cell::new(Signal::SIGTERM),
-            running_since: std::time::Instant::now(),
             stop: watch::channel(0).0,
         }
     }

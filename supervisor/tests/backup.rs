@@ -208,6 +208,42 @@ fn a_backup_that_the_app_cannot_start_from_is_no_backup() {
 }
 
 #[test]
+fn a_drill_that_something_else_ended_says_nothing_of_the_backup() {
+    for (fault, words) in [
+        ("app.opened=enospc", "exited with status 1"),
+        ("app.tested=kill", "SIGKILL"),
+        ("migrator.launched=enospc", "no space left"),
+        ("migrate.applied=kill", ""),
+    ] {
+        let mut hearth = Hearth::new();
+        let (mut running, _) = serving(&hearth, 3);
+        let made = hearth.backup(&[]);
+        running.stop();
+        if fault.starts_with("migrate.") {
+            hearth.next_migrator("good", "9.9.0");
+        }
+        hearth.set("HEARTH_FAULT", fault);
+        let output = hearth.run(&["backup", "verify", "--drill", "--json", id(&made)]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{fault}: {said}");
+        assert!(said.contains("could not be drilled") && said.contains(words), "{fault}: {said}");
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verified = &printed["backups"][0];
+        assert!(verified["damage"].is_null() && verified["drilled_at"].is_null(), "{fault}: {verified}");
+        assert!(verified["not_drilled"].as_str().unwrap().contains(words), "{fault}: {verified}");
+        let listed = &hearth.backups()[0]["backup"];
+        assert!(listed["damage"].is_null() && listed["verified_at"].is_string(), "{fault}: {listed}");
+        // The same of the one that is drilled as it is made.
+        let output = hearth.run(&["backup", "--drill", "--json"]);
+        assert_eq!(output.status.code(), Some(1), "{fault}");
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(printed["backup"]["damage"].is_null() && printed["not_drilled"].is_string(), "{fault}: {printed}");
+        hearth.unset("HEARTH_FAULT").own_migrator();
+        hearth.done(&["backup", "verify", "--drill", id(&made)]);
+    }
+}
+
+#[test]
 fn what_a_killed_backup_left_goes_at_the_next_start() {
     let mut hearth = Hearth::new();
     hearth.set("HEARTH_FAULT", "backup.written=kill");

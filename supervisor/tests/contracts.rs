@@ -169,3 +169,59 @@ fn a_document_of_another_format_is_held_and_not_touched() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name} is as it was");
     }
 }
+
+/// Returns the words that these values are on disk.
+fn words<T: serde::Serialize>(values: &[T]) -> Vec<String> {
+    let word = |value: &T| serde_json::to_value(value).unwrap().as_str().unwrap().to_owned();
+    values.iter().map(word).collect()
+}
+
+#[test]
+fn the_words_on_the_disk_stay_what_earlier_versions_read() {
+    use supervisor::{
+        data::state::{DataState, Held, Reason, Step},
+        failure::Cause,
+    };
+    let causes = [
+        Cause::Configuration,
+        Cause::NoSpace,
+        Cause::Permission,
+        Cause::FileSystem,
+        Cause::Busy,
+        Cause::Launch,
+        Cause::Newer,
+        Cause::Foreign,
+        Cause::NotADatabase,
+        Cause::Damaged,
+        Cause::Drift,
+        Cause::Live,
+        Cause::Migration,
+        Cause::Unproven,
+        Cause::CrashLoop,
+        Cause::UnknownFormat,
+        Cause::Interrupted,
+        Cause::Io,
+    ];
+    // 0.4.0 knows these and no others: one more, and it cannot read held.json.
+    let known = "configuration no-space permission file-system busy launch newer foreign not-a-database damaged drift live \
+                 migration unproven crash-loop unknown-format interrupted io";
+    assert_eq!(words(&causes).join(" "), known);
+    assert_eq!(words(&[Reason::FirstStart, Reason::Upgrade, Reason::Restore]).join(" "), "first-start upgrade restore");
+    let steps = [
+        Step::Starting,
+        Step::Recovering,
+        Step::Planning,
+        Step::Staging,
+        Step::Migrating,
+        Step::Proving,
+        Step::Committing,
+        Step::Serving,
+    ];
+    assert_eq!(words(&steps).join(" "), "starting recovering planning staging migrating proving committing serving");
+    let data = [DataState::Unchanged, DataState::Written, DataState::Unknown];
+    assert_eq!(words(&data).join(" "), "unchanged written unknown");
+    // What 0.4.0 has written is understood.
+    let held = r#"{"format":1,"failure":{"cause":"migration","message":"m"},"doing":"upgrading","since":"2026-11-24T22:30:00Z","version":"0.4.0","image":"0.4.0+9dd02ef88d4a6100","live":6,"ways_out":[]}"#;
+    let held: Held = serde_json::from_str(held).unwrap();
+    assert_eq!((held.step, held.settings, held.data), (None, None, None));
+}

@@ -14,6 +14,7 @@ use nix::{
     },
     unistd::{Pid, mkfifo},
 };
+use serde_json::Value;
 
 /// Two generations: 0001 with `before` records, 0002 live with more.
 fn two_generations(hearth: &mut Hearth) -> Running {
@@ -44,6 +45,18 @@ fn a_commit_of_which_nothing_is_known_is_held_and_the_old_app_does_not_serve_on(
     let message = held_for(&hearth, &mut running);
     assert!(message.contains("whether generation 0003 is live now cannot be told"), "{message}");
     assert_eq!(hearth.live().as_deref(), Some("0003"), "it is, and only the link knows");
+    // Nobody is told what is not known.
+    let said = String::from_utf8_lossy(&restored.stderr).into_owned();
+    for words in [&running.log(), &said] {
+        assert!(!words.contains("everything is as it was") && !words.contains(", as it was"), "{words}");
+    }
+    assert!(running.log().contains("which generation is live is not known yet"), "{}", running.log());
+    let status = hearth.status().unwrap();
+    assert_eq!(
+        (&status["held"]["step"], &status["held"]["data"]),
+        (&"committing".into(), &"unknown".into()),
+        "{status}"
+    );
     // The disk is mended: what the link says is served, and the other generation is there to go back to.
     fs::remove_file(&armed).unwrap();
     let resumed = hearth.run(&["resume"]);
@@ -225,4 +238,96 @@ fn callers_that_only_hold_the_control_socket_open_keep_nobody_out_for_long() {
     drop(idle);
     assert!(asked.join().unwrap().status.success());
     assert_eq!(running.stop().code(), Some(0));
+}
+
+/// A fault that strikes for as long as a file is there.
+struct Passing(std::path::PathBuf);
+
+impl Passing {
+    fn fault(hearth: &mut Hearth, fault: &str) -> Self {
+        let armed = hearth.root.path().join("armed");
+        fs::write(&armed, "").unwrap();
+        hearth.set("HEARTH_FAULT", format!("armed-by={},{fault}", armed.display()));
+        Self(armed)
+    }
+
+    fn passes(&self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn after_a_cause_that_has_passed_a_crash_loop_is_told_with_its_ways_out() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    hearth.set("HEARTH_RESTART__ATTEMPTS", "3").set("TEST_RECHECK", "100ms");
+    let disk = Passing::fault(&mut hearth, "preflight.links=enospc");
+    let mut running = hearth.start();
+    running.wait_held(&hearth);
+    disk.passes();
+    running.wait_serving();
+    let mut last = Value::Null;
+    for _ in 0..3 {
+        let serves = running.wait("the app to serve again", || {
+            let status = hearth.status().filter(|status| status["app"]["pid"] != last)?;
+            if !last.is_null() {
+                assert_ne!(status["health"], "held", "a restart is no holding: {status}");
+            }
+            (status["phase"] == "serving" && status["app"]["pid"].is_i64()).then_some(status)
+        });
+        last = serves["app"]["pid"].clone();
+        kill(Pid::from_raw(i32::try_from(last.as_i64().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
+    }
+    let crash_loop = || hearth.status().filter(|status| status["held"]["failure"]["cause"] == "crash-loop");
+    let status = running.wait("the crash loop", crash_loop);
+    assert_eq!((&status["phase"], &status["health"]), (&"held".into(), &"held".into()), "{status}");
+    assert_eq!((&status["held"]["step"], &status["held"]["data"]), (&"serving".into(), &"written".into()), "{status}");
+    let log = running.log();
+    assert_eq!(log.matches("The ways out").count(), 2, "once for each cause:\n{log}");
+    assert!(log.contains("the app ended 3 times") && log.contains("with everything that was written"), "{log}");
+    assert_eq!(running.stop().code(), Some(0));
+}
+
+#[test]
+fn what_kept_a_start_from_looking_is_looked_at_anew_at_the_next() {
+    for fault in ["preflight.links=kill", "recover.begun=kill", "recover.begun=eio", "plan.status=eio"] {
+        let mut hearth = Hearth::new();
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.stop();
+        let once = Passing::fault(&mut hearth, fault);
+        let mut running = hearth.start();
+        let (_, status) = running.wait_held(&hearth);
+        let step = status["held"]["step"].as_str().unwrap();
+        assert!(["starting", "recovering", "planning"].contains(&step), "{fault}: {status}");
+        running.wait("held.json", || hearth.data.join("supervisor/held.json").exists().then_some(()));
+        running.stop();
+        once.passes();
+        let mut running = hearth.start();
+        running.wait_serving();
+        assert_eq!(running.stop().code(), Some(0), "{fault}");
+    }
+}
+
+#[test]
+fn a_changed_setting_is_something_new_to_try_and_its_secret_is_not_written_down() {
+    const WRONG: &str = "qwertyuiop";
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_AUTH__ADMIN_PASSWORD", WRONG);
+    let held = hearth.data.join("supervisor/held.json");
+    let remembered = || fs::read_to_string(&held).ok().filter(|text| text.ends_with("}\n"));
+    for attempted in [true, false] {
+        let mut running = hearth.start();
+        running.wait_held(&hearth);
+        let text = running.wait("held.json", remembered);
+        assert!(text.contains("\"settings\"") && !text.contains(WRONG), "{text}");
+        assert_eq!(running.log().contains("Applying"), attempted, "{}", running.log());
+        assert_eq!(running.stop().code(), Some(0));
+    }
+    hearth.set("HEARTH_AUTH__ADMIN_PASSWORD", harness::http::PASSWORD);
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("held to be forgotten", || (!held.exists()).then_some(()));
 }

@@ -36,6 +36,8 @@ const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
 const SQLITE_READONLY: u32 = 8;
 const SQLITE_CORRUPT: u32 = 11;
+/// BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL, NOLFS, AUTH.
+const OF_THE_MACHINE: [u32; 11] = [5, 6, 7, 8, 9, 10, 13, 14, 15, 22, 23];
 const SQLITE_FULL: u32 = 13;
 const SQLITE_NOTADB: u32 = 26;
 // The extended codes of an I/O error that a read never meets: IOERR_WRITE, IOERR_FSYNC, IOERR_DIR_FSYNC, IOERR_TRUNCATE,
@@ -69,6 +71,12 @@ impl From<DbErr> for DbError {
             _ => Self::Other(error.to_string()),
         }
     }
+}
+
+/// Whether the machine is in the way, and not what is in the database.
+pub(super) fn is_of_the_machine(error: &DbErr) -> bool {
+    matches!(error, DbErr::ConnectionAcquire(_))
+        || extended_code(error).is_some_and(|code| OF_THE_MACHINE.contains(&(code & 0xff)))
 }
 
 impl DbError {

@@ -27,14 +27,17 @@ pub(super) struct Check {
     /// What is wrong, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<String>,
+    /// Whether what is in the database is damaged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) damaged: bool,
 }
 
 impl Check {
     pub(super) fn ok() -> Self {
-        Self { status: Status::Ok, free_bytes: None, free_inodes: None, detail: None }
+        Self { status: Status::Ok, free_bytes: None, free_inodes: None, detail: None, damaged: false }
     }
 
     pub(super) fn bad(status: Status, detail: impl Into<String>) -> Self {
-        Self { status, free_bytes: None, free_inodes: None, detail: Some(detail.into()) }
+        Self { status, free_bytes: None, free_inodes: None, detail: Some(detail.into()), damaged: false }
     }
 }

@@ -144,7 +144,7 @@ fn judge(bytes: u64, inodes: Option<u64>) -> Check {
     } else {
         (Status::Ok, None)
     };
-    Check { status, free_bytes: Some(bytes), free_inodes: inodes, detail: detail.map(str::to_owned) }
+    Check { status, free_bytes: Some(bytes), free_inodes: inodes, detail: detail.map(str::to_owned), damaged: false }
 }
 
 /// Writes a file without a name, which is gone when it is closed; where there is no such thing, one that loses its name first.

@@ -153,7 +153,8 @@ impl Health {
 
     async fn check_database(&self) -> (Check, Option<String>) {
         if self.forced.load(Ordering::Relaxed) {
-            return (Check::bad(Status::Failing, "a test wants it so"), None);
+            let check = Check::bad(Status::Failing, "a test wants it so");
+            return (Check { damaged: true, ..check }, None);
         }
         let (read, schema) = match timeout(SLOW, self.schema()).await {
             Ok(Ok(schema)) => {
@@ -172,7 +173,8 @@ impl Health {
             WriterState::Working(_) => Check::ok(),
         };
         let damage = if self.database.is_damaged() {
-            Check::bad(Status::Failing, "SQLite has reported damage to the database")
+            let check = Check::bad(Status::Failing, "SQLite has reported damage to the database");
+            Check { damaged: true, ..check }
         } else {
             Check::ok()
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Findings, Job, child},
+    jobs::{Job, Start, child},
     process::deadline::within,
 };
 
@@ -17,10 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Returns the failure with the cause that passes, if there is one now; else as it is.
 pub async fn passing(instance: &Instance, failure: Failure) -> Failure {
-    if !failure.cause.is_of_a_try() {
+    if !failure.cause.is_attempt_failure() {
         return failure;
     }
-    match within(PATIENCE, child::run::<Findings>(instance, Job::Preflight { sandbox: false })).await {
+    match within(PATIENCE, child::run::<Start>(instance, Job::Preflight { sandbox: false, backups: None })).await {
         Some(Err(found)) => explained(failure, found),
         Some(Ok(_)) | None => failure,
     }

@@ -48,8 +48,13 @@ pub struct PrivateSocket {
 pub enum Verdict {
     /// It answered 200; the word is its `status`. Where that is not `ok`, what its checks say.
     Serving(String, Option<String>),
-    /// It answered, but not with 200: alive, and not fit to serve. The sentence says why, as far as it said so.
-    Unfit(String),
+    /// It answered, but not with 200: alive, and not fit to serve.
+    Unfit {
+        /// Why, in a sentence, as far as it said so.
+        why: String,
+        /// Whether it says that its database is damaged.
+        damaged: bool,
+    },
     /// It did not answer in time, or not in HTTP.
     Silent(String),
 }
@@ -117,7 +122,8 @@ impl PrivateSocket {
             let word = word.unwrap_or("ok");
             Verdict::Serving(word.to_owned(), (word != "ok").then(|| complaints(&document)).flatten())
         } else {
-            Verdict::Unfit(explain(status, &document))
+            let damaged = document["checks"]["database"]["damaged"] == true;
+            Verdict::Unfit { why: explain(status, &document), damaged }
         })
     }
 }

@@ -28,6 +28,9 @@ use crate::{
 /// A second TERM leaves the app this long: time to checkpoint, and no more.
 const HASTENED: Duration = Duration::from_secs(1);
 
+/// The app's exit status when what is in the database cannot be used: EX_DATAERR of sysexits(3).
+const UNFIT_DATA: u8 = 65;
+
 /// What the app is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -244,15 +247,28 @@ impl App {
         how
     }
 
-    /// What an end of the app in its probation shows. A drill gives way to everything, memory included, so that it was killed
-    /// says nothing of what it was to prove.
+    /// What an end of the app in its probation shows. Of what a drill was to prove only what the app says of the data itself: it
+    /// gives way to everything, and may end for a full disk as well as for a kill.
     pub fn shown_by(&self, exit: Exit) -> Cause {
-        if self.mode == Mode::Drill && exit.killed() { Cause::Interrupted } else { Cause::Unproven }
+        match (self.mode, exit) {
+            (Mode::Drill, Exit::Code(UNFIT_DATA)) => Cause::Damaged,
+            (Mode::Drill, _) => Cause::Interrupted,
+            _ => Cause::Unproven,
+        }
     }
 
     /// What it shows that the app takes too long: of a drill, which gives way to everything, nothing.
     pub fn shown_by_silence(&self) -> Cause {
         if self.mode == Mode::Drill { Cause::Interrupted } else { Cause::Unproven }
+    }
+
+    /// What it shows that the app says it is not fit, for damage to the database or for something else.
+    pub fn shown_by_health(&self, damaged: bool) -> Cause {
+        match (self.mode, damaged) {
+            (Mode::Drill, true) => Cause::Damaged,
+            (Mode::Drill, false) => Cause::Interrupted,
+            _ => Cause::Unproven,
+        }
     }
 
     fn heard(&self, messages: Messages) -> Messages {

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{
     say, say_failure, talk,
-    work::{Done, have_done},
+    work::{Done, run_operation},
 };
 use crate::{
     config::{Config, Flags, Loaded, destination},
-    control::orders::{Identities, Work},
+    control::orders::{Identities, Operation},
     data::{
         DataDir,
         backup::{BackupId, Reason},
@@ -104,17 +104,17 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
     match asked.command.unwrap_or(Command::Create(asked.create)) {
         Command::Create(Create { label, drill, json, quiet }) => {
             check_label(label.as_deref())?;
-            let work = Work::Backup { reason: Reason::Manual, label, drill };
-            told(have_done(flags, data, work, quiet), json)
+            let operation = Operation::Backup { reason: Reason::Manual, label, drill };
+            told(run_operation(flags, data, operation, quiet, None), json)
         }
         Command::List { json } => list(Loaded::load(flags)?.config, json),
         Command::Verify(Verify { ids, all, drill, identity, json, quiet }) => {
             let ids = chosen(flags, ids, all)?;
             let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
-            told(have_done(flags, data, Work::Verify { ids, drill, identities }, quiet), json)
+            told(run_operation(flags, data, Operation::Verify { ids, drill, identities }, quiet, None), json)
         }
         Command::Prune { dry_run, json } => {
-            let done = have_done(flags, data, Work::Prune { dry_run }, true);
+            let done = run_operation(flags, data, Operation::Prune { dry_run }, true, None);
             if let (false, Some(result)) = (json, &done.result) {
                 for backup in result["backups"].as_array().into_iter().flatten() {
                     let kept: Vec<_> =

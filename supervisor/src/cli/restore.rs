@@ -8,22 +8,17 @@ use std::{
 };
 
 use clap::Args;
-use hyper::Method;
 
 use super::{
-    AGAIN, ask,
     backup::{self, age, read_identity},
-    look, not_running, say, say_failure, talk, tell_phase,
-    work::give,
+    look, not_running, say, say_failure, talk,
+    work::run_operation,
 };
 use crate::{
     config::{Config, Flags, Loaded},
-    control::{
-        client::call,
-        orders::{From, Work},
-    },
+    control::orders::{From, Operation},
     data::{
-        DataDir, GenerationId, access,
+        DataDir, GenerationId,
         backup::{BackupId, Description},
         view::{self, Live, View},
     },
@@ -32,10 +27,8 @@ use crate::{
         Job,
         backup::{Archive, ArchiveSource, BackupJob, Listing, Preview},
     },
-    operations::{self, alone, ordered},
+    operations::{alone, restore::is_restorable},
     process::signals,
-    status::log,
-    status::{Outcome, Status},
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.
@@ -82,17 +75,8 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
         From::Archive(_) => asked.what.clone(),
     };
     let again = format!("try again with: supervisor restore {what}");
-    let is_backup = matches!(from, From::Archive(_));
-    let running = match data.path().is_dir() {
-        true => ask::<Status>(data, Method::GET, "/v1/status")?.is_some(),
-        false => false,
-    };
-    let restored = if running {
-        operations::on_this_thread(by_the_supervisor(data, &before, &Work::Restore(from), &again))
-    } else {
-        by_itself(flags, data, from)
-    };
-    match restored {
+    let restoring = Restoring { before: &before, again: &again };
+    match run_operation(flags, data, Operation::Restore(from), false, Some(&restoring)).outcome {
         Ok(done) => {
             say(&done);
             Ok(0)
@@ -101,12 +85,6 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
             say_failure(&failure);
             talk(&format!("hint: {again}"));
             Ok(1)
-        }
-        // It is said of the backup's database, and not of the one in use.
-        Err(failure) if failure.cause == Cause::Newer && is_backup => {
-            let its = failure.message.replacen("the database", "its database", 1);
-            Err(Failure::new(Cause::Newer, format!("cannot restore the backup {what}: {its}; nothing was changed"))
-                .hint("install that version or a newer one, then restore it again"))
         }
         Err(failure) => Err(failure),
     }
@@ -120,7 +98,7 @@ fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<S
             return Err(not_running(data));
         }
         let view = look(data)?;
-        ordered::restorable(&view, snapshot)?;
+        is_restorable(&view, snapshot)?;
         return Ok((From::Snapshot(snapshot), proposal(&view, snapshot)));
     }
     let config = Loaded::load(flags)?.config;
@@ -234,62 +212,25 @@ fn may_pass(cause: Cause) -> bool {
     !matches!(cause, Cause::Configuration | Cause::UnknownFormat | Cause::Newer | Cause::Damaged | Cause::Interrupted)
 }
 
-/// Restores in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, data: &DataDir, from: From) -> Result<String, Failure> {
-    let loaded = Loaded::load(flags)?;
-    log::init(&loaded.config.log);
-    loaded.warn();
-    // From here on a Ctrl-C is taken between two steps.
-    signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
-    access::become_owner(data)?;
-    let live = alone::restore(loaded.config, from)?;
-    Ok(format!("generation {live} is live; start the supervisor to serve it"))
+/// What a restore begins with, for what came of it to be told from the link.
+pub(super) struct Restoring<'a> {
+    before: &'a Live,
+    again: &'a str,
 }
 
-/// Has the running supervisor restore, and tells how far it is.
-async fn by_the_supervisor(data: &DataDir, before: &Live, work: &Work, again: &str) -> Result<String, Failure> {
-    let id = give(data, work).await?;
-    let mut last = String::new();
-    let mut cut_off = false;
-    loop {
-        let status = match call::<Status>(data, Method::GET, "/v1/status").await {
-            // It ended while it answered; the next call finds that out.
-            Err(failure) if failure.cause == Cause::Io && !cut_off => {
-                cut_off = true;
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
-            answered => answered?,
-        };
-        cut_off = false;
-        let Some(status) = status else {
-            return came_to("the supervisor stopped", view::live(data), before, again);
-        };
-        let Some(operation) = status.operation.filter(|operation| operation.id == id) else {
-            return came_to("the supervisor was started anew", view::live(data), before, again);
-        };
-        match (operation.outcome, status.phase.as_str()) {
-            (Some(Outcome::Failed(failure)), _) => return Err(failure),
-            (Some(Outcome::Done(done)), "serving" | "held") => return Ok(done),
-            (Some(Outcome::Done(_)), phase) => tell_phase(phase, &mut last),
-            (None, phase @ ("proving" | "committing")) => tell_phase(phase, &mut last),
-            (None, _) => tell_phase(&operation.phase, &mut last),
+impl Restoring<'_> {
+    /// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
+    pub(super) fn outcome(&self, what: &str, now: Result<Live, Failure>) -> Result<String, Failure> {
+        match now {
+            Ok(now) if now == *self.before => Err(Failure::new(
+                Cause::Interrupted,
+                format!("{what} before the restore was done; everything is as it was"),
+            )
+            .hint(self.again)),
+            Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
+            _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
+                .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
         }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
-fn came_to(what: &str, now: Result<Live, Failure>, before: &Live, again: &str) -> Result<String, Failure> {
-    match now {
-        Ok(now) if now == *before => Err(Failure::new(
-            Cause::Interrupted,
-            format!("{what} before the restore was done; everything is as it was"),
-        )
-        .hint(again)),
-        Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
-        _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
-            .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
     }
 }
 
@@ -372,8 +313,8 @@ mod tests {
     fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
         let (seven, eight) = (GenerationId(7), GenerationId(8));
         let before = Live::Generation(seven);
-        let came_to =
-            |now| super::came_to("the supervisor stopped", now, &before, "try again with: supervisor restore 0006");
+        let restoring = Restoring { before: &before, again: "try again with: supervisor restore 0006" };
+        let came_to = |now| restoring.outcome("the supervisor stopped", now);
         let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
         assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
         assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");

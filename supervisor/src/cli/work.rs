@@ -10,14 +10,14 @@ use std::{
 use hyper::{Method, body::Bytes};
 use serde_json::Value;
 
-use super::{AGAIN, not_running};
+use super::{AGAIN, not_running, restore::Restoring};
 use crate::{
     config::{Flags, Loaded, LogLevel},
     control::{
         client::{call, call_with},
-        orders::Work,
+        orders::Operation,
     },
-    data::{DataDir, access, size::Size},
+    data::{DataDir, access, size::Size, view},
     failure::{Cause, Failure},
     operations::{self, alone},
     process::signals,
@@ -25,16 +25,29 @@ use crate::{
     status::{Outcome, Progress, Status, Unit},
 };
 
-/// Has it done, and tells how far it is on standard error: each step, and on a terminal a bar.
-pub(super) fn have_done(flags: &Flags, data: &DataDir, work: Work, quiet: bool) -> Done {
+/// Runs an operation, and tells how far it is on standard error: each step, and on a terminal a bar.
+pub(super) fn run_operation(
+    flags: &Flags,
+    data: &DataDir,
+    operation: Operation,
+    quiet: bool,
+    restoring: Option<&Restoring<'_>>,
+) -> Done {
     let teller = Teller { quiet, bar: io::stderr().is_terminal(), last: RefCell::default() };
-    let running = operations::on_this_thread(call::<Status>(data, Method::GET, "/v1/status"));
+    let is_there = data.path().is_dir();
+    let running = match is_there {
+        true => operations::on_this_thread(call::<Status>(data, Method::GET, "/v1/status")),
+        false => Ok(None),
+    };
     match running {
         Err(failure) => Done::failed(failure),
-        Ok(Some(_)) => operations::on_this_thread(async { Ok(by_the_supervisor(data, &work, &teller).await) })
-            .unwrap_or_else(Done::failed),
-        Ok(None) if !data.path().is_dir() => Done::failed(not_running(data)),
-        Ok(None) => by_itself(flags, data, work, teller).unwrap_or_else(Done::failed),
+        Ok(Some(_)) => {
+            operations::on_this_thread(async { Ok(by_the_supervisor(data, &operation, &teller, restoring).await) })
+                .unwrap_or_else(Done::failed)
+        }
+        // A restore makes what is missing.
+        Ok(None) if !is_there && restoring.is_none() => Done::failed(not_running(data)),
+        Ok(None) => by_itself(flags, data, operation, teller).unwrap_or_else(Done::failed),
     }
 }
 
@@ -53,8 +66,8 @@ impl Done {
 }
 
 /// Gives an operation to the running supervisor; returns its number.
-pub(super) async fn give(data: &DataDir, work: &Work) -> Result<u64, Failure> {
-    let body = serde_json::to_vec(work).map_err(|error| {
+async fn give(data: &DataDir, operation: &Operation) -> Result<u64, Failure> {
+    let body = serde_json::to_vec(operation).map_err(|error| {
         Failure::new(Cause::Configuration, format!("cannot write down what is to be done: {error}"))
     })?;
     let begun: Value =
@@ -65,33 +78,55 @@ pub(super) async fn give(data: &DataDir, work: &Work) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::new(Cause::UnknownFormat, "the supervisor did not say which operation it has begun"))
 }
 
-async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done {
-    let id = match give(data, work).await {
+async fn by_the_supervisor(
+    data: &DataDir,
+    operation: &Operation,
+    teller: &Teller,
+    restoring: Option<&Restoring<'_>>,
+) -> Done {
+    let id = match give(data, operation).await {
         Ok(id) => id,
         Err(failure) => return Done::failed(failure),
     };
-    let gone = || {
-        Failure::new(Cause::Interrupted, "the supervisor stopped, or was started anew, before it was done")
-            .hint("what was not finished counts for nothing; try again once it runs (supervisor status)")
+    let gone = |what: &str| match restoring {
+        Some(restoring) => Done { outcome: restoring.outcome(what, view::live(data)), result: None },
+        None => Done::failed(
+            Failure::new(Cause::Interrupted, format!("{what} before it was done"))
+                .hint("what was not finished counts for nothing; try again once it runs (supervisor status)"),
+        ),
     };
+    let mut cut_off = false;
     loop {
         let status = match call::<Status>(data, Method::GET, "/v1/status").await {
             Ok(Some(status)) => status,
-            Ok(None) => return Done::failed(gone()),
+            Ok(None) => return gone("the supervisor stopped"),
+            // It ended while it answered; the next call finds that out.
+            Err(failure) if failure.cause == Cause::Io && !cut_off => {
+                cut_off = true;
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
             Err(failure) => return Done::failed(failure),
         };
+        cut_off = false;
         let Some(operation) = status.operation.clone().filter(|operation| operation.id == id) else {
-            return Done::failed(gone());
+            return gone("the supervisor was started anew");
         };
-        if let Some(outcome) = operation.outcome {
-            teller.clear();
-            let outcome = match outcome {
-                Outcome::Done(sentence) => Ok(sentence),
-                Outcome::Failed(failure) => Err(failure),
-            };
-            return Done { outcome, result: operation.result };
+        match operation.outcome {
+            None => teller.tell(&status),
+            // A restore is done once its app serves.
+            Some(Outcome::Done(_)) if restoring.is_some() && !matches!(&*status.phase, "serving" | "held") => {
+                teller.step(&status.phase);
+            }
+            Some(outcome) => {
+                teller.clear();
+                let outcome = match outcome {
+                    Outcome::Done(sentence) => Ok(sentence),
+                    Outcome::Failed(failure) => Err(failure),
+                };
+                return Done { outcome, result: operation.result };
+            }
         }
-        teller.tell(&status);
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
             _ = tokio::signal::ctrl_c() => {
@@ -106,16 +141,20 @@ async fn by_the_supervisor(data: &DataDir, work: &Work, teller: &Teller) -> Done
 }
 
 /// Does it in this process, while no supervisor runs.
-fn by_itself(flags: &Flags, data: &DataDir, work: Work, teller: Teller) -> Result<Done, Failure> {
+fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Teller) -> Result<Done, Failure> {
     let mut loaded = Loaded::load(flags)?;
-    // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
-    loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
+    if let Operation::Restore(_) = operation {
+        // The log says each step.
+        teller.quiet = true;
+    } else {
+        // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
+        loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
+    }
     log::init(&loaded.config.log);
-    loaded.warn();
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;
-    let (outcome, result) = alone::work(loaded.config, work, move |status| teller.tell(status));
+    let (outcome, result) = alone::run(loaded.config, operation, move |status| teller.tell(status));
     Ok(Done { outcome, result })
 }
 
@@ -129,19 +168,22 @@ struct Teller {
 impl Teller {
     fn tell(&self, status: &Status) {
         let Some(operation) = status.operation.as_ref().filter(|operation| operation.outcome.is_none()) else { return };
-        if self.quiet {
-            return;
-        }
-        if *self.last.borrow() != operation.phase {
-            self.clear();
-            self.last.replace(operation.phase.clone());
-            if operation.phase != "starting" {
-                super::talk(&format!("{}...", operation.phase));
-            }
-        }
-        if let (true, Some(progress)) = (self.bar, status.progress) {
+        self.step(&operation.phase);
+        if let (true, Some(progress)) = (self.bar && !self.quiet, status.progress) {
             let _ = write!(io::stderr().lock(), "\r\x1b[2K{}", bar(progress));
             let _ = io::stderr().flush();
+        }
+    }
+
+    /// Tells a step, once.
+    fn step(&self, name: &str) {
+        if self.quiet || *self.last.borrow() == name {
+            return;
+        }
+        self.clear();
+        self.last.replace(name.to_owned());
+        if name != "starting" {
+            super::talk(&format!("{name}..."));
         }
     }
 

@@ -20,14 +20,14 @@ pub enum Order {
     Resume(Reply),
     /// Ask the registry for a newer version.
     Update(Reply),
-    /// Work on the data beside whatever the supervisor does.
-    Work(Work, Reply),
+    /// Do this beside whatever the supervisor does.
+    Begin(Operation, Reply),
 }
 
 /// An operation on the data: the body of `POST /v1/operations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Work {
+pub enum Operation {
     /// Make a new generation from this and go over to it.
     Restore(From),
     /// Make a backup.
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Identities {
     }
 }
 
-impl Work {
+impl Operation {
     /// Names it for `status` and the log.
     #[must_use]
     pub fn what(&self) -> String {

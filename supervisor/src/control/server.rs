@@ -7,7 +7,7 @@
 //! | `GET /v1/config` | yes | the effective values and where each came from |
 //! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
 //! | `POST /v1/update` | yes | the same, once the registry was asked; the status has what was found |
-//! | `POST /v1/operations` | yes | the same with the operation's number, once it has begun; its body is a [`Work`] |
+//! | `POST /v1/operations` | yes | the same with the operation's number, once it has begun; its body is an [`Operation`] |
 //!
 //! What is refused comes with a status of 4xx and `{"format":1,"error":<Failure>}`.
 
@@ -34,7 +34,7 @@ use tokio::{
 };
 
 use super::{
-    orders::{Order, Orders, Work},
+    orders::{Operation, Order, Orders},
     token,
 };
 use crate::{
@@ -167,12 +167,12 @@ impl Server {
                 &json!({"format": FORMAT, "health": self.instance.board.status().health}),
             );
         }
-        let given = request
+        let presented_token = request
             .headers()
             .get("authorization")
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        if !given.is_some_and(|given| token::same(given, &self.token)) {
+        if !presented_token.is_some_and(|presented| token::same(presented, &self.token)) {
             let failure =
                 Failure::new(Cause::Permission, "this call needs the token of supervisor/token in the data directory");
             return refusal(StatusCode::UNAUTHORIZED, &failure);
@@ -186,10 +186,10 @@ impl Server {
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
             (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
             (&Method::POST, "/v1/update") => self.give("check for updates", Order::Update).await,
-            (&Method::POST, "/v1/operations") => match work(request).await {
-                Ok(work) => {
-                    let what = work.what();
-                    self.give(&what, |reply| Order::Work(work, reply)).await
+            (&Method::POST, "/v1/operations") => match operation(request).await {
+                Ok(operation) => {
+                    let what = operation.what();
+                    self.give(&what, |reply| Order::Begin(operation, reply)).await
                 }
                 Err(failure) => refusal(StatusCode::BAD_REQUEST, &failure),
             },
@@ -211,7 +211,7 @@ impl Server {
 }
 
 /// Reads what is to be done.
-async fn work(request: Request<Incoming>) -> Result<Work, Failure> {
+async fn operation(request: Request<Incoming>) -> Result<Operation, Failure> {
     let unreadable = |error: String| {
         Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"))
     };

@@ -102,6 +102,49 @@ pub struct Held {
     /// Further commands that lead out, each with what it does.
     #[serde(default)]
     pub ways_out: Vec<WayOut>,
+    /// The step that was reached; 0.4.0 did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// The fingerprint of the settings: with other ones it is tried again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
+    /// What is known of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataState>,
+}
+
+/// The steps from a start to serving, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Lock, socket, preflight.
+    Starting,
+    /// What was not committed is removed.
+    Recovering,
+    /// What is pending is found out.
+    Planning,
+    /// The next generation is made; up to here everything was only looked at.
+    Staging,
+    /// The migrations run on it.
+    Migrating,
+    /// The app runs on it in private.
+    Proving,
+    /// It becomes the live one.
+    Committing,
+    /// The app runs on the live generation.
+    Serving,
+}
+
+/// What is known of the data while the supervisor is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataState {
+    /// It is as it was.
+    Unchanged,
+    /// An app has served it: it is there with everything that was written.
+    Written,
+    /// A commit failed, and whether it is done could not be found out. Both generations are complete.
+    Unknown,
 }
 
 /// One way out of *held*.

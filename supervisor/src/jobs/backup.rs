@@ -151,8 +151,11 @@ pub struct Verified {
     pub id: BackupId,
     /// How it was verified.
     pub how: How,
-    /// What is wrong, as a sentence.
+    /// What is wrong with the backup itself, as a sentence.
     pub damage: Option<String>,
+    /// Why it was not drilled, though that was asked for. It says nothing of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_drilled: Option<String>,
     /// When it was last booted from.
     pub drilled_at: Option<String>,
 }

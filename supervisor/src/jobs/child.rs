@@ -164,7 +164,7 @@ fn name(job: &Job) -> &'static str {
         Job::Recover { .. } => "recover",
         Job::Checkpoint { .. } => "checkpoint",
         Job::Stage { .. } => "stage",
-        Job::Finalize { .. } => "finalize",
+        Job::Finalize(_) => "finalize",
         Job::Commit { .. } => "commit",
         Job::Retire { .. } => "retire",
         Job::Save(_) => "save",

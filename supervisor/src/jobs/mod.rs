@@ -15,12 +15,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::results::{Checkpointed, Findings, Method, Origin, Source, Staged};
+pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged, Start};
 use crate::{
     config::Unchecked,
     data::{
         DataDir, GenerationId,
-        state::{Held, Reason, State},
+        state::{Held, State},
     },
     failure::Failure,
     process::sandbox::SandboxSupport,
@@ -42,10 +42,12 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
-    /// Probe what the data directory's file system can do. Result: [`Findings`].
+    /// Probe what the data directory's file system can do, remove what was not committed, and look. Result: [`Start`].
     Preflight {
         /// Whether to try out what a sandbox can be made of, too.
         sandbox: bool,
+        /// `backup.dir`, where there are backups a start is not the first one; without it nothing is removed.
+        backups: Option<PathBuf>,
     },
     /// Find out what a sandbox can be made of. Result: [`SandboxSupport`].
     Sandbox,
@@ -71,20 +73,15 @@ pub enum Job {
         source: Source,
     },
     /// Checkpoint, describe and fsync a staged and proven generation. Result: null.
-    Finalize {
-        /// Which one.
-        generation: GenerationId,
-        /// Why it was staged.
-        reason: Reason,
-        /// What it was made from.
-        origin: Origin,
-        /// The name of its last applied migration.
-        schema: String,
-    },
-    /// Make a sealed generation the live one. Result: null.
+    Finalize(Finalize),
+    /// Make a finalized generation the live one, and write state.json. Result: [`Committed`].
     Commit {
         /// Which one.
         generation: GenerationId,
+        /// How it is finalized first, if it is not yet.
+        finalize: Option<Finalize>,
+        /// What state.json is to say then.
+        state: State,
     },
     /// Remove generations that retention no longer keeps. Result: the ones that are gone.
     Retire {
@@ -93,10 +90,12 @@ pub enum Job {
     },
     /// Write state.json, held.json, or remove held.json. Result: null.
     Save(Document),
-    /// Name the image: BLAKE3 over its programs. Result: a string of hexadecimal digits.
+    /// Name the image and the settings by their hashes. Result: [`Identity`].
     Identify {
         /// The supervisor, its jobs' program, the migrator and the app.
         programs: Vec<PathBuf>,
+        /// All settings in force, secrets included.
+        settings: String,
     },
     /// Ask the registry for a newer version. Result: the newest, or null. It gets no secret.
     Update(update::Question),

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::backup::Archive;
 use crate::{
     config::Backup as Settings,
-    data::{GenerationId, backup::BackupId},
+    data::{GenerationId, backup::BackupId, state::Reason, view::View},
+    failure::Failure,
     process::sandbox::SandboxSupport,
 };
 
@@ -22,6 +23,44 @@ pub struct Findings {
     pub notes: Vec<String>,
     /// What children can be confined by, if that was asked.
     pub means: SandboxSupport,
+}
+
+/// What a start begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// What the file systems can do.
+    pub findings: Findings,
+    /// What the data directory holds, once what was not committed is gone.
+    pub view: Option<View>,
+}
+
+/// What tells an attempt from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The identity of the image.
+    pub image: String,
+    /// The fingerprint of the settings; `None` where there is no token to key it with.
+    pub settings: Option<String>,
+}
+
+/// What is to be finalized, and what its description says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finalize {
+    /// Which generation.
+    pub generation: GenerationId,
+    /// Why it was staged.
+    pub reason: Reason,
+    /// What it was made from.
+    pub origin: Origin,
+    /// The name of its last applied migration.
+    pub schema: String,
+}
+
+/// What came of a commit that is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Why state.json could not be written. Decisions come from the link.
+    pub state_trouble: Option<Failure>,
 }
 
 /// A database at rest.

@@ -1,23 +1,26 @@
-//! How is a backup made, or data restored, while no supervisor runs?
+//! How does a command do an operation while no supervisor runs?
 //!
-//! By the command itself, under the lock: the same four steps.
+//! By itself, under the lock, with the same steps.
 
 use std::rc::Rc;
 
-use super::{backup, decide, generation, ordered, start};
+use super::{
+    clean_up::clean_up,
+    generation, on_this_thread,
+    ordered::{Ending, Operations},
+    restore, start, take_signals,
+    update_check::UpdateCheck,
+};
 use crate::{
+    app::lifecycle::end_strays,
     config::Config,
-    control::orders::{From, Work},
-    data::{
-        GenerationId,
-        state::Reason,
-        view::{self, Live, View},
-    },
+    control::orders::{Operation, Orders},
+    data::view::{self, Live},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Job, child},
     process::signals,
-    status::{Initiator, Operation, Status, now},
+    status::Status,
 };
 
 /// Has a job done that only looks: without the lock, beside a supervisor that may be running, confined like one of its own.
@@ -43,101 +46,70 @@ pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<
     found
 }
 
-/// Restores; returns the number of the new live generation.
-///
-/// # Errors
-/// What went wrong; everything is as it was then.
-pub fn restore(config: Config, from: From) -> Result<GenerationId, Failure> {
-    super::on_this_thread(async move {
-        let instance = Rc::new(Instance::new(config));
-        super::take_signals(&instance)?;
-        tokio::select! {
-            biased;
-            () = instance.stopping() => Err(interrupted(&instance)),
-            restored = under_the_lock(&instance, from) => restored,
-        }
-    })
-}
-
-async fn under_the_lock(instance: &Rc<Instance>, from: From) -> Result<GenerationId, Failure> {
-    let view = begin(instance).await?;
-    if let From::Snapshot(snapshot) = from {
-        ordered::restorable(&view, snapshot)?;
-    }
-    let restored = async {
-        let target = decide::next(&view)?;
-        let source = backup::source(instance, &from);
-        let prepared = generation::prepare(instance, Initiator::Boot, Reason::Restore, source, target).await?;
-        super::go_over(instance, &prepared).await
-    }
-    .await;
-    match restored {
-        Ok(generation) => {
-            generation::tidy(Rc::clone(instance)).await;
-            Ok(generation)
-        }
-        Err(incomplete) => Err(generation::discard(instance, incomplete).await.failure()),
-    }
-}
-
-/// Makes, verifies or prunes backups; returns what came of it, and the document for programs. `tell` is called with each step
-/// and how far it is.
+/// Does an operation; returns what came of it, and the document for programs. `tell` is called with each step and how far it
+/// is.
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.
-pub fn work(
+pub fn run(
     config: Config,
-    work: Work,
+    operation: Operation,
     tell: impl Fn(&Status) + 'static,
 ) -> (Result<String, Failure>, Option<serde_json::Value>) {
-    let done = super::on_this_thread(async move {
+    let done = on_this_thread(async move {
         let instance = Rc::new(Instance::new(config));
-        super::take_signals(&instance)?;
-        let done = async {
-            begin(&instance).await?;
-            crate::app::lifecycle::end_strays(&instance).await;
-            let operation = Operation {
-                id: 1,
-                what: work.what(),
-                since: now(),
-                phase: "starting".to_owned(),
-                outcome: None,
-                result: None,
-            };
-            instance.board.update(|status| status.operation = Some(operation));
+        take_signals(&instance)?;
+        let is_restore = matches!(operation, Operation::Restore(_));
+        let told = async {
             let mut changes = instance.board.watch();
-            let told = async {
-                while changes.changed().await.is_ok() {
-                    tell(&instance.board.status());
-                }
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                done = backup::work(&instance, work) => done,
-                () = told => Err(interrupted(&instance)),
+            while changes.changed().await.is_ok() {
+                tell(&instance.board.status());
             }
+            std::future::pending().await
         };
         let done = tokio::select! {
             biased;
-            () = instance.stopping() => {
-                Err(Failure::new(Cause::Interrupted, "interrupted; what was not finished counts for nothing, and goes with the next backup or start"))
-            }
-            done = done => done,
+            () = instance.stopping() => None,
+            done = under_the_lock(&instance, operation) => Some(done),
+            () = told => None,
+        };
+        let done = match done {
+            Some(done) => done,
+            None => Err(interrupted(&instance, is_restore).await),
         };
         Ok((done, instance.board.status().operation.and_then(|operation| operation.result)))
     });
     done.unwrap_or_else(|failure| (Err(failure), None))
 }
 
-/// Takes the lock, and puts right what killed steps left.
-async fn begin(instance: &Rc<Instance>) -> Result<View, Failure> {
+async fn under_the_lock(instance: &Rc<Instance>, operation: Operation) -> Result<String, Failure> {
     start::check_settings(instance).await?;
-    start::preflight(instance).await?;
-    generation::recovered(instance).await
+    start::look(instance).await?;
+    end_strays(instance).await;
+    let mut operations = Operations::new(instance, &Rc::new(UpdateCheck::default()), Orders::channel().1);
+    operations.begin(operation)?;
+    match operations.ending().await {
+        Ending::Ended(outcome) => outcome,
+        Ending::Unprepared(failure) => Err(failure),
+        Ending::Prepared(prepared) => match restore::go_over(instance, &prepared).await {
+            Ok(live) => {
+                clean_up(Rc::clone(instance)).await;
+                Ok(format!("generation {live} is live; start the supervisor to serve it"))
+            }
+            Err(incomplete) => Err(generation::clean_up(instance, incomplete).await),
+        },
+    }
 }
 
-/// Says what a Ctrl-C came to: before the commit everything is as it was, and after it nothing takes it back.
-fn interrupted(instance: &Instance) -> Failure {
+/// Says what a Ctrl-C came to: of a restore, what the link says once nothing works on it any more.
+async fn interrupted(instance: &Instance, is_restore: bool) -> Failure {
+    if !is_restore {
+        return Failure::new(
+            Cause::Interrupted,
+            "interrupted; what was not finished counts for nothing, and goes with the next backup or start",
+        );
+    }
+    super::leave_nothing(instance).await;
     let live = match view::live(&instance.data) {
         Ok(Live::Generation(live)) => format!("generation {live} is live"),
         _ => "there is no live generation".to_owned(),

@@ -1,11 +1,8 @@
-//! What does an operation on the data do, step by step, beside the serving app or without a supervisor?
+//! How is a backup made, verified and drilled, beside the serving app or without a supervisor?
 //!
 //! Each step is a job, or a drill: killed at any moment, none leaves anything half-done that counts.
 
-use std::{
-    rc::Rc,
-    time::{Duration, SystemTime},
-};
+use std::{rc::Rc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -13,8 +10,9 @@ use super::{migrate, prove};
 use crate::{
     app::lifecycle::Mode,
     config::destination,
-    control::orders::{From, Identities, Work},
+    control::orders::Identities,
     data::{
+        DATABASE,
         backup::{BackupId, Description, Reason},
         size::Size,
         state::FORMAT,
@@ -22,11 +20,11 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
-        Job, Source,
-        backup::{self, BackupJob, Copied, Create, DrillResult, How, Made, Pruned, StatusRequest, Verified, Verify},
+        Job,
+        backup::{BackupJob, COPY, Copied, Create, DrillResult, How, Made, Pruned, Verified, Verify},
         child,
     },
-    status::now,
+    status::{Initiator, Phase, now},
 };
 
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
@@ -42,65 +40,61 @@ fn settings(instance: &Instance) -> crate::config::Backup {
     instance.config.backup.clone()
 }
 
-/// Returns what a restore stages.
-#[must_use]
-pub fn source(instance: &Instance, from: &From) -> Source {
-    match from {
-        From::Snapshot(generation) => Source::Generation(*generation),
-        From::Archive(archive) => Source::Archive { archive: archive.clone(), settings: Box::new(settings(instance)) },
-    }
+fn enter(instance: &Instance, phase: Phase) {
+    instance.board.enter(Initiator::Operation, phase);
 }
 
-/// Does what is no restore, and says in a sentence what came of it; the document for programs is published as the operation's
-/// result, also where something went wrong. Whoever calls holds [`Instance::data_mutex`], or the lock alone.
+/// Removes what the policy does not keep; says in a sentence what came of it.
+///
+/// # Errors
+/// What went wrong.
+pub async fn prune(instance: &Instance, dry_run: bool) -> Result<String, Failure> {
+    enter(instance, Phase::Pruning);
+    let pruned: Pruned = job(instance, BackupJob::Prune { settings: Box::new(settings(instance)), dry_run }).await?;
+    let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
+    let kept = pruned.backups.len() - gone;
+    let word = if dry_run { "would be removed" } else { "removed" };
+    publish(instance, json!({"format": FORMAT, "dry_run": dry_run, "backups": pruned.backups}));
+    Ok(format!("{} {word}, {kept} kept", backups(gone)))
+}
+
+/// Makes a backup, drills it if it is to be, prunes, and brings the destinations up to date; says in a sentence what came of it.
+/// The document for programs is published as the operation's result, also where something went wrong.
 ///
 /// # Errors
 /// What went wrong, and what is done nonetheless.
-pub async fn work(instance: &Rc<Instance>, work: Work) -> Result<String, Failure> {
-    match work {
-        Work::Backup { reason, label, drill } => backup(instance, reason, label, drill).await,
-        Work::Verify { ids, drill, identities } => verify_all(instance, ids, drill, identities).await,
-        Work::Prune { dry_run } => {
-            instance.board.step("pruning");
-            let settings = Box::new(settings(instance));
-            let pruned: Pruned = job(instance, BackupJob::Prune { settings, dry_run }).await?;
-            let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
-            let kept = pruned.backups.len() - gone;
-            let word = if dry_run { "would be removed" } else { "removed" };
-            publish(instance, json!({"format": FORMAT, "dry_run": dry_run, "backups": pruned.backups}));
-            Ok(format!("{} {word}, {kept} kept", backups(gone)))
-        }
-        Work::Restore(_) => Err(Failure::new(Cause::Configuration, "a restore is no work of this kind")),
-    }
-}
-
-/// Makes a backup, drills it if it is to be, prunes, and brings the destinations up to date.
-async fn backup(
+pub async fn back_up(
     instance: &Rc<Instance>,
     reason: Reason,
     label: Option<String>,
     drill: bool,
 ) -> Result<String, Failure> {
-    instance.board.step("backing-up");
+    enter(instance, Phase::BackingUp);
     let order = Create { settings: settings(instance), reason, label, keep: drill };
     let made: Made = match job(instance, BackupJob::Create(Box::new(order))).await {
         Ok(made) => made,
         Err(failure) => return Err(noted(instance, "backup", failure).await),
     };
-    let Description { id, bytes, .. } = made.description.clone();
+    let mut description = made.description;
+    let Description { id, bytes, .. } = description.clone();
     for note in &made.notes {
         tracing::warn!(target: "Backup", "{note}");
     }
     tracing::info!(target: "Backup", "made and verified {} ({})", made.archive.display(), Size(bytes));
     let mut failures = Vec::new();
-    let mut drilled_at = None;
+    let mut not_drilled = None;
     if drill {
-        match self::drill(instance, &id).await {
-            Ok(()) => drilled_at = Some(now()),
-            Err(failure) => failures.push(noted(instance, "drill", failure).await),
+        let drilled = self::drill(instance, &id).await;
+        match &drilled {
+            Drilled::Healthy => description.drilled_at = Some(now()),
+            Drilled::Damaged(failure) => description.damage = Some(failure.message.clone()),
+            Drilled::Not(failure) => not_drilled = Some(failure.message.clone()),
+        }
+        if let Some(failure) = drilled.failure() {
+            failures.push(noted(instance, "drill", failure).await);
         }
     }
-    instance.board.step("pruning");
+    enter(instance, Phase::Pruning);
     let mut removed = Vec::new();
     let prune = BackupJob::Prune { settings: Box::new(settings(instance)), dry_run: false };
     match job::<Pruned>(instance, prune).await {
@@ -115,8 +109,7 @@ async fn backup(
     let mut destinations = Vec::new();
     for destination in instance.config.backup.destinations.clone() {
         let name = destination::named(&destination);
-        let what = format!("{}{name}", backup::COPY);
-        instance.board.step(&format!("copying to {name}"));
+        enter(instance, Phase::Copying(name.clone()));
         let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
@@ -124,26 +117,27 @@ async fn backup(
                 destinations.push(json!({"destination": name, "copied": copied.copied, "removed": copied.removed}));
             }
             Err(failure) => {
-                let failure = noted(instance, &what, failure).await;
+                let failure = noted(instance, &format!("{}{name}", COPY), failure).await;
                 destinations.push(json!({"destination": name, "error": failure}));
                 failures.push(failure);
             }
         }
     }
-    let mut description = made.description;
-    description.drilled_at = drilled_at;
     let mut sentence = format!("{id} is made and verified ({})", Size(bytes));
     if !removed.is_empty() {
         let removed: Vec<_> = removed.iter().map(BackupId::as_str).collect();
         sentence += &format!("; removed, since the policy (backup.keep_*) no longer keeps it: {}", removed.join(", "));
     }
-    let result = json!({
+    let mut result = json!({
         "format": FORMAT,
         "archive": made.archive,
         "backup": description,
         "destinations": destinations,
         "removed": removed,
     });
+    if let Some(why) = not_drilled {
+        result["not_drilled"] = why.into();
+    }
     publish(instance, result);
     if failures.is_empty() {
         return Ok(sentence);
@@ -190,44 +184,74 @@ async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
     failure
 }
 
-/// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
-async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Result<(), Failure> {
-    instance.board.step("drilling");
-    let database = instance.data.scratch().join(crate::data::DATABASE);
-    let drilled = async {
-        migrate::up(instance, &database, Mode::Drill).await?;
-        prove::prove(instance, &database, Mode::Drill).await
-    }
-    .await;
-    let found = match &drilled {
-        Ok(()) => DrillResult::Healthy,
-        // What the migrator, the app or the database itself has to say; not that something was killed or the disk is full.
-        Err(failure)
-            if matches!(failure.cause, Cause::Migration | Cause::Unproven | Cause::Damaged | Cause::NotADatabase) =>
-        {
-            DrillResult::Unfit(format!("the app could not be started from it: {failure}"))
+/// What a drill has shown.
+enum Drilled {
+    /// An app started from it, and was healthy.
+    Healthy,
+    /// What is in it cannot be used.
+    Damaged(Failure),
+    /// Nothing: something else was in the way.
+    Not(Failure),
+}
+
+impl Drilled {
+    fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Healthy => None,
+            Self::Damaged(failure) | Self::Not(failure) => Some(failure),
         }
-        Err(_) => DrillResult::Nothing,
-    };
-    // A drill that is told to stop has shown nothing, and the next start removes what it ran on.
-    if *instance.stop.borrow() == 0 {
-        let dir = instance.config.backup.dir.clone();
-        let () = job(instance, BackupJob::Drilled { id: id.clone(), dir, found }).await?;
-    }
-    match drilled {
-        Ok(()) => {
-            tracing::info!(target: "Backup", "drilled {id}: an app started from it, and was healthy");
-            Ok(())
-        }
-        Err(failure) => Err(Failure::new(
-            failure.cause,
-            format!("the drill failed: from {id} the app could not be started: {failure}"),
-        )
-        .hint("the data in use is not touched by this; look at the log, and report it if nothing there explains it")),
     }
 }
 
-async fn verify_all(
+/// Whether this is said of the data itself: by the migrator, by the app, or by SQLite. A kill, a full disk, or an app that does
+/// not get ready, says nothing of what is in a backup.
+fn is_of_the_data(cause: Cause) -> bool {
+    matches!(cause, Cause::Migration | Cause::Drift | Cause::Damaged | Cause::NotADatabase | Cause::Foreign)
+}
+
+/// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
+async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Drilled {
+    enter(instance, Phase::Drilling);
+    let database = instance.data.scratch().join(DATABASE);
+    let drilled = async {
+        migrate::up(instance, &database, Mode::Drill).await?;
+        prove::prove(instance, &database, Mode::Drill).await
+    };
+    let drilled = match drilled.await {
+        Ok(()) => Drilled::Healthy,
+        Err(failure) if is_of_the_data(failure.cause) => Drilled::Damaged(
+            Failure::new(failure.cause, format!("the drill failed: from {id} the app could not be started: {failure}"))
+                .hint("the data in use is not touched by this; look at the log, and report it if nothing there explains it"),
+        ),
+        Err(failure) => Drilled::Not(
+            Failure::new(failure.cause, format!("{id} could not be drilled: {failure}"))
+                .hint("that says nothing of the backup, which was verified; try again with: supervisor backup verify --drill"),
+        ),
+    };
+    // A drill that is told to stop has shown nothing, and the next start removes what it ran on.
+    if *instance.stop.borrow() > 0 {
+        return drilled;
+    }
+    let found = match &drilled {
+        Drilled::Healthy => DrillResult::Healthy,
+        Drilled::Damaged(failure) => DrillResult::Unfit(failure.message.clone()),
+        Drilled::Not(_) => DrillResult::Nothing,
+    };
+    let dir = instance.config.backup.dir.clone();
+    if let Err(failure) = job::<()>(instance, BackupJob::Drilled { id: id.clone(), dir, found }).await {
+        return Drilled::Not(failure);
+    }
+    if let Drilled::Healthy = drilled {
+        tracing::info!(target: "Backup", "drilled {id}: an app started from it, and was healthy");
+    }
+    drilled
+}
+
+/// Verifies backups, one after the other, and drills each if it is to be; says in a sentence what came of it.
+///
+/// # Errors
+/// What is damaged, and what could not be verified or drilled.
+pub async fn verify(
     instance: &Rc<Instance>,
     ids: Vec<BackupId>,
     drill: bool,
@@ -236,40 +260,34 @@ async fn verify_all(
     let mut verified = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for id in ids {
-        instance.board.step("verifying");
+        enter(instance, Phase::Verifying);
         let order = Verify {
             settings: settings(instance),
             id: id.clone(),
             identities: identities.clone().map(|identities| identities.0),
             keep: drill,
         };
-        let found: Result<Verified, Failure> = job(instance, BackupJob::Verify(Box::new(order))).await;
-        match found {
-            Ok(mut found) => {
-                match &found.damage {
-                    Some(damage) => {
-                        let damaged = if damage.contains("is damaged") {
-                            damage.clone()
-                        } else {
-                            format!("the backup {id} is damaged: {damage}")
-                        };
-                        failures.push(Failure::new(Cause::Damaged, damaged).hint(
-                            "it is kept, and counts as no backup; make a new one with: supervisor backup, and look after the disk",
-                        ));
-                    }
-                    None if drill => match self::drill(instance, &id).await {
-                        Ok(()) => found.drilled_at = Some(now()),
-                        Err(failure) => {
-                            found.damage = Some(failure.message.clone());
-                            failures.push(failure);
-                        }
-                    },
-                    None => {}
-                }
-                verified.push(found);
+        let mut found: Verified = match job(instance, BackupJob::Verify(Box::new(order))).await {
+            Ok(found) => found,
+            Err(failure) => {
+                failures.push(failure);
+                continue;
             }
-            Err(failure) => failures.push(failure),
+        };
+        if let Some(damage) = &found.damage {
+            failures.push(Failure::new(Cause::Damaged, damage.clone()).hint(
+                "it is kept, and counts as no backup; make a new one with: supervisor backup, and look after the disk",
+            ));
+        } else if drill {
+            let drilled = self::drill(instance, &id).await;
+            match &drilled {
+                Drilled::Healthy => found.drilled_at = Some(now()),
+                Drilled::Damaged(failure) => found.damage = Some(failure.message.clone()),
+                Drilled::Not(failure) => found.not_drilled = Some(failure.message.clone()),
+            }
+            failures.extend(drilled.failure());
         }
+        verified.push(found);
     }
     publish(instance, json!({"format": FORMAT, "backups": verified}));
     let count = verified.len();
@@ -310,11 +328,28 @@ fn backups(count: usize) -> String {
     format!("{count} {}", if count == 1 { "backup" } else { "backups" })
 }
 
-/// Returns the question of when a backup is due.
-#[must_use]
-pub fn question(instance: &Instance) -> StatusRequest {
-    // By the clock of now: it may have been put right since the start.
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let running_since = clock.saturating_sub(instance.running_since.elapsed().as_secs()).try_into().unwrap_or(0);
-    StatusRequest { settings: settings(instance), running_since }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_of_the_data_itself_is_damage() {
+        for cause in [Cause::Migration, Cause::Damaged, Cause::NotADatabase, Cause::Foreign, Cause::Drift] {
+            assert!(is_of_the_data(cause), "{cause:?}");
+        }
+        for cause in [
+            Cause::Unproven,
+            Cause::Interrupted,
+            Cause::NoSpace,
+            Cause::Permission,
+            Cause::Busy,
+            Cause::Launch,
+            Cause::Newer,
+            Cause::UnknownFormat,
+            Cause::Io,
+            Cause::Configuration,
+        ] {
+            assert!(!is_of_the_data(cause), "{cause:?}");
+        }
+    }
 }

@@ -4,19 +4,21 @@
 //! named, or ten minutes, since clocks are put right and laptops sleep. A backup by schedule is then an order like the
 //! operator's.
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use tokio::time::sleep;
 
-use super::backup;
 use crate::{
-    control::orders::{Order, Orders, Work},
+    control::orders::{Operation, Order, Orders},
     data::backup::Reason,
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
         Job,
-        backup::{BackupJob, BackupStatus, LOOK_AGAIN},
+        backup::{BackupJob, BackupStatus, LOOK_AGAIN, StatusRequest},
         child,
     },
     process::deadline::within,
@@ -32,9 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Keeps the backups, for as long as the supervisor runs.
 pub async fn keep(instance: Rc<Instance>, orders: Orders) {
+    let running_since = Instant::now();
     loop {
         until_serving(&instance).await;
-        let look = match look(&instance, &orders).await {
+        let look = match look(&instance, &orders, running_since).await {
             Ok(look) => look,
             Err(failure) => {
                 if *instance.stop.borrow() == 0 {
@@ -69,8 +72,11 @@ struct Look {
     ordered: bool,
 }
 
-async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
-    let question = Box::new(backup::question(instance));
+async fn look(instance: &Instance, orders: &Orders, running_since: Instant) -> Result<Look, Failure> {
+    // By the clock of now: it may have been put right since the start.
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let running_since = clock.saturating_sub(running_since.elapsed().as_secs()).try_into().unwrap_or(0);
+    let question = Box::new(StatusRequest { settings: instance.config.backup.clone(), running_since });
     let asked = child::run(instance, Job::Backup(BackupJob::Status(question)));
     let backups: BackupStatus = within(PATIENCE, asked).await.ok_or_else(|| {
         let dir = instance.config.backup.dir.display();
@@ -82,8 +88,8 @@ async fn look(instance: &Instance, orders: &Orders) -> Result<Look, Failure> {
         let wait = backups.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN);
         return Ok(Look { wait, ordered: false });
     }
-    let backup = Work::Backup { reason: Reason::Scheduled, label: None, drill: backups.drill };
-    match orders.give(|reply| Order::Work(backup, reply)).await {
+    let backup = Operation::Backup { reason: Reason::Scheduled, label: None, drill: backups.drill };
+    match orders.give(|reply| Order::Begin(backup, reply)).await {
         // Its end is what is waited for.
         Ok(_) => Ok(Look { wait: LOOK_AGAIN, ordered: true }),
         Err(_) => Ok(Look { wait: BUSY, ordered: false }),

@@ -1,37 +1,71 @@
 //! What is the operator told when the supervisor cannot go on by itself?
 //!
-//! What happened, that the data is safe and where, and the exact commands that lead out. It is remembered in
-//! `supervisor/held.json` with the image's identity: the same image started again is held again without a new
-//! try, so that a watcher that restarts red containers does no harm; another image tries.
+//! What happened, what is known of the data, and the exact commands that lead out. It is remembered in
+//! `supervisor/held.json` with the step that was reached and the fingerprints of image and settings: an attempt that failed is
+//! not repeated by the same image with the same settings, so that a watcher that restarts red containers does no harm;
+//! another image, or a changed setting, tries. What was found by only looking is looked at anew at each start.
 
 use crate::{
+    config::Config,
     data::{
         GenerationId,
-        state::{self, FORMAT, Held, WayOut},
-        view::{Generation, Live, View},
+        state::{self, DataState, FORMAT, Held, Step, WayOut},
+        view::{self, Generation, Live, View},
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Document, Job, child},
+    jobs::{Document, Identity, Job, child},
     status::{VERSION, now},
 };
 
-/// Makes the document for this failure.
-pub async fn held(instance: &Instance, failure: Failure, doing: String, view: Option<&View>) -> Held {
-    let live = match view.map(|view| &view.live) {
-        Some(Live::Generation(live)) => Some(*live),
+/// Where the supervisor cannot go on by itself.
+pub struct Stuck {
+    /// What happened.
+    pub failure: Failure,
+    /// What the supervisor was doing ("upgrading generation 0006 to v0.2.0").
+    pub doing: String,
+    /// Whether a commit failed, and so did finding out whether it is done.
+    pub commit_unknown: bool,
+    /// What the data directory held, if that was seen.
+    pub view: Option<View>,
+}
+
+impl Stuck {
+    /// Returns where a boot that has not come to a commit is stuck.
+    #[must_use]
+    pub fn before_a_commit(failure: Failure, doing: impl Into<String>) -> Self {
+        Self { failure, doing: doing.into(), commit_unknown: false, view: None }
+    }
+}
+
+/// Makes the document for what has just failed, in the step that the status has reached.
+pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
+    let Stuck { failure, doing, commit_unknown, view } = stuck;
+    let step = instance.board.step();
+    let view = view.or_else(|| view::look(&instance.data).ok());
+    let live = match view.as_ref().map(|view| &view.live) {
+        Some(Live::Generation(live)) if !commit_unknown => Some(*live),
         _ => None,
     };
-    Held {
+    let data = match step {
+        _ if commit_unknown => DataState::Unknown,
+        Step::Serving => DataState::Written,
+        _ => DataState::Unchanged,
+    };
+    let identity = identity(instance).await.ok();
+    Box::new(Held {
         format: FORMAT,
-        ways_out: ways_out(failure.cause, view, live),
+        ways_out: ways_out(step, data, failure.cause, view.as_ref(), live),
         failure,
         doing,
         since: now(),
         version: VERSION.to_owned(),
-        image: image(instance).await.unwrap_or_default(),
+        image: identity.as_ref().map(|identity| identity.image.clone()).unwrap_or_default(),
         live,
-    }
+        step: Some(step),
+        settings: identity.and_then(|identity| identity.settings),
+        data: Some(data),
+    })
 }
 
 /// Remembers it on disk, if it can; else it is kept in memory alone, and said.
@@ -48,12 +82,11 @@ pub async fn remember(instance: &Instance, held: &Held) {
     }
 }
 
-/// Returns what an earlier start was held for, if this very image would be held again: a try that failed, and the
-/// same programs.
+/// Returns what an earlier start was held for, if this one would only repeat its attempt.
 ///
 /// # Errors
 /// [`Cause::UnknownFormat`] when a newer supervisor wrote the document.
-pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
+pub async fn remembered(instance: &Instance) -> Result<Option<Box<Held>>, Failure> {
     let held = match state::read_held(&instance.data) {
         Ok(Some(held)) => held,
         Ok(None) => return Ok(None),
@@ -69,47 +102,62 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Held>, Failure> {
             return Ok(None);
         }
     };
-    if !held.failure.cause.is_of_a_try() {
-        return Ok(None);
-    }
-    // An image that cannot be told apart from the one that was held counts as the same.
-    if image(instance).await.is_ok_and(|image| image != held.image) {
+    if !is_attempt_failure(&held) || !is_repeated(&held, identity(instance).await.ok().as_ref()) {
         return Ok(None);
     }
     tracing::info!(target: "Supervisor", "this same image was held on {}; not trying again by itself", held.since);
-    Ok(Some(held))
+    Ok(Some(Box::new(held)))
 }
 
-/// Returns the identity of the image: version, and a hash of its programs, as they were opened at the start.
-async fn image(instance: &Instance) -> Result<String, Failure> {
+/// Whether it came of an attempt: of a new generation, or of an app that served. A cause that passes by itself is none.
+fn is_attempt_failure(held: &Held) -> bool {
+    match held.step {
+        // That what it is made from is damaged is seen, too, while it is staged.
+        Some(Step::Staging) => !held.failure.cause.passes() && held.failure.cause != Cause::Damaged,
+        Some(step) => step > Step::Staging && !held.failure.cause.passes(),
+        // As the version that wrote it, 0.4.0 or older, had it.
+        None => held.failure.cause.is_attempt_failure(),
+    }
+}
+
+/// Whether another attempt would be made with the same programs and settings. What cannot be told apart counts as the same.
+fn is_repeated(held: &Held, now: Option<&Identity>) -> bool {
+    let Some(now) = now else { return true };
+    let same_settings = match (&held.settings, &now.settings) {
+        (Some(before), Some(now)) => before == now,
+        _ => true,
+    };
+    now.image == held.image && same_settings
+}
+
+/// Returns what tells this image, as its programs were opened at the start, and these settings from others.
+async fn identity(instance: &Instance) -> Result<Identity, Failure> {
     let (programs, descriptors) = instance.programs.to_read();
-    let hash: String = child::run_with(instance, Job::Identify { programs }, descriptors).await?;
-    Ok(format!("{VERSION}+{hash}"))
+    let job = Job::Identify { programs, settings: all_settings(&instance.config) };
+    let identity: Identity = child::run_with(instance, job, descriptors).await?;
+    Ok(Identity { image: format!("{VERSION}+{}", identity.image), ..identity })
 }
 
-/// The commands that lead out, best first.
-fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Vec<WayOut> {
+/// Returns all settings in force as one text, secrets included: what the fingerprint is made of.
+fn all_settings(config: &Config) -> String {
+    // The secrets are left out of the first; they are in the others.
+    let backup = serde_json::to_string(&config.backup).unwrap_or_default();
+    format!("{config:?}\n{:?}\n{backup}", config.for_the_app())
+}
+
+/// Returns the commands that lead out, best first.
+fn ways_out(step: Step, data: DataState, cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Vec<WayOut> {
     let way = |command: String, effect: String| WayOut { command, effect };
     let snapshots: Vec<&Generation> = view.map(|view| view.snapshots().collect()).unwrap_or_default();
+    let is_attempt = (Step::Staging..Step::Serving).contains(&step);
     let mut ways = Vec::new();
     match cause {
-        Cause::Migration | Cause::Unproven | Cause::Drift => {
-            if let Some(version) = view.and_then(|view| view.state.as_ref()).map(|state| &state.version) {
-                ways.push(way(
-                    format!("start the image of v{version} again"),
-                    "serves the data exactly as it was before this upgrade".into(),
-                ));
-            }
-            ways.push(way("supervisor resume".into(), "tries the upgrade again, now".into()));
-        }
-        Cause::CrashLoop => {
-            ways.push(way(
-                "supervisor resume".into(),
-                "starts the app again on the same data, with everything that was written".into(),
-            ));
-            if let Some(snapshot) = snapshots.first() {
-                ways.push(restore(snapshot, view, live));
-            }
+        _ if data == DataState::Unknown => ways.push(way(
+            "supervisor resume".into(),
+            "looks which generation is live, and serves it, once the file system is put right".into(),
+        )),
+        cause if cause.passes() => {
+            ways.push(way("supervisor resume".into(), "tries again, now (it is also tried every minute)".into()));
         }
         Cause::Live => {
             // A name that is no link would not be replaced by `ln`, but get the link inside of it.
@@ -138,12 +186,30 @@ fn ways_out(cause: Cause, view: Option<&View>, live: Option<GenerationId>) -> Ve
             ways.extend(restore_backup(view, live));
             ways.push(way("supervisor resume".into(), "checks again, once the database has been put right".into()));
         }
-        cause if cause.passes() => {
-            ways.push(way("supervisor resume".into(), "tries again, now (it is also tried every minute)".into()));
+        Cause::CrashLoop => {
+            ways.push(way(
+                "supervisor resume".into(),
+                "starts the app again on the same data, with everything that was written".into(),
+            ));
+            if let Some(snapshot) = snapshots.first() {
+                ways.push(restore(snapshot, view, live));
+            }
         }
+        Cause::Drift => ways.extend(upgrade_ways(view)),
+        _ if is_attempt => ways.extend(upgrade_ways(view)),
         _ => ways.push(way("supervisor resume".into(), "tries again, once the cause is gone".into())),
     }
     ways
+}
+
+/// Returns what leads out of an upgrade that failed.
+fn upgrade_ways(view: Option<&View>) -> Vec<WayOut> {
+    let before = view.and_then(|view| view.state.as_ref()).map(|state| WayOut {
+        command: format!("start the image of v{} again", state.version),
+        effect: "serves the data exactly as it was before this upgrade".into(),
+    });
+    let again = WayOut { command: "supervisor resume".into(), effect: "tries the upgrade again, now".into() };
+    before.into_iter().chain([again]).collect()
 }
 
 fn restore_backup(view: Option<&View>, live: Option<GenerationId>) -> Option<WayOut> {
@@ -174,5 +240,76 @@ fn when(generation: &Generation) -> String {
     match &generation.description {
         Some(description) => format!(" (made on {} by v{})", description.sealed_at, description.version),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(step: Option<Step>, cause: Cause) -> Held {
+        Held {
+            format: FORMAT,
+            failure: Failure::new(cause, "it failed"),
+            doing: "upgrading".into(),
+            since: now(),
+            version: "0.4.0".into(),
+            image: "0.4.0+aa".into(),
+            live: None,
+            ways_out: Vec::new(),
+            step,
+            settings: Some("one".into()),
+            data: None,
+        }
+    }
+
+    #[test]
+    fn only_an_attempt_is_remembered_as_one_and_not_what_was_found_by_looking() {
+        for (step, cause, attempt) in [
+            (Some(Step::Starting), Cause::Interrupted, false),
+            (Some(Step::Recovering), Cause::Io, false),
+            (Some(Step::Planning), Cause::Interrupted, false),
+            (Some(Step::Planning), Cause::Launch, false),
+            (Some(Step::Staging), Cause::Io, true),
+            (Some(Step::Staging), Cause::NoSpace, false),
+            (Some(Step::Staging), Cause::Damaged, false),
+            (Some(Step::Migrating), Cause::Migration, true),
+            (Some(Step::Migrating), Cause::Interrupted, true),
+            (Some(Step::Proving), Cause::Unproven, true),
+            (Some(Step::Committing), Cause::Io, true),
+            (Some(Step::Serving), Cause::CrashLoop, true),
+            // What 0.4.0 has written has no step.
+            (None, Cause::Migration, true),
+            (None, Cause::Interrupted, true),
+            (None, Cause::Drift, false),
+            (None, Cause::NoSpace, false),
+        ] {
+            assert_eq!(is_attempt_failure(&held(step, cause)), attempt, "{step:?}, {cause:?}");
+        }
+    }
+
+    #[test]
+    fn another_image_or_a_changed_setting_is_something_new_to_try() {
+        let identity = |image: &str, settings: Option<&str>| {
+            Some(Identity { image: image.into(), settings: settings.map(str::to_owned) })
+        };
+        for (now, repeated) in [
+            (identity("0.4.0+aa", Some("one")), true),
+            (identity("0.4.0+bb", Some("one")), false),
+            (identity("0.4.0+aa", Some("two")), false),
+            (identity("0.4.0+aa", None), true),
+            (None, true),
+        ] {
+            assert_eq!(is_repeated(&held(Some(Step::Proving), Cause::Unproven), now.as_ref()), repeated, "{now:?}");
+        }
+        let of_an_earlier_version = Held { settings: None, ..held(None, Cause::Unproven) };
+        assert!(is_repeated(&of_an_earlier_version, identity("0.4.0+aa", Some("one")).as_ref()));
+    }
+
+    #[test]
+    fn where_a_commit_is_unknown_nothing_is_said_of_the_data_before_the_upgrade() {
+        let ways = ways_out(Step::Committing, DataState::Unknown, Cause::Io, None, None);
+        assert_eq!(ways.len(), 1);
+        assert!(ways[0].effect.starts_with("looks which generation is live"), "{ways:?}");
     }
 }

@@ -8,16 +8,15 @@ use std::rc::Rc;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::{
-    Next, Try, held,
-    ordered::{Desk, Event},
+    State, held,
+    ordered::{Event, Operations},
 };
 use crate::{
-    control::orders::Order,
-    data::state::{Held, WayOut},
+    data::state::{DataState, Held, WayOut},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::door::Door,
-    status::{Initiator, Phase},
+    status::{Attempt, Initiator, Phase},
 };
 
 /// How soon a cause that passes (space, permissions) is looked at again.
@@ -26,17 +25,17 @@ const AGAIN: Duration = Duration::from_secs(60);
 const REMEMBER: Duration = Duration::from_secs(2);
 
 /// Holds until something leads out.
-pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Held>, desk: &mut Desk) -> Next {
-    instance.board.enter(Initiator::Boot, Phase::Held);
-    instance.board.update(|status| {
-        status.held = Some((*held).clone());
-        status.live = held.live;
-    });
+pub(super) async fn hold(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    held: Box<Held>,
+    operations: &mut Operations,
+) -> State {
     // A further look that found the same is not told again.
-    if !instance.board.is_recheck() {
+    if instance.board.status().held.as_ref() != Some(&held) {
         tell(&held);
     }
-    instance.board.recheck(false);
+    instance.board.enter(Initiator::Boot, Phase::Held(held.clone()));
     door.open().await;
     {
         let mut remember = std::pin::pin!(held::remember(instance, &held));
@@ -45,47 +44,59 @@ pub(super) async fn hold(instance: &Rc<Instance>, door: &Rc<Door>, held: Box<Hel
             () = instance.stopping() => {
                 // Without it the same image would try again at its next start, so it is worth a moment.
                 let _ = timeout(REMEMBER, remember).await;
-                return Next::Exit(0);
+                return State::Exit(0);
             }
             () = &mut remember => {}
         }
     }
-    let until = Instant::now() + AGAIN;
+    let until = Instant::now() + again();
     loop {
         tokio::select! {
             biased;
-            () = instance.stopping() => return Next::Exit(0),
-            event = desk.next() => match event {
-                Event::Order(Order::Resume(reply)) if desk.is_at_work() => reply.says(Err(desk.under_way(instance))),
-                Event::Order(Order::Resume(reply)) => {
+            () = instance.stopping() => return State::Exit(0),
+            event = operations.next() => match event {
+                Event::Resume(reply) if operations.is_under_way() => reply.says(Err(operations.under_way())),
+                Event::Resume(reply) => {
                     reply.done();
                     tracing::info!(target: "Supervisor", "trying again, as the operator asked");
-                    return Next::Boot(Try::Asked);
+                    return State::Boot(Attempt::Requested);
                 }
-                Event::Order(Order::Restart(reply)) => reply.says(Err(Failure::new(
+                Event::Restart(reply) => reply.says(Err(Failure::new(
                     Cause::Busy,
                     "the supervisor is held, so there is no app to restart",
                 ).hint("try again with: supervisor resume"))),
-                Event::Order(order) => desk.take(instance, order),
-                Event::Prepared(prepared) => return Next::Switch(prepared, Box::new(Next::Hold(held))),
-                Event::Ended(outcome) => desk.finish(instance, outcome),
+                Event::Prepared(prepared) => return State::Switch(prepared, Box::new(State::Hold(held))),
             },
-            () = sleep_until(until), if held.failure.cause.passes() && !desk.is_at_work() => {
-                return Next::Boot(Try::Recheck(held));
+            () = sleep_until(until), if held.failure.cause.passes() && !operations.is_under_way() => {
+                return State::Boot(Attempt::Recheck);
             }
         }
     }
 }
 
+/// Returns how long it is until a cause that passes is looked at again; a test may not want to wait so long.
+fn again() -> Duration {
+    let for_a_test = std::env::var("TEST_RECHECK").ok().filter(|_| cfg!(feature = "faults"));
+    for_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(AGAIN)
+}
+
 /// Tells the log what happened and the ways out.
 fn tell(held: &Held) {
-    super::tell(&held.failure);
-    let data = match held.live {
-        Some(live) => format!("the data is safe in generation {live}, as it was"),
-        None => "nothing was changed".to_owned(),
-    };
-    tracing::error!(target: "Supervisor", "held while {}; {data}. The ways out:", held.doing);
+    tracing::error!(target: "Supervisor", hint = held.failure.hint, "{}", held.failure.message);
+    tracing::error!(target: "Supervisor", "held while {}; {}. The ways out:", held.doing, data(held));
     for way in held.ways_out.iter().map(WayOut::on_the_machine) {
         tracing::error!(target: "Supervisor", "  {}  ({})", way.command, way.effect);
+    }
+}
+
+/// Says what is known of the data.
+fn data(held: &Held) -> String {
+    match (held.data.unwrap_or(DataState::Unchanged), held.live) {
+        (DataState::Unknown, _) => "nothing was removed, but which generation is live is not known yet".to_owned(),
+        (DataState::Written, Some(live)) => {
+            format!("the data is safe in generation {live}, with everything that was written")
+        }
+        (_, Some(live)) => format!("the data is safe in generation {live}, as it was"),
+        (_, None) => "nothing was changed".to_owned(),
     }
 }

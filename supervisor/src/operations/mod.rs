@@ -1,12 +1,34 @@
 //! How does a supervisor run from its first signal to its last exit status?
 //!
-//! One loop over `Next`: boot, serve, hold, or go over to a restored generation. Whatever it does, a stop that
-//! is wanted ends it.
+//! As one state machine. What is done to the data is an *operation*: a boot (a first start, an upgrade, or nothing to do), a
+//! restore, a backup, a verification, a pruning. Each is a row of steps, and [`Phase`] has all of them:
+//!
+//! | operation | its steps |
+//! |---|---|
+//! | boot | starting, recovering, planning; where something is pending: staging, migrating, proving, committing; serving |
+//! | restore | staging and migrating beside the serving app; the app stops; proving, committing; serving |
+//! | backup | backing-up, drilling (where that is due), pruning, copying (to each destination) |
+//! | verify | verifying, drilling (where that was asked for) |
+//! | prune | pruning |
+//!
+//! [`carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]) alike, and holds the mutex of
+//! the data meanwhile. The loop in [`daemon`] owns the [`State`]: it boots, serves, holds, goes over to what a restore has
+//! prepared, or ends. A transition is one call of [`crate::status::StatusPublisher::enter`], which logs and publishes it:
+//! `status`, the maintenance page, systemd and the progress of commands are read off that.
+//!
+//! *Held* is the step that was reached, with the failure, what is known of the data, and the fingerprints of image and
+//! settings ([`held`]). Until *staging* a boot only looks, so that the next start looks again; from there on it was an attempt,
+//! which the same image with the same settings does not repeat by itself. What is told while held, and whether that is
+//! so, is one field of the status: a boot that serves has cleared it.
+//!
+//! Decisions are functions without I/O: [`decide`], [`plan`], [`held::is_repeated`], [`held::ways_out`],
+//! [`crate::app::policy`].
 
 pub mod alone;
 pub mod backup;
 pub mod backup_scheduler;
 pub mod boot;
+pub mod clean_up;
 pub mod decide;
 pub mod generation;
 pub mod held;
@@ -15,6 +37,7 @@ pub mod migrate;
 pub mod ordered;
 pub mod plan;
 pub mod prove;
+pub mod restore;
 pub mod serve;
 pub mod start;
 pub mod systemd;
@@ -29,11 +52,7 @@ use crate::{
     app::lifecycle::point,
     config::Config,
     control::{orders::Orders, server},
-    data::{
-        GenerationId,
-        state::Held,
-        view::{self, Live},
-    },
+    data::{GenerationId, state::Held},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::door::Door,
@@ -42,31 +61,27 @@ use crate::{
         signals::{Request, Signals},
         spawn,
     },
-    status::{Initiator, Phase, VERSION},
+    status::{Attempt, Initiator, Phase, VERSION},
 };
 
 use boot::Booted;
-use generation::Incomplete;
-use ordered::Desk;
+use generation::Prepared;
+use held::Stuck;
+use ordered::Operations;
 use serve::Outcome;
+use update_check::UpdateCheck;
 
-/// Which try a boot is.
-enum Try {
-    /// The first one of this start.
-    First,
-    /// The operator asked for another.
-    Asked,
-    /// The cause may have passed; until it has, this stays what is told.
-    Recheck(Box<Held>),
-}
-
-/// What the loop does next.
-enum Next {
-    Boot(Try),
+/// What the supervisor does at a time.
+enum State {
+    /// Brings the data to this version.
+    Boot(Attempt),
+    /// Serves this generation.
     Serve(GenerationId),
+    /// Waits for the operator.
     Hold(Box<Held>),
-    /// Go over to what a restore has prepared; if that fails, go back.
-    Switch(generation::Prepared, Box<Next>),
+    /// Goes over to what a restore has prepared; if that fails, goes back.
+    Switch(Prepared, Box<State>),
+    /// Ends, with this status.
     Exit(u8),
 }
 
@@ -139,17 +154,14 @@ pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
 
 async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     point("run.started")?;
-    see_processes()?;
+    start::see_processes()?;
     tracing::info!(
         target: "Supervisor",
         "Hearth v{VERSION}, data in {}, as uid {} gid {}",
         instance.data.path().display(), nix::unistd::geteuid(), nix::unistd::getegid()
     );
     instance.programs.notes().into_iter().for_each(|note| instance.board.note(note));
-    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
-        tracing::warn!(target: "Supervisor", "{warning}");
-    }
+    start::warn_of_wished_ids();
     tokio::select! {
         biased;
         () = instance.stopping() => return Ok(0),
@@ -170,43 +182,45 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let (orders, taken) = Orders::channel();
     let mut control = Some((orders.clone(), shown));
     let door = Door::new(instance);
-    let mut desk = Desk::new(taken);
-    tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders.clone()));
-    tokio::task::spawn_local(update_check::keep(Rc::clone(instance)));
-    let mut next = Next::Boot(Try::First);
+    let update_check = Rc::new(UpdateCheck::default());
+    let mut operations = Operations::new(instance, &update_check, taken);
+    tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders));
+    tokio::task::spawn_local(update_check.keep(Rc::clone(instance)));
+    let mut state = State::Boot(Attempt::First);
     loop {
-        next = match next {
-            Next::Boot(which) => {
+        state = match state {
+            State::Boot(attempt) => {
                 open_control(instance, &mut control);
                 door.open_after(serve::GAP);
-                let again = !matches!(which, Try::First);
-                instance.board.recheck(matches!(which, Try::Recheck(_)));
-                let next = tokio::select! {
+                let before = instance.board.status().held;
+                let state = tokio::select! {
                     biased;
-                    () = instance.stopping() => Next::Exit(0),
-                    booted = boot::boot(instance, &door, again) => match (booted, which) {
-                        (Booted::Serve(generation), _) => Next::Serve(generation),
+                    () = instance.stopping() => State::Exit(0),
+                    booted = boot::boot(instance, &door, attempt) => match (booted, attempt, before) {
+                        (Booted::Serve(generation), ..) => State::Serve(generation),
                         // The same as before, since when it was held.
-                        (Booted::Hold(held), Try::Recheck(before)) if held.failure == before.failure => Next::Hold(before),
-                        (Booted::Hold(held), _) => Next::Hold(held),
+                        (Booted::Hold(held), Attempt::Recheck, Some(before)) if held.failure == before.failure => {
+                            State::Hold(Box::new(before))
+                        }
+                        (Booted::Hold(held), ..) => State::Hold(held),
                     },
                 };
                 // The lock may have been taken only now.
                 open_control(instance, &mut control);
-                next
+                state
             }
-            Next::Serve(generation) => serve(instance, &door, generation, &mut desk).await,
-            Next::Hold(held) => hold::hold(instance, &door, held, &mut desk).await,
-            Next::Switch(prepared, back) => {
+            State::Serve(generation) => serve(instance, &door, generation, &mut operations).await,
+            State::Hold(held) => hold::hold(instance, &door, held, &mut operations).await,
+            State::Switch(prepared, back) => {
                 tokio::select! {
                     biased;
-                    () = instance.stopping() => Next::Exit(0),
-                    next = switch(instance, &door, &mut desk, prepared, *back) => next,
+                    () = instance.stopping() => State::Exit(0),
+                    state = restore::switch(instance, &door, &operations, prepared, *back) => state,
                 }
             }
-            Next::Exit(status) => {
+            State::Exit(status) => {
                 instance.board.enter(Initiator::Boot, Phase::Stopping);
-                drop(desk);
+                drop(operations);
                 door.close().await;
                 leave_nothing(instance).await;
                 rules::forget_temporary(&instance.data);
@@ -218,42 +232,6 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
             }
         };
     }
-}
-
-/// Returns what to say to whoever sets `PUID` or `PGID`, as images want it that start as root and go over to another
-/// user: this one never does. Nothing, where it runs as that user anyway.
-fn wished_ids(uid: Option<String>, gid: Option<String>, own: (u32, u32)) -> Option<String> {
-    let names = match (&uid, &gid) {
-        (None, None) => return None,
-        (Some(_), Some(_)) => "PUID and PGID are",
-        (Some(_), None) => "PUID is",
-        (None, Some(_)) => "PGID is",
-    };
-    let number = |id: Option<String>| id.and_then(|id| id.parse::<u32>().ok());
-    let (uid, gid) = (number(uid), number(gid));
-    if (uid.unwrap_or(own.0), gid.unwrap_or(own.1)) == own {
-        return None;
-    }
-    let user = match (uid, gid) {
-        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
-        (Some(uid), None) => uid.to_string(),
-        (None, gid) => format!("{}:{}", own.0, gid.unwrap_or(own.1)),
-    };
-    Some(format!(
-        "{names} not used, since Hearth never runs as root to become another user; give the container its user with: \
-         user: \"{user}\" (docker run: --user {user})"
-    ))
-}
-
-/// Checks that /proc shows this process's own PID namespace: processes are looked up there, and signalled by what is
-/// found.
-fn see_processes() -> Result<(), Failure> {
-    let seen = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
-    if seen == Some(std::process::id()) {
-        return Ok(());
-    }
-    Err(Failure::new(Cause::Configuration, "/proc is not mounted, or shows the processes of another PID namespace")
-        .hint("mount it for this namespace: mount -t proc proc /proc (unshare does it with --mount-proc)"))
 }
 
 /// Opens the control socket, once the lock is held: without it, a socket that lies there is another supervisor's.
@@ -280,109 +258,27 @@ async fn leave_nothing(instance: &Instance) {
     let _ = crate::process::deadline::within(std::time::Duration::from_secs(2), gone).await;
 }
 
-async fn serve(instance: &Rc<Instance>, door: &Rc<Door>, generation: GenerationId, desk: &mut Desk) -> Next {
-    let tidy = {
+async fn serve(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    generation: GenerationId,
+    operations: &mut Operations,
+) -> State {
+    let ready = {
         let instance = Rc::clone(instance);
         move || {
             let instance = Rc::clone(&instance);
             drop(tokio::task::spawn_local(async move {
-                generation::tidy(instance).await;
+                clean_up::clean_up(instance).await;
             }));
         }
     };
-    match serve::serve(instance, door, generation, desk, tidy).await {
-        Outcome::Stopped(status) => Next::Exit(status),
-        Outcome::Switch(prepared) => Next::Switch(prepared, Box::new(Next::Serve(generation))),
+    match serve::serve(instance, door, generation, operations, ready).await {
+        Outcome::Stopped(status) => State::Exit(status),
+        Outcome::Switch(prepared) => State::Switch(prepared, Box::new(State::Serve(generation))),
         Outcome::CrashLoop(failure) => {
-            let view = view::look(&instance.data).ok();
-            let doing = format!("serving generation {generation}");
-            Next::Hold(Box::new(held::held(instance, failure, doing, view.as_ref()).await))
+            let stuck = Stuck::before_a_commit(failure, format!("serving generation {generation}"));
+            State::Hold(held::held(instance, stuck).await)
         }
-    }
-}
-
-/// Goes over to a restored generation; the app is stopped. If it fails, what served before serves on.
-async fn switch(
-    instance: &Rc<Instance>,
-    door: &Rc<Door>,
-    desk: &mut Desk,
-    prepared: generation::Prepared,
-    back: Next,
-) -> Next {
-    door.open().await;
-    let data_mutex = instance.data_mutex.lock().await;
-    match go_over(instance, &prepared).await {
-        Ok(generation) => {
-            drop(data_mutex);
-            instance.board.update(|status| status.live = Some(generation));
-            desk.finish(instance, Ok(format!("generation {generation} is live")));
-            Next::Serve(generation)
-        }
-        Err(incomplete) => {
-            let incomplete = generation::discard(instance, incomplete).await;
-            drop(data_mutex);
-            let known = matches!(incomplete, Incomplete::Undone(_));
-            let failure = incomplete.failure();
-            desk.finish(instance, Err(failure.clone()));
-            let view = view::look(&instance.data).ok();
-            match back {
-                // What the link says is served, and nothing else.
-                Next::Serve(generation)
-                    if known && view.as_ref().is_some_and(|view| view.live == Live::Generation(generation)) =>
-                {
-                    Next::Serve(generation)
-                }
-                Next::Hold(held) if known => Next::Hold(held),
-                _ => {
-                    let doing = format!("restoring generation {}", prepared.target);
-                    Next::Hold(Box::new(held::held(instance, failure, doing, view.as_ref()).await))
-                }
-            }
-        }
-    }
-}
-
-async fn go_over(instance: &Rc<Instance>, prepared: &generation::Prepared) -> Result<GenerationId, Incomplete> {
-    let live = match view::look(&instance.data)?.live {
-        Live::Generation(live) => Some(live),
-        _ => None,
-    };
-    let checkpointed = match live {
-        None => None,
-        Some(live) => match generation::checkpoint(instance, live, true).await {
-            Ok(checkpointed) => Some(checkpointed),
-            Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
-            // A damaged database is a reason to restore, not one against it. It stays behind as it is.
-            Err(failure) => {
-                tracing::warn!(target: "Supervisor", "generation {live} is left behind as it is: {failure}");
-                None
-            }
-        },
-    };
-    generation::complete(instance, prepared, live, checkpointed).await
-}
-
-/// Tells a failure to the log: its sentence, and its hint on a line of its own.
-pub fn tell(failure: &Failure) {
-    tracing::error!(target: "Supervisor", hint = failure.hint, "{}", failure.message);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wished_ids;
-
-    #[test]
-    fn whoever_sets_puid_and_pgid_is_told_of_user() {
-        let told = |uid: Option<&str>, gid: Option<&str>| {
-            wished_ids(uid.map(str::to_owned), gid.map(str::to_owned), (1001, 1001))
-        };
-        assert_eq!(told(None, None), None);
-        let both = told(Some("99"), Some("100")).unwrap();
-        assert!(both.starts_with("PUID and PGID are not used, "), "{both}");
-        assert!(both.contains("user: \"99:100\"") && both.contains("--user 99:100"), "{both}");
-        assert!(told(Some("99"), None).unwrap().contains("PUID is not used"));
-        assert!(told(Some("99"), None).unwrap().contains("user: \"99\""));
-        assert!(told(None, Some("100")).unwrap().contains("user: \"1001:100\""));
-        assert_eq!(told(Some("1001"), Some("1001")), None, "it is so already");
     }
 }

@@ -1,46 +1,67 @@
-//! Where do the operator's orders come in, and what becomes of an operation meanwhile?
+//! How is an operation done that somebody ordered: the operator, or the schedule?
 //!
-//! One operation on the data at a time: a second one is refused and names the first.
+//! One at a time, beside whatever the supervisor does: a second one is refused and names the first.
 
 use std::rc::Rc;
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{
-    backup, decide,
-    generation::{self, Prepared},
-    update_check,
-};
+use super::{backup, generation::Prepared, restore, update_check::UpdateCheck};
 use crate::{
-    control::orders::{From, Order, Work},
-    data::{
-        GenerationId,
-        state::Reason,
-        view::{self, Live, View},
-    },
+    control::orders::{Operation, Order, Reply},
     failure::{Cause, Failure},
     instance::Instance,
-    status::{Initiator, Operation, Outcome, now},
+    status::{OperationStatus, Outcome, now},
 };
 
-/// What comes to the run loop from outside.
+/// What the phase that the supervisor is in has to answer.
 pub enum Event {
-    /// An order of the operator.
-    Order(Order),
     /// A restore is prepared: the app is to be stopped for it.
     Prepared(Prepared),
-    /// An operation has come to its end, a restore in failure.
+    /// The app is to be started again.
+    Restart(Reply),
+    /// What is held is to be tried again.
+    Resume(Reply),
+}
+
+/// What an operation has come to.
+pub enum Ending {
+    /// A restore: it can go over to this.
+    Prepared(Prepared),
+    /// A restore could not be prepared; nothing was changed.
+    Unprepared(Failure),
+    /// Anything else: a sentence, or what went wrong.
     Ended(Result<String, Failure>),
 }
 
-/// The desk.
-pub struct Desk {
+/// Does an operation, and holds the mutex of the data meanwhile.
+pub async fn carry_out(instance: Rc<Instance>, operation: Operation) -> Ending {
+    let _data = instance.data_mutex.lock().await;
+    match operation {
+        Operation::Restore(from) => match restore::prepare(&instance, &from).await {
+            Ok(prepared) => Ending::Prepared(prepared),
+            Err(failure) => Ending::Unprepared(failure),
+        },
+        Operation::Backup { reason, label, drill } => {
+            Ending::Ended(backup::back_up(&instance, reason, label, drill).await)
+        }
+        Operation::Verify { ids, drill, identities } => {
+            Ending::Ended(backup::verify(&instance, ids, drill, identities).await)
+        }
+        Operation::Prune { dry_run } => Ending::Ended(backup::prune(&instance, dry_run).await),
+    }
+}
+
+/// The ordered operations.
+pub struct Operations {
+    instance: Rc<Instance>,
+    update_check: Rc<UpdateCheck>,
     orders: mpsc::Receiver<Order>,
-    under_way: Option<JoinHandle<Event>>,
+    under_way: Option<JoinHandle<Ending>>,
     count: u64,
 }
 
-impl Drop for Desk {
+impl Drop for Operations {
     fn drop(&mut self) {
         if let Some(under_way) = &self.under_way {
             under_way.abort();
@@ -48,54 +69,92 @@ impl Drop for Desk {
     }
 }
 
-impl Desk {
-    /// Opens the desk.
+impl Operations {
+    /// Takes orders from here on.
     #[must_use]
-    pub fn new(orders: mpsc::Receiver<Order>) -> Self {
-        Self { orders, under_way: None, count: 0 }
+    pub fn new(instance: &Rc<Instance>, update_check: &Rc<UpdateCheck>, orders: mpsc::Receiver<Order>) -> Self {
+        let (instance, update_check) = (Rc::clone(instance), Rc::clone(update_check));
+        Self { instance, update_check, orders, under_way: None, count: 0 }
     }
 
-    /// Waits for the next event. Dropped before it has one, nothing is lost.
+    /// Waits for what the phase has to answer, and does meanwhile what can be done in any. Dropped before it has
+    /// something, nothing is lost.
     pub async fn next(&mut self) -> Event {
-        let under_way = &mut self.under_way;
-        tokio::select! {
-            biased;
-            event = async { match under_way { Some(under_way) => under_way.await, None => std::future::pending().await } } => {
-                self.under_way = None;
-                event.unwrap_or_else(|_| Event::Ended(Err(Failure::new(Cause::Interrupted, "the operation was interrupted"))))
+        loop {
+            tokio::select! {
+                biased;
+                ending = ending(&mut self.under_way) => match ending {
+                    Ending::Prepared(prepared) => return Event::Prepared(prepared),
+                    Ending::Unprepared(failure) => self.restore_failed(failure, true),
+                    Ending::Ended(outcome) => {
+                        let what = self.instance.board.status().operation.map(|operation| operation.what);
+                        let what = what.unwrap_or_default();
+                        match &outcome {
+                            Ok(done) => tracing::info!(target: "Backup", "{what}: {done}"),
+                            Err(failure) => {
+                                tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}");
+                            }
+                        }
+                        self.finish(outcome);
+                    }
+                },
+                order = self.orders.recv() => match order {
+                    Some(Order::Restart(reply)) => return Event::Restart(reply),
+                    Some(Order::Resume(reply)) => return Event::Resume(reply),
+                    Some(Order::Begin(operation, reply)) => {
+                        reply.says(self.begin(operation).map(|id| id.to_string()));
+                    }
+                    Some(Order::Update(reply)) => {
+                        let (instance, check) = (Rc::clone(&self.instance), Rc::clone(&self.update_check));
+                        drop(tokio::task::spawn_local(async move { reply.says(check.now(&instance).await) }));
+                    }
+                    // The control socket is closed only when the supervisor ends.
+                    None => std::future::pending().await,
+                },
             }
-            order = self.orders.recv() => match order {
-                Some(order) => Event::Order(order),
-                // The control socket is closed only when the supervisor ends.
-                None => std::future::pending().await,
-            },
         }
     }
 
-    /// Takes an order that can be taken at any time, and answers it; refuses the others.
-    pub fn take(&mut self, instance: &Rc<Instance>, order: Order) {
-        let refused = |what: &str| Err(Failure::new(Cause::Busy, format!("cannot {what} now; see supervisor status")));
-        match order {
-            Order::Work(work, reply) => reply.says(self.begin(instance, work)),
-            Order::Update(reply) => {
-                let instance = Rc::clone(instance);
-                drop(tokio::task::spawn_local(async move { reply.says(update_check::check(&instance).await) }));
-            }
-            Order::Restart(reply) => reply.says(refused("restart")),
-            Order::Resume(reply) => reply.says(refused("resume")),
+    /// Begins an operation beside whatever the supervisor does; returns its number.
+    ///
+    /// # Errors
+    /// When another is under way, or what is to be restored is not there.
+    pub fn begin(&mut self, operation: Operation) -> Result<u64, Failure> {
+        if self.instance.board.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
+            return Err(self.under_way());
         }
+        if let Operation::Restore(from) = &operation {
+            restore::check(&self.instance, from)?;
+        }
+        self.count += 1;
+        let status = OperationStatus {
+            id: self.count,
+            what: operation.what(),
+            since: now(),
+            phase: "starting".to_owned(),
+            outcome: None,
+            result: None,
+        };
+        self.instance.board.update(|board| board.operation = Some(status));
+        self.under_way = Some(tokio::task::spawn_local(carry_out(Rc::clone(&self.instance), operation)));
+        Ok(self.count)
+    }
+
+    /// Waits for what the operation that was begun has come to.
+    pub async fn ending(&mut self) -> Ending {
+        ending(&mut self.under_way).await
     }
 
     /// Whether an operation is under way.
     #[must_use]
-    pub fn is_at_work(&self) -> bool {
+    pub fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
     /// Returns the refusal of a second operation, which names the first.
     #[must_use]
-    pub fn under_way(&self, instance: &Instance) -> Failure {
-        let first = match instance.board.status().operation {
+    pub fn under_way(&self) -> Failure {
+        let first = match self.instance.board.status().operation {
             Some(operation) => format!("{} is under way since {}", operation.what, operation.since),
             None => "another operation is under way".to_owned(),
         };
@@ -103,37 +162,16 @@ impl Desk {
             .hint("one operation on the data at a time; supervisor status shows how far it is")
     }
 
-    /// Begins an operation beside whatever the supervisor does; returns its number.
-    fn begin(&mut self, instance: &Rc<Instance>, work: Work) -> Result<String, Failure> {
-        if instance.board.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
-            return Err(self.under_way(instance));
-        }
-        let what = work.what();
-        let (phase, under_way) = match work {
-            Work::Restore(from) => ("staging", self::prepare(instance, from)?),
-            work => ("starting", self::work(instance, work)),
-        };
-        self.count += 1;
-        let operation =
-            Operation { id: self.count, what, since: now(), phase: phase.to_owned(), outcome: None, result: None };
-        instance.board.update(|status| status.operation = Some(operation));
-        self.under_way = Some(under_way);
-        Ok(self.count.to_string())
+    /// Tells that a restore failed, and what of the data is known: whether it is as it was.
+    pub fn restore_failed(&self, failure: Failure, as_it_was: bool) {
+        let known = if as_it_was { ", and everything is as it was" } else { "" };
+        tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed{known}: {failure}");
+        self.finish(Err(failure));
     }
 
-    /// Writes down what came of the operation under way.
-    pub fn finish(&mut self, instance: &Instance, outcome: Result<String, Failure>) {
-        let what = instance.board.status().operation.map(|operation| operation.what).unwrap_or_default();
-        let is_restore = what.starts_with("restore");
-        match &outcome {
-            Ok(done) if is_restore => tracing::info!(target: "Supervisor", "restored: {done}"),
-            Ok(done) => tracing::info!(target: "Backup", "{what}: {done}"),
-            Err(failure) if is_restore => {
-                tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed, and everything is as it was: {failure}");
-            }
-            Err(failure) => tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}"),
-        }
-        instance.board.update(|status| {
+    /// Publishes what came of the operation.
+    pub fn finish(&self, outcome: Result<String, Failure>) {
+        self.instance.board.update(|status| {
             status.progress = None;
             if let Some(operation) = &mut status.operation {
                 operation.outcome = Some(outcome.map_or_else(Outcome::Failed, Outcome::Done));
@@ -142,55 +180,10 @@ impl Desk {
     }
 }
 
-/// Begins to prepare a restore.
-fn prepare(instance: &Rc<Instance>, from: From) -> Result<JoinHandle<Event>, Failure> {
-    let view = view::look(&instance.data)?;
-    if let From::Snapshot(snapshot) = from {
-        restorable(&view, snapshot)?;
-    }
-    let target = decide::next(&view)?;
-    match &from {
-        From::Snapshot(snapshot) => {
-            tracing::info!(target: "Supervisor", "restoring snapshot {snapshot} as generation {target}, as the operator asked");
-        }
-        From::Archive(archive) => {
-            tracing::info!(target: "Supervisor", "restoring the backup {} as generation {target}, as the operator asked", archive.place);
-        }
-    }
-    let instance = Rc::clone(instance);
-    Ok(tokio::task::spawn_local(async move {
-        let _at_work = instance.data_mutex.lock().await;
-        let source = backup::source(&instance, &from);
-        match generation::prepare(&instance, Initiator::Operation, Reason::Restore, source, target).await {
-            Ok(prepared) => Event::Prepared(prepared),
-            Err(failure) => Event::Ended(Err(generation::discard(&instance, failure.into()).await.failure())),
-        }
-    }))
-}
-
-/// Begins anything else.
-fn work(instance: &Rc<Instance>, work: Work) -> JoinHandle<Event> {
-    let instance = Rc::clone(instance);
-    tokio::task::spawn_local(async move {
-        let _at_work = instance.data_mutex.lock().await;
-        Event::Ended(backup::work(&instance, work).await)
-    })
-}
-
-/// Says whether this generation can be restored.
-///
-/// # Errors
-/// A sentence why not.
-pub fn restorable(view: &View, snapshot: GenerationId) -> Result<(), Failure> {
-    let refuse = |message: String| {
-        Err(Failure::new(Cause::Configuration, message).hint("supervisor snapshot list shows the snapshots there are"))
-    };
-    if view.live == Live::Generation(snapshot) {
-        return refuse(format!("generation {snapshot} is the live one; there is nothing to restore"));
-    }
-    match view.generations.iter().find(|generation| generation.id == snapshot) {
-        Some(generation) if !generation.staging && generation.database => Ok(()),
-        Some(_) => refuse(format!("generation {snapshot} is not complete")),
-        None => refuse(format!("there is no snapshot {snapshot}")),
-    }
+async fn ending(under_way: &mut Option<JoinHandle<Ending>>) -> Ending {
+    let Some(task) = under_way else { return std::future::pending().await };
+    let ending = task.await;
+    *under_way = None;
+    let interrupted = |_| Ending::Ended(Err(Failure::new(Cause::Interrupted, "the operation was interrupted")));
+    ending.unwrap_or_else(interrupted)
 }

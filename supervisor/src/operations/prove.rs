@@ -60,12 +60,13 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
         };
         match verdict {
             Verdict::Serving(..) => well += 1,
-            verdict @ (Verdict::Unfit(_) | Verdict::Silent(_)) => {
+            verdict @ (Verdict::Unfit { .. } | Verdict::Silent(_)) => {
                 well = 0;
                 badly += 1;
                 let (cause, why) = match verdict {
                     Verdict::Silent(why) => (app.shown_by_silence(), why),
-                    Verdict::Unfit(why) | Verdict::Serving(why, _) => (Cause::Unproven, why),
+                    Verdict::Unfit { why, damaged } => (app.shown_by_health(damaged), why),
+                    Verdict::Serving(why, _) => (Cause::Unproven, why),
                 };
                 if badly >= instance.config.health.failures {
                     app.stop(Signal::SIGTERM).await;

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::{
     generation::Prepared,
-    ordered::{Desk, Event},
+    ordered::{Event, Operations},
 };
 use crate::{
     app::{
@@ -20,7 +20,6 @@ use crate::{
         notify::Messages,
         policy::{Limits, Next, Policy},
     },
-    control::orders::Order,
     data::GenerationId,
     failure::{Cause, Failure},
     instance::Instance,
@@ -59,7 +58,7 @@ pub async fn serve(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     generation: GenerationId,
-    desk: &mut Desk,
+    operations: &mut Operations,
     ready: impl Fn(),
 ) -> Outcome {
     let restart = &instance.config.restart;
@@ -77,7 +76,7 @@ pub async fn serve(
     loop {
         door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
-        let why = match run.watched(generation, desk, &ready).await {
+        let why = match run.watched(generation, operations, &ready).await {
             Ended::Stopped(status) => return Outcome::Stopped(status),
             Ended::Switch(prepared) => return Outcome::Switch(prepared),
             Ended::Restart => {
@@ -111,14 +110,14 @@ pub async fn serve(
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
         instance.board.enter(Initiator::Boot, Phase::Restarting);
         door.open_after(GAP);
-        if let Some(status) = wait_between(instance, desk, wait).await {
+        if let Some(status) = wait_between(instance, operations, wait).await {
             return status;
         }
     }
 }
 
 /// Waits before the next start; a stop or an order ends the wait early.
-async fn wait_between(instance: &Rc<Instance>, desk: &mut Desk, wait: Duration) -> Option<Outcome> {
+async fn wait_between(instance: &Rc<Instance>, operations: &mut Operations, wait: Duration) -> Option<Outcome> {
     let until = Instant::now() + wait;
     loop {
         tokio::select! {
@@ -127,14 +126,13 @@ async fn wait_between(instance: &Rc<Instance>, desk: &mut Desk, wait: Duration) 
                 instance.board.enter(Initiator::Boot, Phase::Stopping);
                 return Some(Outcome::Stopped(0));
             }
-            event = desk.next() => match event {
+            event = operations.next() => match event {
                 Event::Prepared(prepared) => return Some(Outcome::Switch(prepared)),
-                Event::Ended(outcome) => desk.finish(instance, outcome),
-                Event::Order(Order::Restart(reply)) => {
+                Event::Resume(reply) => reply.says(Err(nothing_held())),
+                Event::Restart(reply) => {
                     reply.done();
                     return None;
                 }
-                Event::Order(order) => desk.take(instance, order),
             },
             () = sleep_until(until) => return None,
         }
@@ -157,7 +155,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn watched(mut self, generation: GenerationId, desk: &mut Desk, ready: &impl Fn()) -> Ended {
+    async fn watched(mut self, generation: GenerationId, operations: &mut Operations, ready: &impl Fn()) -> Ended {
         let instance = self.instance;
         tracing::info!(target: "App", "Starting server v{}...", crate::status::VERSION);
         let database = instance.data.database(generation);
@@ -203,19 +201,18 @@ impl Run<'_> {
                     }
                     self.heard(&messages);
                 }
-                event = desk.next() => match event {
+                event = operations.next() => match event {
                     Event::Prepared(prepared) => {
                         app.stop(Signal::SIGTERM).await;
                         return Ended::Switch(prepared);
                     }
-                    Event::Ended(outcome) => desk.finish(instance, outcome),
-                    Event::Order(Order::Restart(reply)) => {
+                    Event::Resume(reply) => reply.says(Err(nothing_held())),
+                    Event::Restart(reply) => {
                         reply.done();
                         tracing::info!(target: "Supervisor", "restarting the app, as the operator asked");
                         app.stop(Signal::SIGTERM).await;
                         return Ended::Restart;
                     }
-                    Event::Order(order) => desk.take(instance, order),
                 },
                 // After all that has a limit, and after the operator: an app may talk without end.
                 said = app.says() => match said {
@@ -285,7 +282,7 @@ impl Run<'_> {
         let (word, detail) = match verdict {
             Verdict::Serving(word, detail) => (word, detail),
             // It is alive, and a restart would not mend a full disk: that is the readiness of its own page.
-            Verdict::Unfit(why) => (why, None),
+            Verdict::Unfit { why, .. } => (why, None),
             Verdict::Silent(why) => {
                 self.failures += 1;
                 tracing::warn!(target: "Supervisor", "the app did not answer a health check: {why}");
@@ -316,6 +313,10 @@ impl Run<'_> {
 /// What of a complaint is worth a line in the log: not that its numbers changed.
 fn gist(detail: &Option<String>) -> String {
     detail.iter().flat_map(|detail| detail.chars()).filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+fn nothing_held() -> Failure {
+    Failure::new(Cause::Busy, "nothing is held").hint("supervisor status says what it is doing")
 }
 
 /// Ends an app that hangs.

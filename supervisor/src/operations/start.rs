@@ -2,16 +2,18 @@
 //!
 //! The lock, then the sockets, then probing what the data directory's file system can do.
 
+use super::generation;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use crate::{
-    app::lifecycle::point,
+    app::lifecycle::{end_strays, point},
     config::{self, SandboxMode},
-    data::{DataDir, access, lock::Lock},
+    data::{DataDir, access, lock::Lock, view::View},
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Findings, Job, child},
+    jobs::{Job, Start, child},
     process::{
+        clone3,
         endpoint::Endpoint,
         identity::{self, IdentitySocket},
         listener::{self, PublicSocket},
@@ -92,16 +94,31 @@ pub async fn confinement(instance: &Instance) -> Result<(), Failure> {
     confine(instance, mode, means)
 }
 
-/// Probes the data directory.
+/// Probes the data directory, removes what was never committed, and looks.
 ///
 /// # Errors
 /// What it cannot do, and what to do about it.
-pub async fn preflight(instance: &Instance) -> Result<Findings, Failure> {
+pub async fn look(instance: &Instance) -> Result<View, Failure> {
     lock(instance).await?;
+    // What a killed supervisor left running may still have the old database open.
+    end_strays(instance).await;
     let mode = instance.config.sandbox.mode;
-    let findings: Findings = child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off }).await?;
+    let found: Start =
+        child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off, backups: None }).await?;
+    let findings = found.findings;
+    tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
     confine(instance, mode, findings.means)?;
-    Ok(findings)
+    let view = generation::recovered(instance).await?;
+    if findings.means.is_whole() {
+        tracing::info!(target: "Supervisor", "sandbox: {}", findings.means);
+    }
+    findings
+        .notes
+        .into_iter()
+        .chain(clone3::is_masked().then(|| clone3::NOTE.to_owned()))
+        .for_each(|note| instance.board.note(note));
+    view.trouble.iter().chain(&view.state_trouble).for_each(|trouble| instance.board.note(trouble.clone()));
+    Ok(view)
 }
 
 /// Decides by which means children are confined from here on, and says so.
@@ -153,5 +170,72 @@ fn make(data: &DataDir, path: &Path, mode: u32) -> Result<(), Failure> {
                 .hint("HEARTH_DATA_DIR or --data-dir names the data directory"))
         }
         Err(error) => Err(access::unwritable(data, path, &format!("cannot create {}", path.display()), &error)),
+    }
+}
+
+/// Warns whoever sets `PUID` or `PGID`.
+pub fn warn_of_wished_ids() {
+    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
+        tracing::warn!(target: "Supervisor", "{warning}");
+    }
+}
+
+/// Returns what to say to whoever sets `PUID` or `PGID`, as images want it that start as root and go over to another
+/// user: this one never does. Nothing, where it runs as that user anyway.
+fn wished_ids(uid: Option<String>, gid: Option<String>, own: (u32, u32)) -> Option<String> {
+    let names = match (&uid, &gid) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => "PUID and PGID are",
+        (Some(_), None) => "PUID is",
+        (None, Some(_)) => "PGID is",
+    };
+    let number = |id: Option<String>| id.and_then(|id| id.parse::<u32>().ok());
+    let (uid, gid) = (number(uid), number(gid));
+    if (uid.unwrap_or(own.0), gid.unwrap_or(own.1)) == own {
+        return None;
+    }
+    let user = match (uid, gid) {
+        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
+        (Some(uid), None) => uid.to_string(),
+        (None, gid) => format!("{}:{}", own.0, gid.unwrap_or(own.1)),
+    };
+    Some(format!(
+        "{names} not used, since Hearth never runs as root to become another user; give the container its user with: \
+         user: \"{user}\" (docker run: --user {user})"
+    ))
+}
+
+/// Checks that /proc shows this process's own PID namespace: processes are looked up there, and signalled by what is
+/// found.
+///
+/// # Errors
+/// A sentence with the command that mounts it.
+pub fn see_processes() -> Result<(), Failure> {
+    let seen = std::fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse().ok());
+    if seen == Some(std::process::id()) {
+        return Ok(());
+    }
+    Err(Failure::new(Cause::Configuration, "/proc is not mounted, or shows the processes of another PID namespace")
+        .hint("mount it for this namespace: mount -t proc proc /proc (unshare does it with --mount-proc)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wished_ids;
+
+    #[test]
+    fn whoever_sets_puid_and_pgid_is_told_of_user() {
+        let told = |uid: Option<&str>, gid: Option<&str>| {
+            wished_ids(uid.map(str::to_owned), gid.map(str::to_owned), (1001, 1001))
+        };
+        assert_eq!(told(None, None), None);
+        let both = told(Some("99"), Some("100")).unwrap();
+        assert!(both.starts_with("PUID and PGID are not used, "), "{both}");
+        assert!(both.contains("user: \"99:100\"") && both.contains("--user 99:100"), "{both}");
+        assert!(told(Some("99"), None).unwrap().contains("PUID is not used"));
+        assert!(told(Some("99"), None).unwrap().contains("user: \"99\""));
+        assert!(told(None, Some("100")).unwrap().contains("user: \"1001:100\""));
+        assert_eq!(told(Some("1001"), Some("1001")), None, "it is so already");
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{rc::Rc, time::SystemTime};
 
-use tokio::time::{Duration, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Duration, sleep},
+};
 
 use super::{backup_scheduler::until_serving, serve::jitter};
 use crate::{
@@ -23,40 +26,46 @@ use crate::{
 /// How long a check's job may take; it bounds itself, so this is for one that hangs. A command waits for 30 s.
 const PATIENCE: Duration = update::WITHIN.saturating_add(Duration::from_secs(5));
 
-/// Asks once a day, if it is to be asked, for as long as the supervisor runs.
-pub async fn keep(instance: Rc<Instance>) {
-    let settings = &instance.config.update;
-    let (Switch::On, Ok(image)) = (settings.check, update::image(&settings.image)) else { return };
-    let known = state::read::<Known>(&instance.data.update()).ok().flatten();
-    let last = known.map(|known| known.status(&image)).unwrap_or_default();
-    let checked = last.checked.as_ref().and_then(|checked| humantime::parse_rfc3339(checked).ok());
-    // It was told to the log when it was found.
-    instance.board.update(|status| status.update = last);
-    let mut wait = known::first_wait(checked, SystemTime::now(), jitter());
-    loop {
-        sleep(wait).await;
-        until_serving(&instance).await;
-        // What went wrong is in the status.
-        let _ = check(&instance).await;
-        wait = known::next_wait(jitter());
+/// Asks the registry: one question at a time.
+#[derive(Default)]
+pub struct UpdateCheck(Mutex<()>);
+
+impl UpdateCheck {
+    /// Asks once a day, if it is to be asked, for as long as the supervisor runs.
+    pub async fn keep(self: Rc<Self>, instance: Rc<Instance>) {
+        let settings = &instance.config.update;
+        let (Switch::On, Ok(image)) = (settings.check, update::image(&settings.image)) else { return };
+        let known = state::read::<Known>(&instance.data.update()).ok().flatten();
+        let last = known.map(|known| known.status(&image)).unwrap_or_default();
+        let checked = last.checked.as_ref().and_then(|checked| humantime::parse_rfc3339(checked).ok());
+        // It was told to the log when it was found.
+        instance.board.update(|status| status.update = last);
+        let mut wait = known::first_wait(checked, SystemTime::now(), jitter());
+        loop {
+            sleep(wait).await;
+            until_serving(&instance).await;
+            // What went wrong is in the status.
+            let _ = self.now(&instance).await;
+            wait = known::next_wait(jitter());
+        }
+    }
+
+    /// Asks now; says what was found.
+    ///
+    /// # Errors
+    /// Why it could not be told.
+    pub async fn now(&self, instance: &Instance) -> Result<String, Failure> {
+        tokio::select! {
+            biased;
+            () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "the supervisor is stopping")),
+            checked = ask(instance, &self.0) => checked,
+        }
     }
 }
 
-/// Asks now; says what was found.
-///
-/// # Errors
-/// Why it could not be told.
-pub async fn check(instance: &Instance) -> Result<String, Failure> {
-    tokio::select! {
-        biased;
-        () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "the supervisor is stopping")),
-        checked = ask(instance) => checked,
-    }
-}
-
-async fn ask(instance: &Instance) -> Result<String, Failure> {
+async fn ask(instance: &Instance, asking: &Mutex<()>) -> Result<String, Failure> {
     let image = update::image(&instance.config.update.image)?;
-    let Ok(_asking) = instance.asking.try_lock() else {
+    let Ok(_asking) = asking.try_lock() else {
         return Err(Failure::new(Cause::Busy, "the registry is being asked already")
             .hint("in half a minute supervisor status shows what it said"));
     };

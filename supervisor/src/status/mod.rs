@@ -7,6 +7,7 @@ pub mod log;
 pub mod update;
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     time::SystemTime,
 };
@@ -20,7 +21,7 @@ use crate::{
         GenerationId,
         backup::BackupId,
         lock,
-        state::{FORMAT, Held},
+        state::{FORMAT, Held, Step},
     },
     failure::Failure,
 };
@@ -28,11 +29,22 @@ use crate::{
 /// The version of this supervisor, and so of the image it came in.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The phases, in the order of a boot.
+/// Which attempt at a boot it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The first one of this start.
+    First,
+    /// The operator asked for another.
+    Requested,
+    /// The cause may have passed: it stays held until it serves.
+    Recheck,
+}
+
+/// The phases of the supervisor, and the steps of what it does beside the serving app.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Signals, lock, socket, preflight.
-    Starting,
+    Starting(Attempt),
     /// What was not committed is removed.
     Recovering,
     /// The migrator says what is pending.
@@ -50,17 +62,27 @@ pub enum Phase {
     /// The app serves.
     Serving,
     /// The supervisor waits for the operator; the data is safe.
-    Held,
+    Held(Box<Held>),
     /// The app is told to end.
     Stopping,
+    /// A backup is made.
+    BackingUp,
+    /// A backup is verified.
+    Verifying,
+    /// An app is booted from a backup.
+    Drilling,
+    /// What the policy does not keep is removed.
+    Pruning,
+    /// A destination, by its name, is brought up to date.
+    Copying(String),
 }
 
 impl Phase {
     /// The phase's name, as in `status`.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
+    pub fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Starting(_) => "starting",
             Self::Recovering => "recovering",
             Self::Planning => "planning",
             Self::Staging(_) => "staging",
@@ -69,9 +91,37 @@ impl Phase {
             Self::Committing(_) => "committing",
             Self::Restarting => "restarting",
             Self::Serving => "serving",
-            Self::Held => "held",
+            Self::Held(_) => "held",
             Self::Stopping => "stopping",
+            Self::BackingUp => "backing-up",
+            Self::Verifying => "verifying",
+            Self::Drilling => "drilling",
+            Self::Pruning => "pruning",
+            Self::Copying(destination) => return Cow::Owned(format!("copying to {destination}")),
+        })
+    }
+
+    /// Returns the generation that is being made.
+    fn next(&self) -> Option<GenerationId> {
+        match self {
+            Self::Staging(id) | Self::Migrating(id) | Self::Proving(id) | Self::Committing(id) => Some(*id),
+            _ => None,
         }
+    }
+
+    /// Returns the step that a failure in this phase has reached.
+    fn step(&self) -> Option<Step> {
+        Some(match self {
+            Self::Starting(_) => Step::Starting,
+            Self::Recovering => Step::Recovering,
+            Self::Planning => Step::Planning,
+            Self::Staging(_) => Step::Staging,
+            Self::Migrating(_) => Step::Migrating,
+            Self::Proving(_) => Step::Proving,
+            Self::Committing(_) => Step::Committing,
+            Self::Restarting | Self::Serving => Step::Serving,
+            _ => return None,
+        })
     }
 }
 
@@ -89,12 +139,14 @@ pub enum Health {
     Held,
 }
 
-/// Who is at work: the boot itself, or an operation beside the serving app.
+/// Who enters a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiator {
-    /// The boot; its phases are the supervisor's.
+    /// The supervisor itself: a boot, the app's life, its end.
     Boot,
-    /// A restore that is prepared while the app serves; its phases are the operation's.
+    /// A restore that has the app stopped: its phases are the supervisor's and the operation's.
+    Restore,
+    /// An operation beside the serving app; its phases are the operation's.
     Operation,
 }
 
@@ -139,9 +191,9 @@ pub struct AppStatus {
     pub last_exit: Option<String>,
 }
 
-/// An operation on data that the operator asked for.
+/// An operation on data that was ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
+pub struct OperationStatus {
     /// A number that tells it from earlier ones.
     pub id: u64,
     /// What it is, such as `restore 0006`.
@@ -207,7 +259,7 @@ impl Backups {
 pub enum Outcome {
     /// It is done; a sentence.
     Done(String),
-    /// It failed, and everything is as it was.
+    /// It failed.
     Failed(Failure),
 }
 
@@ -247,7 +299,7 @@ pub struct Status {
     /// Why it is held.
     pub held: Option<Held>,
     /// The operation under way, or the last one.
-    pub operation: Option<Operation>,
+    pub operation: Option<OperationStatus>,
     /// How the backups are, once that was looked at.
     #[serde(default)]
     pub backups: Backups,
@@ -261,7 +313,7 @@ pub struct Status {
 /// The published status.
 pub struct StatusPublisher {
     status: RefCell<Status>,
-    recheck: Cell<bool>,
+    step: Cell<Step>,
     changed: watch::Sender<()>,
 }
 
@@ -288,7 +340,7 @@ impl StatusPublisher {
             format: FORMAT,
             version: VERSION.to_owned(),
             supervisor: format!("process {} on host {}", std::process::id(), lock::host()),
-            phase: Phase::Starting.name().to_owned(),
+            phase: "starting".to_owned(),
             since: now(),
             boots: 0,
             health: Health::Working,
@@ -305,7 +357,7 @@ impl StatusPublisher {
             update: Update::default(),
             notes: Vec::new(),
         };
-        Self { status: RefCell::new(status), recheck: Cell::new(false), changed: watch::channel(()).0 }
+        Self { status: RefCell::new(status), step: Cell::new(Step::Starting), changed: watch::channel(()).0 }
     }
 
     /// Returns the status as it is now.
@@ -326,69 +378,24 @@ impl StatusPublisher {
         self.changed.send_replace(());
     }
 
-    /// Begins a boot: what was noted at an earlier one is looked at anew.
-    pub fn begin(&self) {
-        self.enter(Initiator::Boot, Phase::Starting);
-        self.update(|status| {
-            status.boots += 1;
-            status.notes.clear();
-        });
-    }
-
-    /// Says that the boot to come is a further try by itself: it stays held until it serves.
-    pub fn recheck(&self, recheck: bool) {
-        self.recheck.set(recheck);
-    }
-
-    /// Whether the last boot was such a try.
+    /// Returns the step to serving that was reached last.
     #[must_use]
-    pub fn is_recheck(&self) -> bool {
-        self.recheck.get()
+    pub fn step(&self) -> Step {
+        self.step.get()
     }
 
     /// Enters a phase: the one transition function.
-    pub fn enter(&self, course: Initiator, phase: Phase) {
-        tracing::debug!(phase = phase.name(), ?course, "entering");
-        self.update(|status| {
-            status.progress = None;
-            if course == Initiator::Operation {
-                if let Some(operation) = &mut status.operation {
-                    phase.name().clone_into(&mut operation.phase);
-                }
-                return;
-            }
-            status.next = match phase {
-                Phase::Staging(id) | Phase::Migrating(id) | Phase::Proving(id) | Phase::Committing(id) => Some(id),
-                _ => None,
-            };
-            let stays_held = self.recheck.get() && phase != Phase::Serving;
-            status.health = match phase {
-                _ if stays_held => Health::Held,
-                Phase::Held => Health::Held,
-                Phase::Serving => Health::Healthy,
-                _ => Health::Working,
-            };
-            if phase != Phase::Held && !stays_held {
-                status.held = None;
-            }
-            if status.phase != phase.name() {
-                phase.name().clone_into(&mut status.phase);
-                status.since = now();
-            }
-        });
-        if course == Initiator::Boot && phase == Phase::Serving {
+    pub fn enter(&self, initiator: Initiator, phase: Phase) {
+        tracing::debug!(phase = %phase.name(), ?initiator, "entering");
+        if initiator != Initiator::Operation
+            && let Some(step) = phase.step()
+        {
+            self.step.set(step);
+        }
+        self.update(|status| transition(status, initiator, &phase));
+        if initiator == Initiator::Boot && phase == Phase::Serving {
             self.judge();
         }
-    }
-
-    /// Names the step of the operation beside the serving app.
-    pub fn step(&self, name: &str) {
-        self.update(|status| {
-            status.progress = None;
-            if let Some(operation) = &mut status.operation {
-                name.clone_into(&mut operation.phase);
-            }
-        });
     }
 
     /// Publishes how the backups are; what is newly wrong is told to the log, once.
@@ -445,5 +452,114 @@ impl StatusPublisher {
             tracing::warn!(target: "Supervisor", "{note}");
             self.update(|status| status.notes.push(note));
         }
+    }
+}
+
+/// Brings the status to a phase. Pure but for the clock: whether the supervisor is held is in [`Status::held`] and nowhere
+/// else.
+fn transition(status: &mut Status, initiator: Initiator, phase: &Phase) {
+    status.progress = None;
+    if initiator != Initiator::Boot
+        && let Some(operation) = &mut status.operation
+    {
+        operation.phase = phase.name().into_owned();
+    }
+    if initiator == Initiator::Operation {
+        return;
+    }
+    match phase {
+        Phase::Held(held) => {
+            status.live = held.live;
+            status.held = Some((**held).clone());
+        }
+        // A further look stays held until the app serves.
+        Phase::Starting(Attempt::First | Attempt::Requested) | Phase::Serving | Phase::Stopping => status.held = None,
+        _ if initiator == Initiator::Restore => status.held = None,
+        _ => {}
+    }
+    if let Phase::Starting(_) = phase {
+        // What was noted at an earlier boot is looked at anew.
+        status.boots += 1;
+        status.notes.clear();
+    }
+    status.next = phase.next();
+    status.health = match (&status.held, phase) {
+        (Some(_), _) => Health::Held,
+        (None, Phase::Serving) => Health::Healthy,
+        (None, _) => Health::Working,
+    };
+    if status.phase != phase.name() {
+        status.phase = phase.name().into_owned();
+        status.since = now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Cause;
+
+    fn held(cause: Cause) -> Phase {
+        Phase::Held(Box::new(Held {
+            format: FORMAT,
+            failure: Failure::new(cause, "it failed"),
+            doing: "checking".into(),
+            since: now(),
+            version: VERSION.into(),
+            image: String::new(),
+            live: None,
+            ways_out: Vec::new(),
+            step: Some(Step::Starting),
+            settings: None,
+            data: None,
+        }))
+    }
+
+    #[test]
+    fn a_cause_that_has_passed_leaves_no_trace_in_later_restarts() {
+        let publisher = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
+        for (phase, health, is_held) in [
+            (Phase::Starting(Attempt::First), Health::Working, false),
+            (held(Cause::NoSpace), Health::Held, true),
+            // It is looked at again, and until it serves nothing changes for whoever looks.
+            (Phase::Starting(Attempt::Recheck), Health::Held, true),
+            (Phase::Planning, Health::Held, true),
+            (Phase::Restarting, Health::Held, true),
+            (Phase::Serving, Health::Healthy, false),
+            (Phase::Restarting, Health::Working, false),
+            (Phase::Serving, Health::Healthy, false),
+            (held(Cause::CrashLoop), Health::Held, true),
+            (Phase::Starting(Attempt::Requested), Health::Working, false),
+            (Phase::Stopping, Health::Working, false),
+        ] {
+            publisher.enter(Initiator::Boot, phase.clone());
+            let status = publisher.status();
+            assert_eq!((status.health, status.held.is_some()), (health, is_held), "{phase:?}");
+        }
+        assert_eq!(publisher.status().boots, 3);
+        assert_eq!(publisher.step(), Step::Starting);
+    }
+
+    #[test]
+    fn a_restore_that_goes_over_is_no_longer_held_and_its_phases_are_the_operations_too() {
+        let publisher = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
+        publisher.enter(Initiator::Boot, held(Cause::Damaged));
+        publisher.update(|status| {
+            status.operation = Some(OperationStatus {
+                id: 1,
+                what: "restore 0001".into(),
+                since: now(),
+                phase: "starting".into(),
+                outcome: None,
+                result: None,
+            });
+        });
+        let operation = || publisher.status().operation.unwrap().phase;
+        publisher.enter(Initiator::Operation, Phase::Staging(GenerationId(2)));
+        assert_eq!((publisher.status().health, operation()), (Health::Held, "staging".to_owned()));
+        publisher.enter(Initiator::Restore, Phase::Proving(GenerationId(2)));
+        let status = publisher.status();
+        assert_eq!((status.health, status.phase.as_str(), operation()), (Health::Working, "proving", "proving".into()));
+        assert_eq!((status.held, status.next), (None, Some(GenerationId(2))));
     }
 }

@@ -8,27 +8,22 @@ use std::time::SystemTime;
 use super::{checkpoint::stamp, database::Database};
 use crate::{
     data::{
-        DataDir, GenerationId,
+        DataDir,
         durable::{self, Explain},
-        state::{self, Description, FORMAT, Reason},
+        state::{self, Description, FORMAT},
         view::{self, Live},
     },
     failure::{Cause, Failure},
     fault,
-    jobs::Origin,
+    jobs::Finalize,
 };
 
 /// Checkpoints a staged generation's database, writes its description, and makes all of it durable.
 ///
 /// # Errors
 /// When the generation carries no marker, or is live; as [`super::settle`]. A second run puts right what was begun.
-pub fn finalize(
-    data: &DataDir,
-    generation: GenerationId,
-    reason: Reason,
-    origin: Origin,
-    schema: String,
-) -> Result<(), Failure> {
+pub fn finalize(data: &DataDir, order: Finalize) -> Result<(), Failure> {
+    let Finalize { generation, reason, origin, schema } = order;
     let doing = || format!("cannot seal generation {generation}");
     fault::point("finalize.begun").explain(doing)?;
     // What was committed belongs to the app, and its description tells how it was handed over.
@@ -71,7 +66,13 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::data::state::Reason;
+    use crate::jobs::Origin;
     use crate::work::testing::{ONE, data, fill};
+
+    fn order(reason: Reason, schema: String) -> Finalize {
+        Finalize { generation: ONE, reason, origin: Origin::Nothing, schema }
+    }
 
     #[test]
     fn a_sealed_generation_is_one_file_and_its_description() {
@@ -79,7 +80,7 @@ mod tests {
         fs::write(data.marker(ONE), "").unwrap();
         drop(fill(&data.database(ONE), 10));
         for _ in 0..2 {
-            finalize(&data, ONE, Reason::Upgrade, Origin::Nothing, "m0002_attachments".into()).unwrap();
+            finalize(&data, order(Reason::Upgrade, "m0002_attachments".into())).unwrap();
         }
         let description = state::read_description(&data, ONE).unwrap();
         let bytes = fs::read(data.database(ONE)).unwrap();
@@ -103,7 +104,7 @@ mod tests {
         let connection = fill(&data.database(ONE), 10);
         connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
         drop(connection);
-        finalize(&data, ONE, Reason::Restore, Origin::Nothing, String::new()).unwrap();
+        finalize(&data, order(Reason::Restore, String::new())).unwrap();
         // The header's write and read versions: 2 is WAL.
         assert_eq!(fs::read(data.database(ONE)).unwrap()[18..20], [2, 2]);
     }
@@ -117,7 +118,7 @@ mod tests {
     fn only_what_is_staged_is_sealed() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 1));
-        let failure = finalize(&data, ONE, Reason::Upgrade, Origin::Nothing, String::new()).unwrap_err();
+        let failure = finalize(&data, order(Reason::Upgrade, String::new())).unwrap_err();
         assert_eq!(failure.message, "cannot seal generation 0001: it is not a staged one");
         assert!(!data.description(ONE).exists());
     }

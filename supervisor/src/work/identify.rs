@@ -5,10 +5,33 @@
 
 use std::path::PathBuf;
 
-use crate::{data::durable::Explain, failure::Failure};
+use crate::{
+    data::{
+        DataDir,
+        durable::{Explain, read_small},
+    },
+    failure::Failure,
+    jobs::Identity,
+};
 
 /// How many hexadecimal digits tell images apart: 64 bits.
 const DIGITS: usize = 16;
+/// The longest token that is read, in bytes.
+const LONGEST_TOKEN: u64 = 256;
+
+/// Returns the identity of this image and these settings.
+///
+/// # Errors
+/// When a program that is there cannot be read.
+pub fn identify(data: &DataDir, programs: &[PathBuf], settings: &str) -> Result<Identity, Failure> {
+    // Keyed with what only this data directory knows: held.json is shown in `status`, and a password must not be found out by
+    // trying.
+    let settings = read_small(&data.token(), LONGEST_TOKEN).ok().map(|token| {
+        let key = blake3::derive_key("hearth 2026-11-28 fingerprint of the settings", &token);
+        blake3::keyed_hash(&key, settings.as_bytes()).to_hex()[..DIGITS].to_owned()
+    });
+    Ok(Identity { image: image(programs)?, settings })
+}
 
 /// Returns the identity of an image: the first digits of a BLAKE3 over the contents of its programs.
 ///
@@ -16,7 +39,7 @@ const DIGITS: usize = 16;
 ///
 /// # Errors
 /// When a program that is there cannot be read.
-pub fn identify(programs: &[PathBuf]) -> Result<String, Failure> {
+fn image(programs: &[PathBuf]) -> Result<String, Failure> {
     let mut image = blake3::Hasher::new();
     for program in programs {
         let mut hasher = blake3::Hasher::new();
@@ -46,15 +69,28 @@ mod tests {
         let path = |name| directory.path().join(name);
         fs::write(path("a"), "one").unwrap();
         fs::write(path("b"), "two").unwrap();
-        let first = identify(&[path("a"), path("b")]).unwrap();
+        let first = image(&[path("a"), path("b")]).unwrap();
         assert_eq!(first.len(), 16);
-        assert_eq!(identify(&[path("a"), path("b")]).unwrap(), first);
-        assert_ne!(identify(&[path("b"), path("a")]).unwrap(), first);
+        assert_eq!(image(&[path("a"), path("b")]).unwrap(), first);
+        assert_ne!(image(&[path("b"), path("a")]).unwrap(), first);
         fs::write(path("a"), "onet").unwrap();
         fs::write(path("b"), "wo").unwrap();
-        assert_ne!(identify(&[path("a"), path("b")]).unwrap(), first);
-        let without = identify(&[path("a"), path("c")]).unwrap();
+        assert_ne!(image(&[path("a"), path("b")]).unwrap(), first);
+        let without = image(&[path("a"), path("c")]).unwrap();
         fs::write(path("c"), "three").unwrap();
-        assert_ne!(identify(&[path("a"), path("c")]).unwrap(), without);
+        assert_ne!(image(&[path("a"), path("c")]).unwrap(), without);
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_any_setting_and_is_nothing_without_a_key() {
+        let (_directory, data) = crate::work::testing::data();
+        let settings = |settings| identify(&data, &[], settings).unwrap().settings;
+        assert_eq!(settings("one"), None);
+        fs::write(data.token(), "a token").unwrap();
+        assert_eq!(settings("one"), settings("one"));
+        assert_ne!(settings("one"), settings("another password"));
+        let first = settings("one");
+        fs::write(data.token(), "another token").unwrap();
+        assert_ne!(settings("one"), first, "of another data directory it tells nothing");
     }
 }

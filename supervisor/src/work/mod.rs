@@ -28,6 +28,7 @@ pub mod update;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -37,7 +38,7 @@ use serde::Serialize;
 use crate::{
     data::{DataDir, space},
     failure::{Cause, Failure},
-    jobs::{Job, Reply, Request, child::DOOR},
+    jobs::{Committed, Document, Job, Reply, Request, child::DOOR},
     process::{
         programs::JOB,
         sandbox::{self, SandboxSupport, Sockets, rules},
@@ -100,7 +101,7 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 /// What the job says.
 fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
-        Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
+        Job::Preflight { sandbox, backups } => preflight::start(data, sandbox, backups.as_deref()).and_then(value),
         Job::Sandbox => value(sandbox::try_out()),
         Job::CheckSettings(settings) => {
             means.confine([], &[], Sockets::None)?;
@@ -116,14 +117,22 @@ fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_j
                 .and_then(|staged| stage::check(data, means, target, staged));
             staged.map_err(|failure| space::explain(failure, &[&data.generations(), &data.files()])).and_then(value)
         }
-        Job::Finalize { generation, reason, origin, schema } => {
-            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
-            finalize::finalize(data, generation, reason, origin, schema).and_then(value)
+        Job::Finalize(order) => {
+            means.confine(data.places(), &[&data.generation(order.generation)], Sockets::None)?;
+            finalize::finalize(data, order).and_then(value)
         }
-        Job::Commit { generation } => commit::commit(data, generation).and_then(value),
+        Job::Commit { generation, finalize, state } => {
+            if let Some(order) = finalize {
+                let places = data.places();
+                means.confine([], &places.each_ref().map(PathBuf::as_path), Sockets::None)?;
+                finalize::finalize(data, order)?;
+            }
+            commit::commit(data, generation)?;
+            value(Committed { state_trouble: save::save(data, &Document::State(state)).err() })
+        }
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
         Job::Save(document) => save::save(data, &document).and_then(value),
-        Job::Identify { programs } => identify::identify(&programs).and_then(value),
+        Job::Identify { programs, settings } => identify::identify(data, &programs, &settings).and_then(value),
         Job::Update(question) => {
             means.confine(rules::system(), &[], Sockets::Network)?;
             update::check(&question).and_then(value)

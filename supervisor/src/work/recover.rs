@@ -28,7 +28,7 @@ use crate::{
 /// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
 /// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
 /// nothing: it is in [`View::trouble`].
-pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
+pub fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;
@@ -44,11 +44,20 @@ pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<
     }
     remove_unfinished(data, &mut trouble);
     create_directories(data)?;
-    if let Live::Generation(live) = before.live {
-        roll_back(data, means, backups, live, &mut trouble)?;
-    }
     let noted = catalog::written(data).ok().flatten().and_then(|history| history.reindex);
     let reindex = noted.is_some_and(|generation| before.live == Live::Generation(generation));
+    Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
+}
+
+/// As [`put_right`], and has SQLite roll back what a power cut left half-written.
+///
+/// # Errors
+/// As [`put_right`].
+pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
+    let View { live, mut trouble, reindex, .. } = put_right(data, backups)?;
+    if let Live::Generation(live) = live {
+        roll_back(data, means, backups, live, &mut trouble)?;
+    }
     Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
 }
 

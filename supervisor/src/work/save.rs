@@ -67,6 +67,9 @@ mod tests {
             image: "0.1.0+0123".into(),
             live: None,
             ways_out: Vec::new(),
+            step: Some(state::Step::Migrating),
+            settings: None,
+            data: None,
         };
         save(&data, &Document::State(state())).unwrap();
         save(&data, &Document::Held(Some(Box::new(held.clone())))).unwrap();

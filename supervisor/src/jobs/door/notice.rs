@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::state::WayOut,
+    data::state::{DataState, WayOut},
     failure::Failure,
     status::{Health, Progress, Status},
 };
@@ -87,7 +87,17 @@ pub fn notice(status: &Status) -> Notice {
     let (title, sentence) = match (status.health, status.phase.as_str()) {
         (Health::Held, _) => (
             "Hearth is waiting for its operator",
-            "Something went wrong, and nothing was lost: the data is as it was. Whoever runs this server can put it right with the commands below.",
+            match status.held.as_ref().and_then(|held| held.data) {
+                Some(DataState::Unknown) => {
+                    "Something went wrong. Nothing was removed, but which state of the data is in use is not known yet. Whoever runs this server can put it right with the commands below."
+                }
+                Some(DataState::Written) => {
+                    "Something went wrong, and nothing was lost: all that was written is there. Whoever runs this server can put it right with the commands below."
+                }
+                Some(DataState::Unchanged) | None => {
+                    "Something went wrong, and nothing was lost: the data is as it was. Whoever runs this server can put it right with the commands below."
+                }
+            },
         ),
         (_, "staging" | "migrating" | "proving" | "committing") => (
             "Hearth is being upgraded",

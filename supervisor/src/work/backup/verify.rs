@@ -40,6 +40,7 @@ pub fn verify(
     let local = find(dir, &order.id)?;
     fault::point("verify.begun").explain(|| "cannot verify a backup")?;
     let Description { encrypted, blake3, bytes, .. } = local.description.clone();
+    let damaged = |why: &str| format!("the backup {} is damaged: {why}", order.id);
     let archive = Archive { place: ArchiveSource::File(local.archive.clone()), identities: order.identities.clone() };
     let by_hash = encrypted && order.identities.is_none();
     let mut input = Hashing::new(source::raw(&archive.place, &order.settings)?);
@@ -61,10 +62,12 @@ pub fn verify(
         let damage = match restored {
             Ok((damage, manifest)) => {
                 read = Some(manifest);
-                damage
+                damage.map(|why| damaged(&why))
             }
             // That it cannot be read to its end is what verification is for; that something else is in the way is not.
-            Err(failure) if matches!(failure.cause, Cause::Damaged | Cause::NotADatabase) => Some(failure.message),
+            // It says itself what is damaged.
+            Err(failure) if failure.cause == Cause::Damaged => Some(failure.message),
+            Err(failure) if failure.cause == Cause::NotADatabase => Some(damaged(&failure.message)),
             // A bit that turned may look like a wrong identity or an unknown version; the hash tells it apart.
             Err(failure)
                 if !blake3.is_empty() && matches!(failure.cause, Cause::Configuration | Cause::UnknownFormat) =>
@@ -73,21 +76,24 @@ pub fn verify(
                 if input.blake3() == blake3 {
                     return Err(failure);
                 }
-                Some(failure.message)
+                Some(damaged(&failure.message))
             }
             // Not one of ours, by its first bytes; and there is nothing to compare it with.
-            Err(failure) if failure.cause == Cause::Configuration && !encrypted => Some(failure.message),
+            Err(failure) if failure.cause == Cause::Configuration && !encrypted => Some(damaged(&failure.message)),
             Err(failure) => return Err(failure),
         };
         scratch.keep = order.keep && damage.is_none();
         // What comes after the archive's end belongs to the file, too.
         let rest = io::copy(&mut input, &mut io::sink());
-        (input.blake3(), damage.or_else(|| rest.err().map(|error| format!("it cannot be read to its end: {error}"))))
+        (
+            input.blake3(),
+            damage.or_else(|| rest.err().map(|error| damaged(&format!("it cannot be read to its end: {error}")))),
+        )
     };
     fault::point("verify.read").explain(|| "cannot verify a backup")?;
     let damage = match damage {
         None if !blake3.is_empty() && (hash != blake3 || input.bytes != bytes) => {
-            Some("it is not, byte for byte, what was written when it was made".to_owned())
+            Some(damaged("it is not, byte for byte, what was written when it was made"))
         }
         damage => damage,
     };
@@ -103,7 +109,7 @@ pub fn verify(
     description.verified(damage.clone());
     let drilled_at = description.drilled_at.clone();
     catalog::write(dir, &own, &description)?;
-    Ok(Verified { id: order.id.clone(), how, damage, drilled_at })
+    Ok(Verified { id: order.id.clone(), how, damage, not_drilled: None, drilled_at })
 }
 
 fn find(dir: &Path, id: &BackupId) -> Result<catalog::Local, Failure> {

@@ -1,0 +1,158 @@
+//! How does a restore go over to a backup or snapshot?
+//!
+//! It is staged and migrated beside the serving app; then the app stops, and it is proven and committed. If that fails, what
+//! served before serves on.
+
+use std::rc::Rc;
+
+use super::{
+    State, decide,
+    generation::{self, Incomplete, Prepared},
+    held::{self, Stuck},
+    ordered::Operations,
+};
+use crate::{
+    control::orders::From,
+    data::{
+        GenerationId,
+        state::Reason,
+        view::{self, Live, View},
+    },
+    failure::{Cause, Failure},
+    instance::Instance,
+    jobs::{Source, door::Door},
+    status::Initiator,
+};
+
+/// Says whether this can be restored.
+///
+/// # Errors
+/// A sentence why not.
+pub fn check(instance: &Instance, from: &From) -> Result<(), Failure> {
+    let view = view::look(&instance.data)?;
+    decide::next(&view)?;
+    match from {
+        From::Snapshot(snapshot) => is_restorable(&view, *snapshot),
+        From::Archive(_) => Ok(()),
+    }
+}
+
+/// Says whether this generation can be restored.
+///
+/// # Errors
+/// A sentence why not.
+pub fn is_restorable(view: &View, snapshot: GenerationId) -> Result<(), Failure> {
+    let refuse = |message: String| {
+        Err(Failure::new(Cause::Configuration, message).hint("supervisor snapshot list shows the snapshots there are"))
+    };
+    if view.live == Live::Generation(snapshot) {
+        return refuse(format!("generation {snapshot} is the live one; there is nothing to restore"));
+    }
+    match view.generations.iter().find(|generation| generation.id == snapshot) {
+        Some(generation) if !generation.staging && generation.database => Ok(()),
+        Some(_) => refuse(format!("generation {snapshot} is not complete")),
+        None => refuse(format!("there is no snapshot {snapshot}")),
+    }
+}
+
+/// Stages and migrates what is to be restored.
+///
+/// # Errors
+/// What went wrong; nothing was changed then, and what was staged is gone.
+pub async fn prepare(instance: &Rc<Instance>, from: &From) -> Result<Prepared, Failure> {
+    let prepared = async {
+        let target = decide::next(&view::look(&instance.data)?)?;
+        let (what, source) = match from {
+            From::Snapshot(snapshot) => (format!("snapshot {snapshot}"), Source::Generation(*snapshot)),
+            From::Archive(archive) => {
+                let settings = Box::new(instance.config.backup.clone());
+                (format!("the backup {}", archive.place), Source::Archive { archive: archive.clone(), settings })
+            }
+        };
+        tracing::info!(target: "Supervisor", "restoring {what} as generation {target}, as the operator asked");
+        generation::prepare(instance, Initiator::Operation, Reason::Restore, source, target).await
+    };
+    match prepared.await {
+        Ok(prepared) => Ok(prepared),
+        Err(failure) => Err(in_words(from, generation::clean_up(instance, failure.into()).await)),
+    }
+}
+
+/// Says of a backup that is too new that it is, and not the database in use.
+fn in_words(from: &From, failure: Failure) -> Failure {
+    match (from, failure.cause) {
+        (From::Archive(archive), Cause::Newer) => Failure::new(
+            Cause::Newer,
+            format!(
+                "cannot restore the backup {}, which is of a newer version: {failure}; nothing was changed",
+                archive.place
+            ),
+        )
+        .hint("install that version or a newer one, then restore it again"),
+        _ => failure,
+    }
+}
+
+/// Goes over to a restored generation; the app is stopped. If it fails, what served before serves on.
+pub(super) async fn switch(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    operations: &Operations,
+    prepared: Prepared,
+    back: State,
+) -> State {
+    door.open().await;
+    let data = instance.data_mutex.lock().await;
+    let before = view::live(&instance.data).ok();
+    let incomplete = match go_over(instance, &prepared).await {
+        Ok(generation) => {
+            drop(data);
+            instance.board.update(|status| status.live = Some(generation));
+            let done = format!("generation {generation} is live");
+            tracing::info!(target: "Supervisor", "restored: {done}");
+            operations.finish(Ok(done));
+            return State::Serve(generation);
+        }
+        Err(incomplete) => incomplete,
+    };
+    let commit_unknown = matches!(incomplete, Incomplete::Unknown(_));
+    let failure = generation::clean_up(instance, incomplete).await;
+    drop(data);
+    let view = view::look(&instance.data).ok();
+    let now = view.as_ref().map(|view| view.live.clone());
+    let as_it_was = !commit_unknown && now.is_some() && now == before;
+    operations.restore_failed(failure.clone(), as_it_was);
+    match back {
+        // What the link says is served, and nothing else.
+        State::Serve(generation) if !commit_unknown && now == Some(Live::Generation(generation)) => back,
+        State::Hold(_) if !commit_unknown => back,
+        _ => {
+            let doing = format!("restoring generation {}", prepared.target);
+            State::Hold(held::held(instance, Stuck { failure, doing, commit_unknown, view }).await)
+        }
+    }
+}
+
+/// Proves and commits what a restore has prepared. No app is alive.
+///
+/// # Errors
+/// What went wrong, and whether that is known to have left everything as it was.
+pub async fn go_over(instance: &Rc<Instance>, prepared: &Prepared) -> Result<GenerationId, Incomplete> {
+    let live = match view::look(&instance.data)?.live {
+        Live::Generation(live) => Some(live),
+        _ => None,
+    };
+    let checkpointed = match live {
+        None => None,
+        Some(live) => match generation::checkpoint(instance, live, true).await {
+            Ok(checkpointed) => Some(checkpointed),
+            Err(failure) if failure.cause == Cause::Busy => return Err(failure.into()),
+            // A damaged database is a reason to restore, not one against it. It stays behind as it is.
+            Err(failure) => {
+                tracing::warn!(target: "Supervisor", "generation {live} is left behind as it is: {failure}");
+                None
+            }
+        },
+    };
+    generation::complete(instance, prepared, live, checkpointed).await
+}

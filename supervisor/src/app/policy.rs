@@ -74,6 +74,13 @@ impl Policy {
     }
 }
 
+/// Returns a number for [`Policy::ended`] that differs between processes and moments: the clock's nanoseconds are random enough to spread waits.
+#[must_use]
+pub fn jitter() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.subsec_nanos().wrapping_mul(std::process::id() | 1).wrapping_mul(2_654_435_761)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

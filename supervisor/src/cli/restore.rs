@@ -12,7 +12,7 @@ use clap::Args;
 use super::{
     backup::{self, age, read_identity},
     look, not_running, say, say_failure, talk,
-    work::run_operation,
+    work::{Restoring, run_operation},
 };
 use crate::{
     config::{Config, Flags, Loaded},
@@ -212,28 +212,6 @@ fn may_pass(cause: Cause) -> bool {
     !matches!(cause, Cause::Configuration | Cause::UnknownFormat | Cause::Newer | Cause::Damaged | Cause::Interrupted)
 }
 
-/// What a restore begins with, for what came of it to be told from the link.
-pub(super) struct Restoring<'a> {
-    before: &'a Live,
-    again: &'a str,
-}
-
-impl Restoring<'_> {
-    /// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
-    pub(super) fn outcome(&self, what: &str, now: Result<Live, Failure>) -> Result<String, Failure> {
-        match now {
-            Ok(now) if now == *self.before => Err(Failure::new(
-                Cause::Interrupted,
-                format!("{what} before the restore was done; everything is as it was"),
-            )
-            .hint(self.again)),
-            Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
-            _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
-                .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
-        }
-    }
-}
-
 /// Says what a restore will do.
 fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
     let describe = |id: GenerationId| {
@@ -303,27 +281,4 @@ fn confirm() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Cause::Interrupted, "not restored; nothing was changed"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
-        let (seven, eight) = (GenerationId(7), GenerationId(8));
-        let before = Live::Generation(seven);
-        let restoring = Restoring { before: &before, again: "try again with: supervisor restore 0006" };
-        let came_to = |now| restoring.outcome("the supervisor stopped", now);
-        let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
-        assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
-        assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");
-        assert_eq!(
-            came_to(Ok(Live::Generation(eight))).unwrap(),
-            "generation 0008 is live; the supervisor stopped after the restore was done"
-        );
-        for lost in [Ok(Live::Missing), Err(Failure::new(Cause::Io, "cannot look"))] {
-            assert!(came_to(lost).unwrap_err().message.ends_with("which generation is live cannot be told"));
-        }
-    }
 }

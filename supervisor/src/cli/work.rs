@@ -10,14 +10,18 @@ use std::{
 use hyper::{Method, body::Bytes};
 use serde_json::Value;
 
-use super::{AGAIN, not_running, restore::Restoring};
+use super::{AGAIN, not_running};
 use crate::{
     config::{Flags, Loaded, LogLevel},
     control::{
         client::{call, call_with},
         orders::Operation,
     },
-    data::{DataDir, access, size::Size, view},
+    data::{
+        DataDir, access,
+        size::Size,
+        view::{self, Live},
+    },
     failure::{Cause, Failure},
     operations::{self, alone},
     process::signals,
@@ -62,6 +66,28 @@ pub(super) struct Done {
 impl Done {
     fn failed(failure: Failure) -> Self {
         Self { outcome: Err(failure), result: None }
+    }
+}
+
+/// What a restore begins with, for what came of it to be told from the link.
+pub(super) struct Restoring<'a> {
+    pub(super) before: &'a Live,
+    pub(super) again: &'a str,
+}
+
+impl Restoring<'_> {
+    /// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
+    pub(super) fn outcome(&self, what: &str, now: Result<Live, Failure>) -> Result<String, Failure> {
+        match now {
+            Ok(now) if now == *self.before => Err(Failure::new(
+                Cause::Interrupted,
+                format!("{what} before the restore was done; everything is as it was"),
+            )
+            .hint(self.again)),
+            Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
+            _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
+                .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
+        }
     }
 }
 
@@ -212,6 +238,7 @@ fn bar(Progress { done, total, unit }: Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::GenerationId;
 
     #[test]
     fn a_bar_says_how_far_it_is() {
@@ -219,5 +246,23 @@ mod tests {
         assert_eq!(at(512 << 20, 1 << 30), "[############            ]  50 %  512.0 MiB of 1.0 GiB");
         assert_eq!(at(0, 0), "[########################] 100 %  0 bytes of 0 bytes");
         assert!(at(u64::MAX, u64::MAX).starts_with("[########################] 100 %"));
+    }
+
+    #[test]
+    fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
+        let (seven, eight) = (GenerationId(7), GenerationId(8));
+        let before = Live::Generation(seven);
+        let restoring = Restoring { before: &before, again: "try again with: supervisor restore 0006" };
+        let came_to = |now| restoring.outcome("the supervisor stopped", now);
+        let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
+        assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
+        assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");
+        assert_eq!(
+            came_to(Ok(Live::Generation(eight))).unwrap(),
+            "generation 0008 is live; the supervisor stopped after the restore was done"
+        );
+        for lost in [Ok(Live::Missing), Err(Failure::new(Cause::Io, "cannot look"))] {
+            assert!(came_to(lost).unwrap_err().message.ends_with("which generation is live cannot be told"));
+        }
     }
 }

@@ -215,7 +215,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 tokio::select! {
                     biased;
                     () = instance.stopping() => State::Exit(0),
-                    state = restore::switch(instance, &door, &operations, prepared, *back) => state,
+                    state = restore::switch(instance, &door, prepared, *back) => state,
                 }
             }
             State::Exit(status) => {

@@ -11,7 +11,7 @@ use crate::{
     control::orders::{Operation, Order, Reply},
     failure::{Cause, Failure},
     instance::Instance,
-    status::{OperationStatus, Outcome, now},
+    status::{OperationStatus, now},
 };
 
 /// What the phase that the supervisor is in has to answer.
@@ -85,7 +85,7 @@ impl Operations {
                 biased;
                 ending = ending(&mut self.under_way) => match ending {
                     Ending::Prepared(prepared) => return Event::Prepared(prepared),
-                    Ending::Unprepared(failure) => self.restore_failed(failure, true),
+                    Ending::Unprepared(failure) => restore::failed(&self.instance, failure, true),
                     Ending::Ended(outcome) => {
                         let what = self.instance.board.status().operation.map(|operation| operation.what);
                         let what = what.unwrap_or_default();
@@ -95,7 +95,7 @@ impl Operations {
                                 tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}");
                             }
                         }
-                        self.finish(outcome);
+                        self.instance.board.end_operation(outcome);
                     }
                 },
                 order = self.orders.recv() => match order {
@@ -160,23 +160,6 @@ impl Operations {
         };
         Failure::new(Cause::Busy, first)
             .hint("one operation on the data at a time; supervisor status shows how far it is")
-    }
-
-    /// Tells that a restore failed, and what of the data is known: whether it is as it was.
-    pub fn restore_failed(&self, failure: Failure, as_it_was: bool) {
-        let known = if as_it_was { ", and everything is as it was" } else { "" };
-        tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed{known}: {failure}");
-        self.finish(Err(failure));
-    }
-
-    /// Publishes what came of the operation.
-    pub fn finish(&self, outcome: Result<String, Failure>) {
-        self.instance.board.update(|status| {
-            status.progress = None;
-            if let Some(operation) = &mut status.operation {
-                operation.outcome = Some(outcome.map_or_else(Outcome::Failed, Outcome::Done));
-            }
-        });
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     State, decide,
     generation::{self, Incomplete, Prepared},
     held::{self, Stuck},
-    ordered::Operations,
 };
 use crate::{
     control::orders::From,
@@ -94,13 +93,7 @@ fn in_words(from: &From, failure: Failure) -> Failure {
 }
 
 /// Goes over to a restored generation; the app is stopped. If it fails, what served before serves on.
-pub(super) async fn switch(
-    instance: &Rc<Instance>,
-    door: &Rc<Door>,
-    operations: &Operations,
-    prepared: Prepared,
-    back: State,
-) -> State {
+pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, prepared: Prepared, back: State) -> State {
     door.open().await;
     let data = instance.data_mutex.lock().await;
     let before = view::live(&instance.data).ok();
@@ -110,7 +103,7 @@ pub(super) async fn switch(
             instance.board.update(|status| status.live = Some(generation));
             let done = format!("generation {generation} is live");
             tracing::info!(target: "Supervisor", "restored: {done}");
-            operations.finish(Ok(done));
+            instance.board.end_operation(Ok(done));
             return State::Serve(generation);
         }
         Err(incomplete) => incomplete,
@@ -121,7 +114,7 @@ pub(super) async fn switch(
     let view = view::look(&instance.data).ok();
     let now = view.as_ref().map(|view| view.live.clone());
     let as_it_was = !commit_unknown && now.is_some() && now == before;
-    operations.restore_failed(failure.clone(), as_it_was);
+    failed(instance, failure.clone(), as_it_was);
     match back {
         // What the link says is served, and nothing else.
         State::Serve(generation) if !commit_unknown && now == Some(Live::Generation(generation)) => back,
@@ -131,6 +124,13 @@ pub(super) async fn switch(
             State::Hold(held::held(instance, Stuck { failure, doing, commit_unknown, view }).await)
         }
     }
+}
+
+/// Tells that a restore failed, and what of the data is known: whether it is as it was.
+pub(super) fn failed(instance: &Instance, failure: Failure, as_it_was: bool) {
+    let known = if as_it_was { ", and everything is as it was" } else { "" };
+    tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed{known}: {failure}");
+    instance.board.end_operation(Err(failure));
 }
 
 /// Proves and commits what a restore has prepared. No app is alive.

@@ -18,7 +18,7 @@ use crate::{
         health::Verdict,
         lifecycle::{App, Mode, point},
         notify::Messages,
-        policy::{Limits, Next, Policy},
+        policy::{Limits, Next, Policy, jitter},
     },
     data::GenerationId,
     failure::{Cause, Failure},
@@ -324,10 +324,4 @@ async fn hang(app: &App, why: &str) -> Ended {
     tracing::warn!(target: "Supervisor", "the app {why}; ending it");
     app.stop(Signal::SIGTERM).await;
     Ended::Failed(why.to_owned())
-}
-
-/// Returns a number that differs between processes and moments: the clock's nanoseconds are random enough to spread waits.
-pub(super) fn jitter() -> u32 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now.subsec_nanos().wrapping_mul(std::process::id() | 1).wrapping_mul(2_654_435_761)
 }

@@ -10,8 +10,9 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{backup_scheduler::until_serving, serve::jitter};
+use super::backup_scheduler::until_serving;
 use crate::{
+    app::policy::jitter,
     config::Switch,
     data::state,
     failure::{Cause, Failure},

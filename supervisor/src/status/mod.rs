@@ -378,6 +378,16 @@ impl StatusPublisher {
         self.changed.send_replace(());
     }
 
+    /// Publishes what came of the operation: a sentence, or what went wrong.
+    pub fn end_operation(&self, outcome: Result<String, Failure>) {
+        self.update(|status| {
+            status.progress = None;
+            if let Some(operation) = &mut status.operation {
+                operation.outcome = Some(outcome.map_or_else(Outcome::Failed, Outcome::Done));
+            }
+        });
+    }
+
     /// Returns the step to serving that was reached last.
     #[must_use]
     pub fn step(&self) -> Step {

@@ -148,7 +148,7 @@ fn nobody_removes_what_another_has_begun_in_a_shared_directory() {
     hung.wait().unwrap();
     first.unset("HEARTH_FAULT");
     first.backup(&["--label", "first"]);
-    assert_eq!(hidden(), [PathBuf::new(); 0], "and removes itself what it has left");
+    assert_eq!(hidden(), Vec::<PathBuf>::new(), "and removes itself what it has left");
     expect(&labels(shared.path()), &["first", "second"]);
 }
 

@@ -140,10 +140,10 @@ pub fn write(target: &Path, bytes: &[u8]) -> Result<(), Failure> {
     sync_parent(target)
 }
 
-/// As [`write`], in a directory that several write to.
+/// As [`write()`], in a directory that several write to.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_of(owner: &str, target: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Unfinished::fill(Unfinished::begin_of(owner, target)?, bytes)?.put()?;
     sync_parent(target)

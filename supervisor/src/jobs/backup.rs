@@ -106,7 +106,7 @@ pub struct Create {
     pub reason: Reason,
     /// What the person calls it.
     pub label: Option<String>,
-    /// Leave the restored copy in [`DataDir::scratch`], for a drill.
+    /// Leave the restored copy in [`crate::data::DataDir::scratch`], for a drill.
     pub keep: bool,
 }
 
@@ -130,7 +130,7 @@ pub struct Verify {
     pub id: BackupId,
     /// What opens it, if it is encrypted. A secret.
     pub identities: Option<String>,
-    /// Leave the restored copy in [`DataDir::scratch`], for a drill.
+    /// Leave the restored copy in [`crate::data::DataDir::scratch`], for a drill.
     pub keep: bool,
 }
 

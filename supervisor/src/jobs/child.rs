@@ -73,7 +73,7 @@ pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T
     run_with(instance, job, Vec::new()).await
 }
 
-/// As [`run`], for a job that gets these descriptors as well, one after the other from [`FIRST`] on.
+/// As [`run`], for a job that gets these descriptors as well, one after the other from [`crate::process::launch::FIRST`] on.
 ///
 /// # Errors
 /// As [`run`].

@@ -11,8 +11,8 @@
 //! | verify | verifying, drilling (where that was asked for) |
 //! | prune | pruning |
 //!
-//! [`carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]) alike, and holds the mutex of
-//! the data meanwhile. The loop in [`daemon`] owns the [`State`]: it boots, serves, holds, goes over to what a restore has
+//! [`ordered::carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]) alike, and holds the mutex of
+//! the data meanwhile. The loop in `daemon` owns the `State`: it boots, serves, holds, goes over to what a restore has
 //! prepared, or ends. A transition is one call of [`crate::status::StatusPublisher::enter`], which logs and publishes it:
 //! `status`, the maintenance page, systemd and the progress of commands are read off that.
 //!
@@ -21,7 +21,7 @@
 //! which the same image with the same settings does not repeat by itself. What is told while held, and whether that is
 //! so, is one field of the status: a boot that serves has cleared it.
 //!
-//! Decisions are functions without I/O: [`decide`], [`plan`], [`held::is_repeated`], [`held::ways_out`],
+//! Decisions are functions without I/O: [`decide`], [`plan`], `held::is_repeated`, `held::ways_out`,
 //! [`crate::app::policy`].
 
 pub mod alone;

@@ -84,7 +84,7 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
 /// Finds out by which means jobs can be confined, for a command that only looks.
 ///
 /// # Errors
-/// As [`preflight`].
+/// As [`look`].
 pub async fn confinement(instance: &Instance) -> Result<(), Failure> {
     let mode = instance.config.sandbox.mode;
     let means = match mode {

@@ -21,7 +21,7 @@ use crate::{
 /// Checkpoints a staged generation's database, writes its description, and makes all of it durable.
 ///
 /// # Errors
-/// When the generation carries no marker, or is live; as [`super::settle`]. A second run puts right what was begun.
+/// When the generation carries no marker, or is live; as [`super::checkpoint`]. A second run puts right what was begun.
 pub fn finalize(data: &DataDir, order: Finalize) -> Result<(), Failure> {
     let Finalize { generation, reason, origin, schema } = order;
     let doing = || format!("cannot seal generation {generation}");

@@ -2,7 +2,7 @@
 //!
 //! What is there and what could be there are judged by the same policy together; what it keeps is copied, then what it
 //! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
-//! What is there under this instance's name is its own only as long as nobody else writes there: see [`lease`].
+//! What is there under this instance's name is its own only as long as nobody else writes there: see `lease`.
 
 use std::path::Path;
 

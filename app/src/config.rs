@@ -2,7 +2,7 @@
 //!
 //! Defaults, then the environment (`HEARTH_DATABASE`, `HEARTH_LOG__LEVEL`, …), then flags; a blank value is none. The
 //! supervisor hands its resolved values down as environment variables; other `HEARTH_*` variables belong to other
-//! processes and are ignored here, unless they are misspelt settings of the app's. All mistakes are told at once.
+//! processes and are ignored here, unless they are misspelt settings of the app's. All mistakes are reported at once.
 
 mod accounts;
 mod environment;

@@ -1,4 +1,4 @@
-//! Which database, and how is talked about it?
+//! Which database does the migrator work on, and how does it log?
 //!
 //! Defaults, then the environment, then flags; a blank value is none. Other `HEARTH_*` variables belong to the other
 //! programs and are passed over, unless they are misspelt settings of the migrator's.

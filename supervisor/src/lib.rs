@@ -1,10 +1,10 @@
-//! Hearth's supervisor: PID 1 of the container, which brings the household's database to this version
-//! and serves it, or leaves everything as it was and tells the operator the way out.
+//! Hearth's supervisor: PID 1 of the container. It brings the household's database to this version and serves it, or leaves
+//! everything as it was and shows the operator the ways out.
 //!
 //! Folders follow what happens, in the order it happens; imports point one way:
 //! `main` → [`entry`] → [`cli`] → [`operations`] → [`app`], [`control`] → [`jobs`] → [`instance`] → [`status`] → [`config`] →
-//! [`process`] → [`data`] → [`failure`], [`fault`]; and in the program that does the work on data, whose libraries PID 1 has
-//! not: `supervisor-job` → [`work`] → [`jobs`], for its requests and answers. `.ci/module-graph` holds both.
+//! [`process`] → [`data`] → [`failure`], [`fault`]; and in the program that does the work on data, with libraries that PID 1
+//! does not link: `supervisor-job` → [`work`] → [`jobs`], for its requests and answers. `.ci/module-graph` checks both.
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! What does a variable of the environment say, and is it a misspelt setting?
+//! How is a variable of the environment read, and is it a misspelt setting?
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! What does one check of the health document say?
+//! What does the health document say about one check?
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Can anything be written?
 //!
-//! Free space and inodes are counted at each look. But a quota, a file system that went read-only after an error and a disk that
-//! fails show only when something is written. So a small file is written beside the database, and is gone at once: at the
-//! start and every five minutes, which is 5 MB a day and wears no SD card out. A write that the disk
-//! has refused to anybody is remembered, and tried again each half minute, in the database as well, until it works.
+//! Free space and inodes are counted at each health check. But a quota, a file system that went read-only after an error and a disk
+//! that fails show only when something is written. So the app writes a small file beside the database and deletes it at once: at its
+//! start and every five minutes, which is 5 MB a day and wears no SD card out. A write that the disk has refused is remembered, and
+//! tried again every half minute, in the database as well, until it works.
 
 use std::{
     fs::{File, OpenOptions},

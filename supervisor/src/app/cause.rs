@@ -1,7 +1,7 @@
 //! Did the app fail for a reason that passes by itself?
 //!
-//! An app that can write nothing may say so, or may only end. So when it has failed, the place where it works is tried out
-//! as before each start: whether the disk is full (its space, its inodes, its quota), read-only, or closed to this user.
+//! An app that cannot write may report it, or may simply end. So after a failure the preflight job runs again: is the disk full
+//! (space, inodes, quota), read-only, or closed to this user?
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Is the app alive, and what happens when it is not?
 //!
-//! [`lifecycle`] starts it, waits for its readiness and stops it; [`notify`] and [`health`] listen to what it says and ask
-//! how it is; [`policy`] decides when it starts again; [`memory`] tells a kill for memory, [`cause`] a disk on which no app
+//! [`lifecycle`] starts it, waits for its readiness and stops it. [`notify`] receives its notifications, [`health`] asks for its
+//! health. [`policy`] decides when it starts again. [`memory`] recognises a kill for memory, [`cause`] a disk on which no app
 //! could work.
 
 pub mod cause;

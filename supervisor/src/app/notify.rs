@@ -1,8 +1,8 @@
 //! What does the app say of itself?
 //!
 //! The datagrams of systemd's sd_notify(3), on a socket of the supervisor's own. Each carries its sender's pid,
-//! written by the kernel (SCM_CREDENTIALS), and is believed only from the app's own. However much is sent, only so much
-//! is read at a time; the kernel makes the others wait.
+//! written by the kernel (SCM_CREDENTIALS), and is believed only from the app's own. Only a limited number is read at a time;
+//! the kernel makes the rest wait.
 
 use std::{
     cell::Cell,

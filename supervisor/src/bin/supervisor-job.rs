@@ -1,4 +1,4 @@
-//! The `supervisor-job` program.
+//! The program `supervisor-job`: the work on data, archives and networks that PID 1 hands to a child.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Where may backups lie?
+//! Which directory may be `backup.dir`?
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What may be chosen?
+//! Which values does a setting with a fixed choice have?
 
 use std::fmt;
 

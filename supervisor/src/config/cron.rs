@@ -1,6 +1,6 @@
 //! Does a text have the form of a schedule?
 //!
-//! Only its form is looked at here, in PID 1; when it comes is for the jobs to say (`work/backup/schedule.rs`).
+//! PID 1 checks its form alone. Jobs determine when it is due (`work/backup/schedule.rs`).
 
 /// What is allowed, as the end of a sentence.
 pub(crate) const ALLOWED: &str = "it must be off, or five fields of numbers, names, and * , - / as in crontab: minute, hour, day \

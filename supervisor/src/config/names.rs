@@ -1,8 +1,8 @@
 //! Is a variable of the environment a setting, a misspelt one, or none of Hearth's?
 //!
-//! The environment brings names that nobody meant for Hearth: Kubernetes and `docker --link` describe a service of this
-//! name (`HEARTH_PORT=tcp://…`), and compose's own `.env` may be handed on whole. Those are no reason not to start. A
-//! setting that was misspelt is: ignored, it would leave backups unencrypted.
+//! The environment has variables that nobody meant for Hearth: Kubernetes and `docker --link` describe a service of this
+//! name (`HEARTH_PORT=tcp://…`), and compose's own `.env` may be handed on whole. They do not keep Hearth from starting. A
+//! misspelt setting does: ignoring it could leave backups unencrypted.
 
 use super::{key::Key, table::KEYS};
 

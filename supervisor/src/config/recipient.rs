@@ -1,7 +1,6 @@
 //! Does a text have the form of an age recipient?
 //!
-//! Only its form is looked at here, in PID 1; encrypting is for the jobs (`work/backup/encryption.rs`). No sentence repeats what
-//! may be a secret.
+//! PID 1 checks its form alone; jobs encrypt (`work/backup/encryption.rs`). No message repeats the text, which may be a secret.
 
 use bech32::{Bech32, primitives::decode::CheckedHrpstring};
 

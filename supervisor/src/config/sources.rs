@@ -1,4 +1,4 @@
-//! What does each source say?
+//! Which settings come from the file, the environment and the flags?
 
 use std::{
     ffi::OsString,

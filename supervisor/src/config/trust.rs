@@ -1,8 +1,9 @@
 //! May a file say what the app is kept from?
 //!
-//! The app runs under the supervisor's uid. What confines it, which programs are started, who can open the backups, and who
-//! is let in on whose word (all of `auth`: it would outlive a restore) is therefore never taken from a file that this uid could have written, like `config.toml` in the data directory: an app
-//! that was taken over on a kernel without Landlock could have put it there for the next start.
+//! The app runs under the supervisor's uid, and an app that was taken over on a kernel without Landlock could write a file for the
+//! next start. So a file that this uid could have written, such as `config.toml` in the data directory, never decides what confines
+//! the app, which programs are started, who can open the backups, or who is let in on whose word (all of `auth`: it would
+//! outlive a restore).
 
 use std::{
     fs,

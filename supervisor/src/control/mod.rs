@@ -1,8 +1,8 @@
 //! How do operators speak to a running supervisor?
 //!
 //! HTTP and JSON on `supervisor/control.sock` in the data directory, so another container on the same volume
-//! reaches it too. [`server`] answers, [`client`] asks, [`orders`] is what passes from one to the run loop,
-//! [`token`] tells who may.
+//! reaches it too. [`server`] responds, [`client`] sends requests, [`orders`] passes from the server to the run loop,
+//! and [`token`] says who may call.
 
 pub mod client;
 pub mod orders;

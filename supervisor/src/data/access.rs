@@ -1,4 +1,4 @@
-//! Who may write in the data directory, and which command mends it?
+//! Who may write in the data directory, and which command gives this user the right to?
 
 use std::{
     fs, io,

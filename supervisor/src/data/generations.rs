@@ -1,7 +1,7 @@
-//! How does a generation go?
+//! How is a generation deleted?
 //!
-//! First its name: it is renamed to `.removing-<n>`, so that from then on it is no generation, whatever part of it
-//! has been deleted when the power goes; then its content.
+//! It is renamed to `.removing-<n>` first, so that from then on it is no generation, whatever part of it is deleted when the power
+//! goes. Then its content is deleted.
 
 use std::{
     fs,

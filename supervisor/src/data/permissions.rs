@@ -1,8 +1,7 @@
-//! How is what an app has closed to its own uid opened again?
+//! How are files opened whose permissions an app took away from its own uid?
 //!
-//! An app may take the rights to a file or directory of its own away from its uid, by mistake or to do harm, and the
-//! supervisor shares that uid. A link in the place of what is to be opened is not followed, and nothing but the owner's own rights
-//! is added.
+//! An app may remove the permissions of a file or directory, by mistake or to do harm, and the supervisor shares its uid. They
+//! are given back to the owner alone, and no link is followed on the way.
 
 use std::{
     fs, io,

@@ -2,8 +2,8 @@
 //!
 //! A pure decision over what is there. In doubt everything is kept: what state.json does not know, what has a time
 //! that cannot be read, and everything while the clock is behind (a Raspberry Pi has none of its own) or while it is
-//! not clear which generation is live. A time that is yet to come was written down while the clock was ahead: what counts
-//! then is when the generation after it was made.
+//! not clear which generation is live. A time in the future was recorded while the clock was ahead; the time at which the next
+//! generation was made counts in its place.
 
 use std::time::{Duration, SystemTime};
 

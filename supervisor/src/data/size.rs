@@ -1,4 +1,4 @@
-//! How does a person read a number of bytes?
+//! How is a number of bytes shown to people?
 
 use std::fmt;
 

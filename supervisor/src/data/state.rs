@@ -69,14 +69,14 @@ pub struct Description {
     pub version: String,
     /// The name of the last applied migration.
     pub schema: String,
-    /// BLAKE3 of app.db when it was sealed, hexadecimal.
+    /// BLAKE3 of app.db when it was finalized, hexadecimal.
     pub blake3: String,
-    /// The length of app.db when it was sealed.
+    /// The length of app.db when it was finalized.
     pub bytes: u64,
-    /// When app.db was last modified when it was sealed, in nanoseconds since the epoch: the household has
+    /// When app.db was last modified when it was finalized, in nanoseconds since the epoch: the household has
     /// written since if this or the length is another.
     pub modified_ns: u64,
-    /// When it was sealed.
+    /// When it was finalized.
     pub sealed_at: String,
 }
 

@@ -1,6 +1,6 @@
-//! What does a text file say that a person has saved, with whatever editor or shell?
+//! How is a text file read, whichever editor or shell saved it?
 //!
-//! UTF-8, with or without a byte order mark; or UTF-16, as PowerShell's `>` writes it.
+//! As UTF-8, with or without a byte order mark, or as UTF-16, which PowerShell's `>` writes.
 
 /// Returns the text without its mark; `None` for what is no text.
 #[must_use]

@@ -1,4 +1,4 @@
-//! Which jobs make backups, look after them, and read them back?
+//! Which jobs create, verify, prune, copy and list backups?
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 

@@ -1,6 +1,6 @@
-//! Which work does PID 1 hand to a child, and what does it answer?
+//! Which work does PID 1 hand to a child, and how does the child answer?
 //!
-//! The protocol and running one; what a job does is the business of another program ([`crate::work`]). The request is one
+//! This is the protocol, and the running of a job. Another program does the work ([`crate::work`]). The request is one
 //! JSON document on standard input; answers are JSON documents on standard output, one a line: any number of progress
 //! lines, then one result. A job may be killed at any moment: each leaves something that the recovery or a second run of
 //! the same job puts right.

@@ -66,8 +66,8 @@ pub struct Committed {
 /// A database at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpointed {
-    /// When the household last wrote to it since it was sealed (RFC 3339), or `None` if it did not. One whose
-    /// sealing is not known counts as written to.
+    /// When the household last wrote to it since it was finalized (RFC 3339), or `None` if it did not. One whose
+    /// finalizing is not known counts as written to.
     pub written_at: Option<String>,
 }
 

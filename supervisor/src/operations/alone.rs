@@ -1,6 +1,6 @@
-//! How does a command do an operation while no supervisor runs?
+//! How does a command carry out an operation while no supervisor runs?
 //!
-//! By itself, under the lock, with the same steps.
+//! By itself, under the lock, in the same steps.
 
 use std::rc::Rc;
 

@@ -1,8 +1,7 @@
 //! When does the supervisor make a backup by itself?
 //!
-//! Schedule, clock and what was made so far are looked at by a job, so that PID 1 only waits: until the time that the job
-//! named, or ten minutes, since clocks are put right and laptops sleep. A backup by schedule is then an order like the
-//! operator's.
+//! A job reads the schedule, the clock and the backups made so far. PID 1 only waits: until the time that the job named, and ten
+//! minutes at most, since clocks are corrected and laptops sleep. A scheduled backup is then an order like the operator's.
 
 use std::{
     rc::Rc,

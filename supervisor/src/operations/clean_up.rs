@@ -1,7 +1,7 @@
-//! What is done once the app serves, and holds nobody up?
+//! What can wait until the app serves?
 //!
-//! state.json is brought up to date, *held* is forgotten, and what killed backups left and snapshots that are no longer kept
-//! go.
+//! `state.json` is brought up to date, `held.json` is removed, and so is what killed backups left and each snapshot that is no
+//! longer kept.
 
 use std::{
     rc::Rc,

@@ -1,7 +1,7 @@
 //! What happens while the supervisor is held?
 //!
-//! The container stays up, page and log and `status` say the way out, and it waits: for the operator, or for a
-//! cause that passes by itself.
+//! The container stays up, and the page, the log and `status` show the ways out. It waits for the operator, or until the cause has
+//! passed by itself.
 
 use std::rc::Rc;
 

@@ -11,15 +11,15 @@
 //! | verify | verifying, drilling (where that was asked for) |
 //! | prune | pruning |
 //!
-//! [`ordered::carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]) alike, and holds the mutex of
-//! the data meanwhile. The loop in `daemon` owns the `State`: it boots, serves, holds, goes over to what a restore has
+//! [`ordered::carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]), and holds the data's mutex
+//! meanwhile. The loop in `daemon` owns the `State`: it boots, serves, holds, goes over to what a restore has
 //! prepared, or ends. A transition is one call of [`crate::status::StatusPublisher::enter`], which logs and publishes it:
 //! `status`, the maintenance page, systemd and the progress of commands are read off that.
 //!
 //! *Held* is the step that was reached, with the failure, what is known of the data, and the fingerprints of image and
 //! settings ([`held`]). Until *staging* a boot only looks, so that the next start looks again; from there on it was an attempt,
-//! which the same image with the same settings does not repeat by itself. What is told while held, and whether that is
-//! so, is one field of the status: a boot that serves has cleared it.
+//! which the same image with the same settings does not repeat by itself. One field of the status says whether the supervisor is held
+//! and why; a boot that serves has cleared it.
 //!
 //! Decisions are functions without I/O: [`decide`], [`plan`], `held::is_repeated`, `held::ways_out`,
 //! [`crate::app::policy`].

@@ -1,4 +1,4 @@
-//! How is an operation done that somebody ordered: the operator, or the schedule?
+//! How is an operation carried out that the operator or the schedule has ordered?
 //!
 //! One at a time, beside whatever the supervisor does: a second one is refused and names the first.
 

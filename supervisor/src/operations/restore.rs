@@ -1,7 +1,7 @@
 //! How does a restore go over to a backup or snapshot?
 //!
-//! It is staged and migrated beside the serving app; then the app stops, and it is proven and committed. If that fails, what
-//! served before serves on.
+//! The new generation is staged and migrated while the app serves. Then the app stops, and the generation is proven and committed.
+//! If that fails, the generation that served before serves on.
 
 use std::rc::Rc;
 

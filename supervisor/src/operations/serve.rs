@@ -1,7 +1,7 @@
 //! How is the app kept serving?
 //!
-//! It is started, watched (its exit, its notifications, its watchdog, its health), started again when it ends, and
-//! left to the operator when it ends too often. Orders of the operator come in between.
+//! It is started, watched (its exit, its notifications, its watchdog, its health) and started again when it ends. When it ends too
+//! often, the supervisor holds. The operator's orders are carried out meanwhile.
 
 use std::{future::Future, pin::Pin, rc::Rc, time::Instant as Monotonic};
 

@@ -1,6 +1,6 @@
 //! What comes before anything is touched?
 //!
-//! The lock, then the sockets, then probing what the data directory's file system can do.
+//! The settings, the lock, the sockets; then the jobs *preflight*, which probes the file system, and *recover*.
 
 use super::generation;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};

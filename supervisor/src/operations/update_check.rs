@@ -1,7 +1,7 @@
-//! When is it asked whether there is a newer version, and who is told?
+//! When is the registry asked for a newer version, and who is told?
 //!
-//! PID 1 only waits, and hands what comes from the network to a job. Whatever goes wrong is a field of the status, and
-//! nothing waits for it.
+//! PID 1 only waits; a job reads what comes from the network. Whatever goes wrong is a field of the status, and nothing
+//! waits for the check.
 
 use std::{rc::Rc, time::SystemTime};
 

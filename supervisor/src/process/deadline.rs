@@ -1,4 +1,4 @@
-//! How long may something take, when this process itself may stand still?
+//! How is time limited in a process that may be paused itself?
 //!
 //! A container can be paused (`docker pause`, the cgroup freezer), all its processes stopped, a virtual machine frozen:
 //! the clock goes on, and neither PID 1 nor what it waits for could do anything meanwhile. So a [`Deadline`] counts

@@ -1,6 +1,6 @@
 //! How does the public socket stay open whatever a child does to it?
 //!
-//! The supervisor binds it and never accepts on it. Its file description is shared with app and door, so a child
+//! The supervisor binds it and never accepts on it. App and door share its file description, so a child
 //! can clear O_NONBLOCK or shut it down for all; after each exit [`PublicSocket::restore_listener`] puts it right. The one for
 //! `tailscale serve` ([`super::identity`]) is kept in the same way.
 

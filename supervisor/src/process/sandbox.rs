@@ -1,4 +1,4 @@
-//! What may a process of ours still do once it runs?
+//! What does each of Hearth's processes give up before it works?
 //!
 //! Supervisor, app, migrator and jobs share one uid, so the kernel's own permissions do not keep them apart. A process
 //! that works on what a stranger may have written gives up, before it does, what it has no need of: an app that was taken

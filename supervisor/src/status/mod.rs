@@ -1,4 +1,4 @@
-//! What is the supervisor doing, and how is it told?
+//! What is the supervisor doing, and where is that published?
 //!
 //! The [`StatusPublisher`] is the one place where a transition is logged, remembered and published: to the control socket,
 //! and to the door's page.
@@ -55,7 +55,7 @@ pub enum Phase {
     Migrating(GenerationId),
     /// The app runs on it in private.
     Proving(GenerationId),
-    /// It is sealed and becomes the live one.
+    /// It is finalized and becomes the live one.
     Committing(GenerationId),
     /// The app starts or starts again.
     Restarting,

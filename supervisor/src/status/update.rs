@@ -1,4 +1,4 @@
-//! What is known of newer versions?
+//! What does the status say of newer versions?
 
 use serde::{Deserialize, Serialize};
 

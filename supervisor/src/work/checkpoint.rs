@@ -1,7 +1,7 @@
-//! Is this database whole, and is all of it in one file?
+//! Is this database intact, and all of it in one file?
 //!
-//! Before a database is cloned, or left behind, it is checked and its WAL is moved into it. By then no process has
-//! it open.
+//! Before a database is cloned or left behind, its WAL is moved into it, and it is checked unless its clone will be. No process
+//! has it open by then.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ pub(super) fn stamp(path: &Path) -> Result<(u64, u64), Failure> {
     Ok((stat.len(), u64::try_from(nanoseconds).unwrap_or(0)))
 }
 
-/// Returns when the household last wrote to a database since it was sealed. To be asked before the database is
+/// Returns when the household last wrote to a database since it was finalized. To be asked before the database is
 /// opened: a checkpoint writes, too.
 fn written_at(data: &DataDir, generation: GenerationId) -> Result<Option<String>, Failure> {
     let path = data.database(generation);

@@ -16,7 +16,7 @@ use crate::{
     fault,
 };
 
-/// Makes a sealed generation the live one.
+/// Makes a finalized generation the live one.
 ///
 /// # Errors
 /// [`Cause::Live`] when `live` is no link, or the generation was never staged; what the file system said. Which of

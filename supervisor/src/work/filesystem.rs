@@ -1,4 +1,4 @@
-//! What is known of a file system by its name?
+//! What does the name of a file system tell about it?
 
 use std::path::Path;
 

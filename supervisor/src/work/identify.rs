@@ -1,7 +1,7 @@
-//! Which image is this?
+//! Which image and which settings are these?
 //!
-//! *held* is remembered with the image that was held, so that the same one is not tried again and another one is.
-//! A version alone does not tell: images are rebuilt under the same one.
+//! *Held* is remembered with the fingerprints of the programs and of the settings, so that the same ones are not tried again and
+//! others are. A version alone does not tell: images are rebuilt under the same version.
 
 use std::path::PathBuf;
 

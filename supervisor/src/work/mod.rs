@@ -1,9 +1,9 @@
 //! What do the jobs do?
 //!
-//! The program `supervisor-job`: PID 1 starts it for each piece of work that opens a database, unpacks, compresses,
-//! encrypts, or reads what strangers have sent, so that a crash of any of it is an exit status there. Nothing that the
-//! program `supervisor` runs is in here, and of the supervisor's parts this uses the [protocol](crate::jobs), the sandbox
-//! and the [data directory](crate::data).
+//! This is the program `supervisor-job`. PID 1 starts it for each piece of work that opens a database, unpacks, compresses,
+//! encrypts, or reads what strangers have sent, so that a crash is an exit status to PID 1. The program `supervisor` runs nothing
+//! of this folder. This folder uses the supervisor's [protocol of jobs](crate::jobs), its sandbox and its
+//! [data directory](crate::data).
 
 pub mod backup;
 pub mod checkpoint;
@@ -52,9 +52,9 @@ const ONE_VERSION: &str =
 /// The shortest time between two progress lines.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// Does the work of `supervisor-job <name> <version>`, whose [`Request`] is on standard input (the name is for whoever looks at
-/// the machine's processes, and the version is the supervisor's): prints [`Reply`] lines to standard output, the result last, and exits 0 when it is done, 1 when
-/// it could not be done. The door prints no result when it is closed.
+/// Does the work of `supervisor-job <name> <version>`, whose [`Request`] is on standard input. The name is for people who list the
+/// machine's processes; the version is the supervisor's. Prints [`Reply`] lines to standard output, the result last, and exits 0
+/// when the work is done, 1 when it could not be done. The door prints no result when it is closed.
 #[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

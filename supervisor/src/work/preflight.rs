@@ -1,9 +1,8 @@
 //! Can a household's data be kept here?
 //!
-//! Tried out by doing, in a directory of its own, on each file system that the data lies on (a directory in it may be a
-//! link, or a mount of another one): names of file systems tell little about what a mount can do. Only
-//! network file systems are refused by name, since what they get wrong (locks and shared memory between machines)
-//! does not show in a trial on one machine.
+//! The job tries it out, in a directory made for the purpose, on each file system that the data lies on (a directory in it may
+//! be a link, or a mount of another one). Names of file systems tell little about what a mount can do. Only network file systems
+//! are refused by name, since their faults (locks and shared memory between machines) do not show on one machine.
 
 use std::{
     fs::{self, DirBuilder, File},

@@ -1,4 +1,4 @@
-//! What helps where a server cannot be reached, or cannot be trusted?
+//! Which hint helps when a server cannot be reached or trusted?
 
 use std::{error, io};
 

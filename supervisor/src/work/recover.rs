@@ -1,8 +1,8 @@
-//! What did a start find that was never finished, and how is it put right?
+//! What did an earlier run leave unfinished, and how is it put right?
 //!
-//! What carries a marker and is not live was never committed: nobody outside ever wrote to it, so it goes. What
-//! carries none is never removed here, wherever `live` points. And while it is in doubt what `live` means, nothing
-//! is removed at all.
+//! A generation that carries a marker and is not live was never committed: nobody outside ever wrote to it, so it is removed. One
+//! without a marker is never removed here, wherever `live` points. While it is in doubt what `live` means, nothing is removed
+//! at all.
 
 use std::{fs, path::Path};
 

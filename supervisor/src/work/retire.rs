@@ -1,4 +1,4 @@
-//! How do the generations go that retention no longer keeps?
+//! How are generations removed that retention no longer keeps?
 
 use std::{fs, io};
 

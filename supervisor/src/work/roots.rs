@@ -1,4 +1,4 @@
-//! Whom does TLS trust where the system does not say?
+//! Which certificates does TLS trust where the system has none?
 
 use rustls::pki_types::CertificateDer;
 

@@ -1,4 +1,4 @@
-//! Can these settings be used, of which only a library can tell?
+//! Are the settings usable that only a library can judge: schedules and recipients?
 
 use super::backup::{encryption, schedule::Schedule};
 use crate::{

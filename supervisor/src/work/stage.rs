@@ -1,9 +1,9 @@
 //! How does the next generation begin?
 //!
-//! Its marker first, durable before anything else is in it: from then on it is known to be unfinished, whatever
-//! happens. Then its database: empty, a clone of another generation's with its `-wal` and `-journal`, or what an archive
-//! holds, checked through and through. A clone whose indexes do not agree with its tables gets new ones; one whose tables are damaged
-//! is refused. Attachments of an archive go to `files/`, which all generations share.
+//! With its marker, which is durable before anything else is in it: from then on the generation is known to be unfinished. Its
+//! database follows: empty, a clone of another generation's with its `-wal` and `-journal`, or the one in an archive, checked in
+//! full. A clone whose indexes do not agree with its tables gets new ones; a clone whose tables are damaged is refused. Attachments
+//! of an archive go to `files/`, which all generations share.
 
 use std::{fs, path::PathBuf};
 

@@ -1,7 +1,7 @@
 //! What is remembered of the last check, and when is the next one?
 //!
-//! `supervisor/update.json`. Nothing depends on it but when the registry is asked again, and that a new version is told to
-//! the log once: one that is missing, damaged or of another format is as good as none.
+//! `supervisor/update.json`. It decides only when the registry is asked again, and that a new version is logged once. A document
+//! that is missing, damaged or of another format counts as none.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,8 +1,8 @@
-//! What is asked about newer versions, and what is remembered of it?
+//! How is a newer version found, and what is remembered of it?
 //!
-//! The registry that the image comes from is asked by a job ([`crate::work::update`]) for the image's tags; [`versions`] are
-//! those that count, and [`known`] is what is remembered and when it is asked again. It is a notice and nothing more:
-//! whatever goes wrong is a sentence in `status`.
+//! A job ([`crate::work::update`]) requests the image's tags from the registry that it comes from. [`versions`] chooses among the
+//! tags; [`known`] holds what is remembered, and when the next check is due. It is a notice and nothing more: whatever goes wrong
+//! is a sentence in `status`.
 
 pub mod known;
 pub mod versions;

@@ -1,4 +1,4 @@
-//! Which of an image's tags is a version to be offered?
+//! Which of an image's tags is a newer version?
 
 use semver::{BuildMetadata, Version};
 

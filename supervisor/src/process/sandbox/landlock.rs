@@ -1,4 +1,4 @@
-//! Which files are there for a process?
+//! Which files can a process reach?
 //!
 //! Landlock (<https://docs.kernel.org/userspace-api/landlock.html>) allows by path what is named and denies the rest. What
 //! it denies depends on its ABI: moving between directories from 2 on, truncation from 3, device ioctls from 5, signals and

@@ -1,4 +1,4 @@
-//! What does each program of ours need?
+//! Which files does each of Hearth's programs need?
 //!
 //! All that is granted adds up, and nothing can be taken back out of it: so no directory is granted that the data or the
 //! backups lie in, and of a program its file rather than the directory that it lies in.

@@ -1,7 +1,7 @@
 //! Which backups lie in `backup.dir`, and what became of the last ones?
 //!
-//! What counts is the archives. A description that is missing (someone moved the archive alone) is read from the
-//! manifest of a plain one; of an encrypted one only the name is known.
+//! The archives count. Where a description is missing (somebody moved the archive alone), the manifest of a plain archive takes its
+//! place; of an encrypted one only the name is known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What do killed jobs leave, and how does it go?
+//! What do killed backup jobs leave, and how is it removed?
 
 use super::{archive::read, catalog, clear, identity, lease, source::open_destination};
 use crate::{config::Backup as Settings, data::DataDir};

@@ -1,8 +1,8 @@
-//! How does a destination come to have what is to be kept?
+//! How are backups copied to a destination, and pruned there?
 //!
-//! What is there and what could be there are judged by the same policy together; what it keeps is copied, then what it
-//! does not keep is removed there. So a destination that was away catches up, and no copy is made only to be removed.
-//! What is there under this instance's name is its own only as long as nobody else writes there: see `lease`.
+//! The policy judges the backups that are there together with those that could be. First those that it keeps are copied, then
+//! those that it does not keep are removed there. So a destination that was away catches up, and no copy is made only to be
+//! removed. What lies under this instance's name is its own only as long as nobody else writes there: see `lease`.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Which backups are there, what is in an archive, and what is in use now, for the operator to choose and compare?
 //!
-//! Whoever may write beside an archive, at a destination or into one may have put anything there: all that is not needed for
-//! looking is given up first.
+//! Anybody who may write to `backup.dir` or a destination may have put anything there, so the job gives up all that it does not
+//! need before it reads.
 
 use std::cmp::Reverse;
 

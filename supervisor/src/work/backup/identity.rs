@@ -1,8 +1,8 @@
-//! By which name do this instance's backups go, and is it still the one that was given the name?
+//! Which name do this instance's backups have, and is this data directory still the one that the name was given to?
 //!
 //! The name, `supervisor/instance`, tells the backups of several instances apart where they share a directory or a destination:
-//! each removes only what lies under its own. A data directory that is copied takes the name with it, and then each of the two
-//! would remove the other's. So `supervisor/instance.json` says where the file with the name was when it was given, and
+//! each removes only what lies under its own name. A copy of a data directory has the same name, and each of the two would remove
+//! the other's backups. So `supervisor/instance.json` says where the file with the name was when it was given, and
 //! a file that was written anew elsewhere is a copy's, which gets a name of its own before anything is done in the old one's.
 //!
 //! A data directory that was only renamed, or whose volume another container or machine uses now, still has the very same file

@@ -1,9 +1,9 @@
-//! Does anybody else write under this instance's name at a destination?
+//! Does another instance write under this instance's name at a destination?
 //!
-//! Whoever brings a destination up to date leaves a token there, `<instance>/owner.json`, and a new one each time. One who finds
-//! another token than the last it left is not alone: its disk was copied as a whole, so that [`identity`] cannot tell, and two go by
-//! one name. It takes another name then, and removes nothing. Unless it was itself that left the token, and forgot since its
-//! disk was set back to an earlier day: then it goes on, and removes nothing for a week, in which the other would come by.
+//! An instance that brings a destination up to date leaves a token there, `<instance>/owner.json`, a new one each time. If it finds
+//! another token than the last it left, two instances have one name: the disk was copied as a whole, which [`identity`] cannot
+//! detect. The instance then takes another name and removes nothing. If it left the token itself and has forgotten, since its disk
+//! was set back to an earlier day, it keeps the name, and removes nothing for a week, in which the other would show itself.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,9 +1,10 @@
 //! Is this the directory that the backups were made in before?
 //!
 //! A volume that is not mounted leaves an empty directory in its place. Backups made there would fill the system's own disk, and
-//! those made earlier would be gone from every list. So a directory that backups are made in gets a marker,
-//! `hearth-backups.json` (but for `backups/` of the data directory where it is no volume of its own), and `supervisor/backups.json` remembers which one it is. Where the marker is missing nothing is made
-//! until the volume is back, or a person says with an empty file of that name that it is a new place.
+//! those made earlier would be gone from every list. So a directory that backups are made in gets a marker, `hearth-backups.json`
+//! (except `backups/` of the data directory, unless that is a volume of its own), and `supervisor/backups.json` remembers which
+//! directory has one. Where the marker is missing, no backup is made until the volume is back, or until a person confirms a new
+//! place with an empty file of that name.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How are backups made, looked after, and read back?
+//! How are backups made, verified, pruned, copied and read?
 
 pub mod archive;
 mod attachment;

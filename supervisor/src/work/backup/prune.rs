@@ -1,4 +1,4 @@
-//! How do backups go that the policy does not keep?
+//! How are backups removed that the policy does not keep?
 
 use jiff::Timestamp;
 

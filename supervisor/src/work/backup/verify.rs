@@ -1,4 +1,4 @@
-//! Does a backup still hold what it held, and can it be restored?
+//! Is a backup undamaged, and can it be restored?
 //!
 //! It is restored to a scratch place and checked, attachments hashed from the stream. An encrypted one without an
 //! identity is compared with the hash that was recorded when what went into it was checked.

@@ -1,9 +1,9 @@
 //! How is the public socket answered while no app does?
 //!
-//! This is the `door` job: the listening socket is its descriptor 3, that of `tailscale serve`, if there is one, 4;
-//! notices come as JSON lines on standard input, and it ends when that ends or at TERM, after what is under way is answered. Every answer is 503 with
-//! `Retry-After`, and every connection ends with its answer, so that the next one meets the app. Nothing that a
-//! client does is logged, and no client can hold up the others.
+//! This is the `door` job. The listening socket is its descriptor 3; that of `tailscale serve`, if there is one, is 4. Notices come
+//! as JSON lines on standard input. The job ends when that ends, or at TERM, after the requests under way are answered. Every
+//! response is 503 with `Retry-After` and ends its connection, so that the next connection reaches the app. Nothing that a client
+//! does is logged, and no client can hold up the others.
 
 pub mod host;
 pub mod page;

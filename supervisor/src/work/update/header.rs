@@ -1,6 +1,6 @@
 //! What do the header fields `WWW-Authenticate` and `Link` of a registry's answer say?
 //!
-//! As RFC 9110 (11.6.1) and RFC 8288 have them. They come from the network: what is not understood is nothing.
+//! Their grammar is that of RFC 9110 (11.6.1) and RFC 8288. They come from the network: what cannot be parsed is ignored.
 
 /// Where a token is to be had, and for what: a challenge of the scheme Bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Is there a newer version of this image?
 //!
-//! The registry is asked without a sign-in ([`registry`]), [`header`] reads what its answers say of themselves, and the tags
-//! that are versions are compared with the one that runs.
+//! [`registry`] requests the tags without a sign-in, [`header`] reads the header fields of the responses, and the tags that are
+//! versions are compared with the version that runs.
 
 pub mod header;
 pub mod registry;

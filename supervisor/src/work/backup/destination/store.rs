@@ -1,4 +1,4 @@
-//! What does each of the two kinds of destination do in its own way?
+//! Which steps do the two kinds of destination take differently?
 //!
 //! Each of these is one step on one file below an instance's name; which come in which order, and what that promises, is the
 //! same for both and stands in [`super`].

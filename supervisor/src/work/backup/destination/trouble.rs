@@ -1,4 +1,4 @@
-//! What does a person read when a server of S3 did not do what was asked?
+//! Which message does the operator get when an S3 server refuses a request?
 //!
 //! What it answers is XML with a code (`NoSuchBucket`) and a message; the codes that an operator can do something about
 //! get a sentence of their own. Neither the request nor the whole answer is shown, since both may tell what was signed.

@@ -228,7 +228,7 @@ fn a_table_without_a_column_is_refused_by_name() {
     let data = Data::new();
     data.sql("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date");
     let mut app = Start::alone(&data).spawn();
-    assert_eq!(app.wait().code(), Some(1));
+    assert_eq!(app.wait().code(), Some(65), "EX_DATAERR: it is for the data");
     app.log.wait("error: table record has no column due_date");
     app.wait_said("STATUS=table record has no column due_date");
 }

@@ -69,7 +69,7 @@ fn a_query_that_fails_is_named_and_the_app_is_not_ready() {
         let data = filled();
         data.sql(harm);
         let mut app = Start::probation(&data).spawn();
-        assert_eq!(app.wait().code(), Some(1), "{harm}");
+        assert_eq!(app.wait().code(), Some(65), "{harm}");
         app.log.wait(&format!("error: the {words}"));
         app.log.wait("hint: nothing was changed");
         app.wait_said(&format!("STATUS=the {words}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Job, Start, child},
+    jobs::{Findings, Job, child},
     process::deadline::within,
 };
 
@@ -20,7 +20,7 @@ pub async fn passing(instance: &Instance, failure: Failure) -> Failure {
     if !failure.cause.is_attempt_failure() {
         return failure;
     }
-    match within(PATIENCE, child::run::<Start>(instance, Job::Preflight { sandbox: false, backups: None })).await {
+    match within(PATIENCE, child::run::<Findings>(instance, Job::Preflight { sandbox: false })).await {
         Some(Err(found)) => explained(failure, found),
         Some(Ok(_)) | None => failure,
     }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged, Start};
+pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged};
 use crate::{
     config::Unchecked,
     data::{
@@ -42,12 +42,10 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
-    /// Probe what the data directory's file system can do, remove what was not committed, and look. Result: [`Start`].
+    /// Probe what the data directory's file system can do. Result: [`Findings`].
     Preflight {
         /// Whether to try out what a sandbox can be made of, too.
         sandbox: bool,
-        /// `backup.dir`, where there are backups a start is not the first one; without it nothing is removed.
-        backups: Option<PathBuf>,
     },
     /// Find out what a sandbox can be made of. Result: [`SandboxSupport`].
     Sandbox,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::backup::Archive;
 use crate::{
     config::Backup as Settings,
-    data::{GenerationId, backup::BackupId, state::Reason, view::View},
+    data::{GenerationId, backup::BackupId, state::Reason},
     failure::Failure,
     process::sandbox::SandboxSupport,
 };
@@ -23,15 +23,6 @@ pub struct Findings {
     pub notes: Vec<String>,
     /// What children can be confined by, if that was asked.
     pub means: SandboxSupport,
-}
-
-/// What a start begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// What the file systems can do.
-    pub findings: Findings,
-    /// What the data directory holds, once what was not committed is gone.
-    pub view: Option<View>,
 }
 
 /// What tells an attempt from another.

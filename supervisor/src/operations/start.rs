@@ -2,16 +2,16 @@
 //!
 //! The settings, the lock, the sockets; then the jobs *preflight*, which probes the file system, and *recover*.
 
-use super::generation;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
+use super::generation;
 use crate::{
     app::lifecycle::{end_strays, point},
     config::{self, SandboxMode},
     data::{DataDir, access, lock::Lock, view::View},
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Job, Start, child},
+    jobs::{Findings, Job, child},
     process::{
         clone3,
         endpoint::Endpoint,
@@ -19,6 +19,7 @@ use crate::{
         listener::{self, PublicSocket},
         sandbox::{SandboxSupport, rules},
     },
+    status::{Initiator, Phase},
 };
 
 /// Makes the data directory if it is not there, and takes its lock.
@@ -103,11 +104,10 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
     // What a killed supervisor left running may still have the old database open.
     end_strays(instance).await;
     let mode = instance.config.sandbox.mode;
-    let found: Start =
-        child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off, backups: None }).await?;
-    let findings = found.findings;
+    let findings: Findings = child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off }).await?;
     tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
     confine(instance, mode, findings.means)?;
+    instance.board.enter(Initiator::Boot, Phase::Recovering);
     let view = generation::recovered(instance).await?;
     if findings.means.is_whole() {
         tracing::info!(target: "Supervisor", "sandbox: {}", findings.means);

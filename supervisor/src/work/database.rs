@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Read},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -165,20 +166,31 @@ impl Database {
     ///
     /// # Errors
     /// What kept it from being found out.
-    pub(super) fn rebuild_damaged_indexes(&self) -> Result<Indexes, Failure> {
-        let Some(problem) = self.integrity_check()? else { return Ok(Indexes::Whole) };
-        if let Err(error) = self.rebuild_indexes() {
+    pub(super) fn rebuild_damaged_indexes(self) -> Result<(Self, Indexes), Failure> {
+        let Some(problem) = self.integrity_check()? else { return Ok((self, Indexes::Whole)) };
+        let (database, rebuilt) = match self.rebuild_indexes() {
+            // SQLite reads an index before it builds it anew, and pages of this one may lead nowhere.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                let database = self.empty_indexes()?;
+                // The pages that the indexes had are free only after a VACUUM, which may number rows anew.
+                let rebuilt = database.connection.execute_batch("REINDEX; VACUUM");
+                let rebuilt = rebuilt.and_then(|()| database.rebuild_indexes());
+                (database, rebuilt)
+            }
+            rebuilt => (self, rebuilt),
+        };
+        if let Err(error) = rebuilt {
             return match error.sqlite_error_code() {
                 // Pages of a table that lead nowhere, or two rows where an index allows one.
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
-                    Ok(Indexes::TablesDamaged(format!("{problem} ({error})")))
+                    Ok((database, Indexes::TablesDamaged(format!("{problem} ({error})"))))
                 }
-                _ => Err(explain("cannot rebuild the indexes of", &self.path, &error)),
+                _ => Err(explain("cannot rebuild the indexes of", &database.path, &error)),
             };
         }
-        Ok(match self.integrity_check()? {
-            None => Indexes::Rebuilt(problem),
-            Some(left) => Indexes::TablesDamaged(left),
+        Ok(match database.integrity_check()? {
+            None => (database, Indexes::Rebuilt(problem)),
+            Some(left) => (database, Indexes::TablesDamaged(left)),
         })
     }
 
@@ -195,6 +207,25 @@ impl Database {
                 self.connection.execute(&format!("INSERT INTO main.\"{table}\" (\"{table}\") VALUES ('rebuild')"), []);
         }
         Ok(())
+    }
+
+    /// Closes it, makes each index an empty one, which SQLite can always read, and opens it again. The pages that they had
+    /// belong to nothing then.
+    ///
+    /// # Errors
+    /// What kept it from being done.
+    fn empty_indexes(self) -> Result<Self, Failure> {
+        let path = self.path.clone();
+        let roots = self.connection.prepare("SELECT rootpage FROM main.sqlite_schema WHERE type = 'index'").and_then(
+            |mut roots| {
+                let roots = roots.query_map([], |row| row.get::<_, u32>(0))?;
+                roots.collect::<Result<Vec<_>, _>>()
+            },
+        );
+        let roots = roots.map_err(|error| explain("cannot read the indexes of", &path, &error))?;
+        self.checkpoint_and_close()?;
+        write_empty_indexes(&path, &roots).explain(|| format!("cannot write {}", path.display()))?;
+        Self::open(&path)
     }
 
     /// Runs `quick_check` and returns the first problems, none when the database is whole.
@@ -247,6 +278,28 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Overwrites these pages with empty leaves of an index: <https://www.sqlite.org/fileformat2.html#b_tree_pages>.
+fn write_empty_indexes(path: &Path, roots: &[u32]) -> io::Result<()> {
+    const INDEX_LEAF: u8 = 0x0a;
+    let file = fs::File::options().read(true).write(true).open(path)?;
+    let mut header = [0_u8; 100];
+    file.read_exact_at(&mut header, 0)?;
+    // The page's size stands at 16, where 1 means 65,536; the bytes at its end that are not used, at 20.
+    let size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => usize::from(size),
+    };
+    let mut page = vec![0_u8; size];
+    page[0] = INDEX_LEAF;
+    // Where the content begins; 0 means 65,536.
+    let content = (size - usize::from(header[20])) & 0xffff;
+    page[5..7].copy_from_slice(&u16::try_from(content).unwrap_or(0).to_be_bytes());
+    for root in roots.iter().filter(|root| **root > 1) {
+        file.write_all_at(&page, (u64::from(*root) - 1) * size as u64)?;
+    }
+    file.sync_all()
 }
 
 /// Returns the name of a file beside the database: `app.db-wal`.

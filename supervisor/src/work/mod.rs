@@ -101,7 +101,7 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 /// What the job says.
 fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
-        Job::Preflight { sandbox, backups } => preflight::start(data, sandbox, backups.as_deref()).and_then(value),
+        Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
         Job::Sandbox => value(sandbox::try_out()),
         Job::CheckSettings(settings) => {
             means.confine([], &[], Sockets::None)?;

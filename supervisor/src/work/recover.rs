@@ -28,7 +28,7 @@ use crate::{
 /// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
 /// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
 /// nothing: it is in [`View::trouble`].
-pub fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
+fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;

@@ -126,8 +126,8 @@ fn clone(
 pub fn check(data: &DataDir, means: SandboxSupport, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
     let Some(source) = staged.origin.generation() else { return Ok(staged) };
     means.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
-    let database = Database::open(&data.database(target))?;
-    let reindexed = match database.rebuild_damaged_indexes()? {
+    let (database, found) = Database::open(&data.database(target))?.rebuild_damaged_indexes()?;
+    let reindexed = match found {
         Indexes::Whole => None,
         Indexes::Rebuilt(problem) => Some(problem),
         Indexes::TablesDamaged(problem) => {

@@ -240,7 +240,7 @@ fn copy_with_new_indexes(data: &DataDir, generation: GenerationId, copy: &Path) 
     durable::remove_if_there(copy)?;
     copy_database(data, generation, copy)?;
     let Ok(database) = Database::open(copy) else { return Ok(None) };
-    match database.rebuild_damaged_indexes()? {
+    match database.rebuild_damaged_indexes()?.1 {
         Indexes::Rebuilt(problem) => Ok(Some(problem)),
         Indexes::Whole | Indexes::TablesDamaged(_) => Ok(None),
     }

@@ -242,6 +242,11 @@ impl House {
         if let Some(far) = &self.far {
             let own = copy.hearth.root.path().join("far");
             assert!(Command::new("cp").arg("-a").args([far, &own]).status().unwrap().success());
+            // It stands for this very house, and is no copy beside it, which would get a name of its own.
+            for instance in fs::read_dir(&own).unwrap().flatten() {
+                let _ = fs::remove_file(instance.path().join("owner.json"));
+            }
+            let _ = fs::remove_file(copy.hearth.data.join("supervisor/instance.json"));
             copy.keep_backups_at(own);
         }
         copy

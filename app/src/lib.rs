@@ -5,7 +5,8 @@
 //! everything that is the same for all answers, and each feature has its own folder: `records` its table,
 //! queries, API and pages; `instance` what the app says about itself; `web` what all pages have in common.
 //!
-//! Imports point one way: cli → serve → http → features → db.
+//! Imports should point one way, cli → serve → http → features → db, and do not everywhere yet: `.ci/module-graph` names the
+//! circles.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]

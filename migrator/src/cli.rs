@@ -1,4 +1,4 @@
-//! What can be asked of the migrator, and how does it answer?
+//! Which commands does the migrator have, and what do they print?
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

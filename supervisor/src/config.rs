@@ -2,8 +2,9 @@
 //!
 //! Defaults < `config.toml` in the data directory (or the file that `HEARTH_CONFIG` names) < environment < flags.
 //! `data_dir` and `listen` stand at the top (`HEARTH_DATA_DIR`), all others in a section (`HEARTH_STOP__GRACE` is
-//! `stop.grace`); a blank value is none. What cannot be used, or is a misspelt setting, is an error that names the setting,
-//! its source and what is allowed, all such errors at once. Other variables that begin with `HEARTH_` are warned of.
+//! `stop.grace`); a blank value counts as not set. A value that is not allowed, or a misspelt setting, is an error that names
+//! the setting, its source and what is allowed; all errors are shown at once. Other variables that begin with `HEARTH_` get a
+//! warning.
 
 mod backup;
 mod choices;

@@ -1,8 +1,7 @@
 //! What does a person read when something could not be done?
 //!
-//! A [`Failure`] goes unchanged from where something failed to the log, the page, the CLI or another process: a
-//! sentence that says what was being done to what, a hint with the command that helps, and a cause that programs can
-//! act on.
+//! A [`Failure`] passes unchanged from the place of the failure to the log, the page, the CLI or another process. It is a sentence
+//! that says what was being done to what, a hint with the command that helps, and a cause that programs can act on.
 
 use std::{fmt, io};
 

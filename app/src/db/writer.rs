@@ -2,8 +2,8 @@
 //!
 //! A task owns it. While one transaction is being written to the disk, further writes queue up; the next
 //! transaction carries out all of them, and each is answered after the commit. So a lone write waits for nobody, and
-//! a hundred at once cost one fsync instead of a hundred. When one of them fails, which is rare, all are taken back
-//! and each gets a transaction of its own: a savepoint for each would take less work then, and twice as long always.
+//! a hundred at once cost one fsync instead of a hundred. When one of them fails, which is rare, all are rolled back
+//! and each gets a transaction of its own. A savepoint for each would save work then, and cost twice the time always.
 
 use std::{
     panic::AssertUnwindSafe,

@@ -6,8 +6,7 @@
 //! A check that fails makes the app *failing* only where a restart or another version could help: the database
 //! cannot be read, the writer is stuck, the files are gone. A disk that is full or refuses writes leaves it *degraded*: the household can
 //! still read, writes are refused one by one with 507, and restarting would not free a byte. Backups that fail or are
-//! overdue are the supervisor's business; it says so when it asks, and everybody else is told that the house is
-//! *degraded*.
+//! overdue are the supervisor's concern: it says so in its request, and the response to everybody else is *degraded*.
 
 use std::{
     fs,

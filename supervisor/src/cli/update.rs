@@ -1,6 +1,6 @@
 //! What does `update check` print?
 //!
-//! What the running supervisor finds out; without one, what the command finds out by itself, and then nothing is written.
+//! The answer of the running supervisor. Without one, the command asks the registry itself and writes nothing.
 
 use hyper::Method;
 use serde_json::{Value, json};

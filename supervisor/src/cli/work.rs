@@ -1,6 +1,6 @@
-//! How does a command have an operation done, and tell how far it is?
+//! How does a command carry out an operation and show its progress?
 //!
-//! By the running supervisor, or, without one, under the lock by the command itself.
+//! The running supervisor carries it out; without one, the command does so itself, under the lock.
 
 use std::{
     cell::RefCell,

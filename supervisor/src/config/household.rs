@@ -1,7 +1,7 @@
 //! Which names does Hearth go by, and who may sign in how?
 //!
-//! The app's own settings: the supervisor checks them as all others, binds the socket of `auth.tailscale_listen`, and
-//! hands the app what is set, as variables of the same names ([`Config::for_the_app`]). Nobody else gets them.
+//! These are the app's own settings. The supervisor checks them like all others, binds the socket of `auth.tailscale_listen`, and
+//! hands the app those that are set, as variables of the same names ([`Config::for_the_app`]). No other process gets them.
 
 use std::path::{Component, Path};
 

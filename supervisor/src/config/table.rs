@@ -1,6 +1,6 @@
 //! Which settings are there?
 //!
-//! Each stands once, in the table below: its name, its type, its default, what is allowed, and what it does. The typed
+//! Each setting is defined once, in the table below: its name, its type, its default, what is allowed, and what it does. The typed
 //! [`Config`], the variables of the environment, `supervisor config` and docs/CONFIGURATION.md are made from it.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};

@@ -1,4 +1,4 @@
-//! May a file say what the app is kept from?
+//! Which settings may a file decide that the app could have written?
 //!
 //! The app runs under the supervisor's uid, and an app that was taken over on a kernel without Landlock could write a file for the
 //! next start. So a file that this uid could have written, such as `config.toml` in the data directory, never decides what confines

@@ -1,6 +1,6 @@
 //! Who may touch the data?
 //!
-//! Whoever holds the one lock: `flock` on `supervisor/lock`, and on the data directory itself, which nobody deletes to
+//! The process that holds the one lock: `flock` on `supervisor/lock`, and on the data directory itself, which nobody deletes to
 //! get rid of a lock. Every child inherits both descriptors, so it stays held as long as any of them lives, and an
 //! orphaned app can never become a second writer.
 

@@ -1,7 +1,7 @@
 //! Which documents does the supervisor keep in the data directory?
 //!
-//! All are JSON with `"format": 1`; times are RFC 3339 in UTC with seconds. They are information: what to do is
-//! decided from the link and the databases.
+//! All are JSON with `"format": 1`; times are RFC 3339 in UTC with seconds. They are information: decisions
+//! come from the link and the databases.
 
 use std::{io, path::Path};
 

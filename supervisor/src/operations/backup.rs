@@ -1,6 +1,6 @@
 //! How is a backup made, verified and drilled, beside the serving app or without a supervisor?
 //!
-//! Each step is a job, or a drill: killed at any moment, none leaves anything half-done that counts.
+//! Each step is a job or a drill. Killed at any moment, none leaves anything unfinished that counts.
 
 use std::{rc::Rc, time::Duration};
 

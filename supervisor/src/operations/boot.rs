@@ -1,7 +1,7 @@
 //! How does a household's data come to this version, or stay exactly as it was?
 //!
-//! A boot looks ([`start::look`], [`decide`], [`plan`]) and, where something is pending, makes the next generation
-//! ([`generation`]).
+//! A boot looks ([`start::look`], [`decide`], [`plan`]). Where migrations are pending, or only indexes are damaged, it makes the next
+//! generation ([`generation`]).
 
 use std::rc::Rc;
 

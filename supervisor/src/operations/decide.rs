@@ -1,4 +1,4 @@
-//! What does the data directory ask for?
+//! What has to be done with this data directory?
 //!
 //! Pure: from a [`View`] to a [`Decision`].
 

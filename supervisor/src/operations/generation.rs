@@ -2,7 +2,7 @@
 //!
 //! Stage, migrate, prove, commit: for a first start, an upgrade and a restore alike. Until the commit's rename nothing
 //! that was there before is changed, so a failure, or the end of this process, at any moment leaves everything as
-//! it was; what was staged carries a marker and goes with the next [`Job::Recover`].
+//! it was. What was staged carries a marker, and the next [`Job::Recover`] removes it.
 
 use std::rc::Rc;
 

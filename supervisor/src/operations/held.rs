@@ -1,9 +1,9 @@
-//! What is the operator told when the supervisor cannot go on by itself?
+//! What does the operator see when the supervisor cannot go on by itself?
 //!
-//! What happened, what is known of the data, and the exact commands that lead out. It is remembered in
-//! `supervisor/held.json` with the step that was reached and the fingerprints of image and settings: an attempt that failed is
-//! not repeated by the same image with the same settings, so that a watcher that restarts red containers does no harm;
-//! another image, or a changed setting, tries. What was found by only looking is looked at anew at each start.
+//! What happened, what is known of the data, and the exact commands that lead out. `supervisor/held.json` remembers it, with the
+//! step that was reached and the fingerprints of image and settings. The same image with the same settings does not repeat an
+//! attempt that failed, so that a watcher that restarts red containers does no harm; another image, or a changed setting,
+//! tries. A failure before any attempt is not remembered: each start looks again.
 
 use crate::{
     config::Config,

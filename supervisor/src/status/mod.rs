@@ -324,7 +324,7 @@ pub fn now() -> String {
 }
 
 impl StatusPublisher {
-    /// Makes the board of a supervisor that starts.
+    /// Makes the publisher of a supervisor that starts.
     #[must_use]
     pub fn new(listen: String, data_dir: String) -> Self {
         let app = AppStatus {

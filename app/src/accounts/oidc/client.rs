@@ -1,7 +1,8 @@
-//! How is the provider asked?
+//! How are requests sent to the provider?
 //!
 //! Over TLS, but for one on this very machine; no redirect is followed (so that neither the code nor the client's secret goes
-//! anywhere else: the crate's own advice), and time and size are bounded. Whom TLS trusts, the system says.
+//! anywhere else: the crate's own advice), and time and size are bounded. TLS trusts the system's certificates, or
+//! Mozilla's where the system has none.
 
 use std::{error, future::Future, io, iter, pin::Pin, time::Duration};
 

@@ -22,12 +22,7 @@ use crate::{
     },
 };
 
-/// Puts right what killed steps left, creates the directories that are missing, and looks.
-///
-/// # Errors
-/// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
-/// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
-/// nothing: it is in [`View::trouble`].
+/// All of [`recover`] but for SQLite's part.
 fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
@@ -49,10 +44,13 @@ fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
 }
 
-/// As [`put_right`], and has SQLite roll back what a power cut left half-written.
+/// Puts right what killed steps left, creates the directories that are missing, has SQLite roll back what a power cut left
+/// half-written, and looks.
 ///
 /// # Errors
-/// As [`put_right`].
+/// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
+/// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
+/// nothing: it is in [`View::trouble`].
 pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
     let View { live, mut trouble, reindex, .. } = put_right(data, backups)?;
     if let Live::Generation(live) = live {

@@ -97,7 +97,7 @@ fn backups_go_on_and_the_next_start_goes_over_to_new_indexes() {
             .iter()
             .find_map(|one| one.as_str().filter(|one| one.starts_with("indexes: ")).map(str::to_owned))
     });
-    assert!(trouble.contains("no row is lost") && trouble.contains("start it again"), "{trouble}");
+    assert!(trouble.contains("made from the tables") && trouble.contains("start it again"), "{trouble}");
     running.stop();
 
     let mut running = hearth.start();

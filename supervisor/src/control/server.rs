@@ -14,7 +14,8 @@
 use std::{
     convert::Infallible,
     fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
     rc::Rc,
     time::Duration,
 };
@@ -111,6 +112,8 @@ struct Socket {
     listener: UnixListener,
     /// Device and number of the file that it is reached by.
     file: (u64, u64),
+    /// Those of the directory that it was made in.
+    directory: (u64, u64),
 }
 
 impl Socket {
@@ -122,8 +125,7 @@ impl Socket {
         }
         let listener = UnixListener::bind(short(&path))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        let stat = fs::symlink_metadata(&path)?;
-        Ok(Self { listener, file: (stat.dev(), stat.ino()) })
+        Ok(Self { listener, file: number(&path)?, directory: number(&data.supervisor())? })
     }
 
     async fn accept(&self, places: &std::sync::Arc<Semaphore>) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
@@ -131,11 +133,13 @@ impl Socket {
         Ok((self.listener.accept().await?.0, place))
     }
 
-    /// Makes socket and token again where they are gone.
+    /// Makes socket and token again where they are gone, but not where the directory is gone that they lay in: the data
+    /// was moved away then, and another instance's may come in its place.
     fn restore(&mut self, data: &DataDir, token: &str) -> io::Result<()> {
-        let there = fs::symlink_metadata(data.control_socket());
-        if !there.is_ok_and(|stat| (stat.dev(), stat.ino()) == self.file) {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(data.supervisor())?;
+        if !number(&data.supervisor()).is_ok_and(|number| number == self.directory) {
+            return Ok(());
+        }
+        if !number(&data.control_socket()).is_ok_and(|number| number == self.file) {
             *self = Self::bind(data)?;
             tracing::warn!(target: "Supervisor", "the control socket was gone; it was made again");
         }
@@ -144,6 +148,12 @@ impl Socket {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the device and the number of a file, links not followed.
+fn number(path: &Path) -> io::Result<(u64, u64)> {
+    let stat = fs::symlink_metadata(path)?;
+    Ok((stat.dev(), stat.ino()))
 }
 
 async fn serve(server: Rc<Server>, stream: UnixStream) {

@@ -50,7 +50,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     instance.board.enter(Initiator::Boot, Phase::Starting(attempt));
     let checking = |failure| Stuck::before_a_commit(failure, "checking the data directory");
     let view = start::look(instance).await.map_err(checking)?;
-    if attempt == Attempt::First
+    if attempt != Attempt::Requested
         && let Some(held) = held::remembered(instance).await.map_err(checking)?
     {
         return Ok(Booted::Hold(held));

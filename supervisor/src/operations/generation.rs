@@ -84,7 +84,7 @@ pub async fn prepare(
         }
     }
     if let Some(problem) = &staged.reindexed {
-        tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew in generation {target}; no row is lost");
+        tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew from them in generation {target}");
     }
     instance.board.enter(initiator, Phase::Migrating(target));
     let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation(reason)).await?;

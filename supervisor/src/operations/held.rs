@@ -74,6 +74,12 @@ pub async fn remember(instance: &Instance, held: &Held) {
     if instance.lock.get().is_none() || held.failure.cause == Cause::UnknownFormat {
         return;
     }
+    // A failure of looking says nothing of the attempt that an earlier start was held for.
+    if !is_attempt_failure(held)
+        && state::read_held(&instance.data).is_ok_and(|told| told.is_some_and(|told| is_attempt_failure(&told)))
+    {
+        return;
+    }
     let save = Job::Save(Document::Held(Some(Box::new(held.clone()))));
     if let Err(failure) = child::run::<()>(instance, save).await {
         instance.board.note(format!(
@@ -109,6 +115,11 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Box<Held>>, Failur
     Ok(Some(Box::new(held)))
 }
 
+/// Whether a further look found what the one before had found. How much is free of a full disk changes from look to look.
+pub fn is_same_failure(now: &Failure, before: &Failure) -> bool {
+    now == before || (now.cause == Cause::NoSpace && before.cause == Cause::NoSpace)
+}
+
 /// Whether it came of an attempt: of a new generation, or of an app that served. A cause that passes by itself is none.
 fn is_attempt_failure(held: &Held) -> bool {
     match held.step {
@@ -122,7 +133,8 @@ fn is_attempt_failure(held: &Held) -> bool {
 
 /// Whether another attempt would be made with the same programs and settings. What cannot be told apart counts as the same.
 fn is_repeated(held: &Held, now: Option<&Identity>) -> bool {
-    let Some(now) = now else { return true };
+    // The image could not be identified: its version is known all the same.
+    let Some(now) = now else { return held.version == VERSION };
     let same_settings = match (&held.settings, &now.settings) {
         (Some(before), Some(now)) => before == now,
         _ => true,

@@ -49,7 +49,7 @@ pub(super) async fn hold(
             () = &mut remember => {}
         }
     }
-    let until = Instant::now() + again();
+    let mut until = Instant::now() + again();
     loop {
         tokio::select! {
             biased;
@@ -67,8 +67,12 @@ pub(super) async fn hold(
                 ).hint("try again with: supervisor resume"))),
                 Event::Prepared(prepared) => return State::Switch(prepared, Box::new(State::Hold(held))),
             },
-            () = sleep_until(until), if held.failure.cause.passes() && !operations.is_under_way() => {
-                return State::Boot(Attempt::Recheck);
+            () = sleep_until(until), if held.failure.cause.passes() => {
+                // Recovering would remove what a restore is staging.
+                if !operations.is_under_way() {
+                    return State::Boot(Attempt::Recheck);
+                }
+                until = Instant::now() + again();
             }
         }
     }

@@ -199,7 +199,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                     booted = boot::boot(instance, &door, attempt) => match (booted, attempt, before) {
                         (Booted::Serve(generation), ..) => State::Serve(generation),
                         // The same as before, since when it was held.
-                        (Booted::Hold(held), Attempt::Recheck, Some(before)) if held.failure == before.failure => {
+                        (Booted::Hold(held), Attempt::Recheck, Some(before)) if held::is_same_failure(&held.failure, &before.failure) => {
                             State::Hold(Box::new(before))
                         }
                         (Booted::Hold(held), ..) => State::Hold(held),

@@ -22,6 +22,7 @@ pub struct Deadline {
     limit: Duration,
     until: Instant,
     looked: Instant,
+    was_late: bool,
 }
 
 impl Deadline {
@@ -32,7 +33,7 @@ impl Deadline {
     }
 
     fn after_from(now: Instant, limit: Duration) -> Self {
-        Self { limit, until: now + limit, looked: now }
+        Self { limit, until: now + limit, looked: now, was_late: false }
     }
 
     /// Brings it forward, if it is further away than this.
@@ -49,9 +50,12 @@ impl Deadline {
 
     /// Looks at the clock; returns when to look again, or `None` once the deadline has passed.
     fn look(&mut self, now: Instant) -> Option<Instant> {
-        if now > self.next_look() + LATE {
+        let is_late = now > self.next_look() + LATE;
+        // A machine on which every look is late is slow, and was not paused.
+        if is_late && !self.was_late {
             self.until += now - self.looked;
         }
+        self.was_late = is_late;
         self.looked = now;
         (now < self.until).then(|| self.next_look())
     }
@@ -105,6 +109,20 @@ mod tests {
                     assert!(passed <= length + limit + LONGEST_LOOK, "{limit:?} {at:?} {length:?}: {passed:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_hangs_is_found_on_a_machine_where_every_look_is_late() {
+        let seconds = Duration::from_secs;
+        for limit in [seconds(1), seconds(5), seconds(60)] {
+            let begun = Instant::now();
+            let mut deadline = Deadline::after_from(begun, limit);
+            let mut now = begun;
+            while let Some(next) = deadline.look(now) {
+                now = next + LATE + Duration::from_millis(100);
+            }
+            assert!(now - begun <= limit + 3 * (LONGEST_LOOK + LATE), "{limit:?}: {:?}", now - begun);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What do killed backup jobs leave, and how is it removed?
 
-use super::{archive::read, catalog, clear, identity, lease, source::open_destination};
+use super::{archive::read, catalog, clear, identity, lease, marker, source::open_destination};
 use crate::{config::Backup as Settings, data::DataDir};
 
 /// Removes what killed jobs left: the scratch directory, unfinished archives in `backup.dir` and in directories that are
@@ -19,7 +19,7 @@ pub fn clean_up(data: &DataDir, settings: &Settings) -> Vec<String> {
             return trouble;
         }
     };
-    note(catalog::clean_up(&settings.dir, &own.instance, settings.dir == data.backups()));
+    note(catalog::clean_up(&settings.dir, &own.instance, marker::is_private(data, &settings.dir)));
     for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
         if std::path::Path::new(destination).is_dir()
             && let Ok(place) = open_destination(destination, settings)

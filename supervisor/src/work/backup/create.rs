@@ -8,7 +8,6 @@
 use std::{
     fs::{self, File},
     io::{self, BufReader, Write},
-    os::unix::fs::MetadataExt,
     path::Path,
     thread,
     time::{Duration, SystemTime},
@@ -82,7 +81,7 @@ pub fn create(
     // Where it lives is looked at, and where it has no name yet something random is read: not possible any more in a moment.
     let own = identity::instance(data)?;
     prepare_directory(data, dir, &own, &mut history)?;
-    catalog::clean_up(dir, &own, *dir == data.backups())?;
+    catalog::clean_up(dir, &own, marker::is_private(data, dir))?;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
     permissions::open_attachments(&data.files());
@@ -160,7 +159,7 @@ pub fn create(
         None => history.trouble.remove(INDEXES),
         Some(problem) => {
             let trouble = format!(
-                "those of the database in use do not agree with its tables ({problem}); no row is lost, and this backup has new ones. \
+                "those of the database in use do not agree with its tables ({problem}); this backup has new ones, made from the tables. \
                  Stop the supervisor and start it again: it goes over to a copy of the database with new indexes"
             );
             notes.push(format!("{INDEXES}: {trouble}"));
@@ -215,9 +214,7 @@ fn prepare_directory(data: &DataDir, dir: &Path, own: &str, history: &mut Histor
     if !is_new {
         marker::check(dir, history)?;
     }
-    // No volume that could be missing.
-    let device = |path: &Path| fs::metadata(path).map(|stat| stat.dev()).ok();
-    if *dir == data.backups() && device(dir) == device(data.path()) {
+    if marker::is_private(data, dir) {
         return Ok(());
     }
     marker::put(dir, own, history)

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -170,6 +171,9 @@ pub fn instance(data: &DataDir) -> Result<String, Failure> {
 /// # Errors
 /// As [`instance`].
 pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
+    // Two jobs may find out at once that this is a copy. In a confined one, which may not lock, another has looked before.
+    let _alone =
+        fs::File::open(data.supervisor()).ok().and_then(|place| Flock::lock(place, FlockArg::LockExclusive).ok());
     let name = named(data)?;
     let home = Home::of(data)?;
     let known = match state::read::<Identity>(&data.identity()) {

@@ -6,14 +6,14 @@
 //! directory has one. Where the marker is missing, no backup is made until the volume is back, or until a person confirms a new
 //! place with an empty file of that name.
 
-use std::path::Path;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::History;
 use crate::{
     data::{
-        durable,
+        DataDir, access, durable,
         state::{self, FORMAT},
     },
     failure::{Cause, Failure},
@@ -44,9 +44,33 @@ pub fn check(directory: &Path, history: &History) -> Result<(), Failure> {
     let message = format!(
         "the directory {directory} (backup.dir) is not the one that backups were made in before: its marker {MARKER} is missing"
     );
+    let say_so = if access::in_container() {
+        format!("touch {MARKER} && docker compose cp {MARKER} web:{directory}/")
+    } else {
+        format!("touch {directory}/{MARKER}")
+    };
     Err(Failure::new(Cause::Io, message).hint(format!(
-        "is its volume mounted? The backups made earlier are on it. If this is a new place for them, or the marker was removed, say so with: touch {directory}/{MARKER}"
+        "is its volume mounted? The backups made earlier are on it. If this is a new place for them, or the marker was removed, say so with: {say_so}"
     )))
+}
+
+/// Whether these are the backups of the data directory itself: nobody else's are there, and no volume could be missing.
+#[must_use]
+pub fn is_private(data: &DataDir, directory: &Path) -> bool {
+    let own = data.backups();
+    let device = |path: &Path| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir).map(|stat| stat.dev());
+    directory == own && device(&own).is_some() && device(&own) == device(data.path()) && !is_mounted(&own)
+}
+
+/// Whether something is mounted at this path: of the same file system, too, which no number tells. What cannot be read may be.
+fn is_mounted(path: &Path) -> bool {
+    let (Ok(path), Ok(mounts)) = (path.canonicalize(), fs::read_to_string("/proc/self/mountinfo")) else { return true };
+    // Blanks and the like are written as proc_pid_mountinfo(5) has it.
+    let mut place = path.to_string_lossy().replace('\\', "\\134");
+    for (letter, octal) in [(' ', "\\040"), ('\t', "\\011"), ('\n', "\\012")] {
+        place = place.replace(letter, octal);
+    }
+    mounts.lines().any(|mount| mount.split(' ').nth(4) == Some(&place))
 }
 
 /// Gives a directory its marker, as the instance `own`, if it has none, and notes that it has one.
@@ -66,8 +90,6 @@ pub fn put(directory: &Path, own: &str, history: &mut History) -> Result<(), Fai
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

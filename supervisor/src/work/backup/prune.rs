@@ -26,6 +26,7 @@ use crate::{
 /// # Errors
 /// What the file system said; what is gone by then is gone, and the rest is untouched.
 pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+    let is_private = marker::is_private(data, &settings.dir);
     means.confine(
         rules::system().into_iter().chain(data.places()).chain([identity::MACHINE.into()]),
         &[&data.supervisor(), &settings.dir],
@@ -34,8 +35,7 @@ pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run
     marker::check(&settings.dir, &catalog::history(data, &now())?)?;
     let identity = identity::identity(data)?;
     // A copy of the data directory has copies of these backups, too: in it they are nobody else's.
-    let is_own =
-        |instance: &str| identity.instance == instance || settings.dir == data.backups() && identity.went_by(instance);
+    let is_own = |instance: &str| identity.instance == instance || is_private && identity.went_by(instance);
     let local = catalog::list(&settings.dir)?;
     let verdicts = decide(local.iter().map(|local| &local.description), is_own, settings);
     if !dry_run {

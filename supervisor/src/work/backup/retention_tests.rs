@@ -117,9 +117,11 @@ fn a_backup_of_a_clock_that_was_ahead_stops_nothing_once_the_clock_is_right() {
 }
 
 #[test]
-fn a_first_backup_of_a_clock_that_was_ahead_is_outweighed_by_the_next_one() {
-    let history = [backup("2031-05-01T03:00:00Z", 1), backup("2026-12-31T03:00:00Z", 2)];
-    assert_eq!(gone(&history, &Policy { last: 1, ..NONE }, "2026-12-31T04:00:00Z"), [1]);
+fn a_first_backup_of_a_clock_that_was_ahead_is_outweighed_by_those_of_two_days() {
+    let history =
+        [backup("2031-05-01T03:00:00Z", 1), backup("2026-12-31T03:00:00Z", 2), backup("2027-01-01T03:00:00Z", 3)];
+    assert_eq!(gone(&history[..2], &Policy { last: 1, ..NONE }, "2026-12-31T04:00:00Z"), [0; 0]);
+    assert_eq!(gone(&history, &Policy { last: 1, ..NONE }, "2027-01-01T04:00:00Z"), [1, 2]);
 }
 
 #[test]
@@ -136,6 +138,21 @@ fn a_machine_that_starts_in_the_past_removes_nothing() {
     history.extend((10..40).map(|number| backup(&format!("1970-01-01T00:{number}:00Z"), number)));
     assert_eq!(gone(&history, &policy, "1970-01-01T01:00:00Z"), [0; 0]);
     assert_eq!(gone(&history, &policy, "2027-02-10T03:00:00Z").len(), 38, "and then all is well");
+}
+
+#[test]
+fn a_clock_that_fell_behind_removes_none_of_the_days_that_it_has_forgotten() {
+    let day = |number: u64| format!("2026-12-{number:02}T03:00:00Z");
+    for behind in 1..=21 {
+        let mut history: Vec<_> = (1..=30).map(|number| backup(&day(number), number)).collect();
+        // As many as are made until the days are over that it has forgotten.
+        for night in 0..behind {
+            let now = day(30 - behind + night);
+            history.push(backup(&now, 31 + night));
+            let policy = Policy { daily: 7, weekly: 4, monthly: 12, ..NONE };
+            assert_eq!(gone(&history, &policy, &now), [0; 0], "{behind} days behind, night {night}");
+        }
+    }
 }
 
 #[test]

@@ -127,6 +127,10 @@ impl S3 {
     }
 
     pub(super) fn small(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        // Looked for in the list first: S3 denies access to what is not there, where the key may only list below a prefix.
+        if !self.names(instance, true)?.contains_key(name) {
+            return Ok(None);
+        }
         // A byte more than is allowed, whatever the server says of its length.
         match self.get(&self.path(instance, name), 0..limit + 1) {
             Ok((_, bytes)) => Ok((bytes.len() as u64 <= limit).then(|| bytes.into())),

@@ -291,6 +291,28 @@ fn after_a_cause_that_has_passed_a_crash_loop_is_told_with_its_ways_out() {
 }
 
 #[test]
+fn a_cause_that_passes_while_a_restore_is_staged_does_not_take_the_restore_away() {
+    let mut hearth = Hearth::new();
+    let mut running = two_generations(&mut hearth);
+    running.wait_serving();
+    running.stop();
+    hearth.set("TEST_RECHECK", "20ms");
+    let disk = Passing::fault(&mut hearth, "preflight.links=enospc");
+    let mut running = hearth.start();
+    running.wait_held(&hearth);
+    thread::scope(|scope| {
+        let restored = scope.spawn(|| hearth.run(&["restore", "0001", "--yes"]));
+        running.wait("the restore", || hearth.status().filter(|status| status["operation"]["phase"] == "staging"));
+        disk.passes();
+        let restored = restored.join().unwrap();
+        assert!(restored.status.success(), "{}\n{}", String::from_utf8_lossy(&restored.stderr), running.log());
+    });
+    running.wait_serving();
+    assert_eq!(hearth.live().as_deref(), Some("0003"));
+    assert_eq!(household::all(running.address().unwrap()).len(), 3);
+}
+
+#[test]
 fn what_kept_a_start_from_looking_is_looked_at_anew_at_the_next() {
     for fault in ["preflight.links=kill", "recover.begun=kill", "recover.begun=eio", "plan.status=eio"] {
         let mut hearth = Hearth::new();

@@ -6,11 +6,13 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
+    os::fd::AsRawFd,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use serde_json::json;
 use supervisor::{
     config::image::Reference,
@@ -346,7 +348,10 @@ fn tens_of_thousands_of_tags_are_read_and_no_list_without_an_end() {
 
 #[test]
 fn a_dead_or_slow_registry_costs_a_bounded_time() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening: connections are refused, and no other test can get the port.
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let dead: SockaddrIn = getsockname(socket.as_raw_fd()).unwrap();
     let told = check(&format!("{dead}/{NAME}"), "1.0.0").unwrap_err();
     assert_eq!(told, format!("the registry {dead} cannot be reached (connection refused)"));
     let silent: fn(&Asked, &mut TcpStream) = |_, stream| {

@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
 
 use crate::{
-    engine::{both, docker, image, output},
-    harness::program,
+    engine::{docker, image},
+    harness::{pack_libraries, program},
 };
 
 /// Makes an image: the tested one with `program` in place of its own at `place`, and this environment. The program is linked
@@ -16,11 +16,7 @@ fn variant(name: &str, from: &Path, place: &str, environment: &[(&str, &str)]) -
     let place_here = directory.path().join("program");
     fs::write(&place_here, program).unwrap();
     fs::set_permissions(&place_here, PermissionsExt::from_mode(0o755)).unwrap();
-    let linked = String::from_utf8(output("ldd", &[from.to_str().unwrap()]).stdout).unwrap();
-    let libraries: Vec<&str> = linked.split_whitespace().filter(|word| word.starts_with('/')).collect();
-    let archive = directory.path().join("libraries.tar");
-    let packed = output("tar", &[&["-chPf", archive.to_str().unwrap()], &libraries[..]].concat());
-    assert!(packed.status.success(), "{}", both(&packed));
+    pack_libraries(from, &directory.path().join("libraries.tar"));
     let mut lines = format!("FROM {}\nADD libraries.tar /\nCOPY program {place}\n", image());
     for (name, value) in environment {
         lines.push_str(&format!("ENV {name}='{value}'\n"));

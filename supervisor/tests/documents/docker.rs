@@ -9,7 +9,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use crate::{
-    harness::{Hearth, household, program},
+    harness::{Hearth, household, pack_libraries, program},
     markdown::{Document, root},
     terminal::{Terminal, docker, wait_until},
 };
@@ -46,9 +46,12 @@ pub(crate) const RUN: &[(&str, &str)] = &[
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
     fs::create_dir(&context).unwrap();
-    fs::copy(program("examples/next_migrator"), context.join("next_migrator")).unwrap();
+    let migrator = program("examples/next_migrator");
+    fs::copy(&migrator, context.join("next_migrator")).unwrap();
+    // It is linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
+    pack_libraries(&migrator, &context.join("libraries.tar"));
     let lines = format!(
-        "FROM {image}\nCOPY next_migrator /app/next_migrator\n\
+        "FROM {image}\nADD libraries.tar /\nCOPY next_migrator /app/next_migrator\n\
          ENV HEARTH_MIGRATOR__COMMAND='[\"/app/next_migrator\", \"TEST_MIGRATIONS={migration}\", \
          \"TEST_VERSION=99.0.0\"]'\n"
     );

@@ -97,6 +97,15 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Packs the libraries that a program is linked with, by their absolute paths, for an image that has none.
+pub fn pack_libraries(program: &Path, archive: &Path) {
+    let linked = Command::new("ldd").arg(program).output().expect("ldd runs").stdout;
+    let linked = String::from_utf8(linked).expect("ldd prints text");
+    let libraries = linked.split_whitespace().filter(|word| word.starts_with('/'));
+    let packed = Command::new("tar").arg("-chPf").arg(archive).args(libraries).status();
+    assert!(packed.expect("tar runs").success(), "the libraries of {} cannot be packed", program.display());
+}
+
 /// Returns the path of a program of this workspace, built beside the tests.
 pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("the test's own path");

@@ -266,7 +266,6 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
 }
 
 fn confirm() -> Result<(), Failure> {
-    let mut err = io::stderr().lock();
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Cause::Configuration,
@@ -274,9 +273,11 @@ fn confirm() -> Result<(), Failure> {
         )
         .hint("add --yes"));
     }
-    let _ = write!(err, "Go on? [y/N] ");
-    let _ = err.flush();
-    let answer = signals::read_answer().map_err(|error| Failure::io("cannot read the answer", &error))?;
+    let ask = || {
+        let mut err = io::stderr().lock();
+        write!(err, "Go on? [y/N] ").and_then(|()| err.flush())
+    };
+    let answer = signals::answer(ask).map_err(|error| Failure::io("cannot read the answer", &error))?;
     if ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes)) {
         return Ok(());
     }

@@ -52,16 +52,18 @@ pub fn unblock() -> io::Result<()> {
     pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&taken()), None).map_err(io::Error::from)
 }
 
-/// Reads the answer to a question that was asked on a terminal. Ctrl-C ends this process, as anybody expects, also where it
+/// Asks a question on a terminal, by `ask`, and reads the answer. Ctrl-C ends this process, as anybody expects, also where it
 /// was started with that ignored (as a script's background job), or is a container's PID 1, for which the kernel ignores
 /// what has no handler.
 ///
 /// # Errors
-/// What standard input met.
-pub fn read_answer() -> io::Result<String> {
+/// What asking, or standard input, met.
+pub fn answer(ask: impl FnOnce() -> io::Result<()>) -> io::Result<String> {
     let wanted: SigSet = STOP.into_iter().collect();
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&wanted), None)?;
     let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC)?;
+    // From here on none is lost.
+    ask()?;
     let stdin = io::stdin();
     let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     while let Err(errno) = poll(&mut ready, PollTimeout::NONE) {

@@ -94,18 +94,12 @@ pub fn ahead(candidates: &[Candidate], now: Timestamp) -> Option<&Candidate> {
     let newest_first = newest_first(candidates);
     let since = newest_first.iter().take_while(|candidate| candidate.at <= now).count();
     let (since, before) = newest_first.split_at(since);
-    // A clock that fell behind comes to the time of the backups that it has forgotten in just as many days as there are of
-    // them; so only more days than that show that it is right.
+    // A clock that fell behind comes to the time of the backups that it has forgotten after just as many nights as there are
+    // of them; so only more backups than that show that it is right.
     let began = since.last().map_or(now, |oldest| oldest.at);
-    let forgotten = before.iter().filter(|candidate| candidate.at > began);
-    let is_right = days(since.iter()) > days(forgotten) && now.as_second() >= clock::EARLIEST;
+    let forgotten = before.iter().filter(|candidate| candidate.at > began).count();
+    let is_right = since.len() > forgotten && now.as_second() >= clock::EARLIEST;
     before.first().copied().filter(|_| !is_right)
-}
-
-/// On how many days these were made.
-fn days<'a>(candidates: impl Iterator<Item = &'a &'a Candidate>) -> usize {
-    let days: HashSet<i64> = candidates.map(|candidate| candidate.at.as_second().div_euclid(24 * 60 * 60)).collect();
-    days.len()
 }
 
 fn newest_first(candidates: &[Candidate]) -> Vec<&Candidate> {

@@ -117,7 +117,7 @@ fn a_backup_of_a_clock_that_was_ahead_stops_nothing_once_the_clock_is_right() {
 }
 
 #[test]
-fn a_first_backup_of_a_clock_that_was_ahead_is_outweighed_by_those_of_two_days() {
+fn a_first_backup_of_a_clock_that_was_ahead_is_outweighed_by_two_since() {
     let history =
         [backup("2031-05-01T03:00:00Z", 1), backup("2026-12-31T03:00:00Z", 2), backup("2027-01-01T03:00:00Z", 3)];
     assert_eq!(gone(&history[..2], &Policy { last: 1, ..NONE }, "2026-12-31T04:00:00Z"), [0; 0]);

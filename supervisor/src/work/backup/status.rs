@@ -110,7 +110,7 @@ fn clock_is_behind(backup: &retention::Candidate, now: Timestamp) -> Option<Stri
     (backup.at.duration_since(now) > JUMP).then(|| {
         format!(
             "the clock: it shows {}, but the backup {} was made at {}; nothing is pruned. If the clock is wrong, set it. If it is right, it was ahead then: \
-             pruning goes on when there are backups of more days that were made since; sooner, when those with a wrong time are removed by hand",
+             pruning goes on when more backups than those with a wrong time were made since; sooner, when those with a wrong time are removed by hand",
             in_seconds(now),
             backup.id,
             in_seconds(backup.at),

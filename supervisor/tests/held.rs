@@ -301,8 +301,19 @@ fn a_cause_that_passes_while_a_restore_is_staged_does_not_take_the_restore_away(
     let mut running = hearth.start();
     running.wait_held(&hearth);
     thread::scope(|scope| {
-        let restored = scope.spawn(|| hearth.run(&["restore", "0001", "--yes"]));
-        running.wait("the restore", || hearth.status().filter(|status| status["operation"].is_object()));
+        // In the middle of a further look it is refused, and ordered again.
+        let restored = scope.spawn(|| {
+            loop {
+                let restored = hearth.run(&["restore", "0001", "--yes"]);
+                if !String::from_utf8_lossy(&restored.stderr).contains("cannot restore 0001 now") {
+                    break restored;
+                }
+            }
+        });
+        running.wait("the restore", || {
+            let begun = hearth.status().is_some_and(|status| status["operation"].is_object());
+            (begun || restored.is_finished()).then_some(())
+        });
         disk.passes();
         let restored = restored.join().unwrap();
         assert!(restored.status.success(), "{}\n{}", String::from_utf8_lossy(&restored.stderr), running.log());

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// A read or write that takes longer makes the app *degraded*: a slow card, a backup, another process's lock.
 pub(super) const SLOW: Duration = Duration::from_secs(2);
 
+/// After so long it is not slow, it is stuck. Six times what SQLite waits for a lock.
+pub(super) const STUCK: Duration = Duration::from_secs(30);
+
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -17,7 +17,7 @@ use std::{
 use nix::{errno::Errno, fcntl::OFlag, sys::statvfs::statvfs};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::check::{Check, SLOW, Status};
+use super::check::{Check, SLOW, STUCK, Status};
 use crate::db::Database;
 
 /// Less than that and the operator is told: SQLite's log may grow by a whole large transaction.
@@ -46,15 +46,21 @@ struct Writes {
     tried: Option<Instant>,
     /// Why the last one failed.
     trouble: Option<String>,
-    /// Whether one is under way, maybe for ever.
-    under_way: bool,
+    /// Since when one is under way, maybe for ever.
+    under_way: Option<Instant>,
 }
 
 impl Writes {
     /// Whether to try a write at this time.
     fn is_due(&self, now: Instant) -> bool {
         let wait = if self.trouble.is_some() { AGAIN } else { EVERY };
-        !self.under_way && self.tried.is_none_or(|tried| now.duration_since(tried) >= wait)
+        self.under_way.is_none() && self.tried.is_none_or(|tried| now.duration_since(tried) >= wait)
+    }
+
+    /// What is wrong at this time. A disk that other programs keep busy may take seconds for a write, which is no trouble.
+    fn trouble(&self, now: Instant) -> Option<String> {
+        let is_stuck = self.under_way.is_some_and(|since| now.duration_since(since) > STUCK);
+        if is_stuck { Some("the disk does not answer".to_owned()) } else { self.trouble.clone() }
     }
 }
 
@@ -70,7 +76,7 @@ impl Disk {
             self.try_writing(database, Instant::now()).await;
         }
         let counted = self.counted();
-        match self.writes().trouble.clone() {
+        match self.writes().trouble(Instant::now()) {
             Some(why) => {
                 Check { status: Status::Failing, detail: Some(format!("nothing can be written: {why}")), ..counted }
             }
@@ -105,24 +111,23 @@ impl Disk {
                 return;
             }
             writes.tried = Some(now);
-            writes.under_way = true;
+            writes.under_way = Some(now);
             writes.trouble.is_some()
         };
         let (disk, directory) = (self.clone(), self.directory.clone());
         let tried = spawn_blocking(move || {
             let trouble = write_a_file(&directory).err().map(|error| why(&directory, &error));
             let mut writes = disk.writes();
-            writes.under_way = false;
+            writes.under_way = None;
             // What was in trouble is well again only when the database can be written to, too.
             if trouble.is_some() || !in_trouble {
                 writes.trouble.clone_from(&trouble);
             }
             trouble.is_none()
         });
-        match timeout(SLOW, tried).await {
-            Ok(Ok(true)) if in_trouble && database.try_writing().await.is_ok() => self.writes().trouble = None,
-            Ok(_) => {}
-            Err(_) => self.writes().trouble = Some("the disk does not answer".to_owned()),
+        // One that takes longer goes on.
+        if matches!(timeout(SLOW, tried).await, Ok(Ok(true))) && in_trouble && database.try_writing().await.is_ok() {
+            self.writes().trouble = None;
         }
     }
 
@@ -208,10 +213,10 @@ mod tests {
     #[test]
     fn a_write_is_tried_seldom_and_more_often_after_one_that_failed() {
         let now = Instant::now();
-        let writes = |ago: Option<u64>, trouble: bool, under_way: bool| Writes {
-            tried: ago.map(|ago| now.checked_sub(Duration::from_secs(ago)).unwrap()),
-            trouble: trouble.then(|| "the disk is read-only".to_owned()),
-            under_way,
+        let writes = |ago: Option<u64>, trouble: bool, under_way: bool| {
+            let tried = ago.map(|ago| now.checked_sub(Duration::from_secs(ago)).unwrap());
+            let trouble = trouble.then(|| "the disk is read-only".to_owned());
+            Writes { tried, trouble, under_way: tried.filter(|_| under_way) }
         };
         for (ago, trouble, under_way, due) in [
             (None, false, false, true),
@@ -223,6 +228,17 @@ mod tests {
         ] {
             assert_eq!(writes(ago, trouble, under_way).is_due(now), due, "{ago:?} {trouble} {under_way}");
         }
+    }
+
+    #[test]
+    fn a_write_that_takes_seconds_is_no_trouble_and_one_that_never_ends_is() {
+        let begun = Instant::now();
+        let mut writes = Writes { tried: Some(begun), trouble: None, under_way: Some(begun) };
+        for (seconds, trouble) in [(0, None), (5, None), (30, None), (31, Some("the disk does not answer"))] {
+            assert_eq!(writes.trouble(begun + Duration::from_secs(seconds)).as_deref(), trouble, "{seconds} s");
+        }
+        writes.under_way = None;
+        assert_eq!(writes.trouble(begun + Duration::from_secs(31)), None, "it ended after all");
     }
 
     #[test]

@@ -24,13 +24,10 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
-    check::{Check, SLOW, Status},
+    check::{Check, SLOW, STUCK, Status},
     disk::Disk,
 };
 use crate::db::{Database, WriterState};
-
-/// After so long it is *failing*: it is not slow, it is stuck. Six times what SQLite waits for a lock.
-const STUCK: Duration = Duration::from_secs(30);
 
 /// Finds out how the app is.
 #[derive(Debug, Clone)]

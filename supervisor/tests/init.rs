@@ -253,10 +253,11 @@ fn an_escaped_process_keeps_the_next_supervisor_out_and_is_named() {
     hearth.strange("escape");
     let mut running = hearth.start();
     running.wait_serving();
+    let escaped = running.wait("a process that escaped", || {
+        hearth.app_log().lines().rev().find_map(|line| line.strip_prefix("escaped ")?.parse::<i32>().ok())
+    });
     kill(supervisor(&running), Signal::SIGKILL).unwrap();
     running.wait_end();
-    let escaped =
-        hearth.app_log().lines().rev().find_map(|line| line.strip_prefix("escaped ")?.parse::<i32>().ok()).unwrap();
     assert!(running.anyone_left(), "{escaped} lives on");
 
     hearth.set("HEARTH_LOCK__WAIT", "300ms");

@@ -9,10 +9,10 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
-use harness::{Hearth, wait_for};
+use harness::{Hearth, Running, wait_for};
 use serde_json::Value;
 
 fn keep_last(hearth: &mut Hearth, count: &str) {
@@ -150,6 +150,113 @@ fn nobody_removes_what_another_has_begun_in_a_shared_directory() {
     first.backup(&["--label", "first"]);
     assert_eq!(hidden(), Vec::<PathBuf>::new(), "and removes itself what it has left");
     expect(&labels(shared.path()), &["first", "second"]);
+}
+
+/// Makes a copy look as one of the whole disk does: the file with the name has the same number and time of birth.
+fn clone_identity(original: &Path, copy: &Path) {
+    let file = copy.join("supervisor/instance");
+    fs::remove_file(&file).unwrap();
+    fs::hard_link(original.join("supervisor/instance"), file).unwrap();
+}
+
+/// Waits until the status says this of the backups.
+fn wait_told(running: &Running, hearth: &Hearth, words: &str) {
+    running.wait(words, || {
+        let status = hearth.status()?;
+        let mut trouble = status["backups"]["trouble"].as_array()?.iter();
+        trouble.find(|one| one.as_str().is_some_and(|one| one.contains(words))).cloned()
+    });
+}
+
+#[test]
+fn a_snapshot_of_the_disk_that_shares_a_directory_of_backups_and_the_original_leave_each_others_alone() {
+    for clone_first in [false, true] {
+        let shared = tempfile::tempdir().unwrap();
+        let mut original = house(None);
+        original.set("HEARTH_BACKUP__DIR", shared.path().to_str().unwrap());
+        original.backup(&["--label", "house 1"]);
+        let clone = original.copy();
+        clone_identity(&original.data, &clone.data);
+        let [mut one, mut two] = [&original, &clone].map(Hearth::start);
+        one.wait_serving();
+        two.wait_serving();
+        if clone_first {
+            clone.backup(&["--label", "clone 1"]);
+        }
+        for label in ["house 2", "house 3"] {
+            original.backup(&["--label", label]);
+        }
+        for label in ["clone 2", "clone 3"] {
+            clone.backup(&["--label", label]);
+        }
+        original.backup(&["--label", "house 4"]);
+        expect(&labels(shared.path()), &["clone 2", "clone 3", "house 3", "house 4"]);
+        assert_ne!(name(&original), name(&clone));
+        // The second to come is told.
+        let (told, running) = if clone_first { (&original, &one) } else { (&clone, &two) };
+        wait_told(running, told, "the name of this instance: another one wrote its backups to");
+        running.wait_for_log("the name of this instance: another one wrote");
+        one.stop();
+        two.stop();
+    }
+}
+
+#[test]
+fn a_clone_of_the_whole_machine_and_the_original_leave_each_others_backups_alone() {
+    let shared = tempfile::tempdir().unwrap();
+    let mut hearth = house(None);
+    hearth.set("HEARTH_BACKUP__DIR", shared.path().to_str().unwrap());
+    hearth.backup(&["--label", "house 1"]);
+    // Each is at the same path on its own machine, so here they take turns at it.
+    let away = hearth.root.path().join("away");
+    assert!(Command::new("cp").arg("-a").args([&hearth.data, &away]).status().unwrap().success());
+    clone_identity(&hearth.data, &away);
+    let take_turns = || {
+        let between = hearth.root.path().join("between");
+        for (from, to) in [(&hearth.data, &between), (&away, &hearth.data), (&between, &away)] {
+            fs::rename(from, to).unwrap();
+        }
+    };
+    let backups = |labels: &[&str]| {
+        let mut running = hearth.start();
+        running.wait_serving();
+        labels.iter().for_each(|label| drop(hearth.backup(&["--label", label])));
+        running
+    };
+    let stay = |labels: &[&str]| labels.iter().map(|&label| label.to_owned()).collect::<BTreeSet<_>>();
+    let first = name(&hearth);
+    backups(&["house 2"]).stop();
+    take_turns();
+    let mut running = backups(&["clone 1", "clone 2", "clone 3"]);
+    let all = stay(&["house 1", "house 2", "clone 1", "clone 2", "clone 3"]);
+    assert_eq!(labels(shared.path()), all, "it may be one that was set back to an earlier day, or a clone");
+    wait_told(&running, &hearth, "nothing is removed there until");
+    assert_eq!(name(&hearth), first);
+    running.stop();
+    take_turns();
+    let mut running = backups(&["house 3", "house 4", "house 5"]);
+    let all = &all | &stay(&["house 4", "house 5"]);
+    assert_eq!(labels(shared.path()), all, "there are two: it has another name, and prunes what it made under that");
+    wait_told(&running, &hearth, "the name of this instance: another one wrote its backups to");
+    running.stop();
+    let other = name(&hearth);
+    take_turns();
+    backups(&["clone 4", "clone 5", "clone 6"]).stop();
+    let all = &all | &stay(&["clone 5", "clone 6"]);
+    assert_eq!(labels(shared.path()), all, "and so has the other");
+    assert_eq!(BTreeSet::from([first.clone(), other, name(&hearth)]).len(), 3);
+    // The clone is no more, and its name is wanted back: after a week in which nobody else came, all is as before.
+    take_turns();
+    fs::write(hearth.data.join("supervisor/instance"), &first).unwrap();
+    backups(&["house 6"]).stop();
+    assert_eq!(labels(shared.path()), &all | &stay(&["house 6"]));
+    let identity = hearth.data.join("supervisor/instance.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&identity).unwrap()).unwrap();
+    document["leases"][shared.path().to_str().unwrap()]["set_back_at"] = "2026-01-01T00:00:00Z".into();
+    fs::write(&identity, document.to_string()).unwrap();
+    backups(&["house 7"]).stop();
+    assert_eq!(name(&hearth), first);
+    expect(&labels(shared.path()), &["clone 5", "clone 6", "house 4", "house 5", "house 6", "house 7"]);
 }
 
 #[test]

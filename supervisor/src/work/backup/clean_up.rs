@@ -19,7 +19,13 @@ pub fn clean_up(data: &DataDir, settings: &Settings) -> Vec<String> {
             return trouble;
         }
     };
-    note(catalog::clean_up(&settings.dir, &own.instance, marker::is_private(data, &settings.dir)));
+    match marker::shared(data, &settings.dir) {
+        Ok(shared) if shared.as_ref().is_none_or(|place| lease::is_held(place, &own)) => {
+            note(catalog::clean_up(&settings.dir, &own.instance, shared.is_none()));
+        }
+        // It is not there, or somebody else may be at work there.
+        _ => {}
+    }
     for destination in settings.destinations.iter().filter(|destination| destination.starts_with('/')) {
         if std::path::Path::new(destination).is_dir()
             && let Ok(place) = open_destination(destination, settings)

@@ -14,7 +14,7 @@ use crate::{
         backup::{BackupId, Description},
         durable::Explain,
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     fault,
     jobs::backup::{COPY, Copied},
     process::sandbox::{SandboxSupport, Sockets, rules},
@@ -45,8 +45,14 @@ pub fn copy(
     means.confine(reads, &writes, if network { Sockets::Network } else { Sockets::None })?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
-    let lease = lease::take(data, &place)?;
-    let own = lease.instance.clone();
+    let lease = lease::take(data, Some(&place), identity::identity(data)?)?;
+    if let Some(gave_way) = &lease.gave_way {
+        let message = format!("cannot copy backups to {}: {gave_way}", place.name());
+        return Err(Failure::new(Cause::Configuration, message).hint(
+            "was the data directory or the whole machine copied? Nothing was removed there; the next backup is copied under the new name",
+        ));
+    }
+    let own = lease.own.instance.clone();
     let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
     keep_ahead(data, &there)?;
     let local = catalog::list(&settings.dir)?;
@@ -67,7 +73,7 @@ pub fn copy(
         place.put(&local.archive, &local.description, progress)?;
         done.copied.push(local.description.id.clone());
     }
-    let may_remove = lease.may_remove(&place)?;
+    let may_remove = lease.may_remove()?;
     for description in there.iter().filter(|there| may_remove && !keeps(&there.id)) {
         place.remove(&own, &description.id, description.encrypted)?;
         fault::point("copy.removed").explain(|| format!("cannot prune the backups at {}", place.name()))?;

@@ -22,7 +22,9 @@ use super::{
         write::{self, Unwritten},
     },
     catalog::{self, History},
-    check_database, check_space, encryption, identity,
+    check_database, check_space,
+    destination::Destination,
+    encryption, identity, lease,
     manifest::Manifest,
     marker,
 };
@@ -79,9 +81,13 @@ pub fn create(
     };
     let dir = &order.settings.dir;
     // Where it lives is looked at, and where it has no name yet something random is read: not possible any more in a moment.
-    let own = identity::instance(data)?;
-    prepare_directory(data, dir, &own, &mut history)?;
-    catalog::clean_up(dir, &own, marker::is_private(data, dir))?;
+    let own = identity::identity(data)?;
+    let shared = prepare_directory(data, dir, &own.instance, &mut history)?;
+    let lease = lease::take(data, shared.as_ref(), own)?;
+    if lease.may_remove().unwrap_or(false) {
+        catalog::clean_up(dir, &lease.own.instance, shared.is_none())?;
+    }
+    let own = lease.own.instance;
     let mut scratch = Scratch::make(data)?;
     fault::point("backup.prepared").explain(doing)?;
     permissions::open_attachments(&data.files());
@@ -154,6 +160,7 @@ pub fn create(
         ),
     };
     let mut notes = description.left_out.clone();
+    notes.extend(lease.gave_way.map(|gave_way| format!("{} (backup.dir): {gave_way}", dir.display())));
     history.reindex = reindexed.as_ref().map(|_| generation);
     match reindexed {
         None => history.trouble.remove(INDEXES),
@@ -184,8 +191,13 @@ fn is_encrypted(order: &Create) -> bool {
     !order.settings.recipients.is_empty()
 }
 
-/// Makes `backup.dir`, if that is not yet done, and sees to it that it is the one that was used before.
-fn prepare_directory(data: &DataDir, dir: &Path, own: &str, history: &mut History) -> Result<(), Failure> {
+/// Makes `backup.dir`, if that is not yet done, and sees to it that it is the one that was used before. Returns it if it is shared.
+fn prepare_directory(
+    data: &DataDir,
+    dir: &Path,
+    own: &str,
+    history: &mut History,
+) -> Result<Option<Destination>, Failure> {
     if history.sequence > 0 && *dir != data.backups() && !dir.is_dir() {
         return Err(Failure::new(
             Cause::Io,
@@ -214,10 +226,11 @@ fn prepare_directory(data: &DataDir, dir: &Path, own: &str, history: &mut Histor
     if !is_new {
         marker::check(dir, history)?;
     }
-    if marker::is_private(data, dir) {
-        return Ok(());
+    let shared = marker::shared(data, dir)?;
+    if shared.is_some() {
+        marker::put(dir, own, history)?;
     }
-    marker::put(dir, own, history)
+    Ok(shared)
 }
 
 fn database_length(path: &Path) -> Result<u64, Failure> {

@@ -126,6 +126,14 @@ impl Destination {
         Ok(Self { name, store })
     }
 
+    /// Opens a directory as one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn directory(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { name: path.display().to_string(), store: Store::Directory(Directory::open(path.to_owned())?) })
+    }
+
     /// Returns its name for people: the path, or `s3://bucket/prefix at https://host`, never with a credential.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -36,8 +36,8 @@ use crate::{
 /// What tells this machine from others.
 pub(super) const MACHINE: &str = "/etc/machine-id";
 
-/// How long a change of the name is told.
-const TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a change of the name is told, and how long nothing is removed where another instance may go by the same name.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// `supervisor/instance.json`: where the name was given, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,10 @@ pub struct Identity {
     /// The names that this data directory went by before, the last one last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<Former>,
-    /// What was last written down at each destination that it is used by this instance, by the destination's name.
+    /// Whether a person gave it the name: then it is believed where nothing else is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
+    /// What was last written down at each destination, and in a shared `backup.dir`, by its name: see [`super::lease`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leases: BTreeMap<String, Lease>,
 }
@@ -80,7 +83,7 @@ pub struct Former {
     pub why: String,
 }
 
-/// What was last written down at a destination.
+/// What was last written down at such a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// What was written.
@@ -91,6 +94,18 @@ pub struct Lease {
     /// When something was found there that this instance did not know it had written, as after its disk was set back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_back_at: Option<String>,
+}
+
+impl Lease {
+    /// Whether nothing may be removed there yet.
+    #[must_use]
+    pub fn waits(&self, now: SystemTime) -> bool {
+        self.waits_until().is_some_and(|until| until >= now)
+    }
+
+    fn waits_until(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(self.set_back_at.as_ref()?).ok()?.checked_add(WEEK)
+    }
 }
 
 impl Home {
@@ -183,13 +198,12 @@ pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
         Err(_) => None,
     };
     let Some(known) = known else {
-        let identity = Identity { format: FORMAT, instance: name, home, former: Vec::new(), leases: BTreeMap::new() };
-        return write(data, identity);
+        return write(data, Identity { instance: name, ..Identity::of(home) });
     };
     if known.instance != name {
         // A person gave it another name, or one back that it had.
         let former = known.former.into_iter().filter(|former| former.instance != name).collect();
-        return write(data, Identity { instance: name, home, former, leases: BTreeMap::new(), ..known });
+        return write(data, Identity { instance: name, former, chosen: true, ..Identity::of(home) });
     }
     if known.home.is_still(&home, &name) {
         return if known.home == home { Ok(known) } else { write(data, Identity { home, ..known }) };
@@ -209,7 +223,7 @@ pub fn rename(data: &DataDir, known: Identity, next: &str, why: String) -> Resul
     durable::write(&data.instance(), format!("{instance}\n").as_bytes())?;
     let mut former = known.former;
     former.push(Former { instance: known.instance, until: now(), why });
-    write(data, Identity { format: FORMAT, instance, home: Home::of(data)?, former, leases: BTreeMap::new() })
+    write(data, Identity { instance, former, ..Identity::of(Home::of(data)?) })
 }
 
 /// Writes down what is known.
@@ -222,24 +236,38 @@ pub fn write(data: &DataDir, identity: Identity) -> Result<Identity, Failure> {
 }
 
 impl Identity {
+    fn of(home: Home) -> Self {
+        let (format, instance) = (FORMAT, String::new());
+        Self { format, instance, home, former: Vec::new(), chosen: false, leases: BTreeMap::new() }
+    }
+
     /// Whether it went by this name before.
     #[must_use]
     pub fn went_by(&self, name: &str) -> bool {
         self.former.iter().any(|former| former.instance == name)
     }
 
-    /// Says for a while that the name was changed, and what to do if it should not have been.
+    /// Says for a while that the name was changed, or that another may go by it, and what to do.
     #[must_use]
-    pub fn told(&self, data: &DataDir, now: SystemTime) -> Option<String> {
-        let Former { instance: old, until, why } = self.former.last()?;
-        let lately = |until: SystemTime| now.duration_since(until).is_ok_and(|ago| ago < TOLD);
-        humantime::parse_rfc3339(until).ok().filter(|until| lately(*until))?;
-        let new = &self.instance;
-        Some(format!(
-            "the name of this instance: {why}, so its backups go by the name {new} from now on, and those under {old} are left alone. \
-             If nobody else goes by that name any more, take it back: write {old} into {}",
-            data.instance().display()
-        ))
+    pub fn told(&self, data: &DataDir, now: SystemTime) -> Vec<String> {
+        let (file, name) = (data.instance(), &self.instance);
+        let file = file.display();
+        let lately = |until: &String| humantime::parse_rfc3339(until).is_ok_and(|at| at <= now && now < at + WEEK);
+        let renamed = self.former.last().filter(|former| lately(&former.until)).map(|Former { instance: old, why, .. }| {
+            format!(
+                "the name of this instance: {why}, so its backups go by the name {name} from now on, and those under {old} are left alone. \
+                 If nobody else goes by that name any more, take it back: write {old} into {file}"
+            )
+        });
+        let waits = self.leases.iter().filter_map(|(place, lease)| {
+            let until = humantime::format_rfc3339_seconds(lease.waits_until().filter(|until| *until >= now)?);
+            Some(format!(
+                "the backups at {place}: more was written there under the name {name} than this instance remembers, as after its disk was \
+                 set back to an earlier day or cloned; nothing is removed there until {until}. If this is a clone, give it a name of its own: \
+                 remove {file}"
+            ))
+        });
+        renamed.into_iter().chain(waits).collect()
     }
 }
 
@@ -328,9 +356,9 @@ mod tests {
         assert_ne!(other, name);
         assert_eq!(instance(&copy).unwrap(), other, "for good");
         assert_eq!(instance(&data).unwrap(), name);
-        let told = identity(&copy).unwrap().told(&copy, SystemTime::now()).unwrap();
+        let told = identity(&copy).unwrap().told(&copy, SystemTime::now()).concat();
         assert!(told.contains(&name) && told.contains(&other) && told.contains("copied or moved from"), "{told}");
-        assert_eq!(identity(&data).unwrap().told(&data, SystemTime::now()), None);
+        assert_eq!(identity(&data).unwrap().told(&data, SystemTime::now()), [""; 0]);
         // And a copy of the copy a third.
         let third = copied(&copy, &directory.path().join("third")).unwrap();
         assert!(![name.clone(), other].contains(&instance(&third).unwrap()));
@@ -338,7 +366,7 @@ mod tests {
         fs::write(copy.instance(), format!("{name}\n")).unwrap();
         assert_eq!(instance(&copy).unwrap(), name);
         assert_eq!(instance(&copy).unwrap(), name, "for good");
-        assert_eq!(identity(&copy).unwrap().told(&copy, SystemTime::now()), None);
+        assert_eq!(identity(&copy).unwrap().told(&copy, SystemTime::now()), [""; 0]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Does another instance write under this instance's name at a destination?
+//! Does another instance write under this instance's name?
 //!
-//! An instance that brings a destination up to date leaves a token there, `<instance>/owner.json`, a new one each time. If it finds
-//! another token than the last it left, two instances have one name: the disk was copied as a whole, which [`identity`] cannot
-//! detect. The instance then takes another name and removes nothing. If it left the token itself and has forgotten, since its disk
-//! was set back to an earlier day, it keeps the name, and removes nothing for a week, in which the other would show itself.
+//! Where others can write as well, at a destination or in a shared `backup.dir`, an instance leaves a token before it removes
+//! anything, `<instance>/owner.json`, a new one each time. If it finds another token than the last it left, two instances have one
+//! name: the disk was cloned, which [`identity`] cannot detect. The instance then takes another name and removes nothing. If it left the token itself
+//! and has forgotten, since its disk was set back to an earlier day, it keeps the name, and removes nothing for a week, in
+//! which the other would show itself. Where a clone cannot be told from a disk that was set back (same path, same machine), the
+//! one that was there first disputes the name, and both take another.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +28,10 @@ use crate::{
 const OWNER: &str = "owner.json";
 /// The longest one that is read.
 const LIMIT: u64 = 64 << 10;
-/// How long nothing is removed after it seemed that the disk was set back.
-const WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How many tokens that were overruled are remembered.
 const REMEMBERED: usize = 16;
 
-/// `owner.json`: who last brought a destination up to date.
+/// `owner.json`: who last wrote there under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Owner {
     format: u32,
@@ -42,9 +42,12 @@ struct Owner {
     /// Tokens that the writer found and had not left, the last one last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     overruled: Vec<String>,
+    /// Whether one that was overruled is still there: then nobody goes by this name until a person decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disputed: bool,
 }
 
-/// Whose a name at a destination is.
+/// Whose a name is.
 #[derive(Debug, PartialEq, Eq)]
 enum Whose {
     Ours,
@@ -53,21 +56,25 @@ enum Whose {
     Anothers,
 }
 
-/// A destination that this instance may write to.
-pub(super) struct Taken {
-    /// By which name.
-    pub(super) instance: String,
-    token: String,
+/// A place that this instance may write to.
+pub(super) struct Taken<'a> {
+    /// Under which name.
+    pub(super) own: Identity,
+    /// That it had another until now, as the rest of a sentence about the place.
+    pub(super) gave_way: Option<String>,
+    /// `None`: nobody else can write there.
+    place: Option<&'a Destination>,
     lease: Lease,
 }
 
 /// Decides. Pure.
-fn whose(there: Option<&Owner>, lease: Option<&Lease>, home: &str) -> Whose {
+fn whose(there: Option<&Owner>, lease: Option<&Lease>, home: &str, chosen: bool) -> Whose {
     let Some(there) = there else { return Whose::Ours };
     let left = |token: &String| lease.is_some_and(|lease| lease.token == *token || lease.next.as_ref() == Some(token));
-    if left(&there.token) {
+    let is_disputed = there.disputed && lease.is_some();
+    if left(&there.token) && !is_disputed {
         Whose::Ours
-    } else if there.home == home && !there.overruled.iter().any(left) {
+    } else if lease.is_none() && chosen || there.home == home && !is_disputed && !there.overruled.iter().any(left) {
         Whose::OursSetBack
     } else {
         Whose::Anothers
@@ -82,42 +89,58 @@ fn look(place: &Destination, instance: &str) -> Result<Option<Owner>, Failure> {
     }
 }
 
-/// Whether what lies there under this instance's name is its own, as far as that is known without asking for it.
+/// Whether what lies there under this instance's name is its own to remove, as far as that is known without asking for it.
 pub(super) fn is_held(place: &Destination, own: &Identity) -> bool {
     let lease = own.leases.get(place.name());
-    look(place, &own.instance).is_ok_and(|there| whose(there.as_ref(), lease, "") == Whose::Ours)
+    let waits = lease.is_some_and(|lease| lease.waits(SystemTime::now()));
+    !waits && look(place, &own.instance).is_ok_and(|there| whose(there.as_ref(), lease, "", false) == Whose::Ours)
 }
 
-/// Leaves a new token, if what lies there under this instance's name is its own.
+/// Leaves a new token where others can write (`place`). If somebody else writes there under this instance's name, it goes by
+/// another one from now on.
 ///
 /// # Errors
-/// When somebody else writes there: then this instance goes by another name already. What went wrong.
-pub(super) fn take(data: &DataDir, place: &Destination) -> Result<Taken, Failure> {
-    let own = identity::identity(data)?;
-    let there = look(place, &own.instance)?;
-    let lease = own.leases.get(place.name());
-    let home = own.home.hash();
-    let mut lease = match (whose(there.as_ref(), lease, &home), &there) {
-        (Whose::Anothers, Some(there)) => return Err(give_way(data, place, own, there)?),
-        (Whose::OursSetBack, _) => Lease { set_back_at: Some(now()), ..lease.cloned().unwrap_or_default() },
-        _ => lease.cloned().unwrap_or_default(),
-    };
+/// What went wrong.
+pub(super) fn take<'a>(
+    data: &DataDir,
+    place: Option<&'a Destination>,
+    mut own: Identity,
+) -> Result<Taken<'a>, Failure> {
+    let Some(at) = place else { return Ok(Taken { own, gave_way: None, place, lease: Lease::default() }) };
+    let mut there = look(at, &own.instance)?;
+    let known = own.leases.get(at.name());
+    let mut lease = known.cloned().unwrap_or_default();
+    let mut gave_way = None;
+    match (whose(there.as_ref(), known, &own.home.hash(), own.chosen), &there) {
+        (Whose::Anothers, Some(other)) => {
+            let old = own.instance.clone();
+            own = give_way(data, at, own, other)?;
+            let new = &own.instance;
+            gave_way = Some(format!(
+                "another instance goes by the same name there, {old}; this one is called {new} from now on"
+            ));
+            (there, lease) = (None, Lease::default());
+        }
+        (Whose::OursSetBack, _) => lease.set_back_at = Some(now()),
+        _ => {}
+    }
     let token = identity::random()?;
     let mut overruled = there.as_ref().map(|there| there.overruled.clone()).unwrap_or_default();
-    if let Some(there) = &there
+    if let Some(there) = there
         && there.token != lease.token
     {
-        overruled.push(there.token.clone());
+        overruled.push(there.token);
         overruled.drain(..overruled.len().saturating_sub(REMEMBERED));
     }
     // Remembered before it is left there: killed between the two, it is known to be ours.
     lease.next = Some(token.clone());
-    let own = remember(data, place, own, &lease)?;
-    let owner = Owner { format: FORMAT, token: token.clone(), home, written_at: now(), overruled };
-    place.leave_note(&own.instance, OWNER, &state::to_bytes(&owner)?)?;
-    lease = Lease { token: token.clone(), next: None, ..lease };
-    let own = remember(data, place, own, &lease)?;
-    Ok(Taken { instance: own.instance, token, lease })
+    let own = remember(data, at, own, &lease)?;
+    let (home, written_at) = (own.home.hash(), now());
+    let owner = Owner { format: FORMAT, token: token.clone(), home, written_at, overruled, disputed: false };
+    at.leave_note(&own.instance, OWNER, &state::to_bytes(&owner)?)?;
+    lease = Lease { token, next: None, ..lease };
+    let own = remember(data, at, own, &lease)?;
+    Ok(Taken { own, gave_way, place, lease })
 }
 
 fn remember(data: &DataDir, place: &Destination, mut own: Identity, lease: &Lease) -> Result<Identity, Failure> {
@@ -125,38 +148,36 @@ fn remember(data: &DataDir, place: &Destination, mut own: Identity, lease: &Leas
     identity::write(data, own)
 }
 
-/// Leaves the name to the other, and says so.
-fn give_way(data: &DataDir, place: &Destination, own: Identity, there: &Owner) -> Result<Failure, Failure> {
-    let old = own.instance.clone();
+/// Leaves the name to the other, or to nobody where the other would not know that there are two.
+fn give_way(data: &DataDir, place: &Destination, own: Identity, there: &Owner) -> Result<Identity, Failure> {
+    let home = own.home.hash();
+    if there.home == home && !there.disputed {
+        place.leave_note(&own.instance, OWNER, &state::to_bytes(&Owner { disputed: true, ..there.clone() })?)?;
+    }
     let why = format!("another one wrote its backups to {} under it at {}", place.name(), there.written_at);
-    let next = identity::short_hash(&[&old, &there.token, &own.home.hash()]);
-    let new = identity::rename(data, own, &next, why)?.instance;
-    let message = format!(
-        "cannot copy backups to {}: another instance goes by the same name there, {old}; this one is called {new} from now on",
-        place.name()
-    );
-    Ok(Failure::new(Cause::Configuration, message).hint(
-        "was the data directory or the whole machine copied? Nothing was removed there; the next backup is copied under the new name",
-    ))
+    // Not what the other would choose.
+    let last = own.leases.get(place.name()).map_or("", |lease| &lease.token);
+    let next = identity::short_hash(&[&own.instance, last, &there.token, &home]);
+    identity::rename(data, own, &next, why)
 }
 
-impl Taken {
+impl Taken<'_> {
     /// Whether backups may be removed there now.
     ///
     /// # Errors
     /// When somebody else came by meanwhile; what went wrong.
-    pub(super) fn may_remove(&self, place: &Destination) -> Result<bool, Failure> {
-        if look(place, &self.instance)?.is_none_or(|there| there.token != self.token) {
+    pub(super) fn may_remove(&self) -> Result<bool, Failure> {
+        let Some(place) = self.place else { return Ok(true) };
+        let instance = &self.own.instance;
+        if look(place, instance)?.is_none_or(|there| there.token != self.lease.token || there.disputed) {
+            let place = place.name();
             let message = format!(
-                "cannot prune the backups at {}: another instance writes there under the same name, {}",
-                place.name(),
-                self.instance
+                "cannot prune the backups at {place}: another instance writes there under the same name, {instance}"
             );
             return Err(Failure::new(Cause::Busy, message)
                 .hint("nothing was removed; the next backup finds out who goes by which name"));
         }
-        let set_back = self.lease.set_back_at.as_ref().and_then(|at| humantime::parse_rfc3339(at).ok());
-        Ok(set_back.is_none_or(|at| SystemTime::now().duration_since(at).is_ok_and(|ago| ago > WAIT)))
+        Ok(!self.lease.waits(SystemTime::now()))
     }
 }
 
@@ -172,10 +193,11 @@ mod tests {
             home: home.into(),
             written_at: "2026-11-24T03:30:00Z".into(),
             overruled: overruled.iter().map(|&token| token.into()).collect(),
+            disputed: false,
         };
         let lease = |token: &str| Lease { token: token.into(), next: Some("next".into()), set_back_at: None };
-        let decide = |there: Owner, lease: Option<Lease>| whose(Some(&there), lease.as_ref(), "here");
-        assert_eq!(whose(None, None, "here"), Whose::Ours, "nobody was there");
+        let decide = |there: Owner, lease: Option<Lease>| whose(Some(&there), lease.as_ref(), "here", false);
+        assert_eq!(whose(None, None, "here", false), Whose::Ours, "nobody was there");
         assert_eq!(decide(owner("1", "here", &[]), Some(lease("1"))), Whose::Ours);
         assert_eq!(decide(owner("1", "elsewhere", &[]), Some(lease("1"))), Whose::Ours, "moved since");
         assert_eq!(decide(owner("next", "here", &[]), Some(lease("1"))), Whose::Ours, "killed on the way");
@@ -188,6 +210,11 @@ mod tests {
         assert_eq!(decide(owner("2", "here", &[]), Some(lease("1"))), Whose::OursSetBack);
         assert_eq!(decide(owner("2", "here", &[]), None), Whose::OursSetBack);
         assert_eq!(decide(owner("3", "here", &["0", "1"]), Some(lease("1"))), Whose::Anothers, "a twin overruled us");
+        let disputed = Owner { disputed: true, ..owner("1", "here", &[]) };
+        assert_eq!(decide(disputed.clone(), Some(lease("1"))), Whose::Anothers, "the one we overruled is still there");
+        for there in [disputed, owner("2", "elsewhere", &[])] {
+            assert_eq!(whose(Some(&there), None, "here", true), Whose::OursSetBack, "a person gave us the name");
+        }
     }
 
     /// A machine that is copied as a whole, and both go on.
@@ -195,30 +222,51 @@ mod tests {
     fn of_two_that_cannot_be_told_apart_one_gives_way_and_neither_removes() {
         let directory = tempfile::tempdir().unwrap();
         let nas = tempfile::tempdir().unwrap();
-        let credentials =
-            super::super::destination::Credentials { access_key_id: String::new(), secret_access_key: String::new() };
-        let place = Destination::open(nas.path().to_str().unwrap(), &credentials).unwrap();
+        let place = Destination::directory(nas.path()).unwrap();
         let data = DataDir::new(directory.path().join("data"));
         std::fs::create_dir_all(data.supervisor()).unwrap();
-        let name = take(&data, &place).unwrap().instance;
-        assert!(take(&data, &place).unwrap().may_remove(&place).unwrap());
+        let take = || take(&data, Some(&place), identity::identity(&data).unwrap()).unwrap();
+        let name = take().own.instance;
+        let file = directory.path().join("instance");
+        std::fs::hard_link(data.instance(), &file).unwrap();
+        let as_it_was = || std::fs::read(data.identity()).unwrap();
+        let turn_into = |identity: &[u8]| {
+            std::fs::write(data.identity(), identity).unwrap();
+            std::fs::remove_file(data.instance()).unwrap();
+            std::fs::hard_link(&file, data.instance()).unwrap();
+        };
         // The other one is this one as it was now, which is how the same file system can hold both.
-        let twin = std::fs::read(data.identity()).unwrap();
-        assert!(take(&data, &place).unwrap().may_remove(&place).unwrap());
-        let first = std::fs::read(data.identity()).unwrap();
-        std::fs::write(data.identity(), twin).unwrap();
-        let set_back = take(&data, &place).unwrap();
-        assert_eq!(set_back.instance, name, "it may have been set back");
-        assert!(!set_back.may_remove(&place).unwrap(), "and removes nothing for a week");
-        std::fs::write(data.identity(), first).unwrap();
-        let Err(failure) = take(&data, &place) else { panic!("there are two") };
+        let twin = as_it_was();
+        assert!(take().may_remove().unwrap());
+        let first = as_it_was();
+        turn_into(&twin);
+        let set_back = take();
+        assert_eq!(set_back.own.instance, name, "it may have been set back");
+        assert!(!set_back.may_remove().unwrap(), "and removes nothing for a week");
+        let told = set_back.own.told(&data, SystemTime::now());
         assert!(
-            failure.message.contains(&name) && failure.hint.unwrap().contains("Nothing was removed"),
-            "{}",
-            failure.message
+            told.len() == 1 && told[0].contains(&name) && told[0].contains("nothing is removed there until"),
+            "{told:?}"
         );
-        let taken = take(&data, &place).unwrap();
-        assert_ne!(taken.instance, name);
-        assert!(set_back.may_remove(&place).is_ok(), "the other goes on as before");
+        assert!(!is_held(&place, &set_back.own));
+        let twin = as_it_was();
+        turn_into(&first);
+        let renamed = take();
+        assert!(renamed.gave_way.as_ref().unwrap().contains(&name), "there are two");
+        assert_ne!(renamed.own.instance, name);
+        assert!(set_back.may_remove().is_err(), "nobody removes what is disputed");
+        turn_into(&twin);
+        let other = take();
+        assert!(other.gave_way.is_some() && ![&name, &renamed.own.instance].contains(&&other.own.instance));
+        // Until a person gives the name back to one of them.
+        std::fs::write(data.instance(), &name).unwrap();
+        for _ in 0..2 {
+            let taken = take();
+            assert!(taken.gave_way.is_none() && taken.own.instance == name && !taken.may_remove().unwrap());
+        }
+        let mut own = identity::identity(&data).unwrap();
+        own.leases.values_mut().for_each(|lease| lease.set_back_at = Some("2026-01-01T00:00:00Z".into()));
+        identity::write(&data, own).unwrap();
+        assert!(take().may_remove().unwrap(), "after a week in which no other came");
     }
 }

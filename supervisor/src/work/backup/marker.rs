@@ -10,7 +10,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::History;
+use super::{catalog::History, destination::Destination};
 use crate::{
     data::{
         DataDir, access, durable,
@@ -55,11 +55,18 @@ pub fn check(directory: &Path, history: &History) -> Result<(), Failure> {
 }
 
 /// Whether these are the backups of the data directory itself: nobody else's are there, and no volume could be missing.
-#[must_use]
-pub fn is_private(data: &DataDir, directory: &Path) -> bool {
+fn is_private(data: &DataDir, directory: &Path) -> bool {
     let own = data.backups();
     let device = |path: &Path| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir).map(|stat| stat.dev());
     directory == own && device(&own).is_some() && device(&own) == device(data.path()) && !is_mounted(&own)
+}
+
+/// Returns a directory of backups as a place that others can write to, too; `None` if it is private.
+///
+/// # Errors
+/// When it is not there.
+pub fn shared(data: &DataDir, directory: &Path) -> Result<Option<Destination>, Failure> {
+    (!is_private(data, directory)).then(|| Destination::directory(directory)).transpose()
 }
 
 /// Whether something is mounted at this path: of the same file system, too, which no number tells. What cannot be read may be.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    catalog, identity, marker,
+    catalog, identity, lease, marker,
     retention::{self, Candidate, Policy},
     schedule,
 };
@@ -26,25 +26,37 @@ use crate::{
 /// # Errors
 /// What the file system said; what is gone by then is gone, and the rest is untouched.
 pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
-    let is_private = marker::is_private(data, &settings.dir);
+    let dir = &settings.dir;
+    let shared = if dir.is_dir() { marker::shared(data, dir)? } else { None };
     means.confine(
         rules::system().into_iter().chain(data.places()).chain([identity::MACHINE.into()]),
-        &[&data.supervisor(), &settings.dir],
+        &[&data.supervisor(), dir],
         Sockets::None,
     )?;
-    marker::check(&settings.dir, &catalog::history(data, &now())?)?;
-    let identity = identity::identity(data)?;
+    marker::check(dir, &catalog::history(data, &now())?)?;
+    let own = identity::identity(data)?;
+    let (own, may_remove) = if dry_run {
+        let is_held = shared.as_ref().is_none_or(|place| lease::is_held(place, &own));
+        (own, is_held)
+    } else {
+        let lease = lease::take(data, shared.as_ref(), own)?;
+        let may_remove = lease.may_remove()?;
+        (lease.own, may_remove)
+    };
     // A copy of the data directory has copies of these backups, too: in it they are nobody else's.
-    let is_own = |instance: &str| identity.instance == instance || is_private && identity.went_by(instance);
-    let local = catalog::list(&settings.dir)?;
-    let verdicts = decide(local.iter().map(|local| &local.description), is_own, settings);
+    let is_own = |instance: &str| own.instance == instance || shared.is_none() && own.went_by(instance);
+    let local = catalog::list(dir)?;
+    let mut verdicts = decide(local.iter().map(|local| &local.description), is_own, settings);
+    for verdict in verdicts.iter_mut().filter(|verdict| verdict.kept.is_empty() && !may_remove) {
+        verdict.kept.push("another instance may have the same name".to_owned());
+    }
     if !dry_run {
         fault::point("prune.begun").explain(|| "cannot prune the backups")?;
         for backup in &local {
             // One id may lie there twice, plain and encrypted, with one description: both go or none.
             let mut of_it = verdicts.iter().filter(|verdict| verdict.id == backup.description.id).peekable();
             if of_it.peek().is_some() && of_it.all(|verdict| verdict.kept.is_empty()) {
-                catalog::remove(&settings.dir, backup)?;
+                catalog::remove(dir, backup)?;
                 fault::point("prune.removed").explain(|| "cannot prune the backups")?;
             }
         }

@@ -83,6 +83,36 @@ fn an_upgrade_of_damaged_tables_is_held_and_leaves_them_as_they_are() {
 }
 
 #[test]
+fn a_table_that_lost_rows_is_neither_backed_up_nor_upgraded_as_if_nothing_were_missing() {
+    let mut hearth = household(2);
+    let older = fs::read(hearth.database()).unwrap();
+    let mut running = hearth.start();
+    household::fill(running.wait_serving(), 2);
+    running.stop();
+    // The last write to the only page of the table never reached the disk; those to its indexes did.
+    let database = Connection::open(hearth.database()).unwrap();
+    let root: usize =
+        database.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'record'", [], |row| row.get(0)).unwrap();
+    drop(database);
+    let mut bytes = fs::read(hearth.database()).unwrap();
+    let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    let page = (root - 1) * size..root * size;
+    bytes[page.clone()].copy_from_slice(&older[page]);
+    fs::write(hearth.database(), &bytes).unwrap();
+    let lost = "table \"record\" lacks 2 rows that its indexes (";
+    let said = hearth.refused(&["backup"]);
+    assert!(said.contains(lost) && said.contains("older backups are whole"), "{said}");
+    hearth.next_migrator("good", "9.1.0");
+    let mut running = hearth.start();
+    let (_, status) = running.wait_held(&hearth);
+    assert_eq!(status["held"]["failure"]["cause"], "damaged", "{status}");
+    assert!(status["held"]["failure"]["message"].as_str().unwrap().contains(lost), "{status}");
+    running.stop();
+    assert_eq!(fs::read(hearth.database()).unwrap(), bytes);
+    assert_eq!(hearth.generations(), ["0001"]);
+}
+
+#[test]
 fn backups_go_on_and_the_next_start_goes_over_to_new_indexes() {
     let hearth = household(5);
     damage_index(&hearth);

@@ -5,7 +5,7 @@
 //! process has an SQLite connection to it, since that would drop SQLite's POSIX locks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
     os::unix::fs::FileExt,
@@ -36,7 +36,7 @@ pub(super) enum Indexes {
     Whole,
     /// They did not agree with the tables, and do now.
     Rebuilt(String),
-    /// The tables are damaged themselves.
+    /// The tables are damaged themselves, or lack rows.
     TablesDamaged(String),
 }
 
@@ -168,6 +168,9 @@ impl Database {
     /// What kept it from being found out.
     pub(super) fn rebuild_damaged_indexes(self) -> Result<(Self, Indexes), Failure> {
         let Some(problem) = self.integrity_check()? else { return Ok((self, Indexes::Whole)) };
+        if let Some(lost) = self.lost_rows().map_err(|error| explain("cannot check", &self.path, &error))? {
+            return Ok((self, Indexes::TablesDamaged(lost)));
+        }
         let (database, rebuilt) = match self.rebuild_indexes() {
             // SQLite reads an index before it builds it anew, and pages of this one may lead nowhere.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
@@ -192,6 +195,53 @@ impl Database {
             None => (database, Indexes::Rebuilt(problem)),
             Some(left) => (database, Indexes::TablesDamaged(left)),
         })
+    }
+
+    /// Says which table lacks rows that all its indexes still have: a write to the table was lost, and new indexes would hide it.
+    /// An entry that only some of them have is the index's own fault. Partial indexes, and those that cannot be read, say nothing.
+    fn lost_rows(&self) -> rusqlite::Result<Option<String>> {
+        let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
+            self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+        };
+        let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let text = |name: &str| format!("'{}'", name.replace('\'', "''"));
+        for table in list("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")? {
+            let of = text(&table);
+            let is_without_rowid =
+                format!("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = {of} AND wr");
+            let (key, own) = if self.connection.prepare(&is_without_rowid)?.exists([])? {
+                (list(&format!("SELECT name FROM pragma_table_info({of}) WHERE pk > 0"))?, "origin != 'pk'")
+            } else {
+                (vec!["_rowid_".to_owned()], "1")
+            };
+            let table = name(&table);
+            let key: Vec<_> = key.iter().map(|column| name(column)).collect();
+            let shown = key.iter().map(|column| format!("quote(e.{column})")).collect::<Vec<_>>().join(" || ', ' || ");
+            let same = key.iter().map(|column| format!("r.{column} = e.{column}")).collect::<Vec<_>>().join(" AND ");
+            let mut lost: Option<BTreeSet<String>> = None;
+            let mut names = Vec::new();
+            for index in list(&format!("SELECT name FROM pragma_index_list({of}) WHERE NOT partial AND {own}"))? {
+                // The index alone is read: what is shown is all in it.
+                let entries = list(&format!(
+                    "SELECT {shown} FROM main.{table} AS e INDEXED BY {} WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS r NOT INDEXED WHERE {same})",
+                    name(&index)
+                ));
+                match entries {
+                    Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {}
+                    entries => {
+                        let is_left = |row: &String| lost.as_ref().is_none_or(|lost| lost.contains(row));
+                        lost = Some(entries?.into_iter().filter(is_left).collect());
+                        names.push(index);
+                    }
+                }
+            }
+            if let Some(lost) = lost.filter(|lost| !lost.is_empty()) {
+                let (count, indexes) = (lost.len(), names.join(", "));
+                let rows = if count == 1 { "a row" } else { &format!("{count} rows") };
+                return Ok(Some(format!("table {table} lacks {rows} that its indexes ({indexes}) still have")));
+            }
+        }
+        Ok(None)
     }
 
     /// Builds all indexes anew, those of full-text tables among them. A full-text table without content of its own or of

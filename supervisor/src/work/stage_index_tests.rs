@@ -32,12 +32,14 @@ fn household(data: &DataDir) {
         .unwrap();
 }
 
+fn root(data: &DataDir, name: &str) -> usize {
+    let database = Connection::open(data.database(ONE)).unwrap();
+    database.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0)).unwrap()
+}
+
 /// Changes the page that an index or table of one page lies on.
 fn page(data: &DataDir, name: &str, change: impl Fn(&mut [u8])) {
-    let database = Connection::open(data.database(ONE)).unwrap();
-    let root: usize =
-        database.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0)).unwrap();
-    drop(database);
+    let root = root(data, name);
     let mut bytes = fs::read(data.database(ONE)).unwrap();
     change(&mut bytes[(root - 1) * PAGE..root * PAGE]);
     fs::write(data.database(ONE), bytes).unwrap();
@@ -149,6 +151,27 @@ fn a_clone_whose_tables_are_damaged_is_refused() {
         assert!(failure.message.contains("0001/app.db is damaged: "), "{name}: {failure}");
         assert!(failure.hint.unwrap().starts_with("nothing was changed"), "{name}");
         assert_eq!(fs::read(data.database(ONE)).unwrap(), before, "{name}");
+    }
+}
+
+#[test]
+fn a_table_that_lost_rows_which_its_indexes_have_is_refused() {
+    for (table, insert, rows) in [
+        ("t", "INSERT INTO t VALUES (90, 'mail90@x', 'title90', 0), (91, 'mail91@x', 'title91', 1)", "2 rows"),
+        ("k", "INSERT INTO k VALUES ('o''mail@x', 'title')", "a row"),
+    ] {
+        let (_directory, data) = data();
+        household(&data);
+        let before = fs::read(data.database(ONE)).unwrap();
+        Connection::open(data.database(ONE)).unwrap().execute_batch(insert).unwrap();
+        // The write to the table's only page is lost; those to its indexes are not.
+        let root = root(&data, table);
+        page(&data, table, |page| page.copy_from_slice(&before[(root - 1) * PAGE..root * PAGE]));
+        let before = fs::read(data.database(ONE)).unwrap();
+        let failure = staged(&data).expect_err(table);
+        assert_eq!(failure.cause, Cause::Damaged, "{failure}");
+        assert!(failure.message.contains(&format!("table \"{table}\" lacks {rows} that its indexes (")), "{failure}");
+        assert_eq!(fs::read(data.database(ONE)).unwrap(), before);
     }
 }
 

@@ -246,14 +246,22 @@ fn copy_database(data: &DataDir, generation: GenerationId, copy: &Path) -> Resul
 
 /// Copies the database again, with new indexes. Returns what was wrong with the old ones; nothing, where they were not what is
 /// wrong with the database.
+///
+/// # Errors
+/// [`Cause::Damaged`] where the tables are.
 fn copy_with_new_indexes(data: &DataDir, generation: GenerationId, copy: &Path) -> Result<Option<String>, Failure> {
     durable::remove_if_there(copy)?;
     copy_database(data, generation, copy)?;
     let Ok(database) = Database::open(copy) else { return Ok(None) };
     match database.rebuild_damaged_indexes()?.1 {
         Indexes::Rebuilt(problem) => Ok(Some(problem)),
-        Indexes::Whole | Indexes::TablesDamaged(_) => Ok(None),
+        Indexes::Whole => Ok(None),
+        Indexes::TablesDamaged(problem) => Err(damaged(&problem)),
     }
+}
+
+fn damaged(problem: &str) -> Failure {
+    Failure::new(Cause::Damaged, format!("cannot make a backup: the database is damaged: {problem}")).hint(GO_BACK)
 }
 
 /// Says what the backup is and what goes into it, and how many attachments are damaged.
@@ -283,8 +291,7 @@ fn manifest(
     // never come to the end of one whose pages lead in circles.
     let database = Database::open(copy)?;
     if let [problem, ..] = database.quick_check()?.as_slice() {
-        return Err(Failure::new(Cause::Damaged, format!("cannot make a backup: the database is damaged: {problem}"))
-            .hint(GO_BACK));
+        return Err(damaged(problem));
     }
     let rows = database.rows()?;
     drop(database);

@@ -30,7 +30,7 @@ pub struct Outcome {
 /// Any; the database is then as it was before (unless its log could not be emptied after the
 /// commit: `busy` or `no-space` while *emptying the write-ahead log*; doing it again helps).
 pub async fn up(path: &Path, release: &Release, report: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome, Error> {
-    report(Event::Checking);
+    report(Event::Checking { version: release.version.clone() });
     // First without a lock and without a trace: what is refused must not be touched at all.
     let status = database::read(path, async |connection| inspect(connection, path, release).await).await?;
     if status.pending(path, release)?.is_empty() && database::at_rest(path).is_some() {

@@ -25,7 +25,10 @@ pub(crate) const FORMAT: u32 = 1;
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
     /// The database is being looked at.
-    Checking,
+    Checking {
+        /// Whose: the migrator's version.
+        version: String,
+    },
     /// This migration was applied before.
     Skipping {
         /// Its name.
@@ -64,7 +67,7 @@ impl Event {
     /// Tells people, through the log.
     pub(crate) fn tell(&self) {
         match self {
-            Event::Checking => info!("Checking database state..."),
+            Event::Checking { .. } => info!("Checking database state..."),
             Event::Skipping { migration } => info!(migration, "Skipping: {migration}"),
             Event::Applying { migration, number, of } => {
                 info!(migration, number, of, "Applying: {migration}");

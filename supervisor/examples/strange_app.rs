@@ -6,7 +6,7 @@
 //! down and ends), `shutdown-tailscale` (the one of that name), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
 //! (sends the watchdog one sign of life and no more), `flood` (never stops sending notifications, from its start on), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
 //! In probation it behaves well, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
-//! `user_version`) and leaves that in the WAL. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
+//! `user_version`) and leaves that in the WAL. `TEST_VERSION` is the version it says it has, if it is to say one. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
 //! arguments, as for env(1): a released supervisor hands on no variables of tests.
 
 use std::{
@@ -104,7 +104,8 @@ fn own(descriptor: RawFd) -> OwnedFd {
 }
 
 fn answer(stream: impl Read + Write) {
-    answer_with(stream, r#"{"status":"ok"}"#);
+    let version = told("TEST_VERSION").map(|version| format!(r#","version":"{version}""#)).unwrap_or_default();
+    answer_with(stream, &format!(r#"{{"status":"ok"{version}}}"#));
 }
 
 fn answer_with(mut stream: impl Read + Write, body: &str) {
@@ -156,6 +157,10 @@ fn fork_away(work: impl FnOnce()) {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--version") {
+        println!("app {}", told("TEST_VERSION").unwrap_or_default());
+        return;
+    }
     let orders = Orders::read();
     let mut signals = SigSet::empty();
     for signal in [

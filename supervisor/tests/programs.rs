@@ -4,13 +4,14 @@
 
 mod harness;
 
-use std::{fs, path::Path, process::Command};
+use std::{ffi::OsString, fs, path::Path, process::Command};
 
 use harness::{Hearth, household, program};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// Puts another program in the place of one, as an upgrade by hand does.
 fn replace(programs: &Path, name: &str) {
@@ -54,6 +55,52 @@ fn a_job_of_another_version_is_refused_with_both_named() {
     let sentence = format!("the program supervisor-job is v{own}, and the supervisor that starts it is v9.9.9");
     assert!(answer.contains(&sentence), "{answer}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// Puts a stand-in of another version in the place of a program, and starts; returns why the supervisor is held.
+fn refused(hearth: &mut Hearth, name: &str, stand_in: &str) -> Value {
+    fs::copy(program(stand_in), hearth.root.path().join("bin").join(name)).unwrap();
+    hearth.set("TEST_VERSION", "9.9.9").set("HEARTH_SANDBOX__MODE", "off");
+    let mut running = hearth.start();
+    let (_, status) = running.wait_held(hearth);
+    let own = env!("CARGO_PKG_VERSION");
+    let sentence = format!("the program {name} is v9.9.9, and the supervisor that starts it is v{own}");
+    let held = status["held"].clone();
+    assert_eq!(held["failure"]["message"], sentence, "{held}");
+    assert!(held["failure"]["hint"].as_str().unwrap().contains("install all of them together"), "{held}");
+    assert!(running.log().contains(&sentence), "{}", running.log());
+    running.stop();
+    held
+}
+
+fn generations(hearth: &Hearth) -> Vec<OsString> {
+    fs::read_dir(hearth.data.join("generations")).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[test]
+fn an_installation_of_which_only_a_part_was_replaced_touches_no_data_and_says_which_part() {
+    for (name, stand_in) in [("migrator", "examples/next_migrator"), ("app", "examples/strange_app")] {
+        let mut hearth = Hearth::new();
+        hearth.for_every_user();
+        let held = refused(&mut hearth, name, stand_in);
+        assert_eq!((generations(&hearth).len(), &held["live"]), (0, &Value::Null), "nothing is there yet: {held}");
+        // Whole again, it starts, also after it was held.
+        let mend = |hearth: &Hearth| fs::copy(program(name), hearth.root.path().join("bin").join(name)).unwrap();
+        mend(&hearth);
+        let mut running = hearth.start();
+        household::add(running.wait_serving(), &household::record(1));
+        running.stop();
+        refused(&mut hearth, name, stand_in);
+        if name == "app" {
+            // An upgrade is not even begun for it.
+            hearth.next_migrator("good", "9.9.9");
+            assert_eq!(refused(&mut hearth, name, stand_in)["step"], "planning");
+            hearth.own_migrator();
+        }
+        assert_eq!(generations(&hearth), ["0001"]);
+        mend(&hearth);
+        assert_eq!(household::all(hearth.start().wait_serving()).len(), 1);
+    }
 }
 
 #[test]

@@ -12,9 +12,10 @@ use tokio::net::UnixStream;
 use crate::{
     data::DataDir,
     failure::Failure,
+    jobs::same_version,
     process::deadline::within,
     process::endpoint::short,
-    status::{Backups, update::Update},
+    status::{Backups, VERSION, update::Update},
 };
 
 /// The longest health document that is read, in bytes.
@@ -34,6 +35,8 @@ pub struct Told {
     pub backups: Backups,
     /// What is known of newer versions.
     pub update: Update,
+    /// Whether it is of the supervisor's own release, and so has to be of its version.
+    pub is_own: bool,
 }
 
 /// The private socket: the app accepts on it, the supervisor connects to it.
@@ -78,15 +81,18 @@ impl PrivateSocket {
     }
 
     /// Asks once, and tells the app what it is to know.
-    pub async fn ask(&self, path: &str, timeout: Duration, told: &Told) -> Verdict {
+    ///
+    /// # Errors
+    /// As [`same_version`].
+    pub async fn ask(&self, path: &str, timeout: Duration, told: &Told) -> Result<Verdict, Failure> {
         match within(timeout, self.get(path, told)).await {
             Some(Ok(verdict)) => verdict,
-            Some(Err(error)) => Verdict::Silent(error.to_string()),
-            None => Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout))),
+            Some(Err(error)) => Ok(Verdict::Silent(error.to_string())),
+            None => Ok(Verdict::Silent(format!("no answer within {}", humantime::format_duration(timeout)))),
         }
     }
 
-    async fn get(&self, path: &str, told: &Told) -> Result<Verdict, Box<dyn std::error::Error>> {
+    async fn get(&self, path: &str, told: &Told) -> Result<Result<Verdict, Failure>, Box<dyn std::error::Error>> {
         let stream = UnixStream::connect(short(&self.path)).await?;
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
@@ -117,14 +123,20 @@ impl PrivateSocket {
         connection.abort();
         let (status, body) = answered?;
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if told.is_own
+            && let Some(version) = document["version"].as_str()
+            && let Err(failure) = same_version("app", version, VERSION)
+        {
+            return Ok(Err(failure));
+        }
         let word = document["status"].as_str();
-        Ok(if status == hyper::StatusCode::OK {
+        Ok(Ok(if status == hyper::StatusCode::OK {
             let word = word.unwrap_or("ok");
             Verdict::Serving(word.to_owned(), (word != "ok").then(|| complaints(&document)).flatten())
         } else {
             let damaged = document["checks"]["database"]["damaged"] == true;
             Verdict::Unfit { why: explain(status, &document), damaged }
-        })
+        }))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     failure::{Cause, Failure},
     fault,
     instance::Instance,
+    jobs::{child, same_version},
     process::sandbox::rules::Role,
     process::{
         deadline::{Deadline, within},
@@ -22,7 +23,7 @@ use crate::{
         spawn::{Child, Launch},
         strays,
     },
-    status::AppStatus,
+    status::{AppStatus, VERSION},
 };
 
 /// A second TERM leaves the app this long: time to checkpoint, and no more.
@@ -165,10 +166,33 @@ impl App {
         self.heard(self.notifications.remaining(self.child.pid()))
     }
 
+    /// Asks the app for its version, before anything is staged for it.
+    ///
+    /// # Errors
+    /// As [`same_version`]; what starting it met.
+    pub async fn is_of_this_version(instance: &Instance) -> Result<(), Failure> {
+        let program = &instance.programs.app;
+        if !program.is_own() {
+            return Ok(());
+        }
+        let command = vec![program.path().display().to_string(), "--version".to_owned()];
+        let launch = Launch::new(program, command, instance.environment(), instance.locks());
+        child::lines(instance, launch, |line| {
+            let version = std::str::from_utf8(line).ok().and_then(|line| line.split_whitespace().nth(1));
+            same_version("app", version.unwrap_or("unknown"), VERSION)
+        })
+        .await
+        .map(drop)
+    }
+
     /// Asks the app once how it is.
-    pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Verdict {
+    ///
+    /// # Errors
+    /// As [`same_version`].
+    pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Result<Verdict, Failure> {
         let status = instance.board.status();
-        let told = Told { backups: status.backups, update: status.update };
+        let is_own = instance.programs.app.is_own();
+        let told = Told { backups: status.backups, update: status.update, is_own };
         private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
     }
 

@@ -22,7 +22,7 @@ use crate::{
         DataDir, GenerationId,
         state::{Held, State},
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     process::sandbox::SandboxSupport,
 };
 
@@ -130,6 +130,19 @@ pub enum Reply {
     Done(serde_json::Value),
     /// It could not be done.
     Failed(Failure),
+}
+
+/// Says whether a program and the supervisor belong to one version. Where only some of the programs were replaced, they do not.
+///
+/// # Errors
+/// [`Cause::Launch`], with both versions.
+pub fn same_version(program: &str, version: &str, supervisor: &str) -> Result<(), Failure> {
+    if version == supervisor {
+        return Ok(());
+    }
+    let message = format!("the program {program} is v{version}, and the supervisor that starts it is v{supervisor}");
+    Err(Failure::new(Cause::Launch, message)
+        .hint("the supervisor's programs belong to one version: install all of them together, then start it again"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
     start,
 };
 use crate::{
-    app::lifecycle::point,
+    app::lifecycle::{App, point},
     data::{
         GenerationId,
         state::{Held, Reason},
@@ -155,7 +155,10 @@ async fn make_next(
     door.open_after(SOON);
     let made = async {
         let checkpointed = match live {
-            Some(live) => Some(generation::checkpoint(instance, live, false).await?),
+            Some(live) => {
+                App::is_of_this_version(instance).await?;
+                Some(generation::checkpoint(instance, live, false).await?)
+            }
             None => None,
         };
         let source = live.map_or(Source::Nothing, Source::Generation);

@@ -11,21 +11,37 @@ use crate::{
     data::state::FORMAT,
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::child,
+    jobs::{child, same_version},
     process::sandbox::rules::Role,
     process::spawn::Launch,
-    status::Unit,
+    status::{Unit, VERSION},
 };
 
 /// What the migrator reports while it works.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event {
-    Checking,
-    Skipping { migration: String },
-    Applying { migration: String, number: u64, of: u64 },
-    Applied { migration: String, number: u64, of: u64, milliseconds: u64 },
-    Complete { applied: Vec<String> },
+    Checking {
+        /// The migrator's; since 0.5.0.
+        version: Option<String>,
+    },
+    Skipping {
+        migration: String,
+    },
+    Applying {
+        migration: String,
+        number: u64,
+        of: u64,
+    },
+    Applied {
+        migration: String,
+        number: u64,
+        of: u64,
+        milliseconds: u64,
+    },
+    Complete {
+        applied: Vec<String>,
+    },
 }
 
 /// The document that the migrator ends with when it cannot do its work.
@@ -96,6 +112,17 @@ pub(super) fn unknown_format(format: u32) -> Failure {
     .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
 }
 
+/// Says whether the migrator may be used with this supervisor.
+///
+/// # Errors
+/// As [`same_version`].
+pub(super) fn is_of_this_version(instance: &Instance, version: Option<&str>) -> Result<(), Failure> {
+    match instance.programs.migrator.is_own() {
+        true => same_version("migrator", version.unwrap_or("0.4.0 or older"), VERSION),
+        false => Ok(()),
+    }
+}
+
 /// Runs all pending migrations on this database, and returns the name of the last applied one.
 ///
 /// # Errors
@@ -115,8 +142,8 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
             return Err(failure);
         }
         match serde_json::from_slice(line).map_err(|error| unreadable(&error))? {
-            // Told at planning already.
-            Event::Checking => {}
+            // Told at planning already, but for a first start's migrator.
+            Event::Checking { version } => is_of_this_version(instance, version.as_deref())?,
             Event::Skipping { migration } => schema = migration,
             Event::Applying { migration, number, of } => {
                 if mode != Mode::Drill {

@@ -276,7 +276,7 @@ async fn serve(
     match serve::serve(instance, door, generation, operations, ready).await {
         Outcome::Stopped(status) => State::Exit(status),
         Outcome::Switch(prepared) => State::Switch(prepared, Box::new(State::Serve(generation))),
-        Outcome::CrashLoop(failure) => {
+        Outcome::Stuck(failure) => {
             let stuck = Stuck::before_a_commit(failure, format!("serving generation {generation}"));
             State::Hold(held::held(instance, stuck).await)
         }

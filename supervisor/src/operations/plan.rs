@@ -20,6 +20,8 @@ use crate::{
 pub struct Status {
     /// [`FORMAT`].
     pub format: u32,
+    /// The migrator's version.
+    pub version: Option<String>,
     /// What has been applied, in order.
     pub applied: Vec<Applied>,
     /// What this migrator has and the database does not.
@@ -81,7 +83,10 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
     })
     .await?;
     match status {
-        Some(status) if status.format == FORMAT => Ok(status),
+        Some(status) if status.format == FORMAT => {
+            migrate::is_of_this_version(instance, status.version.as_deref())?;
+            Ok(status)
+        }
         Some(status) => Err(migrate::unknown_format(status.format)),
         None => Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it said what is pending"))),
     }
@@ -164,6 +169,7 @@ mod tests {
     fn status(pending: &[&str], unknown: &[(&str, &str)], drift: &[&str]) -> Status {
         Status {
             format: 1,
+            version: None,
             applied: Vec::new(),
             pending: pending.iter().map(|name| (*name).to_owned()).collect(),
             unknown: unknown

@@ -15,7 +15,7 @@ use crate::{
         lifecycle::{App, Mode, point},
     },
     data::state::Reason,
-    failure::{Cause, Failure},
+    failure::Failure,
     instance::Instance,
     process::reaper::Exit,
 };
@@ -34,7 +34,7 @@ fn pause(mode: Mode, well: bool) -> Duration {
 /// Proves the app on this database.
 ///
 /// # Errors
-/// [`Cause::Unproven`] with what the app did, or why it could not be started; a cause that passes, if there is one.
+/// [`crate::failure::Cause::Unproven`] with what the app did, or why it could not be started; a cause that passes, if there is one.
 pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
     match tried(instance, database, mode).await {
         Ok(()) => Ok(()),
@@ -56,28 +56,24 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
                 let how = app.ended(exit).await;
                 return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready")));
             }
-            verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict,
+            verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict?,
         };
-        match verdict {
-            Verdict::Serving(..) => well += 1,
-            verdict @ (Verdict::Unfit { .. } | Verdict::Silent(_)) => {
-                well = 0;
-                badly += 1;
-                let (cause, why) = match verdict {
-                    Verdict::Silent(why) => (app.shown_by_silence(), why),
-                    Verdict::Unfit { why, damaged } => (app.shown_by_health(damaged), why),
-                    Verdict::Serving(why, _) => (Cause::Unproven, why),
-                };
-                if badly >= instance.config.health.failures {
-                    app.stop(Signal::SIGTERM).await;
-                    return Err(Failure::new(
-                        cause,
-                        format!("the app says that it is ready, but is not healthy: {why}"),
-                    ));
-                }
+        let (cause, why) = match verdict {
+            Verdict::Serving(..) => {
+                well += 1;
+                sleep(pause(mode, true)).await;
+                continue;
             }
+            Verdict::Silent(why) => (app.shown_by_silence(), why),
+            Verdict::Unfit { why, damaged } => (app.shown_by_health(damaged), why),
+        };
+        well = 0;
+        badly += 1;
+        if badly >= instance.config.health.failures {
+            app.stop(Signal::SIGTERM).await;
+            return Err(Failure::new(cause, format!("the app says that it is ready, but is not healthy: {why}")));
         }
-        sleep(pause(mode, well > 0)).await;
+        sleep(pause(mode, false)).await;
     }
     let exit = app.stop(Signal::SIGTERM).await;
     if exit != Exit::Code(0) {

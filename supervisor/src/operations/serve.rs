@@ -37,8 +37,8 @@ pub(super) const GAP: Duration = Duration::from_secs(2);
 pub enum Outcome {
     /// The supervisor was told to stop; with the app's exit status.
     Stopped(u8),
-    /// The app ended too often, or on a disk where none could work.
-    CrashLoop(Failure),
+    /// The app ended too often, on a disk where none could work, or is of another version.
+    Stuck(Failure),
     /// A restore is prepared, and the app is stopped for it.
     Switch(Prepared),
 }
@@ -48,6 +48,8 @@ enum Ended {
     Stopped(u8),
     /// By itself, or because it hung; the sentence says how.
     Failed(String),
+    /// It is of another version, and was ended.
+    Refused(Failure),
     /// The operator asked for it.
     Restart,
     Switch(Prepared),
@@ -79,6 +81,7 @@ pub async fn serve(
         let why = match run.watched(generation, operations, &ready).await {
             Ended::Stopped(status) => return Outcome::Stopped(status),
             Ended::Switch(prepared) => return Outcome::Switch(prepared),
+            Ended::Refused(failure) => return Outcome::Stuck(failure),
             Ended::Restart => {
                 instance.board.enter(Initiator::Boot, Phase::Restarting);
                 continue;
@@ -103,7 +106,7 @@ pub async fn serve(
                         instance.board.enter(Initiator::Boot, Phase::Stopping);
                         Outcome::Stopped(0)
                     }
-                    failure = cause::passing(instance, failure) => Outcome::CrashLoop(failure),
+                    failure = cause::passing(instance, failure) => Outcome::Stuck(failure),
                 };
             }
         };
@@ -139,7 +142,7 @@ async fn wait_between(instance: &Rc<Instance>, operations: &mut Operations, wait
     }
 }
 
-type Question = Pin<Box<dyn Future<Output = Verdict>>>;
+type Question = Pin<Box<dyn Future<Output = Result<Verdict, Failure>>>>;
 
 /// One run of the app.
 struct Run<'a> {
@@ -227,8 +230,13 @@ impl Run<'_> {
                     Err(failure) => instance.board.note(failure.to_string()),
                 },
                 verdict = &mut asked => {
-                    if let Some(hung) = self.answered(verdict, ready) {
-                        return hang(&app, &hung).await;
+                    match verdict.map(|verdict| self.answered(verdict, ready)) {
+                        Ok(None) => {}
+                        Ok(Some(hung)) => return hang(&app, &hung).await,
+                        Err(failure) => {
+                            app.stop(Signal::SIGTERM).await;
+                            return Ended::Refused(failure);
+                        }
                     }
                     // The next question is a new one.
                     continue;
@@ -250,7 +258,7 @@ impl Run<'_> {
         let early = !self.said_ready;
         Box::pin(async move {
             sleep(wait).await;
-            if early { Verdict::Silent(String::new()) } else { App::ask(private, instance).await }
+            if early { Ok(Verdict::Silent(String::new())) } else { App::ask(private, instance).await }
         })
     }
 

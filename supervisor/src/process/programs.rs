@@ -28,6 +28,7 @@ pub struct Program {
     /// None of a file that was not there, of what is no file, and of a script.
     file: Option<OwnedFd>,
     is_script: bool,
+    is_own: bool,
 }
 
 /// All of them.
@@ -46,14 +47,17 @@ impl Programs {
     /// Opens them: this program, the one for jobs beside it, and the first words of these commands.
     #[must_use]
     pub fn open(migrator: &[String], app: &[String]) -> Self {
-        let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(JOB)));
-        let first =
-            |command: &[String]| Program::open(command.first().map(|program| rules::find(program)).unwrap_or_default());
+        let supervisor = std::env::current_exe().unwrap_or_default();
+        let first = |command: &[String], default: &str| {
+            let program = Program::open(command.first().map(|program| rules::find(program)).unwrap_or_default());
+            let is_own = Path::new(&command.join(" ")) == supervisor.with_file_name(default);
+            Program { is_own, ..program }
+        };
         Self {
             own: Program::open(OWN.into()),
-            job: Program::open(beside.unwrap_or_else(|| JOB.into())),
-            migrator: first(migrator),
-            app: first(app),
+            job: Program::open(supervisor.with_file_name(JOB)),
+            migrator: first(migrator, "migrator"),
+            app: first(app, "app serve"),
         }
     }
 
@@ -101,7 +105,14 @@ impl Program {
             Some((file, false)) => (Some(file), false),
             None => (None, false),
         };
-        Self { path, file, is_script }
+        Self { path, file, is_script, is_own: false }
+    }
+
+    /// Whether it belongs to the supervisor's own release: the setting of its command has the default, the program beside the
+    /// supervisor. A command that the operator has set may be of any version.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// Where it lay.

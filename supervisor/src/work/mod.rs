@@ -38,7 +38,7 @@ use serde::Serialize;
 use crate::{
     data::{DataDir, space},
     failure::{Cause, Failure},
-    jobs::{Committed, Document, Job, Reply, Request, child::DOOR},
+    jobs::{Committed, Document, Job, Reply, Request, child::DOOR, same_version},
     process::{
         programs::JOB,
         sandbox::{self, SandboxSupport, Sockets, rules},
@@ -46,9 +46,6 @@ use crate::{
     status::VERSION,
 };
 
-/// What helps where programs of several versions met.
-const ONE_VERSION: &str =
-    "the supervisor's programs belong to one version: install all of them together, then start it again";
 /// The shortest time between two progress lines.
 const PROGRESS: Duration = Duration::from_millis(100);
 
@@ -71,9 +68,8 @@ pub fn main() -> ExitCode {
     sandbox::close_to_others();
     // Started by a descriptor, the process would be called by its number before Linux 6.14.
     let _ = nix::sys::prctl::set_name(c"supervisor-job");
-    if version != VERSION {
-        let message = format!("the program {JOB} is v{VERSION}, and the supervisor that starts it is v{version}");
-        return answer(Err(Failure::new(Cause::Launch, message).hint(ONE_VERSION)));
+    if let Err(failure) = same_version(JOB, VERSION, version) {
+        return answer(Err(failure));
     }
     // The door's standard input brings what it is to show, so its name is its request.
     if name == DOOR {

@@ -291,6 +291,7 @@ fn a_directory_of_backups_that_is_not_mounted_is_said_and_nothing_is_put_in_its_
     fs::write(dir.join("hearth-backups.json"), "").unwrap();
     hearth.backup(&["--label", "new"]);
     expect(&labels(&dir), &["new"]);
+    assert!(fs::read_to_string(dir.join("hearth-backups.json")).unwrap().contains("The backups of Hearth lie here"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::{
 use supervisor::{
     data::{
         GenerationId,
-        backup::{Description, Reason},
+        backup::{About, Description, Reason},
         state::FORMAT,
     },
     failure::{Cause, Failure},
@@ -163,7 +163,7 @@ fn open(text: &str, patience: Patience) -> Destination {
 }
 
 fn describe(day: u32, bytes: &[u8]) -> Description {
-    Description {
+    let about = About {
         format: FORMAT,
         id: format!("2026-11-{day:02}T03-30-00Z-scheduled").parse().unwrap(),
         sequence: day.into(),
@@ -174,17 +174,14 @@ fn describe(day: u32, bytes: &[u8]) -> Description {
         version: "0.2.0".into(),
         schema: "m0001_initial".into(),
         generation: GenerationId(7),
-        database_bytes: 4096,
-        files: 0,
-        files_bytes: 0,
         rows: BTreeMap::from([("record".into(), 3)]),
         left_out: Vec::new(),
-        encrypted: false,
-        bytes: bytes.len() as u64,
-        blake3: blake3::hash(bytes).to_hex().to_string(),
+    };
+    let (length, hash) = (bytes.len() as u64, blake3::hash(bytes).to_hex().to_string());
+    Description {
+        database_bytes: 4096,
         verified_at: Some("2026-11-24T03:31:00Z".into()),
-        drilled_at: None,
-        damage: None,
+        ..Description::new(about, false, length, hash)
     }
 }
 
@@ -196,7 +193,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 fn listed(destination: &Destination) -> Vec<Description> {
-    let mut listed: Vec<_> = destination.list().unwrap().into_iter().map(|found| found.description).collect();
+    let mut listed = destination.list().unwrap();
     listed.sort_by_key(|description| description.sequence);
     listed
 }
@@ -287,7 +284,7 @@ fn other_prefixes_and_other_instances_are_left_alone() {
     let Some(server) = Server::start() else { return };
     let destination = server.destination();
     let (own, mut other) = (server.archive(3, b"ours"), server.archive(4, b"theirs"));
-    other.1.instance = OTHER.into();
+    other.1.about.instance = OTHER.into();
     put(&destination, &own).unwrap();
     put(&destination, &other).unwrap();
     // Names of which ours is the beginning, and what is beside the prefix.
@@ -302,7 +299,7 @@ fn other_prefixes_and_other_instances_are_left_alone() {
     destination.tidy(OWN).unwrap();
     destination.remove(OWN, &other.1.id, false).unwrap();
     assert_eq!(listed(&destination), [own.1.clone(), other.1]);
-    let of_own: Vec<_> = destination.list_of(OWN).unwrap().into_iter().map(|found| found.description).collect();
+    let of_own = destination.list_of(OWN).unwrap();
     assert_eq!(of_own, [own.1]);
     for place in &beside {
         assert_eq!(fs::read_dir(place).unwrap().count(), 2, "{}", place.display());

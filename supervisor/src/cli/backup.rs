@@ -181,7 +181,7 @@ fn chosen(flags: &Flags, ids: Vec<BackupId>, all: bool) -> Result<Vec<BackupId>,
     }
     let config = Loaded::load(flags)?.config;
     let dir = config.backup.dir.clone();
-    let mut local = listing(config, false)?.here.into_iter().map(|local| local.description.id);
+    let mut local = listing(config, false)?.here.into_iter().map(|local| local.description.about.id);
     let ids: Vec<_> = if all { local.collect() } else { local.next().into_iter().collect() };
     if ids.is_empty() && !all {
         return Err(Failure::new(Cause::Configuration, format!("there is no backup in {}", dir.display()))

@@ -5,7 +5,7 @@
 //! booted). The archive counts, and is there from the rename on that gives it its name; a description without an
 //! archive is nothing, and an archive without a description is still a backup.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::SystemTime};
+use std::{collections::BTreeMap, fmt, mem, ops::Deref, str::FromStr, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -126,9 +126,9 @@ impl FromStr for BackupId {
     }
 }
 
-/// `<id>.json`: what is known of a backup without opening it.
+/// What a backup is of: its manifest and its description say the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
+pub struct About {
     /// [`crate::data::state::FORMAT`].
     pub format: u32,
     /// Its name.
@@ -150,17 +150,25 @@ pub struct Description {
     pub schema: String,
     /// The generation that was live.
     pub generation: GenerationId,
+    /// The rows of each table of the database.
+    pub rows: BTreeMap<String, u64>,
+    /// What was not backed up since it is no attachment, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+/// `<id>.json`: what is known of a backup without opening it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// What it is of.
+    #[serde(flatten)]
+    pub about: About,
     /// The length of app.db in it.
     pub database_bytes: u64,
     /// How many files of `files/` are in it.
     pub files: u64,
     /// Their length together.
     pub files_bytes: u64,
-    /// The rows of each table of the database.
-    pub rows: BTreeMap<String, u64>,
-    /// What was not backed up since it is no attachment, as sentences.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
     /// Whether it is encrypted.
     pub encrypted: bool,
     /// The length of the archive.
@@ -178,7 +186,32 @@ pub struct Description {
     pub damage: Option<String>,
 }
 
+impl Deref for Description {
+    type Target = About;
+
+    fn deref(&self) -> &About {
+        &self.about
+    }
+}
+
 impl Description {
+    /// Describes an archive of this length and hash that is not verified yet. What is in it is not counted.
+    #[must_use]
+    pub fn new(about: About, encrypted: bool, bytes: u64, blake3: String) -> Self {
+        Self {
+            about,
+            database_bytes: 0,
+            files: 0,
+            files_bytes: 0,
+            encrypted,
+            bytes,
+            blake3,
+            verified_at: None,
+            drilled_at: None,
+            damage: None,
+        }
+    }
+
     /// Writes down what a verification found, now.
     pub fn verified(&mut self, damage: Option<String>) {
         if damage.is_none() {
@@ -191,13 +224,10 @@ impl Description {
     /// write anything.
     #[must_use]
     pub fn printable(mut self) -> Self {
-        let shown = [&mut self.version, &mut self.schema, &mut self.instance]
-            .into_iter()
-            .chain(&mut self.label)
-            .chain(&mut self.damage)
-            .chain(&mut self.left_out);
+        let About { version, schema, instance, label, left_out, rows, .. } = &mut self.about;
+        let shown = [version, schema, instance].into_iter().chain(label).chain(left_out).chain(&mut self.damage);
         shown.for_each(|text| *text = printable(text));
-        self.rows = self.rows.into_iter().map(|(table, rows)| (printable(&table), rows)).collect();
+        *rows = mem::take(rows).into_iter().map(|(table, rows)| (printable(&table), rows)).collect();
         self
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use super::durable::Explain;
+use super::{durable::Explain, size::Size};
 use crate::failure::{Cause, Failure};
 
 /// Fewer free inodes than this are none: a failed step has removed its own files again by the time that it is asked.
@@ -15,11 +15,43 @@ const FEW_INODES: u64 = 16;
 ///
 /// # Errors
 /// What the file system said, naming the place.
-pub fn free(place: &Path) -> Result<Option<u64>, Failure> {
+fn free(place: &Path) -> Result<Option<u64>, Failure> {
     let space = statvfs(place).explain(|| format!("cannot ask for the free space of {}", place.display()))?;
     #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
     let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
     Ok((space.blocks() > 0).then_some(free))
+}
+
+/// Checks that there is room in a place for what is needed there, each with what it is for, and a margin; `doing` says what cannot
+/// be done else, and `or` what else could be removed.
+///
+/// # Errors
+/// [`Cause::NoSpace`] with the sum; what the file system said.
+pub fn check(
+    doing: &str,
+    place: &Path,
+    needs: &[(u64, &str)],
+    margin: u64,
+    or: impl Fn() -> String,
+) -> Result<(), Failure> {
+    let Some(free) = free(place)? else { return Ok(()) };
+    let sum = needs.iter().fold(margin, |sum, (bytes, _)| sum.saturating_add(*bytes));
+    if free >= sum {
+        return Ok(());
+    }
+    let parts: Vec<_> = needs.iter().map(|(bytes, what)| format!("{} for {what}", Size(*bytes))).collect();
+    let (place, parts) = (place.display(), parts.join(", "));
+    let message = format!(
+        "{doing}: it needs {} of free space in {place} ({parts}, {} to spare), and there are {}",
+        Size(sum),
+        Size(margin),
+        Size(free)
+    );
+    Err(Failure::new(Cause::NoSpace, message).hint(format!(
+        "free {} there{}, then try again; nothing was changed",
+        Size(sum - free),
+        or()
+    )))
 }
 
 /// Says of a full disk on which no further file has room, though there may be space, that this is so. `places` are where the

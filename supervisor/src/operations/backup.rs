@@ -13,7 +13,7 @@ use crate::{
     control::orders::Identities,
     data::{
         DATABASE,
-        backup::{BackupId, Description, Reason},
+        backup::{BackupId, Reason},
         size::Size,
         state::FORMAT,
     },
@@ -76,7 +76,7 @@ pub async fn back_up(
         Err(failure) => return Err(noted(instance, "backup", failure).await),
     };
     let mut description = made.description;
-    let Description { id, bytes, .. } = description.clone();
+    let (id, bytes) = (description.id.clone(), description.bytes);
     for note in &made.notes {
         tracing::warn!(target: "Backup", "{note}");
     }

@@ -186,7 +186,7 @@ fn unpack(
         )
         .hint("supervisor backup list shows the others; nothing was changed"));
     }
-    Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.id), reindexed: None })
+    Ok(Staged { bytes, method: Method::Archive, origin: Origin::Backup(manifest.about.id), reindexed: None })
 }
 
 /// Returns the files that are one database, each with the name of its clone. Never `-shm`: SQLite makes it anew.
@@ -214,37 +214,25 @@ fn check_space(
     files: u64,
     reflinked: bool,
 ) -> Result<(), Failure> {
-    let place = data.generations();
-    let Some(free) = space::free(&place)? else { return Ok(()) };
     let clone = if reflinked { 0 } else { bytes };
-    let needed = clone.saturating_add(bytes).saturating_add(files).saturating_add(MARGIN);
-    if free >= needed {
-        return Ok(());
-    }
-    let attachments = if files > 0 { format!(" {} for the attachments,", Size(files)) } else { String::new() };
-    let message = format!(
-        "generation {target} needs {} of free space in {} ({} for the copy of the database, {} for the migrations,{attachments} {} to spare), and there are {}",
-        Size(needed),
-        place.display(),
-        Size(clone),
-        Size(bytes),
-        Size(MARGIN),
-        Size(free),
-    );
-    // What is in use, or being cloned, is not offered.
-    let view = view::look(data).unwrap_or_default();
-    let removable: Vec<_> = view
-        .snapshots()
-        .filter(|snapshot| Some(snapshot.id) != source && snapshot.id != target)
-        .map(|snapshot| format!("{} ({})", data.generation(snapshot.id).display(), Size(snapshot.bytes)))
-        .collect();
-    let removable = if removable.is_empty() {
-        String::new()
-    } else {
-        format!("; snapshots that could be removed with rm -r: {}", removable.join(", "))
-    };
-    Err(Failure::new(Cause::NoSpace, message)
-        .hint(format!("free {} there{removable}, then try again; nothing was changed", Size(needed - free))))
+    let mut needs = vec![(clone, "the copy of the database"), (bytes, "the migrations")];
+    needs.extend((files > 0).then_some((files, "the attachments")));
+    let doing = format!("cannot stage generation {target}");
+    space::check(&doing, &data.generations(), &needs, MARGIN, || {
+        // What is in use, or being cloned, is not offered.
+        let view = view::look(data).unwrap_or_default();
+        let removable: Vec<_> = view
+            .snapshots()
+            .filter(|snapshot| Some(snapshot.id) != source && snapshot.id != target)
+            .map(|snapshot| format!("{} ({})", data.generation(snapshot.id).display(), Size(snapshot.bytes)))
+            .collect();
+        let removable = removable.join(", ");
+        if removable.is_empty() {
+            removable
+        } else {
+            format!("; snapshots that could be removed with rm -r: {removable}")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{archive::read, manifest::Manifest};
 use crate::{
     data::{
         DataDir, GenerationId,
-        backup::{BackupId, Description, is_instance},
+        backup::{About, BackupId, Description, is_instance},
         durable::{self, Explain, UNFINISHED, open_regular},
         state::{self, FORMAT},
     },
@@ -130,29 +130,23 @@ fn guess(archive: &Path, id: &BackupId, encrypted: bool, bytes: u64) -> Descript
     // A copy under another name is not known by what is in it.
     match manifest.flatten().filter(|manifest| manifest.id == *id) {
         Some(manifest) => describe(&manifest, encrypted, bytes, String::new()),
-        None => Description {
-            format: FORMAT,
-            id: id.clone(),
-            sequence: 0,
-            reason: id.reason(),
-            label: None,
-            created_at: created_at(id),
-            instance: String::new(),
-            version: String::new(),
-            schema: String::new(),
-            generation: GenerationId(0),
-            database_bytes: 0,
-            files: 0,
-            files_bytes: 0,
-            rows: BTreeMap::new(),
-            left_out: Vec::new(),
-            encrypted,
-            bytes,
-            blake3: String::new(),
-            verified_at: None,
-            drilled_at: None,
-            damage: None,
-        },
+        None => {
+            let about = About {
+                format: FORMAT,
+                id: id.clone(),
+                sequence: 0,
+                reason: id.reason(),
+                label: None,
+                created_at: created_at(id),
+                instance: String::new(),
+                version: String::new(),
+                schema: String::new(),
+                generation: GenerationId(0),
+                rows: BTreeMap::new(),
+                left_out: Vec::new(),
+            };
+            Description::new(about, encrypted, bytes, String::new())
+        }
     }
 }
 
@@ -165,30 +159,12 @@ fn created_at(id: &BackupId) -> String {
 /// Returns the description of an archive with this manifest.
 #[must_use]
 pub fn describe(manifest: &Manifest, encrypted: bool, bytes: u64, blake3: String) -> Description {
-    let database = manifest.members.first().map_or(0, |member| member.bytes);
-    let files: Vec<_> = manifest.members.iter().skip(1).collect();
+    let files = manifest.members.get(1..).unwrap_or_default();
     Description {
-        format: FORMAT,
-        id: manifest.id.clone(),
-        sequence: manifest.sequence,
-        reason: manifest.reason,
-        label: manifest.label.clone(),
-        created_at: manifest.created_at.clone(),
-        instance: manifest.instance.clone(),
-        version: manifest.version.clone(),
-        schema: manifest.schema.clone(),
-        generation: manifest.generation,
-        database_bytes: database,
+        database_bytes: manifest.members.first().map_or(0, |member| member.bytes),
         files: files.len() as u64,
         files_bytes: files.iter().map(|member| member.bytes).sum(),
-        rows: manifest.rows.clone(),
-        left_out: manifest.left_out.clone(),
-        encrypted,
-        bytes,
-        blake3,
-        verified_at: None,
-        drilled_at: None,
-        damage: None,
+        ..Description::new(manifest.about.clone(), encrypted, bytes, blake3)
     }
 }
 
@@ -229,7 +205,7 @@ pub fn clean_up(directory: &Path, own: &str, is_private: bool) -> Result<(), Fai
                 // Only where it is known that there is no archive: a NAS may fail for a moment.
                 Some(id) => {
                     let is_gone = |encrypted| matches!(directory.join(id.archive(encrypted)).try_exists(), Ok(false));
-                    let whose = || state::read::<Description>(&path).ok().flatten().map(|found| found.instance);
+                    let whose = || state::read::<Description>(&path).ok().flatten().map(|found| found.about.instance);
                     is_gone(false) && is_gone(true) && whose().map_or(is_private, |instance| instance == own)
                 }
                 None => false,
@@ -376,7 +352,8 @@ mod tests {
     fn a_description_goes_only_with_the_instance_that_wrote_it() {
         let place = tempfile::tempdir().unwrap();
         let archive = place.path().join(format!("{ID}.tar.zst"));
-        let description = Description { instance: "h-other".into(), ..guess(&archive, &ID.parse().unwrap(), false, 1) };
+        let mut description = guess(&archive, &ID.parse().unwrap(), false, 1);
+        description.about.instance = "h-other".into();
         write(place.path(), "h-other", &description).unwrap();
         clean_up(place.path(), "h-own", false).unwrap();
         assert_eq!(names(place.path()).unwrap(), [format!("{ID}.json")], "the other is about to name the archive");

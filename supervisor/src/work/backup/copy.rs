@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{catalog, identity, lease, prune::decide, source::open_destination};
+use super::{catalog, confine, identity, lease, prune::decide, source::open_destination};
 use crate::{
     config::{Backup as Settings, destination},
     data::{
@@ -17,7 +17,7 @@ use crate::{
     failure::{Cause, Failure},
     fault,
     jobs::backup::{COPY, Copied},
-    process::sandbox::{SandboxSupport, Sockets, rules},
+    process::sandbox::{SandboxSupport, Sockets},
     status::now,
 };
 
@@ -33,16 +33,10 @@ pub fn copy(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, Failure> {
     // What lies there, and what a server sends, may be anything.
-    let (reached, network) = destination::reach(destination);
+    let (mut reads, network) = destination::reach(destination);
+    reads.push(settings.dir.clone());
     let directory = destination.starts_with('/').then(|| Path::new(destination));
-    let reads = reached
-        .into_iter()
-        .chain([settings.dir.clone(), identity::MACHINE.into()])
-        .chain(rules::system())
-        .chain(data.places());
-    let supervisor = data.supervisor();
-    let writes: Vec<&Path> = [supervisor.as_path()].into_iter().chain(directory).collect();
-    means.confine(reads, &writes, if network { Sockets::Network } else { Sockets::None })?;
+    confine(data, means, reads, directory, if network { Sockets::Network } else { Sockets::None })?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
     let lease = lease::take(data, Some(&place), identity::identity(data)?)?;
@@ -53,7 +47,7 @@ pub fn copy(
         ));
     }
     let own = lease.own.instance.clone();
-    let there: Vec<Description> = place.list_of(&own)?.into_iter().map(|found| found.description).collect();
+    let there = place.list_of(&own)?;
     keep_ahead(data, &there)?;
     let local = catalog::list(&settings.dir)?;
     let missing: Vec<&catalog::Local> = local

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     data::{
         DATABASE, DataDir, GenerationId,
-        backup::{BackupId, Description, Reason},
+        backup::{About, BackupId, Description, Reason},
         durable::{self, Explain, Unfinished, open_regular},
         permissions,
         state::{self, FORMAT},
@@ -297,7 +297,7 @@ fn manifest(
     drop(database);
     let mut members = vec![write::member(copy, DATABASE)?];
     members.extend(survey.members);
-    let manifest = Manifest {
+    let about = About {
         format: FORMAT,
         id,
         sequence,
@@ -313,9 +313,8 @@ fn manifest(
         generation,
         rows,
         left_out: survey.left_out,
-        members,
     };
-    Ok((manifest, survey.damaged))
+    Ok((Manifest { about, members }, survey.damaged))
 }
 
 /// Writes the archive under its hidden name, and restores it to the scratch place.

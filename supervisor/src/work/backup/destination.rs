@@ -36,7 +36,7 @@ use self::{directory::Directory, s3::S3, store::Store, validate::understand};
 use crate::{
     config::destination::{Address, Kind},
     data::{
-        backup::{BackupId, Description, is_instance},
+        backup::{About, BackupId, Description, is_instance},
         durable::{Explain, open_regular},
         state::{self, FORMAT},
     },
@@ -56,7 +56,7 @@ const MARK_TEXT: &[u8] = b"Hearth is writing or removing this backup; the next c
 /// Where copies of backups go. See the module's documentation.
 pub struct Destination {
     name: String,
-    store: Store,
+    store: Box<dyn Store>,
 }
 
 /// What S3 destinations are opened with, unless they name a file of their own. Empty texts: there is none.
@@ -65,14 +65,6 @@ pub struct Credentials {
     pub access_key_id: String,
     /// The secret that belongs to it.
     pub secret_access_key: String,
-}
-
-/// A backup at a destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What is known of it. It fits the place it lies at, and what is in it can be shown on a terminal; that it is true is
-    /// known only after the archive was read.
-    pub description: Description,
 }
 
 /// How long a server that does not answer is waited for.
@@ -119,9 +111,9 @@ impl Destination {
                 .hint("backup.destinations names them; supervisor config shows where that was set")
         })?;
         let name = address.name;
-        let store = match address.kind {
-            Kind::Directory(root) => Store::Directory(Directory::open(root)?),
-            Kind::S3(bucket) => Store::S3(Box::new(S3::open(&name, bucket, credentials, patience)?)),
+        let store: Box<dyn Store> = match address.kind {
+            Kind::Directory(root) => Box::new(Directory::open(root)?),
+            Kind::S3(bucket) => Box::new(S3::open(&name, bucket, credentials, patience)?),
         };
         Ok(Self { name, store })
     }
@@ -131,7 +123,7 @@ impl Destination {
     /// # Errors
     /// As [`Self::open`].
     pub fn directory(path: &Path) -> Result<Self, Failure> {
-        Ok(Self { name: path.display().to_string(), store: Store::Directory(Directory::open(path.to_owned())?) })
+        Ok(Self { name: path.display().to_string(), store: Box::new(Directory::open(path.to_owned())?) })
     }
 
     /// Returns its name for people: the path, or `s3://bucket/prefix at https://host`, never with a credential.
@@ -140,11 +132,12 @@ impl Destination {
         &self.name
     }
 
-    /// Returns the backups there, of all instances, in no order: those that are complete and described.
+    /// Returns the backups there, of all instances, in no order: those that are complete and described. A description fits the place
+    /// it lies at, and what is in it can be shown on a terminal; that it is true is known only after the archive was read.
     ///
     /// # Errors
     /// What keeps it from being read.
-    pub fn list(&self) -> Result<Vec<Found>, Failure> {
+    pub fn list(&self) -> Result<Vec<Description>, Failure> {
         let mut found = Vec::new();
         for instance in self.store.instances()?.iter().filter(|name| is_instance(name)) {
             match self.list_of(instance) {
@@ -162,7 +155,7 @@ impl Destination {
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub fn list_of(&self, instance: &str) -> Result<Vec<Found>, Failure> {
+    pub fn list_of(&self, instance: &str) -> Result<Vec<Description>, Failure> {
         expect_instance(instance)?;
         let mut found = Vec::new();
         let names = self.store.names(instance, true)?;
@@ -174,12 +167,8 @@ impl Destination {
                 continue;
             }
             let Some(bytes) = self.store.small(instance, &id.description(), LONGEST_DESCRIPTION)? else { continue };
-            let description = understand(&bytes, instance, &id);
-            found.extend(
-                description
-                    .filter(|description| archives[usize::from(description.encrypted)] == Some(description.bytes))
-                    .map(|description| Found { description }),
-            );
+            let is_complete = |it: &Description| archives[usize::from(it.encrypted)] == Some(it.bytes);
+            found.extend(understand(&bytes, instance, &id).filter(is_complete));
         }
         Ok(found)
     }
@@ -206,7 +195,7 @@ impl Destination {
         description: &Description,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), Failure> {
-        let Description { id, instance, encrypted, bytes, blake3, .. } = description;
+        let Description { about: About { id, instance, .. }, encrypted, bytes, blake3, .. } = description;
         let doing = || format!("cannot copy the backup {id} to {}", self.name);
         expect_instance(instance)?;
         let mut file = open_regular(archive).explain(|| format!("cannot read {}", archive.display()))?;
@@ -252,7 +241,7 @@ impl Destination {
         description: &Description,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), Failure> {
-        let Description { id, instance, encrypted, bytes, blake3, .. } = description;
+        let Description { about: About { id, instance, .. }, encrypted, bytes, blake3, .. } = description;
         let (name, total) = (id.archive(*encrypted), bytes.saturating_mul(2));
         let doing = || format!("cannot copy the backup {id} to {}", self.name);
         let sent = self.store.upload(instance, &name, file, *bytes, &mut |sent| progress(sent, total))?;
@@ -322,6 +311,10 @@ impl Destination {
     /// What went wrong.
     pub fn note(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         expect_instance(instance)?;
+        // Looked for in the list first: S3 denies access to what is not there, where the key may only list below a prefix.
+        if !self.store.names(instance, true)?.contains_key(name) {
+            return Ok(None);
+        }
         self.store.small(instance, name, limit)
     }
 

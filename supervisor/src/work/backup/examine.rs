@@ -46,8 +46,7 @@ pub fn list(data: &DataDir, means: SandboxSupport, settings: &Settings, elsewher
     let missing = history.and_then(|history| marker::check(&settings.dir, &history).err());
     for destination in destinations {
         match source::open_destination(destination, settings).and_then(|open| open.list()) {
-            Ok(found) => {
-                let mut there: Vec<_> = found.into_iter().map(|found| found.description).collect();
+            Ok(mut there) => {
                 there.sort_by_key(|description| Reverse((description.instance.clone(), description.sequence)));
                 listing.there.extend(there.into_iter().map(|description| Listed {
                     place: ArchiveSource::Destination {

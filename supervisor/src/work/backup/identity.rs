@@ -173,18 +173,11 @@ pub fn random() -> Result<String, Failure> {
     Ok(format!("{:016x}", u64::from_be_bytes(random)))
 }
 
-/// Returns this instance's name, `h-` and 16 hexadecimal digits: gives it one the first time, and another one to a copy.
+/// Returns this instance's name, `h-` and 16 hexadecimal digits, and what else is known of it: gives it one the first time, and
+/// another one to a copy.
 ///
 /// # Errors
 /// What the file system said; a name that is none.
-pub fn instance(data: &DataDir) -> Result<String, Failure> {
-    identity(data).map(|identity| identity.instance)
-}
-
-/// As [`instance`], with what else is known.
-///
-/// # Errors
-/// As [`instance`].
 pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
     // Two jobs may find out at once that this is a copy. In a confined one, which may not lock, another has looked before.
     let _alone =
@@ -288,7 +281,7 @@ fn named(data: &DataDir) -> Result<String, Failure> {
 /// Returns this instance's name as it is written down, if it has one yet.
 ///
 /// # Errors
-/// As [`instance`].
+/// As [`identity`].
 pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
     read_name(&data.instance())
 }
@@ -313,6 +306,10 @@ mod tests {
     use std::{collections::BTreeSet, process::Command, sync::Barrier, thread};
 
     use super::*;
+
+    fn instance(data: &DataDir) -> Result<String, Failure> {
+        identity(data).map(|identity| identity.instance)
+    }
 
     fn house() -> (tempfile::TempDir, DataDir) {
         let directory = tempfile::tempdir().unwrap();

@@ -3,15 +3,15 @@
 //! `manifest.json`, the first member of each archive. It names every other member with its length and hash, so that what
 //! follows can be checked while it is read, and nothing else is believed.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
 use super::attachment;
 use crate::{
     data::{
-        DATABASE, GenerationId,
-        backup::{BackupId, Reason, is_instance},
+        DATABASE,
+        backup::{About, is_instance},
         state::FORMAT,
     },
     failure::{Cause, Failure},
@@ -25,32 +25,9 @@ pub const LONGEST: u64 = 32 << 20;
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`crate::data::state::FORMAT`].
-    pub format: u32,
-    /// The backup's name.
-    pub id: BackupId,
-    /// What orders it among the instance's backups.
-    pub sequence: u64,
-    /// Why it was made.
-    pub reason: Reason,
-    /// What the person who made it called it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// When it was begun, RFC 3339 in UTC.
-    pub created_at: String,
-    /// The instance that made it.
-    pub instance: String,
-    /// The version that made it.
-    pub version: String,
-    /// The name of the database's last applied migration.
-    pub schema: String,
-    /// The generation that was live.
-    pub generation: GenerationId,
-    /// The rows of each table of the database.
-    pub rows: BTreeMap<String, u64>,
-    /// What was not backed up since it is no attachment, as sentences.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
+    /// What it is of.
+    #[serde(flatten)]
+    pub about: About,
     /// The members that follow, in their order: app.db, then those of `files/`.
     pub members: Vec<Member>,
 }
@@ -64,6 +41,14 @@ pub struct Member {
     pub bytes: u64,
     /// BLAKE3 of it, hexadecimal.
     pub blake3: String,
+}
+
+impl Deref for Manifest {
+    type Target = About;
+
+    fn deref(&self) -> &About {
+        &self.about
+    }
 }
 
 impl Manifest {

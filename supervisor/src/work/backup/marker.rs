@@ -8,8 +8,6 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use serde::{Deserialize, Serialize};
-
 use super::{catalog::History, destination::Destination};
 use crate::{
     data::{
@@ -23,13 +21,6 @@ use crate::{
 pub const MARKER: &str = "hearth-backups.json";
 /// The longest one that is read.
 const LIMIT: u64 = 4096;
-
-#[derive(Deserialize, Serialize)]
-struct Marker {
-    format: u32,
-    /// For people who find it.
-    purpose: String,
-}
 
 /// Checks that a directory is the one that backups were made in before, if there is one.
 ///
@@ -88,43 +79,11 @@ pub fn put(directory: &Path, own: &str, history: &mut History) -> Result<(), Fai
     let path = directory.join(MARKER);
     // Another instance may have put it there, or a person an empty one.
     if durable::read_small(&path, LIMIT).map_or(true, |bytes| bytes.is_empty()) {
+        // For people who find it.
         let purpose = "The backups of Hearth lie here. Without this file Hearth takes the volume for not mounted.";
-        durable::write_of(own, &path, &state::to_bytes(&Marker { format: FORMAT, purpose: purpose.to_owned() })?)?;
+        let marker = serde_json::json!({"format": FORMAT, "purpose": purpose});
+        durable::write_of(own, &path, &state::to_bytes(&marker)?)?;
     }
     history.directory = Some(directory.to_owned());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_without_the_marker_it_had_is_refused_until_somebody_says_that_it_is_new() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = place.path();
-        let mut history = History::beginning("2026-11-24T03:30:00Z");
-        check(directory, &history).unwrap();
-        put(directory, "h-1", &mut history).unwrap();
-        check(directory, &history).unwrap();
-        let text = fs::read(directory.join(MARKER)).unwrap();
-        fs::remove_file(directory.join(MARKER)).unwrap();
-        let failure = check(directory, &history).unwrap_err();
-        assert!(failure.message.contains("its marker hearth-backups.json is missing"), "{failure}");
-        let hint = failure.hint.unwrap();
-        assert!(hint.starts_with("is its volume mounted?") && hint.contains("touch "), "{hint}");
-        fs::write(directory.join(MARKER), "").unwrap();
-        check(directory, &history).unwrap();
-        put(directory, "h-1", &mut history).unwrap();
-        assert_eq!(fs::read(directory.join(MARKER)).unwrap(), text, "it is whole again");
-    }
-
-    #[test]
-    fn another_directory_is_no_question_of_the_marker() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut history = History::beginning("2026-11-24T03:30:00Z");
-        put(one.path(), "h-1", &mut history).unwrap();
-        check(other.path(), &history).unwrap();
-        check(&one.path().join("not-there"), &history).unwrap();
-    }
 }

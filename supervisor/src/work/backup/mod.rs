@@ -32,13 +32,11 @@ use crate::{
     data::{
         DATABASE, DataDir,
         durable::{self, Explain},
-        permissions,
-        size::Size,
-        space,
+        permissions, space,
     },
     failure::{Cause, Failure},
     jobs::backup::BackupJob,
-    process::sandbox::SandboxSupport,
+    process::sandbox::{SandboxSupport, Sockets, rules},
 };
 
 /// What must stay free besides what is known to be needed.
@@ -72,6 +70,20 @@ pub(super) fn run(
         BackupJob::Note { what, trouble } => catalog::note(data, &what, Some(trouble)).and_then(value),
         BackupJob::CleanUp { settings } => value(clean_up::clean_up(data, &settings)),
     }
+}
+
+/// Leaves a job what it takes to tell whose backups are whose, and these; beside `supervisor/` it writes to `writes`.
+fn confine(
+    data: &DataDir,
+    means: SandboxSupport,
+    reads: Vec<PathBuf>,
+    writes: Option<&Path>,
+    sockets: Sockets,
+) -> Result<(), Failure> {
+    let reads = reads.into_iter().chain([identity::MACHINE.into()]).chain(rules::system()).chain(data.places());
+    let supervisor = data.supervisor();
+    let writes: Vec<_> = [supervisor.as_path()].into_iter().chain(writes).collect();
+    means.confine(reads, &writes, sockets)
 }
 
 /// An empty scratch directory of a job's own, removed when it is dropped unless it is to be kept.
@@ -129,23 +141,8 @@ fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
                 here.push(other);
             }
         }
-        let Some(free) = space::free(need.place)? else { continue };
-        let sum = here.iter().fold(MARGIN, |sum, need| sum.saturating_add(need.bytes));
-        if free < sum {
-            let parts: Vec<_> = here.iter().map(|need| format!("{} for {}", Size(need.bytes), need.what)).collect();
-            return Err(Failure::new(
-                Cause::NoSpace,
-                format!(
-                    "{doing}: it needs {} of free space in {} ({}, {} to spare), and there are {}",
-                    Size(sum),
-                    need.place.display(),
-                    parts.join(", "),
-                    Size(MARGIN),
-                    Size(free)
-                ),
-            )
-            .hint(format!("free {} there, then try again; nothing was changed", Size(sum - free))));
-        }
+        let needs: Vec<_> = here.iter().map(|need| (need.bytes, need.what)).collect();
+        space::check(doing, need.place, &needs, MARGIN, String::new)?;
     }
     Ok(())
 }

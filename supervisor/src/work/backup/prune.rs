@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    catalog, identity, lease, marker,
+    catalog, confine, identity, lease, marker,
     retention::{self, Candidate, Policy},
     schedule,
 };
@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     fault,
     jobs::backup::{Pruned, RetentionVerdict},
-    process::sandbox::{SandboxSupport, Sockets, rules},
+    process::sandbox::{SandboxSupport, Sockets},
     status::now,
 };
 
@@ -28,11 +28,7 @@ use crate::{
 pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
     let dir = &settings.dir;
     let shared = if dir.is_dir() { marker::shared(data, dir)? } else { None };
-    means.confine(
-        rules::system().into_iter().chain(data.places()).chain([identity::MACHINE.into()]),
-        &[&data.supervisor(), dir],
-        Sockets::None,
-    )?;
+    confine(data, means, Vec::new(), Some(dir), Sockets::None)?;
     marker::check(dir, &catalog::history(data, &now())?)?;
     let own = identity::identity(data)?;
     let (own, may_remove) = if dry_run {

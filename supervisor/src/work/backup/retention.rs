@@ -62,8 +62,8 @@ pub struct Candidate {
 /// Judges all backups together, and returns the newest first.
 #[must_use]
 pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &TimeZone) -> Vec<RetentionVerdict> {
-    let behind = ahead(candidates, now).is_some();
-    let newest_first = made_before_the_next(newest_first(candidates), now);
+    let (newest_first, ahead) = by_the_clock(candidates, now);
+    let behind = ahead.is_some();
     let last_sound = newest_first.iter().find(|candidate| candidate.sound).map(|candidate| &candidate.id);
     // What is sound is judged without what is not; what is not, together with all.
     let [sound, all] = [true, false].map(|only_sound| {
@@ -91,25 +91,21 @@ pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &
 /// ahead rather than that the clock is behind now.
 #[must_use]
 pub fn ahead(candidates: &[Candidate], now: Timestamp) -> Option<&Candidate> {
-    let newest_first = newest_first(candidates);
-    let since = newest_first.iter().take_while(|candidate| candidate.at <= now).count();
-    let (since, before) = newest_first.split_at(since);
-    // A clock that fell behind comes to the time of the backups that it has forgotten after just as many nights as there are
-    // of them; so only more backups than that show that it is right.
-    let began = since.last().map_or(now, |oldest| oldest.at);
-    let forgotten = before.iter().filter(|candidate| candidate.at > began).count();
-    let is_right = since.len() > forgotten && now.as_second() >= clock::EARLIEST;
-    before.first().copied().filter(|_| !is_right)
+    by_the_clock(candidates, now).1
 }
 
-fn newest_first(candidates: &[Candidate]) -> Vec<&Candidate> {
+/// Orders the newest first, gives each that bears a time which is yet to come the time of the one that followed it, and names the
+/// newest of those as long as it may be the clock that is wrong now.
+fn by_the_clock(candidates: &[Candidate], now: Timestamp) -> (Vec<Candidate>, Option<&Candidate>) {
     let mut newest_first: Vec<_> = candidates.iter().collect();
     newest_first.sort_by_key(|candidate| Reverse((candidate.sequence, &candidate.id)));
-    newest_first
-}
-
-/// Gives each that bears a time which is yet to come the time of the one that followed it.
-fn made_before_the_next(newest_first: Vec<&Candidate>, now: Timestamp) -> Vec<Candidate> {
+    let since = newest_first.iter().take_while(|candidate| candidate.at <= now).count();
+    // A clock that fell behind comes to the time of the backups that it has forgotten after just as many nights as there are
+    // of them; so only more backups than that show that it is right.
+    let began = newest_first[..since].last().map_or(now, |oldest| oldest.at);
+    let forgotten = newest_first[since..].iter().filter(|candidate| candidate.at > began).count();
+    let is_right = since > forgotten && now.as_second() >= clock::EARLIEST;
+    let ahead = newest_first.get(since).copied().filter(|_| !is_right);
     let mut next = now;
     let made = |candidate: &Candidate| {
         if candidate.at <= now {
@@ -117,7 +113,7 @@ fn made_before_the_next(newest_first: Vec<&Candidate>, now: Timestamp) -> Vec<Ca
         }
         Candidate { at: next, ..candidate.clone() }
     };
-    newest_first.into_iter().map(made).collect()
+    (newest_first.into_iter().map(made).collect(), ahead)
 }
 
 /// Backups with the rules that keep them.

@@ -196,40 +196,6 @@ fn a_damaged_backup_pushes_out_no_sound_one_and_stays_as_long_as_it_would_have()
     );
 }
 
-/// What restic 0.14's ApplyPolicy does (internal/restic/snapshot_policy.go), step by step, with one class of the newest
-/// first: a bucket is compared with the one before it, and no more.
-fn restic(newest_first: &[Timestamp], policy: &Policy, zone: &TimeZone) -> Vec<Vec<&'static str>> {
-    let mut buckets = [
-        (policy.last, -1, "last backup"),
-        (policy.daily, -1, "daily backup"),
-        (policy.weekly, -1, "weekly backup"),
-        (policy.monthly, -1, "monthly backup"),
-        (policy.yearly, -1, "yearly backup"),
-    ];
-    let judge = |(place, at): (usize, &Timestamp)| {
-        let date = zone.to_datetime(*at).date();
-        let [year, month, day] = [i64::from(date.year()), i64::from(date.month()), i64::from(date.day())];
-        let week = date.iso_week_date();
-        let values = [
-            i64::try_from(place).unwrap(),
-            year * 10000 + month * 100 + day,
-            i64::from(week.year()) * 100 + i64::from(week.week()),
-            year * 100 + month,
-            year,
-        ];
-        let mut matches = Vec::new();
-        for ((count, last, reason), value) in buckets.iter_mut().zip(values) {
-            if *count > 0 && value != *last {
-                *last = value;
-                *count -= 1;
-                matches.push(*reason);
-            }
-        }
-        matches
-    };
-    newest_first.iter().enumerate().map(judge).collect()
-}
-
 fn policies() -> impl Strategy<Value = Policy> {
     let some = || prop_oneof![Just(0), 0..4_u32, 0..40_u32];
     (some(), some(), some(), some(), some()).prop_map(|(last, daily, weekly, monthly, yearly)| Policy {
@@ -286,18 +252,6 @@ fn histories() -> impl Strategy<Value = Vec<Candidate>> {
 }
 
 proptest! {
-    #[test]
-    fn a_verified_history_is_judged_as_restic_does(times in times(), policy in policies(), zone in zones()) {
-        prop_assume!(policy != NONE);
-        let candidates: Vec<_> = (1..).zip(&times).map(|(sequence, at)| candidate(*at, sequence, Reason::Manual, true)).collect();
-        let newest_first: Vec<_> = times.iter().rev().copied().collect();
-        let expected = restic(&newest_first, &policy, &zone);
-        for (verdict, expected) in decide(&candidates, &policy, later(), &zone).iter().zip(expected) {
-            let kept: Vec<_> = verdict.kept.iter().filter(|reason| *reason != "last verified backup").collect();
-            prop_assert_eq!(kept, expected);
-        }
-    }
-
     #[test]
     fn the_last_verified_backup_never_goes(history in histories(), policy in policies(), zone in zones()) {
         let last = history.iter().filter(|candidate| candidate.sound).max_by_key(|candidate| candidate.sequence);

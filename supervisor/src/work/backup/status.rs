@@ -7,6 +7,7 @@ use nix::unistd::{AccessFlags, access, getegid, geteuid};
 
 use super::{
     catalog::{self, History},
+    confine,
     create::INDEXES,
     identity, marker, prune, retention,
     schedule::{self, Past, Schedule},
@@ -19,7 +20,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     jobs::backup::{BackupStatus, COPY, StatusRequest},
-    process::sandbox::{SandboxSupport, Sockets, rules},
+    process::sandbox::{SandboxSupport, Sockets},
     status::{Backups, LastBackup, now},
 };
 
@@ -30,11 +31,7 @@ use crate::{
 pub fn status(data: &DataDir, means: SandboxSupport, request: &StatusRequest) -> Result<BackupStatus, Failure> {
     let settings = &request.settings;
     // What describes a backup may be anybody's.
-    let reads = [settings.dir.clone(), data.backups(), identity::MACHINE.into()]
-        .into_iter()
-        .chain(rules::system())
-        .chain(data.places());
-    means.confine(reads, &[&data.supervisor()], Sockets::None)?;
+    confine(data, means, vec![settings.dir.clone(), data.backups()], None, Sockets::None)?;
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
     // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.

@@ -34,7 +34,7 @@ pub fn verify(
     let dir = &order.settings.dir;
     let mut scratch = Scratch::make(data)?;
     // A first one gives the instance its name, for which something random is read.
-    let own = identity::instance(data)?;
+    let own = identity::identity(data)?.instance;
     // What lies in backup.dir may be anybody's, what describes it included.
     means.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
     let local = find(dir, &order.id)?;
@@ -164,5 +164,5 @@ pub fn drilled(
             description.damage = None;
         }
     }
-    catalog::write(dir, &identity::instance(data)?, &description)
+    catalog::write(dir, &identity::identity(data)?.instance, &description)
 }

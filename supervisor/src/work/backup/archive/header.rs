@@ -147,28 +147,6 @@ mod tests {
     }
 
     #[test]
-    fn links_devices_and_extensions_are_refused_by_their_kind() {
-        for (kind, words) in [
-            (b'1', "a hard link"),
-            (b'2', "a symbolic link"),
-            (b'3', "a device"),
-            (b'4', "a device"),
-            (b'6', "a FIFO"),
-            (b'x', "pax"),
-            (b'g', "pax"),
-            (b'L', "a long name"),
-            (b'K', "a long name"),
-            (b'S', "a sparse file"),
-            (b'5', "a directory with content"),
-            (b'7', "the kind 7"),
-            (0x1b, "the kind \\u{1b}"),
-        ] {
-            let why = parse(&block(|header| header.set_entry_type(tar::EntryType::new(kind)))).unwrap_err();
-            assert!(why.contains(words) && why.contains("app.db"), "{why}");
-        }
-    }
-
-    #[test]
     fn what_is_no_length_is_none() {
         for wrong in [
             &b"            "[..],

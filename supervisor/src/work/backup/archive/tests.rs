@@ -21,7 +21,11 @@ use super::{
     write::{self, Survey, Unwritten},
 };
 use crate::{
-    data::{DATABASE, GenerationId, backup::Reason, state::FORMAT},
+    data::{
+        DATABASE, GenerationId,
+        backup::{About, Reason},
+        state::FORMAT,
+    },
     failure::{Cause, Failure},
     work::backup::manifest::{Manifest, Member, NAME},
 };
@@ -198,7 +202,7 @@ fn attachment(content: &[u8]) -> String {
 }
 
 fn manifest(members: Vec<Member>, left_out: Vec<String>) -> Manifest {
-    Manifest {
+    let about = About {
         format: FORMAT,
         id: "2026-11-24T03-30-00Z-manual".parse().unwrap(),
         sequence: 7,
@@ -211,8 +215,8 @@ fn manifest(members: Vec<Member>, left_out: Vec<String>) -> Manifest {
         generation: GenerationId(7),
         rows: BTreeMap::from([("records".into(), 3)]),
         left_out,
-        members,
-    }
+    };
+    Manifest { about, members }
 }
 
 #[test]

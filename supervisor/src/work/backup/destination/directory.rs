@@ -18,11 +18,10 @@ use nix::{
     fcntl::{PosixFadviseAdvice, posix_fadvise},
 };
 
-use super::validate::is_own_name;
+use super::{store::Store, validate::is_own_name};
 use crate::{
     data::{
         durable::{self, Explain, beside, is_unfinished, open_regular},
-        size::Size,
         space,
     },
     failure::{Cause, Failure},
@@ -49,119 +48,6 @@ impl Directory {
             }
             Err(error) => Err(Failure::io(format!("cannot look at the destination {}", root.display()), &error)),
         }
-    }
-
-    pub(super) fn instances(&self) -> Result<Vec<String>, Failure> {
-        let mut instances = Vec::new();
-        for (name, kind) in entries(&self.root)? {
-            if kind.is_dir() {
-                instances.push(name);
-            }
-        }
-        Ok(instances)
-    }
-
-    /// Returns the regular files, with their lengths. A directory that is not there holds none.
-    pub(super) fn names(&self, instance: &str) -> Result<BTreeMap<String, u64>, Failure> {
-        let Some(directory) = self.existing(instance)? else { return Ok(BTreeMap::new()) };
-        let mut names = BTreeMap::new();
-        for (name, kind) in entries(&directory)? {
-            if kind.is_file() {
-                match fs::symlink_metadata(directory.join(&name)) {
-                    Ok(stat) if stat.is_file() => drop(names.insert(name, stat.len())),
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(Failure::io(format!("cannot look at {}", directory.join(&name).display()), &error));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(names)
-    }
-
-    pub(super) fn small(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(directory) = self.existing(instance)? else { return Ok(None) };
-        let path = directory.join(name);
-        match durable::read_small(&path, limit) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if is_nothing(&error) => Ok(None),
-            Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
-        }
-    }
-
-    pub(super) fn stream(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
-        let path = self.root.join(instance).join(name);
-        self.existing(instance)?;
-        let file = open_regular(&path).explain(|| format!("cannot read the backup {}", path.display()))?;
-        Ok(Box::new(file))
-    }
-
-    /// Writes the file under its hidden name, durably, and returns the hash of what was written.
-    pub(super) fn upload(
-        &self,
-        instance: &str,
-        name: &str,
-        file: &mut File,
-        bytes: u64,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<String, Failure> {
-        let directory = self.own(instance)?;
-        self.sweep(instance)?;
-        check_space(&directory, name, bytes)?;
-        let path = beside(&directory.join(name));
-        let mut target = durable::create_file(&path)?;
-        let written = super::hash(file, progress, |piece| target.write_all(piece)).and_then(|hash| {
-            target.sync_all()?;
-            Ok(hash)
-        });
-        if written.is_err() {
-            // The space is wanted by others.
-            let _ = fs::remove_file(&path);
-        }
-        written.explain(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Opens what was uploaded, to be read from the far end and not from this machine's memory.
-    pub(super) fn uploaded(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
-        let path = beside(&self.root.join(instance).join(name));
-        let file = open_regular(&path).explain(|| format!("cannot read {} back", path.display()))?;
-        // It is durable, so all of it can be dropped. A file system that does not know the call keeps nothing either, or
-        // gives what it keeps: that is as much as can be asked for.
-        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-        Ok(Box::new(file))
-    }
-
-    /// Gives what was uploaded its name.
-    pub(super) fn checkpoint(&self, instance: &str, name: &str) -> Result<(), Failure> {
-        let target = self.root.join(instance).join(name);
-        // Not a file, for that was looked for; but something that is none, and stays.
-        if fs::symlink_metadata(&target).is_ok() {
-            let message = format!("cannot write {}: something else is there already, and stays", target.display());
-            return Err(Failure::new(Cause::Io, message).hint("look at what it is, and move it away"));
-        }
-        durable::rename(&beside(&target), &target)?;
-        durable::sync_parent(&target)
-    }
-
-    pub(super) fn write(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        durable::write(&self.own(instance)?.join(name), bytes)
-    }
-
-    pub(super) fn delete(&self, instance: &str, name: &str) -> Result<(), Failure> {
-        let Some(directory) = self.existing(instance)? else { return Ok(()) };
-        if durable::remove_if_there(&directory.join(name))? { durable::sync_directory(&directory) } else { Ok(()) }
-    }
-
-    /// Removes what killed copies left under hidden names.
-    pub(super) fn sweep(&self, instance: &str) -> Result<(), Failure> {
-        let Some(directory) = self.existing(instance)? else { return Ok(()) };
-        for (name, kind) in entries(&directory)? {
-            let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
-            if is_unfinished(&name) && target.is_some_and(is_own_name) && !kind.is_dir() {
-                durable::remove_if_there(&directory.join(&name))?;
-            }
-        }
-        Ok(())
     }
 
     /// Returns an instance's directory, if it is there.
@@ -191,6 +77,125 @@ impl Directory {
     }
 }
 
+impl Store for Directory {
+    fn instances(&self) -> Result<Vec<String>, Failure> {
+        let mut instances = Vec::new();
+        for (name, kind) in entries(&self.root)? {
+            if kind.is_dir() {
+                instances.push(name);
+            }
+        }
+        Ok(instances)
+    }
+
+    /// Returns the regular files, with their lengths. A directory that is not there holds none.
+    fn names(&self, instance: &str, _impatient: bool) -> Result<BTreeMap<String, u64>, Failure> {
+        let Some(directory) = self.existing(instance)? else { return Ok(BTreeMap::new()) };
+        let mut names = BTreeMap::new();
+        for (name, kind) in entries(&directory)? {
+            if kind.is_file() {
+                match fs::symlink_metadata(directory.join(&name)) {
+                    Ok(stat) if stat.is_file() => drop(names.insert(name, stat.len())),
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(Failure::io(format!("cannot look at {}", directory.join(&name).display()), &error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn small(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(directory) = self.existing(instance)? else { return Ok(None) };
+        let path = directory.join(name);
+        match durable::read_small(&path, limit) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_nothing(&error) => Ok(None),
+            Err(error) => Err(Failure::io(format!("cannot read {}", path.display()), &error)),
+        }
+    }
+
+    fn stream(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
+        let path = self.root.join(instance).join(name);
+        self.existing(instance)?;
+        let file = open_regular(&path).explain(|| format!("cannot read the backup {}", path.display()))?;
+        Ok(Box::new(file))
+    }
+
+    /// Writes the file under its hidden name, durably, and returns the hash of what was written.
+    fn upload(
+        &self,
+        instance: &str,
+        name: &str,
+        file: &mut File,
+        bytes: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<String, Failure> {
+        let directory = self.own(instance)?;
+        self.sweep(instance)?;
+        check_space(&directory, name, bytes)?;
+        let path = beside(&directory.join(name));
+        let mut target = durable::create_file(&path)?;
+        let written = super::hash(file, progress, |piece| target.write_all(piece)).and_then(|hash| {
+            target.sync_all()?;
+            Ok(hash)
+        });
+        if written.is_err() {
+            // The space is wanted by others.
+            let _ = fs::remove_file(&path);
+        }
+        written.explain(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Opens what was uploaded, to be read from the far end and not from this machine's memory.
+    fn uploaded(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
+        let path = beside(&self.root.join(instance).join(name));
+        let file = open_regular(&path).explain(|| format!("cannot read {} back", path.display()))?;
+        // It is durable, so all of it can be dropped. A file system that does not know the call keeps nothing either, or
+        // gives what it keeps: that is as much as can be asked for.
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(Box::new(file))
+    }
+
+    /// Gives what was uploaded its name.
+    fn checkpoint(&self, instance: &str, name: &str) -> Result<(), Failure> {
+        let target = self.root.join(instance).join(name);
+        // Not a file, for that was looked for; but something that is none, and stays.
+        if fs::symlink_metadata(&target).is_ok() {
+            let message = format!("cannot write {}: something else is there already, and stays", target.display());
+            return Err(Failure::new(Cause::Io, message).hint("look at what it is, and move it away"));
+        }
+        durable::rename(&beside(&target), &target)?;
+        durable::sync_parent(&target)
+    }
+
+    fn write(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        durable::write(&self.own(instance)?.join(name), bytes)
+    }
+
+    fn delete(&self, instance: &str, name: &str) -> Result<(), Failure> {
+        let Some(directory) = self.existing(instance)? else { return Ok(()) };
+        if durable::remove_if_there(&directory.join(name))? { durable::sync_directory(&directory) } else { Ok(()) }
+    }
+
+    fn discard(&self, instance: &str, _name: &str) -> Result<(), Failure> {
+        self.sweep(instance)
+    }
+
+    /// Removes what killed copies left under hidden names.
+    fn sweep(&self, instance: &str) -> Result<(), Failure> {
+        let Some(directory) = self.existing(instance)? else { return Ok(()) };
+        for (name, kind) in entries(&directory)? {
+            let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+            if is_unfinished(&name) && target.is_some_and(is_own_name) && !kind.is_dir() {
+                durable::remove_if_there(&directory.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether the error says that there is no such regular file of the length that was allowed.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
@@ -211,21 +216,8 @@ fn entries(directory: &Path) -> Result<Vec<(String, fs::FileType)>, Failure> {
 }
 
 fn check_space(directory: &Path, name: &str, bytes: u64) -> Result<(), Failure> {
-    let Some(free) = space::free(directory)? else { return Ok(()) };
-    let sum = bytes.saturating_add(MARGIN);
-    if free >= sum {
-        return Ok(());
-    }
-    let message = format!(
-        "cannot copy {name} to {}: it needs {} of free space there ({} for the archive, {} to spare), and there are {}",
-        directory.display(),
-        Size(sum),
-        Size(bytes),
-        Size(MARGIN),
-        Size(free)
-    );
-    let hint = format!("free {} there, then try again; nothing was changed", Size(sum - free));
-    Err(Failure::new(Cause::NoSpace, message).hint(hint))
+    let doing = format!("cannot copy {name}");
+    space::check(&doing, directory, &[(bytes, "the archive")], MARGIN, String::new)
 }
 
 #[cfg(test)]
@@ -238,9 +230,11 @@ mod tests {
         check_space(directory.path(), "a.tar.zst", 0).unwrap();
         let failure = check_space(directory.path(), "a.tar.zst", 1 << 60).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
-        let sum =
-            "it needs 1024.0 PiB of free space there (1024.0 PiB for the archive, 16.0 MiB to spare), and there are ";
-        assert!(failure.message.contains(sum), "{failure}");
+        let place = directory.path().display();
+        let sum = format!(
+            "it needs 1024.0 PiB of free space in {place} (1024.0 PiB for the archive, 16.0 MiB to spare), and there are "
+        );
+        assert!(failure.message.contains(&sum), "{failure}");
         assert!(failure.hint.unwrap().ends_with(" there, then try again; nothing was changed"));
     }
 }

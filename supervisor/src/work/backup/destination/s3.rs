@@ -24,7 +24,7 @@ use object_store::{
 };
 use tokio::runtime::{self, Runtime};
 
-use super::{Credentials, Patience, trouble::Server};
+use super::{Credentials, Patience, store::Store, trouble::Server};
 use crate::{
     config::destination::Bucket,
     data::{
@@ -110,14 +110,25 @@ impl S3 {
         Ok(Self { server, prefix, runtime: Arc::new(runtime), store, hasty })
     }
 
-    pub(super) fn instances(&self) -> Result<Vec<String>, Failure> {
+    fn get(&self, path: &Path, range: Range<u64>) -> Result<(ObjectMeta, bytes::Bytes), Error> {
+        self.runtime.block_on(get(&self.store, path, range))
+    }
+
+    /// Returns the key of a file below an instance's name. All its parts were checked to be what stays as it is in a key.
+    fn path(&self, instance: &str, name: &str) -> Path {
+        Path::from_iter(self.prefix.split('/').chain([instance, name]).filter(|part| !part.is_empty()))
+    }
+}
+
+impl Store for S3 {
+    fn instances(&self) -> Result<Vec<String>, Failure> {
         let prefix = (!self.prefix.is_empty()).then(|| Path::from(self.prefix.as_str()));
         let listed = self.runtime.block_on(self.hasty.list_with_delimiter(prefix.as_ref()));
         let listed = listed.map_err(|error| self.server.explain("cannot list the backups", &error))?;
         Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
-    pub(super) fn names(&self, instance: &str, impatient: bool) -> Result<BTreeMap<String, u64>, Failure> {
+    fn names(&self, instance: &str, impatient: bool) -> Result<BTreeMap<String, u64>, Failure> {
         let prefix = self.path(instance, "");
         let store = if impatient { &self.hasty } else { &*self.store };
         let listed = self.runtime.block_on(store.list_with_delimiter(Some(&prefix)));
@@ -126,11 +137,7 @@ impl S3 {
         Ok(listed.objects.into_iter().filter_map(named).collect())
     }
 
-    pub(super) fn small(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
-        // Looked for in the list first: S3 denies access to what is not there, where the key may only list below a prefix.
-        if !self.names(instance, true)?.contains_key(name) {
-            return Ok(None);
-        }
+    fn small(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         // A byte more than is allowed, whatever the server says of its length.
         match self.get(&self.path(instance, name), 0..limit + 1) {
             Ok((_, bytes)) => Ok((bytes.len() as u64 <= limit).then(|| bytes.into())),
@@ -139,7 +146,7 @@ impl S3 {
         }
     }
 
-    pub(super) fn stream(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
+    fn stream(&self, instance: &str, name: &str) -> Result<Box<dyn Read + Send>, Failure> {
         let path = self.path(instance, name);
         let doing = format!("cannot read {name}");
         let (object, first) = self.get(&path, 0..PART).map_err(|error| self.server.explain(&doing, &error))?;
@@ -155,7 +162,7 @@ impl S3 {
         }))
     }
 
-    pub(super) fn upload(
+    fn upload(
         &self,
         instance: &str,
         name: &str,
@@ -197,28 +204,19 @@ impl S3 {
         })
     }
 
-    pub(super) fn write(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.path(instance, name);
         let put = self.runtime.block_on(self.store.put(&path, bytes.to_vec().into()));
         put.map(drop).map_err(|error| self.server.explain(&format!("cannot write {name}"), &error))
     }
 
-    pub(super) fn delete(&self, instance: &str, name: &str) -> Result<(), Failure> {
+    fn delete(&self, instance: &str, name: &str) -> Result<(), Failure> {
         let path = self.path(instance, name);
         match self.runtime.block_on(self.store.delete(&path)) {
             // Some servers say so; that it is not there is what was wanted.
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.server.explain(&format!("cannot remove {name}"), &error)),
         }
-    }
-
-    fn get(&self, path: &Path, range: Range<u64>) -> Result<(ObjectMeta, bytes::Bytes), Error> {
-        self.runtime.block_on(get(&self.store, path, range))
-    }
-
-    /// Returns the key of a file below an instance's name. All its parts were checked to be what stays as it is in a key.
-    fn path(&self, instance: &str, name: &str) -> Path {
-        Path::from_iter(self.prefix.split('/').chain([instance, name]).filter(|part| !part.is_empty()))
     }
 }
 

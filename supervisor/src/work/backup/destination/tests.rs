@@ -51,7 +51,7 @@ impl House {
     }
 
     fn listed(&self) -> Vec<Description> {
-        self.destination().list().unwrap().into_iter().map(|found| found.description).collect()
+        self.destination().list().unwrap()
     }
 
     fn names(&self) -> Vec<String> {
@@ -63,7 +63,7 @@ impl House {
 }
 
 fn describe(day: u32, instance: &str, bytes: &[u8]) -> Description {
-    Description {
+    let about = About {
         format: FORMAT,
         id: format!("2026-11-{day:02}T03-30-00Z-scheduled").parse().unwrap(),
         sequence: day.into(),
@@ -74,17 +74,14 @@ fn describe(day: u32, instance: &str, bytes: &[u8]) -> Description {
         version: "0.2.0".into(),
         schema: "m0001_initial".into(),
         generation: GenerationId(7),
-        database_bytes: 4096,
-        files: 0,
-        files_bytes: 0,
         rows: BTreeMap::from([("record".into(), 3)]),
         left_out: Vec::new(),
-        encrypted: false,
-        bytes: bytes.len() as u64,
-        blake3: blake3::hash(bytes).to_hex().to_string(),
+    };
+    let (length, hash) = (bytes.len() as u64, blake3::hash(bytes).to_hex().to_string());
+    Description {
+        database_bytes: 4096,
         verified_at: Some("2026-11-24T03:31:00Z".into()),
-        drilled_at: None,
-        damage: None,
+        ..Description::new(about, false, length, hash)
     }
 }
 
@@ -252,7 +249,7 @@ fn an_archive_that_is_not_what_was_verified_is_not_copied() {
 fn other_instances_are_listed_and_neither_written_nor_removed() {
     let house = House::new();
     let (own, mut other) = (house.archive(3, b"ours"), house.archive(4, b"theirs"));
-    other.1.instance = OTHER.into();
+    other.1.about.instance = OTHER.into();
     house.put(&own).unwrap();
     house.put(&other).unwrap();
     let left = house.away.path().join(OTHER).join(format!(".{}.new", other.1.id.archive(true)));
@@ -264,12 +261,12 @@ fn other_instances_are_listed_and_neither_written_nor_removed() {
     assert_eq!(listed, [own.1.clone(), other.1.clone()]);
     assert!(left.exists());
     let of_own = house.destination().list_of(OWN).unwrap();
-    assert_eq!(of_own, [Found { description: own.1 }]);
+    assert_eq!(of_own, [own.1]);
     for hostile in ["", "..", "../other", "a/b", "A", "h_1", "."] {
         assert!(house.destination().tidy(hostile).is_err(), "{hostile:?}");
         assert!(house.destination().remove(hostile, &other.1.id, false).is_err());
         assert!(house.destination().read(hostile, &other.1.id, false).is_err());
-        other.1.instance = hostile.into();
+        other.1.about.instance = hostile.into();
         assert!(house.put(&other).is_err());
     }
 }
@@ -329,14 +326,14 @@ fn a_description_counts_only_where_it_belongs_and_beside_its_archive() {
     let good = archive.1.clone();
     type Change = dyn Fn(&mut Description);
     let wrong: &[(&str, &Change)] = &[
-        ("another format", &|it| it.format = 2),
-        ("another id", &|it| it.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
-        ("another instance", &|it| it.instance = OTHER.into()),
-        ("another reason", &|it| it.reason = Reason::Manual),
+        ("another format", &|it| it.about.format = 2),
+        ("another id", &|it| it.about.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
+        ("another instance", &|it| it.about.instance = OTHER.into()),
+        ("another reason", &|it| it.about.reason = Reason::Manual),
         ("another length", &|it| it.bytes += 1),
         ("another kind", &|it| it.encrypted = true),
         ("no hash", &|it| it.blake3 = "é".repeat(32)),
-        ("no time", &|it| it.created_at = "\u{1b}[2J".into()),
+        ("no time", &|it| it.about.created_at = "\u{1b}[2J".into()),
         ("no time of a verification", &|it| it.verified_at = Some("yesterday".into())),
     ];
     for (what, change) in wrong {
@@ -362,11 +359,11 @@ fn what_is_shown_cannot_steer_a_terminal() {
     let house = House::new();
     let mut archive = house.archive(3, b"the backup");
     let hostile = "\u{1b}[2J\n\u{202e}label";
-    archive.1.label = Some(hostile.into());
+    archive.1.about.label = Some(hostile.into());
     archive.1.damage = Some(hostile.into());
-    archive.1.left_out = vec![hostile.into()];
-    archive.1.version = hostile.into();
-    archive.1.rows = BTreeMap::from([(hostile.into(), 1)]);
+    archive.1.about.left_out = vec![hostile.into()];
+    archive.1.about.version = hostile.into();
+    archive.1.about.rows = BTreeMap::from([(hostile.into(), 1)]);
     house.put(&archive).unwrap();
     let shown = format!("{:?}", house.listed());
     assert!(house.listed()[0].label.as_deref() == Some(r"\u{1b}[2J\n\u{202e}label"), "{shown}");
@@ -416,7 +413,7 @@ proptest::proptest! {
         if let Some(description) = understand(&json, OWN, &good.id) {
             proptest::prop_assert_eq!(&description.id, &good.id);
             proptest::prop_assert_eq!(&description.instance, OWN);
-            let shown = [Some(description.version), description.label, description.damage];
+            let shown = [Some(description.about.version), description.about.label, description.damage];
             let steers = shown.into_iter().flatten().any(|text| text.chars().any(char::is_control));
             proptest::prop_assert!(!steers);
         }

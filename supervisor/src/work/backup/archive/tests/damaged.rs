@@ -135,14 +135,6 @@ fn what_is_no_archive_is_called_that() {
 }
 
 #[test]
-fn an_archive_of_a_newer_format_says_which_version_restores_it() {
-    let newer = finish(pack(&[Entry::file(NAME, r#"{"format":2,"version":"0.9.0","parts":[]}"#)]));
-    let failure = check(&newer[..]).unwrap_err();
-    assert_eq!(failure.cause, Cause::UnknownFormat);
-    assert!(failure.hint.unwrap().contains("version 0.9.0 or newer"));
-}
-
-#[test]
 fn an_error_of_what_it_is_read_from_is_no_damage() {
     struct Broken;
     impl Read for Broken {

@@ -69,6 +69,9 @@ fn a_member_that_the_manifest_does_not_name_is_refused_whatever_it_is() {
             Box::new(before(Entry { kind: b'L', ..Entry::file("././@LongLink", "../outside/x\0") })),
         ),
         ("a sparse file", Box::new(before(Entry { kind: b'S', ..Entry::file("app.db", "") }))),
+        ("the kind 7", Box::new(before(Entry::of_kind(b'7', "app.db")))),
+        ("the kind \\u{1b}", Box::new(before(Entry::of_kind(0x1b, "app.db")))),
+        ("K is a long name of GNU tar", Box::new(before(Entry::of_kind(b'K', "K")))),
         ("a directory with content", Box::new(before(Entry { kind: b'5', ..Entry::file("files/", "x") }))),
     ];
     for (words, change) in changes {
@@ -130,7 +133,7 @@ fn a_manifest_that_lies_is_refused_before_anything_is_written() {
         document(&|manifest| manifest.members[1].bytes = u64::MAX),
         document(&|manifest| manifest.members.reverse()),
         document(&|manifest| manifest.members[0].blake3 = "/etc/passwd".into()),
-        document(&|manifest| manifest.instance = "../other".into()),
+        document(&|manifest| manifest.about.instance = "../other".into()),
         b"{}".to_vec(),
         b"{\"format\":1".to_vec(),
         vec![b'['; 1 << 20],

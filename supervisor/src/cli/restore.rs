@@ -19,7 +19,7 @@ use crate::{
     control::orders::{From, Operation},
     data::{
         DataDir, GenerationId,
-        backup::{BackupId, Description},
+        backup::{About, BackupId, Description},
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
@@ -231,7 +231,7 @@ fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
 
 /// Says what restoring a backup will do.
 fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
-    let Preview { id, version, created_at, rows, files, rows_now } = preview;
+    let Preview { about: About { id, version, created_at, rows, .. }, files, rows_now } = preview;
     let mut lines = vec![format!(
         "This makes a new generation from the backup {id} (of {created_at}, {} ago, by v{version}) and goes over to it.",
         age(&created_at)

@@ -2,7 +2,6 @@
 
 pub mod access;
 pub mod backup;
-pub mod clock;
 pub mod durable;
 pub mod generations;
 pub mod lock;

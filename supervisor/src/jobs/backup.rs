@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Backup as Settings, destination},
-    data::backup::{BackupId, Description, Reason},
+    data::backup::{About, BackupId, Description, Reason},
     failure::Failure,
     status::Backups,
 };
@@ -247,14 +247,8 @@ pub struct Listing {
 /// What an archive says of itself, and what is in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
-    /// The backup's name.
-    pub id: BackupId,
-    /// The version that made it.
-    pub version: String,
-    /// When it was begun, RFC 3339 in UTC.
-    pub created_at: String,
-    /// The rows of each table of its database.
-    pub rows: BTreeMap<String, u64>,
+    /// What it says of itself.
+    pub about: About,
     /// How many attachments it has.
     pub files: u64,
     /// The rows of each table in use, where that could be told.

@@ -16,7 +16,7 @@ use std::{
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::{
-    Hashing, Need, Scratch,
+    Hashing, Scratch,
     archive::{
         read,
         write::{self, Unwritten},
@@ -103,14 +103,14 @@ pub fn create(
     } else {
         (length, "a copy of the database")
     };
-    check_space(doing(), &[Need { place: &scratch.path, bytes: need.0, what: need.1 }])?;
+    check_space(doing(), &scratch.path, need.0, need.1)?;
     copy_database(data, generation, &copy)?;
     fault::point("backup.copied").explain(doing)?;
 
     let mut attempt = |trust_names| {
         let (manifest, damaged) = manifest(data, &order, &own, generation, &copy, history.sequence, trust_names)?;
         let what = "the archive, if nothing of it can be compressed";
-        check_space(doing(), &[Need { place: dir, bytes: manifest.bytes(), what }])?;
+        check_space(doing(), dir, manifest.bytes(), what)?;
         let (unfinished, description) = write_and_verify(data, &order, &manifest, &copy, &scratch, progress)?;
         Ok((unfinished, description, damaged))
     };

@@ -42,9 +42,9 @@ pub fn check_recipient(text: &str) -> Result<(), String> {
     recipient(text).map(drop)
 }
 
-/// What is written to it goes on encrypted. Only [`Encrypted::finish`] ends the file; without it, what was written counts
+/// What is written to it goes on encrypted. Only [`StreamWriter::finish`] ends the file; without it, what was written counts
 /// as cut off.
-pub struct Encrypted<W: Write>(StreamWriter<W>);
+pub type Encrypted<W> = StreamWriter<W>;
 
 /// Begins an age file for these recipients, in the binary format; any one of their identities opens it.
 ///
@@ -65,27 +65,7 @@ pub fn encrypt<W: Write>(recipients: &[String], output: W) -> Result<Encrypted<W
         EncryptError::Io(error) => io(&error),
         other => unusable(other.to_string()),
     })?;
-    encryptor.wrap_output(output).map(Encrypted).map_err(|error| io(&error))
-}
-
-impl<W: Write> Encrypted<W> {
-    /// Writes what is left, ends the file and returns what it was written to; that is not flushed.
-    ///
-    /// # Errors
-    /// What writing failed with; the file then is cut off.
-    pub fn finish(self) -> io::Result<W> {
-        self.0.finish()
-    }
-}
-
-impl<W: Write> Write for Encrypted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+    encryptor.wrap_output(output).map_err(|error| io(&error))
 }
 
 /// Opens an age file, `name` to people, with the first of these identities that fits. `identities` is the content of an

@@ -89,10 +89,7 @@ pub fn preview(
     let opened = source::open(archive, settings)?;
     let manifest = opened.manifest();
     Ok(Preview {
-        id: manifest.id.clone(),
-        version: manifest.version.clone(),
-        created_at: manifest.created_at.clone(),
-        rows: manifest.rows.clone(),
+        about: manifest.about.clone(),
         files: manifest.members.len().saturating_sub(1) as u64,
         rows_now: live.and_then(|live| Database::open_live(&data.database(live)).ok()?.rows().ok()),
     })

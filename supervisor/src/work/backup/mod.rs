@@ -21,7 +21,6 @@ pub mod status;
 pub mod verify;
 
 use std::{
-    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -120,31 +119,9 @@ fn clear(data: &DataDir) -> Result<(), Failure> {
     permissions::remove_all(&data.scratch()).explain(|| format!("cannot remove {}", data.scratch().display()))
 }
 
-/// One of several things that need space.
-struct Need<'a> {
-    place: &'a Path,
-    bytes: u64,
-    what: &'a str,
-}
-
-/// Checks that there is room for all of them, those on one file system together.
-fn check_space(doing: &str, needs: &[Need<'_>]) -> Result<(), Failure> {
-    use std::os::unix::fs::MetadataExt;
-    let device = |place: &Path| {
-        fs::metadata(place).map(|stat| stat.dev()).explain(|| format!("cannot look at {}", place.display()))
-    };
-    for need in needs {
-        let own = device(need.place)?;
-        let mut here = Vec::new();
-        for other in needs {
-            if device(other.place)? == own {
-                here.push(other);
-            }
-        }
-        let needs: Vec<_> = here.iter().map(|need| (need.bytes, need.what)).collect();
-        space::check(doing, need.place, &needs, MARGIN, String::new)?;
-    }
-    Ok(())
+/// Checks that there is room in a place for what is needed there.
+fn check_space(doing: &str, place: &Path, bytes: u64, what: &str) -> Result<(), Failure> {
+    space::check(doing, place, &[(bytes, what)], MARGIN, String::new)
 }
 
 /// Checks a restored database against its manifest; returns what is wrong.

@@ -17,14 +17,17 @@
 //! So the newest verified one is always kept. What the policy does not keep can go in any order and at any time: what is
 //! left is judged the same.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     data::{
         backup::{BackupId, Reason},
-        clock,
+        retention::EARLIEST,
     },
     jobs::backup::RetentionVerdict,
 };
@@ -104,7 +107,7 @@ fn by_the_clock(candidates: &[Candidate], now: Timestamp) -> (Vec<Candidate>, Op
     // of them; so only more backups than that show that it is right.
     let began = newest_first[..since].last().map_or(now, |oldest| oldest.at);
     let forgotten = newest_first[since..].iter().filter(|candidate| candidate.at > began).count();
-    let is_right = since > forgotten && now.as_second() >= clock::EARLIEST;
+    let is_right = since > forgotten && now.as_second() >= EARLIEST;
     let ahead = newest_first.get(since).copied().filter(|_| !is_right);
     let mut next = now;
     let made = |candidate: &Candidate| {
@@ -117,11 +120,10 @@ fn by_the_clock(candidates: &[Candidate], now: Timestamp) -> (Vec<Candidate>, Op
 }
 
 /// Backups with the rules that keep them.
-type Kept<'a> = Vec<(&'a BackupId, Vec<&'static str>)>;
+type Kept<'a> = HashMap<&'a BackupId, Vec<&'static str>>;
 
 fn reasons(kept: &Kept<'_>, candidate: &Candidate) -> Vec<String> {
-    let of_it = kept.iter().find(|(id, _)| **id == candidate.id);
-    of_it.into_iter().flat_map(|(_, reasons)| reasons).map(|reason| (*reason).to_owned()).collect()
+    kept.get(&candidate.id).into_iter().flatten().map(|reason| (*reason).to_owned()).collect()
 }
 
 fn kept_of_each_class<'a>(

@@ -6,8 +6,8 @@
 use std::{io, path::Path};
 
 use super::{
-    Hashing, Need, Scratch, archive::read::Files, catalog, check_database, check_space, clear, identity,
-    manifest::Manifest, source,
+    Hashing, Scratch, archive::read::Files, catalog, check_database, check_space, clear, identity, manifest::Manifest,
+    source,
 };
 use crate::{
     data::{
@@ -128,7 +128,7 @@ fn restore(
 ) -> Result<(Option<String>, Manifest), Failure> {
     let opened = source::open_stream(input, archive)?;
     let bytes = opened.manifest().members.first().map_or(0, |member| member.bytes);
-    check_space("cannot verify a backup", &[Need { place: &scratch.path, bytes, what: "its database" }])?;
+    check_space("cannot verify a backup", &scratch.path, bytes, "its database")?;
     let restored = scratch.database();
     let manifest = opened.extract(&restored, Files::Check, progress)?;
     if manifest.id != description.id {

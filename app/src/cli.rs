@@ -12,6 +12,7 @@ use crate::{
     config::{Config, ServeArgs},
     failure::Failure,
     http, log,
+    notify::Notifier,
     operator::{self, Task},
     serve, threads,
 };
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Answer requests on the inherited sockets, or on its own when run alone
     Serve(ServeArgs),
+    /// Print what is wrong with the settings, whatever the database is: a JSON document for each mistake
+    CheckSettings,
     /// Print the API's OpenAPI document
     Openapi,
     /// Print the code by which the owner of a new instance comes in
@@ -125,10 +128,12 @@ fn role(text: &str) -> Result<Role, String> {
     found.ok_or_else(|| "a role is guest, member, admin or owner".to_owned())
 }
 
+/// The exit status when a setting cannot be used, as for wrong usage.
+const UNUSABLE_SETTINGS: u8 = 2;
 /// The exit status when what is in the database cannot be used: EX_DATAERR of sysexits(3).
 const UNFIT_DATA: u8 = 65;
 
-/// Runs the program: exit status 0 done, 1 failed, 2 wrong usage, 65 failed for what is in the database.
+/// Runs the program: exit status 0 done, 1 failed, 2 wrong usage or settings, 65 failed for what is in the database.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -145,12 +150,25 @@ pub fn main() -> ExitCode {
                 log::start(config.log);
                 serve::run(&config)
             }
-            Err(failure) => {
+            Err(wrong) => {
+                let failure = Failure::all(wrong);
                 report(&failure);
-                return ExitCode::from(2);
+                // To the supervisor, which shows it to the operator.
+                if let Ok(notifier) = Notifier::from_env() {
+                    notifier.status(&failure.to_line());
+                }
+                return ExitCode::from(UNUSABLE_SETTINGS);
             }
         },
-        Command::Openapi => print_spec(),
+        Command::CheckSettings => {
+            let wrong = Config::mistakes();
+            match wrong.iter().try_for_each(|failure| print(&failure.document().to_string())) {
+                Ok(()) if wrong.is_empty() => Ok(()),
+                Ok(()) => return ExitCode::from(UNUSABLE_SETTINGS),
+                Err(failure) => Err(failure),
+            }
+        }
+        Command::Openapi => print(&http::spec()),
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
     };
@@ -163,10 +181,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn print_spec() -> Result<(), Failure> {
-    let mut spec = http::spec();
-    spec.push('\n');
-    match io::stdout().write_all(spec.as_bytes()) {
+fn print(document: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{document}") {
         // `app openapi | head` is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("the document could not be printed: {error}")))

@@ -30,11 +30,25 @@ impl Failure {
         if failures.len() == 1 {
             return failures.remove(0);
         }
-        let lines = failures.iter().map(|failure| match &failure.hint {
-            Some(hint) => format!("\n  {}; {hint}", failure.message),
-            None => format!("\n  {}", failure.message),
-        });
-        Self::new(format!("{} mistakes in the settings:{}", failures.len(), lines.collect::<String>()))
+        let lines: String = failures.iter().map(|failure| format!("\n  {}", failure.to_line())).collect();
+        Self::new(format!("{} mistakes in the settings:{lines}", failures.len()))
+    }
+
+    /// Returns what happened and what to do about it, in a line.
+    pub(crate) fn to_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// Returns it as the supervisor reads it, of a setting that cannot be used.
+    pub(crate) fn document(&self) -> serde_json::Value {
+        let mut document = serde_json::json!({ "cause": "configuration", "message": self.message });
+        if let Some(hint) = &self.hint {
+            document["hint"] = hint.as_str().into();
+        }
+        document
     }
 
     /// Returns the same failure with a hint.

@@ -5,7 +5,7 @@
 //! lives on), `blocking` (clears O_NONBLOCK on the public socket and ends), `shutdown` (shuts the public socket
 //! down and ends), `shutdown-tailscale` (the one of that name), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
 //! (sends the watchdog one sign of life and no more), `flood` (never stops sending notifications, from its start on), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
-//! In probation it behaves well, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
+//! In probation it behaves well, but that it refuses a setting (`HEARTH_HTTP__HOSTS=refused`) as in any start, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
 //! `user_version`) and leaves that in the WAL. `TEST_VERSION` is the version it says it has, if it is to say one. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
 //! arguments, as for env(1): a released supervisor hands on no variables of tests.
 
@@ -185,6 +185,10 @@ fn main() {
             log(&format!("environment {name}"));
             log(&format!("value {name}={value}"));
         }
+    }
+    if std::env::var("HEARTH_HTTP__HOSTS").is_ok_and(|hosts| hosts == "refused") {
+        notify("STATUS=http.hosts cannot be used: it is refused");
+        exit(2);
     }
     if std::env::var_os("HEARTH_RESTORED").is_some()
         && let Some(mark) = told("TEST_MARK")

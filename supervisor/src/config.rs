@@ -18,7 +18,6 @@ pub(crate) mod recipient;
 mod sources;
 mod table;
 mod trust;
-mod url;
 
 use std::{
     ffi::OsString,
@@ -29,16 +28,19 @@ use figment::Figment;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) use self::url::is_name;
 pub use self::{
     choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    household::ForTheApp,
     key::{Meaning, Unchecked},
     table::{
         App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,
         Watchdog,
     },
 };
-use self::{sources::Gathered, table::KEYS};
+use self::{
+    sources::{DEFAULT, Gathered},
+    table::KEYS,
+};
 use crate::failure::{Cause, Failure};
 
 /// The format of [`Loaded::document`].
@@ -120,6 +122,7 @@ impl Loaded {
     ) -> Result<Self, Failure> {
         let Gathered { figment, unknown, mut wrong } = sources::gather(flags, environment, current, programs);
         let (mut settings, mut unchecked) = (Vec::new(), Vec::new());
+        let mut for_the_app = ForTheApp::default();
         for key in KEYS {
             // Every key has a default.
             let Ok(value) = figment.find_value(key.name) else { continue };
@@ -129,6 +132,9 @@ impl Loaded {
                 wrong.push(key.refuse(&value, &source));
             }
             unchecked.extend(key.unchecked(&value, &source));
+            if source != DEFAULT {
+                for_the_app.add(key, &value, &source);
+            }
             let value = if key.is_secret() && value != json!("") { json!("(set)") } else { value };
             settings.push(Setting { key: key.name, value, source });
         }
@@ -142,11 +148,11 @@ impl Loaded {
             )
         })?;
         config.backup.dir = config.data_dir.join(&config.backup.dir);
-        config.unchecked = unchecked;
-        let mistakes = [check_restart(&config), backup::check_places(&config)].into_iter();
-        let wrong: Vec<_> = mistakes
+        (config.unchecked, config.for_the_app) = (unchecked, for_the_app);
+        let checks = [check_restart(&config), backup::check_places(&config), household::check_listen(&config)];
+        let wrong: Vec<_> = checks
+            .into_iter()
             .filter_map(Result::err)
-            .chain(household::check(&config).err())
             .map(|(key, wrong, hint)| {
                 let message = format!("{key} (from {}) cannot be used: {wrong}", self::source(&figment, key));
                 Failure::new(Cause::Configuration, message).hint(hint)

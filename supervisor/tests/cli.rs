@@ -259,8 +259,7 @@ fn app_and_migrator_read_their_settings_by_the_same_rules() {
     let output = run("app", &["serve", "--database", database.to_str().unwrap()], &mistakes);
     assert_eq!(output.status.code(), Some(2));
     let told = told(&output);
-    for wrong in
-        ["4 mistakes", "HEARTH_LOG__FORMAT?", "HEARTH_STOP__GRACE?", "log.level from ", "http.public_url from "]
+    for wrong in ["4 mistakes", "HEARTH_LOG__FORMAT?", "HEARTH_STOP__GRACE?", "log.level = ", "http.public_url (from "]
     {
         assert!(told.contains(wrong), "{wrong}: {told}");
     }

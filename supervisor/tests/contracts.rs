@@ -141,7 +141,10 @@ fn the_settings_of_accounts_reach_the_app_as_the_golden_ones_and_nobody_else() {
         running.wait_serving();
         let served = runs(&hearth).pop().unwrap();
         assert_eq!(served.keys().collect::<BTreeSet<_>>(), expected.keys().collect(), "{mode}");
-        for (name, value) in expected.iter().filter(|(name, _)| of_accounts(name) || name.starts_with("LISTEN_FD")) {
+        for (name, value) in expected
+            .iter()
+            .filter(|(name, _)| of_accounts(name) || name.starts_with("LISTEN_FD") || *name == "HEARTH_SOURCES")
+        {
             assert_eq!(served[name].replace("127.0.0.2:0", "127.0.0.2:3001"), value.as_str().unwrap(), "{name}");
         }
         let shown = hearth.done(&["config"]);

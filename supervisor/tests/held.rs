@@ -364,3 +364,34 @@ fn a_changed_setting_is_something_new_to_try_and_its_secret_is_not_written_down(
     running.wait_serving();
     running.wait("held to be forgotten", || (!held.exists()).then_some(()));
 }
+
+#[test]
+fn an_app_that_cannot_use_its_settings_is_held_with_its_own_words_until_they_change() {
+    for has_served in [false, true] {
+        let mut hearth = Hearth::new();
+        hearth.strange("");
+        if has_served {
+            let mut running = hearth.start();
+            running.wait_serving();
+            running.stop();
+        }
+        hearth.set("HEARTH_HTTP__HOSTS", "refused");
+        for _ in 0..2 {
+            let mut running = hearth.start();
+            let (_, status) = running.wait_held(&hearth);
+            let held = &status["held"];
+            assert_eq!(held["failure"]["cause"], "configuration", "{status}");
+            assert_eq!(held["step"], if has_served { "serving" } else { "proving" }, "{status}");
+            let said = "the app cannot use its settings: it exited with status 2; it said: http.hosts cannot be used: it is refused";
+            assert_eq!(held["failure"]["message"], said, "{status}");
+            assert!(hearth.done(&["status"]).contains(said));
+            assert!(running.log().contains(said) && !running.log().contains("starting it again"), "{}", running.log());
+            running.wait("held.json", || hearth.data.join("supervisor/held.json").exists().then_some(()));
+            assert_eq!(running.stop().code(), Some(0));
+        }
+        hearth.set("HEARTH_HTTP__HOSTS", "hearth.example.org");
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.stop();
+    }
+}

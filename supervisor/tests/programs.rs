@@ -116,14 +116,34 @@ fn the_job_started_by_hand_says_what_it_is() {
 }
 
 #[test]
-fn a_schedule_that_never_comes_and_a_recipient_that_is_none_end_a_start_as_any_other_mistake_does() {
+fn a_mistake_that_only_a_job_or_the_app_can_tell_ends_a_start_as_any_other_does() {
     let mut hearth = Hearth::new();
     hearth.set("HEARTH_BACKUP__SCHEDULE", "0 3 31 2 *");
     hearth.set("HEARTH_BACKUP__RECIPIENTS", r#"["age1tag1nobody"]"#);
+    // And what the app alone can tell of its own.
+    let file = hearth.root.path().join("hearth.toml");
+    fs::write(&file, "[http]\npublic_url = \"nowhere\"\n").unwrap();
+    let password = hearth.root.path().join("password");
+    fs::write(&password, "short\n").unwrap();
+    hearth.set("HEARTH_CONFIG", file.display().to_string());
+    hearth.unset("HEARTH_AUTH__ADMIN_PASSWORD");
+    hearth.set("HEARTH_AUTH__ADMIN_PASSWORD_FILE", password.display().to_string());
+    hearth.set("HEARTH_AUTH__OIDC_ISSUER", "http://id.example.org");
     let mut running = hearth.start();
     assert_eq!(running.wait_end().code(), Some(2), "{}", running.log());
     let log = running.log();
-    assert!(log.contains("2 mistakes in the settings:"), "{log}");
+    assert!(log.contains("6 mistakes in the settings:"), "{log}");
+    for wrong in [
+        &format!(
+            "http.public_url (from {}) cannot be used: it does not begin with https://; allowed: ",
+            file.display()
+        ),
+        "auth.admin_password (from HEARTH_AUTH__ADMIN_PASSWORD_FILE) cannot be used; allowed: 10 to 128 characters",
+        "auth.oidc_issuer (from HEARTH_AUTH__OIDC_ISSUER) cannot be used: over plain http:// anybody on the way",
+        "auth.oidc_issuer (from HEARTH_AUTH__OIDC_ISSUER) cannot be used: it needs auth.oidc_client_id",
+    ] {
+        assert!(log.contains(wrong), "{wrong}: {log}");
+    }
     assert!(
         log.contains("backup.schedule (from HEARTH_BACKUP__SCHEDULE) cannot be used: \"0 3 31 2 *\" never comes"),
         "{log}"
@@ -132,5 +152,6 @@ fn a_schedule_that_never_comes_and_a_recipient_that_is_none_end_a_start_as_any_o
     assert!(log.contains("allowed: a cron expression of five fields"), "{log}");
     assert!(!hearth.data.exists(), "nothing was made");
     // It is text until somebody starts.
-    assert!(hearth.done(&["config"]).contains("0 3 31 2 *"));
+    let shown = hearth.done(&["config"]);
+    assert!(shown.contains("0 3 31 2 *") && shown.contains("nowhere") && !shown.contains("short"), "{shown}");
 }

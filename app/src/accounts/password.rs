@@ -8,7 +8,10 @@
 //! A password is normalised before it is hashed (NFKC: NIST SP 800-63B, 5.1.1.2), since a phone and a laptop may write
 //! the same é differently; its characters are counted after that, one for each code point.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
@@ -38,6 +41,8 @@ const WAITING: usize = 16;
 /// Fewer characters are refused: NIST wants 8 at least, the household's door has no other lock on most days.
 const SHORTEST: usize = 10;
 const LONGEST: usize = 128;
+/// How many characters a password has.
+pub(crate) const LENGTH: RangeInclusive<usize> = SHORTEST..=LONGEST;
 /// A text of more bytes is no password of at most 128 characters, whatever normalisation makes of it.
 const LONGEST_BYTES: usize = 4096;
 

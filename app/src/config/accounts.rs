@@ -5,12 +5,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
-use serde::{Deserialize, Deserializer, de};
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
-use crate::{accounts::Secret, failure::Failure};
+use super::settings::{Settings, UNFIT, choice};
+use crate::accounts::{Secret, password};
 
 /// Where tailscaled listens on Linux, unless told otherwise.
 const TAILSCALED: &str = "/var/run/tailscale/tailscaled.sock";
@@ -18,61 +18,27 @@ const TAILSCALED: &str = "/var/run/tailscale/tailscaled.sock";
 const OIDC_NAME: &str = "single sign-on";
 /// A longer name does not fit on a button.
 const LONGEST_NAME: usize = 40;
-/// A name in the DNS is not longer (RFC 1035, 2.3.4).
+/// More than any provider's id of a client has.
+const LONGEST_ID: usize = 255;
+/// The longest secret, in bytes.
+const LONGEST_SECRET: usize = 1024;
+/// The longest path of a mailbox (RFC 5321, 4.5.3.1.3).
+const LONGEST_EMAIL: usize = 254;
+/// A name in the DNS is not longer, nor is a part of it (RFC 1035, 2.3.4).
 const LONGEST_HOST: usize = 253;
+const LONGEST_LABEL: usize = 63;
+/// The longest path that fits a unix socket's address, without its closing zero (unix(7)).
+const LONGEST_SOCKET: usize = 107;
 
-/// The settings as they stand.
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    http: Http,
-    #[serde(default)]
-    auth: AskedAuth,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct AskedAuth {
-    #[serde(default, deserialize_with = "email")]
-    admin_email: Option<String>,
-    #[serde(default, deserialize_with = "secret")]
-    admin_password: Option<Secret>,
-    #[serde(default)]
-    tailscale: Mode,
-    #[serde(default, deserialize_with = "parsed")]
-    tailscale_listen: Option<TailscaleListen>,
-    #[serde(default, deserialize_with = "absolute")]
-    tailscale_socket: Option<PathBuf>,
-    #[serde(default)]
-    tailscale_join: Join,
-    #[serde(default, deserialize_with = "issuer")]
-    oidc_issuer: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    oidc_client_id: Option<String>,
-    #[serde(default, deserialize_with = "secret")]
-    oidc_client_secret: Option<Secret>,
-    #[serde(default, deserialize_with = "button")]
-    oidc_name: Option<String>,
-    #[serde(default)]
-    oidc_join: Join,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    #[default]
-    Off,
-    Serve,
-    Localapi,
-}
+/// What is wrong with an address of any other scheme.
+const NO_HTTPS: &str = "it does not begin with https://";
 
 /// Which names lead here.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Http {
     /// Where browsers find Hearth; passkeys and OIDC need it.
-    #[serde(default, deserialize_with = "parsed")]
     pub(crate) public_url: Option<PublicUrl>,
     /// Further names, in lower case and as the DNS has them.
-    #[serde(default, deserialize_with = "hosts")]
     pub(crate) hosts: Vec<String>,
 }
 
@@ -115,8 +81,7 @@ pub(crate) enum TailscaleListen {
 }
 
 /// What becomes of somebody whom Hearth does not know yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Join {
     #[default]
     Refuse,
@@ -137,50 +102,47 @@ pub(crate) struct OidcSettings {
     pub(crate) join: Join,
 }
 
-impl Asked {
-    /// Returns the settings when those that belong together are there together.
-    pub(super) fn check(self) -> Result<(Http, Auth), Failure> {
-        let Self { http, auth } = self;
-        let admin = match (auth.admin_email, auth.admin_password) {
-            (Some(email), Some(password)) => Some(Admin { email, password }),
-            (None, None) => None,
-            (Some(_), None) => return Err(alone("auth.admin_email", "auth.admin_password")),
-            (None, Some(_)) => return Err(alone("auth.admin_password", "auth.admin_email")),
-        };
-        let join = auth.tailscale_join;
-        let tailscale = match auth.tailscale {
-            Mode::Off => TailscaleSettings::Off,
-            Mode::Serve => TailscaleSettings::Serve { listen: auth.tailscale_listen, join },
-            Mode::Localapi => {
-                TailscaleSettings::Localapi { socket: auth.tailscale_socket.unwrap_or_else(|| TAILSCALED.into()), join }
-            }
-        };
-        let oidc = match (auth.oidc_issuer, auth.oidc_client_id) {
-            (Some(_), Some(_)) if http.public_url.is_none() => {
-                return Err(alone("auth.oidc_issuer", "http.public_url"));
-            }
-            (Some(issuer), Some(client_id)) => Some(OidcSettings {
-                issuer,
-                client_id,
-                client_secret: auth.oidc_client_secret,
-                name: auth.oidc_name.unwrap_or_else(|| OIDC_NAME.to_owned()),
-                join: auth.oidc_join,
-            }),
-            (None, Some(_)) => return Err(alone("auth.oidc_client_id", "auth.oidc_issuer")),
-            (Some(_), None) => return Err(alone("auth.oidc_issuer", "auth.oidc_client_id")),
-            (None, None) => None,
-        };
-        Ok((http, Auth { admin, tailscale, oidc }))
-    }
+/// Reads them all; what belongs together is set together.
+pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
+    let public_url = settings.read("http.public_url", str::parse);
+    let hosts = settings.read("http.hosts", hosts).unwrap_or_default();
+    let email = settings.read("auth.admin_email", email);
+    let password = settings.read("auth.admin_password", |text| line(text, password::LENGTH).map(Secret::from));
+    let first = "HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file with it";
+    settings.together("auth.admin_email", "auth.admin_password", first);
+    let owner = "HEARTH_AUTH__ADMIN_EMAIL is the e-mail address that the owner signs in with";
+    settings.together("auth.admin_password", "auth.admin_email", owner);
+    let admin = email.zip(password).map(|(email, password)| Admin { email, password });
+
+    let listen = settings.read("auth.tailscale_listen", str::parse);
+    let socket = settings.read("auth.tailscale_socket", socket).unwrap_or_else(|| TAILSCALED.into());
+    let join = settings.read("auth.tailscale_join", choice(JOIN)).unwrap_or_default();
+    let ways = [
+        ("off", TailscaleSettings::Off),
+        ("serve", TailscaleSettings::Serve { listen, join }),
+        ("localapi", TailscaleSettings::Localapi { socket, join }),
+    ];
+    let tailscale = settings.read("auth.tailscale", choice(ways)).unwrap_or_default();
+
+    let issuer = settings.read("auth.oidc_issuer", issuer);
+    let client_id = settings.read("auth.oidc_client_id", |text| line(text, 1..=LONGEST_ID));
+    let client_secret = settings.read("auth.oidc_client_secret", secret);
+    let name =
+        settings.read("auth.oidc_name", |text| line(text, 1..=LONGEST_NAME)).unwrap_or_else(|| OIDC_NAME.to_owned());
+    let join = settings.read("auth.oidc_join", choice(JOIN)).unwrap_or_default();
+    let both = "HEARTH_AUTH__OIDC_ISSUER and HEARTH_AUTH__OIDC_CLIENT_ID belong together; the provider says both";
+    settings.together("auth.oidc_issuer", "auth.oidc_client_id", both);
+    settings.together("auth.oidc_client_id", "auth.oidc_issuer", both);
+    settings.together("auth.oidc_client_secret", "auth.oidc_issuer", both);
+    let back = "HEARTH_HTTP__PUBLIC_URL is the address that the provider sends browsers back to";
+    settings.together("auth.oidc_issuer", "http.public_url", back);
+    let oidc =
+        issuer.zip(client_id).map(|(issuer, client_id)| OidcSettings { issuer, client_id, client_secret, name, join });
+
+    (Http { public_url, hosts }, Auth { admin, tailscale, oidc })
 }
 
-fn alone(set: &str, missing: &str) -> Failure {
-    let failure = Failure::new(format!("{set} is set, and {missing} is not"));
-    match super::KEYS.iter().find(|key| key.name == missing) {
-        Some(key) => failure.hint(format!("{missing} ({}) is {}", key.variable, key.allowed)),
-        None => failure,
-    }
-}
+const JOIN: [(&str, Join); 3] = [("refuse", Join::Refuse), ("guest", Join::Guest), ("member", Join::Member)];
 
 /// Where browsers find Hearth: `https://` and a name, or `http://localhost`, since browsers offer passkeys nowhere
 /// else (Web Authentication, secure contexts).
@@ -223,18 +185,26 @@ impl std::str::FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|_| "not an address of the web")?;
-        let Some(Host::Domain(host)) = url.host() else { return Err("no name in it") };
-        let https = match (url.scheme(), host) {
-            ("https", _) => true,
-            ("http", "localhost") => false,
-            _ => return Err("neither https nor http://localhost"),
+        const NO_NAME: &str = "it has no name: passkeys are bound to one, and an IP address is none";
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => NO_HTTPS,
+            ParseError::InvalidPort => "its port is no port",
+            _ => NO_NAME,
+        })?;
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(NO_HTTPS),
         };
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
-            return Err("more than scheme, name and port");
+            return Err("it is the address alone, without a path or a user");
         }
-        let host = host_name(host).ok_or("no name in it")?;
+        let Some(Host::Domain(host)) = url.host() else { return Err(NO_NAME) };
+        let host = host_name(host).ok_or(NO_NAME)?;
+        if !https && host != "localhost" {
+            return Err("over plain http:// a browser takes only localhost for secure");
+        }
         Ok(Self { host, port: url.port(), https })
     }
 }
@@ -243,10 +213,7 @@ impl std::str::FromStr for TailscaleListen {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with('/') {
-            return Ok(Self::Socket(text.into()));
-        }
-        text.parse().map(Self::Address).map_err(|_| "neither an address and a port nor an absolute path")
+        text.parse().map(Self::Address).or_else(|_| socket(text).map(Self::Socket))
     }
 }
 
@@ -263,69 +230,59 @@ impl fmt::Display for TailscaleListen {
 fn host_name(text: &str) -> Option<String> {
     let Ok(Host::Domain(name)) = Host::parse(text) else { return None };
     let name = name.strip_suffix('.').unwrap_or(&name);
-    let is_name = !name.is_empty()
-        && name.len() <= LONGEST_HOST
-        && name.split('.').all(|label| !label.is_empty())
+    let fits =
+        |label: &str| (1..=LONGEST_LABEL).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+    let is_name = name.len() <= LONGEST_HOST
+        && name.split('.').all(fits)
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     is_name.then(|| name.to_owned())
 }
 
-fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
+fn hosts(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(|name| host_name(name).ok_or_else(|| de::Error::custom(format!("{name:?} is no name")))).collect()
+    names.map(|name| host_name(name).ok_or_else(|| format!("{name:?} is no name of a host"))).collect()
 }
 
-fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: std::str::FromStr<Err = &'static str>,
-{
-    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+/// Reads a line of so many characters.
+fn line(text: &str, length: RangeInclusive<usize>) -> Result<String, &'static str> {
+    let fits = length.contains(&text.chars().count()) && !text.contains(char::is_control);
+    fits.then(|| text.to_owned()).ok_or(UNFIT)
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match text.is_empty() || text.chars().any(char::is_control) {
-        true => Err(de::Error::custom("empty, or with control characters")),
-        false => Ok(Some(text)),
-    }
+/// Reads the secret of a client: RFC 6749, appendix A.2.
+fn secret(text: &str) -> Result<Secret, &'static str> {
+    let fits = (1..=LONGEST_SECRET).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    fits.then(|| Secret::from(text.to_owned())).ok_or(UNFIT)
 }
 
-fn button<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = text(deserializer)?;
-    match name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
-        true => Err(de::Error::custom("too long")),
-        false => Ok(name),
-    }
+/// Reads the address of a mailbox, as far as that can be seen.
+fn email(text: &str) -> Result<String, &'static str> {
+    let (name, host) = text.split_once('@').unwrap_or_default();
+    let fits = !name.is_empty() && !host.is_empty() && !host.contains('@') && text.len() <= LONGEST_EMAIL;
+    let odd = |letter: char| letter.is_control() || letter.is_whitespace();
+    (fits && !text.contains(odd)).then(|| text.to_owned()).ok_or(UNFIT)
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    Ok(text(deserializer)?.map(Secret::from))
-}
-
-fn email<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let is_one = text.split_once('@').is_some_and(|(who, whereabouts)| !who.is_empty() && !whereabouts.is_empty())
-        && !text.chars().any(|character| character.is_whitespace() || character.is_control());
-    if is_one { Ok(Some(text)) } else { Err(de::Error::custom("no e-mail address")) }
-}
-
-fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    let path = PathBuf::from(String::deserialize(deserializer)?);
-    if path.is_absolute() { Ok(Some(path)) } else { Err(de::Error::custom("not absolute")) }
+/// Reads the path of a file that can be the address of a unix socket.
+fn socket(text: &str) -> Result<PathBuf, &'static str> {
+    let fits = text.starts_with('/') && !text.ends_with('/') && text.len() <= LONGEST_SOCKET;
+    (fits && !text.contains(char::is_control)).then(|| text.into()).ok_or(UNFIT)
 }
 
 /// Plain http is for a provider on this very machine; the id, the secret and the tokens go there.
-fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let url = Url::parse(&text).map_err(de::Error::custom)?;
-    let bare = url.query().is_none() && url.fragment().is_none();
-    let safe = url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url);
-    if safe && bare && url.username().is_empty() && url.password().is_none() {
-        Ok(Some(text))
-    } else {
-        Err(de::Error::custom("neither https nor http on this machine, or with a query"))
+fn issuer(text: &str) -> Result<String, &'static str> {
+    const NO_ADDRESS: &str = "it is no address of a provider";
+    let url = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => NO_HTTPS,
+        _ => NO_ADDRESS,
+    })?;
+    let bare = url.query().is_none() && url.fragment().is_none() && !text.contains('@');
+    match url.scheme() {
+        "https" | "http" if !bare || !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(NO_ADDRESS),
+        "https" => Ok(text.to_owned()),
+        "http" if is_loopback(&url) => Ok(text.to_owned()),
+        "http" => Err("over plain http:// anybody on the way could sign in as anybody"),
+        _ => Err(NO_HTTPS),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 }
 
 /// Says which variables are misspellings of known ones: other separators, or a letter or two too many, missing or changed.
-pub(super) fn misspelt(known: &[&str]) -> Vec<Failure> {
+pub(super) fn misspelt(known: &[String]) -> Vec<Failure> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names
         .filter_map(|name| {
@@ -21,8 +21,8 @@ pub(super) fn misspelt(known: &[&str]) -> Vec<Failure> {
         .collect()
 }
 
-fn near_miss<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    if !name.starts_with("HEARTH_") || known.contains(&name) {
+fn near_miss<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    if !name.starts_with("HEARTH_") || known.iter().any(|known| known == name) {
         return None;
     }
     // So Kubernetes and `docker --link` describe a service to those that may want it.
@@ -33,7 +33,7 @@ fn near_miss<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
     };
     let word = letters(name);
-    known.iter().copied().find(|known| {
+    known.iter().find(|known| {
         let known = letters(known);
         strsim::osa_distance(&word, &known) <= ((known.len() - "HEARTH".len()) / 6).max(1)
     })

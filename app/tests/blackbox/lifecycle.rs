@@ -194,24 +194,31 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
         (
             "HEARTH_LOG__LEVEL",
             "loud",
-            ["error: log.level from HEARTH_LOG__LEVEL is \"loud\"", "error, warn, info, debug or trace"],
+            ["error: log.level = \"loud\" (from HEARTH_LOG__LEVEL) cannot", "error, warn, info, debug, trace"],
         ),
-        ("HEARTH_LOG__FORMAT", "xml", ["error: log.format from HEARTH_LOG__FORMAT is \"xml\"", "text or json"]),
-        ("HEARTH_STOP__GRACE", "soon", ["error: stop.grace from HEARTH_STOP__GRACE is \"soon\"", "such as 8s"]),
+        ("HEARTH_LOG__FORMAT", "xml", ["error: log.format = \"xml\" (from HEARTH_LOG__FORMAT) cannot", "text, json"]),
+        ("HEARTH_STOP__GRACE", "soon", ["error: stop.grace = \"soon\" (from HEARTH_STOP__GRACE) cannot", "such as 8s"]),
         ("HEARTH_PROBATION", "yes", ["error: HEARTH_PROBATION is \"yes\"", "only be 1"]),
-        (
-            "HEARTH_DATABASE",
-            "",
-            ["error: database from HEARTH_DATABASE is \"\"", "hint: database (HEARTH_DATABASE or --database)"],
-        ),
+        ("HEARTH_DATABASE", "", ["error: database is not set", "hint: HEARTH_DATABASE or --database is the path"]),
     ] {
         refused(Start::alone(&data).env(name, value), 2, &words);
     }
     refused(
         Start::with_sockets(&data, &[]).env("HEARTH_LISTEN", "localhost"),
         2,
-        &["error: listen from HEARTH_LISTEN is \"localhost\"", "such as 127.0.0.1:3000"],
+        &["error: listen = \"localhost\" (from HEARTH_LISTEN) cannot be used", "such as 127.0.0.1:3000"],
     );
+    // The supervisor is told in a line, to show it to the operator.
+    let mut app = Start::with_sockets(&data, &["private"])
+        .env("HEARTH_HTTP__PUBLIC_URL", "nowhere")
+        .env("HEARTH_AUTH__OIDC_JOIN", "owner")
+        .env("HEARTH_SOURCES", "HEARTH_HTTP__PUBLIC_URL=/data/config.toml")
+        .spawn();
+    assert_eq!(app.wait().code(), Some(2));
+    app.log.wait("error: 2 mistakes in the settings:");
+    let said = app.wait_said("STATUS=2 mistakes in the settings:");
+    assert!(said.contains("http.public_url (from /data/config.toml) cannot be used: it does not begin"), "{said}");
+    assert!(said.contains("auth.oidc_join = \"owner\" (from HEARTH_AUTH__OIDC_JOIN) cannot be used"), "{said}");
     // Settings of other processes are none of its business.
     let app = Start::alone(&data).env("HEARTH_BACKUP__KEEP", "7").env("HEARTH_X", "{").start();
     let port = app.address.clone().unwrap();

@@ -32,6 +32,17 @@ const HASTENED: Duration = Duration::from_secs(1);
 /// The app's exit status when what is in the database cannot be used: EX_DATAERR of sysexits(3).
 const UNFIT_DATA: u8 = 65;
 
+/// The app's exit status when a setting cannot be used: what it means, until the app was ready.
+const UNUSABLE_SETTINGS: u8 = 2;
+
+/// Returns what an app that ended before it was ready says of its settings, if it does.
+pub fn refusal(exit: Exit, how: &str) -> Option<Failure> {
+    (exit == Exit::Code(UNUSABLE_SETTINGS)).then(|| {
+        Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}"))
+            .hint("change the setting, then start Hearth anew; all settings: supervisor config")
+    })
+}
+
 /// What the app is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -93,7 +104,7 @@ impl App {
         if matches!(mode, Mode::Probation(Reason::Restore) | Mode::Drill) {
             set("HEARTH_RESTORED", "1".into());
         }
-        for (name, value) in instance.config.for_the_app() {
+        for (name, value) in instance.config.for_the_app.variables() {
             set(name, value.into());
         }
         // Its own descriptor, so that nothing is borrowed across the start.
@@ -208,7 +219,8 @@ impl App {
                 biased;
                 exit = self.child.wait() => {
                     let how = self.ended(exit).await;
-                    return Err(Failure::new(self.shown_by(exit), format!("the app {how} before it was ready")));
+                    let refusal = refusal(exit, &how).filter(|_| self.mode != Mode::Drill);
+                    return Err(refusal.unwrap_or_else(|| Failure::new(self.shown_by(exit), format!("the app {how} before it was ready"))));
                 }
                 () = deadline.passed() => match self.said_by_now() {
                     messages if messages.ready => messages,

@@ -1,51 +1,76 @@
-//! Which names does Hearth go by, and who may sign in how?
+//! Which settings are the app's own?
 //!
-//! These are the app's own settings. The supervisor checks them like all others, binds the socket of `auth.tailscale_listen`, and
-//! hands the app those that are set, as variables of the same names ([`Config::for_the_app`]). No other process gets them.
+//! `http` and `auth`: which names Hearth goes by, and who may sign in how. The app is handed those that are set, unread: it
+//! checks them itself, all at once. No other process gets them, but that the maintenance page is told the names. The supervisor
+//! reads how Tailscale signs people in, since it binds the socket of `auth.tailscale_listen` and confines the app.
 
-use std::path::{Component, Path};
+use std::{
+    fmt,
+    path::{Component, Path},
+};
 
-use super::{Config, Http, Mistake, Tailscale};
+use serde_json::Value;
+
+use super::{Config, Mistake, Tailscale, key::Key};
 use crate::process::endpoint::Endpoint;
 
-/// Checks what one setting asks of another.
-pub(super) fn check(config: &Config) -> Result<(), Mistake> {
-    let auth = &config.auth;
-    let given = |text: &str| !text.is_empty();
-    match (given(&auth.admin_email), given(&auth.admin_password)) {
-        (true, false) => {
-            return Err((
-                "auth.admin_email",
-                "it needs auth.admin_password".into(),
-                "HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file with it",
-            ));
+/// Tells the app where those come from that no variable of their own name sets: `NAME=source`, one a line.
+const SOURCES: &str = "HEARTH_SOURCES";
+
+/// The app's own settings that are set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ForTheApp(Vec<Handed>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Handed {
+    variable: String,
+    text: String,
+    source: String,
+}
+
+/// Without what they are: some are secrets.
+impl fmt::Debug for ForTheApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|set| &set.variable)).finish()
+    }
+}
+
+impl ForTheApp {
+    /// Adds a setting that was set, if it is the app's.
+    pub(super) fn add(&mut self, key: &Key, value: &Value, source: &str) {
+        let text = match value {
+            Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            value => value.as_str().unwrap_or_default().to_owned(),
+        };
+        if key.is_the_apps() && !text.is_empty() {
+            self.0.push(Handed { variable: key.variable(), text, source: source.to_owned() });
         }
-        (false, true) => {
-            let hint = "HEARTH_AUTH__ADMIN_EMAIL is the e-mail address that the owner signs in with";
-            return Err(("auth.admin_password", "it needs auth.admin_email".into(), hint));
-        }
-        _ => {}
     }
-    let client = "HEARTH_AUTH__OIDC_ISSUER and HEARTH_AUTH__OIDC_CLIENT_ID belong together; the provider says both";
-    if given(&auth.oidc_issuer) && !given(&auth.oidc_client_id) {
-        return Err(("auth.oidc_issuer", "it needs auth.oidc_client_id".into(), client));
+
+    /// Whether none is set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    for (key, value) in
-        [("auth.oidc_client_id", &auth.oidc_client_id), ("auth.oidc_client_secret", &auth.oidc_client_secret)]
-    {
-        if given(value) && !given(&auth.oidc_issuer) {
-            return Err((key, "it needs auth.oidc_issuer".into(), client));
-        }
+
+    /// Returns them as variables of their names.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&str, String)> {
+        let elsewhere = self.0.iter().filter(|set| set.source != set.variable);
+        let sources: Vec<_> = elsewhere.map(|set| format!("{}={}", set.variable, set.source)).collect();
+        let sources = (!sources.is_empty()).then(|| (SOURCES, sources.join("\n")));
+        self.0.iter().map(|set| (set.variable.as_str(), set.text.clone())).chain(sources).collect()
     }
-    if given(&auth.oidc_issuer) && config.http.public_url.is_empty() {
-        let hint = "HEARTH_HTTP__PUBLIC_URL is the address that the provider sends browsers back to";
-        return Err(("auth.oidc_issuer", "it needs http.public_url".into(), hint));
+
+    /// Returns those that are names of Hearth, for the page that has the app's place while none lives.
+    #[must_use]
+    pub fn names(&self) -> Vec<(&str, String)> {
+        self.variables().into_iter().filter(|(variable, _)| variable.starts_with("HEARTH_HTTP__")).collect()
     }
-    check_listen(config)
 }
 
 /// Checks that `tailscale serve` has a way in of its own.
-fn check_listen(config: &Config) -> Result<(), Mistake> {
+pub(super) fn check_listen(config: &Config) -> Result<(), Mistake> {
     const OWN: &str = "HEARTH_AUTH__TAILSCALE_LISTEN is where `tailscale serve` alone reaches Hearth: a unix socket such as /run/hearth/tailscale.sock, or an address such as 127.0.0.2:3001 (docs/TAILSCALE.md)";
     if config.auth.tailscale != Tailscale::Serve {
         return Ok(());
@@ -69,42 +94,6 @@ fn check_listen(config: &Config) -> Result<(), Mistake> {
 }
 
 impl Config {
-    /// Returns what the app is handed of these settings, as its variables: what is set, and nothing where it is not.
-    #[must_use]
-    pub fn for_the_app(&self) -> Vec<(&'static str, String)> {
-        let auth = &self.auth;
-        let mut variables = self.http.variables();
-        let mut set = |name, value: String| {
-            if !value.is_empty() {
-                variables.push((name, value));
-            }
-        };
-        set("HEARTH_AUTH__ADMIN_EMAIL", auth.admin_email.clone());
-        set("HEARTH_AUTH__ADMIN_PASSWORD", auth.admin_password.clone());
-        match auth.tailscale {
-            Tailscale::Off => {}
-            Tailscale::Serve => {
-                set("HEARTH_AUTH__TAILSCALE", "serve".into());
-                set("HEARTH_AUTH__TAILSCALE_LISTEN", auth.tailscale_listen.clone());
-            }
-            Tailscale::Localapi => {
-                set("HEARTH_AUTH__TAILSCALE", "localapi".into());
-                set("HEARTH_AUTH__TAILSCALE_SOCKET", auth.tailscale_socket.display().to_string());
-            }
-        }
-        if auth.tailscale != Tailscale::Off {
-            set("HEARTH_AUTH__TAILSCALE_JOIN", auth.tailscale_join.clone());
-        }
-        if !auth.oidc_issuer.is_empty() {
-            set("HEARTH_AUTH__OIDC_ISSUER", auth.oidc_issuer.clone());
-            set("HEARTH_AUTH__OIDC_CLIENT_ID", auth.oidc_client_id.clone());
-            set("HEARTH_AUTH__OIDC_CLIENT_SECRET", auth.oidc_client_secret.clone());
-            set("HEARTH_AUTH__OIDC_NAME", auth.oidc_name.clone());
-            set("HEARTH_AUTH__OIDC_JOIN", auth.oidc_join.clone());
-        }
-        variables
-    }
-
     /// Returns tailscaled's socket, if the app is to ask it.
     #[must_use]
     pub fn asks_tailscaled(&self) -> Option<&Path> {
@@ -118,16 +107,104 @@ impl Config {
     }
 }
 
-impl Http {
-    /// Returns the variables of what is set: for the app, and for the page that has its place while none lives.
-    #[must_use]
-    pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let public_url = self.public_url.trim_end_matches('/').to_owned();
-        let all = [("HEARTH_HTTP__PUBLIC_URL", public_url), ("HEARTH_HTTP__HOSTS", self.hosts.join(","))];
-        all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{load, load_file, words},
+        *,
+    };
+
+    const PASSWORD: (&str, &str) = ("HEARTH_AUTH__ADMIN_PASSWORD", "correct horse battery staple");
+    const LISTEN: &str = "HEARTH_AUTH__TAILSCALE_LISTEN";
+    const SERVE: (&str, &str) = ("HEARTH_AUTH__TAILSCALE", "serve");
+
+    #[test]
+    fn the_app_is_handed_what_is_set_unread_and_nothing_else() {
+        assert!(
+            load(&[("HEARTH_HTTP__HOSTS", ","), ("HEARTH_HTTP__PUBLIC_URL", " ")])
+                .unwrap()
+                .config
+                .for_the_app
+                .is_empty()
+        );
+        let all = [
+            ("HEARTH_HTTP__PUBLIC_URL", "nowhere"),
+            ("HEARTH_HTTP__HOSTS", "a b,*"),
+            ("HEARTH_AUTH__ADMIN_EMAIL", "ada"),
+            ("HEARTH_AUTH__ADMIN_PASSWORD", "short"),
+            ("HEARTH_AUTH__TAILSCALE_SOCKET", "tailscaled"),
+            ("HEARTH_AUTH__TAILSCALE_JOIN", "owner"),
+            ("HEARTH_AUTH__OIDC_ISSUER", "http://id.example.org"),
+            ("HEARTH_AUTH__OIDC_CLIENT_SECRET", "hush hush"),
+        ];
+        let config = load(&all).unwrap().config;
+        let handed = config.for_the_app.variables();
+        assert_eq!(handed, all.map(|(variable, text)| (variable, text.to_owned())));
+        assert_eq!(config.for_the_app.names(), handed[..2]);
+        let asked = load(&[("HEARTH_AUTH__TAILSCALE", "localapi")]).unwrap().config;
+        assert_eq!(asked.asks_tailscaled(), Some(Path::new("/var/run/tailscale/tailscaled.sock")));
+        assert_eq!(asked.serves_tailscale(), None);
+    }
+
+    #[test]
+    fn a_list_of_hosts_has_commas_in_the_environment_and_is_an_array_in_the_file() {
+        let names = "a.example.org,b.example.org";
+        for written in ["a.example.org, b.example.org,", r#"["a.example.org", "b.example.org"]"#] {
+            let config = load(&[("HEARTH_HTTP__HOSTS", written)]).unwrap().config;
+            assert_eq!(config.for_the_app.variables(), [("HEARTH_HTTP__HOSTS", names.to_owned())]);
+        }
+        let config = load_file("[http]\nhosts = [\"a.example.org\", \"b.example.org\"]").unwrap().config;
+        let [hosts, sources] = &config.for_the_app.variables()[..] else { panic!("it says where they are from") };
+        assert_eq!(*hosts, ("HEARTH_HTTP__HOSTS", names.to_owned()));
+        assert!(sources.0 == SOURCES && sources.1.starts_with("HEARTH_HTTP__HOSTS=/"), "{sources:?}");
+        assert!(sources.1.ends_with("/data/config.toml"), "{sources:?}");
+        let said = words(load_file("[http]\nhosts = \"a.example.org\""));
+        assert!(said.contains("allowed: a list of names"), "{said}");
+    }
+
+    #[test]
+    fn serve_has_a_way_in_of_its_own() {
+        let said = words(load(&[SERVE]));
+        assert!(
+            said.starts_with(
+                "auth.tailscale (from HEARTH_AUTH__TAILSCALE) cannot be used: serve needs auth.tailscale_listen"
+            ),
+            "{said}"
+        );
+        for (listen, why) in [
+            ("127.0.0.2:3000", "it has the port of listen"),
+            ("/nowhere/data/files/x.sock", "where the app may write"),
+            ("/run/../nowhere/data/live/x.sock", ".."),
+        ] {
+            let said = words(load(&[SERVE, (LISTEN, listen)]));
+            assert!(said.starts_with("auth.tailscale_listen (from ") && said.contains(why), "{listen}: {said}");
+        }
+        for wrong in ["tailscale.sock", "localhost:3001", "/run/hearth/", &format!("/{}", "x".repeat(107))] {
+            let said = words(load(&[SERVE, (LISTEN, wrong)]));
+            assert!(said.contains("such as /run/hearth/tailscale.sock"), "{wrong}: {said}");
+        }
+        let both_free = [SERVE, (LISTEN, "127.0.0.1:0"), ("HEARTH_LISTEN", "127.0.0.1:0")];
+        assert_eq!(
+            load(&both_free).unwrap().config.serves_tailscale(),
+            Some(Endpoint::Tcp("127.0.0.1:0".parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let loaded = load(&[("HEARTH_AUTH__ADMIN_EMAIL", "ada@example.org"), PASSWORD]).unwrap();
+        let shown = format!("{} {:?}", crate::config::table(&loaded.document()), loaded.config);
+        assert!(shown.contains("(set)") && !shown.contains("horse"), "{shown}");
+        let said = words(load(&[(PASSWORD.0, "with a tab\tin it")]));
+        assert!(said.contains("10 to 128 characters") && !said.contains("tab"), "{said}");
+    }
+
+    #[test]
+    fn who_is_let_in_is_not_taken_from_where_the_app_can_write() {
+        let said = words(load_file("[auth]\ntailscale_join = \"member\""));
+        assert!(
+            said.starts_with("auth.tailscale_join: set in ") && said.contains("HEARTH_AUTH__TAILSCALE_JOIN"),
+            "{said}"
+        );
     }
 }
-
-#[cfg(test)]
-#[path = "household_tests.rs"]
-mod tests;

@@ -5,10 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{cron, destination, image::Reference, recipient, url};
+use super::{cron, destination, image::Reference, recipient};
 use crate::{
     failure::{Cause, Failure},
-    process::endpoint::{Endpoint, is_socket},
+    process::endpoint::Endpoint,
 };
 
 /// One setting.
@@ -39,22 +39,14 @@ pub(super) enum Kind {
     Image,
     /// Never shown; also from the file that the variable with `_FILE` at its end names.
     Secret,
-    /// The same, for a person's password: any characters, of this many.
-    Password(usize, usize),
-    /// Where people reach Hearth; or none.
-    PublicUrl,
-    /// Names of hosts; in the environment with commas between them.
-    Hosts,
-    /// An e-mail address; or none.
-    Email,
     /// An address with a port, or the path of a unix socket; or neither.
     Endpoint,
-    /// The path of a unix socket.
-    Socket,
-    /// The address of a provider of single sign-on; or none.
-    Issuer,
-    /// A line of text, or none, of up to so many characters.
-    Words(usize),
+    /// The app's own, of which it says itself what is allowed: a line of text.
+    Line(&'static str),
+    /// The same, never shown; also from a file.
+    SecretLine(&'static str),
+    /// The same, a list; in the environment with commas between them.
+    Lines(&'static str),
     Number(u64, u64),
     Time(Duration, Duration),
 }
@@ -86,13 +78,15 @@ pub enum Meaning {
 
 /// The longest secret, in bytes: those of S3 have 40.
 const LONGEST_SECRET: usize = 1024;
+/// The longest text for the app, in bytes: Linux takes 128 KiB for a variable (execve(2)).
+const LONGEST_LINE: usize = 64 << 10;
 /// The longest path of a health check that makes sense in a request line.
 const LONGEST_PATH: usize = 1024;
 
 impl Kind {
     /// Whether such a value is for nobody's eyes.
     pub(super) const fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret | Self::Password(..))
+        matches!(self, Self::Secret | Self::SecretLine(_))
     }
 }
 
@@ -104,17 +98,22 @@ impl Key {
 
     /// Whether its text in the environment is to be read as a number or list; else it is the value itself.
     pub(super) fn is_structured(&self) -> bool {
-        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations | Kind::Hosts)
+        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations | Kind::Lines(_))
     }
 
     /// Whether its text in the environment is a list with commas, if it is none as in the file.
     pub(super) fn has_commas(&self) -> bool {
-        matches!(self.kind, Kind::Hosts)
+        matches!(self.kind, Kind::Lines(_))
     }
 
     /// Whether this is the setting of a command.
     pub(super) fn is_command(&self) -> bool {
         matches!(self.kind, Kind::Command)
+    }
+
+    /// Whether the app is handed it.
+    pub(super) fn is_the_apps(&self) -> bool {
+        self.name.starts_with("http.") || self.name.starts_with("auth.")
     }
 
     /// Whether it is taken only from where the app's uid cannot write.
@@ -139,9 +138,6 @@ impl Key {
             Kind::Recipients => recipient::kind(text).err(),
             Kind::Destinations => destination::check(text).err(),
             Kind::Image => Reference::parse(text).err(),
-            Kind::PublicUrl => url::wrong_public_url(text).map(str::to_owned),
-            Kind::Hosts => (!url::is_name(text)).then(|| format!("{text:?} is no name of a host")),
-            Kind::Issuer => url::wrong_issuer(text).map(str::to_owned),
             _ => None,
         };
         match value {
@@ -194,18 +190,9 @@ impl Key {
             Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
             Kind::Secret => text
                 .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),
-            Kind::Password(from, to) => text.is_some_and(|text| {
-                text.is_empty() || (from..=to).contains(&text.chars().count()) && !text.contains(char::is_control)
-            }),
-            Kind::PublicUrl => text.is_some_and(|text| text.is_empty() || url::wrong_public_url(text).is_none()),
-            Kind::Hosts => strings(value, url::is_name),
-            Kind::Email => text.is_some_and(|text| text.is_empty() || is_email(text)),
             Kind::Endpoint => text.is_some_and(|text| text.is_empty() || Endpoint::parse(text).is_some()),
-            Kind::Socket => text.is_some_and(is_socket),
-            Kind::Issuer => text.is_some_and(|text| text.is_empty() || url::wrong_issuer(text).is_none()),
-            Kind::Words(most) => {
-                text.is_some_and(|text| text.chars().count() <= most && !text.contains(char::is_control))
-            }
+            Kind::Line(_) | Kind::SecretLine(_) => text.is_some_and(is_line),
+            Kind::Lines(_) => strings(value, is_line),
             Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
             Kind::Time(from, to) => text
                 .and_then(|text| humantime::parse_duration(text).ok())
@@ -250,18 +237,11 @@ impl Key {
             Kind::Secret => {
                 format!("printable text without spaces; {}_FILE names a file that holds it", self.variable())
             }
-            Kind::Password(from, to) => {
-                format!("{from} to {to} characters; {}_FILE names a file that holds it", self.variable())
-            }
-            Kind::PublicUrl => "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000".to_owned(),
-            Kind::Hosts => r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#.to_owned(),
-            Kind::Email => "an e-mail address, such as ada@example.org".to_owned(),
             Kind::Endpoint => {
                 "the path of a unix socket, such as /run/hearth/tailscale.sock, or an IP address with a port, such as 127.0.0.2:3001".to_owned()
             }
-            Kind::Socket => format!("the path of a unix socket, such as {}", self.default),
-            Kind::Issuer => "an address that begins with https://, or with http://localhost".to_owned(),
-            Kind::Words(most) => format!("a line of up to {most} characters"),
+            Kind::Line(allowed) | Kind::Lines(allowed) => allowed.to_owned(),
+            Kind::SecretLine(allowed) => format!("{allowed}; {}_FILE names a file that holds it", self.variable()),
             Kind::Number(from, to) => format!("a whole number from {from} to {to}"),
             Kind::Time(from, to) => format!(
                 "a time from {} to {} with its unit, such as {}",
@@ -273,11 +253,9 @@ impl Key {
     }
 }
 
-/// Whether this is the address of a mailbox, as far as that can be seen: RFC 5321 has 254 for the longest.
-fn is_email(text: &str) -> bool {
-    let halves =
-        text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    halves && text.len() <= 254 && !text.contains(|letter: char| letter.is_control() || letter.is_whitespace())
+/// Whether this can be handed on as a variable of the environment.
+fn is_line(text: &str) -> bool {
+    text.len() <= LONGEST_LINE && !text.contains(char::is_control)
 }
 
 /// Whether this is a list of strings that all fit.

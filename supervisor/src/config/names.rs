@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "HEARTH_CONFIG";
 pub(super) const FROM_FILE: &str = "_FILE";
 
 /// Known, and not the supervisor's: what the compose files put in themselves, and what app and migrator are told.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "IMAGE",
     "USER",
     "BIND",
@@ -29,6 +29,7 @@ const OTHERS: [&str; 14] = [
     "FILES",
     "PROBATION",
     "RESTORED",
+    "SOURCES",
 ];
 
 /// What a variable is.

@@ -21,6 +21,8 @@ use super::{
 };
 use crate::failure::{Cause, Failure};
 
+/// What a default comes from.
+pub(super) const DEFAULT: &str = "default";
 /// The variable that names the data directory.
 const DATA_DIR: &str = "HEARTH_DATA_DIR";
 /// The longest file that is read, in bytes: far more than all settings take, and far less than hurts PID 1.
@@ -97,7 +99,7 @@ pub(super) fn gather(
         Vec::new()
     }));
     // The directory comes first of all: the file lies in it.
-    let (data_dir, _) = named(&later).unwrap_or(("./data", "default"));
+    let (data_dir, _) = named(&later).unwrap_or(("./data", DEFAULT));
     let data_dir = absolute(current, data_dir).unwrap_or_else(|failure| {
         wrong.push(failure);
         String::new()
@@ -138,7 +140,7 @@ pub(super) fn data_dir(
         return Err(failure);
     }
     layers.extend(given(&Flags { data_dir: flags.data_dir.clone(), listen: None })?);
-    let (data_dir, source) = named(&layers).unwrap_or(("./data", "default"));
+    let (data_dir, source) = named(&layers).unwrap_or(("./data", DEFAULT));
     // Empty, it is not the current directory, but a mistake.
     let data_dir = if data_dir.is_empty() { String::new() } else { absolute(current, data_dir)? };
     Ok((data_dir, source.to_owned()))
@@ -163,7 +165,7 @@ fn absolute(current: &Path, path: &str) -> Result<String, Failure> {
 }
 
 fn defaults(data_dir: String, programs: &Path) -> Layer {
-    let mut layer = Layer::new("default");
+    let mut layer = Layer::new(DEFAULT);
     for key in KEYS {
         let value = if key.is_command() { command(key.default, programs) } else { from_text(key, key.default) };
         layer = layer.with(key.name, value);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    household::ForTheApp,
     key::{Key, Kind, Unchecked},
 };
 
@@ -25,7 +26,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
 
 /// What may become of somebody who is known elsewhere, and not here.
-const JOIN: Kind = Kind::Choice(&["refuse", "guest", "member"]);
+const JOIN: Kind = Kind::Line("refuse, guest, member");
 
 /// Makes the settings: top-level ones, then sections. An entry is its documentation, its name and type, its default as in
 /// the environment, and its kind.
@@ -48,6 +49,9 @@ macro_rules! settings {
             /// Those that a job has yet to check.
             #[serde(skip)]
             pub unchecked: Vec<Unchecked>,
+            /// What the app is handed of `http` and `auth`, and checks itself.
+            #[serde(skip)]
+            pub for_the_app: ForTheApp,
         }
 
         $(
@@ -93,20 +97,20 @@ settings! {
     /// Which names Hearth goes by. The app checks them.
     http: Http {
         /// Where people reach Hearth. Passkeys are bound to its name, and links in invitations begin with it.
-        public_url: String = "", Kind::PublicUrl;
+        public_url: String = "", Kind::Line("https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000");
         /// Further names that Hearth goes by. A request for any other name is answered with 421, so that no foreign web page
         /// reaches Hearth by a name of its own (DNS rebinding). IP addresses, names without a dot and that of
         /// `http.public_url` need not be named.
-        hosts: Vec<String> = "[]", Kind::Hosts;
+        hosts: Vec<String> = "[]", Kind::Lines(r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#);
     }
 
     /// Who may sign in how. The app checks it.
     auth: Auth {
         /// With `auth.admin_password`: the owner that is made where there is none yet, instead of by the set-up code in the
         /// log.
-        admin_email: String = "", Kind::Email;
+        admin_email: String = "", Kind::Line("an e-mail address, such as ada@example.org");
         /// The owner's first password. Never shown.
-        admin_password: String = "", Kind::Password(10, 128);
+        admin_password: String = "", Kind::SecretLine("10 to 128 characters");
         /// Whether Tailscale signs people in ([TAILSCALE.md](TAILSCALE.md#signing-in-by-tailscale)): `serve` believes the
         /// headers of `tailscale serve` on `auth.tailscale_listen` alone, `localapi` asks tailscaled whose address it is.
         tailscale: Tailscale = "off", Kind::Choice(&["off", "serve", "localapi"]);
@@ -114,17 +118,17 @@ settings! {
         /// A unix socket is made with mode 0600, so that root (tailscaled) and Hearth's own user reach it.
         tailscale_listen: String = "", Kind::Endpoint;
         /// For `localapi`: tailscaled's socket. The app may then connect to unix sockets ([SECURITY.md](SECURITY.md)).
-        tailscale_socket: PathBuf = "/var/run/tailscale/tailscaled.sock", Kind::Socket;
+        tailscale_socket: PathBuf = "/var/run/tailscale/tailscaled.sock", Kind::Line("the path of a unix socket, such as /var/run/tailscale/tailscaled.sock");
         /// What becomes of a person of the tailnet whom Hearth does not know.
         tailscale_join: String = "refuse", JOIN;
         /// The provider of single sign-on (Pocket ID, Authelia, Keycloak), as its own documents name the issuer.
-        oidc_issuer: String = "", Kind::Issuer;
+        oidc_issuer: String = "", Kind::Line("an address that begins with https://, or with http://localhost");
         /// As whom Hearth is registered there.
-        oidc_client_id: String = "", Kind::Words(255);
+        oidc_client_id: String = "", Kind::Line("a line of up to 255 characters");
         /// The secret that belongs to it. Never shown.
-        oidc_client_secret: String = "", Kind::Secret;
+        oidc_client_secret: String = "", Kind::SecretLine("printable ASCII");
         /// What the sign-in page calls the provider.
-        oidc_name: String = "single sign-on", Kind::Words(40);
+        oidc_name: String = "single sign-on", Kind::Line("a line of up to 40 characters");
         /// What becomes of a person of the provider's whom Hearth does not know.
         oidc_join: String = "refuse", JOIN;
     }

@@ -97,6 +97,7 @@ fn the_defaults_need_nothing() {
             },
             update: Update { check: Switch::On, image: String::new() },
             unchecked: Vec::new(),
+            for_the_app: ForTheApp::default(),
         }
     );
 }

@@ -147,7 +147,7 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     let identity = instance.identity_socket()?;
     let mut launch = child::launch(instance, Job::Door)?;
     launch.stdin = Some(stdin);
-    let names = instance.config.http.variables();
+    let names = instance.config.for_the_app.names();
     launch.environment.extend(names.into_iter().map(|(name, value)| (name.into(), value.into())));
     launch.sockets = vec![("public", public.as_fd())];
     launch.sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));

@@ -154,7 +154,7 @@ async fn identity(instance: &Instance) -> Result<Identity, Failure> {
 fn all_settings(config: &Config) -> String {
     // The secrets are left out of the first; they are in the others.
     let backup = serde_json::to_string(&config.backup).unwrap_or_default();
-    format!("{config:?}\n{:?}\n{backup}", config.for_the_app())
+    format!("{config:?}\n{:?}\n{backup}", config.for_the_app.variables())
 }
 
 /// Returns the commands that lead out, best first.

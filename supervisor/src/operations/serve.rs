@@ -16,7 +16,7 @@ use crate::{
     app::{
         cause,
         health::Verdict,
-        lifecycle::{App, Mode, point},
+        lifecycle::{App, Mode, point, refusal},
         notify::Messages,
         policy::{Limits, Next, Policy, jitter},
     },
@@ -37,7 +37,7 @@ pub(super) const GAP: Duration = Duration::from_secs(2);
 pub enum Outcome {
     /// The supervisor was told to stop; with the app's exit status.
     Stopped(u8),
-    /// The app ended too often, on a disk where none could work, or is of another version.
+    /// The app ended too often, on a disk where none could work, is of another version, or cannot use its settings.
     Stuck(Failure),
     /// A restore is prepared, and the app is stopped for it.
     Switch(Prepared),
@@ -48,7 +48,7 @@ enum Ended {
     Stopped(u8),
     /// By itself, or because it hung; the sentence says how.
     Failed(String),
-    /// It is of another version, and was ended.
+    /// It is of another version and was ended, or cannot use its settings.
     Refused(Failure),
     /// The operator asked for it.
     Restart,
@@ -187,7 +187,11 @@ impl Run<'_> {
                     // one thread would wait for itself.
                     let stopping = *instance.stop.borrow() > 0;
                     let how = app.ended(exit).await;
-                    return if stopping { Ended::Stopped(exit.status()) } else { Ended::Failed(how) };
+                    return match refusal(exit, &how).filter(|_| !self.said_ready) {
+                        _ if stopping => Ended::Stopped(exit.status()),
+                        Some(refusal) => Ended::Refused(refusal),
+                        None => Ended::Failed(how),
+                    };
                 }
                 () = instance.stopping() => {
                     instance.board.enter(Initiator::Boot, Phase::Stopping);

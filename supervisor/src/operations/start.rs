@@ -18,6 +18,7 @@ use crate::{
         identity::{self, IdentitySocket},
         listener::{self, PublicSocket},
         sandbox::{SandboxSupport, rules},
+        spawn::Launch,
     },
     status::{Initiator, Phase},
 };
@@ -65,21 +66,40 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
     point("run.bound")
 }
 
-/// Checks what only a job can tell of the settings.
+/// Checks what only a job can tell of the settings, and only the app of its own. An app that is somebody else's says it when it is
+/// started: [`refusal`](crate::app::lifecycle::refusal).
 ///
 /// # Errors
 /// [`Cause::Configuration`], with all that is wrong.
 pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     let unchecked = &instance.config.unchecked;
-    if unchecked.is_empty() {
-        return Ok(());
+    let mut wrong = Vec::new();
+    // What cannot be started or is of another version: the preflight meets it too, and holds.
+    if !unchecked.is_empty() {
+        let found = child::run::<Vec<Failure>>(instance, Job::CheckSettings(unchecked.clone())).await;
+        wrong.extend(found.unwrap_or_default());
     }
-    match child::run::<Vec<Failure>>(instance, Job::CheckSettings(unchecked.clone())).await {
-        Ok(wrong) if wrong.is_empty() => Ok(()),
-        Ok(wrong) => Err(config::all(wrong)),
-        // A job that cannot be started or is of another version: the preflight meets it too, and holds.
-        Err(_) => Ok(()),
+    if instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
+        wrong.extend(mistakes_by_the_app(instance).await.unwrap_or_default());
     }
+    if wrong.is_empty() { Ok(()) } else { Err(config::all(wrong)) }
+}
+
+/// Asks the app what is wrong with its own settings: `app check-settings` prints a failure a line. It gets nothing else.
+async fn mistakes_by_the_app(instance: &Instance) -> Result<Vec<Failure>, Failure> {
+    let app = &instance.programs.app;
+    let command = vec![app.path().display().to_string(), "check-settings".to_owned()];
+    let mut launch = Launch::new(app, command, instance.environment(), Vec::new());
+    launch
+        .environment
+        .extend(instance.config.for_the_app.variables().into_iter().map(|(name, text)| (name.into(), text.into())));
+    let mut wrong = Vec::new();
+    child::lines(instance, launch, |line| {
+        wrong.extend(serde_json::from_slice::<Failure>(line));
+        Ok(())
+    })
+    .await?;
+    Ok(wrong)
 }
 
 /// Finds out by which means jobs can be confined, for a command that only looks.

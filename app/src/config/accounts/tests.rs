@@ -1,17 +1,19 @@
 //! What the settings of accounts may be, and what belongs together.
 
-use figment::{Figment, providers::Serialized};
-
 use super::*;
 
-fn read(settings: &[(&str, &str)]) -> Result<(Http, Auth), Failure> {
-    let figment = settings
-        .iter()
-        .fold(Figment::new(), |figment, (key, value)| figment.merge(Serialized::global(key, (*value).to_owned())));
-    figment
-        .extract::<Asked>()
-        .map_err(|error| crate::config::explain(&error, &Default::default()))
-        .and_then(Asked::check)
+const EMAIL: (&str, &str) = ("auth.admin_email", "ada@example.org");
+const PASSWORD: (&str, &str) = ("auth.admin_password", "correct horse battery staple");
+const URL: (&str, &str) = ("http.public_url", "https://hearth.example.org");
+const ISSUER: (&str, &str) = ("auth.oidc_issuer", "https://id.example.org");
+const CLIENT: (&str, &str) = ("auth.oidc_client_id", "hearth");
+
+fn read(set: &[(&'static str, &str)]) -> Result<(Http, Auth), String> {
+    let mut settings = Settings::default();
+    set.iter().for_each(|(name, text)| settings.set(name, text, "HEARTH_TEST"));
+    let read = super::read(&mut settings);
+    let wrong: Vec<_> = settings.wrong.iter().map(ToString::to_string).collect();
+    if wrong.is_empty() { Ok(read) } else { Err(wrong.join("\n")) }
 }
 
 #[test]
@@ -33,24 +35,29 @@ fn an_address_for_browsers_is_https_or_this_machine_and_nothing_more() {
         let url: PublicUrl = text.parse().unwrap();
         assert_eq!((url.host(), url.port(), url.is_https(), &*url.to_string()), (host, port, https, origin));
     }
-    for text in [
-        "",
-        "hearth.example.org",
-        "http://hearth.example.org",
-        "http://127.0.0.1:3000",
-        "https://192.168.1.2",
-        "https://[::1]",
-        "https://hearth.example.org/app",
-        "https://hearth.example.org/?a",
-        "https://hearth.example.org/#a",
-        "https://someone@hearth.example.org",
-        "https://",
-        "ftp://hearth.example.org",
-        "javascript:alert(1)",
+    for (text, why) in [
+        ("", "does not begin with https://"),
+        ("hearth.example.org", "does not begin with https://"),
+        ("hearth.example.org:3000", "does not begin with https://"),
+        ("ftp://hearth.example.org", "does not begin with https://"),
+        ("javascript:alert(1)", "does not begin with https://"),
+        ("http://hearth.example.org", "only localhost"),
+        ("http://127.0.0.1:3000", "no name"),
+        ("https://192.168.1.2", "no name"),
+        ("https://[::1]:3000", "no name"),
+        ("https://", "no name"),
+        ("https://hearth.example.org:https", "no port"),
+        ("https://hearth.example.org/app", "without a path"),
+        ("https://hearth.example.org/?a", "without a path"),
+        ("https://hearth.example.org/#a", "without a path"),
+        ("https://someone@hearth.example.org", "without a path or a user"),
     ] {
-        assert!(text.parse::<PublicUrl>().is_err(), "{text}");
-        let failure = read(&[("http.public_url", text)]).unwrap_err();
-        assert!(failure.hint.as_deref().unwrap().starts_with("http.public_url (HEARTH_HTTP__PUBLIC_URL) is "));
+        let said = read(&[("http.public_url", text)]).unwrap_err();
+        assert!(said.starts_with("error: http.public_url (from HEARTH_TEST) cannot be used: "), "{said}");
+        assert!(
+            said.contains(why) && said.contains("\nhint: allowed: https:// and a name, such as "),
+            "{text}: {said}"
+        );
     }
 }
 
@@ -58,36 +65,71 @@ fn an_address_for_browsers_is_https_or_this_machine_and_nothing_more() {
 fn names_are_read_between_commas_and_kept_as_the_dns_has_them() {
     let (http, _) = read(&[("http.hosts", "NAS.local, hearth.example.org.,, b\u{fc}cher.example")]).unwrap();
     assert_eq!(http.hosts, ["nas.local", "hearth.example.org", "xn--bcher-kva.example"]);
-    for text in ["nas.local,192.168.1.2", "https://nas.local", "nas.local:3000", "*.local", "a b", "a..b"] {
-        assert!(read(&[("http.hosts", text)]).is_err(), "{text}");
+    for text in [
+        "nas.local,192.168.1.2",
+        "https://nas.local",
+        "nas.local:3000",
+        "*.local",
+        "a b",
+        "a..b",
+        "-a.b",
+        "192.168.1.2",
+    ] {
+        let said = read(&[("http.hosts", text)]).unwrap_err();
+        assert!(said.starts_with("error: http.hosts (from HEARTH_TEST) cannot be used: \""), "{said}");
+        assert!(said.contains("is no name of a host"), "{said}");
     }
 }
 
 #[test]
 fn what_belongs_together_is_set_together() {
-    let url = ("http.public_url", "https://hearth.example.org");
-    let issuer = ("auth.oidc_issuer", "https://id.example.org");
-    let client = ("auth.oidc_client_id", "hearth");
-    for (settings, words) in [
-        (&[("auth.admin_email", "a@example.org")][..], "auth.admin_email is set, and auth.admin_password is not"),
-        (&[("auth.admin_password", "0123456789")], "auth.admin_password is set, and auth.admin_email is not"),
-        (&[url, issuer], "auth.oidc_issuer is set, and auth.oidc_client_id is not"),
-        (&[url, client], "auth.oidc_client_id is set, and auth.oidc_issuer is not"),
-        (&[issuer, client], "auth.oidc_issuer is set, and http.public_url is not"),
+    for (settings, alone, missing) in [
+        (&[EMAIL][..], EMAIL.0, PASSWORD.0),
+        (&[PASSWORD], PASSWORD.0, EMAIL.0),
+        (&[URL, ISSUER], ISSUER.0, CLIENT.0),
+        (&[URL, CLIENT], CLIENT.0, ISSUER.0),
+        (&[ISSUER, CLIENT], ISSUER.0, URL.0),
+        (&[("auth.oidc_client_secret", "hush")], "auth.oidc_client_secret", ISSUER.0),
     ] {
-        assert_eq!(read(settings).unwrap_err().message, words);
+        let said = read(settings).unwrap_err();
+        let told = format!("error: {alone} (from HEARTH_TEST) cannot be used: it needs {missing}\nhint: HEARTH_");
+        assert!(said.starts_with(&told) && !said.contains("hush"), "{said}");
     }
-    let (_, auth) = read(&[url, issuer, client, ("auth.oidc_join", "guest")]).unwrap();
+    let (_, auth) = read(&[URL, ISSUER, CLIENT, ("auth.oidc_join", "guest")]).unwrap();
     let oidc = auth.oidc.unwrap();
     assert_eq!((&*oidc.issuer, &*oidc.name, oidc.join), ("https://id.example.org", "single sign-on", Join::Guest));
     assert_eq!(oidc.client_secret, None);
 }
 
 #[test]
+fn all_mistakes_are_told_at_once() {
+    let wrong = [("auth.tailscale", "on"), ("auth.admin_email", "ada"), ISSUER, ("auth.oidc_name", "")];
+    let said = read(&wrong).unwrap_err();
+    for wrong in [
+        "auth.tailscale = \"on\" (from HEARTH_TEST) cannot be used\nhint: allowed: off, serve, localapi",
+        "auth.admin_email = \"ada\" (from HEARTH_TEST) cannot be used\nhint: allowed: an e-mail address, such as ada@",
+        "auth.admin_email (from HEARTH_TEST) cannot be used: it needs auth.admin_password",
+        "auth.oidc_issuer (from HEARTH_TEST) cannot be used: it needs auth.oidc_client_id",
+        "auth.oidc_issuer (from HEARTH_TEST) cannot be used: it needs http.public_url",
+        "auth.oidc_name = \"\" (from HEARTH_TEST) cannot be used",
+    ] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    assert_eq!(said.matches("error: ").count(), 6, "{said}");
+}
+
+#[test]
 fn secrets_are_taken_as_they_are_written_and_never_shown() {
-    let (_, auth) = read(&[("auth.admin_email", "a@example.org"), ("auth.admin_password", "0012345678")]).unwrap();
+    let (_, auth) = read(&[EMAIL, (PASSWORD.0, "0012345678")]).unwrap();
     assert_eq!(auth.admin.as_ref().unwrap().password.expose(), "0012345678");
     assert!(!format!("{auth:?}").contains("12345678"));
+    for wrong in ["too short", &"x".repeat(129), "with a tab\tin it"] {
+        let said = read(&[EMAIL, (PASSWORD.0, wrong)]).unwrap_err();
+        assert!(said.contains("10 to 128 characters") && !said.contains(wrong), "{said}");
+    }
+    assert!(read(&[EMAIL, (PASSWORD.0, "zehn Zeichen: äöü")]).is_ok());
+    let said = read(&[URL, ISSUER, CLIENT, ("auth.oidc_client_secret", "hush\nhush")]).unwrap_err();
+    assert!(said.contains("printable ASCII") && !said.contains("hush"), "{said}");
 }
 
 #[test]
@@ -106,22 +148,31 @@ fn tailscale_is_one_of_its_three_ways() {
         ("auth.tailscale", "on"),
         ("auth.tailscale_listen", "3001"),
         ("auth.tailscale_listen", "serve.sock"),
+        ("auth.tailscale_listen", "/run/hearth/"),
         ("auth.tailscale_socket", "tailscaled.sock"),
         ("auth.tailscale_join", "owner"),
         ("auth.admin_email", "nobody"),
         ("auth.admin_password", ""),
         ("auth.oidc_issuer", "http://id.example.org"),
+        ("auth.oidc_issuer", "id.example.org"),
+        ("auth.oidc_issuer", "https://ada@id.example.org"),
         ("auth.oidc_issuer", "https://id.example.org/?tenant=1"),
         ("auth.oidc_client_id", ""),
+        ("auth.oidc_client_id", "two\nlines"),
         ("auth.oidc_name", "forty-one characters and so one too many.."),
     ] {
-        let failure = read(&[(key, text)]).unwrap_err();
-        assert!(failure.hint.as_deref().unwrap_or_default().starts_with(key), "{key} {text} {failure}");
+        let said = read(&[(key, text)]).unwrap_err();
+        assert!(
+            said.starts_with(&format!("error: {key} ")) && said.contains("\nhint: allowed: "),
+            "{key} {text} {said}"
+        );
     }
 }
 
 #[test]
 fn a_provider_on_this_machine_may_do_without_tls() {
+    let said = read(&[URL, CLIENT, (ISSUER.0, "http://id.example.org")]).unwrap_err();
+    assert!(said.contains("anybody on the way could sign in"), "{said}");
     for (url, loopback) in [
         ("http://localhost:8080", true),
         ("http://127.0.0.9", true),

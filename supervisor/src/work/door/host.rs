@@ -7,8 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hyper::{Request, Version, header};
-
-use crate::config::is_name;
+use reqwest::Url;
 
 /// Names that Hearth goes by, in lower case.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +32,15 @@ impl Names {
         Self::of(&variable("HEARTH_HTTP__HOSTS"), &variable("HEARTH_HTTP__PUBLIC_URL"))
     }
 
-    /// Returns those of a list with commas, and that of an address.
+    /// Returns those of a list with commas, and that of an address; what is none is the app's to complain of.
     fn of(hosts: &str, public_url: &str) -> Self {
-        let public = public_url.split_once("://").and_then(|(_, rest)| read(rest.trim_end_matches('/')));
-        let hosts = hosts.split(',').filter_map(read);
-        let name = |read| match read {
-            Read::Name(name) => Some(name),
-            Read::Address => None,
+        let hosts = hosts.split(',').map(|name| format!("http://{}", name.trim()));
+        // As the DNS has them: browsers ask for xn--… where there is an ü.
+        let name = |address: String| match read(Url::parse(&address).ok()?.host_str()?) {
+            Some(Read::Name(name)) => Some(name),
+            Some(Read::Address) | None => None,
         };
-        Self(hosts.chain(public).filter_map(name).collect())
+        Self(hosts.chain([public_url.to_owned()]).filter_map(name).collect())
     }
 
     /// Judges the host of a request.
@@ -93,6 +92,21 @@ fn read(text: &str) -> Option<Read> {
         Ok(_) => Some(Read::Address),
         Err(_) => is_name(name).then(|| Read::Name(name.to_ascii_lowercase())),
     }
+}
+
+/// Whether this is a host's name: labels of letters, digits and hyphens (and underscores, which Docker's have), with dots
+/// between them: RFC 1123, section 2.1.
+fn is_name(text: &str) -> bool {
+    let fits = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label of digits is an address, or nothing: WHATWG URL, "ends in a number".
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 253 && text.split('.').all(fits) && !text.rsplit('.').next().is_some_and(is_number)
 }
 
 #[cfg(test)]

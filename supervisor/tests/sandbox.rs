@@ -311,7 +311,8 @@ fn jobs_give_up_what_they_do_not_need_before_they_look() {
     let prison = Prison::new();
     // (fault point after which it is confined, the command)
     for (point, arguments) in [
-        ("backup.copied", &["backup"][..]),
+        ("recover.begun", &["backup"][..]),
+        ("backup.copied", &["backup"]),
         ("verify.read", &["backup", "verify", "--all"]),
         ("stage.unpacked", &["restore", "latest", "--yes"]),
         ("checkpoint.done", &["restore", "0001", "--yes"]),

@@ -20,7 +20,7 @@ pub async fn passing(instance: &Instance, failure: Failure) -> Failure {
     if !failure.cause.is_attempt_failure() {
         return failure;
     }
-    match within(PATIENCE, child::run::<Findings>(instance, Job::Preflight { sandbox: false })).await {
+    match within(PATIENCE, child::run::<Findings>(instance, Job::Preflight)).await {
         Some(Err(found)) => explained(failure, found),
         Some(Ok(_)) | None => failure,
     }

@@ -52,7 +52,7 @@ impl fmt::Display for LogLevel {
 }
 
 /// How much the sandbox is insisted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxMode {
     /// What the kernel offers; what it does not is said.

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged};
+pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged, Start};
 use crate::{
-    config::Unchecked,
+    config::{SandboxMode, Unchecked},
     data::{
         DataDir, GenerationId,
         state::{Held, State},
@@ -43,12 +43,16 @@ pub struct Request {
 #[serde(rename_all = "kebab-case")]
 pub enum Job {
     /// Probe what the data directory's file system can do. Result: [`Findings`].
-    Preflight {
-        /// Whether to try out what a sandbox can be made of, too.
-        sandbox: bool,
+    Preflight,
+    /// As [`Job::Preflight`], then enter a sandbox by what means there are, and in it do as [`Job::Recover`]. Result: [`Start`].
+    Start {
+        /// Whether there is to be a sandbox.
+        sandbox: SandboxMode,
+        /// `backup.dir`.
+        backups: PathBuf,
     },
     /// Find out what a sandbox can be made of. Result: [`SandboxSupport`].
-    Sandbox,
+    Sandbox(SandboxMode),
     /// Check what only a library can tell of the settings. Result: the mistakes, a failure each.
     CheckSettings(Vec<Unchecked>),
     /// Remove what was not committed, fsync, and look. Result: [`crate::data::view::View`].
@@ -126,6 +130,8 @@ pub enum Reply {
         /// Bytes in all.
         total: u64,
     },
+    /// A start has probed the file systems, and recovers.
+    Recovering,
     /// It is done; the value is of the type that [`Job`] names.
     Done(serde_json::Value),
     /// It could not be done.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::backup::Archive;
 use crate::{
     config::Backup as Settings,
-    data::{GenerationId, backup::BackupId, state::Reason},
+    data::{GenerationId, backup::BackupId, state::Reason, view::View},
     failure::Failure,
     process::sandbox::SandboxSupport,
 };
@@ -21,8 +21,17 @@ pub struct Findings {
     pub free_bytes: u64,
     /// What is not as it should be, and yet works: sentences.
     pub notes: Vec<String>,
-    /// What children can be confined by, if that was asked.
+}
+
+/// What a start begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// What the file systems can do.
+    pub findings: Findings,
+    /// What children can be confined by.
     pub means: SandboxSupport,
+    /// What the data directory holds, once what was not committed is gone.
+    pub view: View,
 }
 
 /// What tells an attempt from another.

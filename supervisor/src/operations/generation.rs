@@ -14,14 +14,11 @@ use crate::{
         state::{FORMAT, Reason, Snapshot, State},
         view::{self, Live, View},
     },
-    failure::{Cause, Failure},
+    failure::Failure,
     instance::Instance,
     jobs::{Checkpointed, Committed, Document, Finalize, Job, Origin, Source, Staged, child},
     status::{Initiator, Phase, VERSION, now},
 };
-
-/// How long a look at `backup.dir` may take.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A generation that is staged and migrated, and waits to be proven.
 #[derive(Clone, Debug)]
@@ -91,22 +88,6 @@ pub async fn prepare(
     Ok(Prepared { target, origin: staged.origin, reason, schema })
 }
 
-/// Recovers this instance's data directory, and looks at it.
-///
-/// # Errors
-/// What the job says; without a live generation also that `backup.dir`, where it has to look then, does not answer.
-pub async fn recovered(instance: &Instance) -> Result<View, Failure> {
-    let recovering = child::run(instance, recover(instance));
-    if let Ok(Live::Generation(_)) = view::live(&instance.data) {
-        return recovering.await;
-    }
-    tokio::time::timeout(PATIENCE, recovering).await.unwrap_or_else(|_| {
-        let dir = instance.config.backup.dir.display();
-        Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {dir} (backup.dir) does not answer"))
-            .hint("is it a network mount whose server is gone? Nothing was changed"))
-    })
-}
-
 /// Proves, finalizes and commits what was prepared, and writes down what was left behind. No app is alive.
 ///
 /// # Errors
@@ -170,8 +151,7 @@ async fn is_committed(instance: &Instance, target: GenerationId, failure: Failur
 }
 
 /// Returns the job that recovers this instance's data directory.
-#[must_use]
-pub fn recover(instance: &Instance) -> Job {
+fn recover(instance: &Instance) -> Job {
     Job::Recover { backups: instance.config.backup.dir.clone() }
 }
 

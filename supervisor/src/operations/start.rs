@@ -1,17 +1,20 @@
 //! What comes before anything is touched?
 //!
-//! The settings, the lock, the sockets; then the jobs *preflight*, which probes the file system, and *recover*.
+//! The settings, the lock, the sockets; then the job *start*, which probes the file systems, and recovers the data directory.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
-use super::generation;
 use crate::{
     app::lifecycle::{end_strays, point},
     config::{self, SandboxMode},
-    data::{DataDir, access, lock::Lock, view::View},
+    data::{
+        DataDir, access,
+        lock::Lock,
+        view::{self, Live, View},
+    },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Findings, Job, child},
+    jobs::{Job, Start, child},
     process::{
         clone3,
         endpoint::Endpoint,
@@ -20,8 +23,10 @@ use crate::{
         sandbox::{SandboxSupport, rules},
         spawn::Launch,
     },
-    status::{Initiator, Phase},
 };
+
+/// How long a look at `backup.dir` may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the data directory if it is not there, and takes its lock.
 ///
@@ -74,7 +79,7 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
 pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     let unchecked = &instance.config.unchecked;
     let mut wrong = Vec::new();
-    // What cannot be started or is of another version: the preflight meets it too, and holds.
+    // What cannot be started or is of another version: the job start meets it too, and holds.
     if !unchecked.is_empty() {
         let found = child::run::<Vec<Failure>>(instance, Job::CheckSettings(unchecked.clone())).await;
         wrong.extend(found.unwrap_or_default());
@@ -110,27 +115,35 @@ pub async fn confinement(instance: &Instance) -> Result<(), Failure> {
     let mode = instance.config.sandbox.mode;
     let means = match mode {
         SandboxMode::Off => SandboxSupport::default(),
-        SandboxMode::BestEffort | SandboxMode::Enforce => child::run(instance, Job::Sandbox).await?,
+        SandboxMode::BestEffort | SandboxMode::Enforce => child::run(instance, Job::Sandbox(mode)).await?,
     };
-    confine(instance, mode, means)
+    confine(instance, mode, means);
+    Ok(())
 }
 
 /// Probes the data directory, removes what was never committed, and looks.
 ///
 /// # Errors
-/// What it cannot do, and what to do about it.
+/// What it cannot do, and what to do about it; without a live generation also that `backup.dir`, where the job has to look then,
+/// does not answer.
 pub async fn look(instance: &Instance) -> Result<View, Failure> {
     lock(instance).await?;
     // What a killed supervisor left running may still have the old database open.
     end_strays(instance).await;
     let mode = instance.config.sandbox.mode;
-    let findings: Findings = child::run(instance, Job::Preflight { sandbox: mode != SandboxMode::Off }).await?;
-    tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "preflight done");
-    confine(instance, mode, findings.means)?;
-    instance.board.enter(Initiator::Boot, Phase::Recovering);
-    let view = generation::recovered(instance).await?;
-    if findings.means.is_whole() {
-        tracing::info!(target: "Supervisor", "sandbox: {}", findings.means);
+    let backups = instance.config.backup.dir.clone();
+    let job = child::run::<Start>(instance, Job::Start { sandbox: mode, backups: backups.clone() });
+    let Start { findings, means, view } = match view::live(&instance.data) {
+        Ok(Live::Generation(_)) => job.await?,
+        _ => tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| {
+            Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {} (backup.dir) does not answer", backups.display()))
+                .hint("is it a network mount whose server is gone? Nothing was changed"))
+        })?,
+    };
+    tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "probed and recovered");
+    confine(instance, mode, means);
+    if means.is_whole() {
+        tracing::info!(target: "Supervisor", "sandbox: {means}");
     }
     findings
         .notes
@@ -141,18 +154,8 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
     Ok(view)
 }
 
-/// Decides by which means children are confined from here on, and says so.
-///
-/// # Errors
-/// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
-fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) -> Result<(), Failure> {
-    if mode == SandboxMode::Enforce && !means.is_whole() {
-        return Err(Failure::new(
-            Cause::Configuration,
-            format!("sandbox.mode is enforce, and of the two means of this kernel there is: {means}"),
-        )
-        .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
-    }
+/// Has children confined by these means from here on, and says so.
+fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) {
     instance.means.set(means);
     if means != SandboxSupport::default() && rules::temporary(&instance.data).is_none() {
         instance.board.note(format!(
@@ -178,7 +181,6 @@ fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) -> Res
     } else if !means.seccomp {
         instance.board.note(format!("sandbox: {means}; system calls cannot be filtered: an app that was taken over could change modes and times of files, and signal the supervisor"));
     }
-    Ok(())
 }
 
 fn make(data: &DataDir, path: &Path, mode: u32) -> Result<(), Failure> {

@@ -154,18 +154,22 @@ fn refused(what: &str, why: &str) -> Failure {
         .hint("HEARTH_SANDBOX__MODE=off starts without one; docs/SECURITY.md says what that leaves open")
 }
 
-/// Enters an empty sandbox to find out what the kernel offers. This process can do nothing afterwards but end.
+/// Enters a sandbox by what means the kernel offers, and returns them. With no rules, this process can do nothing afterwards but
+/// end.
 #[must_use]
-pub fn try_out() -> SandboxSupport {
+pub fn try_out(rules: &Rules) -> SandboxSupport {
+    if made_to_harm() {
+        return SandboxSupport::default();
+    }
     let most = most();
-    let landlock = if most == 0 { 0 } else { landlock::restrict(most, &Rules::default()).unwrap_or(0) };
-    SandboxSupport { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(Sockets::None).is_ok() }
+    let landlock = if most == 0 { 0 } else { landlock::restrict(most, rules).unwrap_or(0) };
+    SandboxSupport { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(rules.sockets).is_ok() }
 }
 
 /// Gives up everything but the descriptors that this process has, by what means there are. For the door, which is there also
 /// while it is not known yet what there is; what the kernel refuses stays.
 pub fn keep_nothing() {
-    let _ = try_out();
+    let _ = try_out(&Rules::default());
 }
 
 /// Returns the newest ABI that is asked for; a test can mask newer ones with `HEARTH_FAULT=landlock=<abi>`.

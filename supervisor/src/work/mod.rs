@@ -36,12 +36,13 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    config::SandboxMode,
     data::{DataDir, space},
     failure::{Cause, Failure},
-    jobs::{Committed, Document, Job, Reply, Request, child::DOOR, same_version},
+    jobs::{Committed, Document, Job, Reply, Request, Start, child::DOOR, same_version},
     process::{
         programs::JOB,
-        sandbox::{self, SandboxSupport, Sockets, rules},
+        sandbox::{self, Rules, SandboxSupport, Sockets, rules},
     },
     status::VERSION,
 };
@@ -97,8 +98,14 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 /// What the job says.
 fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
-        Job::Preflight { sandbox } => preflight::preflight(data, sandbox).and_then(value),
-        Job::Sandbox => value(sandbox::try_out()),
+        Job::Preflight => preflight::preflight(data).and_then(value),
+        Job::Start { sandbox, backups } => {
+            let findings = preflight::preflight(data)?;
+            let means = enter(sandbox, &recover::rules(data, backups.clone()))?;
+            let _ = print(&Reply::Recovering);
+            recover::recover(data, means, &backups).and_then(|view| value(Start { findings, means, view }))
+        }
+        Job::Sandbox(mode) => enter(mode, &Rules::default()).and_then(value),
         Job::CheckSettings(settings) => {
             means.confine([], &[], Sockets::None)?;
             value(settings::check(&settings))
@@ -136,6 +143,22 @@ fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_j
         Job::Backup(job) => backup::run(data, means, job, &mut progress()),
         Job::Door => door::main().map(|()| None),
     }
+}
+
+/// Enters a sandbox by what means there are, unless there is to be none; returns the means.
+///
+/// # Errors
+/// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
+fn enter(mode: SandboxMode, rules: &Rules) -> Result<SandboxSupport, Failure> {
+    let means = if mode == SandboxMode::Off { SandboxSupport::default() } else { sandbox::try_out(rules) };
+    if mode == SandboxMode::Enforce && !means.is_whole() {
+        return Err(Failure::new(
+            Cause::Configuration,
+            format!("sandbox.mode is enforce, and of the two means of this kernel there is: {means}"),
+        )
+        .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
+    }
+    Ok(means)
 }
 
 fn value<T: Serialize>(result: T) -> Result<Option<serde_json::Value>, Failure> {

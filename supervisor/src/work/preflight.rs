@@ -31,7 +31,6 @@ use crate::{
     failure::{Cause, Failure},
     fault,
     jobs::Findings,
-    process::sandbox::{self, SandboxSupport},
 };
 
 /// Below this not even a start is tried: the app could write nothing.
@@ -43,19 +42,17 @@ const MAP: usize = 32 * 1024;
 /// What the name of a directory that is tried out in begins with.
 const PROBE: &str = ".probe-";
 
-/// Probes the data directory, and each directory in it that lies on another file system; with `sandbox`, also tries out what a
-/// sandbox can be made of, after which this process can do nothing but answer.
+/// Probes the data directory, and each directory in it that lies on another file system.
 ///
 /// # Errors
 /// [`Cause::FileSystem`] for what a file system cannot do, [`Cause::Permission`] with the command that mends the
 /// ownership, [`Cause::NoSpace`].
-pub fn preflight(data: &DataDir, sandbox: bool) -> Result<Findings, Failure> {
+pub fn preflight(data: &DataDir) -> Result<Findings, Failure> {
     let mut notes = Vec::new();
     let root = Place::new("the data directory", data.path().to_owned())?;
     root.judge(&mut notes)?;
     let free_bytes = probe(data, &root, &mut notes)?;
-    let means = if sandbox { sandbox::try_out() } else { SandboxSupport::default() };
-    Ok(Findings { filesystem: root.filesystem, free_bytes, notes, means })
+    Ok(Findings { filesystem: root.filesystem, free_bytes, notes })
 }
 
 /// Tries each file system out; returns the free bytes of the fullest.
@@ -302,7 +299,7 @@ mod tests {
         let (_directory, data) = data();
         fs::create_dir(data.supervisor().join(".probe-1")).unwrap();
         fs::write(data.supervisor().join(".probe-1/link"), "of a killed one").unwrap();
-        let findings = preflight(&data, false).unwrap();
+        let findings = preflight(&data).unwrap();
         assert!(findings.free_bytes > NEEDED);
         assert_eq!(fs::read_dir(data.supervisor()).unwrap().count(), 0);
     }
@@ -311,19 +308,19 @@ mod tests {
     fn a_directory_that_is_not_there_is_made() {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir::new(directory.path().join("new/data"));
-        preflight(&data, false).unwrap();
+        preflight(&data).unwrap();
         assert!(data.supervisor().is_dir());
     }
 
     #[test]
     fn memory_is_noted_and_too_little_of_it_refused() {
         let Some((_mount, data)) = tmpfs(100) else { return };
-        let findings = preflight(&data, false).unwrap();
+        let findings = preflight(&data).unwrap();
         assert_eq!(findings.filesystem, "tmpfs");
         assert!(findings.notes[0].contains("all data is lost when the machine"), "{findings:?}");
         assert!(findings.notes[1].starts_with("only 100.0 MiB are free"), "{findings:?}");
         let Some((_mount, data)) = tmpfs(4) else { return };
-        let failure = preflight(&data, false).unwrap_err();
+        let failure = preflight(&data).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("and a start needs 16.0 MiB"), "{failure}");
     }
@@ -336,7 +333,7 @@ mod tests {
             fs::remove_dir_all(&path).unwrap();
             symlink(elsewhere.path().join(path.file_name().unwrap()), &path).unwrap();
         }
-        let findings = preflight(&data, false).unwrap();
+        let findings = preflight(&data).unwrap();
         let generations = format!("the databases' directory {} is on tmpfs: ", data.generations().display());
         let files = format!("the attachments' directory {} is on tmpfs: ", data.files().display());
         for note in [generations, files] {
@@ -348,7 +345,7 @@ mod tests {
         let Some((_mount, small)) = tmpfs(4) else { return };
         fs::remove_file(data.generations()).unwrap();
         symlink(small.generations(), data.generations()).unwrap();
-        let failure = preflight(&data, false).unwrap_err();
+        let failure = preflight(&data).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains(&data.generations().display().to_string()), "{failure}");
     }
@@ -383,7 +380,7 @@ mod tests {
         let Some((_mount, data)) = tmpfs(100) else { return };
         let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
         mount(None::<&str>, data.path(), None::<&str>, flags, None::<&str>).unwrap();
-        let failure = preflight(&data, false).unwrap_err();
+        let failure = preflight(&data).unwrap_err();
         assert_eq!(failure.cause, Cause::Permission);
         assert!(failure.message.contains("supervisor: read-only file system"), "{failure}");
         assert!(failure.hint.unwrap().contains("mounted read-only"));

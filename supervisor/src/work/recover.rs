@@ -4,7 +4,10 @@
 //! without a marker is never removed here, wherever `live` points. While it is in doubt what `live` means, nothing is removed
 //! at all.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     data::{
@@ -15,15 +18,21 @@ use crate::{
     },
     failure::Failure,
     fault,
-    process::sandbox::{SandboxSupport, Sockets},
+    process::sandbox::{Rules, SandboxSupport, Sockets},
     work::{
         backup::catalog,
         database::{Database, beside, length},
     },
 };
 
-/// All of [`recover`] but for SQLite's part.
-fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
+/// Puts right what killed steps left, creates the directories that are missing, has SQLite roll back what a power cut left
+/// half-written, and looks.
+///
+/// # Errors
+/// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
+/// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
+/// nothing: it is in [`View::trouble`].
+pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;
@@ -41,22 +50,21 @@ fn put_right(data: &DataDir, backups: &Path) -> Result<View, Failure> {
     create_directories(data)?;
     let noted = catalog::written(data).ok().flatten().and_then(|history| history.reindex);
     let reindex = noted.is_some_and(|generation| before.live == Live::Generation(generation));
+    if let Live::Generation(live) = before.live {
+        roll_back(data, means, live, &mut trouble)?;
+    }
     Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
 }
 
-/// Puts right what killed steps left, creates the directories that are missing, has SQLite roll back what a power cut left
-/// half-written, and looks.
-///
-/// # Errors
-/// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
-/// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
-/// nothing: it is in [`View::trouble`].
-pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
-    let View { live, mut trouble, reindex, .. } = put_right(data, backups)?;
-    if let Live::Generation(live) = live {
-        roll_back(data, means, backups, live, &mut trouble)?;
-    }
-    Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
+/// Returns what a process needs that recovers. It looks for backups only where there is no live generation, for `backup.dir` may
+/// be on a disk that does not answer.
+#[must_use]
+pub fn rules(data: &DataDir, backups: PathBuf) -> Rules {
+    let reads = match view::live(data) {
+        Ok(Live::Generation(_)) => Vec::new(),
+        _ => vec![backups, data.backups()],
+    };
+    Rules { reads, writes: data.places().into(), ..Rules::default() }
 }
 
 /// Removes the marker of the live generation, which a killed commit left. Not being able to is a failure: once
@@ -75,18 +83,13 @@ fn unmark(data: &DataDir, live: GenerationId) -> Result<(), Failure> {
 fn roll_back(
     data: &DataDir,
     means: SandboxSupport,
-    backups: &Path,
     live: GenerationId,
     trouble: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let path = data.database(live);
     if let Ok(Some(1..)) = length(&beside(&path, "-journal")) {
         // Only looking is left to do.
-        means.confine(
-            data.places().into_iter().chain([backups.to_owned()]),
-            &[&data.generation(live)],
-            Sockets::None,
-        )?;
+        means.confine(data.places(), &[&data.generation(live)], Sockets::None)?;
         trouble.extend(Database::open(&path).err().map(|failure| failure.message));
     }
     Ok(())

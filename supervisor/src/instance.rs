@@ -3,12 +3,13 @@
 use std::{
     cell::{Cell, RefCell},
     ffi::{OsStr, OsString},
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::Duration,
 };
 
-use nix::{sys::signal::Signal, unistd::Pid};
+use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use crate::{
@@ -19,9 +20,7 @@ use crate::{
         SandboxSupport,
         rules::{Private, Role},
     },
-    process::{
-        identity::IdentitySocket, launch::Confinement, listener::PublicSocket, programs::Programs, reaper::Reaper,
-    },
+    process::{identity::IdentitySocket, launch::Confinement, programs::Programs, reaper::Reaper},
     status::StatusPublisher,
 };
 
@@ -84,12 +83,9 @@ pub struct Instance {
     pub means: Cell<SandboxSupport>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
-    /// The public socket, once it is bound.
-    pub public: RefCell<Option<PublicSocket>>,
-    /// The socket of `tailscale serve`, once it is bound, if there is to be one.
-    pub identity: RefCell<Option<IdentitySocket>>,
-    /// The app's pid while it runs, for the signals that are passed on.
-    pub app: Cell<Option<Pid>>,
+    /// The sockets that app and door accept on, by the names that they have there: `public`, once it is bound, and `tailscale`, if
+    /// there is to be one.
+    pub listeners: RefCell<Vec<(&'static str, IdentitySocket)>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
     /// Whether a stop is wanted.
@@ -112,9 +108,7 @@ impl Instance {
             data_mutex: tokio::sync::Mutex::new(()),
             means: Cell::new(SandboxSupport::default()),
             lock: std::cell::OnceCell::new(),
-            public: RefCell::new(None),
-            identity: RefCell::new(None),
-            app: Cell::new(None),
+            listeners: RefCell::default(),
             stop_signal: Cell::new(Signal::SIGTERM),
             stop: watch::channel(0).0,
         }
@@ -163,35 +157,28 @@ impl Instance {
         environment
     }
 
-    /// Puts the public socket, and that of `tailscale serve`, right after a child that had them has ended.
+    /// Puts the sockets right after a child that had them has ended.
     pub fn restore_listeners(&self) {
-        let public = self.public.borrow_mut().as_mut().map(PublicSocket::restore_listener);
-        let identity = self.identity.borrow_mut().as_mut().map(IdentitySocket::restore_listener);
-        for (name, mended) in [("public socket", public), ("socket of tailscale serve", identity)] {
-            match mended {
-                None | Some(Ok(false)) => {}
-                Some(Ok(true)) => {
-                    tracing::warn!(target: "Supervisor", "the {name} was shut down by a child; it was bound anew")
+        for (name, socket) in self.listeners.borrow_mut().iter_mut() {
+            let what = if *name == "public" { "public socket" } else { "socket of tailscale serve" };
+            match socket.restore_listener() {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::warn!(target: "Supervisor", "the {what} was shut down by a child; it was bound anew");
                 }
-                Some(Err(failure)) => self.board.note(failure.to_string()),
+                Err(failure) => self.board.note(failure.to_string()),
             }
         }
     }
 
-    /// Whether both still listen, as far as they are there.
-    #[must_use]
-    pub fn sockets_listen(&self) -> bool {
-        self.public.borrow().as_ref().is_none_or(PublicSocket::listens)
-            && self.identity.borrow().as_ref().is_none_or(IdentitySocket::listens)
-    }
-
-    /// Returns a descriptor of its own of the socket of `tailscale serve`, if there is one.
+    /// Returns descriptors of their own of the sockets: nothing is borrowed while a child starts, and they may be bound anew then.
     ///
     /// # Errors
-    /// When there is none to be had.
-    pub fn identity_socket(&self) -> Result<Option<OwnedFd>, Failure> {
-        let socket = self.identity.borrow().as_ref().map(|socket| socket.as_fd().try_clone_to_owned());
-        socket.transpose().map_err(|error| Failure::io("cannot hand on the socket of tailscale serve", &error))
+    /// When there are none to be had.
+    pub fn sockets(&self) -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
+        let sockets = self.listeners.borrow();
+        let own = sockets.iter().map(|(name, socket)| Ok((*name, socket.as_fd().try_clone_to_owned()?)));
+        own.collect::<io::Result<_>>().map_err(|error| Failure::io("cannot hand on the sockets", &error))
     }
 
     /// Returns how long a child has between TERM and KILL.

@@ -107,20 +107,10 @@ impl App {
         for (name, value) in instance.config.for_the_app.variables() {
             set(name, value.into());
         }
-        // Its own descriptor, so that nothing is borrowed across the start.
-        let public = match (mode, instance.public.borrow().as_ref()) {
-            (Mode::Serving, Some(public)) => Some(public.as_fd().try_clone_to_owned()),
-            _ => None,
-        };
-        let public =
-            public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the app", &error))?;
-        let mut sockets = Vec::new();
-        if let Some(public) = &public {
-            sockets.push(("public", public.as_fd()));
-        }
-        sockets.push(("private", private.listener.as_fd()));
-        let identity = if mode == Mode::Serving { instance.identity_socket()? } else { None };
-        sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));
+        let own = if mode == Mode::Serving { instance.sockets()? } else { Vec::new() };
+        let mut sockets: Vec<_> = own.iter().map(|(name, socket)| (*name, socket.as_fd())).collect();
+        // After the public one, as docs/ARCHITECTURE.md has it.
+        sockets.insert(sockets.len().min(1), ("private", private.listener.as_fd()));
         let command = instance.config.app.command.clone();
         let mut launch = Launch::new(&instance.programs.app, command, environment, instance.locks());
         launch.sockets = sockets;
@@ -142,9 +132,6 @@ impl App {
             said: RefCell::new(None),
             memory_kills: memory::kills(),
         };
-        if mode != Mode::Drill {
-            instance.app.set(Some(app.child.pid()));
-        }
         app.publish(|status| {
             status.pid = Some(app.child.pid().as_raw());
             status.ready = false;
@@ -225,7 +212,7 @@ impl App {
                 () = deadline.passed() => match self.said_by_now() {
                     messages if messages.ready => messages,
                     _ => return Err(Failure::new(
-                        self.shown_by_silence(),
+                        self.shown(false),
                         format!("the app was not ready within {}{}", humantime::format_duration(limit), self.said()),
                     )),
                 },
@@ -283,28 +270,20 @@ impl App {
         how
     }
 
-    /// What an end of the app in its probation shows. Of what a drill was to prove only what the app says of the data itself: it
-    /// gives way to everything, and may end for a full disk as well as for a kill.
-    pub fn shown_by(&self, exit: Exit) -> Cause {
-        match (self.mode, exit) {
-            (Mode::Drill, Exit::Code(UNFIT_DATA)) => Cause::Damaged,
-            (Mode::Drill, _) => Cause::Interrupted,
-            _ => Cause::Unproven,
-        }
-    }
-
-    /// What it shows that the app takes too long: of a drill, which gives way to everything, nothing.
-    pub fn shown_by_silence(&self) -> Cause {
-        if self.mode == Mode::Drill { Cause::Interrupted } else { Cause::Unproven }
-    }
-
-    /// What it shows that the app says it is not fit, for damage to the database or for something else.
-    pub fn shown_by_health(&self, damaged: bool) -> Cause {
+    /// What it shows that the app failed in its probation: by this exit, by taking too long, or by what it says of its health. Of
+    /// what a drill was to prove only what the app says of the data itself counts (`damaged`): it gives way to everything, and may end
+    /// for a full disk as well as for a kill.
+    pub fn shown(&self, damaged: bool) -> Cause {
         match (self.mode, damaged) {
             (Mode::Drill, true) => Cause::Damaged,
             (Mode::Drill, false) => Cause::Interrupted,
             _ => Cause::Unproven,
         }
+    }
+
+    /// What this end of it shows.
+    pub fn shown_by(&self, exit: Exit) -> Cause {
+        self.shown(exit == Exit::Code(UNFIT_DATA))
     }
 
     fn heard(&self, messages: Messages) -> Messages {
@@ -324,7 +303,6 @@ impl App {
         if self.mode == Mode::Drill {
             return;
         }
-        self.instance.app.set(None);
         self.publish(|app| {
             app.pid = None;
             app.ready = false;
@@ -338,10 +316,7 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        if self.mode != Mode::Drill {
-            self.instance.app.set(None);
-            self.publish(|app| app.pid = None);
-        }
+        self.publish(|app| app.pid = None);
     }
 }
 

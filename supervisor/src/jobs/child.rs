@@ -22,7 +22,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     process::spawn::Launch,
-    status::{Initiator, Phase, Unit, VERSION},
+    status::{Phase, Unit, VERSION},
 };
 
 /// The longest line that is read, in bytes: a status with thousands of migrations fits.
@@ -89,7 +89,7 @@ pub async fn run_with<'a, T: DeserializeOwned>(
     let exit = lines(instance, launch, |line| {
         match serde_json::from_slice::<Reply>(line) {
             Ok(Reply::Progress { done, total }) => instance.board.progress(done, total, Unit::Bytes),
-            Ok(Reply::Recovering) => instance.board.enter(Initiator::Boot, Phase::Recovering),
+            Ok(Reply::Recovering) => instance.board.enter(Phase::Recovering),
             Ok(Reply::Done(value)) => result = Some(serde_json::from_value(value).map_err(|error| error.to_string())),
             Ok(Reply::Failed(failure)) => return Err(failure),
             Err(error) => result = Some(Err(error.to_string())),

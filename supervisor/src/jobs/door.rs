@@ -137,20 +137,15 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     let pipe = |error: nix::Error| Failure::io("cannot make a pipe for the door", &error.into());
     let (stdin, notices) = pipe2(OFlag::O_CLOEXEC).map_err(pipe)?;
     nix::fcntl::fcntl(&notices, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(pipe)?;
-    // Its own descriptor: the public socket may be bound anew while the door starts.
-    let public = instance.public.borrow().as_ref().map(|public| public.as_fd().try_clone_to_owned());
-    let public =
-        public.transpose().map_err(|error| Failure::io("cannot hand the public socket to the door", &error))?;
-    let Some(public) = public else {
+    let sockets = instance.sockets()?;
+    if sockets.is_empty() {
         return Err(Failure::new(Cause::Launch, "there is no public socket yet"));
-    };
-    let identity = instance.identity_socket()?;
+    }
     let mut launch = child::launch(instance, Job::Door)?;
     launch.stdin = Some(stdin);
     let names = instance.config.for_the_app.names();
     launch.environment.extend(names.into_iter().map(|(name, value)| (name.into(), value.into())));
-    launch.sockets = vec![("public", public.as_fd())];
-    launch.sockets.extend(identity.as_ref().map(|identity| ("tailscale", identity.as_fd())));
+    launch.sockets = sockets.iter().map(|(name, socket)| (*name, socket.as_fd())).collect();
     let child = launch.start(&instance.reaper).await?;
     let weak = Rc::downgrade(door);
     let mut changes = instance.board.watch();

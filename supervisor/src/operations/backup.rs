@@ -24,7 +24,7 @@ use crate::{
         backup::{BackupJob, COPY, Copied, Create, DrillResult, How, Made, Pruned, Verified, Verify},
         child,
     },
-    status::{Initiator, Phase, now},
+    status::{Phase, now},
 };
 
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
@@ -40,16 +40,12 @@ fn settings(instance: &Instance) -> crate::config::Backup {
     instance.config.backup.clone()
 }
 
-fn enter(instance: &Instance, phase: Phase) {
-    instance.board.enter(Initiator::Operation, phase);
-}
-
 /// Removes what the policy does not keep; says in a sentence what came of it.
 ///
 /// # Errors
 /// What went wrong.
 pub async fn prune(instance: &Instance, dry_run: bool) -> Result<String, Failure> {
-    enter(instance, Phase::Pruning);
+    instance.board.enter(Phase::Pruning);
     let pruned: Pruned = job(instance, BackupJob::Prune { settings: Box::new(settings(instance)), dry_run }).await?;
     let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
     let kept = pruned.backups.len() - gone;
@@ -69,7 +65,7 @@ pub async fn back_up(
     label: Option<String>,
     drill: bool,
 ) -> Result<String, Failure> {
-    enter(instance, Phase::BackingUp);
+    instance.board.enter(Phase::BackingUp);
     let order = Create { settings: settings(instance), reason, label, keep: drill };
     let made: Made = match job(instance, BackupJob::Create(Box::new(order))).await {
         Ok(made) => made,
@@ -94,7 +90,7 @@ pub async fn back_up(
             failures.push(noted(instance, "drill", failure).await);
         }
     }
-    enter(instance, Phase::Pruning);
+    instance.board.enter(Phase::Pruning);
     let mut removed = Vec::new();
     let prune = BackupJob::Prune { settings: Box::new(settings(instance)), dry_run: false };
     match job::<Pruned>(instance, prune).await {
@@ -109,7 +105,7 @@ pub async fn back_up(
     let mut destinations = Vec::new();
     for destination in instance.config.backup.destinations.clone() {
         let name = destination::named(&destination);
-        enter(instance, Phase::Copying(name.clone()));
+        instance.board.enter(Phase::Copying(name.clone()));
         let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
@@ -211,7 +207,7 @@ fn is_of_the_data(cause: Cause) -> bool {
 
 /// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
 async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Drilled {
-    enter(instance, Phase::Drilling);
+    instance.board.enter(Phase::Drilling);
     let database = instance.data.scratch().join(DATABASE);
     let drilled = async {
         migrate::up(instance, &database, Mode::Drill).await?;
@@ -260,7 +256,7 @@ pub async fn verify(
     let mut verified = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for id in ids {
-        enter(instance, Phase::Verifying);
+        instance.board.enter(Phase::Verifying);
         let order = Verify {
             settings: settings(instance),
             id: id.clone(),

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::{
+    State,
     decide::{self, Decision},
     generation::{self, Incomplete},
     held::{self, Stuck},
@@ -14,49 +15,43 @@ use super::{
 };
 use crate::{
     app::lifecycle::{App, point},
-    data::{
-        GenerationId,
-        state::{Held, Reason},
-        view::View,
-    },
+    data::{GenerationId, state::Reason, view::View},
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
         Source,
         door::{Door, SOON},
     },
-    status::{Attempt, Initiator, Phase, VERSION},
+    status::{Attempt, Phase, VERSION},
 };
-
-/// What a boot came to.
-pub enum Booted {
-    /// This generation is to be served.
-    Serve(GenerationId),
-    /// The operator is needed.
-    Hold(Box<Held>),
-}
 
 /// Boots: from whatever is on disk to the generation to serve, or to *held*. Dropped at any moment (the
 /// supervisor was told to stop), the next boot finds its way.
-pub async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> Booted {
+pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> State {
     let _data = instance.data_mutex.lock().await;
+    let before = instance.board.status().held.filter(|_| attempt == Attempt::Recheck);
     match try_to(instance, door, attempt).await {
-        Ok(booted) => booted,
-        Err(stuck) => Booted::Hold(held::held(instance, stuck).await),
+        Ok(state) => state,
+        Err(stuck) => {
+            let held = held::held(instance, stuck).await;
+            // The same as before, since when it was held.
+            let same = before.filter(|before| held::is_same_failure(&held.failure, &before.failure));
+            State::Hold(same.map_or(held, Box::new))
+        }
     }
 }
 
-async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> Result<Booted, Stuck> {
-    instance.board.enter(Initiator::Boot, Phase::Starting(attempt));
+async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> Result<State, Stuck> {
+    instance.board.enter(Phase::Starting(attempt));
     let checking = |failure| Stuck::before_a_commit(failure, "checking the data directory");
     let view = start::look(instance).await.map_err(checking)?;
     if attempt != Attempt::Requested
         && let Some(held) = held::remembered(instance).await.map_err(checking)?
     {
-        return Ok(Booted::Hold(held));
+        return Ok(State::Hold(held));
     }
 
-    instance.board.enter(Initiator::Boot, Phase::Planning);
+    instance.board.enter(Phase::Planning);
     tracing::info!(target: "Migrate", "Checking database state...");
     let generation = match decide::decide(&view) {
         Decision::Hold(failure) => {
@@ -87,7 +82,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
         }
     };
     instance.board.update(|status| status.live = Some(generation));
-    Ok(Booted::Serve(generation))
+    Ok(State::Serve(generation))
 }
 
 /// What is to be done with the live generation.
@@ -163,7 +158,7 @@ async fn make_next(
         };
         let source = live.map_or(Source::Nothing, Source::Generation);
         let target = decide::next(&view)?;
-        let prepared = generation::prepare(instance, Initiator::Boot, reason, source, target).await?;
+        let prepared = generation::prepare(instance, reason, source, target).await?;
         generation::complete(instance, &prepared, live, checkpointed).await
     };
     match made.await {

@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     instance::Instance,
     jobs::{Checkpointed, Committed, Document, Finalize, Job, Origin, Source, Staged, child},
-    status::{Initiator, Phase, VERSION, now},
+    status::{Phase, VERSION, now},
 };
 
 /// A generation that is staged and migrated, and waits to be proven.
@@ -64,12 +64,11 @@ pub async fn checkpoint(instance: &Instance, live: GenerationId, check: bool) ->
 /// What went wrong; what was staged is still there.
 pub async fn prepare(
     instance: &Instance,
-    initiator: Initiator,
     reason: Reason,
     source: Source,
     target: GenerationId,
 ) -> Result<Prepared, Failure> {
-    instance.board.enter(initiator, Phase::Staging(target));
+    instance.board.enter(Phase::Staging(target));
     let staged: Staged = child::run(instance, Job::Stage { target, source }).await?;
     match &staged.origin {
         Origin::Nothing => {}
@@ -83,7 +82,7 @@ pub async fn prepare(
     if let Some(problem) = &staged.reindexed {
         tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew from them in generation {target}");
     }
-    instance.board.enter(initiator, Phase::Migrating(target));
+    instance.board.enter(Phase::Migrating(target));
     let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
     Ok(Prepared { target, origin: staged.origin, reason, schema })
 }
@@ -99,11 +98,10 @@ pub async fn complete(
     checkpointed: Option<Checkpointed>,
 ) -> Result<GenerationId, Incomplete> {
     let Prepared { target, ref origin, reason, ref schema } = *prepared;
-    let initiator = if reason == Reason::Restore { Initiator::Restore } else { Initiator::Boot };
-    instance.board.enter(initiator, Phase::Proving(target));
+    instance.board.enter(Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
     prove::prove(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
-    instance.board.enter(initiator, Phase::Committing(target));
+    instance.board.enter(Phase::Committing(target));
     end_strays(instance).await;
     let finalize = Finalize { generation: target, reason, origin: origin.clone(), schema: schema.clone() };
     // What a first start has made nobody outside has written to, so that its database needs no process of its own, which can

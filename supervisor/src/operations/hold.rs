@@ -16,7 +16,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::door::Door,
-    status::{Attempt, Initiator, Phase},
+    status::{Attempt, Phase},
 };
 
 /// How soon a cause that passes (space, permissions) is looked at again.
@@ -35,7 +35,7 @@ pub(super) async fn hold(
     if instance.board.status().held.as_ref() != Some(&held) {
         tell(&held);
     }
-    instance.board.enter(Initiator::Boot, Phase::Held(held.clone()));
+    instance.board.enter(Phase::Held(held.clone()));
     door.open().await;
     {
         let mut remember = std::pin::pin!(held::remember(instance, &held));

@@ -45,6 +45,7 @@ pub mod update_check;
 
 use std::rc::Rc;
 
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::task::LocalSet;
 
@@ -61,14 +62,11 @@ use crate::{
         signals::{Request, Signals},
         spawn,
     },
-    status::{Attempt, Initiator, Phase, VERSION},
+    status::{Attempt, Phase, VERSION},
 };
 
-use boot::Booted;
 use generation::Prepared;
-use held::Stuck;
 use ordered::Operations;
-use serve::Outcome;
 use update_check::UpdateCheck;
 
 /// What the supervisor does at a time.
@@ -138,8 +136,8 @@ pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
                     instance.stop.send_modify(|level| *level += 1);
                 }
                 Ok(Request::Forward(signal)) => {
-                    if let Some(app) = instance.app.get() {
-                        let _ = nix::sys::signal::kill(app, signal);
+                    if let Some(app) = instance.board.status().app.pid {
+                        let _ = nix::sys::signal::kill(Pid::from_raw(app), signal);
                     }
                 }
                 Err(error) => {
@@ -192,24 +190,16 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
             State::Boot(attempt) => {
                 open_control(instance, &mut control);
                 door.open_after(serve::GAP);
-                let before = instance.board.status().held;
                 let state = tokio::select! {
                     biased;
                     () = instance.stopping() => State::Exit(0),
-                    booted = boot::boot(instance, &door, attempt) => match (booted, attempt, before) {
-                        (Booted::Serve(generation), ..) => State::Serve(generation),
-                        // The same as before, since when it was held.
-                        (Booted::Hold(held), Attempt::Recheck, Some(before)) if held::is_same_failure(&held.failure, &before.failure) => {
-                            State::Hold(Box::new(before))
-                        }
-                        (Booted::Hold(held), ..) => State::Hold(held),
-                    },
+                    state = boot::boot(instance, &door, attempt) => state,
                 };
                 // The lock may have been taken only now.
                 open_control(instance, &mut control);
                 state
             }
-            State::Serve(generation) => serve(instance, &door, generation, &mut operations).await,
+            State::Serve(generation) => serve::serve(instance, &door, generation, &mut operations).await,
             State::Hold(held) => hold::hold(instance, &door, held, &mut operations).await,
             State::Switch(prepared, back) => {
                 tokio::select! {
@@ -219,14 +209,12 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 }
             }
             State::Exit(status) => {
-                instance.board.enter(Initiator::Boot, Phase::Stopping);
+                instance.board.enter(Phase::Stopping);
                 drop(operations);
                 door.close().await;
                 leave_nothing(instance).await;
                 rules::forget_temporary(&instance.data);
-                if let Some(socket) = instance.identity.take() {
-                    socket.forget();
-                }
+                instance.listeners.take().into_iter().for_each(|(_, socket)| socket.forget());
                 tracing::info!(target: "Supervisor", "stopped");
                 return Ok(status);
             }
@@ -256,29 +244,4 @@ async fn leave_nothing(instance: &Instance) {
     };
     // A process that hangs in the kernel (a disk that does not answer) is not waited for.
     let _ = crate::process::deadline::within(std::time::Duration::from_secs(2), gone).await;
-}
-
-async fn serve(
-    instance: &Rc<Instance>,
-    door: &Rc<Door>,
-    generation: GenerationId,
-    operations: &mut Operations,
-) -> State {
-    let ready = {
-        let instance = Rc::clone(instance);
-        move || {
-            let instance = Rc::clone(&instance);
-            drop(tokio::task::spawn_local(async move {
-                clean_up::clean_up(instance).await;
-            }));
-        }
-    };
-    match serve::serve(instance, door, generation, operations, ready).await {
-        Outcome::Stopped(status) => State::Exit(status),
-        Outcome::Switch(prepared) => State::Switch(prepared, Box::new(State::Serve(generation))),
-        Outcome::Stuck(failure) => {
-            let stuck = Stuck::before_a_commit(failure, format!("serving generation {generation}"));
-            State::Hold(held::held(instance, stuck).await)
-        }
-    }
 }

@@ -64,8 +64,8 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
                 sleep(pause(mode, true)).await;
                 continue;
             }
-            Verdict::Silent(why) => (app.shown_by_silence(), why),
-            Verdict::Unfit { why, damaged } => (app.shown_by_health(damaged), why),
+            Verdict::Silent(why) => (app.shown(false), why),
+            Verdict::Unfit { why, damaged } => (app.shown(damaged), why),
         };
         well = 0;
         badly += 1;

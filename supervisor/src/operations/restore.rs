@@ -20,7 +20,6 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Source, door::Door},
-    status::Initiator,
 };
 
 /// Says whether this can be restored.
@@ -69,7 +68,7 @@ pub async fn prepare(instance: &Rc<Instance>, from: &From) -> Result<Prepared, F
             }
         };
         tracing::info!(target: "Supervisor", "restoring {what} as generation {target}, as the operator asked");
-        generation::prepare(instance, Initiator::Operation, Reason::Restore, source, target).await
+        generation::prepare(instance, Reason::Restore, source, target).await
     };
     match prepared.await {
         Ok(prepared) => Ok(prepared),

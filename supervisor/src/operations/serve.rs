@@ -9,7 +9,9 @@ use nix::sys::signal::Signal;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::{
+    State, clean_up,
     generation::Prepared,
+    held::{self, Stuck},
     ordered::{Event, Operations},
 };
 use crate::{
@@ -25,23 +27,13 @@ use crate::{
     instance::Instance,
     jobs::door::Door,
     process::deadline::Deadline,
-    status::{Initiator, Phase},
+    status::Phase,
 };
 
 /// How soon a question follows the last one while the app is not ready yet.
 const IMPATIENT: Duration = Duration::from_millis(20);
 /// A gap that the kernel's queue of connections bridges; a longer one gets the door.
 pub(super) const GAP: Duration = Duration::from_secs(2);
-
-/// Why serving ended.
-pub enum Outcome {
-    /// The supervisor was told to stop; with the app's exit status.
-    Stopped(u8),
-    /// The app ended too often, on a disk where none could work, is of another version, or cannot use its settings.
-    Stuck(Failure),
-    /// A restore is prepared, and the app is stopped for it.
-    Switch(Prepared),
-}
 
 /// Why one run of the app ended.
 enum Ended {
@@ -55,14 +47,18 @@ enum Ended {
     Switch(Prepared),
 }
 
-/// Serves this generation. `ready` is called at each time the app becomes ready.
-pub async fn serve(
+/// Serves this generation.
+pub(super) async fn serve(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     generation: GenerationId,
     operations: &mut Operations,
-    ready: impl Fn(),
-) -> Outcome {
+) -> State {
+    let switch = |prepared| State::Switch(prepared, Box::new(State::Serve(generation)));
+    let hold = async |failure| {
+        let stuck = Stuck::before_a_commit(failure, format!("serving generation {generation}"));
+        State::Hold(held::held(instance, stuck).await)
+    };
     let restart = &instance.config.restart;
     let mut policy = Policy::new(Limits {
         backoff: restart.backoff,
@@ -74,16 +70,16 @@ pub async fn serve(
                 .saturating_mul(restart.attempts),
         ),
     });
-    instance.board.enter(Initiator::Boot, Phase::Restarting);
+    instance.board.enter(Phase::Restarting);
     loop {
         door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
-        let why = match run.watched(generation, operations, &ready).await {
-            Ended::Stopped(status) => return Outcome::Stopped(status),
-            Ended::Switch(prepared) => return Outcome::Switch(prepared),
-            Ended::Refused(failure) => return Outcome::Stuck(failure),
+        let why = match run.watched(generation, operations).await {
+            Ended::Stopped(status) => return State::Exit(status),
+            Ended::Switch(prepared) => return switch(prepared),
+            Ended::Refused(failure) => return hold(failure).await,
             Ended::Restart => {
-                instance.board.enter(Initiator::Boot, Phase::Restarting);
+                instance.board.enter(Phase::Restarting);
                 continue;
             }
             Ended::Failed(why) => why,
@@ -102,35 +98,34 @@ pub async fn serve(
                 );
                 return tokio::select! {
                     biased;
-                    () = instance.stopping() => {
-                        instance.board.enter(Initiator::Boot, Phase::Stopping);
-                        Outcome::Stopped(0)
-                    }
-                    failure = cause::passing(instance, failure) => Outcome::Stuck(failure),
+                    () = instance.stopping() => State::Exit(0),
+                    failure = cause::passing(instance, failure) => hold(failure).await,
                 };
             }
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
-        instance.board.enter(Initiator::Boot, Phase::Restarting);
+        instance.board.enter(Phase::Restarting);
         door.open_after(GAP);
-        if let Some(status) = wait_between(instance, operations, wait).await {
-            return status;
+        if let Some(state) = wait_between(instance, operations, wait, switch).await {
+            return state;
         }
     }
 }
 
 /// Waits before the next start; a stop or an order ends the wait early.
-async fn wait_between(instance: &Rc<Instance>, operations: &mut Operations, wait: Duration) -> Option<Outcome> {
+async fn wait_between(
+    instance: &Rc<Instance>,
+    operations: &mut Operations,
+    wait: Duration,
+    switch: impl Fn(Prepared) -> State,
+) -> Option<State> {
     let until = Instant::now() + wait;
     loop {
         tokio::select! {
             biased;
-            () = instance.stopping() => {
-                instance.board.enter(Initiator::Boot, Phase::Stopping);
-                return Some(Outcome::Stopped(0));
-            }
+            () = instance.stopping() => return Some(State::Exit(0)),
             event = operations.next() => match event {
-                Event::Prepared(prepared) => return Some(Outcome::Switch(prepared)),
+                Event::Prepared(prepared) => return Some(switch(prepared)),
                 Event::Resume(reply) => reply.says(Err(nothing_held())),
                 Event::Restart(reply) => {
                     reply.done();
@@ -158,16 +153,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn watched(mut self, generation: GenerationId, operations: &mut Operations, ready: &impl Fn()) -> Ended {
+    async fn watched(mut self, generation: GenerationId, operations: &mut Operations) -> Ended {
         let instance = self.instance;
         tracing::info!(target: "App", "Starting server v{}...", crate::status::VERSION);
         let database = instance.data.database(generation);
         let app = tokio::select! {
             biased;
-            () = instance.stopping() => {
-                instance.board.enter(Initiator::Boot, Phase::Stopping);
-                return Ended::Stopped(0);
-            }
+            () = instance.stopping() => return Ended::Stopped(0),
             app = App::start(instance, &database, Mode::Serving) => match app {
                 Ok(app) => app,
                 Err(failure) => return Ended::Failed(format!("could not be started: {failure}")),
@@ -194,7 +186,7 @@ impl Run<'_> {
                     };
                 }
                 () = instance.stopping() => {
-                    instance.board.enter(Initiator::Boot, Phase::Stopping);
+                    instance.board.enter(Phase::Stopping);
                     let _ = point("stop.begun");
                     return Ended::Stopped(app.stop(instance.stop_signal.get()).await.status());
                 }
@@ -234,7 +226,7 @@ impl Run<'_> {
                     Err(failure) => instance.board.note(failure.to_string()),
                 },
                 verdict = &mut asked => {
-                    match verdict.map(|verdict| self.answered(verdict, ready)) {
+                    match verdict.map(|verdict| self.answered(verdict)) {
                         Ok(None) => {}
                         Ok(Some(hung)) => return hang(&app, &hung).await,
                         Err(failure) => {
@@ -274,18 +266,16 @@ impl Run<'_> {
     }
 
     /// Takes an answer; returns why the app is taken for hung, if it is.
-    fn answered(&mut self, verdict: Verdict, ready: &impl Fn()) -> Option<String> {
+    fn answered(&mut self, verdict: Verdict) -> Option<String> {
         let instance = self.instance;
         if !self.is_ready && self.said_ready && !matches!(verdict, Verdict::Silent(_)) {
             self.is_ready = true;
             self.failures = 0;
-            instance.board.enter(Initiator::Boot, Phase::Serving);
+            instance.board.enter(Phase::Serving);
             instance.board.update(|status| status.app.ready = true);
-            let address =
-                instance.public.borrow().as_ref().map(|public| public.address().to_string()).unwrap_or_default();
-            tracing::info!(target: "Supervisor", "serving on http://{address}");
+            tracing::info!(target: "Supervisor", "serving on http://{}", instance.board.status().listen);
             let _ = point("serve.ready");
-            ready();
+            drop(tokio::task::spawn_local(clean_up::clean_up(Rc::clone(instance))));
         }
         if !self.is_ready {
             self.failures += u32::from(self.said_ready);
@@ -303,7 +293,7 @@ impl Run<'_> {
             }
         };
         self.failures = 0;
-        if !instance.sockets_listen() {
+        if !instance.listeners.borrow().iter().all(|(_, socket)| socket.listens()) {
             return Some("shut down a socket that it was handed".to_owned());
         }
         let before = instance.board.status().app;

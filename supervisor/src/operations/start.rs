@@ -53,21 +53,19 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
 /// # Errors
 /// A sentence that names the address.
 pub fn bind(instance: &Instance) -> Result<(), Failure> {
-    if instance.public.borrow().is_some() {
-        return Ok(());
-    }
     let public = PublicSocket::bind(instance.config.listen, listener::PUBLIC)?;
     let address = public.address();
     instance.board.update(|status| status.listen = address.to_string());
     if !address.ip().is_loopback() {
         tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; without Tailscale, or a proxy with a certificate, passwords cross the network as plain text");
     }
-    instance.public.replace(Some(public));
+    let mut listeners = vec![("public", IdentitySocket::Tcp(public))];
     if let Some(place) = instance.config.serves_tailscale() {
         let socket = IdentitySocket::bind(&place)?;
         tracing::info!(target: "Supervisor", "listening on {} for tailscale serve, whose word on who somebody is counts there", socket.place());
-        instance.identity.replace(Some(socket));
+        listeners.push(("tailscale", socket));
     }
+    instance.listeners.replace(listeners);
     point("run.bound")
 }
 

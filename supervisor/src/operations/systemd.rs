@@ -157,7 +157,7 @@ fn sentence(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Initiator, StatusPublisher};
+    use crate::status::StatusPublisher;
 
     #[test]
     fn each_thing_is_said_once_and_in_one_line() {
@@ -165,10 +165,10 @@ mod tests {
         let (message, told) = Told::default().news(&board.status()).unwrap();
         assert_eq!(message, "READY=1\nSTATUS=starting");
         assert!(told.news(&board.status()).is_none());
-        board.enter(Initiator::Boot, Phase::Serving);
+        board.enter(Phase::Serving);
         let (message, told) = told.news(&board.status()).unwrap();
         assert_eq!(message, "STATUS=serving on http://127.0.0.1:3000");
-        board.enter(Initiator::Boot, Phase::Stopping);
+        board.enter(Phase::Stopping);
         let (message, told) = told.news(&board.status()).unwrap();
         assert_eq!(message, "STOPPING=1\nSTATUS=stopping");
         assert!(told.news(&board.status()).is_none());

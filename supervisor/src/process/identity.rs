@@ -32,7 +32,7 @@ use crate::failure::{Cause, Failure};
 /// What sets where it is.
 const SETTING: &str = "HEARTH_AUTH__TAILSCALE_LISTEN";
 
-/// The socket of `tailscale serve`.
+/// The socket of `tailscale serve`, or the public one: app and door accept on both alike.
 pub enum IdentitySocket {
     /// At an address.
     Tcp(PublicSocket),

@@ -109,6 +109,17 @@ impl Phase {
         }
     }
 
+    /// Whether it is a phase of the supervisor, and whether one of the operation that is under way. A restore stages and migrates
+    /// beside the serving app; from its proof on the app is stopped.
+    fn belongs(&self, under_way: bool) -> (bool, bool) {
+        match self {
+            Self::BackingUp | Self::Verifying | Self::Drilling | Self::Pruning | Self::Copying(_) => (false, true),
+            Self::Staging(_) | Self::Migrating(_) => (!under_way, under_way),
+            Self::Proving(_) | Self::Committing(_) => (true, under_way),
+            _ => (true, false),
+        }
+    }
+
     /// Returns the step that a failure in this phase has reached.
     fn step(&self) -> Option<Step> {
         Some(match self {
@@ -137,17 +148,6 @@ pub enum Health {
     Working,
     /// It waits for the operator.
     Held,
-}
-
-/// Who enters a phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initiator {
-    /// The supervisor itself: a boot, the app's life, its end.
-    Boot,
-    /// A restore that has the app stopped: its phases are the supervisor's and the operation's.
-    Restore,
-    /// An operation beside the serving app; its phases are the operation's.
-    Operation,
 }
 
 /// How far a step is.
@@ -395,17 +395,23 @@ impl StatusPublisher {
     }
 
     /// Enters a phase: the one transition function.
-    pub fn enter(&self, initiator: Initiator, phase: Phase) {
-        tracing::debug!(phase = %phase.name(), ?initiator, "entering");
-        if initiator != Initiator::Operation
-            && let Some(step) = phase.step()
-        {
+    pub fn enter(&self, phase: Phase) {
+        let under_way = self.status.borrow().operation.as_ref().is_some_and(|operation| operation.outcome.is_none());
+        let (is_own, is_operations) = phase.belongs(under_way);
+        tracing::debug!(phase = %phase.name(), is_own, is_operations, "entering");
+        self.update(|status| {
+            status.progress = None;
+            if is_operations && let Some(operation) = &mut status.operation {
+                operation.phase = phase.name().into_owned();
+            }
+            if is_own {
+                transition(status, &phase, is_operations);
+            }
+        });
+        if is_own && let Some(step) = phase.step() {
             self.step.set(step);
         }
-        self.update(|status| transition(status, initiator, &phase));
-        if initiator == Initiator::Boot && phase == Phase::Serving {
-            self.judge();
-        }
+        self.judge();
     }
 
     /// Publishes how the backups are; what is newly wrong is told to the log, once.
@@ -465,18 +471,9 @@ impl StatusPublisher {
     }
 }
 
-/// Brings the status to a phase. Pure but for the clock: whether the supervisor is held is in [`Status::held`] and nowhere
-/// else.
-fn transition(status: &mut Status, initiator: Initiator, phase: &Phase) {
-    status.progress = None;
-    if initiator != Initiator::Boot
-        && let Some(operation) = &mut status.operation
-    {
-        operation.phase = phase.name().into_owned();
-    }
-    if initiator == Initiator::Operation {
-        return;
-    }
+/// Brings the status to a phase of the supervisor. Pure but for the clock: whether the supervisor is held is in [`Status::held`]
+/// and nowhere else.
+fn transition(status: &mut Status, phase: &Phase, is_operations: bool) {
     match phase {
         Phase::Held(held) => {
             status.live = held.live;
@@ -484,7 +481,7 @@ fn transition(status: &mut Status, initiator: Initiator, phase: &Phase) {
         }
         // A further look stays held until the app serves.
         Phase::Starting(Attempt::First | Attempt::Requested) | Phase::Serving | Phase::Stopping => status.held = None,
-        _ if initiator == Initiator::Restore => status.held = None,
+        _ if is_operations => status.held = None,
         _ => {}
     }
     if let Phase::Starting(_) = phase {
@@ -542,7 +539,7 @@ mod tests {
             (Phase::Starting(Attempt::Requested), Health::Working, false),
             (Phase::Stopping, Health::Working, false),
         ] {
-            publisher.enter(Initiator::Boot, phase.clone());
+            publisher.enter(phase.clone());
             let status = publisher.status();
             assert_eq!((status.health, status.held.is_some()), (health, is_held), "{phase:?}");
         }
@@ -553,7 +550,7 @@ mod tests {
     #[test]
     fn a_restore_that_goes_over_is_no_longer_held_and_its_phases_are_the_operations_too() {
         let publisher = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
-        publisher.enter(Initiator::Boot, held(Cause::Damaged));
+        publisher.enter(held(Cause::Damaged));
         publisher.update(|status| {
             status.operation = Some(OperationStatus {
                 id: 1,
@@ -565,9 +562,9 @@ mod tests {
             });
         });
         let operation = || publisher.status().operation.unwrap().phase;
-        publisher.enter(Initiator::Operation, Phase::Staging(GenerationId(2)));
+        publisher.enter(Phase::Staging(GenerationId(2)));
         assert_eq!((publisher.status().health, operation()), (Health::Held, "staging".to_owned()));
-        publisher.enter(Initiator::Restore, Phase::Proving(GenerationId(2)));
+        publisher.enter(Phase::Proving(GenerationId(2)));
         let status = publisher.status();
         assert_eq!((status.health, status.phase.as_str(), operation()), (Health::Working, "proving", "proving".into()));
         assert_eq!((status.held, status.next), (None, Some(GenerationId(2))));

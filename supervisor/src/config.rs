@@ -17,6 +17,7 @@ mod names;
 pub(crate) mod recipient;
 mod sources;
 mod table;
+mod tailscale;
 mod trust;
 
 use std::{
@@ -88,8 +89,8 @@ fn data_dir_from(
 ) -> Result<PathBuf, Failure> {
     let (data_dir, source) = sources::data_dir(flags, environment, current)?;
     let value = Value::from(data_dir.as_str());
-    match KEYS.iter().find(|key| key.name == "data_dir") {
-        Some(key) if !key.allows(&value) => Err(key.refuse(&value, &source)),
+    match KEYS.iter().find(|key| key.name == "data_dir").map(|key| (key, key.check(&value))) {
+        Some((key, Err(wrong))) => Err(key.refuse(&value, &source, &wrong)),
         _ => Ok(data_dir.into()),
     }
 }
@@ -128,9 +129,7 @@ impl Loaded {
             let Ok(value) = figment.find_value(key.name) else { continue };
             let source = source(&figment, key.name);
             let value = serde_json::to_value(&value).unwrap_or_default();
-            if !key.allows(&value) {
-                wrong.push(key.refuse(&value, &source));
-            }
+            wrong.extend(key.check(&value).err().map(|wrong| key.refuse(&value, &source, &wrong)));
             unchecked.extend(key.unchecked(&value, &source));
             if source != DEFAULT {
                 for_the_app.add(key, &value, &source);
@@ -149,7 +148,7 @@ impl Loaded {
         })?;
         config.backup.dir = config.data_dir.join(&config.backup.dir);
         (config.unchecked, config.for_the_app) = (unchecked, for_the_app);
-        let checks = [check_restart(&config), backup::check_places(&config), household::check_listen(&config)];
+        let checks = [check_restart(&config), backup::check_places(&config), tailscale::check_listen(&config)];
         let wrong: Vec<_> = checks
             .into_iter()
             .filter_map(Result::err)

@@ -4,83 +4,75 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people: `[Migrate] Applying: m0002_accounts`.
-    Text,
-    /// A JSON object a line.
-    Json,
+/// Makes the settings with a fixed choice: their values, and what each is called.
+macro_rules! choices {
+    ($( $(#[doc = $about:literal])+ $Choice:ident { $( $(#[doc = $inner:literal])+ $Value:ident = $word:literal, )+ } )+) => { $(
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $Choice {
+            $( $(#[doc = $inner])+ #[serde(rename = $word)] $Value, )+
+        }
+
+        impl $Choice {
+            pub(super) const WORDS: &[&str] = &[$($word),+];
+        }
+
+        impl fmt::Display for $Choice {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $( Self::$Value => $word, )+ })
+            }
+        }
+    )+ };
 }
 
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
+choices! {
+    /// How a line of the log looks.
+    LogFormat {
+        /// For people: `[Migrate] Applying: m0002_accounts`.
+        Text = "text",
+        /// A JSON object a line.
+        Json = "json",
     }
-}
 
-/// How important an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Failures.
-    Error,
-    /// And what is not as it should be.
-    Warn,
-    /// And what happens.
-    Info,
-    /// And how.
-    Debug,
-    /// And every detail.
-    Trace,
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        })
+    /// How important an event is.
+    LogLevel {
+        /// Failures.
+        Error = "error",
+        /// And what is not as it should be.
+        Warn = "warn",
+        /// And what happens.
+        Info = "info",
+        /// And how.
+        Debug = "debug",
+        /// And every detail.
+        Trace = "trace",
     }
-}
 
-/// How much the sandbox is insisted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SandboxMode {
-    /// What the kernel offers; what it does not is said.
-    BestEffort,
-    /// Nothing starts without Landlock and seccomp.
-    Enforce,
-    /// None.
-    Off,
-}
+    /// How much the sandbox is insisted on.
+    SandboxMode {
+        /// What the kernel offers; what it does not is said.
+        BestEffort = "best-effort",
+        /// Nothing starts without Landlock and seccomp.
+        Enforce = "enforce",
+        /// None.
+        Off = "off",
+    }
 
-/// How Tailscale tells who somebody is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tailscale {
-    /// It does not.
-    Off,
-    /// By the headers of `tailscale serve`, on a socket that nothing but it reaches.
-    Serve,
-    /// Tailscaled is asked whose address it is.
-    Localapi,
-}
+    /// How Tailscale tells who somebody is.
+    Tailscale {
+        /// It does not.
+        Off = "off",
+        /// By the headers of `tailscale serve`, on a socket that nothing but it reaches.
+        Serve = "serve",
+        /// Tailscaled is asked whose address it is.
+        Localapi = "localapi",
+    }
 
-/// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Switch {
-    /// It is done.
-    On,
-    /// It is not.
-    Off,
+    /// On or off.
+    Switch {
+        /// It is done.
+        On = "on",
+        /// It is not.
+        Off = "off",
+    }
 }

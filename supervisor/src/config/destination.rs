@@ -137,15 +137,6 @@ fn endpoint(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Checks the text of a setting: an absolute path, or
-/// `s3://bucket[/prefix][?endpoint=https://host[:port]&region=…&credentials=FILE]`.
-///
-/// # Errors
-/// What is wrong with it, and what is allowed.
-pub fn check(text: &str) -> Result<(), String> {
-    Address::parse(text).map(drop)
-}
-
 /// Returns what must be within reach for the destination that a setting's text means: these files and directories, and
 /// whether the network.
 #[must_use]

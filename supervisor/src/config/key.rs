@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{cron, destination, image::Reference, recipient};
+use super::{cron, destination::Address, image::Reference, recipient};
 use crate::{
     failure::{Cause, Failure},
     process::endpoint::Endpoint,
@@ -101,16 +101,6 @@ impl Key {
         matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations | Kind::Lines(_))
     }
 
-    /// Whether its text in the environment is a list with commas, if it is none as in the file.
-    pub(super) fn has_commas(&self) -> bool {
-        matches!(self.kind, Kind::Lines(_))
-    }
-
-    /// Whether this is the setting of a command.
-    pub(super) fn is_command(&self) -> bool {
-        matches!(self.kind, Kind::Command)
-    }
-
     /// Whether the app is handed it.
     pub(super) fn is_the_apps(&self) -> bool {
         self.name.starts_with("http.") || self.name.starts_with("auth.")
@@ -127,23 +117,58 @@ impl Key {
         self.kind.is_secret()
     }
 
-    /// Says what exactly is wrong with a value, where that can be said.
-    pub(super) fn wrong(&self, value: &Value) -> Option<String> {
-        let check = |text: &str| match self.kind {
-            Kind::Directory | Kind::DirectoryOfBackups | Kind::Destinations if unexpanded(text) => Some(format!(
-                "{text:?} begins with {}, which only a shell replaces",
-                text.split('/').next().unwrap_or(text)
-            )),
-            Kind::Schedule => cron::fields(text).err(),
-            Kind::Recipients => recipient::kind(text).err(),
-            Kind::Destinations => destination::check(text).err(),
-            Kind::Image => Reference::parse(text).err(),
-            _ => None,
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing more where what is allowed says it all.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let is_list = matches!(self.kind, Kind::Recipients | Kind::Destinations | Kind::Lines(_));
+        let fits = match (&self.kind, value) {
+            (Kind::Number(from, to), value) => value.as_u64().is_some_and(|number| (*from..=*to).contains(&number)),
+            (Kind::Command, Value::Array(words)) => {
+                words.first().is_some_and(|program| program.as_str() != Some(""))
+                    && words.iter().all(|word| word.as_str().is_some_and(|word| !word.contains('\0')))
+            }
+            (_, Value::Array(items)) if is_list => {
+                items.iter().filter_map(Value::as_str).try_for_each(|text| self.check_text(text))?;
+                items.iter().all(Value::is_string)
+            }
+            (_, Value::String(text)) => {
+                self.check_text(text)?;
+                !is_list
+            }
+            _ => false,
         };
-        match value {
-            Value::Array(items) => items.iter().filter_map(Value::as_str).find_map(check),
-            value => value.as_str().and_then(check),
-        }
+        if fits { Ok(()) } else { Err(String::new()) }
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), String> {
+        let fits = match self.kind {
+            Kind::Directory | Kind::DirectoryOfBackups | Kind::Destinations if unexpanded(text) => {
+                let begins = text.split('/').next().unwrap_or(text);
+                return Err(format!("{text:?} begins with {begins}, which only a shell replaces"));
+            }
+            Kind::Schedule => return cron::fields(text).map(drop),
+            Kind::Recipients => return recipient::kind(text).map(drop),
+            Kind::Destinations => return Address::parse(text).map(drop),
+            Kind::Image | Kind::Endpoint if text.is_empty() => true,
+            Kind::Image => return Reference::parse(text).map(drop),
+            Kind::Endpoint => Endpoint::parse(text).is_some(),
+            Kind::Address => text.parse::<SocketAddr>().is_ok(),
+            Kind::Choice(choices) => choices.contains(&text),
+            Kind::UrlPath => {
+                let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+                text.starts_with('/') && text.len() <= LONGEST_PATH && text.bytes().all(fits)
+            }
+            Kind::Directory | Kind::DirectoryOfBackups => !text.is_empty() && text != "/" && !text.contains('\0'),
+            Kind::Secret => text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic()),
+            Kind::Line(_) | Kind::SecretLine(_) | Kind::Lines(_) => {
+                text.len() <= LONGEST_LINE && !text.contains(char::is_control)
+            }
+            Kind::Time(from, to) => humantime::parse_duration(text).is_ok_and(|time| (from..=to).contains(&time)),
+            Kind::Command | Kind::Number(..) => false,
+        };
+        if fits { Ok(()) } else { Err(String::new()) }
     }
 
     /// Returns what a job has to check, where only a library can tell what a text means.
@@ -157,7 +182,7 @@ impl Key {
             Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             value => value
                 .as_str()
-                .filter(|text| *text != self.default && *text != "off")
+                .filter(|text| ![self.default, "off"].contains(text))
                 .map(str::to_owned)
                 .into_iter()
                 .collect(),
@@ -166,48 +191,15 @@ impl Key {
         (!texts.is_empty()).then_some(Unchecked { key, source, allowed, meaning, texts })
     }
 
-    /// Whether this value can be used.
-    pub(super) fn allows(&self, value: &Value) -> bool {
-        let text = value.as_str();
-        match self.kind {
-            Kind::Address => text.is_some_and(|text| text.parse::<SocketAddr>().is_ok()),
-            Kind::Choice(choices) => text.is_some_and(|text| choices.contains(&text)),
-            Kind::UrlPath => text.is_some_and(|text| {
-                text.starts_with('/')
-                    && text.len() <= LONGEST_PATH
-                    && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-            }),
-            Kind::Command => value.as_array().is_some_and(|words| {
-                words.first().is_some_and(|program| program.as_str() != Some(""))
-                    && words.iter().all(|word| word.as_str().is_some_and(|word| !word.contains('\0')))
-            }),
-            Kind::Directory | Kind::DirectoryOfBackups => {
-                text.is_some_and(|text| !text.is_empty() && text != "/" && !text.contains('\0') && !unexpanded(text))
-            }
-            Kind::Schedule => text.is_some_and(|text| cron::fields(text).is_ok()),
-            Kind::Recipients => strings(value, |text| recipient::kind(text).is_ok()),
-            Kind::Destinations => strings(value, |text| destination::check(text).is_ok()),
-            Kind::Image => text.is_some_and(|text| text.is_empty() || Reference::parse(text).is_ok()),
-            Kind::Secret => text
-                .is_some_and(|text| text.len() <= LONGEST_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())),
-            Kind::Endpoint => text.is_some_and(|text| text.is_empty() || Endpoint::parse(text).is_some()),
-            Kind::Line(_) | Kind::SecretLine(_) => text.is_some_and(is_line),
-            Kind::Lines(_) => strings(value, is_line),
-            Kind::Number(from, to) => value.as_u64().is_some_and(|number| (from..=to).contains(&number)),
-            Kind::Time(from, to) => text
-                .and_then(|text| humantime::parse_duration(text).ok())
-                .is_some_and(|time| (from..=to).contains(&time)),
-        }
-    }
-
     /// Says that a value, from this source, cannot be used.
-    pub(super) fn refuse(&self, value: &Value, source: &str) -> Failure {
-        let from = format!("{} (from {source}) cannot be used", self.name);
-        // A secret is not repeated, and neither is what may be one in the wrong place.
-        let message = match self.wrong(value) {
-            _ if self.is_secret() => from,
-            Some(wrong) => format!("{from}: {wrong}"),
-            None => format!("{} = {value} (from {source}) cannot be used", self.name),
+    pub(super) fn refuse(&self, value: &Value, source: &str, wrong: &str) -> Failure {
+        let message = match wrong {
+            // A secret is not repeated, and neither is what may be one in the wrong place.
+            "" if self.is_secret() || matches!(self.kind, Kind::Recipients) => {
+                format!("{} (from {source}) cannot be used", self.name)
+            }
+            "" => format!("{} = {value} (from {source}) cannot be used", self.name),
+            wrong => format!("{} (from {source}) cannot be used: {wrong}", self.name),
         };
         Failure::new(Cause::Configuration, message).hint(format!("allowed: {}", self.allowed()))
     }
@@ -251,16 +243,6 @@ impl Key {
             ),
         }
     }
-}
-
-/// Whether this can be handed on as a variable of the environment.
-fn is_line(text: &str) -> bool {
-    text.len() <= LONGEST_LINE && !text.contains(char::is_control)
-}
-
-/// Whether this is a list of strings that all fit.
-fn strings(value: &Value, fits: impl Fn(&str) -> bool) -> bool {
-    value.as_array().is_some_and(|items| items.iter().all(|item| item.as_str().is_some_and(&fits)))
 }
 
 /// Whether a path begins with what a shell would have replaced, had it stood there unquoted: `~`, `$NAME`.

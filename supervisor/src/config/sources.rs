@@ -9,12 +9,13 @@ use std::{
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
     providers::{Format, Toml},
+    util::nest,
     value::{Dict, Map, Value},
 };
 
 use super::{
     Flags,
-    key::{Key, unexpanded},
+    key::{Key, Kind, unexpanded},
     names::{self, FILE, FROM_FILE, Name, PREFIX},
     table::KEYS,
     trust,
@@ -47,13 +48,8 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(source: impl Into<String>) -> Self {
-        Self { source: source.into(), dict: Dict::new() }
-    }
-
-    fn with(mut self, key: &str, value: Value) -> Self {
-        set(&mut self.dict, key, value);
-        self
+    fn new(source: impl Into<String>, key: &str, value: Value) -> Self {
+        Self { source: source.into(), dict: nest(key, value).into_dict().unwrap_or_default() }
     }
 }
 
@@ -64,23 +60,6 @@ impl Provider for Layer {
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         Ok(Profile::Default.collect(self.dict.clone()))
-    }
-}
-
-/// Puts a value at a dotted key.
-fn set(dict: &mut Dict, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => {
-            dict.insert(key.to_owned(), value);
-        }
-        Some((section, rest)) => {
-            let mut inner = match dict.remove(section) {
-                Some(Value::Dict(_, inner)) => inner,
-                _ => Dict::new(),
-            };
-            set(&mut inner, rest, value);
-            dict.insert(section.to_owned(), Value::from(inner));
-        }
     }
 }
 
@@ -122,10 +101,9 @@ pub(super) fn gather(
     if let Some(Err(failure)) = file.as_ref().map(|file| guard(file, &later)) {
         wrong.push(failure);
     }
-    let mut figment = Figment::from(defaults(data_dir, programs));
-    for layer in file.into_iter().chain(later) {
-        figment = figment.merge(layer);
-    }
+    let defaults = KEYS.iter().map(|key| Layer::new(DEFAULT, key.name, default(key, programs)));
+    let data_dir = Layer::new(DEFAULT, "data_dir", data_dir.into());
+    let figment = defaults.chain([data_dir]).chain(file).chain(later).fold(Figment::new(), Figment::merge);
     Gathered { figment, unknown: environment.unknown, wrong }
 }
 
@@ -164,18 +142,12 @@ fn absolute(current: &Path, path: &str) -> Result<String, Failure> {
     })
 }
 
-fn defaults(data_dir: String, programs: &Path) -> Layer {
-    let mut layer = Layer::new(DEFAULT);
-    for key in KEYS {
-        let value = if key.is_command() { command(key.default, programs) } else { from_text(key, key.default) };
-        layer = layer.with(key.name, value);
+/// Returns a key's default; a command is the program beside this one.
+fn default(key: &Key, programs: &Path) -> Value {
+    if !matches!(key.kind, Kind::Command) {
+        return from_text(key, key.default);
     }
-    layer.with("data_dir", Value::from(data_dir))
-}
-
-/// Returns a command with the program beside this one.
-fn command(words: &str, programs: &Path) -> Value {
-    let mut words = words.split(' ');
+    let mut words = key.default.split(' ');
     let program = programs.join(words.next().unwrap_or_default()).display().to_string();
     Value::from(std::iter::once(program).chain(words.map(str::to_owned)).map(Value::from).collect::<Vec<_>>())
 }
@@ -190,7 +162,7 @@ fn from_text(key: &Key, text: &str) -> Value {
     {
         return value;
     }
-    if key.has_commas() {
+    if matches!(key.kind, Kind::Lines(_)) {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         return Value::from(names.map(Value::from).collect::<Vec<_>>());
     }
@@ -230,7 +202,7 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Env
             ),
             (Name::SecretFile(key), _) => {
                 match secret_in(&name, Path::new(&value)) {
-                    Ok(secret) => found.layers.push(Layer::new(name).with(key.name, Value::from(secret))),
+                    Ok(secret) => found.layers.push(Layer::new(name, key.name, Value::from(secret))),
                     Err(failure) => found.wrong.push(failure),
                 }
                 files.push(key.variable());
@@ -240,7 +212,7 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Env
                 found.wrong.push(Failure::new(Cause::Configuration, message));
             }
             (Name::Setting(key), Some(text)) => {
-                found.layers.push(Layer::new(name).with(key.name, from_text(key, text)));
+                found.layers.push(Layer::new(name, key.name, from_text(key, text)));
             }
             (Name::File, Some(text)) => found.file = Some(text.to_owned()),
         }
@@ -255,83 +227,66 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Env
 
 /// Reads a secret from a file of its own, as container runtimes hand them over; the end of its line does not belong to it.
 fn secret_in(variable: &str, path: &Path) -> Result<String, Failure> {
+    let file = format!("the file {}, which {variable} names", path.display());
     let wrong = |what: &str| {
-        Failure::new(Cause::Configuration, format!("the file {}, which {variable} names, {what}", path.display()))
-            .hint("it holds the secret and nothing else")
+        Failure::new(Cause::Configuration, format!("{file}, {what}")).hint("it holds the secret and nothing else")
     };
-    let stat = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => wrong("is not there"),
-        _ => Failure::io(format!("cannot read the file {}, which {variable} names", path.display()), &error),
-    })?;
-    // A FIFO would keep PID 1 waiting.
-    if !stat.is_file() || stat.len() > LONGEST_SECRET {
-        return Err(wrong("is no regular file, or far too long for a secret"));
-    }
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::io(format!("cannot read the file {}, which {variable} names", path.display()), &error)
-    })?;
-    let text = text(bytes).map_err(wrong)?;
+    let text = read_text(path, LONGEST_SECRET, &file, &wrong)?.ok_or_else(|| wrong("is not there"))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if is_blank(text) { Err(wrong("is empty")) } else { Ok(text.to_owned()) }
 }
 
-/// Returns what a file holds as text, without the mark that some editors put before it.
-fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+/// Reads a file of at most so many bytes, without the mark that some editors put before the text; nothing, where none is.
+fn read_text(
+    path: &Path,
+    longest: u64,
+    file: &str,
+    wrong: &dyn Fn(&str) -> Failure,
+) -> Result<Option<String>, Failure> {
+    let unreadable = |error: io::Error| Failure::io(format!("cannot read {file}"), &error);
+    let stat = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        stat => stat.map_err(unreadable)?,
+    };
+    // A FIFO would keep PID 1 waiting.
+    if !stat.is_file() || stat.len() > longest {
+        return Err(wrong(&format!("is no regular file, or longer than {longest} bytes")));
+    }
+    match String::from_utf8(fs::read(path).map_err(unreadable)?) {
+        Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
         Err(error) if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| error.as_bytes().starts_with(*mark)) => {
-            Err("is UTF-16 text; save it as UTF-8")
+            Err(wrong("is UTF-16 text; save it as UTF-8"))
         }
-        Err(_) => Err("is not UTF-8 text"),
+        Err(_) => Err(wrong("is not UTF-8 text")),
     }
 }
 
 fn given(flags: &Flags) -> Result<Vec<Layer>, Failure> {
     let mut layers = Vec::new();
     if let Some(path) = &flags.data_dir {
-        let Some(text) = path.to_str() else {
-            return Err(Failure::new(
-                Cause::Configuration,
-                format!("the value of --data-dir, {}, is not UTF-8 text", path.display()),
-            ));
-        };
-        layers.push(Layer::new("--data-dir").with("data_dir", Value::from(text)));
+        let text = path.to_str().ok_or_else(|| {
+            let message = format!("the value of --data-dir, {}, is not UTF-8 text", path.display());
+            Failure::new(Cause::Configuration, message)
+        })?;
+        layers.push(Layer::new("--data-dir", "data_dir", text.into()));
     }
-    if let Some(listen) = &flags.listen {
-        layers.push(Layer::new("--listen").with("listen", Value::from(listen.as_str())));
-    }
+    layers.extend(flags.listen.as_deref().map(|listen| Layer::new("--listen", "listen", listen.into())));
     Ok(layers)
 }
 
 /// Reads the file, if it is there; one that was named must be.
 fn read(path: &Path, named: bool, wrong: &mut Vec<Failure>) -> Result<Option<Layer>, Failure> {
     let shown = path.display();
-    let refuse = |message: String| Err(Failure::new(Cause::Configuration, message));
-    let stat = match fs::metadata(path) {
-        Ok(stat) => stat,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match fs::read_link(path) {
-                Ok(target) => Err(Failure::new(
-                    Cause::Configuration,
-                    format!("the settings {shown} are a link to {}, where nothing is", target.display()),
-                )
-                .hint("put the file there (a disk that is not mounted?), or remove the link to do without one")),
-                Err(_) if named => refuse(format!("there is no file {shown}, which {FILE} names")),
-                Err(_) => Ok(None),
-            };
+    let refuse = |message: String| Failure::new(Cause::Configuration, message);
+    let unusable = |what: &str| refuse(format!("the file of settings {shown} {what}"));
+    match (read_text(path, LONGEST, &format!("the settings in {shown}"), &unusable)?, fs::read_link(path)) {
+        (Some(text), _) => parse(&text, &shown.to_string(), wrong).map(Some),
+        (None, Ok(target)) => {
+            Err(refuse(format!("the settings {shown} are a link to {}, where nothing is", target.display()))
+                .hint("put the file there (a disk that is not mounted?), or remove the link to do without one"))
         }
-        Err(error) => return Err(Failure::io(format!("cannot read the settings in {shown}"), &error)),
-    };
-    // A FIFO would keep PID 1 waiting.
-    if !stat.is_file() || stat.len() > LONGEST {
-        return refuse(format!(
-            "{shown} is not a file with settings: it is no regular file, or longer than {LONGEST} bytes"
-        ));
-    }
-    let bytes = fs::read(path).map_err(|error| Failure::io(format!("cannot read the settings in {shown}"), &error))?;
-    match text(bytes) {
-        Ok(text) => parse(&text, &shown.to_string(), wrong).map(Some),
-        Err(what) => refuse(format!("{shown} {what}")),
+        (None, Err(_)) if named => Err(refuse(format!("there is no file {shown}, which {FILE} names"))),
+        (None, Err(_)) => Ok(None),
     }
 }
 

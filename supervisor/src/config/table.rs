@@ -113,7 +113,7 @@ settings! {
         admin_password: String = "", Kind::SecretLine("10 to 128 characters");
         /// Whether Tailscale signs people in ([TAILSCALE.md](TAILSCALE.md#signing-in-by-tailscale)): `serve` believes the
         /// headers of `tailscale serve` on `auth.tailscale_listen` alone, `localapi` asks tailscaled whose address it is.
-        tailscale: Tailscale = "off", Kind::Choice(&["off", "serve", "localapi"]);
+        tailscale: Tailscale = "off", Kind::Choice(Tailscale::WORDS);
         /// For `serve`: where `tailscale serve` reaches Hearth, and nobody else does; who can connect there can be anybody.
         /// A unix socket is made with mode 0600, so that root (tailscaled) and Hearth's own user reach it.
         tailscale_listen: String = "", Kind::Endpoint;
@@ -137,9 +137,9 @@ settings! {
     #[derive(Copy)]
     log: Log {
         /// `text` for people, `json` for one JSON document a line.
-        format: LogFormat = "text", Kind::Choice(&["text", "json"]);
+        format: LogFormat = "text", Kind::Choice(LogFormat::WORDS);
         /// The least important lines that are shown.
-        level: LogLevel = "info", Kind::Choice(&["error", "warn", "info", "debug", "trace"]);
+        level: LogLevel = "info", Kind::Choice(LogLevel::WORDS);
     }
 
     /// What app, migrator and jobs are confined to.
@@ -147,7 +147,7 @@ settings! {
     sandbox: Sandbox {
         /// What the app, the migrator and the jobs are confined to ([SECURITY.md](SECURITY.md)): what the kernel offers,
         /// nothing less than all of it, or nothing.
-        mode: SandboxMode = "best-effort", Kind::Choice(&["best-effort", "enforce", "off"]);
+        mode: SandboxMode = "best-effort", Kind::Choice(SandboxMode::WORDS);
     }
 
     /// The app.
@@ -260,7 +260,7 @@ settings! {
     update: Update {
         /// Whether the registry of `update.image` is asked once a day for a newer version: an anonymous GET of the list of
         /// tags, and nothing more. Nothing is ever downloaded or installed.
-        check: Switch = "on", Kind::Choice(&["on", "off"]);
+        check: Switch = "on", Kind::Choice(Switch::WORDS);
         /// The image whose versions are looked at; the container image names itself. Without one, as when run from source,
         /// nothing is asked. Plain HTTP is spoken to a registry on this very machine only; others are reached over HTTPS,
         /// through the proxy of `HTTPS_PROXY` if there is one.

@@ -40,66 +40,22 @@ fn source(loaded: &Loaded, key: &str) -> String {
 
 #[test]
 fn the_defaults_need_nothing() {
-    let Loaded { config, .. } = load(&[("PATH", "/bin"), ("HEARTHSTONE", "1")]).unwrap();
-    assert_eq!(
-        config,
-        Config {
-            data_dir: "/nowhere/data".into(),
-            listen: "127.0.0.1:3000".parse().unwrap(),
-            http: Http { public_url: String::new(), hosts: Vec::new() },
-            auth: Auth {
-                admin_email: String::new(),
-                admin_password: String::new(),
-                tailscale: Tailscale::Off,
-                tailscale_listen: String::new(),
-                tailscale_socket: "/var/run/tailscale/tailscaled.sock".into(),
-                tailscale_join: "refuse".into(),
-                oidc_issuer: String::new(),
-                oidc_client_id: String::new(),
-                oidc_client_secret: String::new(),
-                oidc_name: "single sign-on".into(),
-                oidc_join: "refuse".into(),
-            },
-            log: Log { format: LogFormat::Text, level: LogLevel::Info },
-            sandbox: Sandbox { mode: SandboxMode::BestEffort },
-            app: App { command: vec!["/programs/app".into(), "serve".into()], start_timeout: Duration::from_secs(60) },
-            migrator: Migrator { command: vec!["/programs/migrator".into()] },
-            health: Health {
-                path: "/health".into(),
-                interval: Duration::from_secs(5),
-                timeout: Duration::from_secs(5),
-                failures: 3,
-            },
-            watchdog: Watchdog { interval: Duration::from_secs(30) },
-            restart: Restart {
-                backoff: Duration::from_millis(500),
-                backoff_max: Duration::from_secs(30),
-                attempts: 5,
-                window: Duration::from_secs(300),
-            },
-            stop: Stop { grace: Duration::from_secs(7) },
-            lock: Lock { wait: Duration::from_secs(30) },
-            snapshots: Snapshots { keep: 3, keep_written: Duration::from_secs(7 * 24 * 60 * 60) },
-            backup: Backup {
-                dir: "/nowhere/data/backups".into(),
-                schedule: "0 3 * * *".into(),
-                jitter: Duration::from_secs(30 * 60),
-                drill: "0 3 * * 0".into(),
-                keep_last: 3,
-                keep_daily: 7,
-                keep_weekly: 4,
-                keep_monthly: 12,
-                keep_yearly: 3,
-                recipients: Vec::new(),
-                destinations: Vec::new(),
-                s3_access_key_id: String::new(),
-                s3_secret_access_key: String::new(),
-            },
-            update: Update { check: Switch::On, image: String::new() },
-            unchecked: Vec::new(),
-            for_the_app: ForTheApp::default(),
-        }
-    );
+    let loaded = load(&[("PATH", "/bin"), ("HEARTHSTONE", "1")]).unwrap();
+    assert!(loaded.settings.iter().all(|setting| setting.source == "default"), "{:?}", loaded.settings);
+    let config = loaded.config;
+    assert_eq!(config.data_dir, Path::new("/nowhere/data"));
+    assert_eq!(config.backup.dir, Path::new("/nowhere/data/backups"));
+    assert_eq!(config.app.command, ["/programs/app", "serve"]);
+    assert_eq!(config.migrator.command, ["/programs/migrator"]);
+    assert_eq!(config.restart.backoff, Duration::from_millis(500));
+    assert_eq!(config.snapshots.keep_written, Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!((config.unchecked.len(), config.for_the_app.is_empty()), (0, true));
+    // They are what the table says, written in the environment.
+    let table: Vec<_> = KEYS.iter().map(|key| (key.variable(), key.default)).collect();
+    let table: Vec<_> =
+        table.iter().map(|(name, text)| (&**name, *text)).filter(|(name, _)| !name.ends_with("COMMAND")).collect();
+    let written = load(&table).unwrap().config;
+    assert_eq!(Config { for_the_app: ForTheApp::default(), ..written }, config);
 }
 
 #[test]

@@ -110,7 +110,6 @@ struct Json {
 }
 
 /// Runs a command line, whose first word is the program's name; returns the exit status.
-#[must_use]
 pub fn main(words: Vec<OsString>) -> ExitCode {
     // Before anything else, so that no signal of the first milliseconds is lost. A command that is not `run` lets
     // them through again below.

@@ -45,7 +45,6 @@ fn entry(arguments: impl IntoIterator<Item = OsString>) -> Entry {
 }
 
 /// Runs what this process's command line asks for; returns the exit status.
-#[must_use]
 pub fn main() -> ExitCode {
     let asked = entry(std::env::args_os());
     // A token, the keys of an S3 server, a household's data: nobody else's to read. The others become another program.

@@ -63,13 +63,11 @@ pub enum Cause {
 
 impl Cause {
     /// Whether it comes of an attempt (of an upgrade, of an app that was started), and not of looking.
-    #[must_use]
     pub fn is_attempt_failure(self) -> bool {
         matches!(self, Self::Migration | Self::Unproven | Self::CrashLoop | Self::Launch | Self::Interrupted | Self::Io)
     }
 
     /// Whether the cause may have passed by itself, so that another try is made at the next start.
-    #[must_use]
     pub fn passes(self) -> bool {
         matches!(self, Self::NoSpace | Self::Permission | Self::Busy)
     }
@@ -89,7 +87,6 @@ impl Failure {
     }
 
     /// Returns what went wrong and what helps, in a line.
-    #[must_use]
     pub fn with_hint(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{} ({hint})", self.message),

@@ -73,9 +73,6 @@ pub const POINTS: &[&str] = &[
 ];
 
 /// Passes, in a build without faults.
-///
-/// # Errors
-/// None.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub fn point(_name: &'static str) -> io::Result<()> {
@@ -83,9 +80,6 @@ pub fn point(_name: &'static str) -> io::Result<()> {
 }
 
 /// Does what `HEARTH_FAULT` asks for at this point.
-///
-/// # Errors
-/// The error that was asked for.
 #[cfg(feature = "faults")]
 pub fn point(name: &'static str) -> io::Result<()> {
     use nix::{

@@ -159,8 +159,8 @@ fn a_control_socket_that_was_deleted_is_made_again() {
         assert_eq!(fs::read(supervisor.join("token")).unwrap(), token, "{gone:?}");
     }
     // What somebody else put in its place is no socket of ours.
-    fs::remove_file(supervisor.join("control.sock")).unwrap();
-    fs::write(supervisor.join("control.sock"), "").unwrap();
+    fs::write(supervisor.join("theirs"), "").unwrap();
+    fs::rename(supervisor.join("theirs"), supervisor.join("control.sock")).unwrap();
     running.wait("an answer", || hearth.status());
     assert!(running.stop().success());
 }

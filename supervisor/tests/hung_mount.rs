@@ -1,4 +1,5 @@
-//! A disk with the backups that does not answer keeps nothing but backups from being made.
+//! A disk with the backups that does not answer keeps nothing but backups from being made, and one with the data does not stop
+//! PID 1.
 //!
 //! It is a FUSE file system whose server reads no request: whoever asks it for anything waits until it goes.
 
@@ -8,8 +9,10 @@ mod harness;
 
 use std::{
     fs::{self, File},
-    os::fd::AsRawFd,
+    io::{Read, Write},
+    os::{fd::AsRawFd, unix::net::UnixStream},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use harness::{Hearth, household, is_root};
@@ -98,4 +101,31 @@ fn an_upgrade_needs_no_answer_of_the_backup_directory() {
     running.wait_serving();
     assert_eq!(hearth.live().as_deref(), Some("0002"), "{}", running.log());
     running.stop();
+}
+
+#[test]
+fn a_supervisor_that_serves_asks_its_data_directory_for_nothing() {
+    if !is_root("a_supervisor_that_serves") {
+        return;
+    }
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    // Opened before, this leads past what is mounted over it.
+    let supervisor = File::open(hearth.data.join("supervisor")).unwrap();
+    let socket = format!("/proc/self/fd/{}/control.sock", supervisor.as_raw_fd());
+    let Some(hung) = Hung::mount(&hearth.data.join("supervisor")) else { return };
+    // Once it looked for its socket every five seconds.
+    let until = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < until {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        stream.write_all(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("healthy"), "{answer}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(hung);
+    assert!(running.stop().success());
 }

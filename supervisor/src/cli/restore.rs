@@ -162,15 +162,10 @@ fn place(what: &str, config: &Config) -> Result<ArchiveSource, Failure> {
     }
     let instances: BTreeSet<_> = there.iter().map(|listed| listed.description.instance.clone()).collect();
     if instances.len() > 1 {
-        return Err(Failure::new(
-            Cause::Configuration,
-            format!(
-                "there are backups of {} instances at the destinations: {}",
-                instances.len(),
-                Vec::from_iter(instances).join(", ")
-            ),
-        )
-        .hint("name the one that you mean by its id (supervisor backup list)"));
+        let (count, names) = (instances.len(), Vec::from_iter(instances).join(", "));
+        let message = format!("there are backups of {count} instances at the destinations: {names}");
+        let hint = "name the one that you mean by its id (supervisor backup list)";
+        return Err(Failure::new(Cause::Configuration, message).hint(hint));
     }
     match there.into_iter().max_by_key(|listed| (listed.description.sequence, listed.description.id.clone())) {
         Some(listed) => Ok(listed.place),
@@ -180,17 +175,12 @@ fn place(what: &str, config: &Config) -> Result<ArchiveSource, Failure> {
                 (false, true) => ", nor at any destination",
                 (false, false) => ", nor at any destination that could be read",
             };
-            let (which, hint) = match id {
-                Some(id) => (
-                    format!("backup {id}"),
-                    "supervisor backup list shows the backups there are; a file from elsewhere is named by its path",
-                ),
-                None => (
-                    "backup".to_owned(),
-                    "make one with: supervisor backup; a file from elsewhere is named by its path",
-                ),
+            let (which, first) = match id {
+                Some(id) => (format!("backup {id}"), "supervisor backup list shows the backups there are"),
+                None => ("backup".to_owned(), "make one with: supervisor backup"),
             };
             let message = format!("there is no {which} in {}{elsewhere}", settings.dir.display());
+            let hint = format!("{first}; a file from elsewhere is named by its path");
             Err(Failure::new(Cause::Configuration, message).hint(hint))
         }
     }
@@ -214,19 +204,27 @@ fn may_pass(cause: Cause) -> bool {
 
 /// Says what a restore will do.
 fn proposal(view: &View, snapshot: GenerationId) -> Vec<String> {
-    let describe = |id: GenerationId| {
-        let generation = view.generations.iter().find(|generation| generation.id == id);
-        match generation.and_then(|generation| generation.description.as_ref()) {
-            Some(description) => format!("{id} (made on {} by v{})", description.sealed_at, description.version),
-            None => id.to_string(),
-        }
-    };
-    let mut lines =
-        vec![format!("This makes a new generation from snapshot {} and goes over to it.", describe(snapshot))];
-    if let Live::Generation(live) = view.live {
-        lines.push(format!("What is live now, generation {}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}", describe(live)));
-    }
+    let from = format!("snapshot {}", describe(view, snapshot));
+    let mut lines = vec![format!("This makes a new generation from {from} and goes over to it.")];
+    lines.extend(stays_behind(view));
     lines
+}
+
+fn describe(view: &View, id: GenerationId) -> String {
+    let generation = view.generations.iter().find(|generation| generation.id == id);
+    match generation.and_then(|generation| generation.description.as_ref()) {
+        Some(description) => format!("{id} (made on {} by v{})", description.sealed_at, description.version),
+        None => id.to_string(),
+    }
+}
+
+/// Says what becomes of the present.
+fn stays_behind(view: &View) -> Option<String> {
+    let Live::Generation(live) = view.live else { return None };
+    let described = describe(view, live);
+    Some(format!(
+        "What is live now, generation {described}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}"
+    ))
 }
 
 /// Says what restoring a backup will do.
@@ -246,32 +244,18 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
         rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
     // An archive may come from anywhere: a screenful of names is enough, and none of them moves the cursor.
     for table in tables.into_iter().take(TABLES) {
-        let count = |rows: Option<&BTreeMap<String, u64>>| {
-            rows.and_then(|rows| rows.get(table)).map_or("none".to_owned(), u64::to_string)
-        };
-        match &rows_now {
-            Some(now) => lines.push(format!(
-                "  {}: {} rows then, {} now",
-                table.escape_debug(),
-                count(Some(&rows)),
-                count(Some(now))
-            )),
-            None => lines.push(format!("  {}: {} rows", table.escape_debug(), count(Some(&rows)))),
-        }
+        let count = |rows: &BTreeMap<String, u64>| rows.get(table).map_or("none".to_owned(), u64::to_string);
+        let now = rows_now.as_ref().map(|now| format!(" then, {} now", count(now))).unwrap_or_default();
+        lines.push(format!("  {}: {} rows{now}", table.escape_debug(), count(&rows)));
     }
-    if let Live::Generation(live) = view.live {
-        lines.push(format!("What is live now, generation {live}, stays behind as a snapshot: this can be taken back with: supervisor restore {live}"));
-    }
+    lines.extend(stays_behind(view));
     lines
 }
 
 fn confirm() -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Cause::Configuration,
-            "not restoring without being asked to: there is no terminal to confirm it on",
-        )
-        .hint("add --yes"));
+        let message = "not restoring without being asked to: there is no terminal to confirm it on";
+        return Err(Failure::new(Cause::Configuration, message).hint("add --yes"));
     }
     let ask = || {
         let mut err = io::stderr().lock();

@@ -1,5 +1,7 @@
 //! What do `status`, `healthcheck`, `config` and `snapshot list` print?
 
+use std::fmt::Display;
+
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -7,9 +9,14 @@ use super::{ask, backup::age, look, not_running, say, say_failure, talk, to_json
 use crate::{
     config::{self, Flags, Loaded},
     control::client::{another, as_owner},
-    data::{DataDir, size::Size, state::FORMAT, view::Live},
+    data::{
+        DataDir,
+        size::Size,
+        state::{FORMAT, Held},
+        view::Live,
+    },
     failure::{Cause, Failure},
-    status::{Health, Outcome, Status},
+    status::{Health, Outcome, Progress, Status},
 };
 
 pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -20,82 +27,60 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         say(&to_json(&status)?);
         return Ok(0);
     }
-    say(&format!("{:<10} {} since {}", "phase", status.phase, status.since));
-    say(&format!("{:<10} {}", "health", health_word(status.health)));
-    say(&format!("{:<10} v{} on http://{}", "version", status.version, status.listen));
-    say(&format!("{:<10} {}", "supervisor", status.supervisor));
-    say(&format!("{:<10} {}", "data", status.data_dir));
-    if let Some(live) = status.live {
-        say(&format!("{:<10} generation {live}", "live"));
-    }
-    if let Some(progress) = status.progress {
-        say(&format!(
-            "{:<10} {} of {} {}",
-            "progress",
-            progress.done,
-            progress.total,
-            to_json(&progress.unit)?.trim_matches('"')
-        ));
+    row("phase", format!("{} since {}", status.phase, status.since));
+    row("health", health_word(status.health));
+    row("version", format!("v{} on http://{}", status.version, status.listen));
+    row("supervisor", status.supervisor);
+    row("data", status.data_dir);
+    status.live.iter().for_each(|live| row("live", format!("generation {live}")));
+    if let Some(Progress { done, total, unit }) = status.progress {
+        row("progress", format!("{done} of {total} {}", to_json(&unit)?.trim_matches('"')));
     }
     if !status.sandbox.is_empty() {
-        say(&format!("{:<10} {}", "sandbox", status.sandbox));
+        row("sandbox", status.sandbox);
     }
     let restarts = status.app.restarts;
     match (status.app.pid, &status.app.last_exit) {
         (Some(pid), Some(exit)) if restarts > 0 => {
-            say(&format!("{:<10} process {pid}, started again {restarts} times; the last one {exit}", "app"));
+            row("app", format!("process {pid}, started again {restarts} times; the last one {exit}"));
         }
-        (Some(pid), _) => say(&format!("{:<10} process {pid}, started again {restarts} times", "app")),
-        (None, Some(exit)) => say(&format!("{:<10} not running; it {exit}", "app")),
+        (Some(pid), _) => row("app", format!("process {pid}, started again {restarts} times")),
+        (None, Some(exit)) => row("app", format!("not running; it {exit}")),
         (None, None) => {}
     }
-    if let Some(detail) = &status.app.health_detail {
-        say(&format!("{:<10} {detail}", "trouble"));
-    }
-    if let Some(operation) = &status.operation {
-        let outcome = match &operation.outcome {
+    status.app.health_detail.iter().for_each(|detail| row("trouble", detail));
+    if let Some(operation) = status.operation {
+        let outcome = match operation.outcome {
             None => format!("{} since {}", operation.phase, operation.since),
-            Some(Outcome::Done(done)) => done.clone(),
+            Some(Outcome::Done(done)) => done,
             Some(Outcome::Failed(failure)) => format!("failed: {failure}"),
         };
-        say(&format!("{:<10} {}: {outcome}", "operation", operation.what));
+        row("operation", format!("{}: {outcome}", operation.what));
     }
     let backups = &status.backups;
-    match (&backups.last, &backups.next_at) {
-        (None, None) => {}
-        (last, next) => {
-            let last = last
-                .as_ref()
-                .map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
-            let next = next.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
-            say(&format!("{:<10} {last}{next}", "backup"));
-        }
+    if backups.last.is_some() || backups.next_at.is_some() {
+        let last = backups.last.as_ref();
+        let last = last.map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
+        let next = backups.next_at.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
+        row("backup", format!("{last}{next}"));
     }
-    if let (Some(_), Some(warning)) = (&backups.overdue_since, backups.warning()) {
-        say(&format!("{:<10} {warning}", "trouble"));
-    }
-    for trouble in &backups.trouble {
-        say(&format!("{:<10} {trouble}", "trouble"));
-    }
-    if let Some(news) = status.update.news() {
-        say(&format!("{:<10} {news}", "update"));
-    }
+    let overdue = backups.overdue_since.as_ref().and_then(|_| backups.warning());
+    overdue.iter().chain(&backups.trouble).for_each(|trouble| row("trouble", trouble));
+    status.update.news().iter().for_each(|news| row("update", news));
     if let (Some(trouble), Some(checked)) = (&status.update.trouble, &status.update.checked) {
-        say(&format!("{:<10} the last check, {} ago, could not tell: {trouble}", "update", age(checked)));
+        row("update", format!("the last check, {} ago, could not tell: {trouble}", age(checked)));
     }
-    for note in &status.notes {
-        say(&format!("{:<10} {note}", "note"));
-    }
-    if let Some(held) = &status.held {
-        say(&format!("{:<10} {}", "held", held.failure.message));
-        if let Some(hint) = &held.failure.hint {
-            say(&format!("{:<10} {hint}", "hint"));
-        }
-        for way in &held.ways_out {
-            say(&format!("{:<10} {}  ({})", "way out", way.command, way.effect));
-        }
+    status.notes.iter().for_each(|note| row("note", note));
+    if let Some(Held { failure, ways_out, .. }) = status.held {
+        row("held", failure.message);
+        failure.hint.iter().for_each(|hint| row("hint", hint));
+        ways_out.iter().for_each(|way| row("way out", format!("{}  ({})", way.command, way.effect)));
     }
     Ok(0)
+}
+
+fn row(name: &str, value: impl Display) {
+    say(&format!("{name:<10} {value}"));
 }
 
 /// What can be said of a data directory without a supervisor.
@@ -112,10 +97,8 @@ fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     if as_json {
         say(&json!({"format": FORMAT, "phase": "stopped", "live": live, "data_dir": data.path()}).to_string());
     } else {
-        say(&format!("{:<10} stopped: no supervisor is running on {}", "phase", data.path().display()));
-        if let Some(live) = live {
-            say(&format!("{:<10} generation {live}", "live"));
-        }
+        row("phase", format!("stopped: no supervisor is running on {}", data.path().display()));
+        live.iter().for_each(|live| row("live", format!("generation {live}")));
     }
     Ok(0)
 }
@@ -132,11 +115,13 @@ pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
     let health = answer["health"].as_str().unwrap_or("unknown");
     // With the token, also what it is doing and how far it is: that it moves.
     let doing = match ask::<Status>(data, Method::GET, "/v1/status") {
-        Ok(Some(status)) => match (status.progress, status.held, status.app.health_detail) {
-            (_, Some(held), _) => format!(": {}", held.failure.message),
-            (Some(progress), None, _) => format!(": {} ({} of {})", status.phase, progress.done, progress.total),
-            (None, None, Some(detail)) => format!(": {} ({detail})", status.phase),
-            (None, None, None) => format!(": {}", status.phase),
+        Ok(Some(Status { held: Some(held), .. })) => format!(": {}", held.failure.message),
+        Ok(Some(Status { phase, progress: Some(Progress { done, total, .. }), .. })) => {
+            format!(": {phase} ({done} of {total})")
+        }
+        Ok(Some(Status { phase, app, .. })) => match app.health_detail {
+            Some(detail) => format!(": {phase} ({detail})"),
+            None => format!(": {phase}"),
         },
         _ => String::new(),
     };
@@ -202,10 +187,9 @@ pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         .generations
         .iter()
         .map(|generation| {
-            let known = view
-                .state
-                .as_ref()
-                .and_then(|state| state.snapshots.iter().find(|known| known.generation == generation.id));
+            let mut snapshots = view.state.iter().flat_map(|state| &state.snapshots);
+            let known = snapshots.find(|known| known.generation == generation.id);
+            let description = generation.description.as_ref();
             let state = match (view.live == Live::Generation(generation.id), generation.staging) {
                 (true, _) => "live",
                 (false, true) => "staging",
@@ -214,9 +198,9 @@ pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
             json!({
                 "generation": generation.id.to_string(),
                 "state": state,
-                "version": generation.description.as_ref().map(|description| &description.version),
-                "schema": generation.description.as_ref().map(|description| &description.schema),
-                "made_at": generation.description.as_ref().map(|description| &description.sealed_at),
+                "version": description.map(|description| &description.version),
+                "schema": description.map(|description| &description.schema),
+                "made_at": description.map(|description| &description.sealed_at),
                 "left_at": known.map(|known| &known.left_at),
                 "left_by": known.map(|known| known.reason),
                 "written_at": known.and_then(|known| known.written_at.as_ref()),
@@ -232,20 +216,14 @@ pub(super) fn snapshots(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         say(&format!("no generations in {}", data.path().display()));
         return Ok(0);
     }
-    say("GENERATION  STATE     VERSION   MADE                  LEFT BEHIND           BY       SIZE");
-    for row in &rows {
+    let header = ["GENERATION", "STATE", "VERSION", "MADE", "LEFT BEHIND", "BY", "SIZE"].map(str::to_owned);
+    let lines = rows.iter().map(|row| {
         let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
-        let line = format!(
-            "{:<10}  {:<8}  {:<8}  {:<20}  {:<20}  {:<7}  {}",
-            text("generation"),
-            text("state"),
-            text("version"),
-            text("made_at"),
-            text("left_at"),
-            text("left_by"),
-            Size(row["bytes"].as_u64().unwrap_or(0)),
-        );
-        say(line.trim_end());
-    }
+        let size = Size(row["bytes"].as_u64().unwrap_or(0)).to_string();
+        let [generation, state, version] = ["generation", "state", "version"].map(text);
+        let [made, left, by] = ["made_at", "left_at", "left_by"].map(text);
+        [generation, state, version, made, left, by, size]
+    });
+    say(config::aligned(std::iter::once(header).chain(lines)).trim_end());
     Ok(0)
 }

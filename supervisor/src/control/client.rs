@@ -31,9 +31,6 @@ pub async fn call<T: DeserializeOwned>(data: &DataDir, method: Method, path: &st
 }
 
 /// As [`call`], with a body.
-///
-/// # Errors
-/// As [`call`].
 pub async fn call_with<T: DeserializeOwned>(
     data: &DataDir,
     method: Method,
@@ -127,7 +124,6 @@ fn show_token(data: &DataDir, stream: &UnixStream) -> Result<String, Failure> {
 
 /// Returns who answers on the control socket by what it wrote into the lock, if that is not the supervisor of this very
 /// container, which this command runs beside: of two on one data directory the second one waits.
-#[must_use]
 pub fn another(data: &DataDir) -> Option<String> {
     // A container of its own, for this command alone.
     if std::process::id() == 1 {
@@ -143,7 +139,6 @@ pub fn another(data: &DataDir) -> Option<String> {
 
 /// Adds to the failure of a command that may not look at `path` in the data directory whose that is, and says to run
 /// the command as that user. Never to change the owner: a supervisor may be running on it.
-#[must_use]
 pub fn as_owner(data: &DataDir, path: &Path, failure: Failure) -> Failure {
     if failure.cause != Cause::Permission {
         return failure;

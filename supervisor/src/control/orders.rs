@@ -78,7 +78,6 @@ impl std::fmt::Debug for Identities {
 
 impl Operation {
     /// Names it for `status` and the log.
-    #[must_use]
     pub fn what(&self) -> String {
         match self {
             Self::Restore(From::Snapshot(snapshot)) => format!("restore {snapshot}"),
@@ -114,16 +113,12 @@ pub struct Orders(mpsc::Sender<Order>);
 
 impl Orders {
     /// Makes both ends. Few places: an order that waits is an operator that waits.
-    #[must_use]
     pub fn channel() -> (Self, mpsc::Receiver<Order>) {
         let (give, take) = mpsc::channel(4);
         (Self(give), take)
     }
 
     /// Gives an order and waits for the answer.
-    ///
-    /// # Errors
-    /// Why it was not taken.
     pub async fn give(&self, order: impl FnOnce(Reply) -> Order) -> Result<String, Failure> {
         let ending = || Failure::new(crate::failure::Cause::Busy, "the supervisor is stopping");
         let (reply, answer) = oneshot::channel();

@@ -13,9 +13,13 @@
 
 use std::{
     convert::Infallible,
+    ffi::OsString,
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    os::{
+        fd::{AsFd, AsRawFd, RawFd},
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -28,8 +32,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::{Value, json};
 use tokio::{
+    io::unix::AsyncFd,
     net::{UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -52,8 +58,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest request that is read, in bytes: the ids of some ten thousand backups.
 const LONGEST: usize = 1024 * 1024;
 
-/// How often it is looked whether socket and token are still there: somebody may have tidied up in the data directory.
-const LOOK: Duration = Duration::from_secs(5);
+/// When socket and token are tried again that could not be made again at once.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How many callers are served at once; more wait in the kernel's queue, and cannot use up the descriptors that the
 /// supervisor itself needs.
@@ -68,20 +74,29 @@ struct Server {
 
 /// Opens the control socket, and answers on it for as long as the supervisor runs. The lock is held, so a socket
 /// that lies there is an earlier one's.
-///
-/// # Errors
-/// When socket or token cannot be made.
 pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<(), Failure> {
     let token = token::read_or_make(&instance.data)?;
     let mut socket = Socket::bind(&instance.data).map_err(|error| {
         Failure::io(format!("cannot make the control socket {}", instance.data.control_socket().display()), &error)
     })?;
+    let watch = Watch::begin(&instance.data);
+    if let Err(error) = &watch {
+        instance
+            .board
+            .note(format!("a control socket that is deleted will not be made again: cannot watch for it: {error}"));
+    }
     let server = Rc::new(Server { instance: Rc::clone(instance), orders, token, config });
     let places = std::sync::Arc::new(Semaphore::new(PLACES));
     tokio::task::spawn_local(async move {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failed = false;
         loop {
+            let gone = async {
+                match &watch {
+                    _ if failed => tokio::time::sleep(AGAIN).await,
+                    Ok(watch) => watch.gone().await,
+                    Err(_) => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 accepted = socket.accept(&places) => match accepted {
                     Ok((stream, place)) => {
@@ -96,8 +111,10 @@ pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<()
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
-                _ = look.tick() => {
-                    if let Err(error) = socket.restore(&server.instance.data, &server.token) {
+                () = gone => {
+                    let restored = socket.restore(&server.instance.data, &server.token);
+                    failed = restored.is_err();
+                    if let Err(error) = restored {
                         tracing::debug!(%error, "cannot make the control socket again");
                     }
                 }
@@ -105,6 +122,52 @@ pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<()
         }
     });
     Ok(())
+}
+
+/// Tells when somebody has removed or replaced socket or token. The kernel says so by itself: to look for them from time to time
+/// would stop PID 1 where the data directory lies on a file system that no longer answers.
+struct Watch(AsyncFd<Directory>);
+
+/// The directory that both lie in.
+struct Directory {
+    inotify: Inotify,
+    names: [PathBuf; 2],
+}
+
+impl AsRawFd for Directory {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inotify.as_fd().as_raw_fd()
+    }
+}
+
+impl Directory {
+    /// Whether one of them is among what has happened since the last time.
+    fn is_one_gone(&self) -> io::Result<bool> {
+        let is_one = |name: &OsString| self.names.iter().any(|own| own.file_name() == Some(name));
+        // Without a name: there were too many to be told one by one.
+        Ok(self.inotify.read_events()?.iter().any(|event| event.name.as_ref().is_none_or(is_one)))
+    }
+}
+
+impl Watch {
+    fn begin(data: &DataDir) -> io::Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        inotify.add_watch(&data.supervisor(), AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVE)?;
+        let directory = Directory { inotify, names: [data.control_socket(), data.token()] };
+        // SAFETY: an Inotify owns its descriptor and always names the same one, and AsyncFd keeps it until its end.
+        let registered = unsafe { AsyncFd::register(directory) };
+        registered.map(Self).map_err(|error| error.into_parts().1)
+    }
+
+    /// Waits until one of them is gone.
+    async fn gone(&self) {
+        loop {
+            let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
+            if let Ok(Ok(true)) = ready.try_io(|directory| directory.get_ref().is_one_gone()) {
+                return;
+            }
+        }
+    }
 }
 
 /// The control socket, listening.
@@ -188,10 +251,7 @@ impl Server {
             return refusal(StatusCode::UNAUTHORIZED, &failure);
         }
         match (request.method(), path) {
-            (&Method::GET, "/v1/status") => match serde_json::to_value(self.instance.board.status()) {
-                Ok(status) => json_response(StatusCode::OK, &status),
-                Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &Failure::new(Cause::Io, error.to_string())),
-            },
+            (&Method::GET, "/v1/status") => json_response(StatusCode::OK, &json!(self.instance.board.status())),
             (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
             (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
@@ -203,7 +263,10 @@ impl Server {
                 }
                 Err(failure) => refusal(StatusCode::BAD_REQUEST, &failure),
             },
-            _ => not_found(),
+            _ => refusal(
+                StatusCode::NOT_FOUND,
+                &Failure::new(Cause::Configuration, "the control socket knows no such call"),
+            ),
         }
     }
 
@@ -258,10 +321,6 @@ fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> 
 
 fn refusal(status: StatusCode, failure: &Failure) -> Response<Full<Bytes>> {
     json_response(status, &json!({"format": FORMAT, "error": failure}))
-}
-
-fn not_found() -> Response<Full<Bytes>> {
-    refusal(StatusCode::NOT_FOUND, &Failure::new(Cause::Configuration, "the control socket knows no such call"))
 }
 
 #[cfg(test)]

@@ -21,9 +21,6 @@ const BYTES: usize = 32;
 const LONGEST: u64 = 2 * BYTES as u64 + 64;
 
 /// Returns the token of this data directory; makes one if there is none yet.
-///
-/// # Errors
-/// When it can be neither read nor written.
 pub fn read_or_make(data: &DataDir) -> Result<String, Failure> {
     let path = data.token();
     match read(data) {
@@ -83,16 +80,12 @@ fn make(data: &DataDir) -> io::Result<String> {
 }
 
 /// Writes a token down where there is none.
-///
-/// # Errors
-/// What the file system said.
 pub fn write(data: &DataDir, token: &str) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(data.token())?;
     file.write_all(token.as_bytes())
 }
 
 /// Compares in a time that does not tell how much of it is right.
-#[must_use]
 pub fn same(given: &str, token: &str) -> bool {
     given.len() == token.len() && given.bytes().zip(token.bytes()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }

@@ -39,7 +39,6 @@ struct Owner {
 }
 
 /// Whether this runs in a container: the image says so, as Podman and systemd's container interface do.
-#[must_use]
 pub fn in_container() -> bool {
     std::env::var_os("container").is_some()
 }

@@ -50,17 +50,11 @@ pub struct Unfinished {
 
 impl Unfinished {
     /// Begins a file for `target`, in place of one that was begun before; the caller writes it and fsyncs it.
-    ///
-    /// # Errors
-    /// What the file system said, naming the file.
     pub fn begin(target: &Path) -> Result<(Self, File), Failure> {
         Self::begin_at(beside(target), target)
     }
 
     /// As [`Self::begin`], in a directory that several write to: what others have begun there stays.
-    ///
-    /// # Errors
-    /// As [`Self::begin`].
     pub fn begin_of(owner: &str, target: &Path) -> Result<(Self, File), Failure> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         Self::begin_at(beside(&target.with_file_name(format!("{name}.{owner}"))), target)
@@ -73,9 +67,6 @@ impl Unfinished {
     }
 
     /// Writes `bytes` for `target` and fsyncs them.
-    ///
-    /// # Errors
-    /// What the file system said, naming the file.
     pub fn write(target: &Path, bytes: &[u8]) -> Result<Self, Failure> {
         Self::fill(Self::begin(target)?, bytes)
     }
@@ -88,21 +79,16 @@ impl Unfinished {
     }
 
     /// Returns where it lies until it is in its place.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.beside
     }
 
     /// Returns its place.
-    #[must_use]
     pub fn target(&self) -> &Path {
         &self.target
     }
 
     /// Renames it over its target.
-    ///
-    /// # Errors
-    /// What the file system said, naming both.
     pub fn put(mut self) -> Result<(), Failure> {
         rename(&self.beside, &self.target)?;
         self.done = true;
@@ -111,9 +97,6 @@ impl Unfinished {
 
     /// Gives it the name `target` where nothing has it yet: of several at once, one is the first. What has no hard links
     /// (FAT) gets a rename.
-    ///
-    /// # Errors
-    /// What the file system said, naming both.
     pub fn put_if_missing(self, target: &Path) -> Result<(), Failure> {
         match fs::hard_link(&self.beside, target) {
             Ok(()) => Ok(()),
@@ -132,35 +115,23 @@ impl Drop for Unfinished {
 }
 
 /// Writes a file that is there complete and for good, or not at all.
-///
-/// # Errors
-/// What the file system said, naming the file.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Unfinished::write(target, bytes)?.put()?;
     sync_parent(target)
 }
 
 /// As [`write()`], in a directory that several write to.
-///
-/// # Errors
-/// As [`write()`].
 pub fn write_of(owner: &str, target: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Unfinished::fill(Unfinished::begin_of(owner, target)?, bytes)?.put()?;
     sync_parent(target)
 }
 
 /// Renames `from` to `to`.
-///
-/// # Errors
-/// What the file system said, naming both.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::rename(from, to).explain(|| format!("cannot rename {} to {}", from.display(), to.display()))
 }
 
 /// Removes a file or link, if there is one; returns whether there was.
-///
-/// # Errors
-/// What the file system said, naming the file.
 pub fn remove_if_there(path: &Path) -> Result<bool, Failure> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -170,9 +141,6 @@ pub fn remove_if_there(path: &Path) -> Result<bool, Failure> {
 }
 
 /// Creates a directory for this uid alone, if it is not there; returns whether it was created.
-///
-/// # Errors
-/// What the file system said, naming the directory.
 pub fn create_directory_if_missing(path: &Path) -> Result<bool, Failure> {
     match DirBuilder::new().mode(OWN_DIRECTORY).create(path) {
         Ok(()) => Ok(true),
@@ -182,9 +150,6 @@ pub fn create_directory_if_missing(path: &Path) -> Result<bool, Failure> {
 }
 
 /// Creates a directory for this uid alone, which must not be there.
-///
-/// # Errors
-/// What the file system said, naming the directory.
 pub fn create_directory(path: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .mode(OWN_DIRECTORY)
@@ -193,9 +158,6 @@ pub fn create_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// Creates a file for this uid alone, which must not be there, neither as a link.
-///
-/// # Errors
-/// What the file system said, naming the file.
 pub fn create_file(path: &Path) -> Result<File, Failure> {
     File::options()
         .write(true)
@@ -234,18 +196,12 @@ pub fn read_small(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Makes a file's content durable.
-///
-/// # Errors
-/// What the file system said, naming the file.
 pub fn sync_file(path: &Path) -> Result<(), Failure> {
     open_regular(path).and_then(|file| file.sync_all()).explain(|| format!("cannot make {} durable", path.display()))
 }
 
 /// Makes the names in a directory durable. A file system that has no such call (EINVAL, as some FUSE ones
 /// answer) orders names by itself or not at all; nothing more can be done there.
-///
-/// # Errors
-/// What the file system said, naming the directory.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
     let synced = File::options().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(path).and_then(|directory| {
         match nix::unistd::fsync(&directory) {
@@ -257,23 +213,18 @@ pub fn sync_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// Makes the name of `path` in its directory durable.
-///
-/// # Errors
-/// As [`sync_directory`].
 pub fn sync_parent(path: &Path) -> Result<(), Failure> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Returns the hidden name that `target` has until it is in its place: `.state.json.new`. One fixed name: a pid
 /// would not make it unique, since in a container the same pids come again, and a killed job's is simply replaced.
-#[must_use]
 pub fn beside(target: &Path) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     target.with_file_name(format!(".{name}{UNFINISHED}"))
 }
 
 /// Whether this is the name of a file that was not put in its place, which its writer was killed before.
-#[must_use]
 pub fn is_unfinished(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(UNFINISHED)
 }

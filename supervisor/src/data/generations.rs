@@ -43,17 +43,11 @@ pub fn delete(removing: &Path) -> Result<(), Failure> {
 }
 
 /// Removes a generation, name first.
-///
-/// # Errors
-/// As [`unname`] and [`delete`].
 pub fn discard(data: &DataDir, id: GenerationId) -> Result<(), Failure> {
     delete(&unname(data, id)?)
 }
 
 /// Returns what killed removals left in `generations/`.
-///
-/// # Errors
-/// When the directory cannot be read.
 pub fn leftovers(data: &DataDir) -> Result<Vec<PathBuf>, Failure> {
     let generations = data.generations();
     let entries = fs::read_dir(&generations).explain(|| format!("cannot read {}", generations.display()))?;
@@ -71,13 +65,11 @@ pub fn leftovers(data: &DataDir) -> Result<Vec<PathBuf>, Failure> {
 
 /// Returns the generation that this name in `generations/` is of: `0007`, and neither `7` nor `00007`, which no
 /// path of a generation would lead to.
-#[must_use]
 pub fn named(name: &str) -> Option<GenerationId> {
     name.parse().ok().filter(|id: &GenerationId| id.to_string() == name)
 }
 
 /// Returns the generation that a name such as `.removing-0007` is what is left of.
-#[must_use]
 pub fn removed(name: &str) -> Option<GenerationId> {
     named(name.strip_prefix(REMOVING)?)
 }

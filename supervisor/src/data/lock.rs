@@ -37,13 +37,11 @@ pub struct Lock {
 
 impl Lock {
     /// Returns the descriptors that a child inherits.
-    #[must_use]
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         [Some(&self.file), self.directory.as_ref()].into_iter().flatten().map(|locked| File::as_fd(locked)).collect()
     }
 
     /// Whether a process has it open.
-    #[must_use]
     pub fn is_open_in(&self, process: Pid) -> bool {
         self.file.metadata().is_ok_and(|own| has_open(process.as_raw(), &own).unwrap_or(false))
     }
@@ -122,7 +120,6 @@ fn sign(path: &Path) {
 }
 
 /// Returns this machine's name, or the container's.
-#[must_use]
 pub fn host() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }

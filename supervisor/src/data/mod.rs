@@ -36,7 +36,6 @@ impl GenerationId {
     pub const HIGHEST: Self = Self(999_999_999);
 
     /// Returns the number after this one; `None` when there is none.
-    #[must_use]
     pub fn next(self) -> Option<Self> {
         (self < Self::HIGHEST).then(|| Self(self.0 + 1))
     }
@@ -69,156 +68,95 @@ pub struct DataDir(PathBuf);
 
 impl DataDir {
     /// Takes an absolute path.
-    #[must_use]
     pub fn new(path: PathBuf) -> Self {
         debug_assert!(path.is_absolute());
         Self(path)
     }
 
     /// The directory itself.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// The directory and those in it, each of which may be a link to another disk; but for `backups/`, which may be on one
     /// that does not answer.
-    #[must_use]
     pub fn places(&self) -> [PathBuf; 4] {
         [self.0.clone(), self.generations(), self.files(), self.supervisor()]
     }
 
-    /// `live`, the link to the generation in use.
-    #[must_use]
-    pub fn live(&self) -> PathBuf {
-        self.0.join("live")
-    }
-
-    /// `generations/`.
-    #[must_use]
-    pub fn generations(&self) -> PathBuf {
-        self.0.join("generations")
-    }
-
     /// `generations/0007`.
-    #[must_use]
     pub fn generation(&self, id: GenerationId) -> PathBuf {
         self.generations().join(id.to_string())
     }
 
     /// `generations/0007/app.db`.
-    #[must_use]
     pub fn database(&self, id: GenerationId) -> PathBuf {
         self.generation(id).join(DATABASE)
     }
 
     /// `generations/0007/STAGING`.
-    #[must_use]
     pub fn marker(&self, id: GenerationId) -> PathBuf {
         self.generation(id).join(STAGING)
     }
 
     /// Whether this generation carries the marker: a regular file, and nothing else that an app may have called so.
-    #[must_use]
     pub fn is_marked(&self, id: GenerationId) -> bool {
         self.marker(id).symlink_metadata().is_ok_and(|stat| stat.is_file())
     }
 
     /// `generations/0007/generation.json`.
-    #[must_use]
     pub fn description(&self, id: GenerationId) -> PathBuf {
         self.generation(id).join("generation.json")
     }
 
     /// What `live` points to when this generation is in use; relative, so that the directory can be moved.
-    #[must_use]
     pub fn link_target(id: GenerationId) -> PathBuf {
         Path::new("generations").join(id.to_string())
     }
+}
 
-    /// `files/`, the attachments.
-    #[must_use]
-    pub fn files(&self) -> PathBuf {
-        self.0.join("files")
-    }
+/// Makes a method of each name that returns its path in the data directory.
+macro_rules! paths {
+    ($($(#[$about:meta])* $name:ident = $path:literal;)*) => {
+        impl DataDir {
+            $($(#[$about])* pub fn $name(&self) -> PathBuf { self.0.join($path) })*
+        }
+    };
+}
 
-    /// `backups/`.
-    #[must_use]
-    pub fn backups(&self) -> PathBuf {
-        self.0.join("backups")
-    }
-
-    /// `config.toml`.
-    #[must_use]
-    pub fn config(&self) -> PathBuf {
-        self.0.join("config.toml")
-    }
-
-    /// `supervisor/`, the supervisor's own.
-    #[must_use]
-    pub fn supervisor(&self) -> PathBuf {
-        self.0.join("supervisor")
-    }
-
-    /// `supervisor/lock`.
-    #[must_use]
-    pub fn lock(&self) -> PathBuf {
-        self.supervisor().join("lock")
-    }
-
-    /// `supervisor/control.sock`.
-    #[must_use]
-    pub fn control_socket(&self) -> PathBuf {
-        self.supervisor().join("control.sock")
-    }
-
-    /// `supervisor/token`, which shows the control socket that its bearer is the operator.
-    #[must_use]
-    pub fn token(&self) -> PathBuf {
-        self.supervisor().join("token")
-    }
-
-    /// `supervisor/state.json`.
-    #[must_use]
-    pub fn state(&self) -> PathBuf {
-        self.supervisor().join("state.json")
-    }
-
-    /// `supervisor/instance`, the name of this instance among others at an off-site destination.
-    #[must_use]
-    pub fn instance(&self) -> PathBuf {
-        self.supervisor().join("instance")
-    }
-
-    /// `supervisor/instance.json`: where that name was given.
-    #[must_use]
-    pub fn identity(&self) -> PathBuf {
-        self.supervisor().join("instance.json")
-    }
-
-    /// `supervisor/backups.json`: what became of the last backups.
-    #[must_use]
-    pub fn backup_history(&self) -> PathBuf {
-        self.supervisor().join("backups.json")
-    }
-
-    /// `supervisor/update.json`: what is known of newer versions.
-    #[must_use]
-    pub fn update(&self) -> PathBuf {
-        self.supervisor().join("update.json")
-    }
-
-    /// `supervisor/scratch/`, where a backup is copied to and restored for a check; removed after each job and at start.
-    #[must_use]
-    pub fn scratch(&self) -> PathBuf {
-        self.supervisor().join("scratch")
-    }
-
-    /// `supervisor/held.json`, there while the supervisor is held.
-    #[must_use]
-    pub fn held(&self) -> PathBuf {
-        self.supervisor().join("held.json")
-    }
+paths! {
+    /// The link to the generation in use.
+    live = "live";
+    /// One directory a generation.
+    generations = "generations";
+    /// The attachments.
+    files = "files";
+    /// Where backups lie unless `backup.dir` says otherwise.
+    backups = "backups";
+    /// The operator's settings.
+    config = "config.toml";
+    /// The supervisor's own.
+    supervisor = "supervisor";
+    /// The one lock.
+    lock = "supervisor/lock";
+    /// The control socket.
+    control_socket = "supervisor/control.sock";
+    /// What shows the control socket that its bearer is the operator.
+    token = "supervisor/token";
+    /// [`state::State`].
+    state = "supervisor/state.json";
+    /// [`state::Held`], while the supervisor is held.
+    held = "supervisor/held.json";
+    /// The name of this instance among others at an off-site destination.
+    instance = "supervisor/instance";
+    /// Where that name was given.
+    identity = "supervisor/instance.json";
+    /// What became of the last backups.
+    backup_history = "supervisor/backups.json";
+    /// What is known of newer versions.
+    update = "supervisor/update.json";
+    /// Where a backup is copied to and restored for a check; removed after each job and at start.
+    scratch = "supervisor/scratch";
 }
 
 #[cfg(test)]

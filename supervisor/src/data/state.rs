@@ -158,7 +158,6 @@ pub struct WayOut {
 
 impl WayOut {
     /// Returns it as it is typed on the machine: in a container, with what leads into it.
-    #[must_use]
     pub fn on_the_machine(&self) -> Self {
         let inside = access::in_container() && self.command.starts_with("supervisor ");
         let command = if inside { format!("docker compose exec web {}", self.command) } else { self.command.clone() };
@@ -178,24 +177,17 @@ pub fn read_state(data: &DataDir) -> Result<Option<State>, Failure> {
 }
 
 /// Reads `supervisor/held.json`; `None` when there is none.
-///
-/// # Errors
-/// As [`read_state`].
 pub fn read_held(data: &DataDir) -> Result<Option<Held>, Failure> {
     read(&data.held())
 }
 
 /// Reads a generation's `generation.json`. It is for people, so one that is missing, damaged or of another
 /// format is no failure: `None`.
-#[must_use]
 pub fn read_description(data: &DataDir, id: GenerationId) -> Option<Description> {
     read(&data.description(id)).ok().flatten()
 }
 
 /// Returns a document as it is written: indented, for people who look.
-///
-/// # Errors
-/// None that is known; what the serialiser says.
 pub fn to_bytes<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
     let mut bytes = serde_json::to_vec_pretty(document)
         .map_err(|error| Failure::new(Cause::Io, format!("cannot write a document as JSON: {error}")))?;
@@ -204,9 +196,6 @@ pub fn to_bytes<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a document of this format; `None` when there is none.
-///
-/// # Errors
-/// As [`read_state`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
     match read_small(path, LIMIT) {
         Ok(bytes) => understand(path, &bytes).map(Some),

@@ -3,7 +3,6 @@
 //! As UTF-8, with or without a byte order mark, or as UTF-16, which PowerShell's `>` writes.
 
 /// Returns the text without its mark; `None` for what is no text.
-#[must_use]
 pub fn decode(bytes: &[u8]) -> Option<String> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();

@@ -91,7 +91,6 @@ impl View {
 
     /// Whether nothing here was ever committed: no link, no generation without a marker, no backup, no attachment,
     /// and no state. Only then is a start the first one, and only then may what carries a marker go without a live one.
-    #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.live == Live::Missing
             && self.generations.iter().all(|generation| generation.staging || generation.is_empty())
@@ -105,7 +104,6 @@ impl View {
 
 impl Generation {
     /// Whether nothing is in it: its making was killed before its marker.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.staging && !self.database && self.bytes == 0
     }
@@ -176,9 +174,6 @@ fn made_backups(data: &DataDir) -> bool {
 }
 
 /// Returns where `live` points.
-///
-/// # Errors
-/// When the link cannot be read.
 pub fn live(data: &DataDir) -> Result<Live, Failure> {
     let link = data.live();
     match fs::symlink_metadata(&link) {

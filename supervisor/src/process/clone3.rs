@@ -18,7 +18,6 @@ pub const NOTE: &str = "the container engine's seccomp profile is old and refuse
                         Hearth goes without them, but the engine should be updated";
 
 /// Returns whether this process's engine refuses `clone3`, and [`mask_if_refused`] has seen to it.
-#[must_use]
 pub fn is_masked() -> bool {
     MASKED.load(Ordering::Relaxed)
 }

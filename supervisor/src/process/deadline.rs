@@ -27,7 +27,6 @@ pub struct Deadline {
 
 impl Deadline {
     /// Sets a deadline this far from now.
-    #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self::after_from(Instant::now(), limit)
     }

@@ -56,7 +56,6 @@ thread_local! {
 
 /// Returns a path for a unix socket's address: a long one goes through a descriptor of its directory, which stays
 /// open for the life of the process.
-#[must_use]
 pub fn short(path: &Path) -> PathBuf {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
     if path.as_os_str().len() <= LONGEST_SOCKET {

@@ -56,9 +56,6 @@ impl AsFd for IdentitySocket {
 
 impl IdentitySocket {
     /// Binds it. A socket's file on which nobody answers, left by an earlier start, makes way; nothing else does.
-    ///
-    /// # Errors
-    /// A sentence that names the place and the setting.
     pub fn bind(place: &Endpoint) -> Result<Self, Failure> {
         match place {
             Endpoint::Tcp(address) => PublicSocket::bind(*address, SETTING).map(Self::Tcp),
@@ -67,7 +64,6 @@ impl IdentitySocket {
     }
 
     /// Returns where it is, with the port that the system chose for port 0.
-    #[must_use]
     pub fn place(&self) -> Endpoint {
         match self {
             Self::Tcp(socket) => Endpoint::Tcp(socket.address()),
@@ -76,7 +72,6 @@ impl IdentitySocket {
     }
 
     /// Whether it still listens.
-    #[must_use]
     pub fn listens(&self) -> bool {
         match self {
             Self::Tcp(socket) => socket.listens(),
@@ -85,9 +80,6 @@ impl IdentitySocket {
     }
 
     /// Puts right what a child may have done to it, as [`PublicSocket::restore_listener`]. Returns whether it had to bind anew.
-    ///
-    /// # Errors
-    /// When it cannot be bound anew.
     pub fn restore_listener(&mut self) -> Result<bool, Failure> {
         let listens = self.listens();
         match self {
@@ -120,7 +112,6 @@ fn was_shut_down(listener: &UnixListener) -> bool {
 }
 
 /// Says what is not well chosen, for whoever may come in there besides `tailscale serve`.
-#[must_use]
 pub fn exposed(address: SocketAddr) -> Option<String> {
     let who = if !address.ip().is_loopback() {
         "whoever can reach this address"

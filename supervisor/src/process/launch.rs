@@ -77,7 +77,6 @@ pub struct Confinement {
 }
 
 /// Carries out the plan; returns only when it failed.
-#[must_use]
 pub fn main(plan: &str) -> ExitCode {
     let Ok(plan) = serde_json::from_str::<Plan>(plan) else {
         eprintln!("error: launch is a step of the supervisor's own, not a command");

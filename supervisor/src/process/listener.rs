@@ -37,9 +37,6 @@ impl AsFd for PublicSocket {
 
 impl PublicSocket {
     /// Binds it to the address that `setting` gives.
-    ///
-    /// # Errors
-    /// A sentence that names the address and the setting.
     pub fn bind(address: SocketAddr, setting: &'static str) -> Result<Self, Failure> {
         let listener = listen(address).map_err(|error| explain(address, setting, &error))?;
         let address = listener.local_addr().unwrap_or(address);
@@ -47,22 +44,17 @@ impl PublicSocket {
     }
 
     /// Returns the address it is bound to, with the port that the system chose for port 0.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Whether it still listens: a child's shutdown(2) ends that for every process that shares it.
-    #[must_use]
     pub fn listens(&self) -> bool {
         getsockopt(&self.listener, sockopt::AcceptConn).unwrap_or(false)
     }
 
     /// Puts right what a child may have done: sets O_NONBLOCK, and binds anew if it was shut down.
     /// Returns whether it had to bind anew.
-    ///
-    /// # Errors
-    /// When it cannot be bound anew.
     pub fn restore_listener(&mut self) -> Result<bool, Failure> {
         if self.listens() {
             self.listener

@@ -45,7 +45,6 @@ pub struct Programs {
 
 impl Programs {
     /// Opens them: this program, the one for jobs beside it, and the first words of these commands.
-    #[must_use]
     pub fn open(migrator: &[String], app: &[String]) -> Self {
         let supervisor = std::env::current_exe().unwrap_or_default();
         let first = |command: &[String], default: &str| {
@@ -63,7 +62,6 @@ impl Programs {
 
     /// Returns them for a child to read: the paths that they have there, and the descriptors that it has to inherit for that,
     /// one after the other from [`FIRST`] on.
-    #[must_use]
     pub fn to_read(&self) -> (Vec<PathBuf>, Vec<(&str, BorrowedFd<'_>)>) {
         let mut descriptors = Vec::new();
         let mut paths = Vec::new();
@@ -82,7 +80,6 @@ impl Programs {
     }
 
     /// Says of which programs a replaced file is started without a start of the supervisor.
-    #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let scripts = [("migrator.command", &self.migrator), ("app.command", &self.app)];
         scripts
@@ -116,13 +113,11 @@ impl Program {
     }
 
     /// Where it lay.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its descriptor, if it is started by one.
-    #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(AsFd::as_fd)
     }

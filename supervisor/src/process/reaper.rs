@@ -29,7 +29,6 @@ impl Exit {
     }
 
     /// Returns the exit status a shell would give: the code, or 128 + the signal's number.
-    #[must_use]
     pub fn status(self) -> u8 {
         match self {
             Self::Code(code) => code,
@@ -38,7 +37,6 @@ impl Exit {
     }
 
     /// Whether KILL ended it.
-    #[must_use]
     pub fn killed(self) -> bool {
         self == Self::Signal(libc::SIGKILL)
     }
@@ -62,7 +60,6 @@ pub struct Reaper(Rc<RefCell<HashMap<Pid, watch::Sender<Option<Exit>>>>>);
 
 impl Reaper {
     /// Registers a child that was just spawned; its exit is told through what this returns.
-    #[must_use]
     pub fn register(&self, child: Pid) -> Exited {
         let (tell, told) = watch::channel(None);
         self.0.borrow_mut().insert(child, tell);
@@ -70,7 +67,6 @@ impl Reaper {
     }
 
     /// Returns the children that are registered and have not ended.
-    #[must_use]
     pub fn children(&self) -> Vec<Pid> {
         self.0.borrow().keys().copied().collect()
     }
@@ -115,7 +111,6 @@ impl Exited {
     }
 
     /// Returns the exit if the child has ended.
-    #[must_use]
     pub fn now(&self) -> Option<Exit> {
         *self.0.borrow()
     }

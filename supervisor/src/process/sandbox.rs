@@ -85,16 +85,12 @@ pub struct Sandbox {
 
 impl SandboxSupport {
     /// Whether there is all that a sandbox needs.
-    #[must_use]
     pub fn is_whole(self) -> bool {
         self.landlock > 0 && self.seccomp
     }
 
     /// Gives up, until the end of this process, all but reading these and writing those files and directories. Jobs call it
     /// before they look into what an app, or whoever sent an archive, may have made to do harm.
-    ///
-    /// # Errors
-    /// As [`Sandbox::enter`].
     pub fn confine(
         self,
         reads: impl IntoIterator<Item = PathBuf>,
@@ -118,9 +114,6 @@ impl Sandbox {
     }
 
     /// The part of [`Self::enter`] after which system calls still go through.
-    ///
-    /// # Errors
-    /// As [`Self::enter`].
     pub fn enter_files(&self) -> Result<(), Failure> {
         if self.means.landlock == 0 || made_to_harm() {
             return Ok(());
@@ -133,9 +126,6 @@ impl Sandbox {
     }
 
     /// The last part of [`Self::enter`].
-    ///
-    /// # Errors
-    /// As [`Self::enter`].
     pub fn enter_calls(&self) -> Result<(), Failure> {
         if !self.means.seccomp || made_to_harm() {
             return Ok(());
@@ -156,7 +146,6 @@ fn refused(what: &str, why: &str) -> Failure {
 
 /// Enters a sandbox by what means the kernel offers, and returns them. With no rules, this process can do nothing afterwards but
 /// end.
-#[must_use]
 pub fn try_out(rules: &Rules) -> SandboxSupport {
     if made_to_harm() {
         return SandboxSupport::default();

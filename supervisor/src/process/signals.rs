@@ -37,17 +37,11 @@ fn taken() -> SigSet {
 }
 
 /// Blocks the signals that [`Signals`] takes.
-///
-/// # Errors
-/// None that can happen: the set is valid.
 pub fn block() -> io::Result<()> {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken()), None).map_err(io::Error::from)
 }
 
 /// Lets them through again: for a command that is no supervisor, where Ctrl-C ends it.
-///
-/// # Errors
-/// None that can happen: the set is valid.
 pub fn unblock() -> io::Result<()> {
     pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&taken()), None).map_err(io::Error::from)
 }
@@ -55,9 +49,6 @@ pub fn unblock() -> io::Result<()> {
 /// Asks a question on a terminal, by `ask`, and reads the answer. Ctrl-C ends this process, as anybody expects, also where it
 /// was started with that ignored (as a script's background job), or is a container's PID 1, for which the kernel ignores
 /// what has no handler.
-///
-/// # Errors
-/// What asking, or standard input, met.
 pub fn answer(ask: impl FnOnce() -> io::Result<()>) -> io::Result<String> {
     let wanted: SigSet = STOP.into_iter().collect();
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&wanted), None)?;
@@ -93,9 +84,6 @@ pub struct Signals(AsyncFd<SignalFd>);
 
 impl Signals {
     /// Opens the descriptor; [`block`] has been called. Must be called inside the runtime.
-    ///
-    /// # Errors
-    /// When the process has no descriptor left.
     pub fn open() -> io::Result<Self> {
         let descriptor = SignalFd::with_flags(&taken(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         // SAFETY: a SignalFd owns its descriptor and always names the same one, and AsyncFd keeps it until its end.
@@ -104,9 +92,6 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    ///
-    /// # Errors
-    /// When the descriptor cannot be read, which does not happen while it is open.
     pub async fn next(&self) -> io::Result<Request> {
         loop {
             let mut ready = self.0.readable().await?;

@@ -83,7 +83,6 @@ pub struct Child {
 
 impl Child {
     /// Its pid, which is also its process group and session.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
@@ -94,13 +93,11 @@ impl Child {
     }
 
     /// Returns its end, to be waited for elsewhere.
-    #[must_use]
     pub fn end(&self) -> Exited {
         self.exited.clone()
     }
 
     /// Returns its exit if it has ended.
-    #[must_use]
     pub fn exited(&self) -> Option<Exit> {
         self.exited.now()
     }
@@ -130,7 +127,6 @@ impl Drop for Child {
 
 impl<'a> Launch<'a> {
     /// Makes the launch of a program by this command with nothing but its environment and the lock.
-    #[must_use]
     pub fn new(
         program: &'a Program,
         command: Vec<String>,

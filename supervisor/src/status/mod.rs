@@ -79,7 +79,6 @@ pub enum Phase {
 
 impl Phase {
     /// The phase's name, as in `status`.
-    #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Starting(_) => "starting",
@@ -137,7 +136,7 @@ impl Phase {
 }
 
 /// How the container's health check sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// The app serves and is healthy.
@@ -145,6 +144,7 @@ pub enum Health {
     /// The app serves, and says of itself that something is wrong.
     Degraded,
     /// The supervisor is doing its work; nothing should kill it.
+    #[default]
     Working,
     /// It waits for the operator.
     Held,
@@ -172,7 +172,7 @@ pub enum Unit {
 }
 
 /// The app as the supervisor sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppStatus {
     /// Its pid, while it runs.
     pub pid: Option<i32>,
@@ -233,7 +233,6 @@ pub struct LastBackup {
 
 impl Backups {
     /// Says in a word how they are, for the app's health document: `ok`, `overdue` or `failing`.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match (self.overdue_since.is_some(), self.trouble.is_empty()) {
             (true, _) => "overdue",
@@ -243,7 +242,6 @@ impl Backups {
     }
 
     /// Says in a sentence what is wrong, if anything is.
-    #[must_use]
     pub fn warning(&self) -> Option<String> {
         let overdue = self.overdue_since.as_ref().map(|since| match &self.last {
             Some(last) => format!("a backup is overdue since {since}; the last one is of {}", last.created_at),
@@ -264,7 +262,7 @@ pub enum Outcome {
 }
 
 /// The document that `supervisor status --json` prints; docs/contracts/control-status.json.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// [`FORMAT`].
     pub format: u32,
@@ -318,56 +316,32 @@ pub struct StatusPublisher {
 }
 
 /// Returns the present time as the documents have it.
-#[must_use]
 pub fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 impl StatusPublisher {
     /// Makes the publisher of a supervisor that starts.
-    #[must_use]
     pub fn new(listen: String, data_dir: String) -> Self {
-        let app = AppStatus {
-            pid: None,
-            ready: false,
-            restarts: 0,
-            says: None,
-            health: None,
-            health_detail: None,
-            last_exit: None,
-        };
         let status = Status {
             format: FORMAT,
             version: VERSION.to_owned(),
             supervisor: format!("process {} on host {}", std::process::id(), lock::host()),
             phase: "starting".to_owned(),
             since: now(),
-            boots: 0,
-            health: Health::Working,
-            live: None,
-            next: None,
-            progress: None,
             listen,
             data_dir,
-            sandbox: String::new(),
-            app,
-            held: None,
-            operation: None,
-            backups: Backups::default(),
-            update: Update::default(),
-            notes: Vec::new(),
+            ..Status::default()
         };
         Self { status: RefCell::new(status), step: Cell::new(Step::Starting), changed: watch::channel(()).0 }
     }
 
     /// Returns the status as it is now.
-    #[must_use]
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
     /// Tells of each later change.
-    #[must_use]
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -389,7 +363,6 @@ impl StatusPublisher {
     }
 
     /// Returns the step to serving that was reached last.
-    #[must_use]
     pub fn step(&self) -> Step {
         self.step.get()
     }

@@ -17,7 +17,6 @@ pub struct Update {
 
 impl Update {
     /// Says that there is a newer version, if there is one.
-    #[must_use]
     pub fn news(&self) -> Option<String> {
         let newest = self.newest.as_ref()?;
         let notes = self.notes.as_ref().map(|notes| format!(": {notes}")).unwrap_or_default();

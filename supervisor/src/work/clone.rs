@@ -38,9 +38,6 @@ pub(super) struct FileClone<'a> {
 
 impl<'a> FileClone<'a> {
     /// Opens the source and creates the clone. Neither may be a link, and the clone must not be there.
-    ///
-    /// # Errors
-    /// What the file system said, naming the file.
     pub(super) fn begin(from: &'a Path, to: &'a Path) -> Result<Self, Failure> {
         let source = durable::open_regular(from).explain(|| format!("cannot open {}", from.display()))?;
         let bytes = source.metadata().explain(|| format!("cannot look at {}", from.display()))?.len();
@@ -84,9 +81,6 @@ impl<'a> FileClone<'a> {
     }
 
     /// Makes the clone durable.
-    ///
-    /// # Errors
-    /// What the file system said, naming the clone.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         self.target.sync_all().explain(|| format!("cannot make {} durable", self.to.display()))
     }

@@ -63,9 +63,6 @@ const KNOWN: &[(u64, &str, Verdict)] = &[
 ];
 
 /// Returns the name of the file system that a path, or else what will hold it, is on, and what that tells.
-///
-/// # Errors
-/// When the system does not say.
 pub(super) fn of(path: &Path) -> Result<(String, Verdict), Failure> {
     let place = path.ancestors().find(|place| place.exists()).unwrap_or(path);
     let found = statfs(place).explain(|| format!("cannot ask for the file system of {}", place.display()))?;

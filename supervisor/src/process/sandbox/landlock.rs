@@ -15,9 +15,6 @@ use nix::sys::stat::{SFlag, fstat};
 use super::Rules;
 
 /// Restricts this thread by what ABI `most` and the kernel both know; returns that ABI, 0 for none.
-///
-/// # Errors
-/// What the kernel said.
 pub(super) fn restrict(most: u32, rules: &Rules) -> Result<u32, String> {
     let abi = ABI::from(i32::try_from(most).unwrap_or(0));
     let made = build(abi, rules).and_then(RulesetCreated::restrict_self).map_err(|error| error.to_string())?;

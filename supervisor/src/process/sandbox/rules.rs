@@ -88,7 +88,6 @@ pub struct Private {
 impl Role {
     /// Returns the rules of the program that this command starts, in the environment of this process, with this directory for
     /// its temporary files; `opened` is the program, if it is started by a descriptor. Looks at files, but never at `backup.dir`, whose file server may be gone.
-    #[must_use]
     pub fn rules(
         &self,
         private: &Private,
@@ -113,7 +112,6 @@ impl Role {
 }
 
 /// Returns what tells the time zone, finds names in the network, and knows whom TLS trusts.
-#[must_use]
 pub fn system() -> Vec<PathBuf> {
     let mut reads: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     // The file may be replaced meanwhile, by a resolver that writes it anew: where a link leads, the directory is granted.
@@ -130,7 +128,6 @@ pub fn system() -> Vec<PathBuf> {
 
 /// Returns the directory for the temporary files of this household's programs, and makes it: one of its own, since data and
 /// backups may lie in `/tmp`, and other programs' files of the same uid. `None`: something else is in its place.
-#[must_use]
 pub fn temporary(data: &DataDir) -> Option<PathBuf> {
     let path = temporary_path(data)?;
     // It is there from the last time, or another user was faster.
@@ -174,7 +171,6 @@ fn program(private: &Private, command: &[String], opened: Option<PathBuf>) -> Ru
 }
 
 /// Returns where the program is: a name without a slash is looked for in `PATH`, as in a shell.
-#[must_use]
 pub fn find(program: &str) -> PathBuf {
     let search = env::var_os("PATH").filter(|_| !program.contains('/'));
     let found = search.and_then(|search| {

@@ -106,9 +106,6 @@ const OPTIONS: [u64; 7] = [25, 26, 44, 50, 51, 52, 62];
 const TYPE: u64 = 0xf;
 
 /// Takes the calls away from this thread and all that comes of it.
-///
-/// # Errors
-/// What the kernel said.
 pub(super) fn restrict(sockets: Sockets) -> Result<(), String> {
     let install = || -> Result<(), seccompiler::Error> {
         // The first one last: it denies nothing that the second needs.

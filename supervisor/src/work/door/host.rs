@@ -26,7 +26,6 @@ pub enum Host {
 
 impl Names {
     /// Reads them from what the supervisor hands on: `HEARTH_HTTP__HOSTS` and `HEARTH_HTTP__PUBLIC_URL`.
-    #[must_use]
     pub fn handed_on() -> Self {
         let variable = |name| std::env::var(name).unwrap_or_default();
         Self::of(&variable("HEARTH_HTTP__HOSTS"), &variable("HEARTH_HTTP__PUBLIC_URL"))
@@ -44,7 +43,6 @@ impl Names {
     }
 
     /// Judges the host of a request.
-    #[must_use]
     pub fn judge<B>(&self, request: &Request<B>) -> Host {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let first = match (hosts.next(), hosts.next()) {

@@ -41,7 +41,6 @@ footer{margin-top:3rem;font-size:.875rem}
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-BGdcUsv1mH+qOOK2hs75r6h5NUD6UD+6v9g0XuM3yGU='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the page.
-#[must_use]
 pub fn html(notice: &Notice) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -89,7 +88,6 @@ pub fn html(notice: &Notice) -> String {
 }
 
 /// Returns a short page that refuses, and does not come back by itself.
-#[must_use]
 pub fn refusal(title: &str, sentences: &[String]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -142,7 +140,6 @@ fn sentence(text: &str) -> String {
 }
 
 /// Returns the same as `application/problem+json`: <https://www.rfc-editor.org/rfc/rfc9457>.
-#[must_use]
 pub fn problem(notice: &Notice) -> String {
     let kind = if notice.failure.is_some() { "held" } else { "unavailable" };
     let mut problem = json!({

@@ -14,7 +14,6 @@ pub struct Bearer {
 }
 
 /// Returns the challenge of the scheme Bearer in a `WWW-Authenticate` field, among others or alone.
-#[must_use]
 pub fn bearer(field: &str) -> Option<Bearer> {
     let mut rest = Rest(field);
     let mut found: Option<Bearer> = None;
@@ -48,7 +47,6 @@ pub fn bearer(field: &str) -> Option<Bearer> {
 }
 
 /// Returns where the next page is, as a `Link` field says: absolute, or relative to the page.
-#[must_use]
 pub fn next(field: &str) -> Option<&str> {
     let mut rest = Rest(field);
     loop {

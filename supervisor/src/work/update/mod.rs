@@ -14,9 +14,6 @@ use crate::{
 };
 
 /// Asks the registry; returns the newest version that is newer than the one that runs. In PID 1's case only in a job.
-///
-/// # Errors
-/// Why it could not be told.
 pub fn check(question: &Question) -> Result<Option<String>, Failure> {
     let image = image(&question.image)?;
     let running = Version::parse(&question.running).map_err(|error| {

@@ -4,7 +4,7 @@
 //! feature, which only this crate's tests turn on; elsewhere [`point`] is nothing.
 //!
 //! `HEARTH_FAULT=<point>=<action>[,<point>=<action>…]`, where an action is `kill` (KILL to this process),
-//! `kill-parent` (KILL to the parent, then wait for the own end), `hang` (wait for ever), `enospc`, `eacces`,
+//! `kill-parent` (KILL to the parent, then wait for the own end), `hang` (wait for ever), `enospc`,
 //! `enolck`, `eopnotsupp` (fail like that system call).
 //!
 //! Two more words may stand in it: `trace=<file>` writes every point that is passed there, a line each, and
@@ -113,7 +113,6 @@ pub fn point(name: &'static str) -> io::Result<()> {
             pause();
         },
         "enospc" => Errno::ENOSPC,
-        "eacces" => Errno::EACCES,
         "enolck" => Errno::ENOLCK,
         "eopnotsupp" => Errno::EOPNOTSUPP,
         _ => Errno::EIO,

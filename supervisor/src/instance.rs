@@ -20,7 +20,7 @@ use crate::{
         SandboxSupport,
         rules::{Private, Role},
     },
-    process::{identity::IdentitySocket, launch::Confinement, programs::Programs, reaper::Reaper},
+    process::{launch::Confinement, listener::ListeningSocket, programs::Programs, reaper::Reaper},
     status::StatusPublisher,
 };
 
@@ -85,7 +85,7 @@ pub struct Instance {
     pub lock: std::cell::OnceCell<Lock>,
     /// The sockets that app and door accept on, by the names that they have there: `public`, once it is bound, and `tailscale`, if
     /// there is to be one.
-    pub listeners: RefCell<Vec<(&'static str, IdentitySocket)>>,
+    pub listeners: RefCell<Vec<(&'static str, ListeningSocket)>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
     /// Whether a stop is wanted.
@@ -161,7 +161,7 @@ impl Instance {
     pub fn restore_listeners(&self) {
         for (name, socket) in self.listeners.borrow_mut().iter_mut() {
             let what = if *name == "public" { "public socket" } else { "socket of tailscale serve" };
-            match socket.restore_listener() {
+            match socket.restore() {
                 Ok(false) => {}
                 Ok(true) => {
                     tracing::warn!(target: "Supervisor", "the {what} was shut down by a child; it was bound anew");

@@ -198,9 +198,8 @@ pub(super) fn listing(config: Config, elsewhere: bool) -> Result<Listing, Failur
 
 fn list(config: Config, as_json: bool) -> Result<u8, Failure> {
     let dir = config.backup.dir.clone();
-    let Listing { mut here, there, failures, .. } = listing(config, true)?;
-    here.extend(there);
-    let listed = here;
+    let Listing { here: mut listed, there, failures, .. } = listing(config, true)?;
+    listed.extend(there);
     if as_json {
         let rows: Vec<Value> = listed
             .iter()
@@ -227,7 +226,7 @@ fn list(config: Config, as_json: bool) -> Result<u8, Failure> {
 fn table(listed: &[Listed]) -> String {
     let header = ["ID", "KIND", "AGE", "REASON", "VERSION", "SIZE", "VERIFIED", "WHERE"].map(str::to_owned);
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let houses = listed.iter().map(|listed| &listed.description.instance).collect::<BTreeSet<_>>().len();
+    let instances = listed.iter().map(|listed| &listed.description.instance).collect::<BTreeSet<_>>().len();
     let rows = listed.iter().map(|Listed { description, place }| {
         let verified = match (&description.damage, &description.verified_at, &description.drilled_at) {
             (Some(_), ..) => "DAMAGED".to_owned(),
@@ -239,8 +238,8 @@ fn table(listed: &[Listed]) -> String {
             ArchiveSource::File(_) => "here".to_owned(),
             ArchiveSource::Destination { destination, .. } => destination::named(destination),
         };
-        // Where several houses share a directory, it matters whose it is.
-        if houses > 1 {
+        // Where several instances share a directory, it matters whose it is.
+        if instances > 1 {
             place = format!("{place} ({})", or_dash(&description.instance));
         }
         let reason = match &description.label {

@@ -1,7 +1,8 @@
 //! How does something written survive a power cut?
 //!
 //! The content is fsynced before its name appears, and the directory that holds the name is fsynced after. A file
-//! is replaced by a rename, so that a reader, or the next start, finds the old one or the new one, complete.
+//! is replaced by a rename, so that a reader, or the next start, finds the old one or the new one, complete. A failure is
+//! what the file system said, with the path.
 
 use std::{
     fmt::Display,
@@ -49,18 +50,14 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Begins a file for `target`, in place of one that was begun before; the caller writes it and fsyncs it.
-    pub fn begin(target: &Path) -> Result<(Self, File), Failure> {
-        Self::begin_at(beside(target), target)
-    }
-
-    /// As [`Self::begin`], in a directory that several write to: what others have begun there stays.
+    /// Begins a file for `target`, in place of one that this owner began before, in a directory that several write to: what
+    /// others have begun there stays. The caller writes it and fsyncs it.
     pub fn begin_of(owner: &str, target: &Path) -> Result<(Self, File), Failure> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        Self::begin_at(beside(&target.with_file_name(format!("{name}.{owner}"))), target)
+        Self::begin(beside(&target.with_file_name(format!("{name}.{owner}"))), target)
     }
 
-    fn begin_at(beside: PathBuf, target: &Path) -> Result<(Self, File), Failure> {
+    fn begin(beside: PathBuf, target: &Path) -> Result<(Self, File), Failure> {
         remove_if_there(&beside)?;
         let file = create_file(&beside)?;
         Ok((Self { beside, target: target.to_owned(), done: false }, file))
@@ -68,7 +65,7 @@ impl Unfinished {
 
     /// Writes `bytes` for `target` and fsyncs them.
     pub fn write(target: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        Self::fill(Self::begin(target)?, bytes)
+        Self::fill(Self::begin(beside(target), target)?, bytes)
     }
 
     fn fill((unfinished, mut file): (Self, File), bytes: &[u8]) -> Result<Self, Failure> {
@@ -236,23 +233,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+    fn a_file_is_replaced_whole_or_stays_and_nothing_is_left_beside_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state.json");
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
+        drop(Unfinished::write(&path, b"three").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_was_not_put_in_its_place_goes_and_the_old_one_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.json");
-        write(&path, b"one").unwrap();
-        drop(Unfinished::write(&path, b"two").unwrap());
-        assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

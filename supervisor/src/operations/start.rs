@@ -18,8 +18,7 @@ use crate::{
     process::{
         clone3,
         endpoint::Endpoint,
-        identity::{self, IdentitySocket},
-        listener::{self, PublicSocket},
+        listener::{self, ListeningSocket},
         sandbox::{SandboxSupport, rules},
         spawn::Launch,
     },
@@ -53,16 +52,16 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
 /// # Errors
 /// A sentence that names the address.
 pub fn bind(instance: &Instance) -> Result<(), Failure> {
-    let public = PublicSocket::bind(instance.config.listen, listener::PUBLIC)?;
-    let address = public.address();
-    instance.board.update(|status| status.listen = address.to_string());
-    if !address.ip().is_loopback() {
+    let public = ListeningSocket::bind(Endpoint::Tcp(instance.config.listen), listener::PUBLIC)?;
+    let address = public.endpoint().to_string();
+    instance.board.update(|status| status.listen.clone_from(&address));
+    if !instance.config.listen.ip().is_loopback() {
         tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; without Tailscale, or a proxy with a certificate, passwords cross the network as plain text");
     }
-    let mut listeners = vec![("public", IdentitySocket::Tcp(public))];
+    let mut listeners = vec![("public", public)];
     if let Some(place) = instance.config.serves_tailscale() {
-        let socket = IdentitySocket::bind(&place)?;
-        tracing::info!(target: "Supervisor", "listening on {} for tailscale serve, whose word on who somebody is counts there", socket.place());
+        let socket = ListeningSocket::bind(place, listener::IDENTITY)?;
+        tracing::info!(target: "Supervisor", "listening on {} for tailscale serve, whose word on who somebody is counts there", socket.endpoint());
         listeners.push(("tailscale", socket));
     }
     instance.listeners.replace(listeners);
@@ -168,7 +167,7 @@ fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) {
         tracing::warn!(target: "Supervisor", "sandbox: the app may connect to unix sockets, since it asks {} who somebody is (auth.tailscale = localapi)", socket.display());
     }
     if let Some(Endpoint::Tcp(address)) = instance.config.serves_tailscale() {
-        identity::exposed(address).into_iter().for_each(|note| instance.board.note(note));
+        listener::exposed(address).into_iter().for_each(|note| instance.board.note(note));
     }
     if mode == SandboxMode::Off {
         instance

@@ -10,7 +10,7 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{FromRawFd, OwnedFd, RawFd},
-        unix::ffi::{OsStrExt, OsStringExt},
+        unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
     process::ExitCode,
@@ -92,14 +92,9 @@ pub fn main(plan: &str) -> ExitCode {
 }
 
 fn become_program(plan: &Plan, report: RawFd) -> Failure {
-    match prepare(report, plan.locks) {
-        Ok(()) => {}
-        Err(error) => {
-            return Failure::new(
-                Cause::Launch,
-                format!("cannot prepare a process for {}: {error}", plan.command.join(" ")),
-            );
-        }
+    if let Err(error) = prepare(report, plan.locks) {
+        let message = format!("cannot prepare a process for {}: {error}", plan.command.join(" "));
+        return Failure::new(Cause::Launch, message);
     }
     if plan.background {
         give_way();
@@ -172,12 +167,8 @@ fn execute(program: &Path, descriptor: Option<RawFd>, arguments: &[String], envi
             let done = execveat(unsafe_borrow(descriptor), c"", &arguments, &environment, AtFlags::AT_EMPTY_PATH);
             match done {
                 // Before Linux 3.19, or an old seccomp profile.
-                Err(Errno::ENOSYS | Errno::EPERM) => {
-                    match CString::new(own_descriptor(descriptor).into_os_string().into_vec()) {
-                        Ok(path) => by_path(&path),
-                        Err(_) => Errno::EINVAL,
-                    }
-                }
+                Err(Errno::ENOSYS | Errno::EPERM) => zeroed(&[own_descriptor(descriptor).as_os_str().as_bytes()])
+                    .map_or(Errno::EINVAL, |own| by_path(&own[0])),
                 Err(Errno::ENOENT) => by_path(&path[0]),
                 Err(errno) => errno,
                 Ok(never) => match never {},

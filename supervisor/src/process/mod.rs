@@ -9,7 +9,6 @@
 pub mod clone3;
 pub mod deadline;
 pub mod endpoint;
-pub mod identity;
 pub mod launch;
 pub mod listener;
 pub mod programs;

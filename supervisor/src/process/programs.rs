@@ -81,33 +81,23 @@ impl Programs {
 
     /// Says of which programs a replaced file is started without a start of the supervisor.
     pub fn notes(&self) -> Vec<String> {
-        let scripts = [("migrator.command", &self.migrator), ("app.command", &self.app)];
-        scripts
-            .into_iter()
-            .filter(|(_, program)| program.is_script)
-            .map(|(setting, program)| {
-                format!(
-                    "{} ({setting}) is a script, which can only be started by its path: replaced while the supervisor runs, the new file is what starts next",
-                    program.path.display()
-                )
-            })
-            .collect()
+        let programs = [("migrator.command", &self.migrator), ("app.command", &self.app)];
+        let scripts = programs.into_iter().filter(|(_, program)| program.is_script);
+        let note = "is a script, which can only be started by its path: replaced while the supervisor runs, the new file is what starts next";
+        scripts.map(|(setting, program)| format!("{} ({setting}) {note}", program.path.display())).collect()
     }
 }
 
 impl Program {
     fn open(path: PathBuf) -> Self {
-        let (file, is_script) = match open(&path) {
-            Some((_, true)) => (None, true),
-            Some((file, false)) => (Some(file), false),
-            None => (None, false),
-        };
-        Self { path, file, is_script, is_own: false }
+        match open(&path) {
+            Some((file, false)) => Self { path, file: Some(file), is_script: false, is_own: false },
+            other => Self { path, file: None, is_script: other.is_some(), is_own: false },
+        }
     }
 
     /// Whether it belongs to the supervisor's own release: the setting of its command has the default, the program beside the
     /// supervisor. A command that the operator has set may be of any version.
-    #[must_use]
     pub fn is_own(&self) -> bool {
         self.is_own
     }

@@ -136,7 +136,12 @@ impl Sandbox {
 
 /// Whether a test makes this process kill its parent, which no sandbox would let it.
 fn made_to_harm() -> bool {
-    cfg!(feature = "faults") && std::env::var("HEARTH_FAULT").is_ok_and(|faults| faults.contains("kill-parent"))
+    faults().contains("kill-parent")
+}
+
+/// What a test does to this process, in a build for tests.
+fn faults() -> String {
+    if cfg!(feature = "faults") { std::env::var("HEARTH_FAULT").unwrap_or_default() } else { String::new() }
 }
 
 fn refused(what: &str, why: &str) -> Failure {
@@ -150,7 +155,8 @@ pub fn try_out(rules: &Rules) -> SandboxSupport {
     if made_to_harm() {
         return SandboxSupport::default();
     }
-    let most = most();
+    // A test can mask newer ones.
+    let most = (0..NEWEST_ABI).find(|abi| is_masked(&format!("landlock={abi}"))).unwrap_or(NEWEST_ABI);
     let landlock = if most == 0 { 0 } else { landlock::restrict(most, rules).unwrap_or(0) };
     SandboxSupport { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(rules.sockets).is_ok() }
 }
@@ -161,16 +167,9 @@ pub fn keep_nothing() {
     let _ = try_out(&Rules::default());
 }
 
-/// Returns the newest ABI that is asked for; a test can mask newer ones with `HEARTH_FAULT=landlock=<abi>`.
-fn most() -> u32 {
-    let masked = (0..NEWEST_ABI).find(|abi| is_masked(&format!("landlock={abi}")));
-    masked.unwrap_or(NEWEST_ABI)
-}
-
 /// Whether a test takes one of the kernel's means away, by this word of `HEARTH_FAULT`.
 fn is_masked(word: &str) -> bool {
-    cfg!(feature = "faults")
-        && std::env::var("HEARTH_FAULT").is_ok_and(|faults| faults.split(',').any(|fault| fault == word))
+    faults().split(',').any(|fault| fault == word)
 }
 
 /// Closes this process to others of its uid: they can neither trace it, nor read its memory and environment, and it leaves

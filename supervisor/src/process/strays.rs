@@ -32,23 +32,12 @@ fn find(reaper: &Reaper, data: &DataDir, lock: Option<&Lock>) -> Vec<Stray> {
     let known = reaper.children();
     let own = Pid::this();
     let processes = all();
-    let answers_for = |mut pid: Pid| {
+    // Whether its parents lead up to this process, and through no child that it knows.
+    let is_stray = |mut pid: Pid| {
         // Bounded: parents could change while we look.
         for _ in 0..64 {
-            if known.contains(&pid) {
-                return true;
-            }
             match processes.get(&pid) {
-                Some((parent, _)) if *parent == own || parent.as_raw() == 0 => return known.contains(&pid),
-                Some((parent, _)) => pid = *parent,
-                None => return false,
-            }
-        }
-        false
-    };
-    let descends = |mut pid: Pid| {
-        for _ in 0..64 {
-            match processes.get(&pid) {
+                Some(_) if known.contains(&pid) => return false,
                 Some((parent, _)) if *parent == own => return true,
                 Some((parent, _)) => pid = *parent,
                 None => return false,
@@ -58,7 +47,7 @@ fn find(reaper: &Reaper, data: &DataDir, lock: Option<&Lock>) -> Vec<Stray> {
     };
     processes
         .iter()
-        .filter(|(pid, _)| **pid != own && descends(**pid) && !answers_for(**pid) && is_ours(**pid, data, lock))
+        .filter(|(pid, _)| **pid != own && is_stray(**pid) && is_ours(**pid, data, lock))
         .map(|(pid, (_, name))| Stray { pid: *pid, name: name.clone() })
         .collect()
 }

@@ -28,7 +28,7 @@ use crate::{
 /// [`Cause::Damaged`], [`Cause::NotADatabase`] with the snapshots that lead back; [`Cause::Busy`]; what the file
 /// system said. The database is as it was, or checkpointed.
 pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool) -> Result<Checkpointed, Failure> {
-    fault::point("checkpoint.begun").explain(|| format!("cannot settle generation {generation}"))?;
+    fault::point("checkpoint.begun").explain(|| format!("cannot checkpoint generation {generation}"))?;
     let path = data.database(generation);
     let written_at = written_at(data, generation)?;
     let checked = Database::open(&path).and_then(|database| {
@@ -41,7 +41,7 @@ pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool) -> Resu
     });
     let database = checked.map_err(|failure| lead_back(data, generation, failure))?;
     database.checkpoint_and_close()?;
-    fault::point("checkpoint.done").explain(|| format!("cannot settle generation {generation}"))?;
+    fault::point("checkpoint.done").explain(|| format!("cannot checkpoint generation {generation}"))?;
     durable::sync_file(&path)?;
     durable::sync_directory(&data.generation(generation))?;
     Ok(Checkpointed { written_at })
@@ -62,8 +62,8 @@ fn written_at(data: &DataDir, generation: GenerationId) -> Result<Option<String>
         return Ok(None);
     }
     let (bytes, mut newest) = stamp(&path)?;
-    let sealed = state::read_description(data, generation);
-    let mut written = sealed.is_none_or(|sealed| (sealed.bytes, sealed.modified_ns) != (bytes, newest));
+    let finalized = state::read_description(data, generation);
+    let mut written = finalized.is_none_or(|then| (then.bytes, then.modified_ns) != (bytes, newest));
     for journal in ["-wal", "-journal"].map(|end| beside(&path, end)) {
         if length(&journal)?.is_some_and(|length| length > 0) {
             newest = newest.max(stamp(&journal)?.1);
@@ -122,7 +122,7 @@ mod tests {
         drop(open);
         let checkpointed = checkpoint(&data, TWO, true).unwrap();
         assert!(!beside(&data.database(TWO), "-wal").exists());
-        assert!(checkpointed.written_at.is_some(), "its sealing is not known");
+        assert!(checkpointed.written_at.is_some(), "when it was finalized is not known");
         let rows: i64 = Connection::open(data.database(TWO))
             .unwrap()
             .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn settling_one_at_rest_changes_nothing() {
+    fn checkpointing_one_at_rest_changes_nothing() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 10));
         checkpoint(&data, ONE, true).unwrap();

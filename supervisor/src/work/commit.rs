@@ -91,44 +91,29 @@ mod tests {
         (directory, data)
     }
 
-    fn assert_committed(data: &DataDir) {
-        assert_eq!(fs::read_link(data.live()).unwrap(), DataDir::link_target(TWO));
-        assert!(!data.marker(TWO).exists());
-        assert_eq!(fs::read(data.live().join("app.db")).unwrap(), b"two");
-        assert_eq!(fs::read(data.database(ONE)).unwrap(), b"one");
-        assert!(fs::symlink_metadata(durable::beside(&data.live())).is_err());
-    }
-
     #[test]
-    fn a_commit_and_a_second_one_end_in_the_same_state() {
-        let (_directory, data) = staged();
-        commit(&data, TWO).unwrap();
-        assert_committed(&data);
-        commit(&data, TWO).unwrap();
-        assert_committed(&data);
-    }
-
-    #[test]
-    fn a_first_commit_needs_no_earlier_link() {
-        let (_directory, data) = staged();
-        fs::remove_file(data.live()).unwrap();
-        commit(&data, TWO).unwrap();
-        assert_committed(&data);
-    }
-
-    #[test]
-    fn a_commit_that_was_killed_anywhere_is_finished_by_the_next() {
-        // Before the rename: the link was made beside.
-        let (_directory, data) = staged();
-        symlink("generations/0009", durable::beside(&data.live())).unwrap();
-        commit(&data, TWO).unwrap();
-        assert_committed(&data);
-        // After the rename: the marker is still there.
-        let (_directory, data) = staged();
-        fs::remove_file(data.live()).unwrap();
-        symlink(DataDir::link_target(TWO), data.live()).unwrap();
-        commit(&data, TWO).unwrap();
-        assert_committed(&data);
+    fn a_commit_ends_in_the_same_state_wherever_it_was_killed_before_and_however_often_it_is_done() {
+        let nothing = |_: &DataDir| ();
+        let no_earlier_link = |data: &DataDir| fs::remove_file(data.live()).unwrap();
+        let killed_before_the_rename =
+            |data: &DataDir| symlink("generations/0009", durable::beside(&data.live())).unwrap();
+        let killed_after_the_rename = |data: &DataDir| {
+            fs::remove_file(data.live()).unwrap();
+            symlink(DataDir::link_target(TWO), data.live()).unwrap();
+        };
+        let all: [fn(&DataDir); 4] = [nothing, no_earlier_link, killed_before_the_rename, killed_after_the_rename];
+        for before in all {
+            let (_directory, data) = staged();
+            before(&data);
+            for _ in 0..2 {
+                commit(&data, TWO).unwrap();
+                assert_eq!(fs::read_link(data.live()).unwrap(), DataDir::link_target(TWO));
+                assert!(!data.marker(TWO).exists());
+                assert_eq!(fs::read(data.live().join("app.db")).unwrap(), b"two");
+                assert_eq!(fs::read(data.database(ONE)).unwrap(), b"one");
+                assert!(fs::symlink_metadata(durable::beside(&data.live())).is_err());
+            }
+        }
     }
 
     #[test]

@@ -101,12 +101,12 @@ pub fn main() -> Result<(), Failure> {
 
 /// Where the door answers.
 struct Listeners {
-    public: TcpListener,
+    public: Listener,
     /// What `tailscale serve` connects to. It gets the same page: no identity is believed here.
-    identity: Option<Identity>,
+    identity: Option<Listener>,
 }
 
-enum Identity {
+enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -118,14 +118,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Listeners {
     fn inherited() -> Result<Self, Failure> {
-        let unusable = |error: io::Error| Failure::io("cannot use the public socket", &error);
-        let public = std::net::TcpListener::from(inherited(SOCKET)?);
-        // Whoever had it before may have cleared the flag.
-        let public = public.set_nonblocking(true).and_then(|()| TcpListener::from_std(public)).map_err(unusable)?;
-        let count = std::env::var("LISTEN_FDS").unwrap_or_default();
-        let identity =
-            (count == "2").then(|| Identity::inherited(inherited(IDENTITY)?).map_err(unusable)).transpose()?;
-        Ok(Self { public, identity })
+        let take = |at| {
+            Listener::new(inherited(at)?)
+                .map_err(|error| Failure::io(format!("cannot use the socket at descriptor {at}"), &error))
+        };
+        let has_identity = std::env::var("LISTEN_FDS").is_ok_and(|count| count == "2");
+        Ok(Self { public: take(SOCKET)?, identity: has_identity.then(|| take(IDENTITY)).transpose()? })
     }
 
     /// Waits for the next connection; dropped while it waits, it loses none.
@@ -133,25 +131,21 @@ impl Listeners {
         let identity = async {
             match &self.identity {
                 None => std::future::pending().await,
-                Some(Identity::Tcp(listener)) => {
-                    listener.accept().await.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
-                }
-                Some(Identity::Unix(listener)) => {
-                    listener.accept().await.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
-                }
+                Some(listener) => listener.accept().await,
             }
         };
         tokio::select! {
-            accepted = self.public.accept() => accepted.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>),
+            accepted = self.public.accept() => accepted,
             accepted = identity => accepted,
         }
     }
 }
 
-impl Identity {
-    fn inherited(socket: OwnedFd) -> io::Result<Self> {
-        let family = getsockname::<SockaddrStorage>(socket.as_raw_fd())?.family();
-        if family == Some(AddressFamily::Unix) {
+impl Listener {
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        let is_unix = getsockname::<SockaddrStorage>(socket.as_raw_fd())?.family() == Some(AddressFamily::Unix);
+        // Whoever had it before may have cleared the flag.
+        if is_unix {
             let listener = std::os::unix::net::UnixListener::from(socket);
             listener.set_nonblocking(true)?;
             return UnixListener::from_std(listener).map(Self::Unix);
@@ -159,6 +153,13 @@ impl Identity {
         let listener = std::net::TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener).map(Self::Tcp)
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+        })
     }
 }
 
@@ -308,12 +309,14 @@ fn respond<B: Body>(request: &Request<B>, notice: &Notice) -> Response<Full<Byte
 
 /// Makes the answer to a request that is not meant for Hearth.
 fn refuse<B: Body>(request: &Request<B>, status: StatusCode, why: &str) -> Response<Full<Bytes>> {
-    let title = if status == StatusCode::BAD_REQUEST { "Which host is meant?" } else { "Not the name of this Hearth" };
+    let (title, kind) = match status {
+        StatusCode::BAD_REQUEST => ("Which host is meant?", "bad-request"),
+        _ => ("Not the name of this Hearth", "misdirected"),
+    };
     let is_page = wants_page(request);
     let body = if is_page {
-        page::refusal(title, &[why.to_owned()])
+        page::refusal(title, why)
     } else {
-        let kind = if status == StatusCode::BAD_REQUEST { "bad-request" } else { "misdirected" };
         let kind = format!("urn:hearth:problem:{kind}");
         serde_json::json!({"type": kind, "title": title, "status": status.as_u16(), "detail": why}).to_string()
     };
@@ -324,14 +327,17 @@ fn built(status: StatusCode, is_page: bool, body: String) -> Response<Full<Bytes
     let kind = if is_page { "text/html; charset=utf-8" } else { "application/problem+json" };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept"),
+        (header::CONNECTION, "close"),
+        (header::CONTENT_SECURITY_POLICY, page::POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

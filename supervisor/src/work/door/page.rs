@@ -42,33 +42,20 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-BGdcUsv1m
 
 /// Returns the page.
 pub fn html(notice: &Notice) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{}\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<h1>{1}</h1>\n<p>{}</p>\n",
-        notice.retry_after_seconds,
-        Escaped(&notice.title),
-        Escaped(&notice.sentence),
-    );
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"{}\">\n", notice.retry_after_seconds);
+    let mut page = head(&refresh, &notice.title);
+    let _ = writeln!(page, "<p>{}</p>", Escaped(&notice.sentence));
     steps(&mut page, &notice.steps);
     if let Some(progress) = &notice.progress {
         let (done, total) = (progress.done.min(progress.total), progress.total);
         let words = progress_words(progress);
-        let _ = write!(
-            page,
-            "<p><progress max=\"{}\" value=\"{done}\" aria-label=\"{words}\"></progress>\n{words}</p>\n",
-            total.max(1),
-        );
+        let bar = format!("<progress max=\"{}\" value=\"{done}\" aria-label=\"{words}\"></progress>", total.max(1));
+        let _ = writeln!(page, "<p>{bar}\n{words}</p>");
     }
     if let Some(failure) = &notice.failure {
-        let _ = write!(
-            page,
-            "<section role=\"alert\">\n<h2>What happened</h2>\n<p>{}.</p>\n",
-            Escaped(&sentence(&failure.message))
-        );
-        if let Some(hint) = &failure.hint {
-            let _ = writeln!(page, "<p>{}.</p>", Escaped(&sentence(hint)));
+        page.push_str("<section role=\"alert\">\n<h2>What happened</h2>\n");
+        for words in [&failure.message].into_iter().chain(&failure.hint) {
+            let _ = writeln!(page, "<p>{}.</p>", Escaped(&sentence(words)));
         }
         page.push_str("</section>\n");
     }
@@ -88,18 +75,20 @@ pub fn html(notice: &Notice) -> String {
 }
 
 /// Returns a short page that refuses, and does not come back by itself.
-pub fn refusal(title: &str, sentences: &[String]) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0}</title>\n\
-         <style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-        Escaped(title),
-    );
-    for sentence in sentences {
-        let _ = writeln!(page, "<p>{}</p>", Escaped(sentence));
-    }
-    page.push_str("</main>\n</body>\n</html>\n");
+pub fn refusal(title: &str, why: &str) -> String {
+    let mut page = head("", title);
+    let _ = writeln!(page, "<p>{}</p>\n</main>\n</body>\n</html>", Escaped(why));
     page
+}
+
+/// Returns what both begin with, up to the title on the page.
+fn head(refresh: &str, title: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{refresh}\
+         <title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+        Escaped(title),
+    )
 }
 
 fn steps(page: &mut String, steps: &[Step]) {

@@ -24,7 +24,7 @@ async fn open() -> Open {
     let address = listener.local_addr().unwrap();
     let (notices, reader) = duplex(1 << 16);
     let (close, closed) = oneshot::channel();
-    let listeners = Listeners { public: listener, identity: None };
+    let listeners = Listeners { public: Listener::Tcp(listener), identity: None };
     let ended = tokio::spawn(serve(listeners, Names::default(), reader, async {
         let _ = closed.await;
     }));
@@ -186,7 +186,7 @@ async fn a_socket_that_was_shut_down_ends_the_door() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shared = listener.as_fd().try_clone_to_owned().unwrap();
     let (_notices, reader) = duplex(64);
-    let listeners = Listeners { public: listener, identity: None };
+    let listeners = Listeners { public: Listener::Tcp(listener), identity: None };
     let ended = tokio::spawn(serve(listeners, Names::default(), reader, std::future::pending()));
     sleep(Duration::from_millis(20)).await;
     nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&shared), nix::sys::socket::Shutdown::Both).unwrap();
@@ -220,9 +220,9 @@ async fn tailscale_serve_gets_the_same_page() {
     let path = place.path().join("tailscale.sock");
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let identity = Some(Identity::inherited(socket.into()).unwrap());
+    let identity = Some(Listener::new(socket.into()).unwrap());
     let (_notices, reader) = duplex(64);
-    let listeners = Listeners { public, identity };
+    let listeners = Listeners { public: Listener::Tcp(public), identity };
     tokio::spawn(serve(listeners, Names::default(), reader, std::future::pending()));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -230,5 +230,5 @@ async fn tailscale_serve_gets_the_same_page() {
     timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    assert!(matches!(Identity::inherited(tcp.into()).unwrap(), Identity::Tcp(_)));
+    assert!(matches!(Listener::new(tcp.into()).unwrap(), Listener::Tcp(_)));
 }

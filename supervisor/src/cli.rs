@@ -212,19 +212,21 @@ fn ask<T: serde::de::DeserializeOwned>(data: &DataDir, method: Method, path: &st
 fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
     let path = format!("/v1/{what}");
     operations::on_this_thread(async {
-        let before = call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data))?;
+        let status = async || call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data));
+        let before = status().await?;
         call::<Value>(data, Method::POST, &path).await?.ok_or_else(|| not_running(data))?;
         let mut last = String::new();
         loop {
-            let status = call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data))?;
-            tell_phase(&status.phase, &mut last);
+            let status = status().await?;
+            if last != status.phase {
+                talk(&format!("{}...", status.phase));
+                last.clone_from(&status.phase);
+            }
             let another = status.app.pid.is_some() && status.app.pid != before.app.pid;
             match (status.phase.as_str(), status.held) {
                 ("serving", _) if another => {
-                    say(&format!(
-                        "serving generation {}",
-                        status.live.map(|live| live.to_string()).unwrap_or_default()
-                    ));
+                    let live = status.live.map(|live| live.to_string()).unwrap_or_default();
+                    say(&format!("serving generation {live}"));
                     return Ok(0);
                 }
                 ("held", Some(held)) if status.boots > before.boots || before.held.as_ref() != Some(&held) => {
@@ -234,13 +236,6 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
             }
         }
     })
-}
-
-fn tell_phase(phase: &str, last: &mut String) {
-    if last != phase {
-        talk(&format!("{phase}..."));
-        phase.clone_into(last);
-    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {

@@ -417,9 +417,15 @@ fn a_program_that_cannot_start_is_told_in_a_sentence() {
     elf[18] = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
     fs::write(&wrong, elf).unwrap();
     Command::new("chmod").arg("755").arg(&wrong).status().unwrap();
+    let (loader, closed) = (root.path().join("loader"), root.path().join("closed"));
+    fs::write(&loader, "#!/nowhere/sh\n").unwrap();
+    fs::write(&closed, "#!/bin/sh\n").unwrap();
+    Command::new("chmod").arg("755").arg(&loader).arg(root.path()).status().unwrap();
     for (app, words) in [
         ("/nowhere/app".to_owned(), "cannot start /nowhere/app: there is no such program"),
         (wrong.display().to_string(), "it is built for"),
+        (loader.display().to_string(), "the interpreter or loader that it names is not"),
+        (closed.display().to_string(), "it may not be executed by uid"),
     ] {
         let mut hearth = Hearth::new();
         hearth.set("HEARTH_APP__COMMAND", format!("[{app:?}]"));

@@ -286,10 +286,9 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         fs::write(path("key"), KEY).unwrap();
         std::os::unix::fs::symlink("key", path("link")).unwrap();
-        fs::write(path("marked"), format!("\u{feff}{KEY}")).unwrap();
         let utf16: Vec<u8> = [0xFEFF].into_iter().chain(KEY.encode_utf16()).flat_map(u16::to_le_bytes).collect();
         fs::write(path("powershell"), utf16).unwrap();
-        for name in ["key", "link", "marked", "powershell"] {
+        for name in ["key", "link", "powershell"] {
             assert_eq!(read_identity(&path(name)).unwrap(), KEY, "{name}");
         }
         nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -4,7 +4,6 @@
 //! a file of mode 0600 that the app has no business with.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -26,9 +25,7 @@ pub fn read_or_make(data: &DataDir) -> Result<String, Failure> {
     match read(data) {
         Ok(token) => return Ok(token.token),
         Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_token(&error) => {}
-        Err(error) => {
-            return Err(access::unwritable(data, &path, &format!("cannot read {}", path.display()), &error));
-        }
+        Err(error) => return Err(access::unwritable(data, &path, &format!("cannot read {}", path.display()), &error)),
     }
     make(data).map_err(|error| access::unwritable(data, &path, &format!("cannot write {}", path.display()), &error))
 }
@@ -70,10 +67,7 @@ fn is_no_token(error: &io::Error) -> bool {
 fn make(data: &DataDir) -> io::Result<String> {
     let mut random = [0_u8; BYTES];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let mut token = String::with_capacity(2 * BYTES);
-    for byte in random {
-        let _ = write!(token, "{byte:02x}");
-    }
+    let token = random.map(|byte| format!("{byte:02x}")).concat();
     let _ = fs::remove_file(data.token());
     write(data, &token)?;
     Ok(token)

@@ -166,28 +166,3 @@ fn has_open(pid: i32, file: &fs::Metadata) -> io::Result<bool> {
     }
     Ok(false)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_second_one_is_told_who_has_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let data = DataDir::new(directory.path().to_owned());
-        fs::create_dir(data.supervisor()).unwrap();
-        let first = Lock::take(&data, Duration::ZERO, |_| ()).await.unwrap();
-        let mut told = false;
-        let refused = Lock::take(&data, Duration::from_millis(60), |_| told = true).await.unwrap_err();
-        assert!(told);
-        assert_eq!(refused.cause, Cause::Busy);
-        assert!(refused.message.contains("is in use by supervisor"), "{refused}");
-        // Not even deleting the file lets a second one in.
-        fs::remove_dir_all(data.supervisor()).unwrap();
-        fs::create_dir(data.supervisor()).unwrap();
-        let refused = Lock::take(&data, Duration::ZERO, |_| ()).await.unwrap_err();
-        assert_eq!(refused.cause, Cause::Busy);
-        drop(first);
-        Lock::take(&data, Duration::ZERO, |_| ()).await.unwrap();
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd},
@@ -62,17 +62,17 @@ pub fn short(path: &Path) -> PathBuf {
         return path.to_owned();
     }
     DIRECTORIES.with_borrow_mut(|directories| {
-        if !directories.contains_key(directory) {
-            match open(directory, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
-                Ok(descriptor) => directories.insert(directory.to_owned(), descriptor),
-                // Using the path itself then says what is wrong with it.
-                Err(_) => return path.to_owned(),
-            };
-        }
-        match directories.get(directory) {
-            Some(descriptor) => PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).join(name),
-            None => path.to_owned(),
-        }
+        let opened = match directories.entry(directory.to_owned()) {
+            Entry::Occupied(opened) => opened.into_mut(),
+            Entry::Vacant(new) => {
+                match open(directory, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+                    Ok(descriptor) => new.insert(descriptor),
+                    // Using the path itself then says what is wrong with it.
+                    Err(_) => return path.to_owned(),
+                }
+            }
+        };
+        PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())).join(name)
     })
 }
 

@@ -294,36 +294,3 @@ fn machine_of(path: &Path) -> Option<String> {
         other => format!("the architecture with ELF number {other}"),
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn starting(path: &Path) -> Failure {
-        explain(path, execute(path, None, &["x".to_owned()], &[]))
-    }
-
-    #[test]
-    fn each_reason_not_to_start_is_a_sentence_of_its_own() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str, content: &[u8], mode: u32| {
-            let path = directory.path().join(name);
-            fs::write(&path, content).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            path
-        };
-        let mut other = [0_u8; 64];
-        other[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        other[18] = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
-        let wrong = starting(&file("wrong", &other, 0o755));
-        assert!(wrong.message.contains("it is built for") && wrong.message.contains("and this machine is"), "{wrong}");
-        let missing = starting(&directory.path().join("missing"));
-        assert!(missing.message.ends_with("there is no such program"), "{missing}");
-        let loader = starting(&file("loader", b"#!/nowhere/sh\n", 0o755));
-        assert!(loader.message.contains("interpreter or loader"), "{loader}");
-        let closed = starting(&file("closed", b"#!/bin/sh\n", 0o644));
-        assert!(closed.message.contains("may not be executed by uid"), "{closed}");
-    }
-}

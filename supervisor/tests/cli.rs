@@ -84,8 +84,10 @@ fn a_first_word_names_the_program_as_in_the_image() {
     assert!(hearth.done(&["migrator", "--version"]).starts_with("migrator "));
     let document: Value = serde_json::from_str(&hearth.done(&["app", "openapi"])).unwrap();
     assert!(document["paths"].is_object());
-    let wrong = hearth.run(&["migrator", "frobnicate"]);
-    assert_eq!(wrong.status.code(), Some(2), "{}", told(&wrong));
+    for wrong in [&["migrator", "frobnicate"][..], &["supervisor", "migrator"], &["launch"]] {
+        let wrong = hearth.run(wrong);
+        assert_eq!(wrong.status.code(), Some(2), "{}", told(&wrong));
+    }
     let mut running = hearth.start();
     running.wait_serving();
     assert!(hearth.done(&["migrator", "status"]).contains("Nothing is pending."));

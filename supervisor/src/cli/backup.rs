@@ -105,25 +105,25 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
         Command::Create(Create { label, drill, json, quiet }) => {
             check_label(label.as_deref())?;
             let operation = Operation::Backup { reason: Reason::Manual, label, drill };
-            told(run_operation(flags, data, operation, quiet, None), json)
+            told(run_operation(flags, data, operation, quiet, None)?, json)
         }
         Command::List { json } => list(Loaded::load(flags)?.config, json),
         Command::Verify(Verify { ids, all, drill, identity, json, quiet }) => {
             let ids = chosen(flags, ids, all)?;
             let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
-            told(run_operation(flags, data, Operation::Verify { ids, drill, identities }, quiet, None), json)
+            told(run_operation(flags, data, Operation::Verify { ids, drill, identities }, quiet, None)?, json)
         }
         Command::Prune { dry_run, json } => {
-            let done = run_operation(flags, data, Operation::Prune { dry_run }, true, None);
+            let done = run_operation(flags, data, Operation::Prune { dry_run }, true, None)?;
             if let (false, Some(result)) = (json, &done.result) {
                 for backup in result["backups"].as_array().into_iter().flatten() {
-                    let kept: Vec<_> =
-                        backup["kept"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                    let kept = backup["kept"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    let kept = kept.collect::<Vec<_>>().join(", ");
                     let id = backup["id"].as_str().unwrap_or_default();
-                    match (kept.is_empty(), dry_run) {
-                        (false, _) => say(&format!("kept     {id}  ({})", kept.join(", "))),
-                        (true, true) => say(&format!("would go {id}")),
-                        (true, false) => say(&format!("removed  {id}")),
+                    match (&*kept, dry_run) {
+                        ("", true) => say(&format!("would go {id}")),
+                        ("", false) => say(&format!("removed  {id}")),
+                        (kept, _) => say(&format!("kept     {id}  ({kept})")),
                     }
                 }
             }

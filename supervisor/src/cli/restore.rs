@@ -76,7 +76,7 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     };
     let again = format!("try again with: supervisor restore {what}");
     let restoring = Restoring { before: &before, again: &again };
-    match run_operation(flags, data, Operation::Restore(from), false, Some(&restoring)).outcome {
+    match run_operation(flags, data, Operation::Restore(from), false, Some(&restoring)).and_then(|done| done.outcome) {
         Ok(done) => {
             say(&done);
             Ok(0)

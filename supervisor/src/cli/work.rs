@@ -36,23 +36,17 @@ pub(super) fn run_operation(
     operation: Operation,
     quiet: bool,
     restoring: Option<&Restoring<'_>>,
-) -> Done {
+) -> Result<Done, Failure> {
     let teller = Teller { quiet, bar: io::stderr().is_terminal(), last: RefCell::default() };
     let is_there = data.path().is_dir();
-    let running = match is_there {
-        true => operations::on_this_thread(call::<Status>(data, Method::GET, "/v1/status")),
-        false => Ok(None),
-    };
-    match running {
-        Err(failure) => Done::failed(failure),
-        Ok(Some(_)) => {
-            operations::on_this_thread(async { Ok(by_the_supervisor(data, &operation, &teller, restoring).await) })
-                .unwrap_or_else(Done::failed)
-        }
-        // A restore makes what is missing.
-        Ok(None) if !is_there && restoring.is_none() => Done::failed(not_running(data)),
-        Ok(None) => by_itself(flags, data, operation, teller).unwrap_or_else(Done::failed),
+    if is_there && super::ask::<Status>(data, Method::GET, "/v1/status")?.is_some() {
+        return operations::on_this_thread(by_the_supervisor(data, &operation, &teller, restoring));
     }
+    // A restore makes what is missing.
+    if !is_there && restoring.is_none() {
+        return Err(not_running(data));
+    }
+    by_itself(flags, data, operation, teller)
 }
 
 /// What came of an operation.
@@ -61,12 +55,6 @@ pub(super) struct Done {
     pub(super) outcome: Result<String, Failure>,
     /// The document for programs; some failures have one, too.
     pub(super) result: Option<Value>,
-}
-
-impl Done {
-    fn failed(failure: Failure) -> Self {
-        Self { outcome: Err(failure), result: None }
-    }
 }
 
 /// What a restore begins with, for what came of it to be told from the link.
@@ -79,11 +67,10 @@ impl Restoring<'_> {
     /// Says what came of a restore whose supervisor went away before it told: the link is what counts. Pure.
     pub(super) fn outcome(&self, what: &str, now: Result<Live, Failure>) -> Result<String, Failure> {
         match now {
-            Ok(now) if now == *self.before => Err(Failure::new(
-                Cause::Interrupted,
-                format!("{what} before the restore was done; everything is as it was"),
-            )
-            .hint(self.again)),
+            Ok(now) if now == *self.before => {
+                let message = format!("{what} before the restore was done; everything is as it was");
+                Err(Failure::new(Cause::Interrupted, message).hint(self.again))
+            }
             Ok(Live::Generation(live)) => Ok(format!("generation {live} is live; {what} after the restore was done")),
             _ => Err(Failure::new(Cause::Interrupted, format!("{what}, and which generation is live cannot be told"))
                 .hint("supervisor snapshot list shows the generations there are, and supervisor status why")),
@@ -109,17 +96,12 @@ async fn by_the_supervisor(
     operation: &Operation,
     teller: &Teller,
     restoring: Option<&Restoring<'_>>,
-) -> Done {
-    let id = match give(data, operation).await {
-        Ok(id) => id,
-        Err(failure) => return Done::failed(failure),
-    };
+) -> Result<Done, Failure> {
+    let id = give(data, operation).await?;
     let gone = |what: &str| match restoring {
-        Some(restoring) => Done { outcome: restoring.outcome(what, view::live(data)), result: None },
-        None => Done::failed(
-            Failure::new(Cause::Interrupted, format!("{what} before it was done"))
-                .hint("what was not finished counts for nothing; try again once it runs (supervisor status)"),
-        ),
+        Some(restoring) => Ok(Done { outcome: restoring.outcome(what, view::live(data)), result: None }),
+        None => Err(Failure::new(Cause::Interrupted, format!("{what} before it was done"))
+            .hint("what was not finished counts for nothing; try again once it runs (supervisor status)")),
     };
     let mut cut_off = false;
     loop {
@@ -132,7 +114,7 @@ async fn by_the_supervisor(
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
-            Err(failure) => return Done::failed(failure),
+            Err(failure) => return Err(failure),
         };
         cut_off = false;
         let Some(operation) = status.operation.clone().filter(|operation| operation.id == id) else {
@@ -150,17 +132,15 @@ async fn by_the_supervisor(
                     Outcome::Done(sentence) => Ok(sentence),
                     Outcome::Failed(failure) => Err(failure),
                 };
-                return Done { outcome, result: operation.result };
+                return Ok(Done { outcome, result: operation.result });
             }
         }
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
             _ = tokio::signal::ctrl_c() => {
                 teller.clear();
-                return Done::failed(
-                    Failure::new(Cause::Interrupted, "not waiting any longer; it goes on in the supervisor")
-                        .hint("supervisor status shows how far it is"),
-                );
+                return Err(Failure::new(Cause::Interrupted, "not waiting any longer; it goes on in the supervisor")
+                    .hint("supervisor status shows how far it is"));
             }
         }
     }
@@ -249,20 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_came_of_a_restore_whose_supervisor_went_away_is_read_from_the_link() {
-        let (seven, eight) = (GenerationId(7), GenerationId(8));
-        let before = Live::Generation(seven);
-        let restoring = Restoring { before: &before, again: "try again with: supervisor restore 0006" };
-        let came_to = |now| restoring.outcome("the supervisor stopped", now);
-        let failure = came_to(Ok(Live::Generation(seven))).unwrap_err();
-        assert_eq!(failure.message, "the supervisor stopped before the restore was done; everything is as it was");
-        assert_eq!(failure.hint.unwrap(), "try again with: supervisor restore 0006");
-        assert_eq!(
-            came_to(Ok(Live::Generation(eight))).unwrap(),
-            "generation 0008 is live; the supervisor stopped after the restore was done"
-        );
+    fn where_it_cannot_be_told_what_is_live_nothing_is_said_of_it() {
+        let restoring = Restoring { before: &Live::Generation(GenerationId(7)), again: "" };
         for lost in [Ok(Live::Missing), Err(Failure::new(Cause::Io, "cannot look"))] {
-            assert!(came_to(lost).unwrap_err().message.ends_with("which generation is live cannot be told"));
+            let failure = restoring.outcome("the supervisor stopped", lost).unwrap_err();
+            assert!(failure.message.ends_with("which generation is live cannot be told"), "{failure}");
         }
     }
 }

@@ -144,18 +144,10 @@ pub fn as_owner(data: &DataDir, path: &Path, failure: Failure) -> Failure {
         return failure;
     }
     // The next one upwards that this user can see.
-    let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
-    match seen.map(|(place, stat)| (place, stat.uid())) {
-        Some((place, owner)) => denied(data, place, owner, nix::unistd::geteuid().as_raw(), failure),
-        None => failure,
-    }
-}
-
-fn denied(data: &DataDir, place: &Path, owner: u32, uid: u32, failure: Failure) -> Failure {
+    let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?.uid())));
+    let uid = nix::unistd::geteuid().as_raw();
     // A command that was kept out by the mode of its own user's file has another trouble.
-    if owner == uid {
-        return failure;
-    }
+    let Some((place, owner)) = seen.filter(|(_, owner)| *owner != uid) else { return failure };
     let message =
         format!("{}; {} belongs to uid {owner}, and this command runs as uid {uid}", failure.message, place.display());
     Failure::new(failure.cause, message).hint(format!(
@@ -163,29 +155,4 @@ fn denied(data: &DataDir, place: &Path, owner: u32, uid: u32, failure: Failure) 
          docker exec -u {owner}",
         data.path().display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_of_another_user_is_told_to_run_as_the_owner() {
-        let data = DataDir::new("/app/data".into());
-        let failure = || Failure::io("cannot reach the supervisor", &io::Error::from(nix::errno::Errno::EACCES));
-        let told = denied(&data, Path::new("/app/data"), 1000, 1234, failure());
-        assert_eq!(told.cause, Cause::Permission);
-        assert_eq!(
-            told.message,
-            "cannot reach the supervisor: permission denied; /app/data belongs to uid 1000, and this command runs as uid 1234"
-        );
-        assert_eq!(
-            told.hint.unwrap(),
-            "run the command as that user, for example: sudo -u '#1000' supervisor status --data-dir /app/data; in a \
-             container: docker exec -u 1000"
-        );
-        assert_eq!(denied(&data, Path::new("/app/data"), 1234, 1234, failure()), failure());
-        let full = Failure::new(Cause::NoSpace, "full");
-        assert_eq!(as_owner(&data, data.path(), full.clone()), full);
-    }
 }

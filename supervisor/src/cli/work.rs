@@ -19,14 +19,13 @@ use crate::{
     },
     data::{
         DataDir, access,
-        size::Size,
         view::{self, Live},
     },
     failure::{Cause, Failure},
     operations::{self, alone},
     process::signals,
     status::log,
-    status::{Outcome, Progress, Status, Unit},
+    status::{Outcome, Progress, Status},
 };
 
 /// Runs an operation, and tells how far it is on standard error: each step, and on a terminal a bar.
@@ -202,23 +201,17 @@ impl Teller {
 }
 
 /// `[########            ]  41 %  412.0 MiB of 1.0 GiB`
-fn bar(Progress { done, total, unit }: Progress) -> String {
-    const WIDTH: u64 = 24;
-    let part = |of: u64| {
-        if total == 0 { of } else { (u128::from(of) * u128::from(done.min(total)) / u128::from(total)) as u64 }
-    };
-    let full = part(WIDTH) as usize;
-    let amount = match unit {
-        Unit::Bytes => format!("{} of {}", Size(done), Size(total)),
-        Unit::Migrations => format!("{done} of {total} migrations"),
-    };
-    format!("[{}{}] {:3} %  {amount}", "#".repeat(full), " ".repeat(WIDTH as usize - full), part(100))
+fn bar(progress: Progress) -> String {
+    const WIDTH: usize = 24;
+    let percent = progress.percent();
+    let full = WIDTH * usize::from(percent) / 100;
+    format!("[{}{}] {percent:3} %  {progress}", "#".repeat(full), " ".repeat(WIDTH - full))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::GenerationId;
+    use crate::{data::GenerationId, status::Unit};
 
     #[test]
     fn a_bar_says_how_far_it_is() {

@@ -242,19 +242,15 @@ fn misplaced(data: &DataDir) -> Result<Option<PathBuf>, Failure> {
     let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
     let own = [data.generations(), data.files(), data.supervisor(), data.backups()];
     let mut found = Vec::new();
-    for name in names(data.path())? {
-        let path = data.path().join(&name);
-        if is_file(&path) && (name == DATABASE || is_backup(&name)) {
-            found.push(path);
-        } else if !name.starts_with('.') && !own.contains(&path) && is_file(&path.join(DATABASE)) {
-            found.push(path.join(DATABASE));
-        }
-    }
-    for name in names(&data.generations())?.iter().filter(|name| named(name).is_none() && !name.starts_with('.')) {
-        let path = data.generations().join(name);
-        let database = if name == DATABASE { path } else { path.join(DATABASE) };
-        if is_file(&database) {
-            found.push(database);
+    for directory in [data.path(), &data.generations()] {
+        for name in names(directory)?.into_iter().filter(|name| !name.starts_with('.')) {
+            let path = directory.join(&name);
+            let is_own = own.contains(&path) || directory != data.path() && named(&name).is_some();
+            if is_file(&path) && (name == DATABASE || is_backup(&name)) {
+                found.push(path);
+            } else if !is_own && is_file(&path.join(DATABASE)) {
+                found.push(path.join(DATABASE));
+            }
         }
     }
     Ok(found.into_iter().min())

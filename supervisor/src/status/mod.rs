@@ -9,6 +9,7 @@ pub mod update;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
+    fmt,
     time::SystemTime,
 };
 
@@ -21,6 +22,7 @@ use crate::{
         GenerationId,
         backup::BackupId,
         lock,
+        size::Size,
         state::{FORMAT, Held, Step},
     },
     failure::Failure,
@@ -159,6 +161,22 @@ pub struct Progress {
     pub total: u64,
     /// What is counted.
     pub unit: Unit,
+}
+
+impl Progress {
+    /// Returns how much of it is done; nothing to do is all of it.
+    pub fn percent(self) -> u8 {
+        (u128::from(self.done.min(self.total)) * 100).checked_div(self.total.into()).unwrap_or(100) as u8
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.unit {
+            Unit::Bytes => write!(f, "{} of {}", Size(self.done.min(self.total)), Size(self.total)),
+            Unit::Migrations => write!(f, "{} of {} migrations", self.done.min(self.total), self.total),
+        }
+    }
 }
 
 /// What progress counts.

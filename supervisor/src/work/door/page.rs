@@ -9,9 +9,8 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::{
-    data::size::Size,
     jobs::door::notice::{Notice, Step, StepState},
-    status::{Progress, Unit},
+    status::Unit,
 };
 
 /// The style of the page.
@@ -48,7 +47,10 @@ pub fn html(notice: &Notice) -> String {
     steps(&mut page, &notice.steps);
     if let Some(progress) = &notice.progress {
         let (done, total) = (progress.done.min(progress.total), progress.total);
-        let words = progress_words(progress);
+        let words = match progress.unit {
+            Unit::Bytes => format!("{progress} ({} %)", progress.percent()),
+            Unit::Migrations => progress.to_string(),
+        };
         let bar = format!("<progress max=\"{}\" value=\"{done}\" aria-label=\"{words}\"></progress>", total.max(1));
         let _ = writeln!(page, "<p>{bar}\n{words}</p>");
     }
@@ -110,16 +112,6 @@ fn steps(page: &mut String, steps: &[Step]) {
         );
     }
     page.push_str("</ol>\n");
-}
-
-/// Says how far it is: `512.0 MiB of 1.0 GiB (50 %)`.
-fn progress_words(progress: &Progress) -> String {
-    let done = progress.done.min(progress.total);
-    let percent = u128::from(done) * 100 / u128::from(progress.total.max(1));
-    match progress.unit {
-        Unit::Bytes => format!("{} of {} ({percent} %)", Size(done), Size(progress.total)),
-        Unit::Migrations => format!("{done} of {} migrations", progress.total),
-    }
 }
 
 /// Begins a sentence with a capital letter and leaves out its full stop.

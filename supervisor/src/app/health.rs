@@ -2,11 +2,22 @@
 //!
 //! `GET` of the health path on the private unix socket, so that a full public backlog is not taken for a hang.
 
-use std::{fs, os::unix::net::UnixListener, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes, header::HeaderValue};
 use hyper_util::rt::TokioIo;
+use nix::{
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+};
 use tokio::net::UnixStream;
 
 use crate::{
@@ -43,7 +54,8 @@ pub struct Told {
 pub struct PrivateSocket {
     /// The listening end, for the app to inherit.
     pub listener: UnixListener,
-    path: PathBuf,
+    /// Its file: to look for it by its path could take for ever, where the data lies on a file system that no longer answers.
+    file: OwnedFd,
 }
 
 /// What one health check found.
@@ -77,7 +89,8 @@ impl PrivateSocket {
         }
         let listener = UnixListener::bind(short(&path)).map_err(trouble)?;
         listener.set_nonblocking(true).map_err(trouble)?;
-        Ok(Self { listener, path })
+        let file = open(&short(&path), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+        Ok(Self { listener, file: file.map_err(|errno| trouble(errno.into()))? })
     }
 
     /// Asks once, and tells the app what it is to know.
@@ -93,7 +106,7 @@ impl PrivateSocket {
     }
 
     async fn get(&self, path: &str, told: &Told) -> Result<Result<Verdict, Failure>, Box<dyn std::error::Error>> {
-        let stream = UnixStream::connect(short(&self.path)).await?;
+        let stream = UnixStream::connect(format!("/proc/self/fd/{}", self.file.as_raw_fd())).await?;
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
         let connection = tokio::task::spawn_local(connection);

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     data::state::WayOut,
     failure::{Cause, Failure},
+    status::Progress,
 };
 
 fn working() -> Notice {

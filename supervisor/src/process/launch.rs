@@ -68,7 +68,7 @@ pub struct Plan {
 /// What a program is confined to before it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
-    /// By which means.
+    /// What enforces it.
     pub means: SandboxSupport,
     /// What it is there for, and so what it needs.
     pub role: Role,

@@ -2,9 +2,9 @@
 //!
 //! Supervisor, app, migrator and jobs share one uid, so the kernel's own permissions do not keep them apart. A process
 //! that works on what a stranger may have written gives up, before it does, what it has no need of: an app that was taken
-//! over completely cannot read or destroy a backup or a snapshot, nor signal, trace or read the supervisor. Two means of
-//! the kernel do that, and neither needs a privilege: Landlock says which files there are, and a seccomp filter takes the
-//! system calls away that Landlock does not cover. docs/SECURITY.md has the table of what stops what.
+//! over completely cannot read or destroy a backup or a snapshot, nor signal, trace or read the supervisor. The
+//! kernel has two mechanisms for that, and neither needs a privilege: Landlock says which files there are, and a seccomp filter
+//! takes the system calls away that Landlock does not cover. docs/SECURITY.md has the table of what stops what.
 
 mod landlock;
 pub mod rules;
@@ -74,10 +74,10 @@ pub enum Sockets {
     NetworkAndUnix,
 }
 
-/// What a process is left with, and by which means.
+/// What a process is left with, and what enforces it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
-    /// By what.
+    /// What enforces it.
     pub means: SandboxSupport,
     /// With what.
     pub rules: Rules,
@@ -99,21 +99,18 @@ impl SandboxSupport {
     ) -> Result<(), Failure> {
         let writes = writes.iter().map(|path| (*path).to_owned()).collect();
         let rules = Rules { reads: reads.into_iter().collect(), writes, sockets, ..Rules::default() };
-        Sandbox { means: self, rules }.enter()
+        let sandbox = Sandbox { means: self, rules };
+        sandbox.enter_files()?;
+        sandbox.enter_calls()
     }
 }
 
 impl Sandbox {
-    /// Gives up, for this thread and all that comes of it, what the rules do not name. For a process with one thread.
+    /// Gives up, for this thread and all that comes of it, the files that the rules do not name; system calls still go through.
+    /// For a process with one thread.
     ///
     /// # Errors
     /// A sentence when the kernel refuses what it had offered; then the process must not go on.
-    pub fn enter(&self) -> Result<(), Failure> {
-        self.enter_files()?;
-        self.enter_calls()
-    }
-
-    /// The part of [`Self::enter`] after which system calls still go through.
     pub fn enter_files(&self) -> Result<(), Failure> {
         if self.means.landlock == 0 || made_to_harm() {
             return Ok(());
@@ -125,7 +122,7 @@ impl Sandbox {
         }
     }
 
-    /// The last part of [`Self::enter`].
+    /// Gives up the system calls as well. Errors as those of [`Self::enter_files`].
     pub fn enter_calls(&self) -> Result<(), Failure> {
         if !self.means.seccomp || made_to_harm() {
             return Ok(());
@@ -161,13 +158,13 @@ pub fn try_out(rules: &Rules) -> SandboxSupport {
     SandboxSupport { landlock, seccomp: !is_masked("seccomp=none") && seccomp::restrict(rules.sockets).is_ok() }
 }
 
-/// Gives up everything but the descriptors that this process has, by what means there are. For the door, which is there also
+/// Gives up everything but the descriptors that this process has, as far as the kernel can. For the door, which is there also
 /// while it is not known yet what there is; what the kernel refuses stays.
 pub fn keep_nothing() {
     let _ = try_out(&Rules::default());
 }
 
-/// Whether a test takes one of the kernel's means away, by this word of `HEARTH_FAULT`.
+/// Whether a test hides one of the kernel's mechanisms, by this word of `HEARTH_FAULT`.
 fn is_masked(word: &str) -> bool {
     faults().split(',').any(|fault| fault == word)
 }

@@ -24,7 +24,7 @@ use crate::{
 /// When the generation carries no marker, or is live; as [`super::checkpoint`]. A second run puts right what was begun.
 pub fn finalize(data: &DataDir, order: Finalize) -> Result<(), Failure> {
     let Finalize { generation, reason, origin, schema } = order;
-    let doing = || format!("cannot seal generation {generation}");
+    let doing = || format!("cannot finalize generation {generation}");
     fault::point("finalize.begun").explain(doing)?;
     // What was committed belongs to the app, and its description tells how it was handed over.
     if !data.is_marked(generation) || view::live(data)? == Live::Generation(generation) {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_generation_is_one_file_and_its_description() {
+    fn a_finalized_generation_is_one_file_and_its_description() {
         let (_directory, data) = data();
         fs::write(data.marker(ONE), "").unwrap();
         drop(fill(&data.database(ONE), 10));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_database_is_in_wal_mode_whatever_it_was_in() {
+    fn a_finalized_database_is_in_wal_mode_whatever_it_was_in() {
         let (_directory, data) = data();
         fs::write(data.marker(ONE), "").unwrap();
         let connection = fill(&data.database(ONE), 10);
@@ -115,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_staged_is_sealed() {
+    fn only_what_is_staged_is_finalized() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 1));
         let failure = finalize(&data, order(Reason::Upgrade, String::new())).unwrap_err();
-        assert_eq!(failure.message, "cannot seal generation 0001: it is not a staged one");
+        assert_eq!(failure.message, "cannot finalize generation 0001: it is not a staged one");
         assert!(!data.description(ONE).exists());
     }
 }

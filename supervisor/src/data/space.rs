@@ -15,7 +15,7 @@ const FEW_INODES: u64 = 16;
 ///
 /// # Errors
 /// What the file system said, naming the place.
-fn free(place: &Path) -> Result<Option<u64>, Failure> {
+pub fn free(place: &Path) -> Result<Option<u64>, Failure> {
     let space = statvfs(place).explain(|| format!("cannot ask for the free space of {}", place.display()))?;
     #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
     let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));

@@ -147,6 +147,12 @@ fn nobody_removes_what_another_has_begun_in_a_shared_directory() {
     hung.kill().unwrap();
     hung.wait().unwrap();
     first.unset("HEARTH_FAULT");
+    first.set("HEARTH_BACKUP__SCHEDULE", "0 3 1 1 *");
+    let mut running = first.start();
+    let status = running
+        .wait("when the next one comes", || first.status().filter(|status| status["backups"]["next_at"].is_string()));
+    assert_eq!(status["backups"]["last"], Value::Null, "the second one's is none of its own");
+    running.stop();
     first.backup(&["--label", "first"]);
     assert_eq!(hidden(), Vec::<PathBuf>::new(), "and removes itself what it has left");
     expect(&labels(shared.path()), &["first", "second"]);

@@ -1,4 +1,5 @@
-//! What is promised of S3 destinations, against a real server: s3s-fs, which keeps buckets as directories.
+//! What is promised of destinations, of a directory and of S3: the latter against a real server, s3s-fs, which keeps buckets as
+//! directories.
 //!
 //! It is found as `HEARTH_TEST_S3S_FS`, on the `PATH`, or where `cargo install s3s-fs --features binary` puts it. Without it
 //! the tests are skipped, except in CI (`CI` is set), where they fail.
@@ -10,6 +11,8 @@ use std::{
     env, fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    ops::Deref,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     slice, thread,
@@ -52,11 +55,60 @@ fn program() -> Option<PathBuf> {
     found
 }
 
+/// Runs a test with a directory, and with a bucket where there is a server.
+fn each(test: impl Fn(&Place, &Destination)) {
+    let directory = tempfile::tempdir().unwrap();
+    test(&Place::new(directory.path()), &open(directory.path().to_str().unwrap(), PATIENCE));
+    if let Some(server) = Server::start() {
+        test(&server.place, &server.destination());
+    }
+}
+
+/// Where a destination lies on the disk, and archives of this house.
+struct Place {
+    objects: PathBuf,
+    home: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(objects: &Path) -> Self {
+        Self { objects: objects.to_owned(), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// Where an object of this instance lies.
+    fn object(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.objects.join(OWN).join(name)
+    }
+
+    /// Puts an object there, past the server.
+    fn plant(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.object("")).unwrap();
+        fs::write(self.object(name), bytes).unwrap();
+    }
+
+    /// Makes an archive at 03:30 of a day of November.
+    fn archive(&self, day: u32, bytes: &[u8]) -> (PathBuf, Description) {
+        let description = describe(day, bytes);
+        let path = self.home.path().join(description.id.archive(false));
+        fs::write(&path, bytes).unwrap();
+        (path, description)
+    }
+
+    /// Returns the names of what is there of this instance, without a server's own notes.
+    fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.object("")) else { return Vec::new() };
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !name.starts_with('.') || name.ends_with(".new"));
+        names.sort();
+        names
+    }
+}
+
 /// A server with the bucket `house`, which ends with the test.
 struct Server {
     program: PathBuf,
     root: tempfile::TempDir,
-    home: tempfile::TempDir,
+    place: Place,
     port: u16,
     child: Child,
 }
@@ -66,12 +118,12 @@ impl Server {
         let program = program()?;
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("house")).unwrap();
-        let home = tempfile::tempdir().unwrap();
+        let place = Place::new(&root.path().join("house/backups/home"));
         // Another process may take the port in between; then the server ends at once, and the next port is tried.
         for _ in 0..20 {
             let port = free_port();
             if let Some(child) = serve(&program, root.path(), port) {
-                return Some(Self { program, root, home, port, child });
+                return Some(Self { program, root, place, port, child });
             }
         }
         panic!("{} did not start", program.display());
@@ -93,33 +145,13 @@ impl Server {
     fn destination(&self) -> Destination {
         open(&self.text(), PATIENCE)
     }
+}
 
-    /// Where an object of this instance lies on the server's disk.
-    fn object(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.root.path().join("house/backups/home").join(OWN).join(name)
-    }
+impl Deref for Server {
+    type Target = Place;
 
-    /// Puts an object there, past the server.
-    fn plant(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.object("")).unwrap();
-        fs::write(self.object(name), bytes).unwrap();
-    }
-
-    /// Makes an archive at 03:30 of a day of November.
-    fn archive(&self, day: u32, bytes: &[u8]) -> (PathBuf, Description) {
-        let description = describe(day, bytes);
-        let path = self.home.path().join(description.id.archive(false));
-        fs::write(&path, bytes).unwrap();
-        (path, description)
-    }
-
-    /// Returns the names of what is there of this instance, without the server's own notes.
-    fn names(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.object("")) else { return Vec::new() };
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| !name.starts_with('.'));
-        names.sort();
-        names
+    fn deref(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -210,29 +242,31 @@ fn read(destination: &Destination, description: &Description) -> Vec<u8> {
 
 #[test]
 fn what_was_put_is_listed_read_back_and_removed() {
-    let Some(server) = Server::start() else { return };
-    let destination = server.destination();
-    assert_eq!(destination.name(), format!("s3://house/backups/home at http://127.0.0.1:{}", server.port));
-    assert_eq!(listed(&destination), []);
-    let (one, two) = (server.archive(3, b"the first backup"), server.archive(4, &noise(700_000)));
-    put(&destination, &one).unwrap();
-    put(&destination, &two).unwrap();
-    assert_eq!(listed(&destination), [one.1.clone(), two.1.clone()]);
-    assert_eq!(read(&destination, &one.1), b"the first backup");
-    assert_eq!(read(&destination, &two.1), noise(700_000));
-    // Again is not an error, and changes nothing.
-    put(&destination, &two).unwrap();
-    destination.tidy(OWN).unwrap();
-    assert_eq!(listed(&destination), [one.1.clone(), two.1.clone()]);
-    destination.remove(OWN, &one.1.id, false).unwrap();
-    destination.remove(OWN, &one.1.id, false).unwrap();
-    assert_eq!(listed(&destination), slice::from_ref(&two.1));
-    assert_eq!(server.names(), [two.1.id.description(), two.1.id.archive(false)]);
-    let Err(failure) = destination.read(OWN, &one.1.id, false) else { panic!("it was removed") };
-    assert!(
-        failure.message.starts_with("cannot read 2026-11-03T03-30-00Z-scheduled.tar.zst at s3://house/"),
-        "{failure}"
-    );
+    each(|place, destination| {
+        assert_eq!(listed(destination), []);
+        let (one, two) = (place.archive(3, b"the first backup"), place.archive(4, &noise(700_000)));
+        put(destination, &one).unwrap();
+        let mut told = Vec::new();
+        destination.put(&two.0, &two.1, &mut |done, total| told.push((done, total))).unwrap();
+        assert_eq!(told.last(), Some(&(1_400_000, 1_400_000)), "sent, and read back");
+        assert!(told.is_sorted());
+        assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
+        assert_eq!(read(destination, &one.1), b"the first backup");
+        assert_eq!(read(destination, &two.1), noise(700_000));
+        // Again is not an error, and changes nothing.
+        put(destination, &two).unwrap();
+        destination.tidy(OWN).unwrap();
+        assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
+        destination.remove(OWN, &one.1.id, false).unwrap();
+        destination.remove(OWN, &one.1.id, false).unwrap();
+        assert!(destination.read(OWN, &one.1.id, false).is_err());
+        assert_eq!(listed(destination), slice::from_ref(&two.1));
+        assert_eq!(place.names(), [two.1.id.description(), two.1.id.archive(false)]);
+        if !destination.name().starts_with("s3:") {
+            let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!([mode(place.object("")), mode(place.object(two.1.id.archive(false)))], [0o700, 0o600]);
+        }
+    });
 }
 
 #[test]
@@ -259,34 +293,66 @@ fn a_long_archive_goes_in_parts_and_comes_back_whole() {
     assert_eq!(told.last(), Some(&(total, total)), "sent, and read back");
     assert_eq!(listed(&destination), slice::from_ref(&archive.1));
     assert!(read(&destination, &archive.1) == bytes);
+    assert_eq!(destination.name(), format!("s3://house/backups/home at http://127.0.0.1:{}", server.port));
+    destination.remove(OWN, &archive.1.id, false).unwrap();
+    let Err(failure) = destination.read(OWN, &archive.1.id, false) else { panic!("it was removed") };
+    let words = "cannot read 2026-11-03T03-30-00Z-scheduled.tar.zst at s3://house/";
+    assert!(failure.message.starts_with(words), "{failure}");
 }
 
 #[test]
 fn nothing_that_is_there_is_overwritten() {
-    let Some(server) = Server::start() else { return };
-    let destination = server.destination();
-    let archive = server.archive(3, b"the backup");
-    let name = archive.1.id.archive(false);
-    for stranger in ["10 letters", "something else"] {
-        server.plant(&name, stranger);
-        let failure = put(&destination, &archive).unwrap_err();
-        assert!(failure.message.contains("another file is there already"), "{failure}");
-        destination.tidy(OWN).unwrap();
-        assert_eq!(fs::read_to_string(server.object(&name)).unwrap(), stranger);
-    }
-    server.plant(&name, "the backup");
-    put(&destination, &archive).unwrap();
-    assert_eq!(listed(&destination), [archive.1]);
+    each(|place, destination| {
+        let archive = place.archive(3, b"the backup");
+        let name = archive.1.id.archive(false);
+        for stranger in ["10 letters", "something else"] {
+            place.plant(&name, stranger);
+            let failure = put(destination, &archive).unwrap_err();
+            assert!(failure.message.contains("another file is there already"), "{failure}");
+            destination.tidy(OWN).unwrap();
+            assert_eq!(fs::read_to_string(place.object(&name)).unwrap(), stranger);
+            assert_eq!(place.names(), [name.as_str()], "what carries no mark is not Hearth's to remove");
+        }
+        // The same file, which someone copied there by hand, is only described.
+        place.plant(&name, "the backup");
+        let modified = || fs::metadata(place.object(&name)).unwrap().modified().unwrap();
+        let before = modified();
+        put(destination, &archive).unwrap();
+        assert_eq!(modified(), before);
+        assert_eq!(listed(destination), [archive.1]);
+    });
 }
 
 #[test]
-fn other_prefixes_and_other_instances_are_left_alone() {
+fn other_instances_are_listed_and_neither_written_nor_removed() {
+    each(|place, destination| {
+        let (own, mut other) = (place.archive(3, b"ours"), place.archive(4, b"theirs"));
+        other.1.about.instance = OTHER.into();
+        put(destination, &own).unwrap();
+        put(destination, &other).unwrap();
+        let left = place.objects.join(OTHER).join(format!(".{}.new", other.1.id.archive(true)));
+        fs::write(&left, "theirs, unfinished").unwrap();
+        destination.tidy(OWN).unwrap();
+        destination.remove(OWN, &other.1.id, false).unwrap();
+        assert_eq!(listed(destination), [own.1.clone(), other.1.clone()]);
+        assert!(left.exists());
+        assert_eq!(destination.list_of(OWN).unwrap(), [own.1]);
+        for hostile in ["", "..", "../other", "a/b", "A", "h_1", "."] {
+            assert!(destination.tidy(hostile).is_err(), "{hostile:?}");
+            assert!(destination.remove(hostile, &other.1.id, false).is_err());
+            assert!(destination.read(hostile, &other.1.id, false).is_err());
+            other.1.about.instance = hostile.into();
+            assert!(put(destination, &other).is_err());
+        }
+    });
+}
+
+#[test]
+fn other_prefixes_are_left_alone() {
     let Some(server) = Server::start() else { return };
     let destination = server.destination();
-    let (own, mut other) = (server.archive(3, b"ours"), server.archive(4, b"theirs"));
-    other.1.about.instance = OTHER.into();
+    let own = server.archive(3, b"ours");
     put(&destination, &own).unwrap();
-    put(&destination, &other).unwrap();
     // Names of which ours is the beginning, and what is beside the prefix.
     let near = format!("{OWN}0");
     let beside = ["backups/home", "backups/home2", "backups", "other"]
@@ -297,10 +363,7 @@ fn other_prefixes_and_other_instances_are_left_alone() {
         fs::write(place.join(own.1.id.archive(false)), "not ours").unwrap();
     }
     destination.tidy(OWN).unwrap();
-    destination.remove(OWN, &other.1.id, false).unwrap();
-    assert_eq!(listed(&destination), [own.1.clone(), other.1]);
-    let of_own = destination.list_of(OWN).unwrap();
-    assert_eq!(of_own, [own.1]);
+    assert_eq!(listed(&destination), [own.1]);
     for place in &beside {
         assert_eq!(fs::read_dir(place).unwrap().count(), 2, "{}", place.display());
     }
@@ -330,56 +393,91 @@ fn what_a_killed_copy_left_is_completed_or_goes() {
 
 #[test]
 fn what_arrives_otherwise_than_it_was_sent_is_found_and_removed() {
-    let Some(server) = Server::start() else { return };
-    let destination = server.destination();
-    let bytes = noise(20 * MIB);
-    let archive = server.archive(3, &bytes);
-    let object = server.object(archive.1.id.archive(false));
-    let mut flipped = false;
-    let failure = destination
-        .put(&archive.0, &archive.1, &mut |done, _| {
-            // While its first part is read back, a bit of its last one turns.
-            if done > bytes.len() as u64 && !flipped {
-                let mut there = fs::read(&object).unwrap();
-                *there.last_mut().unwrap() ^= 1;
-                fs::write(&object, there).unwrap();
-                flipped = true;
-            }
-        })
-        .unwrap_err();
-    assert!(failure.message.ends_with("what was read back is not what was sent"), "{failure}");
-    assert!(!object.exists());
-    assert_eq!(listed(&destination), []);
-    put(&destination, &archive).unwrap();
-    assert_eq!(listed(&destination), [archive.1]);
+    each(|place, destination| {
+        let bytes = noise(20 * MIB);
+        let archive = place.archive(3, &bytes);
+        let name = archive.1.id.archive(false);
+        // A directory has it under a hidden name until it was read back.
+        let objects = [place.object(format!(".{name}.new")), place.object(&name)];
+        let mut flipped = false;
+        let failure = destination
+            .put(&archive.0, &archive.1, &mut |done, _| {
+                // While its first part is read back, a bit of its last one turns.
+                if done > bytes.len() as u64 && !flipped {
+                    let object = objects.iter().find(|object| object.exists()).unwrap();
+                    let mut there = fs::read(object).unwrap();
+                    *there.last_mut().unwrap() ^= 1;
+                    fs::write(object, there).unwrap();
+                    flipped = true;
+                }
+            })
+            .unwrap_err();
+        assert!(failure.message.ends_with("what was read back is not what was sent"), "{failure}");
+        assert_eq!(place.names(), [""; 0]);
+        assert_eq!(listed(destination), []);
+        put(destination, &archive).unwrap();
+        assert_eq!(listed(destination), [archive.1]);
+    });
 }
 
 #[test]
 fn an_archive_that_is_not_what_was_verified_is_not_copied() {
-    let Some(server) = Server::start() else { return };
-    let destination = server.destination();
-    let archive = server.archive(3, b"the backup");
-    fs::write(&archive.0, "the bacKup").unwrap();
-    let failure = put(&destination, &archive).unwrap_err();
-    assert_eq!(failure.cause, Cause::Damaged);
-    destination.tidy(OWN).unwrap();
-    assert_eq!(server.names(), [""; 0]);
+    each(|place, destination| {
+        let archive = place.archive(3, b"the backup");
+        for rotten in ["the bacKup", "the backup and more", ""] {
+            fs::write(&archive.0, rotten).unwrap();
+            let failure = put(destination, &archive).unwrap_err();
+            assert_eq!(failure.cause, Cause::Damaged);
+            assert!(failure.message.ends_with("is not what was verified here"), "{failure}");
+            destination.tidy(OWN).unwrap();
+            assert_eq!(place.names(), [""; 0]);
+        }
+    });
 }
 
 #[test]
-fn hostile_descriptions_are_no_backups() {
-    let Some(server) = Server::start() else { return };
-    let destination = server.destination();
-    let archive = server.archive(3, b"the backup");
-    put(&destination, &archive).unwrap();
-    let good = fs::read(server.object(archive.1.id.description())).unwrap();
-    for hostile in [&b"{"[..], &vec![b' '; 2 * MIB], &[b'['; MIB], &fs::read(&archive.0).unwrap()] {
-        server.plant(archive.1.id.description(), hostile);
-        assert_eq!(listed(&destination), []);
-    }
-    server.plant(archive.1.id.description(), good);
-    server.plant(archive.1.id.archive(false), "cut off");
-    assert_eq!(listed(&destination), [], "the archive has another length");
+fn a_description_counts_only_where_it_belongs_and_beside_its_archive() {
+    each(|place, destination| {
+        let archive = place.archive(3, b"the backup");
+        put(destination, &archive).unwrap();
+        let path = place.object(archive.1.id.description());
+        let good = archive.1.clone();
+        type Change = dyn Fn(&mut Description);
+        let wrong: &[(&str, &Change)] = &[
+            ("another format", &|it| it.about.format = 2),
+            ("another id", &|it| it.about.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
+            ("another instance", &|it| it.about.instance = OTHER.into()),
+            ("another reason", &|it| it.about.reason = Reason::Manual),
+            ("another length", &|it| it.bytes += 1),
+            ("another kind", &|it| it.encrypted = true),
+            ("no hash", &|it| it.blake3 = "é".repeat(32)),
+            ("no time", &|it| it.about.created_at = "\u{1b}[2J".into()),
+            ("no time of a verification", &|it| it.verified_at = Some("yesterday".into())),
+        ];
+        for (what, change) in wrong {
+            let mut description = good.clone();
+            change(&mut description);
+            fs::write(&path, serde_json::to_vec(&description).unwrap()).unwrap();
+            assert_eq!(listed(destination), [], "{what}");
+        }
+        for damaged in
+            [&b""[..], b"{", b"[]", b"\0\0", &vec![b' '; 1 << 21], &[b'['; 1 << 19], &fs::read(&archive.0).unwrap()]
+        {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(listed(destination), []);
+        }
+        // It is written anew, since the archive is the right one; but not one that a newer version wrote.
+        put(destination, &archive).unwrap();
+        assert_eq!(listed(destination), [good]);
+        fs::write(&path, r#"{"format":2,"news":true}"#).unwrap();
+        assert_eq!(put(destination, &archive).unwrap_err().cause, Cause::UnknownFormat);
+        assert_eq!(fs::read(&path).unwrap(), br#"{"format":2,"news":true}"#);
+        // And beside an archive of another length.
+        put(destination, &archive).unwrap_err();
+        fs::write(&path, serde_json::to_vec(&archive.1).unwrap()).unwrap();
+        place.plant(archive.1.id.archive(false), "cut off");
+        assert_eq!(listed(destination), [], "the archive has another length");
+    });
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl fmt::Display for Reason {
 /// The name of a backup: when it was begun, in UTC, and why: `2026-11-24T03-30-00Z-scheduled`. It sorts by time, and is
 /// a file name on every file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct BackupId(String);
 
 impl BackupId {
@@ -96,12 +96,6 @@ impl BackupId {
 impl fmt::Display for BackupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl From<BackupId> for String {
-    fn from(id: BackupId) -> Self {
-        id.0
     }
 }
 

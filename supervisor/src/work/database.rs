@@ -114,16 +114,12 @@ impl Database {
     /// What SQLite said.
     pub(super) fn rows(&self) -> Result<BTreeMap<String, u64>, Failure> {
         let counted = || {
-            let mut tables = self.connection.prepare(
+            let tables = self.texts(
                 "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
             )?;
-            let tables = tables.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             let count = |table: String| {
-                let quoted = table.replace('"', "\"\"");
-                let rows =
-                    self.connection
-                        .query_row(&format!("SELECT count(*) FROM main.\"{quoted}\""), [], |row| row.get(0))?;
-                Ok((table, rows))
+                let count = format!("SELECT count(*) FROM main.{}", quoted(&table));
+                Ok((table, self.connection.query_row(&count, [], |row| row.get(0))?))
             };
             tables.into_iter().map(count).collect::<rusqlite::Result<BTreeMap<String, u64>>>()
         };
@@ -152,14 +148,29 @@ impl Database {
     }
 
     fn integrity_check(&self) -> Result<Option<String>, Failure> {
-        let first = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
-        match first {
-            Ok(word) if word == "ok" => Ok(None),
-            Ok(problem) => Ok(Some(problem)),
+        Ok(self.problems("PRAGMA integrity_check(1)")?.into_iter().next())
+    }
+
+    /// Runs `quick_check` and returns the first problems, none when the database is whole.
+    ///
+    /// # Errors
+    /// What kept the check from running to its end.
+    pub(super) fn quick_check(&self) -> Result<Vec<String>, Failure> {
+        self.problems("PRAGMA quick_check(5)")
+    }
+
+    fn problems(&self, check: &str) -> Result<Vec<String>, Failure> {
+        match self.texts(check) {
+            Ok(rows) if rows == ["ok"] => Ok(Vec::new()),
             // Some damage ends the check itself.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Some(error.to_string())),
-            Err(error) => Err(explain("cannot check", &self.path, &error)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(vec![error.to_string()]),
+            rows => rows.map_err(|error| explain("cannot check", &self.path, &error)),
         }
+    }
+
+    /// Returns the first column of all rows.
+    fn texts(&self, query: &str) -> rusqlite::Result<Vec<String>> {
+        self.connection.prepare(query)?.query_map([], |row| row.get(0))?.collect()
     }
 
     /// Checks the database as a whole, and where that finds something rebuilds the indexes from the tables. To be asked of a copy.
@@ -200,31 +211,26 @@ impl Database {
     /// Says which table lacks rows that all its indexes still have: a write to the table was lost, and new indexes would hide it.
     /// An entry that only some of them have is the index's own fault. Partial indexes, and those that cannot be read, say nothing.
     fn lost_rows(&self) -> rusqlite::Result<Option<String>> {
-        let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
-            self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-        };
-        let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let text = |name: &str| format!("'{}'", name.replace('\'', "''"));
-        for table in list("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")? {
-            let of = text(&table);
+        for table in self.texts("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")? {
+            let of = format!("'{}'", table.replace('\'', "''"));
             let is_without_rowid =
                 format!("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = {of} AND wr");
             let (key, own) = if self.connection.prepare(&is_without_rowid)?.exists([])? {
-                (list(&format!("SELECT name FROM pragma_table_info({of}) WHERE pk > 0"))?, "origin != 'pk'")
+                (self.texts(&format!("SELECT name FROM pragma_table_info({of}) WHERE pk > 0"))?, "origin != 'pk'")
             } else {
                 (vec!["_rowid_".to_owned()], "1")
             };
-            let table = name(&table);
-            let key: Vec<_> = key.iter().map(|column| name(column)).collect();
+            let table = quoted(&table);
+            let key: Vec<_> = key.iter().map(|column| quoted(column)).collect();
             let shown = key.iter().map(|column| format!("quote(e.{column})")).collect::<Vec<_>>().join(" || ', ' || ");
             let same = key.iter().map(|column| format!("r.{column} = e.{column}")).collect::<Vec<_>>().join(" AND ");
             let mut lost: Option<BTreeSet<String>> = None;
             let mut names = Vec::new();
-            for index in list(&format!("SELECT name FROM pragma_index_list({of}) WHERE NOT partial AND {own}"))? {
+            for index in self.texts(&format!("SELECT name FROM pragma_index_list({of}) WHERE NOT partial AND {own}"))? {
                 // The index alone is read: what is shown is all in it.
-                let entries = list(&format!(
+                let entries = self.texts(&format!(
                     "SELECT {shown} FROM main.{table} AS e INDEXED BY {} WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS r NOT INDEXED WHERE {same})",
-                    name(&index)
+                    quoted(&index)
                 ));
                 match entries {
                     Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {}
@@ -248,13 +254,11 @@ impl Database {
     /// another table cannot be; whether it had to be, a check finds out.
     fn rebuild_indexes(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("REINDEX")?;
-        let mut tables = self.connection.prepare(
-            "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts5%'",
-        )?;
-        for table in tables.query_map([], |row| row.get::<_, String>(0))? {
-            let table = table?.replace('"', "\"\"");
-            let _ =
-                self.connection.execute(&format!("INSERT INTO main.\"{table}\" (\"{table}\") VALUES ('rebuild')"), []);
+        let tables =
+            "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts5%'";
+        for table in self.texts(tables)? {
+            let table = quoted(&table);
+            let _ = self.connection.execute(&format!("INSERT INTO main.{table} ({table}) VALUES ('rebuild')"), []);
         }
         Ok(())
     }
@@ -276,24 +280,6 @@ impl Database {
         self.checkpoint_and_close()?;
         write_empty_indexes(&path, &roots).explain(|| format!("cannot write {}", path.display()))?;
         Self::open(&path)
-    }
-
-    /// Runs `quick_check` and returns the first problems, none when the database is whole.
-    ///
-    /// # Errors
-    /// What kept the check from running to its end.
-    pub(super) fn quick_check(&self) -> Result<Vec<String>, Failure> {
-        let rows = self.connection.prepare("PRAGMA quick_check(5)").and_then(|mut check| {
-            let rows = check.query_map([], |row| row.get::<_, String>(0))?;
-            rows.collect::<Result<Vec<_>, _>>()
-        });
-        match rows {
-            Ok(rows) if rows == ["ok"] => Ok(Vec::new()),
-            Ok(rows) => Ok(rows),
-            // Some damage ends the check itself.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(vec![error.to_string()]),
-            Err(error) => Err(explain("cannot check", &self.path, &error)),
-        }
     }
 
     /// Puts it into WAL mode for good. A database in rollback-journal mode would be put into it by the first app to serve,
@@ -328,6 +314,10 @@ impl Database {
         }
         Ok(())
     }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Overwrites these pages with empty leaves of an index: <https://www.sqlite.org/fileformat2.html#b_tree_pages>.

@@ -163,7 +163,8 @@ impl Destination {
             names.keys().filter_map(|name| name.strip_suffix(".json")).filter_map(|id| id.parse::<BackupId>().ok())
         {
             let archives = [false, true].map(|encrypted| names.get(&id.archive(encrypted)).copied());
-            if archives == [None, None] || names[&id.description()] > LONGEST_DESCRIPTION {
+            // Of an empty object S3 has no part to read.
+            if archives == [None, None] || !(1..=LONGEST_DESCRIPTION).contains(&names[&id.description()]) {
                 continue;
             }
             let Some(bytes) = self.store.small(instance, &id.description(), LONGEST_DESCRIPTION)? else { continue };
@@ -206,7 +207,7 @@ impl Destination {
         let name = id.archive(*encrypted);
         let names = self.store.names(instance, false)?;
         let is_described = names.contains_key(&id.description());
-        if is_described {
+        if names.get(&id.description()).is_some_and(|length| *length > 0) {
             self.expect_own_format(instance, id, &doing())?;
         }
         let mut compare = |read| progress(bytes.saturating_add(read), bytes.saturating_mul(2));
@@ -312,7 +313,8 @@ impl Destination {
     pub fn note(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         expect_instance(instance)?;
         // Looked for in the list first: S3 denies access to what is not there, where the key may only list below a prefix.
-        if !self.store.names(instance, true)?.contains_key(name) {
+        // Of an empty one it has no part to read.
+        if self.store.names(instance, true)?.get(name).is_none_or(|length| *length == 0) {
             return Ok(None);
         }
         self.store.small(instance, name, limit)

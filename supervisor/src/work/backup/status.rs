@@ -49,7 +49,11 @@ pub fn status(data: &DataDir, means: SandboxSupport, request: &StatusRequest) ->
         Err(failure) => (Vec::new(), Some(failure.message)),
     };
     // The newest first, by its number: what was made while the clock was wrong hides nothing.
-    let sound: Vec<_> = local.iter().map(|local| &local.description).filter(|backup| backup.is_sound()).collect();
+    // Others may lie beside this instance's.
+    let identity = identity::identity(data)?;
+    let is_own = |instance: &str| identity.instance == instance || identity.went_by(instance);
+    let sound = local.iter().map(|local| &local.description).filter(|backup| backup.is_sound());
+    let sound: Vec<_> = sound.filter(|backup| is_own(&backup.instance)).collect();
     let last = sound.first().map(|last| LastBackup { id: last.id.clone(), created_at: last.created_at.clone() });
     let time = |text: &String| text.parse::<Timestamp>().ok();
     let past = Past {
@@ -63,7 +67,6 @@ pub fn status(data: &DataDir, means: SandboxSupport, request: &StatusRequest) ->
         Schedule::parse(text)
             .map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))
     };
-    let identity = identity::identity(data)?;
     let salt = identity.instance.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let schedule = parse("backup.schedule", &settings.schedule)?;
     let drill = parse("backup.drill", &settings.drill)?;

@@ -86,28 +86,6 @@ fn describe(day: u32, instance: &str, bytes: &[u8]) -> Description {
 }
 
 #[test]
-fn what_was_put_is_listed_read_back_and_removed() {
-    let house = House::new();
-    let bytes = vec![7; 700_000];
-    let archive = house.archive(3, &bytes);
-    let mut told = Vec::new();
-    house.destination().put(&archive.0, &archive.1, &mut |done, total| told.push((done, total))).unwrap();
-    assert_eq!(told.last(), Some(&(1_400_000, 1_400_000)), "sent, and read back");
-    assert!(told.is_sorted());
-    assert_eq!(house.listed(), slice::from_ref(&archive.1));
-    let mut read = Vec::new();
-    house.destination().read(OWN, &archive.1.id, false).unwrap().read_to_end(&mut read).unwrap();
-    assert_eq!(read, bytes);
-    assert_eq!(house.names(), [archive.1.id.description(), archive.1.id.archive(false)]);
-    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(house.there("")), mode(house.there(archive.1.id.archive(false)))), (0o700, 0o600));
-    house.destination().remove(OWN, &archive.1.id, false).unwrap();
-    house.destination().remove(OWN, &archive.1.id, false).unwrap();
-    assert_eq!(house.names(), [""; 0]);
-    assert!(house.destination().read(OWN, &archive.1.id, false).is_err());
-}
-
-#[test]
 fn a_destination_that_is_not_there_is_an_error_and_is_not_made() {
     let house = House::new();
     let missing = house.away.path().join("not-mounted");
@@ -122,28 +100,6 @@ fn a_destination_that_is_not_there_is_an_error_and_is_not_made() {
             .message
             .ends_with("is not a directory")
     );
-}
-
-#[test]
-fn nothing_that_is_there_is_overwritten() {
-    let house = House::new();
-    let archive = house.archive(3, b"the backup");
-    let name = archive.1.id.archive(false);
-    fs::create_dir(house.there("")).unwrap();
-    for stranger in [&b"something"[..], b"10 letters"] {
-        fs::write(house.there(&name), stranger).unwrap();
-        let failure = house.put(&archive).unwrap_err();
-        assert!(failure.message.contains("another file is there already"), "{failure}");
-        assert_eq!(fs::read(house.there(&name)).unwrap(), stranger);
-        house.destination().tidy(OWN).unwrap();
-        assert_eq!(house.names(), [name.as_str()], "what carries no mark is not Hearth's to remove");
-    }
-    // The same file, which someone copied there by hand, is only described.
-    fs::write(house.there(&name), b"the backup").unwrap();
-    let before = fs::metadata(house.there(&name)).unwrap().modified().unwrap();
-    house.put(&archive).unwrap();
-    assert_eq!(fs::metadata(house.there(&name)).unwrap().modified().unwrap(), before);
-    assert_eq!(house.listed(), [archive.1]);
 }
 
 #[test]
@@ -209,69 +165,6 @@ fn a_mark_beside_a_complete_backup_goes_and_the_backup_stays() {
 }
 
 #[test]
-fn what_is_read_back_otherwise_than_it_was_written_does_not_count_and_goes() {
-    let house = House::new();
-    let bytes = vec![7; 1 << 20];
-    let archive = house.archive(3, &bytes);
-    let hidden = house.there(format!(".{}.new", archive.1.id.archive(false)));
-    let failure = house
-        .destination()
-        .put(&archive.0, &archive.1, &mut |done, _| {
-            // While its beginning is read back, a bit of its end turns.
-            if done > bytes.len() as u64 && hidden.exists() {
-                let mut there = fs::read(&hidden).unwrap();
-                there[bytes.len() - 1] = 6;
-                fs::write(&hidden, there).unwrap();
-            }
-        })
-        .unwrap_err();
-    assert!(failure.message.ends_with("what was read back is not what was sent"), "{failure}");
-    assert_eq!(house.names(), [""; 0]);
-    house.put(&archive).unwrap();
-    assert_eq!(house.listed(), [archive.1]);
-}
-
-#[test]
-fn an_archive_that_is_not_what_was_verified_is_not_copied() {
-    let house = House::new();
-    let archive = house.archive(3, b"the backup");
-    for rotten in [&b"the bacKup"[..], b"the backup and more", b""] {
-        fs::write(&archive.0, rotten).unwrap();
-        let failure = house.put(&archive).unwrap_err();
-        assert_eq!(failure.cause, Cause::Damaged);
-        assert!(failure.message.ends_with("is not what was verified here"), "{failure}");
-        house.destination().tidy(OWN).unwrap();
-        assert_eq!(house.names(), [""; 0]);
-    }
-}
-
-#[test]
-fn other_instances_are_listed_and_neither_written_nor_removed() {
-    let house = House::new();
-    let (own, mut other) = (house.archive(3, b"ours"), house.archive(4, b"theirs"));
-    other.1.about.instance = OTHER.into();
-    house.put(&own).unwrap();
-    house.put(&other).unwrap();
-    let left = house.away.path().join(OTHER).join(format!(".{}.new", other.1.id.archive(true)));
-    fs::write(&left, "theirs, unfinished").unwrap();
-    house.destination().tidy(OWN).unwrap();
-    house.destination().remove(OWN, &other.1.id, false).unwrap();
-    let mut listed = house.listed();
-    listed.sort_by_key(|description| description.sequence);
-    assert_eq!(listed, [own.1.clone(), other.1.clone()]);
-    assert!(left.exists());
-    let of_own = house.destination().list_of(OWN).unwrap();
-    assert_eq!(of_own, [own.1]);
-    for hostile in ["", "..", "../other", "a/b", "A", "h_1", "."] {
-        assert!(house.destination().tidy(hostile).is_err(), "{hostile:?}");
-        assert!(house.destination().remove(hostile, &other.1.id, false).is_err());
-        assert!(house.destination().read(hostile, &other.1.id, false).is_err());
-        other.1.about.instance = hostile.into();
-        assert!(house.put(&other).is_err());
-    }
-}
-
-#[test]
 fn planted_links_fifos_and_directories_are_not_followed_and_do_not_block() {
     let house = House::new();
     let archive = house.archive(3, b"the backup");
@@ -315,43 +208,6 @@ fn planted_links_fifos_and_directories_are_not_followed_and_do_not_block() {
     assert!(house.put(&archive).unwrap_err().message.contains("no link to one is followed"));
     assert!(house.destination().tidy(OWN).is_err() && house.destination().read(OWN, &archive.1.id, false).is_err());
     assert_eq!(fs::read_dir(house.home.path()).unwrap().count(), 2);
-}
-
-#[test]
-fn a_description_counts_only_where_it_belongs_and_beside_its_archive() {
-    let house = House::new();
-    let archive = house.archive(3, b"the backup");
-    house.put(&archive).unwrap();
-    let path = house.there(archive.1.id.description());
-    let good = archive.1.clone();
-    type Change = dyn Fn(&mut Description);
-    let wrong: &[(&str, &Change)] = &[
-        ("another format", &|it| it.about.format = 2),
-        ("another id", &|it| it.about.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
-        ("another instance", &|it| it.about.instance = OTHER.into()),
-        ("another reason", &|it| it.about.reason = Reason::Manual),
-        ("another length", &|it| it.bytes += 1),
-        ("another kind", &|it| it.encrypted = true),
-        ("no hash", &|it| it.blake3 = "é".repeat(32)),
-        ("no time", &|it| it.about.created_at = "\u{1b}[2J".into()),
-        ("no time of a verification", &|it| it.verified_at = Some("yesterday".into())),
-    ];
-    for (what, change) in wrong {
-        let mut description = good.clone();
-        change(&mut description);
-        fs::write(&path, serde_json::to_vec(&description).unwrap()).unwrap();
-        assert_eq!(house.listed(), [], "{what}");
-    }
-    for damaged in [&b""[..], b"{", b"[]", b"\0\0", &vec![b' '; 1 << 21], &[b'['; 1 << 19]] {
-        fs::write(&path, damaged).unwrap();
-        assert_eq!(house.listed(), []);
-    }
-    // It is written anew, since the archive is the right one; but not one that a newer version wrote.
-    house.put(&archive).unwrap();
-    assert_eq!(house.listed(), [good]);
-    fs::write(&path, r#"{"format":2,"news":true}"#).unwrap();
-    assert_eq!(house.put(&archive).unwrap_err().cause, Cause::UnknownFormat);
-    assert_eq!(fs::read(&path).unwrap(), br#"{"format":2,"news":true}"#);
 }
 
 #[test]

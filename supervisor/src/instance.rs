@@ -6,7 +6,6 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    time::Duration,
 };
 
 use nix::sys::signal::Signal;
@@ -62,9 +61,6 @@ fn is_for_any(name: &OsStr) -> bool {
     FOR_ANY.contains(&name) || name.starts_with("LC_") || of_a_test
 }
 
-/// How hard the stop is wanted: how many TERM, INT or QUIT have come.
-pub type StopLevel = u32;
-
 /// One data directory under one configuration, and what is open for it.
 pub struct Instance {
     /// The configuration.
@@ -88,8 +84,8 @@ pub struct Instance {
     pub listeners: RefCell<Vec<(&'static str, ListeningSocket)>>,
     /// The signal that asked for the stop, for the app to get the same.
     pub stop_signal: Cell<Signal>,
-    /// Whether a stop is wanted.
-    pub stop: watch::Sender<StopLevel>,
+    /// How hard a stop is wanted: how many TERM, INT or QUIT have come.
+    pub stop: watch::Sender<u32>,
 }
 
 impl Instance {
@@ -179,12 +175,6 @@ impl Instance {
         let sockets = self.listeners.borrow();
         let own = sockets.iter().map(|(name, socket)| Ok((*name, socket.as_fd().try_clone_to_owned()?)));
         own.collect::<io::Result<_>>().map_err(|error| Failure::io("cannot hand on the sockets", &error))
-    }
-
-    /// Returns how long a child has between TERM and KILL.
-    #[must_use]
-    pub fn grace(&self) -> Duration {
-        self.config.stop.grace
     }
 }
 

@@ -95,7 +95,7 @@ impl App {
         }
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
         set("HEARTH_FILES", instance.data.files().into());
-        set("HEARTH_STOP__GRACE", humantime::format_duration(instance.grace()).to_string().into());
+        set("HEARTH_STOP__GRACE", humantime::format_duration(instance.config.stop.grace).to_string().into());
         set("NOTIFY_SOCKET", notifications.address().into());
         if mode != Mode::Serving {
             set("HEARTH_PROBATION", "1".into());
@@ -229,7 +229,7 @@ impl App {
     pub async fn stop(&self, signal: Signal) -> Exit {
         let mut level = self.instance.stop.subscribe();
         let asked = *level.borrow_and_update();
-        let mut deadline = Deadline::after(self.instance.grace());
+        let mut deadline = Deadline::after(self.instance.config.stop.grace);
         self.child.signal(signal);
         // A stopped process does not run its handler.
         self.child.signal(Signal::SIGCONT);

@@ -69,11 +69,11 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
                     let stuck = Stuck::before_a_commit(failure, format!("checking generation {live}"));
                     return Err(Stuck { view: Some(view), ..stuck });
                 }
-                Ok(Pending { count: 0, damage }) if damage.is_some() || view.reindex => {
+                Ok((0, damage)) if damage.is_some() || view.reindex => {
                     reindex(instance, door, view, live, damage).await?
                 }
-                Ok(Pending { count: 0, .. }) => live,
-                Ok(Pending { count, .. }) => {
+                Ok((0, _)) => live,
+                Ok((count, _)) => {
                     let migrations = if count == 1 { "migration" } else { "migrations" };
                     let doing = format!("upgrading generation {live} to v{VERSION} ({count} {migrations})");
                     make_next(instance, door, view, Reason::Upgrade, Some(live), doing).await?
@@ -85,16 +85,8 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     Ok(State::Serve(generation))
 }
 
-/// What is to be done with the live generation.
-struct Pending {
-    /// How many migrations.
-    count: usize,
-    /// What is damaged in it, perhaps only its indexes.
-    damage: Option<Failure>,
-}
-
-/// Finds out what is pending on the live generation.
-async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result<Pending, Failure> {
+/// Finds out how many migrations are pending on the live generation, and what is damaged in it, perhaps only its indexes.
+async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result<(usize, Option<Failure>), Failure> {
     let unclean = view.generations.iter().any(|generation| generation.id == live && generation.unclean);
     let (status, damage) = match plan::ask(instance, live, unclean).await {
         // Perhaps only its indexes are damaged: a clone of it shows that.
@@ -111,10 +103,10 @@ async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result
         Plan::Nothing { drift } => {
             drift.into_iter().for_each(|drift| instance.board.note(drift));
             tracing::info!(target: "Migrate", "All migrations complete!");
-            Ok(Pending { count: 0, damage })
+            Ok((0, damage))
         }
         Plan::Refuse(failure) => Err(failure),
-        Plan::Upgrade { count } => Ok(Pending { count, damage }),
+        Plan::Upgrade { count } => Ok((count, damage)),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     app::lifecycle::{Mode, point},
@@ -12,43 +12,26 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{child, same_version},
-    process::sandbox::rules::Role,
-    process::spawn::Launch,
+    process::{reaper::Exit, sandbox::rules::Role, spawn::Launch},
     status::{Unit, VERSION},
 };
 
-/// What the migrator reports while it works.
+/// What the migrator reports while it works; its version since 0.5.0.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event {
-    Checking {
-        /// The migrator's; since 0.5.0.
-        version: Option<String>,
-    },
-    Skipping {
-        migration: String,
-    },
-    Applying {
-        migration: String,
-        number: u64,
-        of: u64,
-    },
-    Applied {
-        migration: String,
-        number: u64,
-        of: u64,
-        milliseconds: u64,
-    },
-    Complete {
-        applied: Vec<String>,
-    },
+    Checking { version: Option<String> },
+    Skipping { migration: String },
+    Applying { migration: String, number: u64, of: u64 },
+    Applied { migration: String, number: u64, of: u64, milliseconds: u64 },
+    Complete { applied: Vec<String> },
 }
 
-/// The document that the migrator ends with when it cannot do its work.
+/// What every document of the migrator's has, and the one that it ends with when it cannot do its work.
 #[derive(Debug, Deserialize)]
-pub struct MigratorFailure {
+struct Document {
     format: u32,
-    error: Said,
+    error: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,28 +41,20 @@ struct Said {
     hint: Option<String>,
 }
 
-impl MigratorFailure {
-    /// Reads a line of the migrator's output; `None` when it is another document.
-    ///
-    /// # Errors
-    /// When it is a document of another format.
-    pub fn read(line: &[u8]) -> Result<Option<Failure>, Failure> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        let format: Format = serde_json::from_slice(line).map_err(|error| unreadable(&error))?;
-        if format.format != FORMAT {
-            return Err(unknown_format(format.format));
-        }
-        Ok(serde_json::from_slice::<Self>(line).ok().map(Into::into))
+/// Reads a line of the migrator's output for what it says it failed for; `None` when it is another document.
+///
+/// # Errors
+/// When it is a document of another format.
+fn failure(line: &[u8]) -> Result<Option<Failure>, Failure> {
+    let Document { format, error } = read(line)?;
+    if format != FORMAT {
+        return Err(unknown(format!(
+            "the migrator answers in format {format}, and this supervisor reads format {FORMAT}"
+        )));
     }
-}
-
-impl From<MigratorFailure> for Failure {
-    fn from(failure: MigratorFailure) -> Self {
-        debug_assert_eq!(failure.format, FORMAT);
-        let cause = match failure.error.kind.as_str() {
+    let said = error.and_then(|error| serde_json::from_value::<Said>(error).ok());
+    Ok(said.map(|Said { kind, message, hint }| {
+        let cause = match kind.as_str() {
             "missing" => Cause::Live,
             "not-a-database" => Cause::NotADatabase,
             "foreign" => Cause::Foreign,
@@ -93,23 +68,42 @@ impl From<MigratorFailure> for Failure {
             // `migration`, `check`, and what a later migrator may add.
             _ => Cause::Migration,
         };
-        Self { cause, message: failure.error.message, hint: failure.error.hint }
-    }
+        Failure { cause, message, hint }
+    }))
 }
 
-/// Says that the migrator's output could not be read.
-pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
-    Failure::new(Cause::UnknownFormat, format!("the migrator gave an answer that cannot be read: {error}"))
+/// Reads a document.
+///
+/// # Errors
+/// Says that it could not be read.
+pub(super) fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(line)
+        .map_err(|error| unknown(format!("the migrator gave an answer that cannot be read: {error}")))
+}
+
+fn unknown(message: String) -> Failure {
+    Failure::new(Cause::UnknownFormat, message)
         .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
 }
 
-/// Says that the migrator speaks another format.
-pub(super) fn unknown_format(format: u32) -> Failure {
-    Failure::new(
-        Cause::UnknownFormat,
-        format!("the migrator answers in format {format}, and this supervisor reads format {FORMAT}"),
-    )
-    .hint("supervisor, migrator and app belong to one version; migrator.command may name another program")
+/// Runs the migrator on this database, and gives each document that it prints to `each`; returns its exit.
+///
+/// # Errors
+/// The migrator's own sentence; the first error of `each`.
+pub(super) async fn run(
+    instance: &Instance,
+    database: &Path,
+    words: &[&str],
+    background: bool,
+    mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<Exit, Failure> {
+    let mut command = instance.config.migrator.command.clone();
+    command.extend(words.iter().map(|word| (*word).to_owned()));
+    let mut launch =
+        Launch::new(&instance.programs.migrator, command, instance.environment_for(database), instance.locks());
+    launch.background = background;
+    launch.confinement = instance.confinement(Role::Migrator { database: database.to_owned() });
+    child::lines(instance, launch, |line| failure(line)?.map_or_else(|| each(line), Err)).await
 }
 
 /// Says whether the migrator may be used with this supervisor.
@@ -128,20 +122,11 @@ pub(super) fn is_of_this_version(instance: &Instance, version: Option<&str>) -> 
 /// # Errors
 /// The migrator's own sentence, or why it gave none.
 pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<String, Failure> {
-    let mut command = instance.config.migrator.command.clone();
-    command.extend(["up".into(), "--json".into()]);
-    let mut launch =
-        Launch::new(&instance.programs.migrator, command, instance.environment_for(database), instance.locks());
-    launch.background = mode == Mode::Drill;
-    launch.confinement = instance.confinement(Role::Migrator { database: database.to_owned() });
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;
-    let exit = child::lines(instance, launch, |line| {
-        if let Some(failure) = MigratorFailure::read(line)? {
-            return Err(failure);
-        }
-        match serde_json::from_slice(line).map_err(|error| unreadable(&error))? {
+    let exit = run(instance, database, &["up", "--json"], mode == Mode::Drill, |line| {
+        match read(line)? {
             // Told at planning already, but for a first start's migrator.
             Event::Checking { version } => is_of_this_version(instance, version.as_deref())?,
             Event::Skipping { migration } => schema = migration,
@@ -184,19 +169,18 @@ mod tests {
     #[test]
     fn the_golden_lines_are_read() {
         for line in include_str!("../../../docs/contracts/migrator-up.jsonl").lines() {
-            assert!(MigratorFailure::read(line.as_bytes()).unwrap().is_none(), "{line}");
+            assert!(failure(line.as_bytes()).unwrap().is_none(), "{line}");
             serde_json::from_str::<Event>(line).unwrap();
         }
-        let failure =
-            MigratorFailure::read(include_bytes!("../../../docs/contracts/migrator-error.json")).unwrap().unwrap();
+        let failure = failure(include_bytes!("../../../docs/contracts/migrator-error.json")).unwrap().unwrap();
         assert_eq!(failure.cause, Cause::Migration);
         assert!(failure.hint.is_some());
     }
 
     #[test]
     fn another_format_is_refused() {
-        let failure = MigratorFailure::read(br#"{"format":2,"event":"complete"}"#).unwrap_err();
-        assert_eq!(failure.cause, Cause::UnknownFormat);
-        assert!(MigratorFailure::read(b"panicked at").is_err());
+        let other = failure(br#"{"format":2,"event":"complete"}"#).unwrap_err();
+        assert_eq!(other.cause, Cause::UnknownFormat);
+        assert!(failure(b"panicked at").is_err());
     }
 }

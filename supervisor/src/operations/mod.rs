@@ -1,7 +1,8 @@
 //! How does a supervisor run from its first signal to its last exit status?
 //!
 //! As one state machine. What is done to the data is an *operation*: a boot (a first start, an upgrade, or nothing to do), a
-//! restore, a backup, a verification, a pruning. Each is a row of steps, and [`Phase`] has all of them:
+//! restore, a backup, a verification, a pruning. Each is a row of steps, and [`Phase`] has all of them, and says of each whether it
+//! is the supervisor's own or of an operation beside the serving app:
 //!
 //! | operation | its steps |
 //! |---|---|
@@ -13,7 +14,7 @@
 //!
 //! [`ordered::carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]), and holds the data's mutex
 //! meanwhile. The loop in `daemon` owns the `State`: it boots, serves, holds, goes over to what a restore has
-//! prepared, or ends. A transition is one call of [`crate::status::StatusPublisher::enter`], which logs and publishes it:
+//! prepared, or ends; each of these returns the state that follows. A transition is one call of [`crate::status::StatusPublisher::enter`], which logs and publishes it:
 //! `status`, the maintenance page, systemd and the progress of commands are read off that.
 //!
 //! *Held* is the step that was reached, with the failure, what is known of the data, and the fingerprints of image and

@@ -4,22 +4,17 @@
 
 use serde::Deserialize;
 
-use super::migrate::{self, MigratorFailure};
+use super::migrate;
 use crate::{
-    data::{GenerationId, state::FORMAT, view::View},
+    data::{GenerationId, view::View},
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::child,
-    process::sandbox::rules::Role,
-    process::spawn::Launch,
     status::VERSION,
 };
 
 /// The migrator's answer: docs/contracts/migrator-status.json.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {
-    /// [`FORMAT`].
-    pub format: u32,
     /// The migrator's version.
     pub version: Option<String>,
     /// What has been applied, in order.
@@ -63,33 +58,22 @@ pub enum Plan {
 /// # Errors
 /// The migrator's own sentence, or why it gave none.
 pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -> Result<Status, Failure> {
-    let mut command = instance.config.migrator.command.clone();
-    command.extend(["status".into(), "--json".into()]);
+    let mut words = vec!["status", "--json"];
     if unclean {
         tracing::info!(target: "Supervisor", "the database was not closed cleanly; checking it");
-        command.push("--quick-check".into());
+        words.push("--quick-check");
     }
-    let database = instance.data.database(generation);
-    let mut launch =
-        Launch::new(&instance.programs.migrator, command, instance.environment_for(&database), instance.locks());
-    launch.confinement = instance.confinement(Role::Migrator { database });
     let mut status = None;
-    let exit = child::lines(instance, launch, |line| {
-        if let Some(failure) = MigratorFailure::read(line)? {
-            return Err(failure);
-        }
-        status = Some(serde_json::from_slice::<Status>(line).map_err(|error| migrate::unreadable(&error))?);
+    let exit = migrate::run(instance, &instance.data.database(generation), &words, false, |line| {
+        status = Some(migrate::read::<Status>(line)?);
         Ok(())
     })
     .await?;
-    match status {
-        Some(status) if status.format == FORMAT => {
-            migrate::is_of_this_version(instance, status.version.as_deref())?;
-            Ok(status)
-        }
-        Some(status) => Err(migrate::unknown_format(status.format)),
-        None => Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it said what is pending"))),
-    }
+    let Some(status) = status else {
+        return Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it said what is pending")));
+    };
+    migrate::is_of_this_version(instance, status.version.as_deref())?;
+    Ok(status)
 }
 
 /// Decides what follows.
@@ -168,7 +152,6 @@ mod tests {
 
     fn status(pending: &[&str], unknown: &[(&str, &str)], drift: &[&str]) -> Status {
         Status {
-            format: 1,
             version: None,
             applied: Vec::new(),
             pending: pending.iter().map(|name| (*name).to_owned()).collect(),
@@ -188,7 +171,6 @@ mod tests {
     fn the_golden_answer_is_read() {
         let golden = include_str!("../../../docs/contracts/migrator-status.json");
         let status: Status = serde_json::from_str(golden).unwrap();
-        assert_eq!(status.format, FORMAT);
         let Plan::Refuse(failure) = plan(&status) else { panic!("a newer database must be refused") };
         assert_eq!(failure.cause, Cause::Newer);
         assert!(failure.message.starts_with("the database was last upgraded by v0.6.0, and this is v"), "{failure}");

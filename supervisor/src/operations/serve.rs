@@ -66,7 +66,7 @@ pub(super) async fn serve(
         attempts: restart.attempts,
         // So many ends must fit into it, however long an app takes to fail each time.
         window: restart.window.max(
-            (instance.config.app.start_timeout + instance.grace() + restart.backoff_max)
+            (instance.config.app.start_timeout + instance.config.stop.grace + restart.backoff_max)
                 .saturating_mul(restart.attempts),
         ),
     });

@@ -112,9 +112,6 @@ impl Loaded {
 
     /// Loads the settings of a process with this environment, in the directory `current`, whose program lies in
     /// `programs`.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
     pub fn from(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -172,7 +169,6 @@ impl Loaded {
 
     /// Returns all settings as `{"format": 1, "settings": [{"key", "value", "source"}, …]}`, durations and lists as
     /// they were written.
-    #[must_use]
     pub fn document(&self) -> Value {
         json!({ "format": FORMAT, "settings": self.settings })
     }
@@ -213,7 +209,6 @@ fn unknown_variables(names: &[String]) -> Option<String> {
 }
 
 /// Returns the document of [`Loaded::document`] as a table for people.
-#[must_use]
 pub fn table(document: &Value) -> String {
     let cell = |value: &Value| match value.as_str() {
         Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
@@ -225,7 +220,6 @@ pub fn table(document: &Value) -> String {
 }
 
 /// Returns a table of all settings there are, with what is allowed: true whatever is set.
-#[must_use]
 pub fn known() -> String {
     let rows = KEYS.iter().map(|key| [key.name.to_owned(), key.variable(), key.default.to_owned(), key.allowed()]);
     aligned(std::iter::once(["KEY", "IN THE ENVIRONMENT", "DEFAULT", "ALLOWED"].map(str::to_owned)).chain(rows))

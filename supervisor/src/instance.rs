@@ -72,11 +72,11 @@ pub struct Instance {
     /// The one reaper.
     pub reaper: Reaper,
     /// The published status.
-    pub board: StatusPublisher,
+    pub publisher: StatusPublisher,
     /// Held by whoever works on the data: a boot, a restore, the tidying after a start. One at a time.
     pub data_mutex: tokio::sync::Mutex<()>,
     /// What children are confined by; none before preflight has tried it out.
-    pub means: Cell<SandboxSupport>,
+    pub support: Cell<SandboxSupport>,
     /// The lock, once it is taken. It is never given back before the end.
     pub lock: std::cell::OnceCell<Lock>,
     /// The sockets that app and door accept on, by the names that they have there: `public`, once it is bound, and `tailscale`, if
@@ -90,19 +90,18 @@ pub struct Instance {
 
 impl Instance {
     /// Makes the instance of a configuration; nothing is open yet.
-    #[must_use]
     pub fn new(config: Config) -> Self {
         let data = DataDir::new(config.data_dir.clone());
-        let board = StatusPublisher::new(config.listen.to_string(), data.path().display().to_string());
+        let publisher = StatusPublisher::new(config.listen.to_string(), data.path().display().to_string());
         let programs = Programs::open(&config.migrator.command, &config.app.command);
         Self {
             config,
             data,
             programs,
             reaper: Reaper::default(),
-            board,
+            publisher,
             data_mutex: tokio::sync::Mutex::new(()),
-            means: Cell::new(SandboxSupport::default()),
+            support: Cell::new(SandboxSupport::default()),
             lock: std::cell::OnceCell::new(),
             listeners: RefCell::default(),
             stop_signal: Cell::new(Signal::SIGTERM),
@@ -111,7 +110,6 @@ impl Instance {
     }
 
     /// Returns the lock's descriptors for a child to inherit.
-    #[must_use]
     pub fn locks(&self) -> Vec<BorrowedFd<'_>> {
         self.lock.get().map(Lock::descriptors).unwrap_or_default()
     }
@@ -124,21 +122,18 @@ impl Instance {
 
     /// Returns the environment that a child starts from: what of the supervisor's own is for any program, and none of what
     /// an operator may have put there for another one (keys of a cloud, passwords).
-    #[must_use]
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         std::env::vars_os().filter(|(name, _)| is_for_any(name)).collect()
     }
 
     /// Returns what a program is confined to that is there for this.
-    #[must_use]
     pub fn confinement(&self, role: Role) -> Option<Confinement> {
-        let means = self.means.get();
+        let support = self.support.get();
         let private = Private { data: self.data.clone(), backups: self.config.backup.dir.clone() };
-        (means != SandboxSupport::default()).then_some(Confinement { means, role, private })
+        (support != SandboxSupport::default()).then_some(Confinement { support, role, private })
     }
 
     /// Returns the environment of app and migrator for this database.
-    #[must_use]
     pub fn environment_for(&self, database: &Path) -> Vec<(OsString, OsString)> {
         let mut environment = self.environment();
         let mut set = |name: &str, value: OsString| environment.push((name.into(), value));
@@ -162,7 +157,7 @@ impl Instance {
                 Ok(true) => {
                     tracing::warn!(target: "Supervisor", "the {what} was shut down by a child; it was bound anew");
                 }
-                Err(failure) => self.board.note(failure.to_string()),
+                Err(failure) => self.publisher.note(failure.to_string()),
             }
         }
     }

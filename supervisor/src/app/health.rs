@@ -76,9 +76,6 @@ pub enum Verdict {
 
 impl PrivateSocket {
     /// Binds it at `supervisor/<name>`, in place of an earlier one.
-    ///
-    /// # Errors
-    /// When it cannot be made there.
     pub fn bind(data: &DataDir, name: &str) -> Result<Self, Failure> {
         let path = data.supervisor().join(name);
         let trouble =
@@ -94,9 +91,6 @@ impl PrivateSocket {
     }
 
     /// Asks once, and tells the app what it is to know.
-    ///
-    /// # Errors
-    /// As [`same_version`].
     pub async fn ask(&self, path: &str, timeout: Duration, told: &Told) -> Result<Verdict, Failure> {
         match within(timeout, self.get(path, told)).await {
             Some(Ok(verdict)) => verdict,

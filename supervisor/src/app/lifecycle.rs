@@ -72,9 +72,6 @@ pub struct App {
 impl App {
     /// Starts the app on this database, once no earlier app process is alive (a drill's is none of those). To serve, the
     /// door must be closed.
-    ///
-    /// # Errors
-    /// A sentence why it could not be started.
     pub async fn start(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<Self, Failure> {
         if mode != Mode::Drill {
             end_strays(instance).await;
@@ -145,14 +142,11 @@ impl App {
     /// Publishes what is known of the app; a drill's is nobody's status.
     fn publish(&self, change: impl FnOnce(&mut AppStatus)) {
         if self.mode != Mode::Drill {
-            self.instance.board.update(|status| change(&mut status.app));
+            self.instance.publisher.update(|status| change(&mut status.app));
         }
     }
 
     /// Waits for what the app says next; publishes its status.
-    ///
-    /// # Errors
-    /// When its socket cannot be read.
     pub async fn says(&self) -> Result<Messages, Failure> {
         let messages = self.notifications.next(self.child.pid()).await;
         let messages = messages.map_err(|error| Failure::io("cannot read the app's notifications", &error))?;
@@ -184,11 +178,8 @@ impl App {
     }
 
     /// Asks the app once how it is.
-    ///
-    /// # Errors
-    /// As [`same_version`].
     pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Result<Verdict, Failure> {
-        let status = instance.board.status();
+        let status = instance.publisher.status();
         let is_own = instance.programs.app.is_own();
         let told = Told { backups: status.backups, update: status.update, is_own };
         private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
@@ -328,9 +319,6 @@ pub async fn end_strays(instance: &Instance) {
 }
 
 /// Passes a fault point, turning what a test forces there into a failure of this step.
-///
-/// # Errors
-/// What the test asked for.
 pub fn point(name: &'static str) -> Result<(), Failure> {
     fault::point(name).map_err(|error| Failure::io(format!("the step {name} failed"), &error))
 }

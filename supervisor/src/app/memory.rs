@@ -12,7 +12,6 @@ use std::{
 const MOUNTED: &str = "/sys/fs/cgroup";
 
 /// Returns how many processes of this control group were killed for memory, if that can be known.
-#[must_use]
 pub fn kills() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     count(&groups, Path::new(MOUNTED))

@@ -57,9 +57,6 @@ pub struct Notifications {
 
 impl Notifications {
     /// Binds the socket in `directory`, in place of an earlier one; as an abstract one where the path is too long.
-    ///
-    /// # Errors
-    /// When it cannot be made there.
     pub fn bind(directory: &Path, name: &str) -> io::Result<Self> {
         let path = directory.join(name);
         let (socket, address) = if path.as_os_str().len() <= LONGEST_PATH {
@@ -78,15 +75,11 @@ impl Notifications {
     }
 
     /// Returns the value of `NOTIFY_SOCKET`.
-    #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Waits for the next messages of this process; what others send is dropped. Dropped while it waits, it loses none.
-    ///
-    /// # Errors
-    /// When the socket cannot be read.
     pub async fn next(&self, app: Pid) -> io::Result<Messages> {
         loop {
             if let Some(until) = self.resting_until.get() {
@@ -116,7 +109,6 @@ impl Notifications {
     }
 
     /// Returns what has come in from this process up to now, without waiting.
-    #[must_use]
     pub fn remaining(&self, app: Pid) -> Messages {
         let mut messages = Messages::default();
         for _ in 0..ALL {

@@ -39,7 +39,6 @@ pub enum Next {
 
 impl Policy {
     /// Makes a policy without a past.
-    #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, ends: VecDeque::new() }
     }
@@ -62,20 +61,17 @@ impl Policy {
     }
 
     /// Within which time the ends count.
-    #[must_use]
     pub fn window(&self) -> Duration {
         self.limits.window
     }
 
     /// How many ends are remembered within the window.
-    #[must_use]
     pub fn recent(&self) -> usize {
         self.ends.len()
     }
 }
 
 /// Returns a number for [`Policy::ended`] that differs between processes and moments: the clock's nanoseconds are random enough to spread waits.
-#[must_use]
 pub fn jitter() -> u32 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.subsec_nanos().wrapping_mul(std::process::id() | 1).wrapping_mul(2_654_435_761)

@@ -17,9 +17,6 @@ const FIELDS: [(u8, u8, &[&str]); 5] = [
 
 /// Returns the five fields of a schedule; nothing for `off`. What is beyond crontab(5) (L, W, #, ?) is refused, since it is not
 /// the same in any two programs.
-///
-/// # Errors
-/// A sentence that says what is wrong and what is allowed.
 pub(crate) fn fields(text: &str) -> Result<Option<[&str; 5]>, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("off") {

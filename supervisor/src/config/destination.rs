@@ -37,9 +37,6 @@ pub(crate) struct Bucket {
 
 impl Address {
     /// Reads the text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > 4096 || text.chars().any(char::is_control) {
             return Err("it is no line of text".to_owned());
@@ -139,7 +136,6 @@ fn endpoint(text: &str) -> Result<String, String> {
 
 /// Returns what must be within reach for the destination that a setting's text means: these files and directories, and
 /// whether the network.
-#[must_use]
 pub fn reach(text: &str) -> (Vec<PathBuf>, bool) {
     match Address::parse(text).map(|address| address.kind) {
         Ok(Kind::Directory(path)) => (vec![path], false),
@@ -149,7 +145,6 @@ pub fn reach(text: &str) -> (Vec<PathBuf>, bool) {
 }
 
 /// Returns the name for people of what a setting's text means, as a destination is named; of a text that means nothing, itself.
-#[must_use]
 pub fn named(text: &str) -> String {
     Address::parse(text).map_or_else(|_| text.to_owned(), |address| address.name)
 }

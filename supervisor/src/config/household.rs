@@ -43,13 +43,11 @@ impl ForTheApp {
     }
 
     /// Whether none is set.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns them as variables of their names.
-    #[must_use]
     pub fn variables(&self) -> Vec<(&str, String)> {
         let elsewhere = self.0.iter().filter(|set| set.source != set.variable);
         let sources: Vec<_> = elsewhere.map(|set| format!("{}={}", set.variable, set.source)).collect();
@@ -58,7 +56,6 @@ impl ForTheApp {
     }
 
     /// Returns those that are names of Hearth, for the page that has the app's place while none lives.
-    #[must_use]
     pub fn names(&self) -> Vec<(&str, String)> {
         self.variables().into_iter().filter(|(variable, _)| variable.starts_with("HEARTH_HTTP__")).collect()
     }

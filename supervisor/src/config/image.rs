@@ -59,19 +59,16 @@ impl Reference {
     }
 
     /// Returns the host for people, with its port.
-    #[must_use]
     pub fn registry(&self) -> String {
         self.at(&self.host)
     }
 
     /// Whether it is asked without TLS: on this machine alone, as Docker does it.
-    #[must_use]
     pub fn is_plain(&self) -> bool {
         is_loopback(&self.host)
     }
 
     /// Returns where it is asked: `https://ghcr.io`.
-    #[must_use]
     pub fn origin(&self) -> String {
         let scheme = if self.is_plain() { "http" } else { "https" };
         let host = if self.is_docker_hub() { DOCKER_HUB.1 } else { &self.host };
@@ -79,7 +76,6 @@ impl Reference {
     }
 
     /// Returns the image's name within the registry: `owner/name`.
-    #[must_use]
     pub fn name(&self) -> String {
         if self.is_docker_hub() && !self.path.contains('/') {
             return format!("library/{}", self.path);
@@ -88,7 +84,6 @@ impl Reference {
     }
 
     /// Returns where the notes of a version are, for an image whose name tells it.
-    #[must_use]
     pub fn notes(&self, version: &str) -> Option<String> {
         let is_of_a_repository = self.host == GITHUB && self.port.is_none() && self.path.split('/').count() == 2;
         is_of_a_repository.then(|| format!("https://github.com/{}/releases/tag/v{version}", self.path))
@@ -113,7 +108,6 @@ impl fmt::Display for Reference {
 }
 
 /// Whether this host is this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
-#[must_use]
 pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"

@@ -33,13 +33,11 @@ pub(super) fn check_listen(config: &Config) -> Result<(), Mistake> {
 
 impl Config {
     /// Returns tailscaled's socket, if the app is to ask it.
-    #[must_use]
     pub fn asks_tailscaled(&self) -> Option<&Path> {
         (self.auth.tailscale == Tailscale::Localapi).then_some(self.auth.tailscale_socket.as_path())
     }
 
     /// Returns where `tailscale serve` reaches Hearth, if it does.
-    #[must_use]
     pub fn serves_tailscale(&self) -> Option<Endpoint> {
         (self.auth.tailscale == Tailscale::Serve).then(|| Endpoint::parse(&self.auth.tailscale_listen)).flatten()
     }

@@ -82,7 +82,7 @@ pub fn open(instance: &Rc<Instance>, orders: Orders, config: Value) -> Result<()
     let watch = Watch::begin(&instance.data);
     if let Err(error) = &watch {
         instance
-            .board
+            .publisher
             .note(format!("a control socket that is deleted will not be made again: cannot watch for it: {error}"));
     }
     let server = Rc::new(Server { instance: Rc::clone(instance), orders, token, config });
@@ -237,7 +237,7 @@ impl Server {
         if (request.method(), path) == (&Method::GET, "/v1/health") {
             return json_response(
                 StatusCode::OK,
-                &json!({"format": FORMAT, "health": self.instance.board.status().health}),
+                &json!({"format": FORMAT, "health": self.instance.publisher.status().health}),
             );
         }
         let presented_token = request
@@ -251,7 +251,7 @@ impl Server {
             return refusal(StatusCode::UNAUTHORIZED, &failure);
         }
         match (request.method(), path) {
-            (&Method::GET, "/v1/status") => json_response(StatusCode::OK, &json!(self.instance.board.status())),
+            (&Method::GET, "/v1/status") => json_response(StatusCode::OK, &json!(self.instance.publisher.status())),
             (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
             (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
@@ -272,7 +272,7 @@ impl Server {
 
     /// Gives the order if this is a moment for it.
     async fn give(&self, what: &str, order: impl FnOnce(super::orders::Reply) -> Order) -> Response<Full<Bytes>> {
-        let status = self.instance.board.status();
+        let status = self.instance.publisher.status();
         if let Err(failure) = admit(what, &status.phase, status.health) {
             return refusal(StatusCode::CONFLICT, &failure);
         }

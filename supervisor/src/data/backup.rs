@@ -18,7 +18,6 @@ pub const ENCRYPTED: &str = ".tar.zst.age";
 
 /// Whether this can be the name of an instance: lower-case letters, digits and hyphens, 64 at most. At destinations it is
 /// the name of a directory.
-#[must_use]
 pub fn is_instance(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
@@ -52,32 +51,27 @@ pub struct BackupId(String);
 
 impl BackupId {
     /// Returns the id of a backup that is begun at this time, in whole seconds.
-    #[must_use]
     pub fn new(at: SystemTime, reason: Reason) -> Self {
         let at = humantime::format_rfc3339_seconds(at).to_string().replace(':', "-");
         Self(format!("{at}-{reason}"))
     }
 
     /// Returns the id's text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns the file name of its archive.
-    #[must_use]
     pub fn archive(&self, encrypted: bool) -> String {
         format!("{}{}", self.0, if encrypted { ENCRYPTED } else { PLAIN })
     }
 
     /// Returns the file name of its description.
-    #[must_use]
     pub fn description(&self) -> String {
         format!("{}.json", self.0)
     }
 
     /// Reads the id, and whether it is encrypted, from the file name of an archive.
-    #[must_use]
     pub fn of_archive(name: &str) -> Option<(Self, bool)> {
         let (id, encrypted) = match name.strip_suffix(ENCRYPTED) {
             Some(id) => (id, true),
@@ -87,7 +81,6 @@ impl BackupId {
     }
 
     /// Returns why the backup was made.
-    #[must_use]
     pub fn reason(&self) -> Reason {
         if self.0.ends_with("-scheduled") { Reason::Scheduled } else { Reason::Manual }
     }
@@ -190,7 +183,6 @@ impl Deref for Description {
 
 impl Description {
     /// Describes an archive of this length and hash that is not verified yet. What is in it is not counted.
-    #[must_use]
     pub fn new(about: About, encrypted: bool, bytes: u64, blake3: String) -> Self {
         Self {
             about,
@@ -216,7 +208,6 @@ impl Description {
 
     /// Returns it with all its texts such that a terminal and a log can show them: whoever may write beside the archive may
     /// write anything.
-    #[must_use]
     pub fn printable(mut self) -> Self {
         let About { version, schema, instance, label, left_out, rows, .. } = &mut self.about;
         let shown = [version, schema, instance].into_iter().chain(label).chain(left_out).chain(&mut self.damage);
@@ -226,7 +217,6 @@ impl Description {
     }
 
     /// Whether it was verified, and nothing was found wrong since.
-    #[must_use]
     pub fn is_sound(&self) -> bool {
         self.verified_at.is_some() && self.damage.is_none()
     }

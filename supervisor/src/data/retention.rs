@@ -19,7 +19,6 @@ pub const EARLIEST: i64 = 1_793_491_200;
 
 /// Returns the generations that may go, oldest first. Kept are the last `keep` snapshots, and any that the household
 /// wrote to within `keep_written`: four trial restores in an hour must not push out the only one with the writes.
-#[must_use]
 pub fn retire(view: &View, now: SystemTime, keep: usize, keep_written: Duration) -> Vec<GenerationId> {
     let (Live::Generation(live), Some(state)) = (&view.live, &view.state) else { return Vec::new() };
     let earliest = SystemTime::UNIX_EPOCH + Duration::from_secs(EARLIEST.unsigned_abs());

@@ -12,9 +12,6 @@ const FEW_INODES: u64 = 16;
 
 /// Returns the bytes that are free for this user on the file system that a place lies on. `None`: some FUSE and network file
 /// systems know nothing of their size; then the disk itself has to say when it is full.
-///
-/// # Errors
-/// What the file system said, naming the place.
 pub fn free(place: &Path) -> Result<Option<u64>, Failure> {
     let space = statvfs(place).explain(|| format!("cannot ask for the free space of {}", place.display()))?;
     #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
@@ -56,7 +53,6 @@ pub fn check(
 
 /// Says of a full disk on which no further file has room, though there may be space, that this is so. `places` are where the
 /// step wrote.
-#[must_use]
 pub fn explain(failure: Failure, places: &[&Path]) -> Failure {
     match places.iter().find(|place| lacks_inodes(place)) {
         Some(place) if failure.cause == Cause::NoSpace => failure.hint(format!(
@@ -69,7 +65,6 @@ pub fn explain(failure: Failure, places: &[&Path]) -> Failure {
 
 /// Returns the failure of a file system without room for a further file, if it is the inodes that are used up: to free
 /// space there would not help.
-#[must_use]
 pub fn no_inodes(place: &Path) -> Option<Failure> {
     lacks_inodes(place).then(|| {
         Failure::new(

@@ -287,7 +287,6 @@ impl fmt::Display for ArchiveSource {
 
 impl ArchiveSource {
     /// Returns what must be within reach for it to be read: these files and directories, and whether the network.
-    #[must_use]
     pub fn reach(&self) -> (Vec<PathBuf>, bool) {
         match self {
             Self::File(path) => (vec![path.clone()], false),

@@ -32,13 +32,10 @@ const LONGEST_LINE: u64 = 4 << 20;
 pub const DOOR: &str = "door";
 
 /// Returns the launch of a job, for the caller to add descriptors to.
-///
-/// # Errors
-/// None that can happen: a request is always JSON.
 pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failure> {
     let background = matches!(job, Job::Backup(_));
     let name = name(&job);
-    let request = Request { data: instance.data.clone(), means: instance.means.get(), job };
+    let request = Request { data: instance.data.clone(), support: instance.support.get(), job };
     let mut environment = instance.environment();
     // Of an index that is built anew, and is larger than memory: where the job may write.
     let temporary = match &request.job {
@@ -74,9 +71,6 @@ pub async fn run<T: DeserializeOwned>(instance: &Instance, job: Job) -> Result<T
 }
 
 /// As [`run`], for a job that gets these descriptors as well, one after the other from [`crate::process::launch::FIRST`] on.
-///
-/// # Errors
-/// As [`run`].
 pub async fn run_with<'a, T: DeserializeOwned>(
     instance: &'a Instance,
     job: Job,
@@ -88,8 +82,8 @@ pub async fn run_with<'a, T: DeserializeOwned>(
     launch.sockets = descriptors;
     let exit = lines(instance, launch, |line| {
         match serde_json::from_slice::<Reply>(line) {
-            Ok(Reply::Progress { done, total }) => instance.board.progress(done, total, Unit::Bytes),
-            Ok(Reply::Recovering) => instance.board.enter(Phase::Recovering),
+            Ok(Reply::Progress { done, total }) => instance.publisher.progress(done, total, Unit::Bytes),
+            Ok(Reply::Recovering) => instance.publisher.enter(Phase::Recovering),
             Ok(Reply::Done(value)) => result = Some(serde_json::from_value(value).map_err(|error| error.to_string())),
             Ok(Reply::Failed(failure)) => return Err(failure),
             Err(error) => result = Some(Err(error.to_string())),

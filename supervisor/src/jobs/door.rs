@@ -49,7 +49,6 @@ impl Drop for Open {
 
 impl Door {
     /// Makes the door, closed.
-    #[must_use]
     pub fn new(instance: &Rc<Instance>) -> Rc<Self> {
         Rc::new(Self { instance: Rc::clone(instance), open: RefCell::default(), later: RefCell::default() })
     }
@@ -85,14 +84,14 @@ impl Door {
                 self.open.replace(Some(open));
                 self.refresh();
             }
-            Err(failure) => self.instance.board.note(format!("the maintenance page cannot be shown: {failure}")),
+            Err(failure) => self.instance.publisher.note(format!("the maintenance page cannot be shown: {failure}")),
         }
     }
 
     /// Gives the door the present notice. A pipe that is full holds newer ones than anyone has read, so that is fine.
     fn refresh(&self) {
         if let Some(open) = self.open.borrow_mut().as_mut()
-            && let Ok(mut line) = serde_json::to_vec(&notice::notice(&self.instance.board.status()))
+            && let Ok(mut line) = serde_json::to_vec(&notice::notice(&self.instance.publisher.status()))
         {
             line.push(b'\n');
             let _ = open.notices.write_all(&line);
@@ -115,7 +114,7 @@ impl Door {
     /// Sees to it that the door is opened again after it ended without having been closed: a household may be looking
     /// at its page for days.
     fn lost(self: &Rc<Self>, exit: Exit) {
-        self.instance.board.note(format!("the maintenance page {exit}; it is shown again"));
+        self.instance.publisher.note(format!("the maintenance page {exit}; it is shown again"));
         // This runs in its watcher, which goes with it, so nothing is awaited from here on.
         self.open.take();
         self.instance.restore_listeners();
@@ -148,7 +147,7 @@ async fn start(door: &Rc<Door>) -> Result<Open, Failure> {
     launch.sockets = sockets.iter().map(|(name, socket)| (*name, socket.as_fd())).collect();
     let child = launch.start(&instance.reaper).await?;
     let weak = Rc::downgrade(door);
-    let mut changes = instance.board.watch();
+    let mut changes = instance.publisher.watch();
     let refresh = tokio::task::spawn_local(async move {
         while changes.changed().await.is_ok() {
             let Some(door) = weak.upgrade() else { return };

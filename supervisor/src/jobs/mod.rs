@@ -33,7 +33,7 @@ pub struct Request {
     pub data: DataDir,
     /// What it is confined by while it works on what a stranger may have written.
     #[serde(default)]
-    pub means: SandboxSupport,
+    pub support: SandboxSupport,
     /// The work.
     pub job: Job,
 }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_request_is_written_as_it_is_read() {
-        let request = r#"{"data":"/data","means":{"landlock":7,"seccomp":true},"job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
+        let request = r#"{"data":"/data","support":{"landlock":7,"seccomp":true},"job":{"stage":{"target":7,"source":{"generation":6}}}}"#;
         let read: Request = serde_json::from_str(request).unwrap();
         assert_eq!(read.job, Job::Stage { target: GenerationId(7), source: Source::Generation(GenerationId(6)) });
         assert_eq!(serde_json::to_string(&read).unwrap(), request);

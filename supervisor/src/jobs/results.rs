@@ -29,7 +29,7 @@ pub struct Start {
     /// What the file systems can do.
     pub findings: Findings,
     /// What children can be confined by.
-    pub means: SandboxSupport,
+    pub support: SandboxSupport,
     /// What the data directory holds, once what was not committed is gone.
     pub view: View,
 }
@@ -102,7 +102,6 @@ pub enum Origin {
 
 impl Origin {
     /// Returns the generation.
-    #[must_use]
     pub fn generation(&self) -> Option<GenerationId> {
         match self {
             Self::Generation(generation) => Some(*generation),
@@ -111,7 +110,6 @@ impl Origin {
     }
 
     /// Returns the backup.
-    #[must_use]
     pub fn backup(&self) -> Option<BackupId> {
         match self {
             Self::Backup(backup) => Some(backup.clone()),

@@ -24,9 +24,6 @@ use crate::{
 };
 
 /// Has a job done that only looks: without the lock, beside a supervisor that may be running, confined like one of its own.
-///
-/// # Errors
-/// What the job says.
 pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<T, Failure> {
     let signals = |done: std::io::Result<()>| done.map_err(|error| Failure::io("cannot block signals", &error));
     signals(signals::block())?;
@@ -61,9 +58,9 @@ pub fn run(
         take_signals(&instance)?;
         let is_restore = matches!(operation, Operation::Restore(_));
         let told = async {
-            let mut changes = instance.board.watch();
+            let mut changes = instance.publisher.watch();
             while changes.changed().await.is_ok() {
-                tell(&instance.board.status());
+                tell(&instance.publisher.status());
             }
             std::future::pending().await
         };
@@ -77,7 +74,7 @@ pub fn run(
             Some(done) => done,
             None => Err(interrupted(&instance, is_restore).await),
         };
-        Ok((done, instance.board.status().operation.and_then(|operation| operation.result)))
+        Ok((done, instance.publisher.status().operation.and_then(|operation| operation.result)))
     });
     done.unwrap_or_else(|failure| (Err(failure), None))
 }

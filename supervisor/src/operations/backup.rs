@@ -41,11 +41,8 @@ fn settings(instance: &Instance) -> crate::config::Backup {
 }
 
 /// Removes what the policy does not keep; says in a sentence what came of it.
-///
-/// # Errors
-/// What went wrong.
 pub async fn prune(instance: &Instance, dry_run: bool) -> Result<String, Failure> {
-    instance.board.enter(Phase::Pruning);
+    instance.publisher.enter(Phase::Pruning);
     let pruned: Pruned = job(instance, BackupJob::Prune { settings: Box::new(settings(instance)), dry_run }).await?;
     let gone = pruned.backups.iter().filter(|backup| backup.kept.is_empty()).count();
     let kept = pruned.backups.len() - gone;
@@ -65,7 +62,7 @@ pub async fn back_up(
     label: Option<String>,
     drill: bool,
 ) -> Result<String, Failure> {
-    instance.board.enter(Phase::BackingUp);
+    instance.publisher.enter(Phase::BackingUp);
     let order = Create { settings: settings(instance), reason, label, keep: drill };
     let made: Made = match job(instance, BackupJob::Create(Box::new(order))).await {
         Ok(made) => made,
@@ -90,7 +87,7 @@ pub async fn back_up(
             failures.push(noted(instance, "drill", failure).await);
         }
     }
-    instance.board.enter(Phase::Pruning);
+    instance.publisher.enter(Phase::Pruning);
     let mut removed = Vec::new();
     let prune = BackupJob::Prune { settings: Box::new(settings(instance)), dry_run: false };
     match job::<Pruned>(instance, prune).await {
@@ -105,7 +102,7 @@ pub async fn back_up(
     let mut destinations = Vec::new();
     for destination in instance.config.backup.destinations.clone() {
         let name = destination::named(&destination);
-        instance.board.enter(Phase::Copying(name.clone()));
+        instance.publisher.enter(Phase::Copying(name.clone()));
         let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
@@ -147,10 +144,10 @@ pub async fn back_up(
 /// Gives up what has not moved for a long time: a NAS that is gone without a word, on which a process waits for ever.
 async fn unless_stuck<T>(instance: &Instance, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let stuck = async {
-        let mut before = instance.board.status().progress;
+        let mut before = instance.publisher.status().progress;
         loop {
             tokio::time::sleep(STUCK).await;
-            let now = instance.board.status().progress;
+            let now = instance.publisher.status().progress;
             if now == before {
                 return;
             }
@@ -174,7 +171,7 @@ async fn noted(instance: &Instance, what: &str, failure: Failure) -> Failure {
         let note = BackupJob::Note { what: what.to_owned(), trouble: failure.with_hint() };
         let noted: Result<(), Failure> = job(instance, note).await;
         if let Err(trouble) = noted {
-            instance.board.note(trouble.to_string());
+            instance.publisher.note(trouble.to_string());
         }
     }
     failure
@@ -207,7 +204,7 @@ fn is_of_the_data(cause: Cause) -> bool {
 
 /// Boots an app in private from the restored copy that the last job left, and writes down what that showed.
 async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Drilled {
-    instance.board.enter(Phase::Drilling);
+    instance.publisher.enter(Phase::Drilling);
     let database = instance.data.scratch().join(DATABASE);
     let drilled = async {
         migrate::up(instance, &database, Mode::Drill).await?;
@@ -256,7 +253,7 @@ pub async fn verify(
     let mut verified = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for id in ids {
-        instance.board.enter(Phase::Verifying);
+        instance.publisher.enter(Phase::Verifying);
         let order = Verify {
             settings: settings(instance),
             id: id.clone(),
@@ -312,7 +309,7 @@ pub async fn verify(
 
 /// Publishes the document of the operation, which a command prints with `--json`.
 fn publish(instance: &Instance, result: Value) {
-    instance.board.update(|status| {
+    instance.publisher.update(|status| {
         if let Some(operation) = &mut status.operation {
             operation.result = Some(result);
         }

@@ -41,9 +41,9 @@ pub async fn keep(instance: Rc<Instance>, orders: Orders) {
             Err(failure) => {
                 if *instance.stop.borrow() == 0 {
                     // What cannot be told is not well.
-                    let mut backups = instance.board.status().backups;
+                    let mut backups = instance.publisher.status().backups;
                     backups.trouble = vec![format!("when the next backup is due cannot be told: {failure}")];
-                    instance.board.tell_backups(backups);
+                    instance.publisher.publish_backups(backups);
                 }
                 Look { wait: LOOK_AGAIN, ordered: false }
             }
@@ -82,7 +82,7 @@ async fn look(instance: &Instance, orders: &Orders, running_since: Instant) -> R
         Failure::new(Cause::Io, format!("{dir} (backup.dir) does not answer"))
             .hint("is it a network mount whose server is gone?")
     })??;
-    instance.board.tell_backups(backups.status);
+    instance.publisher.publish_backups(backups.status);
     if !backups.due {
         let wait = backups.next_in.map_or(LOOK_AGAIN, Duration::from_secs).clamp(Duration::from_secs(1), LOOK_AGAIN);
         return Ok(Look { wait, ordered: false });
@@ -96,8 +96,8 @@ async fn look(instance: &Instance, orders: &Orders, running_since: Instant) -> R
 }
 
 pub(super) async fn until_serving(instance: &Instance) {
-    let mut changes = instance.board.watch();
-    while instance.board.status().phase != Phase::Serving.name() {
+    let mut changes = instance.publisher.watch();
+    while instance.publisher.status().phase != Phase::Serving.name() {
         if changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -106,10 +106,15 @@ pub(super) async fn until_serving(instance: &Instance) {
 
 async fn until_an_operation_ends(instance: &Instance) {
     let ended = || {
-        instance.board.status().operation.filter(|operation| operation.outcome.is_some()).map(|operation| operation.id)
+        instance
+            .publisher
+            .status()
+            .operation
+            .filter(|operation| operation.outcome.is_some())
+            .map(|operation| operation.id)
     };
     let before = ended();
-    let mut changes = instance.board.watch();
+    let mut changes = instance.publisher.watch();
     while ended().is_none() || ended() == before {
         if changes.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -29,7 +29,7 @@ use crate::{
 /// supervisor was told to stop), the next boot finds its way.
 pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> State {
     let _data = instance.data_mutex.lock().await;
-    let before = instance.board.status().held.filter(|_| attempt == Attempt::Recheck);
+    let before = instance.publisher.status().held.filter(|_| attempt == Attempt::Recheck);
     match try_to(instance, door, attempt).await {
         Ok(state) => state,
         Err(stuck) => {
@@ -42,7 +42,7 @@ pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Atte
 }
 
 async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> Result<State, Stuck> {
-    instance.board.enter(Phase::Starting(attempt));
+    instance.publisher.enter(Phase::Starting(attempt));
     let checking = |failure| Stuck::before_a_commit(failure, "checking the data directory");
     let view = start::look(instance).await.map_err(checking)?;
     if attempt != Attempt::Requested
@@ -51,7 +51,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
         return Ok(State::Hold(held));
     }
 
-    instance.board.enter(Phase::Planning);
+    instance.publisher.enter(Phase::Planning);
     tracing::info!(target: "Migrate", "Checking database state...");
     let generation = match decide::decide(&view) {
         Decision::Hold(failure) => {
@@ -63,7 +63,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
             make_next(instance, door, view, Reason::FirstStart, None, doing).await?
         }
         Decision::Live(live) => {
-            instance.board.update(|status| status.live = Some(live));
+            instance.publisher.update(|status| status.live = Some(live));
             match pending(instance, &view, live).await {
                 Err(failure) => {
                     let stuck = Stuck::before_a_commit(failure, format!("checking generation {live}"));
@@ -81,7 +81,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
             }
         }
     };
-    instance.board.update(|status| status.live = Some(generation));
+    instance.publisher.update(|status| status.live = Some(generation));
     Ok(State::Serve(generation))
 }
 
@@ -101,7 +101,7 @@ async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result
     }
     match plan::plan(&status, view, live) {
         Plan::Nothing { drift } => {
-            drift.into_iter().for_each(|drift| instance.board.note(drift));
+            drift.into_iter().for_each(|drift| instance.publisher.note(drift));
             tracing::info!(target: "Migrate", "All migrations complete!");
             Ok((0, damage))
         }
@@ -123,7 +123,9 @@ async fn reindex(
     let doing = format!("checking generation {live}");
     match make_next(instance, door, view, Reason::Upgrade, Some(live), doing).await {
         Err(stuck) if damage.is_none() && !stuck.commit_unknown => {
-            instance.board.note(format!("the indexes of generation {live} could not be built anew: {}", stuck.failure));
+            instance
+                .publisher
+                .note(format!("the indexes of generation {live} could not be built anew: {}", stuck.failure));
             Ok(live)
         }
         made => made,

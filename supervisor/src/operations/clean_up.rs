@@ -31,7 +31,7 @@ pub async fn clean_up(instance: Rc<Instance>) {
         // The supervisor was told to stop meanwhile; the next start cleans up. A job that something else has killed
         // is not passed over in silence.
         Err(failure) if failure.cause == Cause::Interrupted && *instance.stop.borrow() > 0 => {}
-        Err(failure) => instance.board.note(format!("could not tidy up after the start: {failure}")),
+        Err(failure) => instance.publisher.note(format!("could not clean up after the start: {failure}")),
     }
 }
 
@@ -40,9 +40,9 @@ async fn try_to(instance: &Rc<Instance>) -> Result<(), Failure> {
     let settings = Box::new(instance.config.backup.clone());
     let removed = child::run::<Vec<String>>(instance, Job::Backup(BackupJob::CleanUp { settings }));
     match within(PATIENCE, removed).await {
-        Some(trouble) => trouble?.into_iter().for_each(|trouble| instance.board.note(trouble)),
+        Some(trouble) => trouble?.into_iter().for_each(|trouble| instance.publisher.note(trouble)),
         // The next copy cleans up there, too.
-        None => instance.board.note(
+        None => instance.publisher.note(
             "what a killed backup may have left could not be removed: backup.dir or a destination does not answer",
         ),
     }
@@ -60,7 +60,7 @@ async fn try_to(instance: &Rc<Instance>) -> Result<(), Failure> {
     if view.state.as_ref() != Some(&state)
         && let Err(failure) = child::run::<()>(instance, Job::Save(Document::State(state))).await
     {
-        instance.board.note(format!("supervisor/state.json could not be written: {failure}"));
+        instance.publisher.note(format!("supervisor/state.json could not be written: {failure}"));
     }
     let snapshots = &instance.config.snapshots;
     let generations = retention::retire(&view, SystemTime::now(), snapshots.keep, snapshots.keep_written);

@@ -51,7 +51,6 @@ pub fn next(view: &View) -> Result<GenerationId, Failure> {
 }
 
 /// Decides.
-#[must_use]
 pub fn decide(view: &View) -> Decision {
     let hold = |message: String| Decision::Hold(Failure::new(Cause::Live, message));
     match &view.live {

@@ -68,7 +68,7 @@ pub async fn prepare(
     source: Source,
     target: GenerationId,
 ) -> Result<Prepared, Failure> {
-    instance.board.enter(Phase::Staging(target));
+    instance.publisher.enter(Phase::Staging(target));
     let staged: Staged = child::run(instance, Job::Stage { target, source }).await?;
     match &staged.origin {
         Origin::Nothing => {}
@@ -82,7 +82,7 @@ pub async fn prepare(
     if let Some(problem) = &staged.reindexed {
         tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew from them in generation {target}");
     }
-    instance.board.enter(Phase::Migrating(target));
+    instance.publisher.enter(Phase::Migrating(target));
     let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
     Ok(Prepared { target, origin: staged.origin, reason, schema })
 }
@@ -98,10 +98,10 @@ pub async fn complete(
     checkpointed: Option<Checkpointed>,
 ) -> Result<GenerationId, Incomplete> {
     let Prepared { target, ref origin, reason, ref schema } = *prepared;
-    instance.board.enter(Phase::Proving(target));
+    instance.publisher.enter(Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
     prove::prove(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
-    instance.board.enter(Phase::Committing(target));
+    instance.publisher.enter(Phase::Committing(target));
     end_strays(instance).await;
     let finalize = Finalize { generation: target, reason, origin: origin.clone(), schema: schema.clone() };
     // What a first start has made nobody outside has written to, so that its database needs no process of its own, which can
@@ -127,7 +127,7 @@ pub async fn complete(
     });
     // Decisions come from the link.
     if let Some(trouble) = state_trouble {
-        instance.board.note(format!("supervisor/state.json could not be written: {trouble}"));
+        instance.publisher.note(format!("supervisor/state.json could not be written: {trouble}"));
     }
     Ok(target)
 }
@@ -181,8 +181,8 @@ pub async fn clean_up(instance: &Instance, incomplete: Incomplete) -> Failure {
         Incomplete::Unknown(failure) => return failure,
     };
     match child::run::<View>(instance, recover(instance)).await {
-        Ok(view) => view.trouble.into_iter().for_each(|trouble| instance.board.note(trouble)),
-        Err(trouble) => instance.board.note(format!("what was staged could not be removed yet: {trouble}")),
+        Ok(view) => view.trouble.into_iter().for_each(|trouble| instance.publisher.note(trouble)),
+        Err(trouble) => instance.publisher.note(format!("what was staged could not be removed yet: {trouble}")),
     }
     failure
 }

@@ -32,7 +32,6 @@ pub struct Stuck {
 
 impl Stuck {
     /// Returns where a boot that has not come to a commit is stuck.
-    #[must_use]
     pub fn before_a_commit(failure: Failure, doing: impl Into<String>) -> Self {
         Self { failure, doing: doing.into(), commit_unknown: false, view: None }
     }
@@ -41,7 +40,7 @@ impl Stuck {
 /// Makes the document for what has just failed, in the step that the status has reached.
 pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
     let Stuck { failure, doing, commit_unknown, view } = stuck;
-    let step = instance.board.step();
+    let step = instance.publisher.step();
     let view = view.or_else(|| view::look(&instance.data).ok());
     let live = match view.as_ref().map(|view| &view.live) {
         Some(Live::Generation(live)) if !commit_unknown => Some(*live),
@@ -82,7 +81,7 @@ pub async fn remember(instance: &Instance, held: &Held) {
     }
     let save = Job::Save(Document::Held(Some(Box::new(held.clone()))));
     if let Err(failure) = child::run::<()>(instance, save).await {
-        instance.board.note(format!(
+        instance.publisher.note(format!(
             "supervisor/held.json could not be written, so this is not remembered over a restart: {failure}"
         ));
     }
@@ -104,7 +103,7 @@ pub async fn remembered(instance: &Instance) -> Result<Option<Box<Held>>, Failur
         }
         // Half a document cannot be, for it is renamed into place; so this is somebody's edit. Then it is tried again.
         Err(failure) => {
-            instance.board.note(failure.message);
+            instance.publisher.note(failure.message);
             return Ok(None);
         }
     };

@@ -32,10 +32,10 @@ pub(super) async fn hold(
     operations: &mut Operations,
 ) -> State {
     // A further look that found the same is not told again.
-    if instance.board.status().held.as_ref() != Some(&held) {
+    if instance.publisher.status().held.as_ref() != Some(&held) {
         tell(&held);
     }
-    instance.board.enter(Phase::Held(held.clone()));
+    instance.publisher.enter(Phase::Held(held.clone()));
     door.open().await;
     {
         let mut remember = std::pin::pin!(held::remember(instance, &held));

@@ -107,9 +107,6 @@ pub(super) async fn run(
 }
 
 /// Says whether the migrator may be used with this supervisor.
-///
-/// # Errors
-/// As [`same_version`].
 pub(super) fn is_of_this_version(instance: &Instance, version: Option<&str>) -> Result<(), Failure> {
     match instance.programs.migrator.is_own() {
         true => same_version("migrator", version.unwrap_or("0.4.0 or older"), VERSION),
@@ -134,11 +131,11 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
                 if mode != Mode::Drill {
                     tracing::info!(target: "Migrate", "Applying: {migration}");
                 }
-                instance.board.progress(number - 1, of, Unit::Migrations);
+                instance.publisher.progress(number - 1, of, Unit::Migrations);
             }
             Event::Applied { migration, number, of, milliseconds } => {
                 tracing::debug!(migration, milliseconds, "applied");
-                instance.board.progress(number, of, Unit::Migrations);
+                instance.publisher.progress(number, of, Unit::Migrations);
                 schema = migration;
             }
             Event::Complete { applied } => {

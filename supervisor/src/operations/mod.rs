@@ -97,9 +97,6 @@ pub fn run(config: Config, shown: Value) -> Result<u8, Failure> {
 }
 
 /// Runs a future on this thread alone, which also becomes the one that children hang on.
-///
-/// # Errors
-/// The future's own, or that there is no runtime to be had.
 pub fn on_this_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,14 +106,11 @@ pub fn on_this_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Resu
 }
 
 /// Becomes the subreaper, and takes signals from here on.
-///
-/// # Errors
-/// When there is no descriptor for them.
 pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
     spawn::check_descriptors()?;
     // Outside a container orphans would go to the init of the system, out of our sight. PID 1 gets them anyway.
     if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
-        instance.board.note(format!("orphans of the app cannot be adopted: {}", errno.desc()));
+        instance.publisher.note(format!("orphans of the app cannot be adopted: {}", errno.desc()));
     }
     let signals = Signals::open().map_err(|error| Failure::io("cannot take signals", &error))?;
     let instance = Rc::clone(instance);
@@ -137,7 +131,7 @@ pub fn take_signals(instance: &Rc<Instance>) -> Result<(), Failure> {
                     instance.stop.send_modify(|level| *level += 1);
                 }
                 Ok(Request::Forward(signal)) => {
-                    if let Some(app) = instance.board.status().app.pid {
+                    if let Some(app) = instance.publisher.status().app.pid {
                         let _ = nix::sys::signal::kill(Pid::from_raw(app), signal);
                     }
                 }
@@ -159,7 +153,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
         "Hearth v{VERSION}, data in {}, as uid {} gid {}",
         instance.data.path().display(), nix::unistd::geteuid(), nix::unistd::getegid()
     );
-    instance.programs.notes().into_iter().for_each(|note| instance.board.note(note));
+    instance.programs.notes().into_iter().for_each(|note| instance.publisher.note(note));
     start::warn_of_wished_ids();
     tokio::select! {
         biased;
@@ -210,7 +204,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 }
             }
             State::Exit(status) => {
-                instance.board.enter(Phase::Stopping);
+                instance.publisher.enter(Phase::Stopping);
                 drop(operations);
                 door.close().await;
                 leave_nothing(instance).await;
@@ -230,7 +224,7 @@ fn open_control(instance: &Rc<Instance>, control: &mut Option<(Orders, Value)>) 
     }
     let Some((orders, shown)) = control.take() else { return };
     if let Err(failure) = server::open(instance, orders.clone(), shown.clone()) {
-        instance.board.note(failure.to_string());
+        instance.publisher.note(failure.to_string());
         *control = Some((orders, shown));
     }
 }

@@ -71,7 +71,6 @@ impl Drop for Operations {
 
 impl Operations {
     /// Takes orders from here on.
-    #[must_use]
     pub fn new(instance: &Rc<Instance>, update_check: &Rc<UpdateCheck>, orders: mpsc::Receiver<Order>) -> Self {
         let (instance, update_check) = (Rc::clone(instance), Rc::clone(update_check));
         Self { instance, update_check, orders, under_way: None, count: 0 }
@@ -87,7 +86,7 @@ impl Operations {
                     Ending::Prepared(prepared) => return Event::Prepared(prepared),
                     Ending::Unprepared(failure) => restore::failed(&self.instance, failure, true),
                     Ending::Ended(outcome) => {
-                        let what = self.instance.board.status().operation.map(|operation| operation.what);
+                        let what = self.instance.publisher.status().operation.map(|operation| operation.what);
                         let what = what.unwrap_or_default();
                         match &outcome {
                             Ok(done) => tracing::info!(target: "Backup", "{what}: {done}"),
@@ -95,7 +94,7 @@ impl Operations {
                                 tracing::error!(target: "Backup", hint = failure.hint, "{what}: {failure}");
                             }
                         }
-                        self.instance.board.end_operation(outcome);
+                        self.instance.publisher.end_operation(outcome);
                     }
                 },
                 order = self.orders.recv() => match order {
@@ -120,7 +119,7 @@ impl Operations {
     /// # Errors
     /// When another is under way, or what is to be restored is not there.
     pub fn begin(&mut self, operation: Operation) -> Result<u64, Failure> {
-        if self.instance.board.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
+        if self.instance.publisher.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
             return Err(self.under_way());
         }
         if let Operation::Restore(from) = &operation {
@@ -135,7 +134,7 @@ impl Operations {
             outcome: None,
             result: None,
         };
-        self.instance.board.update(|board| board.operation = Some(status));
+        self.instance.publisher.update(|publisher| publisher.operation = Some(status));
         self.under_way = Some(tokio::task::spawn_local(carry_out(Rc::clone(&self.instance), operation)));
         Ok(self.count)
     }
@@ -146,15 +145,13 @@ impl Operations {
     }
 
     /// Whether an operation is under way.
-    #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
     /// Returns the refusal of a second operation, which names the first.
-    #[must_use]
     pub fn under_way(&self) -> Failure {
-        let first = match self.instance.board.status().operation {
+        let first = match self.instance.publisher.status().operation {
             Some(operation) => format!("{} is under way since {}", operation.what, operation.since),
             None => "another operation is under way".to_owned(),
         };

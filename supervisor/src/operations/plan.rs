@@ -77,7 +77,6 @@ pub async fn ask(instance: &Instance, generation: GenerationId, unclean: bool) -
 }
 
 /// Decides what follows.
-#[must_use]
 pub fn plan(status: &Status, view: &View, live: GenerationId) -> Plan {
     if let Some(newest) = status.unknown.last() {
         return Plan::Refuse(newer(newest, view, live));

@@ -23,9 +23,6 @@ use crate::{
 };
 
 /// Says whether this can be restored.
-///
-/// # Errors
-/// A sentence why not.
 pub fn check(instance: &Instance, from: &From) -> Result<(), Failure> {
     let view = view::look(&instance.data)?;
     decide::next(&view)?;
@@ -36,9 +33,6 @@ pub fn check(instance: &Instance, from: &From) -> Result<(), Failure> {
 }
 
 /// Says whether this generation can be restored.
-///
-/// # Errors
-/// A sentence why not.
 pub fn is_restorable(view: &View, snapshot: GenerationId) -> Result<(), Failure> {
     let refuse = |message: String| {
         Err(Failure::new(Cause::Configuration, message).hint("supervisor snapshot list shows the snapshots there are"))
@@ -99,10 +93,10 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, prepared: P
     let incomplete = match go_over(instance, &prepared).await {
         Ok(generation) => {
             drop(data);
-            instance.board.update(|status| status.live = Some(generation));
+            instance.publisher.update(|status| status.live = Some(generation));
             let done = format!("generation {generation} is live");
             tracing::info!(target: "Supervisor", "restored: {done}");
-            instance.board.end_operation(Ok(done));
+            instance.publisher.end_operation(Ok(done));
             return State::Serve(generation);
         }
         Err(incomplete) => incomplete,
@@ -129,7 +123,7 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, prepared: P
 pub(super) fn failed(instance: &Instance, failure: Failure, as_it_was: bool) {
     let known = if as_it_was { ", and everything is as it was" } else { "" };
     tracing::error!(target: "Supervisor", hint = failure.hint, "the restore failed{known}: {failure}");
-    instance.board.end_operation(Err(failure));
+    instance.publisher.end_operation(Err(failure));
 }
 
 /// Proves and commits what a restore has prepared. No app is alive.

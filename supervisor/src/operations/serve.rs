@@ -70,7 +70,7 @@ pub(super) async fn serve(
                 .saturating_mul(restart.attempts),
         ),
     });
-    instance.board.enter(Phase::Restarting);
+    instance.publisher.enter(Phase::Restarting);
     loop {
         door.close().await;
         let run = Run { instance, asked: None, failures: 0, is_ready: false, said_ready: false, watchdog: None };
@@ -79,12 +79,12 @@ pub(super) async fn serve(
             Ended::Switch(prepared) => return switch(prepared),
             Ended::Refused(failure) => return hold(failure).await,
             Ended::Restart => {
-                instance.board.enter(Phase::Restarting);
+                instance.publisher.enter(Phase::Restarting);
                 continue;
             }
             Ended::Failed(why) => why,
         };
-        instance.board.update(|status| status.app.restarts += 1);
+        instance.publisher.update(|status| status.app.restarts += 1);
         let wait = match policy.ended(Monotonic::now(), jitter()) {
             Next::After(wait) => wait,
             Next::CrashLoop => {
@@ -104,7 +104,7 @@ pub(super) async fn serve(
             }
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
-        instance.board.enter(Phase::Restarting);
+        instance.publisher.enter(Phase::Restarting);
         door.open_after(GAP);
         if let Some(state) = wait_between(instance, operations, wait, switch).await {
             return state;
@@ -186,7 +186,7 @@ impl Run<'_> {
                     };
                 }
                 () = instance.stopping() => {
-                    instance.board.enter(Phase::Stopping);
+                    instance.publisher.enter(Phase::Stopping);
                     let _ = point("stop.begun");
                     return Ended::Stopped(app.stop(instance.stop_signal.get()).await.status());
                 }
@@ -223,7 +223,7 @@ impl Run<'_> {
                             continue;
                         }
                     }
-                    Err(failure) => instance.board.note(failure.to_string()),
+                    Err(failure) => instance.publisher.note(failure.to_string()),
                 },
                 verdict = &mut asked => {
                     match verdict.map(|verdict| self.answered(verdict)) {
@@ -271,9 +271,9 @@ impl Run<'_> {
         if !self.is_ready && self.said_ready && !matches!(verdict, Verdict::Silent(_)) {
             self.is_ready = true;
             self.failures = 0;
-            instance.board.enter(Phase::Serving);
-            instance.board.update(|status| status.app.ready = true);
-            tracing::info!(target: "Supervisor", "serving on http://{}", instance.board.status().listen);
+            instance.publisher.enter(Phase::Serving);
+            instance.publisher.update(|status| status.app.ready = true);
+            tracing::info!(target: "Supervisor", "serving on http://{}", instance.publisher.status().listen);
             let _ = point("serve.ready");
             drop(tokio::task::spawn_local(clean_up::clean_up(Rc::clone(instance))));
         }
@@ -296,7 +296,7 @@ impl Run<'_> {
         if !instance.listeners.borrow().iter().all(|(_, socket)| socket.listens()) {
             return Some("shut down a socket that it was handed".to_owned());
         }
-        let before = instance.board.status().app;
+        let before = instance.publisher.status().app;
         if before.health.as_ref() != Some(&word) || before.health_detail != detail {
             if word == "ok" {
                 if before.health.is_some() {
@@ -305,8 +305,8 @@ impl Run<'_> {
             } else if before.health.as_ref() != Some(&word) || gist(&before.health_detail) != gist(&detail) {
                 tracing::warn!(target: "Supervisor", "the app is degraded: {}", detail.as_ref().unwrap_or(&word));
             }
-            instance.board.update(|status| (status.app.health, status.app.health_detail) = (Some(word), detail));
-            instance.board.judge();
+            instance.publisher.update(|status| (status.app.health, status.app.health_detail) = (Some(word), detail));
+            instance.publisher.judge();
         }
         None
     }

@@ -48,13 +48,10 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
 }
 
 /// Binds the public socket, and that of `tailscale serve`, if there is to be one.
-///
-/// # Errors
-/// A sentence that names the address.
 pub fn bind(instance: &Instance) -> Result<(), Failure> {
     let public = ListeningSocket::bind(Endpoint::Tcp(instance.config.listen), listener::PUBLIC)?;
     let address = public.endpoint().to_string();
-    instance.board.update(|status| status.listen.clone_from(&address));
+    instance.publisher.update(|status| status.listen.clone_from(&address));
     if !instance.config.listen.ip().is_loopback() {
         tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; without Tailscale, or a proxy with a certificate, passwords cross the network as plain text");
     }
@@ -104,17 +101,14 @@ async fn mistakes_by_the_app(instance: &Instance) -> Result<Vec<Failure>, Failur
     Ok(wrong)
 }
 
-/// Finds out by which means jobs can be confined, for a command that only looks.
-///
-/// # Errors
-/// As [`look`].
+/// Finds out how jobs can be confined, for a command that only looks.
 pub async fn confinement(instance: &Instance) -> Result<(), Failure> {
     let mode = instance.config.sandbox.mode;
-    let means = match mode {
+    let support = match mode {
         SandboxMode::Off => SandboxSupport::default(),
         SandboxMode::BestEffort | SandboxMode::Enforce => child::run(instance, Job::Sandbox(mode)).await?,
     };
-    confine(instance, mode, means);
+    confine(instance, mode, support);
     Ok(())
 }
 
@@ -130,7 +124,7 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
     let mode = instance.config.sandbox.mode;
     let backups = instance.config.backup.dir.clone();
     let job = child::run::<Start>(instance, Job::Start { sandbox: mode, backups: backups.clone() });
-    let Start { findings, means, view } = match view::live(&instance.data) {
+    let Start { findings, support, view } = match view::live(&instance.data) {
         Ok(Live::Generation(_)) => job.await?,
         _ => tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| {
             Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {} (backup.dir) does not answer", backups.display()))
@@ -138,45 +132,45 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
         })?,
     };
     tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "probed and recovered");
-    confine(instance, mode, means);
-    if means.is_whole() {
-        tracing::info!(target: "Supervisor", "sandbox: {means}");
+    confine(instance, mode, support);
+    if support.is_whole() {
+        tracing::info!(target: "Supervisor", "sandbox: {support}");
     }
     findings
         .notes
         .into_iter()
         .chain(clone3::is_masked().then(|| clone3::NOTE.to_owned()))
-        .for_each(|note| instance.board.note(note));
-    view.trouble.iter().chain(&view.state_trouble).for_each(|trouble| instance.board.note(trouble.clone()));
+        .for_each(|note| instance.publisher.note(note));
+    view.trouble.iter().chain(&view.state_trouble).for_each(|trouble| instance.publisher.note(trouble.clone()));
     Ok(view)
 }
 
 /// Has children confined by these means from here on, and says so.
-fn confine(instance: &Instance, mode: SandboxMode, means: SandboxSupport) {
-    instance.means.set(means);
-    if means != SandboxSupport::default() && rules::temporary(&instance.data).is_none() {
-        instance.board.note(format!(
+fn confine(instance: &Instance, mode: SandboxMode, support: SandboxSupport) {
+    instance.support.set(support);
+    if support != SandboxSupport::default() && rules::temporary(&instance.data).is_none() {
+        instance.publisher.note(format!(
             "there is no place for temporary files: something else has the name hearth-… in {}, or it cannot be written in",
             std::env::temp_dir().display()
         ));
     }
-    let asks = instance.config.asks_tailscaled().filter(|_| means.seccomp);
+    let asks = instance.config.asks_tailscaled().filter(|_| support.seccomp);
     let lifted = asks.map(|_| "; the app may connect to unix sockets (auth.tailscale = localapi)").unwrap_or_default();
-    instance.board.update(|status| status.sandbox = format!("{means}{lifted}"));
+    instance.publisher.update(|status| status.sandbox = format!("{support}{lifted}"));
     if let Some(socket) = asks {
         tracing::warn!(target: "Supervisor", "sandbox: the app may connect to unix sockets, since it asks {} who somebody is (auth.tailscale = localapi)", socket.display());
     }
     if let Some(Endpoint::Tcp(address)) = instance.config.serves_tailscale() {
-        listener::exposed(address).into_iter().for_each(|note| instance.board.note(note));
+        listener::exposed(address).into_iter().for_each(|note| instance.publisher.note(note));
     }
     if mode == SandboxMode::Off {
         instance
-            .board
+            .publisher
             .note("sandbox.mode is off: an app that was taken over could read and destroy backups and snapshots");
-    } else if means.landlock == 0 {
-        instance.board.note(format!("sandbox: {means}; this kernel, or the container's seccomp profile, has no Landlock: an app that was taken over could read and destroy backups and snapshots"));
-    } else if !means.seccomp {
-        instance.board.note(format!("sandbox: {means}; system calls cannot be filtered: an app that was taken over could change modes and times of files, and signal the supervisor"));
+    } else if support.landlock == 0 {
+        instance.publisher.note(format!("sandbox: {support}; this kernel, or the container's seccomp profile, has no Landlock: an app that was taken over could read and destroy backups and snapshots"));
+    } else if !support.seccomp {
+        instance.publisher.note(format!("sandbox: {support}; system calls cannot be filtered: an app that was taken over could change modes and times of files, and signal the supervisor"));
     }
 }
 

@@ -38,7 +38,7 @@ pub fn tell(instance: &Rc<Instance>) {
                 tokio::task::spawn_local(beat(manager, limit));
             }
         }
-        Err(error) => instance.board.note(unheard(&error)),
+        Err(error) => instance.publisher.note(unheard(&error)),
     }
 }
 
@@ -102,16 +102,16 @@ impl Told {
 
 /// Says what the supervisor does, each time that this changes.
 async fn follow(instance: Rc<Instance>, manager: Rc<Manager>) {
-    let mut changes = instance.board.watch();
+    let mut changes = instance.publisher.watch();
     let mut told = Told::default();
     loop {
         let mut again = None;
-        if let Some((message, now)) = told.news(&instance.board.status()) {
+        if let Some((message, now)) = told.news(&instance.publisher.status()) {
             match manager.say(&message) {
                 Ok(()) => told = now,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => again = Some(AGAIN),
                 // Noted once; said again with the next change.
-                Err(error) => instance.board.note(unheard(&error)),
+                Err(error) => instance.publisher.note(unheard(&error)),
             }
         }
         let changed = timeout(again.unwrap_or(Duration::MAX), changes.changed()).await;
@@ -161,17 +161,17 @@ mod tests {
 
     #[test]
     fn each_thing_is_said_once_and_in_one_line() {
-        let board = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
-        let (message, told) = Told::default().news(&board.status()).unwrap();
+        let publisher = StatusPublisher::new("127.0.0.1:3000".into(), "/data".into());
+        let (message, told) = Told::default().news(&publisher.status()).unwrap();
         assert_eq!(message, "READY=1\nSTATUS=starting");
-        assert!(told.news(&board.status()).is_none());
-        board.enter(Phase::Serving);
-        let (message, told) = told.news(&board.status()).unwrap();
+        assert!(told.news(&publisher.status()).is_none());
+        publisher.enter(Phase::Serving);
+        let (message, told) = told.news(&publisher.status()).unwrap();
         assert_eq!(message, "STATUS=serving on http://127.0.0.1:3000");
-        board.enter(Phase::Stopping);
-        let (message, told) = told.news(&board.status()).unwrap();
+        publisher.enter(Phase::Stopping);
+        let (message, told) = told.news(&publisher.status()).unwrap();
         assert_eq!(message, "STOPPING=1\nSTATUS=stopping");
-        assert!(told.news(&board.status()).is_none());
+        assert!(told.news(&publisher.status()).is_none());
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl UpdateCheck {
         let last = known.map(|known| known.status(&image)).unwrap_or_default();
         let checked = last.checked.as_ref().and_then(|checked| humantime::parse_rfc3339(checked).ok());
         // It was told to the log when it was found.
-        instance.board.update(|status| status.update = last);
+        instance.publisher.update(|status| status.update = last);
         let mut wait = known::first_wait(checked, SystemTime::now(), jitter());
         loop {
             sleep(wait).await;
@@ -52,9 +52,6 @@ impl UpdateCheck {
     }
 
     /// Asks now; says what was found.
-    ///
-    /// # Errors
-    /// Why it could not be told.
     pub async fn now(&self, instance: &Instance) -> Result<String, Failure> {
         tokio::select! {
             biased;
@@ -77,13 +74,13 @@ async fn ask(instance: &Instance, asking: &Mutex<()>) -> Result<String, Failure>
     let (newest, trouble) = match &found {
         Ok(newest) => (newest.clone(), None),
         // What was found before is still true.
-        Err(failure) => (instance.board.status().update.newest, Some(failure.message.clone())),
+        Err(failure) => (instance.publisher.status().update.newest, Some(failure.message.clone())),
     };
     let known = Known::now(&image, newest, trouble);
-    instance.board.tell_update(known.status(&image));
+    instance.publisher.publish_update(known.status(&image));
     let saved: Result<(), Failure> = child::run(instance, Job::Save(Document::Update(known))).await;
     if let Err(failure) = found.as_ref().map(drop).and(saved.as_ref().map(drop)) {
         tracing::debug!(target: "Update", "{failure}");
     }
-    found.map(|_| instance.board.status().update.news().unwrap_or_else(|| "there is no newer version".to_owned()))
+    found.map(|_| instance.publisher.status().update.news().unwrap_or_else(|| "there is no newer version".to_owned()))
 }

@@ -69,7 +69,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// What enforces it.
-    pub means: SandboxSupport,
+    pub support: SandboxSupport,
     /// What it is there for, and so what it needs.
     pub role: Role,
     /// What is kept from it.
@@ -127,8 +127,8 @@ fn become_program(plan: &Plan, report: RawFd) -> Failure {
         set("WATCHDOG_USEC", microseconds.to_string());
     }
     let descriptor = plan.by_descriptor.then(|| report + 1 + i32::try_from(plan.locks).unwrap_or(0));
-    let sandbox = plan.confinement.as_ref().map(|Confinement { means, role, private }| Sandbox {
-        means: *means,
+    let sandbox = plan.confinement.as_ref().map(|Confinement { support, role, private }| Sandbox {
+        support: *support,
         rules: role.rules(private, &plan.command, descriptor.map(own_descriptor), temporary),
     });
     if let Some(Err(failure)) = sandbox.as_ref().map(Sandbox::enter_files) {

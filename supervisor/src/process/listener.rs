@@ -86,9 +86,6 @@ impl ListeningSocket {
     }
 
     /// Puts right what a child may have done: sets O_NONBLOCK, and binds anew if it was shut down. Returns whether it had to.
-    ///
-    /// # Errors
-    /// When it cannot be bound anew.
     pub fn restore(&mut self) -> Result<bool, Failure> {
         if !self.listens() {
             *self = Self::bind(self.endpoint.clone(), self.setting)?;

@@ -78,7 +78,7 @@ pub enum Sockets {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
     /// What enforces it.
-    pub means: SandboxSupport,
+    pub support: SandboxSupport,
     /// With what.
     pub rules: Rules,
 }
@@ -99,7 +99,7 @@ impl SandboxSupport {
     ) -> Result<(), Failure> {
         let writes = writes.iter().map(|path| (*path).to_owned()).collect();
         let rules = Rules { reads: reads.into_iter().collect(), writes, sockets, ..Rules::default() };
-        let sandbox = Sandbox { means: self, rules };
+        let sandbox = Sandbox { support: self, rules };
         sandbox.enter_files()?;
         sandbox.enter_calls()
     }
@@ -112,11 +112,11 @@ impl Sandbox {
     /// # Errors
     /// A sentence when the kernel refuses what it had offered; then the process must not go on.
     pub fn enter_files(&self) -> Result<(), Failure> {
-        if self.means.landlock == 0 || made_to_harm() {
+        if self.support.landlock == 0 || made_to_harm() {
             return Ok(());
         }
-        match landlock::restrict(self.means.landlock, &self.rules) {
-            Ok(abi) if abi == self.means.landlock => Ok(()),
+        match landlock::restrict(self.support.landlock, &self.rules) {
+            Ok(abi) if abi == self.support.landlock => Ok(()),
             Ok(_) => Err(refused("Landlock", "it is not what it was at the start")),
             Err(error) => Err(refused("Landlock", &error)),
         }
@@ -124,7 +124,7 @@ impl Sandbox {
 
     /// Gives up the system calls as well. Errors as those of [`Self::enter_files`].
     pub fn enter_calls(&self) -> Result<(), Failure> {
-        if !self.means.seccomp || made_to_harm() {
+        if !self.support.seccomp || made_to_harm() {
             return Ok(());
         }
         seccomp::restrict(self.rules.sockets).map_err(|error| refused("the seccomp filter", &error))
@@ -188,8 +188,8 @@ mod tests {
         const AGAIN: &str = "TEST_CONFINED";
         if let Some(place) = std::env::var_os(AGAIN).map(PathBuf::from) {
             let (read, write, other) = (place.join("read"), place.join("write"), place.join("other"));
-            let means = SandboxSupport { landlock: NEWEST_ABI, seccomp: true };
-            means.confine([read.clone()], &[&write], Sockets::None).unwrap();
+            let support = SandboxSupport { landlock: NEWEST_ABI, seccomp: true };
+            support.confine([read.clone()], &[&write], Sockets::None).unwrap();
             assert_eq!(fs::read(read.join("file")).unwrap(), b"read");
             fs::write(write.join("file"), "anew").unwrap();
             fs::rename(write.join("file"), write.join("renamed")).unwrap();

@@ -406,7 +406,7 @@ impl StatusPublisher {
     }
 
     /// Publishes how the backups are; what is newly wrong is told to the log, once.
-    pub fn tell_backups(&self, backups: Backups) {
+    pub fn publish_backups(&self, backups: Backups) {
         let before = self.status.borrow().backups.clone();
         if backups.overdue_since.is_some() && before.overdue_since.is_none() {
             tracing::warn!(target: "Backup", "{}", backups.warning().unwrap_or_default());
@@ -424,7 +424,7 @@ impl StatusPublisher {
     }
 
     /// Publishes what is known of newer versions; one that was not known before is told to the log.
-    pub fn tell_update(&self, update: Update) {
+    pub fn publish_update(&self, update: Update) {
         if let Some(news) = update.news().filter(|_| self.status.borrow().update.newest != update.newest) {
             tracing::info!(target: "Update", "{news}");
         }

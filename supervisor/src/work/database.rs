@@ -76,9 +76,6 @@ impl Database {
     }
 
     /// Opens a database that an app may have open and write to, for reading alone.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
     pub(super) fn open_live(path: &Path) -> Result<Self, Failure> {
         Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
@@ -109,9 +106,6 @@ impl Database {
     }
 
     /// Returns how many rows each ordinary table has. Virtual tables and their shadows follow from those.
-    ///
-    /// # Errors
-    /// What SQLite said.
     pub(super) fn rows(&self) -> Result<BTreeMap<String, u64>, Failure> {
         let counted = || {
             let tables = self.texts(
@@ -174,9 +168,6 @@ impl Database {
     }
 
     /// Checks the database as a whole, and where that finds something rebuilds the indexes from the tables. To be asked of a copy.
-    ///
-    /// # Errors
-    /// What kept it from being found out.
     pub(super) fn rebuild_damaged_indexes(self) -> Result<(Self, Indexes), Failure> {
         let Some(problem) = self.integrity_check()? else { return Ok((self, Indexes::Whole)) };
         if let Some(lost) = self.lost_rows().map_err(|error| explain("cannot check", &self.path, &error))? {
@@ -265,9 +256,6 @@ impl Database {
 
     /// Closes it, makes each index an empty one, which SQLite can always read, and opens it again. The pages that they had
     /// belong to nothing then.
-    ///
-    /// # Errors
-    /// What kept it from being done.
     fn empty_indexes(self) -> Result<Self, Failure> {
         let path = self.path.clone();
         let roots = self.connection.prepare("SELECT rootpage FROM main.sqlite_schema WHERE type = 'index'").and_then(

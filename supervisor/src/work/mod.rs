@@ -53,7 +53,6 @@ const PROGRESS: Duration = Duration::from_millis(100);
 /// Does the work of `supervisor-job <name> <version>`, whose [`Request`] is on standard input. The name is for people who list the
 /// machine's processes; the version is the supervisor's. Prints [`Reply`] lines to standard output, the result last, and exits 0
 /// when the work is done, 1 when it could not be done. The door prints no result when it is closed.
-#[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [name, version] = &words[..] else {
@@ -78,7 +77,7 @@ pub fn main() -> ExitCode {
     }
     let result = serde_json::from_reader(std::io::stdin().lock())
         .map_err(|error| Failure::new(Cause::Configuration, format!("this is not the request of a job: {error}")))
-        .and_then(|Request { data, means, job }| run(&data, means, job));
+        .and_then(|Request { data, support, job }| run(&data, support, job));
     answer(result)
 }
 
@@ -93,41 +92,38 @@ fn answer(result: Result<Option<serde_json::Value>, Failure>) -> ExitCode {
 }
 
 /// Does one job here and now, in this process.
-///
-/// # Errors
-/// What the job says.
-fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
+fn run(data: &DataDir, support: SandboxSupport, job: Job) -> Result<Option<serde_json::Value>, Failure> {
     match job {
         Job::Preflight => preflight::preflight(data).and_then(value),
         Job::Start { sandbox, backups } => {
             let findings = preflight::preflight(data)?;
-            let means = enter(sandbox, &recover::rules(data, backups.clone()))?;
+            let support = enter(sandbox, &recover::rules(data, backups.clone()))?;
             let _ = print(&Reply::Recovering);
-            recover::recover(data, means, &backups).and_then(|view| value(Start { findings, means, view }))
+            recover::recover(data, support, &backups).and_then(|view| value(Start { findings, support, view }))
         }
         Job::Sandbox(mode) => enter(mode, &Rules::default()).and_then(value),
         Job::CheckSettings(settings) => {
-            means.confine([], &[], Sockets::None)?;
+            support.confine([], &[], Sockets::None)?;
             value(settings::check(&settings))
         }
-        Job::Recover { backups } => recover::recover(data, means, &backups).and_then(value),
+        Job::Recover { backups } => recover::recover(data, support, &backups).and_then(value),
         Job::Checkpoint { generation, check } => {
-            means.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
+            support.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
             checkpoint::checkpoint(data, generation, check).and_then(value)
         }
         Job::Stage { target, source } => {
-            let staged = stage::stage(data, means, target, &source, &mut progress())
-                .and_then(|staged| stage::check(data, means, target, staged));
+            let staged = stage::stage(data, support, target, &source, &mut progress())
+                .and_then(|staged| stage::check(data, support, target, staged));
             staged.map_err(|failure| space::explain(failure, &[&data.generations(), &data.files()])).and_then(value)
         }
         Job::Finalize(order) => {
-            means.confine(data.places(), &[&data.generation(order.generation)], Sockets::None)?;
+            support.confine(data.places(), &[&data.generation(order.generation)], Sockets::None)?;
             finalize::finalize(data, order).and_then(value)
         }
         Job::Commit { generation, finalize, state } => {
             if let Some(order) = finalize {
                 let places = data.places();
-                means.confine([], &places.each_ref().map(PathBuf::as_path), Sockets::None)?;
+                support.confine([], &places.each_ref().map(PathBuf::as_path), Sockets::None)?;
                 finalize::finalize(data, order)?;
             }
             commit::commit(data, generation)?;
@@ -137,10 +133,10 @@ fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_j
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs, settings } => identify::identify(data, &programs, &settings).and_then(value),
         Job::Update(question) => {
-            means.confine(rules::system(), &[], Sockets::Network)?;
+            support.confine(rules::system(), &[], Sockets::Network)?;
             update::check(&question).and_then(value)
         }
-        Job::Backup(job) => backup::run(data, means, job, &mut progress()),
+        Job::Backup(job) => backup::run(data, support, job, &mut progress()),
         Job::Door => door::main().map(|()| None),
     }
 }
@@ -148,17 +144,17 @@ fn run(data: &DataDir, means: SandboxSupport, job: Job) -> Result<Option<serde_j
 /// Enters a sandbox by what means there are, unless there is to be none; returns the means.
 ///
 /// # Errors
-/// [`Cause::Configuration`] when `sandbox.mode` insists on means that are not there.
+/// [`Cause::Configuration`] when `sandbox.mode` insists on what this kernel does not support.
 fn enter(mode: SandboxMode, rules: &Rules) -> Result<SandboxSupport, Failure> {
-    let means = if mode == SandboxMode::Off { SandboxSupport::default() } else { sandbox::try_out(rules) };
-    if mode == SandboxMode::Enforce && !means.is_whole() {
+    let support = if mode == SandboxMode::Off { SandboxSupport::default() } else { sandbox::try_out(rules) };
+    if mode == SandboxMode::Enforce && !support.is_whole() {
         return Err(Failure::new(
             Cause::Configuration,
-            format!("sandbox.mode is enforce, and of the two means of this kernel there is: {means}"),
+            format!("sandbox.mode is enforce, and all that this kernel supports is: {support}"),
         )
         .hint("Landlock takes Linux 5.13 or newer with landlock among its security modules (/sys/kernel/security/lsm), and a container engine whose seccomp profile knows it; HEARTH_SANDBOX__MODE=best-effort takes what there is"));
     }
-    Ok(means)
+    Ok(support)
 }
 
 fn value<T: Serialize>(result: T) -> Result<Option<serde_json::Value>, Failure> {

@@ -32,7 +32,7 @@ use crate::{
 /// [`crate::failure::Cause::UnknownFormat`] before anything is touched; what keeps the directory from being read or
 /// made durable; a stale marker on the live generation that cannot be removed. A removal that fails blocks
 /// nothing: it is in [`View::trouble`].
-pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<View, Failure> {
+pub fn recover(data: &DataDir, support: SandboxSupport, backups: &Path) -> Result<View, Failure> {
     fault::point("recover.begun").explain(|| "cannot recover the data directory")?;
     // A commit that died between its rename and its fsync: from here on the link is what a power cut leaves, too.
     durable::sync_directory(data.path())?;
@@ -51,14 +51,13 @@ pub fn recover(data: &DataDir, means: SandboxSupport, backups: &Path) -> Result<
     let noted = catalog::written(data).ok().flatten().and_then(|history| history.reindex);
     let reindex = noted.is_some_and(|generation| before.live == Live::Generation(generation));
     if let Live::Generation(live) = before.live {
-        roll_back(data, means, live, &mut trouble)?;
+        roll_back(data, support, live, &mut trouble)?;
     }
     Ok(View { trouble, reindex, ..view::look_with(data, backups)? })
 }
 
 /// Returns what a process needs that recovers. It looks for backups only where there is no live generation, for `backup.dir` may
 /// be on a disk that does not answer.
-#[must_use]
 pub fn rules(data: &DataDir, backups: PathBuf) -> Rules {
     let reads = match view::live(data) {
         Ok(Live::Generation(_)) => Vec::new(),
@@ -82,14 +81,14 @@ fn unmark(data: &DataDir, live: GenerationId) -> Result<(), Failure> {
 /// to find out.
 fn roll_back(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     live: GenerationId,
     trouble: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let path = data.database(live);
     if let Ok(Some(1..)) = length(&beside(&path, "-journal")) {
         // Only looking is left to do.
-        means.confine(data.places(), &[&data.generation(live)], Sockets::None)?;
+        support.confine(data.places(), &[&data.generation(live)], Sockets::None)?;
         trouble.extend(Database::open(&path).err().map(|failure| failure.message));
     }
     Ok(())

@@ -7,7 +7,6 @@ use crate::{
 };
 
 /// Returns what is wrong, a failure for each setting.
-#[must_use]
 pub fn check(settings: &[Unchecked]) -> Vec<Failure> {
     let wrong = |Unchecked { key, source, allowed, meaning, texts }: &Unchecked| {
         let wrong = texts.iter().find_map(|text| match meaning {

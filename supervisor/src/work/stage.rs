@@ -41,7 +41,7 @@ const MARGIN: u64 = 64 << 20;
 /// was made is removed, but for attachments, which are good whoever needs them.
 pub fn stage(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     target: GenerationId,
     source: &Source,
     progress: &mut dyn FnMut(u64, u64),
@@ -61,7 +61,7 @@ pub fn stage(
         .and_then(|()| match source {
             Source::Nothing => empty(data, target),
             Source::Generation(source) => clone(data, target, *source, progress),
-            Source::Archive { archive, settings } => confine(data, means, target, archive, settings)
+            Source::Archive { archive, settings } => confine(data, support, target, archive, settings)
                 .and_then(|()| unpack(data, target, archive, settings, progress)),
         })
         .and_then(|staged| {
@@ -123,9 +123,9 @@ fn clone(
 ///
 /// # Errors
 /// [`Cause::Damaged`] with what leads back; what kept it from being checked. What was staged is for recovery to remove.
-pub fn check(data: &DataDir, means: SandboxSupport, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
+pub fn check(data: &DataDir, support: SandboxSupport, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
     let Some(source) = staged.origin.generation() else { return Ok(staged) };
-    means.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
+    support.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
     let (database, found) = Database::open(&data.database(target))?.rebuild_damaged_indexes()?;
     let reindexed = match found {
         Indexes::Whole => None,
@@ -144,7 +144,7 @@ pub fn check(data: &DataDir, means: SandboxSupport, target: GenerationId, staged
 /// that cannot be unpacked is for recovery to remove.
 fn confine(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     target: GenerationId,
     archive: &Archive,
     settings: &Settings,
@@ -158,7 +158,7 @@ fn confine(
     let sockets = if network { Sockets::Network } else { Sockets::None };
     reads.extend(rules::system());
     reads.extend(data.places());
-    means.confine(reads, &[&data.generation(target), &data.files()], sockets)
+    support.confine(reads, &[&data.generation(target), &data.files()], sockets)
 }
 
 /// Restores what an archive holds.

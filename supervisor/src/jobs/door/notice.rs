@@ -82,7 +82,6 @@ const STEPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Returns the notice for this status.
-#[must_use]
 pub fn notice(status: &Status) -> Notice {
     let (title, sentence) = match (status.health, status.phase.as_str()) {
         (Health::Held, _) => (

@@ -42,13 +42,11 @@ pub struct Known {
 
 impl Known {
     /// Makes the document of a check that ends now.
-    #[must_use]
     pub fn now(image: &Reference, newest: Option<String>, trouble: Option<String>) -> Self {
         Self { format: FORMAT, image: image.to_string(), checked: crate::status::now(), newest, trouble }
     }
 
     /// Returns what it says of this image to whoever runs this version; a version that runs by now is no news.
-    #[must_use]
     pub fn status(&self, image: &Reference) -> Update {
         if self.image != image.to_string() {
             return Update::default();
@@ -69,7 +67,6 @@ impl Known {
 
 /// Returns how long after a start the first check comes. `chance` is any number. A last check that lies in the future was
 /// made, or is looked at, with a clock that is wrong, and counts for nothing.
-#[must_use]
 pub fn first_wait(checked: Option<SystemTime>, now: SystemTime, chance: u32) -> Duration {
     let first = FIRST + part(FIRST_SPREAD, chance);
     match checked.map(|checked| now.duration_since(checked)) {
@@ -79,7 +76,6 @@ pub fn first_wait(checked: Option<SystemTime>, now: SystemTime, chance: u32) -> 
 }
 
 /// Returns how long after a check the next one comes.
-#[must_use]
 pub fn next_wait(chance: u32) -> Duration {
     DAY + part(SPREAD, chance)
 }

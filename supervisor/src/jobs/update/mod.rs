@@ -32,7 +32,6 @@ pub struct Question {
 
 impl Question {
     /// Makes the question of this version about an image.
-    #[must_use]
     pub fn about(image: &str) -> Self {
         Self { image: image.to_owned(), running: VERSION.to_owned() }
     }

@@ -7,7 +7,6 @@ const LONGEST: usize = 128;
 
 /// Returns the version that a tag names: `v1.2.3` or `1.2.3`, without its build metadata. `latest` and `1.2` are none, and
 /// whatever is one holds nothing but letters, digits, dots and hyphens.
-#[must_use]
 pub fn of_tag(tag: &str) -> Option<Version> {
     if tag.len() > LONGEST {
         return None;
@@ -18,13 +17,11 @@ pub fn of_tag(tag: &str) -> Option<Version> {
 }
 
 /// Whether a version is offered to whoever runs this one: it is newer, and a pre-release only to those who run one.
-#[must_use]
 pub fn is_offered(version: &Version, running: &Version) -> bool {
     (version.pre.is_empty() || !running.pre.is_empty()) && version.cmp_precedence(running).is_gt()
 }
 
 /// Returns the newer one of what was found so far and what a tag offers.
-#[must_use]
 pub fn newer(found: Option<Version>, tag: &str, running: &Version) -> Option<Version> {
     let offered = of_tag(tag).filter(|version| is_offered(version, running));
     match (found, offered) {

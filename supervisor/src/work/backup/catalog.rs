@@ -64,7 +64,6 @@ pub struct History {
 
 impl History {
     /// Makes the history of an instance that begins to make backups now, RFC 3339.
-    #[must_use]
     pub fn beginning(now: &str) -> Self {
         Self {
             format: FORMAT,
@@ -80,9 +79,6 @@ impl History {
 }
 
 /// Returns the backups in a directory, the newest (by sequence number) first. A directory that is not there holds none.
-///
-/// # Errors
-/// What keeps the directory from being read.
 pub fn list(directory: &Path) -> Result<Vec<Local>, Failure> {
     let mut found = Vec::new();
     for name in names(directory)? {
@@ -95,15 +91,11 @@ pub fn list(directory: &Path) -> Result<Vec<Local>, Failure> {
 }
 
 /// What orders backups: the sequence number, and the id where that is not known.
-#[must_use]
 pub fn order(description: &Description) -> (u64, &BackupId) {
     (description.sequence, &description.id)
 }
 
 /// Returns a backup by its id.
-///
-/// # Errors
-/// As [`list`].
 pub fn find(directory: &Path, id: &BackupId) -> Result<Option<Local>, Failure> {
     let both = [false, true].map(|encrypted| look(directory, id, encrypted));
     // Where it lies there twice, the one that the description is of.
@@ -157,7 +149,6 @@ fn created_at(id: &BackupId) -> String {
 }
 
 /// Returns the description of an archive with this manifest.
-#[must_use]
 pub fn describe(manifest: &Manifest, encrypted: bool, bytes: u64, blake3: String) -> Description {
     let files = manifest.members.get(1..).unwrap_or_default();
     Description {
@@ -169,17 +160,11 @@ pub fn describe(manifest: &Manifest, encrypted: bool, bytes: u64, blake3: String
 }
 
 /// Writes a backup's description, as the instance `own`.
-///
-/// # Errors
-/// What the file system said.
 pub fn write(directory: &Path, own: &str, description: &Description) -> Result<(), Failure> {
     durable::write_of(own, &directory.join(description.id.description()), &state::to_bytes(description)?)
 }
 
 /// Removes a backup: the archive first, for it is what counts.
-///
-/// # Errors
-/// What the file system said.
 pub fn remove(directory: &Path, backup: &Local) -> Result<(), Failure> {
     durable::remove_if_there(&backup.archive)?;
     durable::remove_if_there(&directory.join(backup.description.id.description()))?;
@@ -192,9 +177,6 @@ pub fn remove(directory: &Path, backup: &Local) -> Result<(), Failure> {
 ///
 /// Before 0.5.0 no instance wrote its name: what has none goes where nobody else makes backups (`is_private`), and elsewhere
 /// when nothing was written to it for two days.
-///
-/// # Errors
-/// What the file system said.
 pub fn clean_up(directory: &Path, own: &str, is_private: bool) -> Result<(), Failure> {
     for name in names(directory)? {
         let path = directory.join(&name);
@@ -245,9 +227,6 @@ fn is_abandoned(path: &Path) -> bool {
 }
 
 /// Returns the ids that are in use in a directory, by whatever instance, those of unfinished backups included.
-///
-/// # Errors
-/// As [`list`].
 pub fn ids(directory: &Path) -> Result<BTreeSet<BackupId>, Failure> {
     let id = |name: &String| match name.strip_suffix(".json") {
         Some(id) => id.parse().ok(),
@@ -297,17 +276,11 @@ pub fn written(data: &DataDir) -> Result<Option<History>, Failure> {
 }
 
 /// Writes the history.
-///
-/// # Errors
-/// What the file system said.
 pub fn remember(data: &DataDir, history: &History) -> Result<(), Failure> {
     durable::write(&data.backup_history(), &state::to_bytes(history)?)
 }
 
 /// Writes down that something worked, or what is wrong with it.
-///
-/// # Errors
-/// What the file system said.
 pub fn note(data: &DataDir, what: &str, trouble: Option<String>) -> Result<(), Failure> {
     let mut history = history(data, &now())?;
     let before = history.clone();

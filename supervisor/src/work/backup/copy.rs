@@ -27,7 +27,7 @@ use crate::{
 /// What went wrong; what was copied by then is there, complete.
 pub fn copy(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     settings: &Settings,
     destination: &str,
     progress: &mut dyn FnMut(u64, u64),
@@ -36,7 +36,7 @@ pub fn copy(
     let (mut reads, network) = destination::reach(destination);
     reads.push(settings.dir.clone());
     let directory = destination.starts_with('/').then(|| Path::new(destination));
-    confine(data, means, reads, directory, if network { Sockets::Network } else { Sockets::None })?;
+    confine(data, support, reads, directory, if network { Sockets::Network } else { Sockets::None })?;
     let place = open_destination(destination, settings)?;
     fault::point("copy.begun").explain(|| format!("cannot copy backups to {}", place.name()))?;
     let lease = lease::take(data, Some(&place), identity::identity(data)?)?;

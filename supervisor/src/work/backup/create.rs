@@ -61,7 +61,7 @@ const GO_BACK: &str = "older backups are whole: supervisor backup list; go back 
 /// What went wrong; then there is no backup, and nothing else was changed.
 pub fn create(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     order: Create,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Made, Failure> {
@@ -93,7 +93,7 @@ pub fn create(
     permissions::open_attachments(&data.files());
     // From here on it reads what an app may have written.
     let writes: [&Path; 3] = [&data.generation(generation), &data.supervisor(), dir];
-    means.confine([data.files(), data.generations()], &writes, Sockets::None)?;
+    support.confine([data.files(), data.generations()], &writes, Sockets::None)?;
 
     // The database first, the files after it: what it refers to is there then, for files are only ever added.
     let copy = scratch.path.join("copy.db");

@@ -102,9 +102,6 @@ impl Destination {
     }
 
     /// As [`Self::open`], with another patience.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
     pub fn open_with(text: &str, credentials: &Credentials, patience: Patience) -> Result<Self, Failure> {
         let address = Address::parse(text).map_err(|wrong| {
             Failure::new(Cause::Configuration, format!("a destination of backups cannot be used: {wrong}"))
@@ -119,24 +116,17 @@ impl Destination {
     }
 
     /// Opens a directory as one.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
     pub fn directory(path: &Path) -> Result<Self, Failure> {
         Ok(Self { name: path.display().to_string(), store: Box::new(Directory::open(path.to_owned())?) })
     }
 
     /// Returns its name for people: the path, or `s3://bucket/prefix at https://host`, never with a credential.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the backups there, of all instances, in no order: those that are complete and described. A description fits the place
     /// it lies at, and what is in it can be shown on a terminal; that it is true is known only after the archive was read.
-    ///
-    /// # Errors
-    /// What keeps it from being read.
     pub fn list(&self) -> Result<Vec<Description>, Failure> {
         let mut found = Vec::new();
         for instance in self.store.instances()?.iter().filter(|name| is_instance(name)) {
@@ -152,9 +142,6 @@ impl Destination {
 
     /// Returns the backups of one instance there, as [`Self::list`] does of all. It looks at no other name, so that the
     /// credentials of a house need not allow it more.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
     pub fn list_of(&self, instance: &str) -> Result<Vec<Description>, Failure> {
         expect_instance(instance)?;
         let mut found = Vec::new();
@@ -286,9 +273,6 @@ impl Destination {
     ///
     /// Parts of an upload that was killed half-way lie in a bucket where no list shows them; a lifecycle rule of the
     /// bucket removes those ("abort incomplete multipart uploads").
-    ///
-    /// # Errors
-    /// What went wrong.
     pub fn tidy(&self, instance: &str) -> Result<(), Failure> {
         expect_instance(instance)?;
         self.store.sweep(instance)?;
@@ -307,9 +291,6 @@ impl Destination {
     }
 
     /// Returns what a small file beside an instance's backups holds, if it is there.
-    ///
-    /// # Errors
-    /// What went wrong.
     pub fn note(&self, instance: &str, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         expect_instance(instance)?;
         // Looked for in the list first: S3 denies access to what is not there, where the key may only list below a prefix.
@@ -321,9 +302,6 @@ impl Destination {
     }
 
     /// Writes a small file beside an instance's backups.
-    ///
-    /// # Errors
-    /// What went wrong.
     pub fn leave_note(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         expect_instance(instance)?;
         self.store.write(instance, name, bytes)

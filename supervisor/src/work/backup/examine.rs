@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// What keeps `backup.dir` from being read. A destination that cannot be read is one of the failures in the list.
-pub fn list(data: &DataDir, means: SandboxSupport, settings: &Settings, elsewhere: bool) -> Result<Listing, Failure> {
+pub fn list(data: &DataDir, support: SandboxSupport, settings: &Settings, elsewhere: bool) -> Result<Listing, Failure> {
     let destinations = if elsewhere { &settings.destinations[..] } else { &[] };
     let mut reads = vec![settings.dir.clone()];
     let mut sockets = Sockets::None;
@@ -32,7 +32,7 @@ pub fn list(data: &DataDir, means: SandboxSupport, settings: &Settings, elsewher
             sockets = Sockets::Network;
         }
     }
-    means.confine(reads.into_iter().chain(rules::system()).chain(data.places()), &[], sockets)?;
+    support.confine(reads.into_iter().chain(rules::system()).chain(data.places()), &[], sockets)?;
     let here =
         |local: catalog::Local| Listed { place: ArchiveSource::File(local.archive), description: local.description };
     let mut listing = Listing {
@@ -66,12 +66,9 @@ pub fn list(data: &DataDir, means: SandboxSupport, settings: &Settings, elsewher
 }
 
 /// Returns what an archive says of itself, and with `rows_now` how many rows each table in use has.
-///
-/// # Errors
-/// As [`source::open`].
 pub fn preview(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     archive: &Archive,
     settings: &Settings,
     rows_now: bool,
@@ -85,7 +82,7 @@ pub fn preview(
     // To read beside an app, SQLite writes to the memory that they share.
     let writes = live.map(|live| data.generation(live));
     let writes: Vec<_> = writes.iter().map(std::path::PathBuf::as_path).collect();
-    means.confine(reads.into_iter().chain(rules::system()).chain(data.places()), &writes, sockets)?;
+    support.confine(reads.into_iter().chain(rules::system()).chain(data.places()), &writes, sockets)?;
     let opened = source::open(archive, settings)?;
     let manifest = opened.manifest();
     Ok(Preview {

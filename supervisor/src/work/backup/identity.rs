@@ -98,7 +98,6 @@ pub struct Lease {
 
 impl Lease {
     /// Whether nothing may be removed there yet.
-    #[must_use]
     pub fn waits(&self, now: SystemTime) -> bool {
         self.waits_until().is_some_and(|until| until >= now)
     }
@@ -127,7 +126,6 @@ impl Home {
     }
 
     /// Returns what stands for it where others can read it.
-    #[must_use]
     pub fn hash(&self) -> String {
         short_hash(&[
             &self.path.to_string_lossy(),
@@ -156,15 +154,11 @@ fn machine() -> Option<String> {
 }
 
 /// Returns 16 hexadecimal digits that stand for these texts.
-#[must_use]
 pub fn short_hash(parts: &[&str]) -> String {
     blake3::hash(parts.join("\0").as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// Returns 16 random hexadecimal digits.
-///
-/// # Errors
-/// When there is nothing random to be read.
 pub fn random() -> Result<String, Failure> {
     let mut random = [0; 8];
     fs::File::open("/dev/urandom")
@@ -208,9 +202,6 @@ pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
 }
 
 /// Goes on under another name, and leaves what lies under the present one alone.
-///
-/// # Errors
-/// What the file system said.
 pub fn rename(data: &DataDir, known: Identity, next: &str, why: String) -> Result<Identity, Failure> {
     let instance = format!("h-{next}");
     durable::write(&data.instance(), format!("{instance}\n").as_bytes())?;
@@ -220,9 +211,6 @@ pub fn rename(data: &DataDir, known: Identity, next: &str, why: String) -> Resul
 }
 
 /// Writes down what is known.
-///
-/// # Errors
-/// What the file system said.
 pub fn write(data: &DataDir, identity: Identity) -> Result<Identity, Failure> {
     durable::write(&data.identity(), &state::to_bytes(&identity)?)?;
     Ok(identity)
@@ -235,13 +223,11 @@ impl Identity {
     }
 
     /// Whether it went by this name before.
-    #[must_use]
     pub fn went_by(&self, name: &str) -> bool {
         self.former.iter().any(|former| former.instance == name)
     }
 
     /// Says for a while that the name was changed, or that another may go by it, and what to do.
-    #[must_use]
     pub fn told(&self, data: &DataDir, now: SystemTime) -> Vec<String> {
         let (file, name) = (data.instance(), &self.instance);
         let file = file.display();
@@ -279,9 +265,6 @@ fn named(data: &DataDir) -> Result<String, Failure> {
 }
 
 /// Returns this instance's name as it is written down, if it has one yet.
-///
-/// # Errors
-/// As [`identity`].
 pub fn known_instance(data: &DataDir) -> Result<Option<String>, Failure> {
     read_name(&data.instance())
 }

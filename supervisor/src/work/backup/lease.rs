@@ -98,9 +98,6 @@ pub(super) fn is_held(place: &Destination, own: &Identity) -> bool {
 
 /// Leaves a new token where others can write (`place`). If somebody else writes there under this instance's name, it goes by
 /// another one from now on.
-///
-/// # Errors
-/// What went wrong.
 pub(super) fn take<'a>(
     data: &DataDir,
     place: Option<&'a Destination>,

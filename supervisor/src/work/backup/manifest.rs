@@ -92,7 +92,6 @@ impl Manifest {
     }
 
     /// The length of everything that it names, in bytes.
-    #[must_use]
     pub fn bytes(&self) -> u64 {
         self.members.iter().fold(0, |sum, member| sum.saturating_add(member.bytes))
     }

@@ -72,9 +72,6 @@ fn is_mounted(path: &Path) -> bool {
 }
 
 /// Gives a directory its marker, as the instance `own`, if it has none, and notes that it has one.
-///
-/// # Errors
-/// What the file system said.
 pub fn put(directory: &Path, own: &str, history: &mut History) -> Result<(), Failure> {
     let path = directory.join(MARKER);
     // Another instance may have put it there, or a person an empty one.

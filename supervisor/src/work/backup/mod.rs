@@ -43,7 +43,7 @@ const MARGIN: u64 = 64 << 20;
 
 pub(super) fn run(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     job: BackupJob,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<serde_json::Value>, Failure> {
@@ -51,20 +51,20 @@ pub(super) fn run(
     match job {
         BackupJob::Create(order) => {
             let dir = order.settings.dir.clone();
-            let made = create::create(data, means, *order, progress);
+            let made = create::create(data, support, *order, progress);
             made.map_err(|failure| space::explain(failure, &[&dir, &data.supervisor()])).and_then(value)
         }
-        BackupJob::Verify(order) => verify::verify(data, means, &order, progress).and_then(value),
-        BackupJob::Drilled { id, dir, found } => verify::drilled(data, means, &dir, &id, found).and_then(value),
-        BackupJob::Prune { settings, dry_run } => prune::prune(data, means, &settings, dry_run).and_then(value),
+        BackupJob::Verify(order) => verify::verify(data, support, &order, progress).and_then(value),
+        BackupJob::Drilled { id, dir, found } => verify::drilled(data, support, &dir, &id, found).and_then(value),
+        BackupJob::Prune { settings, dry_run } => prune::prune(data, support, &settings, dry_run).and_then(value),
         BackupJob::Copy { settings, destination } => {
-            let copied = copy::copy(data, means, &settings, &destination, progress);
+            let copied = copy::copy(data, support, &settings, &destination, progress);
             copied.map_err(|failure| space::explain(failure, &[Path::new(&destination)])).and_then(value)
         }
-        BackupJob::Status(request) => status::status(data, means, &request).and_then(value),
-        BackupJob::List { settings, elsewhere } => examine::list(data, means, &settings, elsewhere).and_then(value),
+        BackupJob::Status(request) => status::status(data, support, &request).and_then(value),
+        BackupJob::List { settings, elsewhere } => examine::list(data, support, &settings, elsewhere).and_then(value),
         BackupJob::Preview { archive, settings, rows_now } => {
-            examine::preview(data, means, &archive, &settings, rows_now).and_then(value)
+            examine::preview(data, support, &archive, &settings, rows_now).and_then(value)
         }
         BackupJob::Note { what, trouble } => catalog::note(data, &what, Some(trouble)).and_then(value),
         BackupJob::CleanUp { settings } => value(clean_up::clean_up(data, &settings)),
@@ -74,7 +74,7 @@ pub(super) fn run(
 /// Leaves a job what it takes to tell whose backups are whose, and these; beside `supervisor/` it writes to `writes`.
 fn confine(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     reads: Vec<PathBuf>,
     writes: Option<&Path>,
     sockets: Sockets,
@@ -82,7 +82,7 @@ fn confine(
     let reads = reads.into_iter().chain([identity::MACHINE.into()]).chain(rules::system()).chain(data.places());
     let supervisor = data.supervisor();
     let writes: Vec<_> = [supervisor.as_path()].into_iter().chain(writes).collect();
-    means.confine(reads, &writes, sockets)
+    support.confine(reads, &writes, sockets)
 }
 
 /// An empty scratch directory of a job's own, removed when it is dropped unless it is to be kept.

@@ -25,10 +25,10 @@ use crate::{
 ///
 /// # Errors
 /// What the file system said; what is gone by then is gone, and the rest is untouched.
-pub fn prune(data: &DataDir, means: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
+pub fn prune(data: &DataDir, support: SandboxSupport, settings: &Settings, dry_run: bool) -> Result<Pruned, Failure> {
     let dir = &settings.dir;
     let shared = if dir.is_dir() { marker::shared(data, dir)? } else { None };
-    confine(data, means, Vec::new(), Some(dir), Sockets::None)?;
+    confine(data, support, Vec::new(), Some(dir), Sockets::None)?;
     marker::check(dir, &catalog::history(data, &now())?)?;
     let own = identity::identity(data)?;
     let (own, may_remove) = if dry_run {

@@ -63,7 +63,6 @@ pub struct Candidate {
 }
 
 /// Judges all backups together, and returns the newest first.
-#[must_use]
 pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &TimeZone) -> Vec<RetentionVerdict> {
     let (newest_first, ahead) = by_the_clock(candidates, now);
     let behind = ahead.is_some();
@@ -92,7 +91,6 @@ pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &
 
 /// Returns the newest of the backups that bear a time which is yet to come, while nothing shows that it was made with the clock
 /// ahead rather than that the clock is behind now.
-#[must_use]
 pub fn ahead(candidates: &[Candidate], now: Timestamp) -> Option<&Candidate> {
     by_the_clock(candidates, now).1
 }

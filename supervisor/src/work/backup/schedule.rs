@@ -63,9 +63,6 @@ struct Cron {
 impl Schedule {
     /// Reads `off`, or a cron expression of five fields: minute, hour, day of the month, month, day of the week. Allowed
     /// are numbers, names (`jan`, `mon`), `*`, lists (`1,15`), ranges (`1-5`) and steps (`*/2`), as in crontab(5).
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some(fields) = cron::fields(text)? else { return Ok(Self(None)) };
         let mut options = ParseOptions::default();
@@ -80,13 +77,11 @@ impl Schedule {
     }
 
     /// Whether nothing is ever done by itself.
-    #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.is_none()
     }
 
     /// Returns the first time of the schedule after this one, or `None` if it is off, or none comes within four years.
-    #[must_use]
     pub fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let cron = self.0.as_ref()?;
         if !YEARS.contains(&zone.to_datetime(after).year()) {
@@ -189,7 +184,6 @@ pub struct Plan {
 
 /// Says what is to be done now. `salt` is the instance's own, so that each has its own jitter; `running_since` is by the
 /// clock of now.
-#[must_use]
 #[expect(
     clippy::too_many_arguments,
     reason = "it has no state of its own, so that all can be said in a table of tests"
@@ -304,7 +298,6 @@ fn jitter_of(at: Timestamp, schedule: &Schedule, most: Duration, salt: u64, zone
 
 /// Returns the household's time zone: that of `TZ`, else that of the system, else UTC; and a sentence for the log if `TZ`
 /// names none.
-#[must_use]
 pub fn zone() -> (TimeZone, Option<String>) {
     zone_of(std::env::var_os("TZ").as_deref())
 }

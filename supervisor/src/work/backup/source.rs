@@ -23,9 +23,6 @@ const AGE: &[u8] = b"age-encryption.org/";
 const BUFFER: usize = 256 << 10;
 
 /// Opens the file or the stream as it lies there.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn raw(place: &ArchiveSource, settings: &Settings) -> Result<Box<dyn Read + Send>, Failure> {
     match place {
         ArchiveSource::File(path) => {
@@ -50,9 +47,6 @@ fn no_file(path: &std::path::Path, error: &io::Error) -> Failure {
 }
 
 /// Opens a destination with the settings' credentials.
-///
-/// # Errors
-/// As [`Destination::open`].
 pub fn open_destination(destination: &str, settings: &Settings) -> Result<Destination, Failure> {
     let credentials = Credentials {
         access_key_id: settings.s3_access_key_id.clone(),
@@ -62,17 +56,11 @@ pub fn open_destination(destination: &str, settings: &Settings) -> Result<Destin
 }
 
 /// Opens an archive, decrypts it if need be, and reads its manifest.
-///
-/// # Errors
-/// A sentence that names it.
 pub fn open<'a>(archive: &Archive, settings: &Settings) -> Result<Opened<'a>, Failure> {
     open_stream(raw(&archive.place, settings)?, archive)
 }
 
 /// As [`open`], from bytes that are read elsewhere.
-///
-/// # Errors
-/// As [`open`].
 pub fn open_stream<'a>(input: impl Read + 'a, archive: &Archive) -> Result<Opened<'a>, Failure> {
     let name = archive.place.to_string();
     let mut input = BufReader::with_capacity(BUFFER, input);

@@ -28,10 +28,10 @@ use crate::{
 ///
 /// # Errors
 /// A schedule that cannot be read; what keeps `backup.dir` from being read.
-pub fn status(data: &DataDir, means: SandboxSupport, request: &StatusRequest) -> Result<BackupStatus, Failure> {
+pub fn status(data: &DataDir, support: SandboxSupport, request: &StatusRequest) -> Result<BackupStatus, Failure> {
     let settings = &request.settings;
     // What describes a backup may be anybody's.
-    confine(data, means, vec![settings.dir.clone(), data.backups()], None, Sockets::None)?;
+    confine(data, support, vec![settings.dir.clone(), data.backups()], None, Sockets::None)?;
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
     // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.

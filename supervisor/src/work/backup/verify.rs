@@ -27,7 +27,7 @@ use crate::{
 /// What kept it from being verified. Damage is no error, but what was found.
 pub fn verify(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     order: &Verify,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verified, Failure> {
@@ -36,7 +36,7 @@ pub fn verify(
     // A first one gives the instance its name, for which something random is read.
     let own = identity::identity(data)?.instance;
     // What lies in backup.dir may be anybody's, what describes it included.
-    means.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
+    support.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
     let local = find(dir, &order.id)?;
     fault::point("verify.begun").explain(|| "cannot verify a backup")?;
     let Description { encrypted, blake3, bytes, .. } = local.description.clone();
@@ -138,18 +138,15 @@ fn restore(
 }
 
 /// Writes down what a drill found, and removes what it ran on.
-///
-/// # Errors
-/// What the file system said.
 pub fn drilled(
     data: &DataDir,
-    means: SandboxSupport,
+    support: SandboxSupport,
     dir: &Path,
     id: &BackupId,
     found: DrillResult,
 ) -> Result<(), Failure> {
     let _ = clear(data);
-    means.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
+    support.confine(data.places(), &[&data.supervisor(), dir], Sockets::None)?;
     let mut description = find(dir, id)?.description;
     match found {
         DrillResult::Nothing => return Ok(()),

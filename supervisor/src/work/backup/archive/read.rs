@@ -73,7 +73,6 @@ pub fn open<'a>(input: impl Read + 'a, name: &str) -> Result<Opened<'a>, Failure
 
 impl Opened<'_> {
     /// Returns what the archive says of itself.
-    #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

@@ -31,9 +31,6 @@ const WORKERS: u32 = 2;
 const PIECE: u32 = 1 << 20;
 
 /// Describes a file as a member of this name.
-///
-/// # Errors
-/// What the file system said, naming the file.
 pub fn member(path: &Path, name: &str) -> Result<Member, Failure> {
     let doing = || format!("cannot read {}", path.display());
     let mut hasher = blake3::Hasher::new();

@@ -2,8 +2,7 @@
 //!
 //! PID 1 owns the socket ([`crate::process::listener`]) and never accepts on it. The app does. While no app lives and there is
 //! something to wait for, the *door* does: a job that shows a page with what the supervisor is doing ([`notice`]). Never both: the
-//! door is closed before the app starts. The same goes for the socket of `tailscale serve` ([`crate::process::identity`]),
-//! where there is one.
+//! door is closed before the app starts. The same goes for the socket of `tailscale serve`, where there is one.
 
 pub mod notice;
 

@@ -54,7 +54,7 @@ pub struct Identity {
     /// Whether a person gave it the name: then it is believed where nothing else is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chosen: bool,
-    /// What was last written down at each destination, and in a shared `backup.dir`, by its name: see [`super::lease`].
+    /// What was last written down at each destination, and in a shared `backup.dir`, by its name: see `lease.rs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leases: BTreeMap<String, Lease>,
 }

@@ -275,6 +275,14 @@ pub fn written(data: &DataDir) -> Result<Option<History>, Failure> {
     }
 }
 
+/// Writes down when the history begins, where there is none or a damaged one: what is counted from, or nothing ever comes due.
+///
+/// # Errors
+/// As [`written`] and [`remember`].
+pub fn begin(data: &DataDir) -> Result<(), Failure> {
+    if written(data)?.is_some() { Ok(()) } else { remember(data, &History::beginning(&now())) }
+}
+
 /// Writes the history.
 pub fn remember(data: &DataDir, history: &History) -> Result<(), Failure> {
     durable::write(&data.backup_history(), &state::to_bytes(history)?)

@@ -3,13 +3,14 @@
 use super::{archive::read, catalog, clear, identity, lease, marker, source::open_destination};
 use crate::{config::Backup as Settings, data::DataDir};
 
-/// Removes what killed jobs left: the scratch directory, unfinished archives in `backup.dir` and in directories that are
+/// Begins the history where there is none, and removes what killed jobs left: the scratch directory, unfinished archives in `backup.dir` and in directories that are
 /// destinations (at S3 the next copy does it), half-restored attachments. Returns what could not be removed, as sentences;
 /// a destination that is not there has nothing to remove.
 pub fn clean_up(data: &DataDir, settings: &Settings) -> Vec<String> {
     let mut trouble = Vec::new();
     let mut note =
         |done: Result<(), crate::failure::Failure>| trouble.extend(done.err().map(|failure| failure.message));
+    note(catalog::begin(data));
     note(clear(data));
     note(read::tidy(&data.files()));
     let own = match identity::identity(data) {

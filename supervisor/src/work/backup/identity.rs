@@ -173,9 +173,29 @@ pub fn random() -> Result<String, Failure> {
 /// # Errors
 /// What the file system said; a name that is none.
 pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
-    // Two jobs may find out at once that this is a copy. In a confined one, which may not lock, another has looked before.
+    // Two commands may find out at once that this is a copy. In a confined job, which may not lock, another has looked before.
     let _alone =
         fs::File::open(data.supervisor()).ok().and_then(|place| Flock::lock(place, FlockArg::LockExclusive).ok());
+    let (name, known, identity) = found(data)?;
+    if identity.instance != name {
+        give_name(data, identity)
+    } else if known.as_ref() == Some(&identity) {
+        Ok(identity)
+    } else {
+        write(data, identity)
+    }
+}
+
+/// As [`identity`], without writing down what it is: beside jobs that do.
+///
+/// # Errors
+/// As [`identity`].
+pub fn look(data: &DataDir) -> Result<Identity, Failure> {
+    found(data).map(|(_, _, identity)| identity)
+}
+
+/// Returns the name that is written down, what is known, and what that comes to.
+fn found(data: &DataDir) -> Result<(String, Option<Identity>, Identity), Failure> {
     let name = named(data)?;
     let home = Home::of(data)?;
     let known = match state::read::<Identity>(&data.identity()) {
@@ -184,30 +204,39 @@ pub fn identity(data: &DataDir) -> Result<Identity, Failure> {
         // Half a document cannot be; somebody's edit counts as none.
         Err(_) => None,
     };
-    let Some(known) = known else {
-        return write(data, Identity { instance: name, ..Identity::of(home) });
-    };
-    if known.instance != name {
+    let identity = match known.clone() {
+        None => Identity { instance: name.clone(), ..Identity::of(home) },
         // A person gave it another name, or one back that it had.
-        let former = known.former.into_iter().filter(|former| former.instance != name).collect();
-        return write(data, Identity { instance: name, former, chosen: true, ..Identity::of(home) });
-    }
-    if known.home.is_still(&home, &name) {
-        return if known.home == home { Ok(known) } else { write(data, Identity { home, ..known }) };
-    }
-    let why = format!("this data directory was copied or moved from {}", known.home.path.display());
-    // The same, whoever finds it out first.
-    let next = short_hash(&[&name, &home.hash()]);
-    rename(data, known, &next, why)
+        Some(known) if known.instance != name => {
+            let former = known.former.into_iter().filter(|former| former.instance != name).collect();
+            Identity { instance: name.clone(), former, chosen: true, ..Identity::of(home) }
+        }
+        Some(known) if known.home.is_still(&home, &name) => Identity { home, ..known },
+        Some(known) => {
+            let why = format!("this data directory was copied or moved from {}", known.home.path.display());
+            // The same, whoever finds it out first.
+            let next = short_hash(&[&name, &home.hash()]);
+            renamed(known, &next, why)
+        }
+    };
+    Ok((name, known, identity))
+}
+
+fn renamed(known: Identity, next: &str, why: String) -> Identity {
+    let mut former = known.former;
+    former.push(Former { instance: known.instance, until: now(), why });
+    Identity { instance: format!("h-{next}"), former, ..Identity::of(known.home) }
 }
 
 /// Goes on under another name, and leaves what lies under the present one alone.
 pub fn rename(data: &DataDir, known: Identity, next: &str, why: String) -> Result<Identity, Failure> {
-    let instance = format!("h-{next}");
-    durable::write(&data.instance(), format!("{instance}\n").as_bytes())?;
-    let mut former = known.former;
-    former.push(Former { instance: known.instance, until: now(), why });
-    write(data, Identity { instance, former, ..Identity::of(Home::of(data)?) })
+    give_name(data, renamed(known, next, why))
+}
+
+fn give_name(data: &DataDir, identity: Identity) -> Result<Identity, Failure> {
+    durable::write(&data.instance(), format!("{}\n", identity.instance).as_bytes())?;
+    // It is another file now.
+    write(data, Identity { home: Home::of(data)?, ..identity })
 }
 
 /// Writes down what is known.
@@ -347,6 +376,21 @@ mod tests {
         assert_eq!(instance(&copy).unwrap(), name);
         assert_eq!(instance(&copy).unwrap(), name, "for good");
         assert_eq!(identity(&copy).unwrap().told(&copy, SystemTime::now()), [""; 0]);
+    }
+
+    #[test]
+    fn a_look_writes_nothing_down() {
+        let (directory, data) = house();
+        let name = look(&data).unwrap().instance;
+        assert_eq!(look(&data).unwrap().instance, name, "but for the name itself");
+        assert!(!data.identity().exists());
+        assert_eq!(instance(&data).unwrap(), name);
+        let Some(copy) = copied(&data, &directory.path().join("copy")) else { return };
+        let before = (fs::read(copy.instance()).unwrap(), fs::read(copy.identity()).unwrap());
+        let other = look(&copy).unwrap().instance;
+        assert_ne!(other, name, "it says what it will be called");
+        assert_eq!((fs::read(copy.instance()).unwrap(), fs::read(copy.identity()).unwrap()), before);
+        assert_eq!(instance(&copy).unwrap(), other);
     }
 
     #[test]

@@ -6,8 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use nix::unistd::{AccessFlags, access, getegid, geteuid};
 
 use super::{
-    catalog::{self, History},
-    confine,
+    catalog, confine,
     create::INDEXES,
     identity, marker, prune, retention,
     schedule::{self, Past, Schedule},
@@ -21,7 +20,7 @@ use crate::{
     failure::{Cause, Failure},
     jobs::backup::{BackupStatus, COPY, StatusRequest},
     process::sandbox::{SandboxSupport, Sockets},
-    status::{Backups, LastBackup, now},
+    status::{Backups, LastBackup},
 };
 
 /// Looks at the backups there are, and at the clock.
@@ -34,15 +33,10 @@ pub fn status(data: &DataDir, support: SandboxSupport, request: &StatusRequest) 
     confine(data, support, vec![settings.dir.clone(), data.backups()], None, Sockets::None)?;
     let (zone, unknown_zone) = schedule::zone();
     let this = Timestamp::now();
-    // None, or a damaged one: what is counted from must be written down, or nothing ever comes due.
-    let history = match catalog::written(data)? {
-        Some(history) => history,
-        None => {
-            let history = History::beginning(&now());
-            catalog::remember(data, &history)?;
-            history
-        }
-    };
+    // This writes nothing down, since it runs beside jobs that do. Where there is no history yet, or a damaged one, it counts from
+    // the start of the supervisor.
+    let running_since = Timestamp::from_second(request.running_since).unwrap_or(this);
+    let history = catalog::history(data, &in_seconds(running_since))?;
     // What cannot be read is no backup: it is overdue by and by, and that is said. And why.
     let (local, unreadable) = match catalog::list(&settings.dir) {
         Ok(local) => (local, None),
@@ -50,7 +44,7 @@ pub fn status(data: &DataDir, support: SandboxSupport, request: &StatusRequest) 
     };
     // The newest first, by its number: what was made while the clock was wrong hides nothing.
     // Others may lie beside this instance's.
-    let identity = identity::identity(data)?;
+    let identity = identity::look(data)?;
     let is_own = |instance: &str| identity.instance == instance || identity.went_by(instance);
     let sound = local.iter().map(|local| &local.description).filter(|backup| backup.is_sound());
     let sound: Vec<_> = sound.filter(|backup| is_own(&backup.instance)).collect();
@@ -62,7 +56,6 @@ pub fn status(data: &DataDir, support: SandboxSupport, request: &StatusRequest) 
         last_attempt: history.attempted_at.as_ref().and_then(time),
         last_drill: history.drilled_at.as_ref().and_then(time),
     };
-    let running_since = Timestamp::from_second(request.running_since).unwrap_or(this);
     let parse = |key: &str, text: &str| {
         Schedule::parse(text)
             .map_err(|wrong| Failure::new(Cause::Configuration, format!("{key} cannot be used: {wrong}")))

@@ -7,6 +7,7 @@
 mod error;
 #[cfg(feature = "faults")]
 mod record;
+mod transaction;
 mod writer;
 
 use std::{
@@ -18,14 +19,18 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    ActiveModelTrait, ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
+    IntoActiveModel, Iterable, ModelTrait, Statement,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use self::writer::Writer;
-pub(crate) use self::{error::DbError, writer::WriterState};
+pub(crate) use self::{
+    error::DbError,
+    transaction::{Abort, Tx},
+    writer::WriterState,
+};
 use crate::failure::Failure;
 
 /// Readers wait for nobody in WAL mode; more than this only waits for the processor on a small server.
@@ -104,50 +109,52 @@ impl Database {
         &self.reads
     }
 
-    /// Carries out `work` in a writing transaction; when it returns, the work is on the disk or did not happen.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, DbError>
+    /// Carries out `work` in a writing transaction; when it returns, the work is on the disk or did not happen. It may be
+    /// carried out more than once; what it does beside the transaction must bear that.
+    pub(crate) async fn write<T, R, F>(&self, work: F) -> Result<T, R>
     where
         T: Send + 'static,
-        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+        R: From<DbError> + Send + 'static,
+        F: AsyncFnMut(&Tx) -> Result<T, Abort<R>> + Send + 'static,
     {
-        self.write_and_count(work, Some(self.changes.clone())).await
+        let changes = Some(self.changes.clone());
+        self.writing()?.write(work, changes).await.map_err(|abort| self.outcome(abort))
     }
 
     /// As [`write`](Self::write), for the household's content, on which it does not hang who anybody is.
-    pub(crate) async fn write_content<T, F>(&self, work: F) -> Result<T, DbError>
+    pub(crate) async fn write_content<T, R, F>(&self, work: F) -> Result<T, R>
     where
         T: Send + 'static,
-        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
+        R: From<DbError> + Send + 'static,
+        F: AsyncFnMut(&Tx) -> Result<T, Abort<R>> + Send + 'static,
     {
-        self.write_and_count(work, None).await
+        self.writing()?.write(work, None).await.map_err(|abort| self.outcome(abort))
     }
 
-    async fn write_and_count<T, F>(&self, work: F, changes: Option<Arc<AtomicU64>>) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
-    {
-        let writer = self.writer.as_ref().ok_or(DbError::ReadOnly)?;
-        let outcome = writer.write(work, changes).await;
-        if let Err(error) = &outcome {
-            self.notice(error);
-            if matches!(error, DbError::Full | DbError::ReadOnly | DbError::Refused(_)) {
-                *self.refusal() = Some(error.to_string());
-            }
+    fn writing(&self) -> Result<&Writer, DbError> {
+        self.writer.as_ref().ok_or(DbError::ReadOnly)
+    }
+
+    /// Returns what the caller is told, and remembers what a disk refused.
+    fn outcome<R: From<DbError>>(&self, abort: Abort<R>) -> R {
+        let error = match abort {
+            Abort::Refused(why) => return why,
+            Abort::Db(error) => error,
+        };
+        self.notice(&error);
+        if matches!(error, DbError::Full | DbError::ReadOnly | DbError::Refused(_)) {
+            *self.refusal() = Some(error.to_string());
         }
-        outcome
+        error.into()
     }
 
     /// Writes, and changes nothing: a page of the database that stays as it is.
     pub(crate) async fn try_writing(&self) -> Result<(), DbError> {
-        self.write_content(|transaction| {
-            async move {
-                let row =
-                    transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
-                let version: i32 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-                transaction.execute_unprepared(&format!("PRAGMA user_version = {version}")).await.map(drop)
-            }
-            .boxed()
+        self.write_content(async |tx| {
+            let row = tx.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
+            let version: i32 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+            tx.execute_unprepared(&format!("PRAGMA user_version = {version}")).await?;
+            Ok(())
         })
         .await
     }
@@ -198,9 +205,9 @@ impl Database {
     }
 
     /// Returns how the writer is; in probation there is none, which is as it should be.
-    pub(crate) async fn writer(&self) -> WriterState {
+    pub(crate) fn writer(&self) -> WriterState {
         match &self.writer {
-            Some(writer) => writer.state().await,
+            Some(writer) => writer.state(),
             None => WriterState::Working(Duration::ZERO),
         }
     }
@@ -217,14 +224,20 @@ impl Database {
     }
 }
 
-/// Carries out `work`, which may refuse what it was asked before it has written anything; then nothing is written.
-pub(crate) async fn refusable<T, F, R>(database: &Database, work: F) -> Result<T, R>
+/// Returns what makes `before` into `after`: only the columns that differ are written, so that triggers and indexes of the
+/// others have no work.
+pub(crate) fn difference<M, A>(before: M, after: M) -> A
 where
-    T: Send + 'static,
-    R: Send + 'static + From<DbError>,
-    F: for<'t> FnMut(&'t DatabaseTransaction) -> BoxFuture<'t, Result<Result<T, R>, DbErr>> + Send + 'static,
+    M: ModelTrait + IntoActiveModel<A>,
+    A: ActiveModelTrait,
 {
-    database.write(work).await?
+    let (before, mut row) = (before.into_active_model(), after.into_active_model());
+    for column in <A::Entity as EntityTrait>::Column::iter() {
+        if row.get(column) != before.get(column) {
+            row.reset(column);
+        }
+    }
+    row
 }
 
 /// Checks that a table is there and has these columns.

@@ -22,7 +22,7 @@ use crate::{
         setup,
     },
     config::{PublicUrl, variable},
-    db::{Access, Database, refusable},
+    db::{Access, Database},
     failure::Failure,
     http::Problem,
 };
@@ -166,22 +166,16 @@ async fn carry_out(database: &Database, place: &Place, task: &Task, json: bool) 
 /// Adds somebody, who chooses a password by a link.
 async fn create(database: &Database, profile: Profile, role: Role) -> Result<Secret, Problem> {
     let secret = Secret::token();
-    let kept = secret.clone();
-    refusable(database, move |transaction| {
-        let (profile, kept) = (profile.clone(), kept.clone());
-        Box::pin(async move {
-            let user = match people::add(transaction, &profile, role).await? {
-                Ok(user) => user,
-                Err(problem) => return Ok(Err(problem)),
-            };
+    database
+        .write(async move |tx| {
+            let user = people::add(tx, &profile, role).await?;
             let actor = Actor::operator("app user create");
             let subject = format!("{} as {}", user.email, role.name());
-            audit::write(transaction, Kind::UserCreated, &actor, &subject).await?;
-            passwords::offer_reset(transaction, &user, &kept, false, &actor, None).await.map(Ok)
+            audit::write(tx, Kind::UserCreated, &actor, &subject).await?;
+            passwords::offer_reset(tx, &user, &secret, false, &actor, None).await?;
+            Ok(secret.clone())
         })
-    })
-    .await?;
-    Ok(secret)
+        .await
 }
 
 fn nobody(email: &str) -> Failure {

@@ -4,62 +4,51 @@
 //! Until then the session may have been ended, the token revoked, its user disabled or given another role. So whatever
 //! changes the accounts looks again within its own transaction.
 
-use futures_util::future::BoxFuture;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
-
 use super::{
     caller::{By, Caller, nobody},
     people, sessions, tokens, ways,
 };
 use crate::{
-    db::{Database, refusable},
+    db::{Abort, Database, Tx},
     http::Problem,
 };
 
 /// Carries out, in a writing transaction, what the caller wants, as the one they are by then.
-pub(super) async fn write_as<T, F>(database: &Database, caller: &Caller, work: F) -> Result<T, Problem>
+pub(super) async fn write_as<T, F>(database: &Database, caller: &Caller, mut work: F) -> Result<T, Problem>
 where
     T: Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Caller) -> BoxFuture<'t, Result<Result<T, Problem>, DbErr>>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    F: AsyncFnMut(&Tx, &Caller) -> Result<T, Abort<Problem>> + Send + 'static,
 {
     let caller = caller.clone();
-    refusable(database, move |transaction| {
-        let (caller, work) = (caller.clone(), work.clone());
-        Box::pin(async move {
-            match again(transaction, caller).await? {
-                Ok(caller) => work(transaction, caller).await,
-                Err(problem) => Ok(Err(problem)),
-            }
+    database
+        .write(async move |tx| {
+            let caller = again(tx, &caller).await?;
+            work(tx, &caller).await
         })
-    })
-    .await
+        .await
 }
 
 /// Returns the caller as they are now, or why they are not any more who the gate let in.
-async fn again(transaction: &impl ConnectionTrait, caller: Caller) -> Result<Result<Caller, Problem>, DbErr> {
+async fn again(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
     let id = caller.user.id;
     let is_good = match &caller.by {
-        By::Session { id: session, .. } => sessions::get(transaction, id, *session).await?.is_some(),
-        By::Token { id: token, .. } => tokens::get(transaction, id, *token).await?.is_some_and(|token| token.is_good()),
-        By::Tailscale => ways::linked(transaction, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
+        By::Session { id: session, .. } => sessions::get(tx, id, *session).await?.is_some(),
+        By::Token { id: token, .. } => tokens::get(tx, id, *token).await?.is_some_and(|token| token.is_good()),
+        By::Tailscale => ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
     };
-    Ok(match people::enabled(transaction, id).await?.filter(|_| is_good) {
-        None => Err(nobody()),
-        // The gate's answer was for the other role.
-        Some(user) if user.role != caller.user.role => {
-            Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again."))
-        }
-        Some(user) => Ok(Caller { user, ..caller }),
-    })
+    let user = people::enabled(tx, id).await?.filter(|_| is_good).ok_or_else(nobody)?;
+    // The gate's answer was for the other role.
+    if user.role != caller.user.role {
+        return Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again.").into());
+    }
+    Ok(Caller { user, ..caller.clone() })
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use sea_orm::ConnectionTrait;
 
     use super::*;
     use crate::{
@@ -113,11 +102,9 @@ mod tests {
             let user = people::get(database.reads(), 1).await.unwrap().unwrap();
             let caller = Caller { user, by, place: Place::default() };
             rusqlite::Connection::open(&path).unwrap().execute_batch(meanwhile).unwrap();
-            let outcome = write_as(&database, &caller, |transaction, caller| {
-                Box::pin(async move {
-                    transaction.execute_unprepared("UPDATE user SET name = 'Changed'").await?;
-                    Ok(Ok(caller.role()))
-                })
+            let outcome = write_as(&database, &caller, async |tx, caller| {
+                tx.execute_unprepared("UPDATE user SET name = 'Changed'").await?;
+                Ok(caller.role())
             })
             .await;
             let refused = outcome.as_ref().err().map(|problem| problem.status().as_u16());

@@ -51,10 +51,7 @@ impl HeardBackups {
         }
         let id = id.to_owned();
         self.database
-            .write(move |transaction| {
-                let id = id.clone();
-                Box::pin(async move { audit::write(transaction, Kind::BackupMade, &Actor::supervisor(), &id).await })
-            })
+            .write(async move |tx| Ok(audit::write(tx, Kind::BackupMade, &Actor::supervisor(), &id).await?))
             .await
     }
 }

@@ -19,7 +19,7 @@ use super::{
     sessions::{self, Begun},
     verification::{self, About},
 };
-use crate::{db::refusable, http::Problem};
+use crate::http::Problem;
 
 /// Returns the invitations that are open.
 pub(crate) async fn list(reads: &DatabaseConnection) -> Result<Vec<Model>, sea_orm::DbErr> {
@@ -38,42 +38,35 @@ pub(crate) async fn create(
     }
     caller.check_fresh()?;
     let secret = Secret::token();
-    let kept = secret.clone();
-    let made = write_as(&accounts.database, caller, move |transaction, caller| {
-        let (kept, email) = (kept.clone(), email.clone());
-        Box::pin(async move {
-            if let Some(email) = &email
-                && people::by_email(transaction, email).await?.is_some()
-            {
-                return Ok(Err(people::taken()));
-            }
-            let subject = format!("{} as {}", email.as_deref().unwrap_or("whoever has the link"), role.name());
-            let about = About { role: Some(role), email, created_by: Some(caller.user.id), user_id: None };
-            let made = verification::keep(transaction, Invitation, &kept, about, verification::INVITATION).await?;
-            audit::write(transaction, Kind::InvitationCreated, &Actor::caller(&caller), &subject).await?;
-            Ok(Ok(made))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        if let Some(email) = &email
+            && people::by_email(tx, email).await?.is_some()
+        {
+            return Err(people::taken().into());
+        }
+        let subject = format!("{} as {}", email.as_deref().unwrap_or("whoever has the link"), role.name());
+        let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
+        let made = verification::keep(tx, Invitation, &secret, about, verification::INVITATION).await?;
+        audit::write(tx, Kind::InvitationCreated, &Actor::caller(caller), &subject).await?;
+        Ok((made, secret.clone()))
     })
-    .await?;
-    Ok((made, secret))
+    .await
 }
 
 /// Takes an open invitation back; returns whether there was one with this number.
 pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            let Some(found) = verification::get(transaction, Invitation, id).await? else {
-                return Ok(Ok(false));
-            };
-            let role = found.role.unwrap_or(Role::Guest);
-            if !caller.role().rules(role) {
-                return Ok(Err(Problem::forbidden("Only an owner takes back an invitation for this role.")));
-            }
-            verification::void_one(transaction, id).await?;
-            let subject = format!("{} as {}", found.email.as_deref().unwrap_or("whoever has the link"), role.name());
-            audit::write(transaction, Kind::InvitationRevoked, &Actor::caller(&caller), &subject).await?;
-            Ok(Ok(true))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(found) = verification::get(tx, Invitation, id).await? else {
+            return Ok(false);
+        };
+        let role = found.role.unwrap_or(Role::Guest);
+        if !caller.role().rules(role) {
+            return Err(Problem::forbidden("Only an owner takes back an invitation for this role.").into());
+        }
+        verification::void_one(tx, id).await?;
+        let subject = format!("{} as {}", found.email.as_deref().unwrap_or("whoever has the link"), role.name());
+        audit::write(tx, Kind::InvitationRevoked, &Actor::caller(caller), &subject).await?;
+        Ok(true)
     })
     .await
 }
@@ -102,31 +95,26 @@ pub(crate) async fn accept(
     accounts.check_password("password", password, &profile.email, &profile.name)?;
     let hash = accounts.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());
-    refusable(&accounts.database, move |transaction| {
-        let (token, place, profile, hash) = (token.clone(), place.clone(), profile.clone(), hash.clone());
-        Box::pin(async move {
-            if people::by_email(transaction, &profile.email).await?.is_some() {
-                return Ok(Err(people::taken()));
+    accounts
+        .database
+        .write(async move |tx| {
+            if people::by_email(tx, &profile.email).await?.is_some() {
+                return Err(people::taken().into());
             }
-            let Some(invitation) = verification::find(transaction, Invitation, &token).await? else {
-                return Ok(Err(spent()));
+            let Some(invitation) = verification::find(tx, Invitation, &token).await? else {
+                return Err(spent().into());
             };
             let role = invitation.role.unwrap_or(Role::Guest);
             // Who made it may have lost the right to since.
-            if !people::still_rules(transaction, invitation.created_by, role).await?
-                || verification::take(transaction, Invitation, &token).await?.is_none()
+            if !people::still_rules(tx, invitation.created_by, role).await?
+                || verification::take(tx, Invitation, &token).await?.is_none()
             {
-                return Ok(Err(spent()));
+                return Err(spent().into());
             }
-            let user = match people::add_with_password(transaction, &profile, role, hash).await? {
-                Ok(user) => user,
-                Err(problem) => return Ok(Err(problem)),
-            };
+            let user = people::add_with_password(tx, &profile, role, &hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
-            audit::write(transaction, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
-                .await?;
-            sessions::begin(transaction, &user, Method::Invitation, &place).await.map(Ok)
+            audit::write(tx, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name())).await?;
+            Ok(sessions::begin(tx, &user, Method::Invitation, &place).await?)
         })
-    })
-    .await
+        .await
 }

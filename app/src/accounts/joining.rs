@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     config::{Join, TailscaleSettings},
-    db::refusable,
     http::Problem,
 };
 
@@ -62,41 +61,35 @@ pub(crate) async fn user_of(accounts: &Accounts, place: &Place, known: Known) ->
         (None, Join::Member) => Some(Role::Member),
     };
     let place = place.clone();
-    refusable(&accounts.database, move |transaction| {
-        let (known, email, place) = (known.clone(), email.clone(), place.clone());
-        Box::pin(async move {
+    accounts
+        .database
+        .write(async move |tx| {
             // Two requests of a new browser come at once.
-            if let Some((_, user)) = ways::find(transaction, known.provider, &known.provider_id).await? {
-                return Ok(Ok(Some(user).filter(|user| !user.disabled)));
+            if let Some((_, user)) = ways::find(tx, known.provider, &known.provider_id).await? {
+                return Ok(Some(user).filter(|user| !user.disabled));
             }
             // The first owner comes by the set-up code alone.
-            if !people::any(transaction).await? {
-                return Ok(Ok(None));
+            if !people::any(tx).await? {
+                return Ok(None);
             }
-            let (user, kind) = match (people::by_email(transaction, &email).await?, role) {
+            let (user, kind) = match (people::by_email(tx, &email).await?, role) {
                 (Some(user), _) => (user, Kind::AccountLinked),
                 (None, Some(role)) => {
                     let name = known.name.as_deref().unwrap_or(&email);
                     let named = Profile::check(name, &email).or_else(|_| Profile::check(&email, &email));
-                    let Ok(profile) = named else { return Ok(Ok(None)) };
-                    match people::add(transaction, &profile, role).await? {
-                        Ok(user) => (user, Kind::UserCreated),
-                        Err(problem) => return Ok(Err(problem)),
-                    }
+                    let Ok(profile) = named else { return Ok(None) };
+                    (people::add(tx, &profile, role).await?, Kind::UserCreated)
                 }
-                (None, None) => return Ok(Ok(None)),
+                (None, None) => return Ok(None),
             };
             // An e-mail is believed once: it may have passed to somebody else since.
-            if user.disabled
-                || ways::is_known_otherwise(transaction, user.id, known.provider, &known.provider_id).await?
-            {
-                return Ok(Ok(None));
+            if user.disabled || ways::is_known_otherwise(tx, user.id, known.provider, &known.provider_id).await? {
+                return Ok(None);
             }
-            ways::add(transaction, user.id, known.provider, &known.provider_id, None).await?;
+            ways::add(tx, user.id, known.provider, &known.provider_id, None).await?;
             let actor = Actor::user(user.id, &user.email, known.provider, &place);
-            audit::write(transaction, kind, &actor, &format!("{} {}", known.provider, known.provider_id)).await?;
-            Ok(Ok(Some(user)))
+            audit::write(tx, kind, &actor, &format!("{} {}", known.provider, known.provider_id)).await?;
+            Ok(Some(user))
         })
-    })
-    .await
+        .await
 }

@@ -69,7 +69,7 @@ use self::{
 pub(crate) use self::{heard_backups::HeardBackups, secret::Secret};
 use crate::{
     config::{Auth, Http},
-    db::Database,
+    db::{Database, DbError},
     failure::Failure,
     http::Problem,
 };
@@ -157,13 +157,8 @@ impl Accounts {
 
     /// Writes down that somebody was turned away, which they are all the same when the disk is full.
     pub(crate) async fn note(&self, kind: Kind, actor: Actor) {
-        let _ = self
-            .database
-            .write(move |transaction| {
-                let actor = actor.clone();
-                Box::pin(async move { audit::write(transaction, kind, &actor, "").await })
-            })
-            .await;
+        let _: Result<(), DbError> =
+            self.database.write(async move |tx| Ok(audit::write(tx, kind, &actor, "").await?)).await;
     }
 
     /// Whether this was not written down a moment ago.

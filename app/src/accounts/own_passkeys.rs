@@ -23,7 +23,7 @@ use super::{
     sessions::{self, Begun},
     throttle::network,
 };
-use crate::{db::refusable, http::Problem, when::Moment};
+use crate::{http::Problem, when::Moment};
 
 /// Passkeys that somebody may have: more is a mistake.
 const MOST: usize = 50;
@@ -85,44 +85,39 @@ pub(crate) async fn add(
     credential: Value,
 ) -> Result<Model, Problem> {
     let new = accounts.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        let (name, new) = (name.clone(), new.clone());
-        Box::pin(async move {
-            let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(transaction).await?;
-            if known.is_some() {
-                return Ok(Err(PasskeyError::Registered.into()));
-            }
-            if list(transaction, caller.user.id).await?.len() >= MOST {
-                return Ok(Err(Problem::conflict(format!("There are {MOST} passkeys already; delete some first."))));
-            }
-            let row = ActiveModel {
-                id: NotSet,
-                user_id: Set(caller.user.id),
-                name: Set(name.clone()),
-                credential_id: Set(new.credential_id),
-                credential: Set(new.credential),
-                created_at: Set(Moment::now()),
-                last_used_at: Set(None),
-            };
-            let made = Entity::insert(row).exec_with_returning(transaction).await?;
-            audit::write(transaction, Kind::PasskeyAdded, &Actor::caller(&caller), &name).await?;
-            Ok(Ok(made))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(tx).await?;
+        if known.is_some() {
+            return Err(Problem::from(PasskeyError::Registered).into());
+        }
+        if list(tx, caller.user.id).await?.len() >= MOST {
+            return Err(Problem::conflict(format!("There are {MOST} passkeys already; delete some first.")).into());
+        }
+        let row = ActiveModel {
+            id: NotSet,
+            user_id: Set(caller.user.id),
+            name: Set(name.clone()),
+            credential_id: Set(new.credential_id.clone()),
+            credential: Set(new.credential.clone()),
+            created_at: Set(Moment::now()),
+            last_used_at: Set(None),
+        };
+        let made = Entity::insert(row).exec_with_returning(tx).await?;
+        audit::write(tx, Kind::PasskeyAdded, &Actor::caller(caller), &name).await?;
+        Ok(made)
     })
     .await
 }
 
 /// Deletes one of the caller's; returns whether there was one with this number.
 pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            let Some(found) = get(transaction, caller.user.id, id).await? else {
-                return Ok(Ok(false));
-            };
-            Entity::delete_by_id(id).exec(transaction).await?;
-            audit::write(transaction, Kind::PasskeyRemoved, &Actor::caller(&caller), &found.name).await?;
-            Ok(Ok(true))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(found) = get(tx, caller.user.id, id).await? else {
+            return Ok(false);
+        };
+        Entity::delete_by_id(id).exec(tx).await?;
+        audit::write(tx, Kind::PasskeyRemoved, &Actor::caller(caller), &found.name).await?;
+        Ok(true)
     })
     .await
 }
@@ -167,27 +162,26 @@ pub(crate) async fn sign_in(
 /// Keeps what the device said with its signature, and begins the session.
 async fn begin_session(accounts: &Accounts, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
     let place = place.clone();
-    refusable(&accounts.database, move |transaction| {
-        let (place, used) = (place.clone(), used.clone());
-        Box::pin(async move {
-            let unknown = || Ok(Err(unproven(&PasskeyError::Unknown)));
-            let Some(user) = people::enabled(transaction, passkey.user_id).await? else {
+    accounts
+        .database
+        .write(async move |tx| {
+            let unknown = || Err(unproven(&PasskeyError::Unknown).into());
+            let Some(user) = people::enabled(tx, passkey.user_id).await? else {
                 return unknown();
             };
             let mut row = Entity::update_many()
                 .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
                 .filter(Column::Id.eq(passkey.id));
-            if let Some(updated) = used.updated {
+            if let Some(updated) = &used.updated {
                 row = row.col_expr(Column::Credential, Expr::value(updated));
             }
             // It was deleted a moment ago.
-            if row.exec(transaction).await?.rows_affected == 0 {
+            if row.exec(tx).await?.rows_affected == 0 {
                 return unknown();
             }
-            sessions::begin(transaction, &user, Method::Passkey, &place).await.map(Ok)
+            Ok(sessions::begin(tx, &user, Method::Passkey, &place).await?)
         })
-    })
-    .await
+        .await
 }
 
 fn unproven(error: &PasskeyError) -> Problem {

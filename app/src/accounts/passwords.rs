@@ -19,7 +19,7 @@ use super::{
     ways,
 };
 use crate::{
-    db::{Database, refusable},
+    db::{Database, Tx},
     http::{FieldError, Problem},
 };
 
@@ -58,20 +58,17 @@ pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, 
         None => caller.check_fresh()?,
     }
     let hash = accounts.hasher.hash(new).await?;
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        let (kept, hash) = (kept.clone(), hash.clone());
-        Box::pin(async move {
-            // Another one was set since this one was confirmed.
-            if ways::password(transaction, caller.user.id).await? != kept {
-                return Ok(Err(Problem::conflict("Your password was changed a moment ago; try again.")));
-            }
-            ways::set_password(transaction, caller.user.id, hash).await?;
-            sessions::end_all(transaction, caller.user.id, caller.session()).await?;
-            for kind in [Reset, SecondStep] {
-                verification::void(transaction, kind, Some(caller.user.id)).await?;
-            }
-            audit::write(transaction, Kind::PasswordChanged, &Actor::caller(&caller), "").await.map(Ok)
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        // Another one was set since this one was confirmed.
+        if ways::password(tx, caller.user.id).await? != kept {
+            return Err(Problem::conflict("Your password was changed a moment ago; try again.").into());
+        }
+        ways::set_password(tx, caller.user.id, &hash).await?;
+        sessions::end_all(tx, caller.user.id, caller.session()).await?;
+        for kind in [Reset, SecondStep] {
+            verification::void(tx, kind, Some(caller.user.id)).await?;
+        }
+        Ok(audit::write(tx, Kind::PasswordChanged, &Actor::caller(caller), "").await?)
     })
     .await
 }
@@ -86,31 +83,26 @@ pub(crate) async fn create_reset(
 ) -> Result<Option<Secret>, Problem> {
     caller.check_fresh()?;
     let secret = Secret::token();
-    let kept = secret.clone();
-    let made = write_as(&accounts.database, caller, move |transaction, caller| {
-        let kept = kept.clone();
-        Box::pin(async move {
-            let Some(user) = people::get(transaction, id).await? else {
-                return Ok(Ok(false));
-            };
-            // Not for oneself: a browser that was left open would get past the question for the password.
-            if caller.user.id == id {
-                return Ok(Err(Problem::forbidden("Your own password and second factor are changed under Account.")));
-            }
-            if !caller.role().rules(user.role) {
-                return Ok(Err(Problem::forbidden("Only somebody with a higher role may do this for this person.")));
-            }
-            if user.disabled {
-                let name = &user.name;
-                let why = format!("{name} is disabled, and a link would be good for nothing: let them in again first.");
-                return Ok(Err(Problem::conflict(why)));
-            }
-            offer_reset(transaction, &user, &kept, remove_totp, &Actor::caller(&caller), Some(caller.user.id)).await?;
-            Ok(Ok(true))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(user) = people::get(tx, id).await? else {
+            return Ok(None);
+        };
+        // Not for oneself: a browser that was left open would get past the question for the password.
+        if caller.user.id == id {
+            return Err(Problem::forbidden("Your own password and second factor are changed under Account.").into());
+        }
+        if !caller.role().rules(user.role) {
+            return Err(Problem::forbidden("Only somebody with a higher role may do this for this person.").into());
+        }
+        if user.disabled {
+            let name = &user.name;
+            let why = format!("{name} is disabled, and a link would be good for nothing: let them in again first.");
+            return Err(Problem::conflict(why).into());
+        }
+        offer_reset(tx, &user, &secret, remove_totp, &Actor::caller(caller), Some(caller.user.id)).await?;
+        Ok(Some(secret.clone()))
     })
-    .await?;
-    Ok(made.then_some(secret))
+    .await
 }
 
 /// Makes the operator's link for somebody who is known by their e-mail; `None` when nobody is.
@@ -120,39 +112,35 @@ pub(crate) async fn reset_by_operator(
     remove_totp: bool,
 ) -> Result<Option<Secret>, Problem> {
     let (email, secret) = (email.to_owned(), Secret::token());
-    let kept = secret.clone();
-    let made = database
-        .write(move |transaction| {
-            let (email, kept) = (email.clone(), kept.clone());
-            Box::pin(async move {
-                let Some(user) = people::by_email(transaction, &email).await? else {
-                    return Ok(false);
-                };
-                let actor = Actor::operator("app user reset-password");
-                offer_reset(transaction, &user, &kept, remove_totp, &actor, None).await.map(|()| true)
-            })
+    database
+        .write(async move |tx| {
+            let Some(user) = people::by_email(tx, &email).await? else {
+                return Ok(None);
+            };
+            let actor = Actor::operator("app user reset-password");
+            offer_reset(tx, &user, &secret, remove_totp, &actor, None).await?;
+            Ok(Some(secret.clone()))
         })
-        .await?;
-    Ok(made.then_some(secret))
+        .await
 }
 
 /// Keeps the secret of a link, in place of an earlier one.
 pub(crate) async fn offer_reset(
-    transaction: &sea_orm::DatabaseTransaction,
+    tx: &Tx,
     user: &user::Model,
     secret: &Secret,
     remove_totp: bool,
     actor: &Actor,
     created_by: Option<i64>,
 ) -> Result<(), sea_orm::DbErr> {
-    verification::void(transaction, Reset, Some(user.id)).await?;
+    verification::void(tx, Reset, Some(user.id)).await?;
     let about = About { user_id: Some(user.id), created_by, ..About::default() };
-    verification::keep(transaction, Reset, secret, about, verification::RESET).await?;
+    verification::keep(tx, Reset, secret, about, verification::RESET).await?;
     if remove_totp {
-        second_factor::clear(transaction, user.id).await?;
-        audit::write(transaction, Kind::TotpRemoved, actor, &user.email).await?;
+        second_factor::clear(tx, user.id).await?;
+        audit::write(tx, Kind::TotpRemoved, actor, &user.email).await?;
     }
-    audit::write(transaction, Kind::ResetCreated, actor, &user.email).await
+    audit::write(tx, Kind::ResetCreated, actor, &user.email).await
 }
 
 /// Returns whose password a link resets, while it is good.
@@ -178,32 +166,31 @@ pub(crate) async fn use_reset(
     accounts.check_password("password", password, &user.email, &user.name)?;
     let hash = accounts.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());
-    refusable(&accounts.database, move |transaction| {
-        let (token, place, hash) = (token.clone(), place.clone(), hash.clone());
-        Box::pin(async move {
-            let now = people::enabled(transaction, user.id).await?;
-            let (Some(reset), Some(user)) = (verification::find(transaction, Reset, &token).await?, now) else {
-                return Ok(Err(spent()));
+    accounts
+        .database
+        .write(async move |tx| {
+            let now = people::enabled(tx, user.id).await?;
+            let (Some(reset), Some(user)) = (verification::find(tx, Reset, &token).await?, now) else {
+                return Err(spent().into());
             };
             // Who made it may have lost the right to since, or the person may have risen above them.
-            if !people::still_rules(transaction, reset.created_by, user.role).await? {
-                return Ok(Err(spent()));
+            if !people::still_rules(tx, reset.created_by, user.role).await? {
+                return Err(spent().into());
             }
-            if verification::take(transaction, Reset, &token).await?.is_none() {
-                return Ok(Err(spent()));
+            if verification::take(tx, Reset, &token).await?.is_none() {
+                return Err(spent().into());
             }
-            ways::set_password(transaction, user.id, hash).await?;
-            sessions::end_all(transaction, user.id, None).await?;
-            verification::void(transaction, SecondStep, Some(user.id)).await?;
+            ways::set_password(tx, user.id, &hash).await?;
+            sessions::end_all(tx, user.id, None).await?;
+            verification::void(tx, SecondStep, Some(user.id)).await?;
             let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &place);
-            audit::write(transaction, Kind::PasswordReset, &actor, "").await?;
-            if !signs_in || second_factor::of(transaction, user.id).await?.is_some() {
-                return Ok(Ok(None));
+            audit::write(tx, Kind::PasswordReset, &actor, "").await?;
+            if !signs_in || second_factor::of(tx, user.id).await?.is_some() {
+                return Ok(None);
             }
-            sessions::begin(transaction, &user, Method::Reset, &place).await.map(|begun| Ok(Some(begun)))
+            Ok(Some(sessions::begin(tx, &user, Method::Reset, &place).await?))
         })
-    })
-    .await
+        .await
 }
 
 /// The refusal of a link that is not good any more.

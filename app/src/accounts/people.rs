@@ -4,10 +4,8 @@
 //! sign in.
 
 use sea_orm::{
-    ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     sea_query::Order,
 };
 
@@ -21,7 +19,7 @@ use super::{
     sessions, ways,
 };
 use crate::{
-    db::{Database, refusable},
+    db::{Abort, Database, difference},
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -56,9 +54,9 @@ pub(crate) async fn add(
     transaction: &impl ConnectionTrait,
     profile: &Profile,
     role: Role,
-) -> Result<Result<Model, Problem>, DbErr> {
+) -> Result<Model, Abort<Problem>> {
     if by_email(transaction, &profile.email).await?.is_some() {
-        return Ok(Err(taken()));
+        return Err(taken().into());
     }
     let now = Moment::now();
     let row = ActiveModel {
@@ -70,7 +68,7 @@ pub(crate) async fn add(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    Entity::insert(row).exec_with_returning(transaction).await.map(Ok)
+    Ok(Entity::insert(row).exec_with_returning(transaction).await?)
 }
 
 /// Adds somebody who signs in with a password.
@@ -78,13 +76,11 @@ pub(super) async fn add_with_password(
     transaction: &impl ConnectionTrait,
     profile: &Profile,
     role: Role,
-    hash: String,
-) -> Result<Result<Model, Problem>, DbErr> {
-    let added = add(transaction, profile, role).await?;
-    if let Ok(user) = &added {
-        ways::set_password(transaction, user.id, hash).await?;
-    }
-    Ok(added)
+    hash: &str,
+) -> Result<Model, Abort<Problem>> {
+    let user = add(transaction, profile, role).await?;
+    ways::set_password(transaction, user.id, hash).await?;
+    Ok(user)
 }
 
 /// The refusal of an e-mail that somebody has.
@@ -109,52 +105,47 @@ pub(crate) async fn update(
     change: Change,
 ) -> Result<Option<Model>, Problem> {
     caller.check_fresh()?;
-    write_as(database, caller, move |transaction, caller| {
-        let change = change.clone();
-        Box::pin(async move {
-            let Some(mut user) = get(transaction, id).await? else {
-                return Ok(Ok(None));
-            };
-            if let Some(why) = forbidden(&caller, &user, &change) {
-                return Ok(Err(Problem::forbidden(why)));
-            }
-            let before = user.clone();
-            user.role = change.role.unwrap_or(user.role);
-            user.disabled = change.disabled.unwrap_or(user.disabled);
-            let was_owner = before.role == Role::Owner && !before.disabled;
-            let is_owner = user.role == Role::Owner && !user.disabled;
-            if was_owner && !is_owner && owners(transaction).await? == 1 {
-                let why = "This is the only owner; make somebody else one first.";
-                return Ok(Err(Problem::conflict(why)));
-            }
-            if let Some(login) = &change.tailscale_login
-                && let Err(problem) = ways::set_tailscale(transaction, id, login).await?
-            {
-                return Ok(Err(problem));
-            }
-            let mut said = Vec::new();
-            if user.role != before.role {
-                said.push(format!("{} → {}", before.role.name(), user.role.name()));
-            }
-            if user.disabled != before.disabled {
-                said.push(if user.disabled { "disabled" } else { "enabled" }.to_owned());
-            }
-            if let Some(login) = &change.tailscale_login {
-                said.push(format!("Tailscale login “{login}”"));
-            }
-            if user != before {
-                user.updated_at = Moment::now();
-                Entity::update(user.clone().into_active_model().reset_all()).exec(transaction).await?;
-            }
-            if user.disabled {
-                sessions::end_all(transaction, id, None).await?;
-            }
-            if !said.is_empty() {
-                let subject = format!("{}: {}", user.email, said.join(", "));
-                audit::write(transaction, Kind::UserChanged, &Actor::caller(&caller), &subject).await?;
-            }
-            Ok(Ok(Some(user)))
-        })
+    write_as(database, caller, async move |tx, caller| {
+        let Some(mut user) = get(tx, id).await? else {
+            return Ok(None);
+        };
+        if let Some(why) = forbidden(caller, &user, &change) {
+            return Err(Problem::forbidden(why).into());
+        }
+        let before = user.clone();
+        user.role = change.role.unwrap_or(user.role);
+        user.disabled = change.disabled.unwrap_or(user.disabled);
+        let was_owner = before.role == Role::Owner && !before.disabled;
+        let is_owner = user.role == Role::Owner && !user.disabled;
+        if was_owner && !is_owner && owners(tx).await? == 1 {
+            let why = "This is the only owner; make somebody else one first.";
+            return Err(Problem::conflict(why).into());
+        }
+        if let Some(login) = &change.tailscale_login {
+            ways::set_tailscale(tx, id, login).await?;
+        }
+        let mut said = Vec::new();
+        if user.role != before.role {
+            said.push(format!("{} → {}", before.role.name(), user.role.name()));
+        }
+        if user.disabled != before.disabled {
+            said.push(if user.disabled { "disabled" } else { "enabled" }.to_owned());
+        }
+        if let Some(login) = &change.tailscale_login {
+            said.push(format!("Tailscale login “{login}”"));
+        }
+        if user != before {
+            user.updated_at = Moment::now();
+            Entity::update(difference(before, user.clone())).exec(tx).await?;
+        }
+        if user.disabled {
+            sessions::end_all(tx, id, None).await?;
+        }
+        if !said.is_empty() {
+            let subject = format!("{}: {}", user.email, said.join(", "));
+            audit::write(tx, Kind::UserChanged, &Actor::caller(caller), &subject).await?;
+        }
+        Ok(Some(user))
     })
     .await
 }
@@ -162,26 +153,22 @@ pub(crate) async fn update(
 /// Gives who has this e-mail another role, by the operator's word; returns whether there is anybody.
 pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Result<bool, Problem> {
     let email = email.to_owned();
-    refusable(database, move |transaction| {
-        let email = email.clone();
-        Box::pin(async move {
-            let Some(mut user) = by_email(transaction, &email).await? else {
-                return Ok(Ok(false));
+    database
+        .write(async move |tx| {
+            let Some(user) = by_email(tx, &email).await? else {
+                return Ok(false);
             };
             let is_owner = user.role == Role::Owner && !user.disabled;
-            if is_owner && role != Role::Owner && owners(transaction).await? <= 1 {
-                return Ok(Err(Problem::conflict("This is the only owner; make somebody else one first.")));
+            if is_owner && role != Role::Owner && owners(tx).await? <= 1 {
+                return Err(Problem::conflict("This is the only owner; make somebody else one first.").into());
             }
             let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
-            user.role = role;
-            user.disabled = false;
-            user.updated_at = Moment::now();
-            Entity::update(user.into_active_model().reset_all()).exec(transaction).await?;
-            audit::write(transaction, Kind::UserChanged, &Actor::operator("app user set-role"), &subject).await?;
-            Ok(Ok(true))
+            let now = Model { role, disabled: false, updated_at: Moment::now(), ..user.clone() };
+            Entity::update(difference(user, now)).exec(tx).await?;
+            audit::write(tx, Kind::UserChanged, &Actor::operator("app user set-role"), &subject).await?;
+            Ok(true)
         })
-    })
-    .await
+        .await
 }
 
 /// Why a caller may not do this, when they may not.
@@ -223,21 +210,17 @@ pub(crate) async fn update_profile(database: &Database, caller: &Caller, profile
     if profile.email != caller.user.email {
         caller.check_fresh()?;
     }
-    write_as(database, caller, move |transaction, caller| {
-        let profile = profile.clone();
-        Box::pin(async move {
-            let mut user = caller.user.clone();
-            if profile.email != user.email && by_email(transaction, &profile.email).await?.is_some() {
-                return Ok(Err(taken()));
-            }
-            let subject = format!("{} <{}>", profile.name, profile.email);
-            user.name = profile.name;
-            user.email = profile.email;
-            user.updated_at = Moment::now();
-            Entity::update(user.clone().into_active_model().reset_all()).exec(transaction).await?;
-            audit::write(transaction, Kind::ProfileChanged, &Actor::caller(&caller), &subject).await?;
-            Ok(Ok(user))
-        })
+    write_as(database, caller, async move |tx, caller| {
+        let before = caller.user.clone();
+        if profile.email != before.email && by_email(tx, &profile.email).await?.is_some() {
+            return Err(taken().into());
+        }
+        let subject = format!("{} <{}>", profile.name, profile.email);
+        let Profile { name, email } = profile.clone();
+        let user = Model { name, email, updated_at: Moment::now(), ..before.clone() };
+        Entity::update(difference(before, user.clone())).exec(tx).await?;
+        audit::write(tx, Kind::ProfileChanged, &Actor::caller(caller), &subject).await?;
+        Ok(user)
     })
     .await
 }

@@ -78,14 +78,14 @@ impl<T: Clone> Recent<T> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use futures_util::future::BoxFuture;
-    use sea_orm::{ConnectionTrait, DatabaseTransaction};
+    use sea_orm::ConnectionTrait;
 
     use super::*;
-    use crate::db::Access;
+    use crate::db::{Abort, Access, DbError, Tx};
 
-    fn add(transaction: &DatabaseTransaction) -> BoxFuture<'_, Result<(), DbErr>> {
-        Box::pin(async { transaction.execute_unprepared("INSERT INTO t VALUES (1)").await.map(drop) })
+    async fn add(tx: &Tx) -> Result<(), Abort<DbError>> {
+        tx.execute_unprepared("INSERT INTO t VALUES (1)").await?;
+        Ok(())
     }
 
     #[tokio::test]

@@ -11,28 +11,26 @@ use super::{
     entity::{session, verification::Kind as Verification},
     verification,
 };
-use crate::{db::Database, failure::Failure};
+use crate::{
+    db::{Database, DbError},
+    failure::Failure,
+};
 
 /// Voids what a restore would bring back to life.
 pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
     let (sessions, links) = database
-        .write(|transaction| {
-            Box::pin(async move {
-                let sessions = session::Entity::delete_many().exec(transaction).await?.rows_affected;
-                let mut links = 0;
-                for kind in
-                    [Verification::Invitation, Verification::Reset, Verification::SecondStep, Verification::SetUp]
-                {
-                    links += verification::void(transaction, kind, None).await?;
-                }
-                let actor = Actor::operator("supervisor restore");
-                audit::write(transaction, Kind::Restored, &actor, "all sessions, invitations and links were voided")
-                    .await?;
-                Ok((sessions, links))
-            })
+        .write(async move |tx| {
+            let sessions = session::Entity::delete_many().exec(tx).await?.rows_affected;
+            let mut links = 0;
+            for kind in [Verification::Invitation, Verification::Reset, Verification::SecondStep, Verification::SetUp] {
+                links += verification::void(tx, kind, None).await?;
+            }
+            let actor = Actor::operator("supervisor restore");
+            audit::write(tx, Kind::Restored, &actor, "all sessions, invitations and links were voided").await?;
+            Ok((sessions, links))
         })
         .await
-        .map_err(|error| {
+        .map_err(|error: DbError| {
             Failure::new(format!("the sessions of the restored database cannot be voided: {error}"))
                 .hint("nothing was restored; what was there before is untouched")
         })?;

@@ -94,27 +94,24 @@ pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<Offer,
     caller.check_fresh()?;
     let bytes = totp::new_secret();
     let secret = totp::base32(&bytes);
-    let kept = secret.clone();
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        let (kept, user_id) = (kept.clone(), caller.user.id);
-        Box::pin(async move {
-            if of(transaction, user_id).await?.is_some() {
-                return Ok(Err(Problem::conflict("There is a second factor already; remove it first.")));
-            }
-            Entity::delete_many().filter(Column::UserId.eq(user_id)).exec(transaction).await?;
-            let row = ActiveModel {
-                id: NotSet,
-                user_id: Set(user_id),
-                secret: Set(kept),
-                confirmed_at: Set(None),
-                last_step: Set(None),
-                created_at: Set(Moment::now()),
-            };
-            Entity::insert(row).exec_without_returning(transaction).await.map(|_| Ok(()))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let user_id = caller.user.id;
+        if of(tx, user_id).await?.is_some() {
+            return Err(Problem::conflict("There is a second factor already; remove it first.").into());
+        }
+        Entity::delete_many().filter(Column::UserId.eq(user_id)).exec(tx).await?;
+        let row = ActiveModel {
+            id: NotSet,
+            user_id: Set(user_id),
+            secret: Set(secret.clone()),
+            confirmed_at: Set(None),
+            last_step: Set(None),
+            created_at: Set(Moment::now()),
+        };
+        Entity::insert(row).exec_without_returning(tx).await?;
+        Ok(Offer { secret: secret.clone(), uri: totp::uri(&bytes, &caller.user.email) })
     })
-    .await?;
-    Ok(Offer { secret, uri: totp::uri(&bytes, &caller.user.email) })
+    .await
 }
 
 /// Returns the secret that waits for its first code.
@@ -133,44 +130,38 @@ pub(crate) async fn offered(accounts: &Accounts, caller: &Caller) -> Result<Opti
 /// Takes the first code, from which on one is asked for at each sign-in, and returns the recovery codes.
 pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
     caller.check_fresh()?;
-    let codes = totp::recovery_codes();
-    let (code, kept) = (code.to_owned(), codes.clone());
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        let (code, kept) = (code.clone(), kept.clone());
-        Box::pin(async move {
-            let found = Entity::find().filter(Column::UserId.eq(caller.user.id)).one(transaction).await?;
-            let Some(own) = found.filter(|totp| totp.confirmed_at.is_none()) else {
-                return Ok(Err(Problem::conflict("There is no second factor that waits for its first code.")));
-            };
-            if !take_one_time(transaction, &own, &code).await? {
-                let error = FieldError::new("code", "is not the one that the app shows now");
-                return Ok(Err(Problem::fields(vec![error])));
-            }
-            Entity::update_many()
-                .col_expr(Column::ConfirmedAt, Expr::value(Moment::now()))
-                .filter(Column::Id.eq(own.id))
-                .exec(transaction)
-                .await?;
-            verification::void(transaction, Recovery, Some(caller.user.id)).await?;
-            for code in kept.iter().filter_map(|code| totp::normalise(code)) {
-                let about = About { user_id: Some(caller.user.id), ..About::default() };
-                verification::keep(transaction, Recovery, &Secret::from(code), about, verification::RECOVERY).await?;
-            }
-            audit::write(transaction, Kind::TotpAdded, &Actor::caller(&caller), "").await.map(Ok)
-        })
+    let (code, codes) = (code.to_owned(), totp::recovery_codes());
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let found = Entity::find().filter(Column::UserId.eq(caller.user.id)).one(tx).await?;
+        let Some(own) = found.filter(|totp| totp.confirmed_at.is_none()) else {
+            return Err(Problem::conflict("There is no second factor that waits for its first code.").into());
+        };
+        if !take_one_time(tx, &own, &code).await? {
+            let error = FieldError::new("code", "is not the one that the app shows now");
+            return Err(Problem::fields(vec![error]).into());
+        }
+        Entity::update_many()
+            .col_expr(Column::ConfirmedAt, Expr::value(Moment::now()))
+            .filter(Column::Id.eq(own.id))
+            .exec(tx)
+            .await?;
+        verification::void(tx, Recovery, Some(caller.user.id)).await?;
+        for code in codes.iter().filter_map(|code| totp::normalise(code)) {
+            let about = About { user_id: Some(caller.user.id), ..About::default() };
+            verification::keep(tx, Recovery, &Secret::from(code), about, verification::RECOVERY).await?;
+        }
+        audit::write(tx, Kind::TotpAdded, &Actor::caller(caller), "").await?;
+        Ok(codes.clone())
     })
-    .await?;
-    Ok(codes)
+    .await
 }
 
 /// Takes the caller's second factor away, when the password is right.
 pub(crate) async fn remove(accounts: &Accounts, caller: &Caller, password: &str) -> Result<(), Problem> {
     accounts.confirm_password(caller, "password", password).await?;
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            clear(transaction, caller.user.id).await?;
-            audit::write(transaction, Kind::TotpRemoved, &Actor::caller(&caller), "").await.map(Ok)
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        clear(tx, caller.user.id).await?;
+        Ok(audit::write(tx, Kind::TotpRemoved, &Actor::caller(caller), "").await?)
     })
     .await
 }

@@ -147,16 +147,15 @@ pub(crate) fn due(session: &Model, now: Moment) -> Due {
 /// Writes that a session was seen, and renews its promise when that is due.
 pub(crate) async fn seen(database: &Database, id: i64, due: Due) -> Result<(), DbError> {
     database
-        .write(move |transaction| {
-            Box::pin(async move {
-                let now = Moment::now();
-                let mut row =
-                    Entity::update_many().col_expr(Column::LastSeenAt, Expr::value(now)).filter(Column::Id.eq(id));
-                if due == Due::Renewal {
-                    row = row.col_expr(Column::ExpiresAt, Expr::value(now.after(LIFE)));
-                }
-                row.exec(transaction).await.map(drop)
-            })
+        .write(async move |tx| {
+            let now = Moment::now();
+            let mut row =
+                Entity::update_many().col_expr(Column::LastSeenAt, Expr::value(now)).filter(Column::Id.eq(id));
+            if due == Due::Renewal {
+                row = row.col_expr(Column::ExpiresAt, Expr::value(now.after(LIFE)));
+            }
+            row.exec(tx).await?;
+            Ok(())
         })
         .await
 }
@@ -176,42 +175,35 @@ pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec
 pub(crate) async fn sign_out(database: &Database, caller: &Caller) -> Result<(), DbError> {
     let (actor, session) = (Actor::caller(caller), caller.session());
     database
-        .write(move |transaction| {
-            let actor = actor.clone();
-            Box::pin(async move {
-                if let Some(id) = session {
-                    Entity::delete_by_id(id).exec(transaction).await?;
-                    audit::write(transaction, Kind::SignedOut, &actor, "").await?;
-                }
-                Ok(())
-            })
+        .write(async move |tx| {
+            if let Some(id) = session {
+                Entity::delete_by_id(id).exec(tx).await?;
+                audit::write(tx, Kind::SignedOut, &actor, "").await?;
+            }
+            Ok(())
         })
         .await
 }
 
 /// Ends one of the caller's sessions; returns whether there was one with this number.
 pub(crate) async fn revoke(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            let own = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(caller.user.id));
-            let ended = own.exec(transaction).await?.rows_affected > 0;
-            if ended {
-                let subject = format!("session {id}");
-                audit::write(transaction, Kind::SessionRevoked, &Actor::caller(&caller), &subject).await?;
-            }
-            Ok(Ok(ended))
-        })
+    write_as(database, caller, async move |tx, caller| {
+        let own = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(caller.user.id));
+        let ended = own.exec(tx).await?.rows_affected > 0;
+        if ended {
+            let subject = format!("session {id}");
+            audit::write(tx, Kind::SessionRevoked, &Actor::caller(caller), &subject).await?;
+        }
+        Ok(ended)
     })
     .await
 }
 
 /// Ends all of the caller's sessions but the present one.
 pub(crate) async fn revoke_others(database: &Database, caller: &Caller) -> Result<(), Problem> {
-    write_as(database, caller, |transaction, caller| {
-        Box::pin(async move {
-            end_all(transaction, caller.user.id, caller.session()).await?;
-            audit::write(transaction, Kind::SessionRevoked, &Actor::caller(&caller), "all other sessions").await.map(Ok)
-        })
+    write_as(database, caller, async |tx, caller| {
+        end_all(tx, caller.user.id, caller.session()).await?;
+        Ok(audit::write(tx, Kind::SessionRevoked, &Actor::caller(caller), "all other sessions").await?)
     })
     .await
 }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::Admin,
-    db::{Database, refusable},
+    db::{Database, DbError},
     failure::Failure,
     http::{FieldError, Problem},
 };
@@ -64,15 +64,13 @@ pub(crate) async fn code(database: &Database, path: &Path) -> Result<Option<Stri
     })?;
     let secret = Secret::from(totp::normalise(&shown).unwrap_or_default());
     database
-        .write(move |transaction| {
-            let secret = secret.clone();
-            Box::pin(async move {
-                verification::void(transaction, SetUp, None).await?;
-                verification::keep(transaction, SetUp, &secret, About::default(), verification::SET_UP).await.map(drop)
-            })
+        .write(async move |tx| {
+            verification::void(tx, SetUp, None).await?;
+            verification::keep(tx, SetUp, &secret, About::default(), verification::SET_UP).await?;
+            Ok(())
         })
         .await
-        .map_err(|error| Failure::new(format!("the set-up code cannot be kept: {error}")))?;
+        .map_err(|error: DbError| Failure::new(format!("the set-up code cannot be kept: {error}")))?;
     Ok(Some(shown))
 }
 
@@ -115,25 +113,21 @@ pub(crate) async fn set_up(
     }
     let hash = accounts.hasher.hash(password).await?;
     let place = place.clone();
-    let begun = refusable(&accounts.database, move |transaction| {
-        let (code, profile, hash, place) = (code.clone(), profile.clone(), hash.clone(), place.clone());
-        Box::pin(async move {
-            if people::any(transaction).await? {
-                return Ok(Err(Problem::conflict("This instance has an owner already.")));
+    let begun = accounts
+        .database
+        .write(async move |tx| {
+            if people::any(tx).await? {
+                return Err(Problem::conflict("This instance has an owner already.").into());
             }
-            if verification::take(transaction, SetUp, &code).await?.is_none() {
-                return Ok(Err(wrong_code()));
+            if verification::take(tx, SetUp, &code).await?.is_none() {
+                return Err(wrong_code().into());
             }
-            let user = match people::add_with_password(transaction, &profile, Role::Owner, hash).await? {
-                Ok(user) => user,
-                Err(problem) => return Ok(Err(problem)),
-            };
+            let user = people::add_with_password(tx, &profile, Role::Owner, &hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &place);
-            audit::write(transaction, Kind::SetUp, &actor, &user.email).await?;
-            sessions::begin(transaction, &user, Method::SetUp, &place).await.map(Ok)
+            audit::write(tx, Kind::SetUp, &actor, &user.email).await?;
+            Ok(sessions::begin(tx, &user, Method::SetUp, &place).await?)
         })
-    })
-    .await?;
+        .await?;
     accounts.throttle.succeeded(ticket);
     let _ = fs::remove_file(&accounts.code_file);
     tracing::info!("{} set this instance up and is its owner", begun.user.email);
@@ -173,23 +167,19 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
     };
     let hash = accounts.hasher.hash(admin.password.expose()).await.map_err(|busy| unmade(&busy.to_string()))?;
     let email = profile.email.clone();
-    refusable(&accounts.database, move |transaction| {
-        let (profile, hash) = (profile.clone(), hash.clone());
-        Box::pin(async move {
-            if people::any(transaction).await? {
-                return Ok(Ok(()));
+    accounts
+        .database
+        .write(async move |tx| {
+            if people::any(tx).await? {
+                return Ok(());
             }
-            let user = match people::add_with_password(transaction, &profile, Role::Owner, hash).await? {
-                Ok(user) => user,
-                Err(problem) => return Ok(Err(problem)),
-            };
-            verification::void(transaction, SetUp, None).await?;
+            let user = people::add_with_password(tx, &profile, Role::Owner, &hash).await?;
+            verification::void(tx, SetUp, None).await?;
             let actor = Actor::operator("settings");
-            audit::write(transaction, Kind::SetUp, &actor, &user.email).await.map(Ok)
+            Ok(audit::write(tx, Kind::SetUp, &actor, &user.email).await?)
         })
-    })
-    .await
-    .map_err(|problem| unmade(problem.sentence()))?;
+        .await
+        .map_err(|problem: Problem| unmade(problem.sentence()))?;
     let _ = fs::remove_file(&accounts.code_file);
     tracing::info!("{email} is the owner, as the settings say");
     Ok(())

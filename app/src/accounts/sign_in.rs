@@ -4,8 +4,6 @@
 //! whether a second factor is wanted is told only to who knows the password. A try costs a token of the throttle, which
 //! one that succeeds gives back.
 
-use sea_orm::DatabaseTransaction;
-
 use super::{
     Accounts,
     audit::{self, Actor, Kind},
@@ -19,7 +17,7 @@ use super::{
     verification::{self, About},
     ways,
 };
-use crate::{db::refusable, http::Problem};
+use crate::{db::Tx, http::Problem};
 
 /// How a try with the right password ends.
 pub(crate) enum Outcome {
@@ -78,17 +76,13 @@ pub(crate) async fn by_password(
 /// Gives out the secret of a second step, for a page that must not keep the password.
 pub(crate) async fn second_step(accounts: &Accounts, user: &user::Model) -> Result<Secret, Problem> {
     let (secret, about) = (Secret::token(), About { user_id: Some(user.id), ..About::default() });
-    let kept = secret.clone();
     accounts
         .database
-        .write(move |transaction| {
-            let (kept, about) = (kept.clone(), about.clone());
-            Box::pin(async move {
-                verification::keep(transaction, SecondStep, &kept, about, verification::SECOND_STEP).await.map(drop)
-            })
+        .write(async move |tx| {
+            verification::keep(tx, SecondStep, &secret, about.clone(), verification::SECOND_STEP).await?;
+            Ok(secret.clone())
         })
-        .await?;
-    Ok(secret)
+        .await
 }
 
 /// Checks the code of a second step; the step itself stays good for another try until its time is up.
@@ -131,40 +125,39 @@ struct Shown {
 async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
     let from = place.clone();
     let email = user.email.clone();
-    let outcome = refusable(&accounts.database, move |transaction| {
-        let (from, user) = (from.clone(), user.clone());
-        let Shown { code, kept, better_hash, step } = shown.clone();
-        Box::pin(async move {
+    let outcome = accounts
+        .database
+        .write(async move |tx| {
+            let Shown { code, kept, better_hash, step } = &shown;
             // Before anything is written: a code must not be spent on a step that is over.
-            if let Some(step) = &step
-                && verification::find(transaction, SecondStep, step).await?.is_none()
+            if let Some(step) = step
+                && verification::find(tx, SecondStep, step).await?.is_none()
             {
-                return Ok(Err(wrong_code()));
+                return Err(wrong_code().into());
             }
             // What was read before the password was hashed may have changed since.
-            let now = people::enabled(transaction, user.id).await?;
-            let same = ways::password(transaction, user.id).await? == kept;
-            let factor = second_factor::of(transaction, user.id).await?.is_some();
+            let now = people::enabled(tx, user.id).await?;
+            let same = ways::password(tx, user.id).await? == *kept;
+            let factor = second_factor::of(tx, user.id).await?.is_some();
             let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {
-                return Ok(Err(wrong()));
+                return Err(wrong().into());
             };
             let method = match code {
                 None => Method::Password,
-                Some(code) => match take_code(transaction, &user, &code, &from).await? {
+                Some(code) => match take_code(tx, &user, code, &from).await? {
                     true => Method::PasswordAndCode,
-                    false => return Ok(Err(wrong_code())),
+                    false => return Err(wrong_code().into()),
                 },
             };
             if let Some(step) = step {
-                verification::take(transaction, SecondStep, &step).await?;
+                verification::take(tx, SecondStep, step).await?;
             }
             if let Some(hash) = better_hash {
-                ways::set_password(transaction, user.id, hash).await?;
+                ways::set_password(tx, user.id, hash).await?;
             }
-            sessions::begin(transaction, &user, method, &from).await.map(Ok)
+            Ok(sessions::begin(tx, &user, method, &from).await?)
         })
-    })
-    .await;
+        .await;
     if let Err(problem) = &outcome
         && problem.status().as_u16() == 401
     {
@@ -173,17 +166,12 @@ async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Sho
     outcome
 }
 
-async fn take_code(
-    transaction: &DatabaseTransaction,
-    user: &user::Model,
-    code: &str,
-    place: &Place,
-) -> Result<bool, sea_orm::DbErr> {
-    match second_factor::take(transaction, user.id, code).await? {
+async fn take_code(tx: &Tx, user: &user::Model, code: &str, place: &Place) -> Result<bool, sea_orm::DbErr> {
+    match second_factor::take(tx, user.id, code).await? {
         Some(Code::OneTime) => Ok(true),
         Some(Code::Recovery { left }) => {
             let actor = Actor::user(user.id, &user.email, "recovery code", place);
-            audit::write(transaction, Kind::RecoveryCodeUsed, &actor, &format!("{left} left")).await?;
+            audit::write(tx, Kind::RecoveryCodeUsed, &actor, &format!("{left} left")).await?;
             Ok(true)
         }
         None => Ok(false),

@@ -28,7 +28,6 @@ use super::{
 };
 use crate::{
     config::PublicUrl,
-    db::refusable,
     http::{Problem, is_meant_for},
     web::{encoded, see},
 };
@@ -152,17 +151,16 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         return Err(Problem::forbidden(why_not));
     };
     let place = place.clone();
-    refusable(&accounts.database, move |transaction| {
-        let (user, place, why_not) = (user.clone(), place.clone(), why_not.clone());
-        Box::pin(async move {
+    accounts
+        .database
+        .write(async move |tx| {
             // They may have been disabled a moment ago.
-            let Some(user) = people::enabled(transaction, user.id).await? else {
-                return Ok(Err(Problem::forbidden(why_not)));
+            let Some(user) = people::enabled(tx, user.id).await? else {
+                return Err(Problem::forbidden(why_not.clone()).into());
             };
-            sessions::begin(transaction, &user, Method::Oidc, &place).await.map(Ok)
+            Ok(sessions::begin(tx, &user, Method::Oidc, &place).await?)
         })
-    })
-    .await
+        .await
 }
 
 /// Says why somebody whom the provider knows is nobody of the household, and what they can do.

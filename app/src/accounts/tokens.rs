@@ -58,15 +58,13 @@ pub(crate) fn is_due(token: &Model, now: Moment) -> bool {
 /// Writes that a token was used.
 pub(crate) async fn used(database: &Database, id: i64) -> Result<(), DbError> {
     database
-        .write(move |transaction| {
-            Box::pin(async move {
-                Entity::update_many()
-                    .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
-                    .filter(Column::Id.eq(id))
-                    .exec(transaction)
-                    .await
-                    .map(drop)
-            })
+        .write(async move |tx| {
+            Entity::update_many()
+                .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                .filter(Column::Id.eq(id))
+                .exec(tx)
+                .await?;
+            Ok(())
         })
         .await
 }
@@ -91,45 +89,38 @@ pub(crate) async fn create(
 ) -> Result<(Model, Secret), Problem> {
     caller.check_fresh()?;
     let secret = Secret::api_token();
-    let hash = secret.digest();
-    let made = write_as(&accounts.database, caller, move |transaction, caller| {
-        let (name, hash) = (name.clone(), hash.clone());
-        Box::pin(async move {
-            let now = Moment::now();
-            if list(transaction, caller.user.id).await?.len() >= MOST {
-                return Ok(Err(Problem::conflict(format!("There are {MOST} tokens already; revoke some first."))));
-            }
-            let subject = format!("{name} ({})", scope.name());
-            let row = ActiveModel {
-                id: NotSet,
-                user_id: Set(caller.user.id),
-                name: Set(name),
-                token_hash: Set(hash),
-                scope: Set(scope),
-                created_at: Set(now),
-                expires_at: Set(expires_at),
-                last_used_at: Set(None),
-            };
-            let made = Entity::insert(row).exec_with_returning(transaction).await?;
-            audit::write(transaction, Kind::TokenCreated, &Actor::caller(&caller), &subject).await?;
-            Ok(Ok(made))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let now = Moment::now();
+        if list(tx, caller.user.id).await?.len() >= MOST {
+            return Err(Problem::conflict(format!("There are {MOST} tokens already; revoke some first.")).into());
+        }
+        let subject = format!("{name} ({})", scope.name());
+        let row = ActiveModel {
+            id: NotSet,
+            user_id: Set(caller.user.id),
+            name: Set(name.clone()),
+            token_hash: Set(secret.digest()),
+            scope: Set(scope),
+            created_at: Set(now),
+            expires_at: Set(expires_at),
+            last_used_at: Set(None),
+        };
+        let made = Entity::insert(row).exec_with_returning(tx).await?;
+        audit::write(tx, Kind::TokenCreated, &Actor::caller(caller), &subject).await?;
+        Ok((made, secret.clone()))
     })
-    .await?;
-    Ok((made, secret))
+    .await
 }
 
 /// Revokes one of the caller's tokens; returns whether there was one with this number.
 pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(&accounts.database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            let Some(found) = get(transaction, caller.user.id, id).await? else {
-                return Ok(Ok(false));
-            };
-            Entity::delete_by_id(id).exec(transaction).await?;
-            audit::write(transaction, Kind::TokenRevoked, &Actor::caller(&caller), &found.name).await?;
-            Ok(Ok(true))
-        })
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(found) = get(tx, caller.user.id, id).await? else {
+            return Ok(false);
+        };
+        Entity::delete_by_id(id).exec(tx).await?;
+        audit::write(tx, Kind::TokenRevoked, &Actor::caller(caller), &found.name).await?;
+        Ok(true)
     })
     .await
 }

@@ -18,7 +18,7 @@ use super::{
     },
 };
 use crate::{
-    db::Database,
+    db::{Abort, Database},
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -68,17 +68,15 @@ pub(crate) async fn is_known_otherwise(
 
 /// Takes one of them away from the caller; returns whether there was one with this number.
 pub(crate) async fn unlink(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(database, caller, move |transaction, caller| {
-        Box::pin(async move {
-            let linked = linked(transaction, caller.user.id).await?;
-            let Some(found) = linked.into_iter().find(|account| account.id == id) else {
-                return Ok(Ok(false));
-            };
-            Entity::delete_by_id(id).exec(transaction).await?;
-            let subject = format!("{} {}", found.provider, found.provider_id);
-            audit::write(transaction, Kind::AccountUnlinked, &Actor::caller(&caller), &subject).await?;
-            Ok(Ok(true))
-        })
+    write_as(database, caller, async move |tx, caller| {
+        let linked = linked(tx, caller.user.id).await?;
+        let Some(found) = linked.into_iter().find(|account| account.id == id) else {
+            return Ok(false);
+        };
+        Entity::delete_by_id(id).exec(tx).await?;
+        let subject = format!("{} {}", found.provider, found.provider_id);
+        audit::write(tx, Kind::AccountUnlinked, &Actor::caller(caller), &subject).await?;
+        Ok(true)
     })
     .await
 }
@@ -116,16 +114,16 @@ pub(crate) async fn add(
 }
 
 /// Sets the hash of somebody's password.
-pub(crate) async fn set_password(transaction: &impl ConnectionTrait, user_id: i64, hash: String) -> Result<(), DbErr> {
+pub(crate) async fn set_password(transaction: &impl ConnectionTrait, user_id: i64, hash: &str) -> Result<(), DbErr> {
     let changed = Entity::update_many()
-        .col_expr(Column::PasswordHash, Expr::value(hash.clone()))
+        .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::UpdatedAt, Expr::value(Moment::now()))
         .filter(Column::Provider.eq(PASSWORD))
         .filter(Column::ProviderId.eq(user_id.to_string()))
         .exec(transaction)
         .await?;
     if changed.rows_affected == 0 {
-        add(transaction, user_id, PASSWORD, &user_id.to_string(), Some(hash)).await?;
+        add(transaction, user_id, PASSWORD, &user_id.to_string(), Some(hash.to_owned())).await?;
     }
     Ok(())
 }
@@ -135,18 +133,18 @@ pub(crate) async fn set_tailscale(
     transaction: &impl ConnectionTrait,
     user_id: i64,
     login: &str,
-) -> Result<Result<(), Problem>, DbErr> {
+) -> Result<(), Abort<Problem>> {
     let login = login.trim().to_lowercase();
     if login.len() > LOGIN_MAX || login.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
         let error =
             FieldError::new("tailscale_login", "must be a login as Tailscale shows it, such as anna@example.org");
-        return Ok(Err(Problem::fields(vec![error])));
+        return Err(Problem::fields(vec![error]).into());
     }
     if let Some((_, user)) = find(transaction, TAILSCALE, &login).await?
         && user.id != user_id
     {
         let error = FieldError::new("tailscale_login", "belongs to somebody of the household already");
-        return Ok(Err(Problem::fields(vec![error])));
+        return Err(Problem::fields(vec![error]).into());
     }
     Entity::delete_many()
         .filter(Column::Provider.eq(TAILSCALE))
@@ -156,5 +154,5 @@ pub(crate) async fn set_tailscale(
     if !login.is_empty() {
         add(transaction, user_id, TAILSCALE, &login, None).await?;
     }
-    Ok(Ok(()))
+    Ok(())
 }

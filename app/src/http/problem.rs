@@ -19,7 +19,7 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
-use crate::db::DbError;
+use crate::db::{Abort, DbError};
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -283,6 +283,12 @@ impl From<DbError> for Problem {
                     .detail("Something went wrong in Hearth itself; its log says what.")
             }
         }
+    }
+}
+
+impl From<Problem> for Abort<Problem> {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
     }
 }
 

@@ -188,7 +188,6 @@ fn why(directory: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
     use sea_orm::ConnectionTrait;
 
     use super::*;
@@ -279,12 +278,10 @@ mod tests {
         disk.try_writing(&database, begun + AGAIN).await;
         assert_eq!(trouble(&disk), None);
         // What the database was refused counts at once, and until the database can be written to.
-        let refused = database.write_content(|transaction| {
-            async move {
-                let sql = "PRAGMA max_page_count = 1; INSERT INTO t VALUES (zeroblob(100000))";
-                transaction.execute_unprepared(sql).await.map(drop)
-            }
-            .boxed()
+        let refused = database.write_content(async |tx| {
+            let sql = "PRAGMA max_page_count = 1; INSERT INTO t VALUES (zeroblob(100000))";
+            tx.execute_unprepared(sql).await?;
+            Ok(())
         });
         assert!(matches!(refused.await, Err(crate::db::DbError::Full)));
         disk.try_writing(&database, begun + AGAIN).await;

@@ -163,7 +163,7 @@ impl Health {
             }
             Err(_) => (late("reading", self.last_read().elapsed()), None),
         };
-        let write = match self.database.writer().await {
+        let write = match self.database.writer() {
             WriterState::Gone => Check::bad(Status::Failing, "nothing can be written any more"),
             WriterState::Working(time) if time > SLOW => late("writing", time),
             WriterState::Working(_) => Check::ok(),

@@ -82,25 +82,16 @@ impl Change {
         self.visibility.is_some_and(|visibility| visibility != record.visibility)
     }
 
-    /// Applies the change; returns whether anything is different afterwards.
-    pub(crate) fn apply(self, record: &mut Model) -> bool {
-        let before = record.clone();
-        if let Some(title) = self.title {
-            record.title = title;
-        }
-        if let Some(category) = self.category {
-            record.category = category;
-        }
-        if let Some(notes) = self.notes {
-            record.notes = notes;
-        }
-        if let Some(due_date) = self.due_date {
-            record.due_date = due_date;
-        }
-        if let Some(visibility) = self.visibility {
-            record.visibility = visibility;
-        }
-        *record != before
+    /// Returns the record as it is after the change.
+    pub(crate) fn applied(&self, record: &Model) -> Model {
+        let Self { title, category, notes, due_date, visibility } = self.clone();
+        let mut changed = record.clone();
+        changed.title = title.unwrap_or(changed.title);
+        changed.category = category.unwrap_or(changed.category);
+        changed.notes = notes.unwrap_or(changed.notes);
+        changed.due_date = due_date.unwrap_or(changed.due_date);
+        changed.visibility = visibility.unwrap_or(changed.visibility);
+        changed
     }
 }
 

@@ -3,10 +3,10 @@
 //! Every statement on the table `record` starts here. Whoever adds a read adds it to the self-test too; the test
 //! `the_self_test_covers_every_read_of_the_api` compares what both prepare.
 
-use futures_util::{FutureExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use sea_orm::{
     ActiveModelTrait,
-    ActiveValue::{NotSet, Set},
+    ActiveValue::NotSet,
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
     QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     accounts::{caller::Caller, role::Role},
-    db::{Database, DbError, check_columns},
+    db::{Database, DbError, check_columns, difference},
     failure::Failure,
     http::{FieldError, Problem},
     when::Moment,
@@ -176,35 +176,14 @@ fn values(key: String, id: i64) -> SimpleExpr {
 /// Adds a record.
 pub(crate) async fn create(database: &Database, viewer: Viewer, draft: Draft) -> Result<Model, DbError> {
     database
-        .write_content(move |transaction| {
-            let draft = draft.clone();
-            async move {
-                let now = Moment::now();
-                let row = ActiveModel {
-                    id: NotSet,
-                    title: Set(draft.title.clone()),
-                    category: Set(draft.category.clone()),
-                    notes: Set(draft.notes.clone()),
-                    due_date: Set(draft.due_date),
-                    created_at: Set(now),
-                    updated_at: Set(now),
-                    owner_id: Set(Some(viewer.user_id)),
-                    visibility: Set(draft.visibility),
-                };
-                let added = Entity::insert(row).exec(transaction).await?;
-                Ok(Model {
-                    id: added.last_insert_id,
-                    title: draft.title,
-                    category: draft.category,
-                    notes: draft.notes,
-                    due_date: draft.due_date,
-                    created_at: now,
-                    updated_at: now,
-                    owner_id: Some(viewer.user_id),
-                    visibility: draft.visibility,
-                })
-            }
-            .boxed()
+        .write_content(async move |tx| {
+            let Draft { title, category, notes, due_date, visibility } = draft.clone();
+            let (id, now, owner_id) = (0, Moment::now(), Some(viewer.user_id));
+            let (created_at, updated_at) = (now, now);
+            let record = Model { id, title, category, notes, due_date, created_at, updated_at, owner_id, visibility };
+            let row = ActiveModel { id: NotSet, ..record.clone().into_active_model().reset_all() };
+            let id = Entity::insert(row).exec(tx).await?.last_insert_id;
+            Ok(Model { id, ..record })
         })
         .await
 }
@@ -217,37 +196,30 @@ pub(crate) async fn update(
     change: Change,
 ) -> Result<Option<Model>, Problem> {
     database
-        .write_content(move |transaction| {
-            let change = change.clone();
-            async move {
-                let Some(mut record) = get(transaction, viewer, id).await? else {
-                    return Ok(Ok(None));
-                };
-                if change.changes_visibility(&record) && record.owner_id != Some(viewer.user_id) {
-                    let error = FieldError::new("visibility", "is changed by who added the record alone");
-                    return Ok(Err(Problem::fields(vec![error])));
-                }
-                if change.apply(&mut record) {
-                    record.updated_at = Moment::now();
-                    let row = record.clone().into_active_model().reset_all();
-                    Entity::update(row).exec(transaction).await?;
-                }
-                Ok(Ok(Some(record)))
+        .write_content(async move |tx| {
+            let Some(before) = get(tx, viewer, id).await? else {
+                return Ok(None);
+            };
+            if change.changes_visibility(&before) && before.owner_id != Some(viewer.user_id) {
+                let error = FieldError::new("visibility", "is changed by who added the record alone");
+                return Err(Problem::fields(vec![error]).into());
             }
-            .boxed()
+            let mut record = change.applied(&before);
+            if record != before {
+                record.updated_at = Moment::now();
+                Entity::update(difference(before, record.clone())).exec(tx).await?;
+            }
+            Ok(Some(record))
         })
-        .await?
+        .await
 }
 
 /// Removes a record; returns whether there was one that the viewer sees.
 pub(crate) async fn delete(database: &Database, viewer: Viewer, id: i64) -> Result<bool, DbError> {
     database
-        .write_content(move |transaction| {
-            async move {
-                let removed = Entity::delete_by_id(id).filter(viewer.sees()).exec(transaction).await?;
-                Ok(removed.rows_affected > 0)
-            }
-            .boxed()
+        .write_content(async move |tx| {
+            let removed = Entity::delete_by_id(id).filter(viewer.sees()).exec(tx).await?;
+            Ok(removed.rows_affected > 0)
         })
         .await
 }
@@ -260,4 +232,37 @@ pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit:
 /// Checks that the table is there and has the columns that this version knows.
 pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
     check_columns(database, "record", Column::iter().map(|column| sea_orm::IdenStatic::as_str(&column))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{db::Access, when::Day};
+
+    const OWNER_AND_ALARM: &str = "
+        INSERT INTO user (id, name, email, role, created_at, updated_at)
+            VALUES (1, 'Anna', 'anna@example.org', 'owner', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+        CREATE TRIGGER alarm AFTER UPDATE OF title, category, notes ON record
+            BEGIN SELECT RAISE(ABORT, 'the texts were written'); END;";
+
+    #[tokio::test]
+    async fn a_new_due_date_does_not_index_the_texts_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        std::fs::write(&path, "").unwrap();
+        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
+        let (database, viewer) = (Database::open(&path, Access::Write).await.unwrap(), Viewer::with_id(1));
+        let draft = Draft::check("Boiler", "house", "yearly".to_owned(), None, Visibility::Household).unwrap();
+        let id = create(&database, viewer, draft).await.unwrap().id;
+        let day: Option<Day> = Some("2027-01-31".parse().unwrap());
+        // As the page sends it: with the texts as they were.
+        let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
+        assert_eq!(update(&database, viewer, id, due).await.unwrap().unwrap().due_date, day);
+        let kept = get(database.reads(), viewer, id).await.unwrap().unwrap();
+        assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
+        let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
+        assert!(update(&database, viewer, id, title).await.is_err(), "the alarm works");
+        database.close().await;
+    }
 }

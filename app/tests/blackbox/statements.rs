@@ -212,8 +212,10 @@ fn the_releases_statements_are_those_the_app_prepares() {
     assert!(statements.iter().any(|statement| statement.starts_with("UPDATE")));
     assert!(statements.iter().any(|statement| statement.starts_with("DELETE")));
     assert!(statements.iter().any(|statement| statement.contains("MATCH")));
+    // While something is unreleased, the file is about the app that was released, and this one is another.
+    let is_released = !include_str!("../../../CHANGELOG.md").contains("## [Unreleased]");
     let file = release_file();
-    if file.exists() {
+    if file.exists() && is_released {
         assert_eq!(recorded(&file), statements, "make {} again; see the top of this file", file.display());
     }
 }

@@ -336,3 +336,28 @@ fn a_backup_made_while_the_clock_was_ahead_is_said_and_forgotten_once_the_clock_
     expect(&labels(&hearth.data.join("backups")), &["2", "3"]);
     running.wait("all to be well", || hearth.status().filter(|status| status["health"] == "healthy"));
 }
+
+#[test]
+fn an_instance_that_was_moved_with_its_backups_keeps_its_name_and_prunes_on() {
+    let shared = tempfile::tempdir().unwrap();
+    let mut hearth = house(None);
+    let (before, after) = (shared.path().join("before"), shared.path().join("after"));
+    fs::create_dir(&before).unwrap();
+    hearth.set("HEARTH_BACKUP__DIR", before.to_str().unwrap());
+    let first = name(&hearth);
+    for label in ["house 1", "house 2", "house 3"] {
+        hearth.backup(&["--label", label]);
+    }
+    expect(&labels(&before), &["house 2", "house 3"]);
+    // Both were moved to another disk's mount point, say.
+    fs::rename(&before, &after).unwrap();
+    let moved = hearth.root.path().join("moved");
+    fs::rename(&hearth.data, &moved).unwrap();
+    hearth.data = moved;
+    hearth.set("HEARTH_BACKUP__DIR", after.to_str().unwrap());
+    for label in ["house 4", "house 5"] {
+        hearth.backup(&["--label", label]);
+    }
+    assert_eq!(name(&hearth), first);
+    expect(&labels(&after), &["house 4", "house 5"]);
+}

@@ -26,6 +26,9 @@ use crate::{
     status::{AppStatus, VERSION},
 };
 
+/// How long the app may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A second TERM leaves the app this long: time to checkpoint, and no more.
 const HASTENED: Duration = Duration::from_secs(1);
 
@@ -34,14 +37,6 @@ const UNFIT_DATA: u8 = 65;
 
 /// The app's exit status when a setting cannot be used: what it means, until the app was ready.
 const UNUSABLE_SETTINGS: u8 = 2;
-
-/// Returns what an app that ended before it was ready says of its settings, if it does.
-pub fn refusal(exit: Exit, how: &str) -> Option<Failure> {
-    (exit == Exit::Code(UNUSABLE_SETTINGS)).then(|| {
-        Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}"))
-            .hint("change the setting, then start Hearth anew; all settings: supervisor config")
-    })
-}
 
 /// What the app is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,12 +164,16 @@ impl App {
         }
         let command = vec![program.path().display().to_string(), "--version".to_owned()];
         let launch = Launch::new(program, command, instance.environment(), instance.locks());
-        child::lines(instance, launch, |line| {
+        let answered = child::lines(instance, launch, |line| {
             let version = std::str::from_utf8(line).ok().and_then(|line| line.split_whitespace().nth(1));
             same_version("app", version.unwrap_or("unknown"), VERSION)
-        })
-        .await
-        .map(drop)
+        });
+        match within(PATIENCE, answered).await {
+            Some(answered) => answered.map(drop),
+            None => Err(Failure::new(Cause::Launch, "the app does not say its version (app --version)").hint(
+                "is the program named app, beside the supervisor, Hearth's? Another one is named by app.command",
+            )),
+        }
     }
 
     /// Asks the app once how it is.
@@ -183,6 +182,16 @@ impl App {
         let is_own = instance.programs.app.is_own();
         let told = Told { backups: status.backups, update: status.update, is_own };
         private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
+    }
+
+    /// Returns what an app that ended before it was ready says of its settings, if it does. Other people's programs end with that
+    /// status for other reasons as well, so they have to say it in words, too.
+    pub fn refusal(&self, exit: Exit, how: &str) -> Option<Failure> {
+        let is_meant = self.instance.programs.app.is_own() || self.said.borrow().is_some();
+        (exit == Exit::Code(UNUSABLE_SETTINGS) && is_meant && self.mode != Mode::Drill).then(|| {
+            Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}"))
+                .hint("change the setting, then start Hearth anew; all settings: supervisor config")
+        })
     }
 
     /// Waits until the app has said that it is ready.
@@ -197,8 +206,7 @@ impl App {
                 biased;
                 exit = self.child.wait() => {
                     let how = self.ended(exit).await;
-                    let refusal = refusal(exit, &how).filter(|_| self.mode != Mode::Drill);
-                    return Err(refusal.unwrap_or_else(|| Failure::new(self.shown_by(exit), format!("the app {how} before it was ready"))));
+                    return Err(self.refusal(exit, &how).unwrap_or_else(|| Failure::new(self.shown_by(exit), format!("the app {how} before it was ready"))));
                 }
                 () = deadline.passed() => match self.said_by_now() {
                     messages if messages.ready => messages,

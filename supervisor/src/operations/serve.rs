@@ -18,7 +18,7 @@ use crate::{
     app::{
         cause,
         health::Verdict,
-        lifecycle::{App, Mode, point, refusal},
+        lifecycle::{App, Mode, point},
         notify::Messages,
         policy::{Limits, Next, Policy, jitter},
     },
@@ -179,7 +179,7 @@ impl Run<'_> {
                     // one thread would wait for itself.
                     let stopping = *instance.stop.borrow() > 0;
                     let how = app.ended(exit).await;
-                    return match refusal(exit, &how).filter(|_| !self.said_ready) {
+                    return match app.refusal(exit, &how).filter(|_| !self.said_ready) {
                         _ if stopping => Ended::Stopped(exit.status()),
                         Some(refusal) => Ended::Refused(refusal),
                         None => Ended::Failed(how),

@@ -17,6 +17,7 @@ use crate::{
     jobs::{Job, Start, child},
     process::{
         clone3,
+        deadline::within,
         endpoint::Endpoint,
         listener::{self, ListeningSocket},
         sandbox::{SandboxSupport, rules},
@@ -24,7 +25,7 @@ use crate::{
     },
 };
 
-/// How long a look at `backup.dir` may take.
+/// How long a look at `backup.dir` may take, and the app to check its settings.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the data directory if it is not there, and takes its lock.
@@ -79,7 +80,8 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
         wrong.extend(found.unwrap_or_default());
     }
     if instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
-        wrong.extend(mistakes_by_the_app(instance).await.unwrap_or_default());
+        let mistakes = within(PATIENCE, mistakes_by_the_app(instance)).await;
+        wrong.extend(mistakes.and_then(Result::ok).unwrap_or_default());
     }
     if wrong.is_empty() { Ok(()) } else { Err(config::all(wrong)) }
 }
@@ -127,7 +129,7 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
     let Start { findings, support, view } = match view::live(&instance.data) {
         Ok(Live::Generation(_)) => job.await?,
         _ => tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| {
-            Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {} (backup.dir) does not answer", backups.display()))
+            Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {} (backup.dir) does not answer, or {} does not", backups.display(), instance.data.path().display()))
                 .hint("is it a network mount whose server is gone? Nothing was changed"))
         })?,
     };

@@ -21,9 +21,12 @@ fn household(data: &DataDir) {
              CREATE INDEX descending ON t (title COLLATE NOCASE DESC, gone);
              CREATE TABLE k (mail TEXT PRIMARY KEY, title TEXT) WITHOUT ROWID;
              CREATE INDEX beside ON k (title);
+             CREATE TABLE s (id INTEGER PRIMARY KEY, title TEXT);
+             CREATE INDEX single ON s (title);
              WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 59)
              INSERT INTO t SELECT i, 'mail' || i || '@x', 'title' || i, i % 2 FROM n;
              INSERT INTO k SELECT mail, title FROM t;
+             INSERT INTO s SELECT id, title FROM t;
              CREATE VIRTUAL TABLE words USING fts5 (title, content = 't', content_rowid = 'id', tokenize = 'trigram');
              INSERT INTO words (words) VALUES ('rebuild');
              CREATE VIRTUAL TABLE own_words USING fts5 (title);
@@ -94,7 +97,7 @@ type Damage = fn(&DataDir);
 
 #[test]
 fn a_clone_gets_new_indexes_where_they_alone_are_damaged() {
-    let cases: [(&str, Damage); 14] = [
+    let cases: [(&str, Damage); 15] = [
         ("another key", |data| text(data, "ordinary", "title17", "titleXX")),
         ("a row that was changed behind it", |data| {
             behind(data, "ordinary", "UPDATE t SET title = 'other' WHERE id = 12")
@@ -103,6 +106,7 @@ fn a_clone_gets_new_indexes_where_they_alone_are_damaged() {
             behind(data, "ordinary", "INSERT INTO t VALUES (99, 'mail99@x', 'title99', 0)")
         }),
         ("a row too many in it", |data| behind(data, "ordinary", "DELETE FROM t WHERE id = 12")),
+        ("a row too many in a table's only one", |data| behind(data, "single", "DELETE FROM s WHERE id = 12")),
         ("UNIQUE, an index", |data| text(data, "only", "title17", "titleXX")),
         ("UNIQUE, a column", |data| text(data, "sqlite_autoindex_t_1", "mail17@x", "mailXX@x")),
         ("partial", |data| text(data, "partial", "title18", "titleXX")),
@@ -158,6 +162,7 @@ fn a_clone_whose_tables_are_damaged_is_refused() {
 fn a_table_that_lost_rows_which_its_indexes_have_is_refused() {
     for (table, insert, rows) in [
         ("t", "INSERT INTO t VALUES (90, 'mail90@x', 'title90', 0), (91, 'mail91@x', 'title91', 1)", "2 rows"),
+        ("s", "INSERT INTO s VALUES (90, 'title90')", "a row"),
         ("k", "INSERT INTO k VALUES ('o''mail@x', 'title')", "a row"),
     ] {
         let (_directory, data) = data();

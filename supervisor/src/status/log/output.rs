@@ -143,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_reader_is_nobodys_end() {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut output = Output::to(writer);
+        output.write("one\n", told);
+        output.write("two\n", told);
+        assert_eq!(output.dropped, 2);
+    }
+
+    #[test]
     fn a_socket_is_not_waited_for_either() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         let mut output = Output::to(writer.into());

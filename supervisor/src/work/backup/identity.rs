@@ -97,6 +97,12 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Whether this is a token that was left there, or was about to be.
+    #[must_use]
+    pub fn left(&self, token: &String) -> bool {
+        self.token == *token || self.next.as_ref() == Some(token)
+    }
+
     /// Whether nothing may be removed there yet.
     pub fn waits(&self, now: SystemTime) -> bool {
         self.waits_until().is_some_and(|until| until >= now)

@@ -70,7 +70,7 @@ pub(super) struct Taken<'a> {
 /// Decides. Pure.
 fn whose(there: Option<&Owner>, lease: Option<&Lease>, home: &str, chosen: bool) -> Whose {
     let Some(there) = there else { return Whose::Ours };
-    let left = |token: &String| lease.is_some_and(|lease| lease.token == *token || lease.next.as_ref() == Some(token));
+    let left = |token: &String| lease.is_some_and(|lease| lease.left(token));
     let is_disputed = there.disputed && lease.is_some();
     if left(&there.token) && !is_disputed {
         Whose::Ours
@@ -89,11 +89,20 @@ fn look(place: &Destination, instance: &str) -> Result<Option<Owner>, Failure> {
     }
 }
 
+/// Returns what this instance remembers of a place: by the place's name, or by the token that lies there, since the place may have
+/// had another path.
+fn remembered<'a>(own: &'a Identity, place: &Destination, there: Option<&Owner>) -> Option<&'a Lease> {
+    let left_it = |lease: &&Lease| there.is_some_and(|there| lease.left(&there.token));
+    own.leases.get(place.name()).or_else(|| own.leases.values().find(left_it))
+}
+
 /// Whether what lies there under this instance's name is its own to remove, as far as that is known without asking for it.
 pub(super) fn is_held(place: &Destination, own: &Identity) -> bool {
-    let lease = own.leases.get(place.name());
-    let waits = lease.is_some_and(|lease| lease.waits(SystemTime::now()));
-    !waits && look(place, &own.instance).is_ok_and(|there| whose(there.as_ref(), lease, "", false) == Whose::Ours)
+    look(place, &own.instance).is_ok_and(|there| {
+        let lease = remembered(own, place, there.as_ref());
+        let waits = lease.is_some_and(|lease| lease.waits(SystemTime::now()));
+        !waits && whose(there.as_ref(), lease, "", false) == Whose::Ours
+    })
 }
 
 /// Leaves a new token where others can write (`place`). If somebody else writes there under this instance's name, it goes by
@@ -105,10 +114,12 @@ pub(super) fn take<'a>(
 ) -> Result<Taken<'a>, Failure> {
     let Some(at) = place else { return Ok(Taken { own, gave_way: None, place, lease: Lease::default() }) };
     let mut there = look(at, &own.instance)?;
-    let known = own.leases.get(at.name());
-    let mut lease = known.cloned().unwrap_or_default();
+    let known = remembered(&own, at, there.as_ref()).cloned();
+    let mut lease = known.clone().unwrap_or_default();
     let mut gave_way = None;
-    match (whose(there.as_ref(), known, &own.home.hash(), own.chosen), &there) {
+    let whose = whose(there.as_ref(), known.as_ref(), &own.home.hash(), own.chosen);
+    let held = (whose == Whose::Ours).then(|| there.as_ref().map(|there| there.token.clone()).unwrap_or_default());
+    match (whose, &there) {
         (Whose::Anothers, Some(other)) => {
             let old = own.instance.clone();
             own = give_way(data, at, own, other)?;
@@ -131,10 +142,19 @@ pub(super) fn take<'a>(
     }
     // Remembered before it is left there: killed between the two, it is known to be ours.
     lease.next = Some(token.clone());
-    let own = remember(data, at, own, &lease)?;
+    own.leases.retain(|_, other| Some(&*other) != known.as_ref());
     let (home, written_at) = (own.home.hash(), now());
     let owner = Owner { format: FORMAT, token: token.clone(), home, written_at, overruled, disputed: false };
-    at.leave_note(&own.instance, OWNER, &state::to_bytes(&owner)?)?;
+    let owner = state::to_bytes(&owner)?;
+    let left = remember(data, at, own.clone(), &lease)
+        .and_then(|own| at.leave_note(&own.instance, OWNER, &owner).map(|()| own));
+    let own = match (left, held) {
+        // What is to be removed makes room, and nobody else was there.
+        (Err(failure), Some(token)) if failure.cause == Cause::NoSpace => {
+            return Ok(Taken { own, gave_way, place, lease: Lease { token, next: None, ..lease } });
+        }
+        (left, _) => left?,
+    };
     lease = Lease { token, next: None, ..lease };
     let own = remember(data, at, own, &lease)?;
     Ok(Taken { own, gave_way, place, lease })
@@ -153,7 +173,7 @@ fn give_way(data: &DataDir, place: &Destination, own: Identity, there: &Owner) -
     }
     let why = format!("another one wrote its backups to {} under it at {}", place.name(), there.written_at);
     // Not what the other would choose.
-    let last = own.leases.get(place.name()).map_or("", |lease| &lease.token);
+    let last = remembered(&own, place, Some(there)).map_or("", |lease| &lease.token);
     let next = identity::short_hash(&[&own.instance, last, &there.token, &home]);
     identity::rename(data, own, &next, why)
 }
@@ -166,7 +186,12 @@ impl Taken<'_> {
     pub(super) fn may_remove(&self) -> Result<bool, Failure> {
         let Some(place) = self.place else { return Ok(true) };
         let instance = &self.own.instance;
-        if look(place, instance)?.is_none_or(|there| there.token != self.lease.token || there.disputed) {
+        let is_held = match look(place, instance)? {
+            Some(there) => there.token == self.lease.token && !there.disputed,
+            // Nobody was there, and there was no room to leave a token.
+            None => self.lease.token.is_empty(),
+        };
+        if !is_held {
             let place = place.name();
             let message = format!(
                 "cannot prune the backups at {place}: another instance writes there under the same name, {instance}"

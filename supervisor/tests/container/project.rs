@@ -129,7 +129,7 @@ impl Project {
         let since = Instant::now();
         self.compose(&["stop"]);
         assert!(since.elapsed().as_secs_f32() < GRACE);
-        self.web.ended_well(since);
+        self.web.ended_well();
     }
 }
 

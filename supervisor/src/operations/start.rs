@@ -67,7 +67,7 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
 }
 
 /// Checks what only a job can tell of the settings, and only the app of its own. An app that is somebody else's says it when it is
-/// started: [`refusal`](crate::app::lifecycle::refusal).
+/// started: [`refusal`](crate::app::lifecycle::App::refusal).
 ///
 /// # Errors
 /// [`Cause::Configuration`], with all that is wrong.

@@ -298,3 +298,35 @@ fn a_file_system_without_what_is_needed_is_refused_with_its_reason() {
         assert!(hearth.generations().is_empty(), "{fault}");
     }
 }
+
+#[test]
+fn a_full_disk_of_backups_is_pruned() {
+    const NAME: &str = "a_full_disk_of_backups_is_pruned";
+    if !is_root(NAME) {
+        return;
+    }
+    for was_used_before in [true, false] {
+        let mut hearth = Hearth::new();
+        let mount = Mount::tmpfs(&hearth.root.path().join("nas"), "size=200m");
+        hearth.set("HEARTH_BACKUP__DIR", mount.0.display().to_string());
+        for key in ["DAILY", "WEEKLY", "MONTHLY", "YEARLY"] {
+            hearth.set(&format!("HEARTH_BACKUP__KEEP_{key}"), "0");
+        }
+        hearth.set("HEARTH_BACKUP__KEEP_LAST", "3");
+        let mut running = hearth.start();
+        running.wait_serving();
+        running.stop();
+        (0..3).for_each(|_| drop(hearth.backup(&[])));
+        if !was_used_before {
+            // As 0.4.0 leaves it: without a word on whose it is.
+            let instance = fs::read_to_string(hearth.data.join("supervisor/instance")).unwrap();
+            fs::remove_dir_all(mount.0.join(instance.trim())).unwrap();
+        }
+        mount.fill(0);
+        hearth.set("HEARTH_BACKUP__KEEP_LAST", "1");
+        hearth.done(&["backup", "prune"]);
+        let left = fs::read_dir(&mount.0).unwrap().flatten();
+        let archives = left.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tar.zst")).count();
+        assert_eq!(archives, 1, "{was_used_before}");
+    }
+}

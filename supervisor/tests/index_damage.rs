@@ -5,6 +5,7 @@
 mod harness;
 
 use std::fs;
+use std::ops::Range;
 
 use harness::{Hearth, household, wait_for};
 use rusqlite::Connection;
@@ -62,16 +63,21 @@ fn an_upgrade_gives_the_new_generation_new_indexes() {
     assert_eq!(fs::read(hearth.data.join("generations/0001/app.db")).unwrap(), before, "it is left as it was");
 }
 
-#[test]
-fn an_upgrade_of_damaged_tables_is_held_and_leaves_them_as_they_are() {
-    let mut hearth = household(5);
+/// Returns where the first page of the table of records lies in these bytes of the database.
+fn first_page(hearth: &Hearth, bytes: &[u8]) -> Range<usize> {
     let database = Connection::open(hearth.database()).unwrap();
     let root: usize =
         database.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'record'", [], |row| row.get(0)).unwrap();
-    drop(database);
-    let mut bytes = fs::read(hearth.database()).unwrap();
     let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
-    bytes[(root - 1) * size..root * size].fill(0xAA);
+    (root - 1) * size..root * size
+}
+
+#[test]
+fn an_upgrade_of_damaged_tables_is_held_and_leaves_them_as_they_are() {
+    let mut hearth = household(5);
+    let mut bytes = fs::read(hearth.database()).unwrap();
+    let page = first_page(&hearth, &bytes);
+    bytes[page].fill(0xAA);
     fs::write(hearth.database(), &bytes).unwrap();
     hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
@@ -90,13 +96,8 @@ fn a_table_that_lost_rows_is_neither_backed_up_nor_upgraded_as_if_nothing_were_m
     household::fill(running.wait_serving(), 2);
     running.stop();
     // The last write to the only page of the table never reached the disk; those to its indexes did.
-    let database = Connection::open(hearth.database()).unwrap();
-    let root: usize =
-        database.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'record'", [], |row| row.get(0)).unwrap();
-    drop(database);
     let mut bytes = fs::read(hearth.database()).unwrap();
-    let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
-    let page = (root - 1) * size..root * size;
+    let page = first_page(&hearth, &bytes);
     bytes[page.clone()].copy_from_slice(&older[page]);
     fs::write(hearth.database(), &bytes).unwrap();
     let lost = "table \"record\" lacks 2 rows that its indexes (";

@@ -72,17 +72,23 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
 /// # Errors
 /// [`Cause::Configuration`], with all that is wrong.
 pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
-    let unchecked = &instance.config.unchecked;
-    let mut wrong = Vec::new();
     // What cannot be started or is of another version: the job start meets it too, and holds.
-    if !unchecked.is_empty() {
-        let found = child::run::<Vec<Failure>>(instance, Job::CheckSettings(unchecked.clone())).await;
-        wrong.extend(found.unwrap_or_default());
-    }
-    if instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
-        let mistakes = within(PATIENCE, mistakes_by_the_app(instance)).await;
-        wrong.extend(mistakes.and_then(Result::ok).unwrap_or_default());
-    }
+    let by_the_job = async {
+        let unchecked = &instance.config.unchecked;
+        match unchecked.is_empty() {
+            true => Vec::new(),
+            false => child::run(instance, Job::CheckSettings(unchecked.clone())).await.unwrap_or_default(),
+        }
+    };
+    let by_the_app = async {
+        match instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
+            true => within(PATIENCE, mistakes_by_the_app(instance)).await.and_then(Result::ok).unwrap_or_default(),
+            false => Vec::new(),
+        }
+    };
+    // Beside each other: the start waits for both.
+    let (mut wrong, by_the_app): (Vec<Failure>, _) = tokio::join!(by_the_job, by_the_app);
+    wrong.extend(by_the_app);
     if wrong.is_empty() { Ok(()) } else { Err(config::all(wrong)) }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    accounts::role::Role,
+    auth::role::Role,
     config::{Config, ServeArgs},
     failure::Failure,
     http, log,

@@ -13,18 +13,18 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    accounts::{
-        audit::{self, Actor, Kind},
-        passwords, people,
+    auth::{
+        audit_log::{self, Actor, Kind},
         profile::{self, Profile},
         role::Role,
-        secret::Secret,
-        setup,
     },
     config::{PublicUrl, variable},
     db::{Access, Database},
     failure::Failure,
+    household::{people, resets},
     http::Problem,
+    secret::Secret,
+    sign_in::setup,
 };
 
 /// What to do to the people of an instance.
@@ -144,7 +144,7 @@ async fn carry_out(database: &Database, place: &Place, task: &Task, json: bool) 
         }
         Task::ResetPassword { email, remove_totp } => {
             let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
-            match passwords::reset_by_operator(database, &email, *remove_totp).await.map_err(failed)? {
+            match resets::reset_by_operator(database, &email, *remove_totp).await.map_err(failed)? {
                 Some(secret) => Ok(link(&secret, json, "choose a new password")),
                 None => Err(nobody(&email)),
             }
@@ -171,8 +171,8 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
             let user = people::add(tx, &profile, role).await?;
             let actor = Actor::operator("app user create");
             let subject = format!("{} as {}", user.email, role.name());
-            audit::write(tx, Kind::UserCreated, &actor, &subject).await?;
-            passwords::offer_reset(tx, &user, &secret, false, &actor, None).await?;
+            audit_log::write(tx, Kind::UserCreated, &actor, &subject).await?;
+            resets::offer_reset(tx, &user, &secret, false, &actor, None).await?;
             Ok(secret.clone())
         })
         .await

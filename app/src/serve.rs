@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    accounts::{self, Accounts, HeardBackups},
+    auth::{self, Accounts, HeardBackups},
     config::Config,
     db::{Access, Database},
     failure::Failure,
@@ -23,7 +23,7 @@ use crate::{
     http::{self, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
     notify::Notifier,
-    records,
+    records, sign_in,
 };
 
 /// Threads that answer requests. Each connection to the database has one of its own beside them, so that two keep
@@ -102,14 +102,14 @@ async fn start(
 ) -> Result<Running, Failure> {
     hit("app.opened")?;
     records::check_schema(database).await?;
-    accounts::self_test::check_schema(database).await?;
+    auth::self_test::check_schema(database).await?;
     let health = Health::new(database.clone(), &config.database, &config.files);
     let news = News::default();
     if config.probation {
         instance::self_test(database, &health).await?;
         hit("app.tested")?;
         if config.restored {
-            accounts::restored::void(database).await?;
+            auth::restored::void(database).await?;
         }
     }
     #[cfg(feature = "faults")]
@@ -133,7 +133,7 @@ async fn start(
     let hosts = Arc::new(Hosts::new(&config.http));
     let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth)?);
     if let Some(admin) = config.auth.admin.as_ref().filter(|_| config.probation) {
-        accounts::setup::owner_by_settings(&accounts, admin).await?;
+        sign_in::setup::owner_by_settings(&accounts, admin).await?;
     }
     if sockets.public.is_some() {
         open_the_house(&accounts, config).await?;
@@ -169,9 +169,9 @@ async fn start(
 /// Sees to it that somebody can become the owner, and says how.
 async fn open_the_house(accounts: &Accounts, config: &Config) -> Result<(), Failure> {
     if let Some(admin) = &config.auth.admin {
-        accounts::setup::by_settings(accounts, admin).await?;
+        sign_in::setup::by_settings(accounts, admin).await?;
     }
-    if let Some(code) = accounts::setup::code(&accounts.database, &config.database).await? {
+    if let Some(code) = sign_in::setup::code(&accounts.database, &config.database).await? {
         tracing::info!(
             "Nobody owns this instance yet. Open it in a browser and become its owner with this set-up code:"
         );

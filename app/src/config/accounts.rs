@@ -10,7 +10,7 @@ use std::{fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 use url::{Host, ParseError, Url};
 
 use super::settings::{Settings, UNFIT, choice};
-use crate::accounts::{Secret, password};
+use crate::{auth::Secret, sign_in::password::hash};
 
 /// Where tailscaled listens on Linux, unless told otherwise.
 const TAILSCALED: &str = "/var/run/tailscale/tailscaled.sock";
@@ -107,7 +107,7 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let public_url = settings.read("http.public_url", str::parse);
     let hosts = settings.read("http.hosts", hosts).unwrap_or_default();
     let email = settings.read("auth.admin_email", email);
-    let password = settings.read("auth.admin_password", |text| line(text, password::LENGTH).map(Secret::from));
+    let password = settings.read("auth.admin_password", |text| line(text, hash::LENGTH).map(Secret::from));
     let first = "HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file with it";
     settings.together("auth.admin_email", "auth.admin_password", first);
     let owner = "HEARTH_AUTH__ADMIN_EMAIL is the e-mail address that the owner signs in with";

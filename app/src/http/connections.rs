@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::App;
-use crate::accounts::tailscale::Peer;
+use crate::auth::tailscale::Peer;
 
 /// Time for a request's head, and so for which a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);

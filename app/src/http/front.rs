@@ -11,11 +11,11 @@ use poem::{
 
 use super::{BODY_MAX, Entrance, limits::read_body, origin, problem::Problem};
 use crate::{
-    accounts::{
+    auth::{
         caller::Caller,
         gate::{Gate, Passed},
     },
-    web,
+    html,
 };
 
 /// Pages run no script but ours, none within them, and nothing comes from elsewhere.
@@ -94,8 +94,8 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             }
             Err(problem) if by_a_person && problem.status() == StatusCode::UNAUTHORIZED => {
                 Ok(match reads || path == SIGN_OUT {
-                    true => web::to_sign_in(reads.then_some(&*wanted)),
-                    false => web::session_over(&problem, &path, &form_of(&mut request).await),
+                    true => html::to_sign_in(reads.then_some(&*wanted)),
+                    false => html::session_over(&problem, &path, &form_of(&mut request).await),
                 })
             }
             Err(problem) => Err(problem.into()),
@@ -152,7 +152,7 @@ async fn form_of(request: &mut Request) -> Bytes {
 
 fn refuse(error: &poem::Error, by_a_person: bool, viewer: Option<&Caller>) -> Response {
     let problem = Problem::from_error(error);
-    if by_a_person { web::error_page(&problem, viewer) } else { problem.into_response() }
+    if by_a_person { html::error_page(&problem, viewer) } else { problem.into_response() }
 }
 
 /// Whether a person looks at the answer in a browser, and not a program.

@@ -40,17 +40,15 @@ pub(crate) use self::{
 };
 use self::{front::Front, limits::BodyLimit};
 use crate::{
-    accounts::{
-        Accounts, HeardBackups,
-        access::Access,
-        api::{Handle, LinksApi, PasskeysApi, PeopleApi, ProfileApi, SecondFactorApi, SessionApi, TokensApi},
-        gate::Gate,
-        pages, single_sign_on,
-    },
+    account::{linked::api::LinksApi, profile::api::ProfileApi, tokens::api::TokensApi},
+    audit::heard_backups::HeardBackups,
+    auth::{Accounts, access::Access, api::Handle, gate::Gate},
     failure::Failure,
+    household::people::api::PeopleApi,
+    html,
     instance::{Backups, Health, InstanceApi, Newer, News, Report},
     records::{self, RecordsApi},
-    web,
+    sign_in::{api::SessionApi, enter, oidc, passkey::api::PasskeysApi, totp::api::SecondFactorApi},
 };
 
 /// An endpoint with everything that stands before it.
@@ -99,7 +97,7 @@ pub(crate) fn public(
         Front::at(Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance });
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
     let documented = Arc::new(service(None, news));
-    let pages = web::assets(single_sign_on::routes(pages::add(records::pages(Route::new()))));
+    let pages = html::assets(oidc::page::routes(enter::add(records::pages(Route::new()))));
     let pages = pages.data(database.clone()).data(accounts.clone()).data(health.clone()).data(news.clone());
     let app = Route::new()
         .at("/health", get(answer_health).data(health.clone()))

@@ -3,7 +3,7 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags, payload::Json};
 
 use super::update::News;
-use crate::{accounts::caller::Caller, http::ReadRefused};
+use crate::{auth::caller::Caller, http::ReadRefused};
 
 /// The operations on the instance.
 pub(crate) struct InstanceApi {

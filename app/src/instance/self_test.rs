@@ -3,12 +3,12 @@
 //! Each feature reads through its own queries; a new feature is added here.
 
 use super::Health;
-use crate::{accounts, db::Database, failure::Failure, records};
+use crate::{auth, db::Database, failure::Failure, records};
 
 /// Reads through each query of the app.
 pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
     let outcomes =
-        [health.self_test().await, records::self_test(database).await, accounts::self_test::self_test(database).await];
+        [health.self_test().await, records::self_test(database).await, auth::self_test::self_test(database).await];
     for outcome in outcomes {
         outcome.map_err(|message| {
             let failure = Failure::new(message)

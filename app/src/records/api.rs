@@ -16,11 +16,11 @@ use super::{
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
     listing::{LIMIT_DEFAULT, LIMIT_MAX, Listing, Order, Place},
-    queries::{self, Viewer},
     search::Search,
+    store::{self, Viewer},
 };
 use crate::{
-    accounts::caller::Caller,
+    auth::caller::Caller,
     db::{Database, DbError},
     http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::{Day, Moment},
@@ -186,7 +186,7 @@ impl RecordsApi {
             limit: limit.0.min(LIMIT_MAX),
         };
         let database = self.database()?;
-        let page = queries::list(database.reads(), Viewer::of(&caller), &listing)
+        let page = store::list(database.reads(), Viewer::of(&caller), &listing)
             .await
             .map_err(|error| database.failed(error))?;
         Ok(Listed::Page(Json(RecordPage {
@@ -213,7 +213,7 @@ impl RecordsApi {
             visibility.unwrap_or_default(),
         )
         .map_err(Problem::fields)?;
-        let record = queries::create(self.database()?, Viewer::of(&caller), draft).await?;
+        let record = store::create(self.database()?, Viewer::of(&caller), draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
         Ok(Created::Record(Json(record.into()), location))
     }
@@ -227,7 +227,7 @@ impl RecordsApi {
         id: Path<i64>,
     ) -> Result<Found, ReadRefused> {
         let database = self.database()?;
-        let record = queries::get(database.reads(), Viewer::of(&caller), id.0)
+        let record = store::get(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;
@@ -265,7 +265,7 @@ impl RecordsApi {
             visibility,
         )
         .map_err(Problem::fields)?;
-        let record = queries::update(self.database()?, Viewer::of(&caller), id.0, change).await?;
+        let record = store::update(self.database()?, Viewer::of(&caller), id.0, change).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
         Ok(Changed::Record(Json(record.into())))
     }
@@ -278,7 +278,7 @@ impl RecordsApi {
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Deleted, WriteRefused> {
-        if queries::delete(self.database()?, Viewer::of(&caller), id.0).await? {
+        if store::delete(self.database()?, Viewer::of(&caller), id.0).await? {
             Ok(Deleted::Gone)
         } else {
             Err(no_such_record(id.0).into())

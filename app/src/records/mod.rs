@@ -5,9 +5,9 @@ mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 mod entity;
 mod listing;
-mod pages;
-mod queries;
+mod page;
 mod search;
 mod self_test;
+mod store;
 
-pub(crate) use self::{api::RecordsApi, pages::routes as pages, queries::check_schema, self_test::self_test};
+pub(crate) use self::{api::RecordsApi, page::routes as pages, self_test::self_test, store::check_schema};

@@ -4,8 +4,8 @@ use sea_orm::{DatabaseConnection, DbErr, sea_query::Order as Direction};
 
 use super::{
     listing::{LIMIT_MAX, Listing, Order},
-    queries::{self, Viewer},
     search::Search,
+    store::{self, Viewer},
 };
 use crate::{db::Database, when::Day};
 
@@ -17,12 +17,12 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     let viewer = Viewer::with_id(1);
     let mut ends = Vec::new();
     for (name, direction) in [("oldest", Direction::Asc), ("newest", Direction::Desc)] {
-        let records = queries::end(reads, direction, LIMIT_MAX)
+        let records = store::end(reads, direction, LIMIT_MAX)
             .await
             .map_err(|error| said(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
     }
-    queries::get(reads, viewer, ends.first().map_or(1, |record| record.id))
+    store::get(reads, viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| said(database, "get a record", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
@@ -44,12 +44,12 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
 /// Reads the beginning of a list and what comes after it, so that the condition of a next page is tried too.
 async fn list_two_pages(reads: &DatabaseConnection, viewer: Viewer, mut listing: Listing) -> Result<(), DbErr> {
     listing.limit = 10;
-    let first = queries::list(reads, viewer, &listing).await?;
+    let first = store::list(reads, viewer, &listing).await?;
     let Some(last) = first.records.last() else {
         return Ok(());
     };
     listing.after = Some(super::listing::Place::behind(last, listing.order));
-    queries::list(reads, viewer, &listing).await.map(drop)
+    store::list(reads, viewer, &listing).await.map(drop)
 }
 
 /// No filter, each filter alone, and all at once.

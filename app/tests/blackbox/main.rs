@@ -13,7 +13,7 @@ mod pages;
 mod probation;
 mod problems;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
-#[path = "../../src/accounts/oidc/provider.rs"]
+#[path = "../../src/sign_in/oidc/provider.rs"]
 mod provider;
 mod records;
 mod sockets;

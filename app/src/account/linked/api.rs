@@ -1,0 +1,91 @@
+//! Who else answers for somebody.
+
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+
+use crate::{
+    auth::{
+        api::{Handle, Tag},
+        caller::Caller,
+        entity::account,
+        ways,
+    },
+    http::{Problem, ReadRefused, WriteRefused},
+    when::Moment,
+};
+
+/// The operations.
+pub(crate) struct LinksApi(pub(crate) Handle);
+
+/// An account elsewhere that signs somebody in here.
+#[derive(Debug, Object)]
+#[oai(rename = "LinkedAccount", skip_serializing_if_is_none)]
+struct LinkedBody {
+    /// Given by Hearth; never used twice.
+    id: i64,
+    /// Whose word it is: `oidc` or `tailscale`; later versions add more.
+    provider: String,
+    /// What they call the person.
+    provider_id: String,
+    /// When it was linked.
+    created_at: Moment,
+}
+
+impl From<account::Model> for LinkedBody {
+    fn from(account: account::Model) -> Self {
+        Self {
+            id: account.id,
+            provider: account.provider,
+            provider_id: account.provider_id,
+            created_at: account.created_at,
+        }
+    }
+}
+
+/// All of one's own linked accounts.
+#[derive(Debug, Object)]
+struct LinkedList {
+    /// The oldest first.
+    linked_accounts: Vec<LinkedBody>,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// The linked accounts.
+    #[oai(status = 200)]
+    Linked(Json<LinkedList>),
+}
+
+#[derive(ApiResponse)]
+enum Unlinked {
+    /// It signs nobody in any more.
+    #[oai(status = 204)]
+    Gone,
+}
+
+#[OpenApi]
+impl LinksApi {
+    /// List one's own linked accounts
+    #[oai(path = "/linked-accounts", method = "get", operation_id = "list_linked_accounts", tag = "Tag::Account")]
+    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
+        let accounts = self.0.get()?;
+        let found = ways::linked(accounts.reads(), caller.user.id).await;
+        let found = found.map_err(|error| accounts.database.failed(error))?;
+        Ok(Listed::Linked(Json(LinkedList { linked_accounts: found.into_iter().map(LinkedBody::from).collect() })))
+    }
+
+    /// Unlink one of one's own linked accounts
+    ///
+    /// It is linked again when it answers for the e-mail that its user has here.
+    #[oai(path = "/linked-accounts/:id", method = "delete", operation_id = "unlink_account", tag = "Tag::Account")]
+    async fn unlink(
+        &self,
+        caller: Caller,
+        /// The linked account's id.
+        id: Path<i64>,
+    ) -> Result<Unlinked, WriteRefused> {
+        match ways::unlink(&self.0.get()?.database, &caller, id.0).await? {
+            true => Ok(Unlinked::Gone),
+            false => Err(Problem::not_found(format!("You have no linked account with the id {}.", id.0)).into()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Who else answers for one: single sign-on and Tailscale.
+
+pub(crate) mod api;
+pub(crate) mod page;

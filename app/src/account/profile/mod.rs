@@ -1,0 +1,4 @@
+//! One's own name, e-mail and password.
+
+pub(crate) mod api;
+pub(crate) mod page;

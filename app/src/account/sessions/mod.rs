@@ -1,0 +1,3 @@
+//! The browsers in which one is signed in.
+
+pub(crate) mod page;

@@ -1,0 +1,140 @@
+//! One's own programs.
+
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+
+use crate::{
+    auth::{
+        api::{Handle, Name, Tag},
+        caller::Caller,
+        entity::api_token,
+        profile,
+        role::Scope,
+        tokens,
+    },
+    http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
+    when::Moment,
+};
+
+/// The operations.
+pub(crate) struct TokensApi(pub(crate) Handle);
+
+/// A token of a program.
+#[derive(Debug, Object)]
+#[oai(rename = "Token", skip_serializing_if_is_none)]
+struct TokenBody {
+    /// Given by Hearth; never used twice.
+    id: i64,
+    /// What it is for.
+    name: Name,
+    scope: Scope,
+    /// When it was made.
+    created_at: Moment,
+    /// When it ends; absent when never.
+    expires_at: Option<Moment>,
+    /// When it was used last, to ten minutes; absent when never.
+    last_used_at: Option<Moment>,
+}
+
+impl From<api_token::Model> for TokenBody {
+    fn from(token: api_token::Model) -> Self {
+        Self {
+            id: token.id,
+            name: Text(token.name),
+            scope: token.scope,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
+        }
+    }
+}
+
+/// A token to be made.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct NewToken {
+    /// What it is for.
+    name: Name,
+    scope: Scope,
+    /// When it ends; absent for never.
+    expires_at: Given<Moment>,
+}
+
+/// A token that was made.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+struct CreatedToken {
+    /// The token itself, to be sent as `Authorization: Bearer …`. It is not shown again.
+    secret: String,
+    token: TokenBody,
+}
+
+/// All of one's own tokens.
+#[derive(Debug, Object)]
+struct TokenList {
+    /// The newest first.
+    tokens: Vec<TokenBody>,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// The tokens.
+    #[oai(status = 200)]
+    Tokens(Json<TokenList>),
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    /// The token was made.
+    #[oai(status = 201)]
+    Token(Json<CreatedToken>),
+}
+
+#[derive(ApiResponse)]
+enum Revoked {
+    /// The token is good for nothing any more.
+    #[oai(status = 204)]
+    Gone,
+}
+
+#[OpenApi]
+impl TokensApi {
+    /// List one's own tokens
+    #[oai(path = "/tokens", method = "get", operation_id = "list_tokens", tag = "Tag::Account")]
+    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
+        let accounts = self.0.get()?;
+        let found =
+            tokens::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+        Ok(Listed::Tokens(Json(TokenList { tokens: found.into_iter().map(TokenBody::from).collect() })))
+    }
+
+    /// Make a token for a program
+    ///
+    /// It may what its user may, within its scope.
+    #[oai(path = "/tokens", method = "post", operation_id = "create_token", tag = "Tag::Account")]
+    async fn create(&self, caller: Caller, body: Json<NewToken>) -> Result<Created, WriteRefused> {
+        let mut errors = Vec::new();
+        let name = profile::label("name", &body.name.0, &mut errors);
+        if body.expires_at.0.is_some_and(|end| end <= Moment::now()) {
+            errors.push(FieldError::new("expires_at", "must be in the future"));
+        }
+        if !errors.is_empty() {
+            return Err(Problem::fields(errors).into());
+        }
+        let (token, secret) = tokens::create(self.0.get()?, &caller, name, body.scope, body.expires_at.0).await?;
+        Ok(Created::Token(Json(CreatedToken { secret: secret.expose().to_owned(), token: token.into() })))
+    }
+
+    /// Revoke one of one's own tokens
+    #[oai(path = "/tokens/:id", method = "delete", operation_id = "revoke_token", tag = "Tag::Account")]
+    async fn revoke(
+        &self,
+        caller: Caller,
+        /// The token's id.
+        id: Path<i64>,
+    ) -> Result<Revoked, WriteRefused> {
+        match tokens::revoke(self.0.get()?, &caller, id.0).await? {
+            true => Ok(Revoked::Gone),
+            false => Err(Problem::not_found(format!("You have no token with the id {}.", id.0)).into()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! One's own API tokens.
+
+pub(crate) mod api;
+pub(crate) mod page;

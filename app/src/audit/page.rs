@@ -1,0 +1,166 @@
+//! What happened, in sentences: who did what, from where, and how they were known.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Query},
+};
+use serde::Deserialize;
+
+use crate::{
+    auth::{
+        Accounts,
+        audit_log::{self, Kind, PAGE, Page},
+        entity::audit_event::Model,
+    },
+    html::{Frame, answer, browser},
+    http::Problem,
+};
+
+/// What the address of the page may ask for.
+#[derive(Default, Deserialize)]
+pub(crate) struct Asked {
+    before: Option<i64>,
+}
+
+#[handler]
+pub(crate) async fn show(
+    frame: Frame,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let found = audit_log::list(accounts.reads(), asked.before, PAGE).await;
+    let found = found.map_err(|error| Problem::from(accounts.database.failed(error)))?;
+    Ok(answer(StatusCode::OK, page(&frame, &found, asked.before.is_some())))
+}
+
+fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
+    let Page { events, next } = found;
+    let content = html! {
+        h1 { "What happened" }
+        p.quiet { "Sign-ins and failures, changes to people and programs, backups and restores. Times are in UTC." }
+        @if events.is_empty() { p.nothing { "Nothing more." } }
+        @else { ol.events { @for event in events { (entry(event)) } } }
+        @if is_later || next.is_some() {
+            nav.pages aria-label="Pages" {
+                @if is_later { a rel="first" href="/audit" { "Newest" } }
+                @if let Some(next) = next { a rel="next" href={ "/audit?before=" (next) } { "Older" } }
+            }
+        }
+    };
+    frame.page("What happened", &content)
+}
+
+fn entry(event: &Model) -> Markup {
+    let kind = Kind::named(&event.kind);
+    let is_bad = matches!(kind, Some(Kind::SignInFailed | Kind::SignInThrottled));
+    html! {
+        li.bad[is_bad] {
+            time datetime=(event.at) { (event.at.short()) }
+            div {
+                p { strong { (event.who) } " " (what(kind, event)) "." }
+                p.quiet title=(event.user_agent) {
+                    (event.method)
+                    @if !event.address.is_empty() { " from " (event.address) }
+                    @if !event.user_agent.is_empty() { ", " (browser::words(&event.user_agent)) }
+                }
+            }
+        }
+    }
+}
+
+/// What somebody did, reading on from who they are.
+fn what(kind: Option<Kind>, event: &Model) -> String {
+    let subject = &event.subject;
+    let own = subject.is_empty() || *subject == event.who;
+    let Some(kind) = kind else {
+        // Of a later version, whose data this one was given.
+        return format!("did {} {subject}", event.kind.replace('_', " "));
+    };
+    match kind {
+        Kind::SetUp if own => "set this Hearth up and is its owner".to_owned(),
+        Kind::SetUp => format!("made {subject} the owner"),
+        Kind::SignedIn => "signed in".to_owned(),
+        Kind::SignInFailed => "could not sign in".to_owned(),
+        Kind::SignInThrottled => "was turned away, as there were too many attempts".to_owned(),
+        Kind::SignedOut => "signed out".to_owned(),
+        Kind::SessionRevoked => format!("signed out another browser ({subject})"),
+        Kind::PasswordChanged => "changed their password".to_owned(),
+        Kind::PasswordReset => "chose a new password by a link".to_owned(),
+        Kind::ProfileChanged => format!("is now {subject}"),
+        Kind::TotpAdded => "set up a second factor".to_owned(),
+        Kind::TotpRemoved if own => "removed their second factor".to_owned(),
+        Kind::TotpRemoved => format!("removed the second factor of {subject}"),
+        Kind::RecoveryCodeUsed => format!("used a recovery code ({subject})"),
+        Kind::PasskeyAdded => format!("added the passkey {subject}"),
+        Kind::PasskeyRemoved => format!("deleted the passkey {subject}"),
+        Kind::TokenCreated => format!("made the token {subject}"),
+        Kind::TokenRevoked => format!("revoked the token {subject}"),
+        Kind::InvitationCreated => format!("invited {subject}"),
+        Kind::InvitationRevoked => format!("took back the invitation of {subject}"),
+        Kind::InvitationAccepted => format!("joined the household by an invitation ({subject})"),
+        Kind::ResetCreated => format!("made a link for a new password of {subject}"),
+        Kind::UserCreated => format!("joined the household by {subject}"),
+        Kind::UserChanged => format!("changed {subject}"),
+        Kind::AccountLinked => format!("is known by {subject} from now on"),
+        Kind::AccountUnlinked => format!("is not known by {subject} any more"),
+        Kind::Restored => format!("restored the data; {subject}"),
+        Kind::BackupMade => format!("made a backup {subject}").trim_end().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::for_tests::{EVIL, assert_harmless},
+        when::Moment,
+    };
+
+    fn event(kind: &str, who: &str, subject: &str) -> Model {
+        Model {
+            id: 7,
+            at: Moment::now(),
+            kind: kind.to_owned(),
+            user_id: None,
+            who: who.to_owned(),
+            subject: subject.to_owned(),
+            method: EVIL.to_owned(),
+            address: EVIL.to_owned(),
+            user_agent: EVIL.to_owned(),
+        }
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let mut events: Vec<_> = Kind::ALL.iter().map(|kind| event(kind.name(), EVIL, EVIL)).collect();
+        events.push(event(EVIL, EVIL, EVIL));
+        assert_harmless(&page(&Frame::default(), &Page { events, next: Some(7) }, true));
+    }
+
+    #[test]
+    fn what_happened_reads_as_a_sentence() {
+        let said = |kind: Kind, who, subject| {
+            let event = event(kind.name(), who, subject);
+            format!("{who} {}", what(Kind::named(&event.kind), &event))
+        };
+        assert_eq!(said(Kind::SetUp, "a@b", "a@b"), "a@b set this Hearth up and is its owner");
+        assert_eq!(said(Kind::SetUp, "the operator", "a@b"), "the operator made a@b the owner");
+        assert_eq!(said(Kind::UserChanged, "a@b", "c@d: disabled"), "a@b changed c@d: disabled");
+        assert_eq!(what(None, &event("from_tomorrow", "a@b", "x")), "did from tomorrow x");
+    }
+
+    #[test]
+    fn a_full_page_leads_on() {
+        let events: Vec<_> = (0..PAGE).map(|_| event("signed_in", "a@b", "")).collect();
+        let text = |events: &[Model], next, later| {
+            page(&Frame::default(), &Page { events: events.to_owned(), next }, later).into_string()
+        };
+        assert!(text(&events, Some(7), false).contains("/audit?before=7"));
+        assert!(!text(&events[1..], None, false).contains("before="));
+        assert!(text(&events[1..], None, true).contains(r#"rel="first""#));
+    }
+}

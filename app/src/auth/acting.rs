@@ -1,0 +1,121 @@
+//! May the caller still do it, now that it is written?
+//!
+//! The gate looks before the body of a request has come, which may take half a minute, and before a password is hashed.
+//! Until then the session may have been ended, the token revoked, its user disabled or given another role. So whatever
+//! changes the accounts looks again within its own transaction.
+
+use super::{
+    caller::{By, Caller, nobody},
+    sessions, tokens, ways,
+};
+use crate::{
+    db::{Abort, Database, Tx},
+    household::people,
+    http::Problem,
+};
+
+/// Carries out, in a writing transaction, what the caller wants, as the one they are by then.
+pub(crate) async fn write_as<T, F>(database: &Database, caller: &Caller, mut work: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: AsyncFnMut(&Tx, &Caller) -> Result<T, Abort<Problem>> + Send + 'static,
+{
+    let caller = caller.clone();
+    database
+        .write(async move |tx| {
+            let caller = again(tx, &caller).await?;
+            work(tx, &caller).await
+        })
+        .await
+}
+
+/// Returns the caller as they are now, or why they are not any more who the gate let in.
+async fn again(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
+    let id = caller.user.id;
+    let is_good = match &caller.by {
+        By::Session { id: session, .. } => sessions::get(tx, id, *session).await?.is_some(),
+        By::Token { id: token, .. } => tokens::get(tx, id, *token).await?.is_some_and(|token| token.is_good()),
+        By::Tailscale => ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
+    };
+    let user = people::enabled(tx, id).await?.filter(|_| is_good).ok_or_else(nobody)?;
+    // The gate's answer was for the other role.
+    if user.role != caller.user.role {
+        return Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again.").into());
+    }
+    Ok(Caller { user, ..caller.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sea_orm::ConnectionTrait;
+
+    use super::*;
+    use crate::{
+        auth::{
+            caller::Place,
+            role::{Method, Role, Scope},
+        },
+        db::Access,
+        when::Moment,
+    };
+
+    const PEOPLE: &str = "
+        INSERT INTO user (id, name, email, role, created_at, updated_at)
+            VALUES (1, 'Anna', 'anna@example.org', 'admin', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+        INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)
+            VALUES (1, 'tailscale', 'anna@example.org', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+        INSERT INTO api_token (id, user_id, name, token_hash, scope, created_at)
+            VALUES (1, 1, 'robot', 'x', 'admin', '2026-11-24T12:00:00.000Z');
+        INSERT INTO session (id, user_id, token_hash, method, address, user_agent, created_at, last_seen_at, expires_at)
+            VALUES (1, 1, 'x', 'password', '', '', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z',
+                    '2999-01-01T00:00:00.000Z');";
+
+    async fn household() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        std::fs::write(&path, "").unwrap();
+        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute_batch(PEOPLE).unwrap();
+        (directory, path)
+    }
+
+    #[tokio::test]
+    async fn who_was_let_in_and_lost_it_since_changes_nothing() {
+        let by_session = By::Session { id: 1, method: Method::Password, began: Moment::now() };
+        let by_token = By::Token { id: 1, name: "robot".to_owned(), scope: Scope::Admin };
+        for (by, meanwhile, status) in [
+            (by_session.clone(), "SELECT 1", None),
+            (by_token.clone(), "SELECT 1", None),
+            (by_session.clone(), "DELETE FROM session", Some(401)),
+            (by_session.clone(), "UPDATE session SET expires_at = '2026-11-25T00:00:00.000Z'", Some(401)),
+            (by_token.clone(), "DELETE FROM api_token", Some(401)),
+            (by_token.clone(), "UPDATE api_token SET expires_at = '2026-11-25T00:00:00.000Z'", Some(401)),
+            (by_token, "UPDATE user SET disabled = 1", Some(401)),
+            (By::Tailscale, "SELECT 1", None),
+            (By::Tailscale, "UPDATE user SET disabled = 1", Some(401)),
+            (By::Tailscale, "DELETE FROM account", Some(401)),
+            (by_session, "UPDATE user SET role = 'guest'", Some(409)),
+        ] {
+            let (_directory, path) = household().await;
+            let database = Database::open(&path, Access::Write).await.unwrap();
+            let user = people::get(database.reads(), 1).await.unwrap().unwrap();
+            let caller = Caller { user, by, place: Place::default() };
+            rusqlite::Connection::open(&path).unwrap().execute_batch(meanwhile).unwrap();
+            let outcome = write_as(&database, &caller, async |tx, caller| {
+                tx.execute_unprepared("UPDATE user SET name = 'Changed'").await?;
+                Ok(caller.role())
+            })
+            .await;
+            let refused = outcome.as_ref().err().map(|problem| problem.status().as_u16());
+            assert_eq!(refused, status, "{meanwhile}");
+            if let Ok(role) = outcome {
+                assert_eq!(role, Role::Admin);
+            }
+            let name = people::get(database.reads(), 1).await.unwrap().unwrap().name;
+            assert_eq!(name == "Changed", status.is_none(), "{meanwhile}");
+            database.close().await;
+        }
+    }
+}

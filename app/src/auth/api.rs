@@ -1,0 +1,93 @@
+//! The accounts in the API: ways in, one's own account, and the household.
+
+use std::sync::Arc;
+
+use poem_openapi::{Enum, Object, Tags, payload::Response};
+
+use super::{
+    Accounts,
+    caller::Place,
+    entity::user,
+    profile::{EMAIL_MAX, NAME_MAX},
+    role::Role,
+    sessions::Begun,
+};
+use crate::{db::DbError, http::Text, when::Moment};
+
+/// The accounts of a running app; none while only the document is wanted.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(crate) Option<Arc<Accounts>>);
+
+impl Handle {
+    pub(crate) fn get(&self) -> Result<&Accounts, DbError> {
+        self.0.as_deref().ok_or(DbError::Closed)
+    }
+}
+
+#[derive(Tags)]
+pub(crate) enum Tag {
+    /// Ways in and out.
+    Session,
+    /// One's own account.
+    Account,
+    /// The household, for those who look after it.
+    People,
+}
+
+/// A name.
+pub(crate) type Name = Text<1, NAME_MAX>;
+/// An e-mail address.
+pub(crate) type Email = Text<3, EMAIL_MAX>;
+/// A password that is chosen.
+pub(crate) type NewPassword = Text<10, 128>;
+/// A password that is tried.
+pub(crate) type Password = Text<1, 4096>;
+/// A code, a token of a link.
+pub(crate) type Code = Text<1, 200>;
+
+/// Somebody of the household.
+#[derive(Debug, Object)]
+#[oai(rename = "User", skip_serializing_if_is_none)]
+pub(crate) struct UserBody {
+    /// Given by Hearth; never used twice.
+    pub(crate) id: i64,
+    /// What they are called.
+    pub(crate) name: Name,
+    /// Their e-mail address, in lower case.
+    pub(crate) email: Email,
+    pub(crate) role: Role,
+    /// Whether they cannot come in any more.
+    pub(crate) disabled: bool,
+    /// The login by which Tailscale knows them.
+    pub(crate) tailscale_login: Option<String>,
+    /// When they came.
+    pub(crate) created_at: Moment,
+}
+
+impl From<user::Model> for UserBody {
+    fn from(user: user::Model) -> Self {
+        Self {
+            id: user.id,
+            name: Text(user.name),
+            email: Text(user.email),
+            role: user.role,
+            disabled: user.disabled,
+            tailscale_login: None,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Adds the cookies of a session that has begun.
+pub(crate) fn with_cookies<T>(answer: T, begun: &Begun, place: &Place) -> Response<T> {
+    begun.cookies(place).into_iter().fold(Response::new(answer), |answer, cookie| answer.header("set-cookie", cookie))
+}
+
+/// How somebody is signed in: by a browser's `session`, a program's `token`, or `tailscale`.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum SignedInBy {
+    Session,
+    Token,
+    Tailscale,
+}

@@ -1,0 +1,250 @@
+//! Who asks, and from where?
+//!
+//! The gate finds out once for each request and leaves both in it; handlers take [`Caller`] as an argument, which also
+//! tells the API's document that the operation wants somebody who is signed in.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::Deref,
+};
+
+use poem::{FromRequest, Request, RequestBody, Result, http::StatusCode};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+use time::Duration;
+
+use super::{
+    entity::user,
+    role::{Method, Role, Scope},
+};
+use crate::{http::Problem, when::Moment};
+
+/// The cookie of a session that came over https; the browser itself sees to the promises of `__Host-` (RFC 6265bis,
+/// 4.1.3.2): Secure, this host alone, the whole of it.
+pub(crate) const COOKIE_HTTPS: &str = "__Host-hearth";
+/// The cookie of a session over plain http within the tailnet. https never takes it for one, since whoever can write
+/// into plain http could plant it.
+pub(crate) const COOKIE_HTTP: &str = "hearth";
+
+/// How long after a sign-in somebody may open further ways in, or let others in.
+const FRESH: Duration = Duration::hours(1);
+
+/// Somebody of the household, and how that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) user: user::Model,
+    pub(crate) by: By,
+    pub(crate) place: Place,
+}
+
+/// How it is known who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By the cookie of this session.
+    Session { id: i64, method: Method, began: Moment },
+    /// By this token of a program.
+    Token { id: i64, name: String, scope: Scope },
+    /// By Tailscale's word on the device.
+    Tailscale,
+}
+
+impl By {
+    /// Returns the words for the audit log.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Session { method, .. } => format!("session ({})", method.name()),
+            Self::Token { name, .. } => format!("token “{name}”"),
+            Self::Tailscale => "Tailscale".to_owned(),
+        }
+    }
+}
+
+/// From where a request comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The peer's address; that of a proxy where there is one.
+    pub(crate) address: Option<IpAddr>,
+    /// What the browser calls itself; cut to a length that is still told apart, control characters left out.
+    pub(crate) user_agent: String,
+    /// Whether it came over https.
+    pub(crate) https: bool,
+    /// The secret of the session that the browser has, believed or not.
+    pub(crate) session: Option<String>,
+    /// The secret by which the browser shows that its user signed in with it before.
+    pub(crate) device: Option<String>,
+}
+
+impl Place {
+    /// The longest name of a browser that is kept, in characters.
+    const USER_AGENT: usize = 200;
+
+    /// Returns the place of a request whose way is known.
+    pub(crate) fn of(request: &Request, address: Option<IpAddr>, https: bool) -> Self {
+        let said = request.header("user-agent").unwrap_or_default();
+        let user_agent = said.chars().filter(|letter| !letter.is_control()).take(Self::USER_AGENT).collect();
+        let (session, device) = if https { (COOKIE_HTTPS, DEVICE_HTTPS) } else { (COOKIE_HTTP, DEVICE_HTTP) };
+        Self { address, user_agent, https, session: cookie(request, session), device: cookie(request, device) }
+    }
+
+    /// Returns the address that attempts from here count for.
+    pub(crate) fn address_or_none(&self) -> IpAddr {
+        self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// Returns the address as text; empty when there is none.
+    pub(crate) fn address(&self) -> String {
+        self.address.map(|address| address.to_string()).unwrap_or_default()
+    }
+}
+
+impl Caller {
+    /// Whether they showed who they are not long ago. A token was given out for what it does, and Tailscale answers for
+    /// each request.
+    pub(crate) fn is_fresh(&self) -> bool {
+        match self.by {
+            By::Session { began, .. } => began > Moment::now().before(FRESH),
+            By::Token { .. } | By::Tailscale => true,
+        }
+    }
+
+    /// Refuses to make a lasting way in for whoever sits down at a browser that was left open, or has got hold of its
+    /// cookie (OWASP Authentication Cheat Sheet: reauthentication for sensitive features).
+    pub(crate) fn check_fresh(&self) -> Result<(), Problem> {
+        match self.is_fresh() {
+            true => Ok(()),
+            false => {
+                Err(Problem::forbidden("This takes a sign-in within the last hour; sign in again, then repeat it.")
+                    .kind("urn:hearth:sign-in-again"))
+            }
+        }
+    }
+
+    /// Returns the role.
+    pub(crate) fn role(&self) -> Role {
+        self.user.role
+    }
+
+    /// Returns the number of the session, for who came with one.
+    pub(crate) fn session(&self) -> Option<i64> {
+        match self.by {
+            By::Session { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Returns the caller of a request that went through the gate.
+    pub(crate) fn of(request: &Request) -> Result<Self, Problem> {
+        request.extensions().get::<Self>().cloned().ok_or_else(nobody)
+    }
+}
+
+/// The value of a cookie; of several with this name nobody knows which one is ours, and none is taken.
+pub(crate) fn cookie(request: &Request, name: &str) -> Option<String> {
+    let mut found = request
+        .headers()
+        .get_all("cookie")
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name)
+        .map(|(_, value)| value);
+    let value = found.next()?;
+    found.next().is_none().then(|| value.to_owned())
+}
+
+/// The refusal of somebody who is not signed in.
+pub(crate) fn nobody() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED).detail("Nobody is signed in: a session or a token is needed.")
+}
+
+/// The cookies of a known device, over https and over plain http: as those of sessions.
+pub(crate) const DEVICE_HTTPS: &str = "__Host-hearth-device";
+pub(crate) const DEVICE_HTTP: &str = "hearth-device";
+
+/// The schemes of the API's document.
+const SCHEMES: [&str; 3] = ["session", "session_https", "token"];
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = |ty| MetaSecurityScheme {
+            ty,
+            description: None,
+            name: None,
+            key_in: None,
+            scheme: None,
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        };
+        let cookie = |name, description| MetaSecurityScheme {
+            name: Some(name),
+            key_in: Some("cookie"),
+            description: Some(description),
+            ..scheme("apiKey")
+        };
+        let [session, session_https, token] = SCHEMES;
+        registry.create_security_scheme(
+            session,
+            cookie(
+                COOKIE_HTTP,
+                "The session of a browser over plain http. Changes also want an Origin that is this site.",
+            ),
+        );
+        registry.create_security_scheme(
+            session_https,
+            cookie(COOKIE_HTTPS, "The session of a browser over https. Changes also want an Origin that is this site."),
+        );
+        registry.create_security_scheme(
+            token,
+            MetaSecurityScheme {
+                scheme: Some("bearer"),
+                bearer_format: Some("hearth_…"),
+                description: Some("A token that somebody made for a program."),
+                ..scheme("http")
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SCHEMES.to_vec()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        Ok(Self::of(request)?)
+    }
+}
+
+/// The caller of a page.
+pub(crate) struct Visitor(pub(crate) Caller);
+
+impl<'a> FromRequest<'a> for Visitor {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
+        Ok(Self(Caller::of(request)?))
+    }
+}
+
+impl Deref for Visitor {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+/// Where a request comes from, whoever asks.
+impl<'a> FromRequest<'a> for Place {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
+        Ok(request.extensions().get::<Self>().cloned().unwrap_or_default())
+    }
+}

@@ -1,0 +1,229 @@
+//! Who asks, and may they?
+//!
+//! Stands before every route of the household's: finds out who asks, looks up in the one table (`access`) who may, and
+//! leaves `Caller` and `Place` in the request. A bearer token alone decides when there is one. A cookie and Tailscale's
+//! word come with whatever a browser sends, so a change has to show beside them that a page of this site asks for it.
+
+use std::sync::Arc;
+
+use poem::{
+    Request,
+    http::{Method, header},
+};
+
+use super::{
+    Accounts, News,
+    access::{Access, Need, Rule},
+    audit_log::{Actor, Kind},
+    caller::{By, Caller, Place, nobody},
+    in_passing::Used,
+    joining::{self, Known},
+    role::Scope,
+    sessions::{self, Due},
+    tailscale, tokens, ways,
+};
+use crate::{
+    http::{Entrance, Hosts, Problem, is_https, shows_its_origin},
+    secret::API_PREFIX,
+    when::Moment,
+};
+
+/// What the household's requests pass, at one entrance.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) hosts: Arc<Hosts>,
+    pub(crate) entrance: Entrance,
+}
+
+/// What the answer has to carry for a request that passed.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// The `Set-Cookie` of a session that was renewed.
+    pub(crate) cookie: Option<String>,
+}
+
+impl Gate {
+    /// Lets a request through or says why not.
+    pub(crate) async fn admit(&self, request: &mut Request) -> Result<Passed, Problem> {
+        if self.entrance != Entrance::TailscaleServe {
+            tailscale::strip(request);
+        }
+        request.set_data(self.entrance);
+        let Some(rule) = self.access.rule(request.method(), request.uri().path()) else {
+            return Ok(Passed::default());
+        };
+        let place = Place::of(request, self.address(request), is_https(request, &self.hosts));
+        request.set_data(place.clone());
+        let reads = reads(request);
+        if rule.need == Need::Anyone && !reads {
+            return Ok(Passed::default());
+        }
+        let mut passed = Passed::default();
+        let caller = match self.identify(request, &place, &mut passed).await {
+            // What is for anybody is for who shows something that is not good, too.
+            Err(problem) if rule.need == Need::Anyone && problem.status().is_client_error() => {
+                tracing::debug!("Taken for nobody: {problem}");
+                None
+            }
+            outcome => outcome?,
+        };
+        let verdict = check(rule, caller.as_ref()).and_then(|()| check_origin(request, caller.as_ref(), reads));
+        if let Some(caller) = caller {
+            // Also for the page that refuses them.
+            request.extensions_mut().insert(caller);
+        }
+        verdict?;
+        Ok(passed)
+    }
+
+    /// The address of who asks: `tailscale serve` says it, and on its own socket is believed.
+    fn address(&self, request: &Request) -> Option<std::net::IpAddr> {
+        let peer = request.remote_addr().as_socket_addr().map(|address| address.ip().to_canonical());
+        match self.entrance {
+            Entrance::Public => peer,
+            Entrance::TailscaleServe => {
+                let said = request.header("x-forwarded-for").and_then(|list| list.rsplit(',').next());
+                said.and_then(|text| text.trim().parse().ok()).or(peer)
+            }
+        }
+    }
+
+    async fn identify(&self, request: &Request, place: &Place, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
+        if let Some(token) = bearer(request)? {
+            return self.by_token(&token, place).await.map(Some);
+        }
+        if let Some(caller) = self.by_session(place, passed).await? {
+            return Ok(Some(caller));
+        }
+        let is_over = place.session.is_some();
+        // What somebody sent as themselves is not done as whom Tailscale answers for on their device.
+        if is_over && !reads(request) {
+            return Err(nobody());
+        }
+        let caller = self.by_tailscale(request, place).await?;
+        if is_over && caller.is_some() {
+            passed.cookie = Some(sessions::cookie(None, place.https));
+        }
+        Ok(caller)
+    }
+
+    async fn by_token(&self, token: &str, place: &Place) -> Result<Caller, Problem> {
+        let accounts = &self.accounts;
+        let look = tokens::find(accounts.reads(), token);
+        let found = accounts.recent_tokens.find(&accounts.database, token, look).await;
+        let found = found.map_err(|error| accounts.database.failed(error))?;
+        let (token, user) =
+            found.ok_or_else(|| Problem::unauthorized("The token is none of Hearth's, has expired or was revoked."))?;
+        if tokens::is_due(&token, Moment::now()) {
+            let (database, id) = (accounts.database.clone(), token.id);
+            accounts.in_passing.write(Used::Token(id), async move { tokens::used(&database, id).await });
+        }
+        Ok(Caller { user, by: By::Token { id: token.id, name: token.name, scope: token.scope }, place: place.clone() })
+    }
+
+    async fn by_session(&self, place: &Place, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
+        let accounts = &self.accounts;
+        let Some(secret) = &place.session else {
+            return Ok(None);
+        };
+        let look = sessions::find(accounts.reads(), secret);
+        let found = accounts.recent_sessions.find(&accounts.database, secret, look).await;
+        let found = found.map_err(|error| accounts.database.failed(error))?;
+        let Some((session, user)) = found else {
+            return Ok(None);
+        };
+        let due = sessions::due(&session, Moment::now());
+        if due != Due::Nothing {
+            let (database, id) = (accounts.database.clone(), session.id);
+            if due == Due::Renewal {
+                passed.cookie = Some(sessions::cookie(Some(secret), place.https));
+            }
+            accounts.in_passing.write(Used::Session(id), async move { sessions::seen(&database, id, due).await });
+        }
+        let by = By::Session { id: session.id, method: session.method, began: session.created_at };
+        Ok(Some(Caller { user, by, place: place.clone() }))
+    }
+
+    async fn by_tailscale(&self, request: &Request, place: &Place) -> Result<Option<Caller>, Problem> {
+        let Some(identity) = self.accounts.tailscale.identify(request).await else {
+            return Ok(None);
+        };
+        let login = identity.login.to_lowercase();
+        let known = Known {
+            provider: ways::TAILSCALE,
+            provider_id: login.clone(),
+            // The tailnet's own identity provider answers for it.
+            verified_email: Some(login),
+            name: Some(identity.name.clone()),
+            join: self.accounts.tailscale_join(),
+        };
+        let user = joining::user_of(&self.accounts, place, known).await?;
+        if user.is_none() && self.accounts.is_news(News::TailscaleStranger) {
+            let actor = Actor::somebody(&identity.login, ways::TAILSCALE, place);
+            self.accounts.note(Kind::SignInFailed, actor).await;
+        }
+        Ok(user.map(|user| Caller { user, by: By::Tailscale, place: place.clone() }))
+    }
+}
+
+/// Whether a request changes nothing.
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+/// Says why a caller may not, when they may not.
+fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
+    let Need::Role(least) = rule.need else {
+        return Ok(());
+    };
+    let caller = caller.ok_or_else(nobody)?;
+    if caller.role() < least {
+        return Err(Problem::forbidden(format!(
+            "This is for the role {} and above; {} is {}.",
+            least.name(),
+            caller.user.email,
+            caller.role().name()
+        )));
+    }
+    match &caller.by {
+        By::Token { scope, .. } if *scope < rule.scope => Err(Problem::forbidden(format!(
+            "This takes a token of the scope {}, and this one is for {}.",
+            rule.scope.name(),
+            Scope::name(*scope)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a change that a browser may have sent unasked: with all but a token, it has to show that a page of this site
+/// asks.
+fn check_origin(request: &Request, caller: Option<&Caller>, reads: bool) -> Result<(), Problem> {
+    let unasked = caller.is_some_and(|caller| !matches!(caller.by, By::Token { .. }));
+    if unasked && !reads && !shows_its_origin(request) {
+        return Err(Problem::forbidden(
+            "A change with a session needs the header Origin or Sec-Fetch-Site, which browsers send; programs use a \
+             token.",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the bearer token of a request. Other schemes are some proxy's business; two tokens are nobody's.
+fn bearer(request: &Request) -> Result<Option<String>, Problem> {
+    let mut found = request.headers().get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    });
+    let token = found.next();
+    if found.next().is_some() {
+        return Err(Problem::unauthorized("There is more than one header Authorization."));
+    }
+    match token {
+        Some(token) if !token.starts_with(API_PREFIX) => {
+            Err(Problem::unauthorized("The token is none of Hearth's, which begin with hearth_."))
+        }
+        token => Ok(token),
+    }
+}

@@ -1,0 +1,266 @@
+//! Which browsers are signed in, and for how long?
+//!
+//! A session is 256 random bits in a cookie, of which the database keeps the hash. It is good for seven days and is
+//! renewed by use, at most once a day (OWASP Session Management Cheat Sheet: idle timeout). Each sign-in begins a new
+//! one, whatever cookie came with it, so that nobody can be given a session that somebody else knows.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
+};
+use time::Duration;
+
+use super::{
+    acting::write_as,
+    audit_log::{self, Actor, Kind},
+    caller::{COOKIE_HTTP, COOKIE_HTTPS, Caller, DEVICE_HTTP, DEVICE_HTTPS, Place},
+    entity::{
+        session::{ActiveModel, Column, Entity, Model},
+        user,
+        verification::Kind::Device,
+    },
+    role::Method,
+    verification::{self, About},
+};
+use crate::{
+    db::{Database, DbError},
+    http::Problem,
+    secret::{Secret, digest},
+    when::Moment,
+};
+
+/// How long a session is good without being used.
+pub(crate) const LIFE: Duration = Duration::days(7);
+/// How old a session's promise is before use renews it.
+const RENEWED_AFTER: Duration = Duration::days(1);
+/// How exactly it is known when a session was seen last: each look would otherwise be a write.
+const SEEN_AFTER: Duration = Duration::minutes(10);
+
+/// A session that has just begun, with its secret.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) user: user::Model,
+    pub(crate) session: Model,
+    pub(crate) token: Secret,
+    /// The secret that makes the browser a known device, when it was none yet.
+    pub(crate) device: Option<Secret>,
+}
+
+impl Begun {
+    /// Returns the `Set-Cookie` headers that give the browser what it is to keep.
+    pub(crate) fn cookies(&self, place: &Place) -> Vec<String> {
+        let session = cookie(Some(self.token.expose()), place.https);
+        let device = self.device.as_ref().map(|secret| device_cookie(secret.expose(), place.https));
+        [Some(session), device].into_iter().flatten().collect()
+    }
+}
+
+/// Begins a session in place of the one that the browser had, and writes down that somebody came in.
+pub(crate) async fn begin(
+    transaction: &impl ConnectionTrait,
+    user: &user::Model,
+    method: Method,
+    place: &Place,
+) -> Result<Begun, DbErr> {
+    let (now, token) = (Moment::now(), Secret::token());
+    if let Some(former) = &place.session {
+        Entity::delete_many().filter(Column::TokenHash.eq(digest(former))).exec(transaction).await?;
+    }
+    // What has expired goes when somebody comes in: often enough, and never for a read.
+    Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(transaction).await?;
+    verification::tidy(transaction).await?;
+    audit_log::tidy(transaction).await?;
+    let row = ActiveModel {
+        id: NotSet,
+        user_id: Set(user.id),
+        token_hash: Set(token.digest()),
+        method: Set(method),
+        address: Set(place.address()),
+        user_agent: Set(place.user_agent.clone()),
+        created_at: Set(now),
+        last_seen_at: Set(now),
+        expires_at: Set(now.after(LIFE)),
+    };
+    let session = Entity::insert(row).exec_with_returning(transaction).await?;
+    audit_log::write(transaction, Kind::SignedIn, &Actor::user(user.id, &user.email, method.name(), place), "").await?;
+    let device = match known_device(transaction, place, user.id).await? {
+        Some(_) => None,
+        None => {
+            let secret = Secret::token();
+            let about = About { user_id: Some(user.id), ..About::default() };
+            verification::keep(transaction, Device, &secret, about, verification::DEVICE).await?;
+            Some(secret)
+        }
+    };
+    Ok(Begun { user: user.clone(), session, token, device })
+}
+
+/// Returns the number of the browser, when it shows that this user signed in with it before.
+pub(crate) async fn known_device(
+    reads: &impl ConnectionTrait,
+    place: &Place,
+    user_id: i64,
+) -> Result<Option<i64>, DbErr> {
+    let Some(secret) = &place.device else { return Ok(None) };
+    let found = verification::find(reads, Device, secret).await?;
+    Ok(found.filter(|device| device.user_id == Some(user_id)).map(|device| device.id))
+}
+
+/// Returns the session of a token that is still good, and whose it is.
+pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
+    let found =
+        Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
+    let now = Moment::now();
+    Ok(found
+        .and_then(|(session, user)| user.map(|user| (session, user)))
+        .filter(|(session, user)| session.expires_at > now && !user.disabled))
+}
+
+/// Returns one of somebody's sessions, while it is good.
+pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    let own = Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).filter(Column::ExpiresAt.gt(Moment::now()));
+    own.one(reads).await
+}
+
+/// What using a session asks to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    /// It was not seen for some time.
+    Seen,
+    /// And its promise is a day old.
+    Renewal,
+}
+
+/// Says what a use, now, asks to be written.
+pub(crate) fn due(session: &Model, now: Moment) -> Due {
+    if session.expires_at < now.after(LIFE).before(RENEWED_AFTER) {
+        Due::Renewal
+    } else if session.last_seen_at < now.before(SEEN_AFTER) {
+        Due::Seen
+    } else {
+        Due::Nothing
+    }
+}
+
+/// Writes that a session was seen, and renews its promise when that is due.
+pub(crate) async fn seen(database: &Database, id: i64, due: Due) -> Result<(), DbError> {
+    database
+        .write(async move |tx| {
+            let now = Moment::now();
+            let mut row =
+                Entity::update_many().col_expr(Column::LastSeenAt, Expr::value(now)).filter(Column::Id.eq(id));
+            if due == Due::Renewal {
+                row = row.col_expr(Column::ExpiresAt, Expr::value(now.after(LIFE)));
+            }
+            row.exec(tx).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// Returns somebody's sessions that are still good, the last used first.
+pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::ExpiresAt.gt(Moment::now()))
+        .order_by(Column::LastSeenAt, Order::Desc)
+        .order_by(Column::Id, Order::Desc)
+        .all(reads)
+        .await
+}
+
+/// Ends the caller's own session.
+pub(crate) async fn sign_out(database: &Database, caller: &Caller) -> Result<(), DbError> {
+    let (actor, session) = (Actor::caller(caller), caller.session());
+    database
+        .write(async move |tx| {
+            if let Some(id) = session {
+                Entity::delete_by_id(id).exec(tx).await?;
+                audit_log::write(tx, Kind::SignedOut, &actor, "").await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Ends one of the caller's sessions; returns whether there was one with this number.
+pub(crate) async fn revoke(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(database, caller, async move |tx, caller| {
+        let own = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(caller.user.id));
+        let ended = own.exec(tx).await?.rows_affected > 0;
+        if ended {
+            let subject = format!("session {id}");
+            audit_log::write(tx, Kind::SessionRevoked, &Actor::caller(caller), &subject).await?;
+        }
+        Ok(ended)
+    })
+    .await
+}
+
+/// Ends all of the caller's sessions but the present one.
+pub(crate) async fn revoke_others(database: &Database, caller: &Caller) -> Result<(), Problem> {
+    write_as(database, caller, async |tx, caller| {
+        end_all(tx, caller.user.id, caller.session()).await?;
+        Ok(audit_log::write(tx, Kind::SessionRevoked, &Actor::caller(caller), "all other sessions").await?)
+    })
+    .await
+}
+
+/// Ends all sessions of somebody, but the one that is `spared`.
+pub(crate) async fn end_all(
+    transaction: &impl ConnectionTrait,
+    user_id: i64,
+    spared: Option<i64>,
+) -> Result<(), DbErr> {
+    let mut rows = Entity::delete_many().filter(Column::UserId.eq(user_id));
+    if let Some(id) = spared {
+        rows = rows.filter(Column::Id.ne(id));
+    }
+    rows.exec(transaction).await.map(drop)
+}
+
+/// Returns the `Set-Cookie` of a session's token, or, without one, of its end.
+pub(crate) fn cookie(token: Option<&str>, https: bool) -> String {
+    let (name, secure) = if https { (COOKIE_HTTPS, "; Secure") } else { (COOKIE_HTTP, "") };
+    let age = if token.is_some() { LIFE.whole_seconds() } else { 0 };
+    format!("{name}={}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", token.unwrap_or_default())
+}
+
+/// Returns the `Set-Cookie` of a known device.
+fn device_cookie(secret: &str, https: bool) -> String {
+    let (name, secure) = if https { (DEVICE_HTTPS, "; Secure") } else { (DEVICE_HTTP, "") };
+    let age = verification::DEVICE.whole_seconds();
+    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_the_hosts_alone_over_https_and_of_another_name_without() {
+        assert_eq!(cookie(Some("x"), true), "__Host-hearth=x; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax; Secure");
+        assert_eq!(cookie(None, false), "hearth=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn a_session_is_renewed_when_a_day_old_and_not_written_at_each_look() {
+        let begun: Moment = "2026-11-24T12:00:00.000Z".parse().unwrap();
+        let session = Model {
+            id: 1,
+            user_id: 1,
+            token_hash: String::new(),
+            method: Method::Password,
+            address: String::new(),
+            user_agent: String::new(),
+            created_at: begun,
+            last_seen_at: begun,
+            expires_at: begun.after(LIFE),
+        };
+        assert_eq!(due(&session, begun.after(Duration::minutes(5))), Due::Nothing);
+        assert_eq!(due(&session, begun.after(Duration::minutes(11))), Due::Seen);
+        assert_eq!(due(&session, begun.after(Duration::hours(25))), Due::Renewal);
+    }
+}

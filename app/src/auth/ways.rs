@@ -1,0 +1,158 @@
+//! By which ways can somebody sign in, beside passkeys?
+//!
+//! A row of `account` each: a password, a login of Tailscale's, a subject of an OpenID provider.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
+};
+
+use super::{
+    acting::write_as,
+    audit_log::{self, Actor, Kind},
+    caller::Caller,
+    entity::{
+        account::{ActiveModel, Column, Entity, Model},
+        user,
+    },
+};
+use crate::{
+    db::{Abort, Database},
+    http::{FieldError, Problem},
+    when::Moment,
+};
+
+pub(crate) const PASSWORD: &str = "password";
+pub(crate) const TAILSCALE: &str = "tailscale";
+pub(crate) const OIDC: &str = "oidc";
+
+/// The longest login of Tailscale's that is kept, in bytes.
+const LOGIN_MAX: usize = 254;
+
+/// Returns the way and whose it is.
+pub(crate) async fn find(
+    reads: &impl ConnectionTrait,
+    provider: &str,
+    provider_id: &str,
+) -> Result<Option<(Model, user::Model)>, DbErr> {
+    let found = Entity::find()
+        .filter(Column::Provider.eq(provider))
+        .filter(Column::ProviderId.eq(provider_id))
+        .find_also_related(user::Entity)
+        .one(reads)
+        .await?;
+    Ok(found.and_then(|(account, user)| user.map(|user| (account, user))))
+}
+
+/// Returns the accounts elsewhere that sign somebody in, the oldest first.
+pub(crate) async fn linked(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    let own = Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::Provider.ne(PASSWORD));
+    own.order_by(Column::Id, Order::Asc).all(reads).await
+}
+
+/// Returns whether a provider knows somebody by another name already: what it calls them begins with its address, and a blank.
+pub(crate) async fn is_known_otherwise(
+    reads: &impl ConnectionTrait,
+    user_id: i64,
+    provider: &str,
+    provider_id: &str,
+) -> Result<bool, DbErr> {
+    // Of OpenID Connect the issuer stands before a blank; of Tailscale there is one.
+    fn issuer(id: &str) -> Option<&str> {
+        id.split_once(' ').map(|(issuer, _)| issuer)
+    }
+    let is_of_it = |known: &Model| known.provider == provider && issuer(&known.provider_id) == issuer(provider_id);
+    Ok(linked(reads, user_id).await?.iter().any(is_of_it))
+}
+
+/// Takes one of them away from the caller; returns whether there was one with this number.
+pub(crate) async fn unlink(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(database, caller, async move |tx, caller| {
+        let linked = linked(tx, caller.user.id).await?;
+        let Some(found) = linked.into_iter().find(|account| account.id == id) else {
+            return Ok(false);
+        };
+        Entity::delete_by_id(id).exec(tx).await?;
+        let subject = format!("{} {}", found.provider, found.provider_id);
+        audit_log::write(tx, Kind::AccountUnlinked, &Actor::caller(caller), &subject).await?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Returns the ways of this kind of everybody.
+pub(crate) async fn list_by(reads: &impl ConnectionTrait, provider: &str) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Provider.eq(provider)).all(reads).await
+}
+
+/// Returns the hash of somebody's password.
+pub(crate) async fn password(reads: &impl ConnectionTrait, user_id: i64) -> Result<Option<String>, DbErr> {
+    let found = find(reads, PASSWORD, &user_id.to_string()).await?;
+    Ok(found.and_then(|(account, _)| account.password_hash))
+}
+
+/// Gives somebody a way.
+pub(crate) async fn add(
+    transaction: &impl ConnectionTrait,
+    user_id: i64,
+    provider: &str,
+    provider_id: &str,
+    password_hash: Option<String>,
+) -> Result<(), DbErr> {
+    let now = Moment::now();
+    let row = ActiveModel {
+        id: NotSet,
+        user_id: Set(user_id),
+        provider: Set(provider.to_owned()),
+        provider_id: Set(provider_id.to_owned()),
+        password_hash: Set(password_hash),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    Entity::insert(row).exec_without_returning(transaction).await.map(drop)
+}
+
+/// Sets the hash of somebody's password.
+pub(crate) async fn set_password(transaction: &impl ConnectionTrait, user_id: i64, hash: &str) -> Result<(), DbErr> {
+    let changed = Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(hash))
+        .col_expr(Column::UpdatedAt, Expr::value(Moment::now()))
+        .filter(Column::Provider.eq(PASSWORD))
+        .filter(Column::ProviderId.eq(user_id.to_string()))
+        .exec(transaction)
+        .await?;
+    if changed.rows_affected == 0 {
+        add(transaction, user_id, PASSWORD, &user_id.to_string(), Some(hash.to_owned())).await?;
+    }
+    Ok(())
+}
+
+/// Makes this the login by which Tailscale knows somebody; an empty one takes it away.
+pub(crate) async fn set_tailscale(
+    transaction: &impl ConnectionTrait,
+    user_id: i64,
+    login: &str,
+) -> Result<(), Abort<Problem>> {
+    let login = login.trim().to_lowercase();
+    if login.len() > LOGIN_MAX || login.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+        let error =
+            FieldError::new("tailscale_login", "must be a login as Tailscale shows it, such as anna@example.org");
+        return Err(Problem::fields(vec![error]).into());
+    }
+    if let Some((_, user)) = find(transaction, TAILSCALE, &login).await?
+        && user.id != user_id
+    {
+        let error = FieldError::new("tailscale_login", "belongs to somebody of the household already");
+        return Err(Problem::fields(vec![error]).into());
+    }
+    Entity::delete_many()
+        .filter(Column::Provider.eq(TAILSCALE))
+        .filter(Column::UserId.eq(user_id))
+        .exec(transaction)
+        .await?;
+    if !login.is_empty() {
+        add(transaction, user_id, TAILSCALE, &login, None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The invitations, on the page of the people: who may come, and the link by which they do.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Request, Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Form, Path},
+};
+use serde::Deserialize;
+
+use super::store;
+use crate::{
+    auth::{
+        Accounts,
+        caller::{Place, Visitor},
+        entity::verification,
+        profile::{EMAIL_MAX, email_of},
+        role::Role,
+    },
+    household::{
+        link::Link,
+        people::page::{About, Household, Said, page, roles},
+        secrets,
+    },
+    html::{Frame, Input, answer, moment, refused, see},
+    http::Problem,
+};
+
+/// What the form sends.
+#[derive(Default, Deserialize)]
+pub(crate) struct Filled {
+    role: Option<Role>,
+    #[serde(default)]
+    pub(crate) email: String,
+}
+
+impl Filled {
+    fn role(&self) -> Role {
+        self.role.unwrap_or(Role::Member)
+    }
+}
+
+#[handler]
+pub(crate) async fn create(
+    request: &Request,
+    frame: Frame,
+    visitor: Visitor,
+    place: Place,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Form(filled): Form<Filled>,
+) -> Result<Response> {
+    let email = match filled.email.trim() {
+        "" => Ok(None),
+        email => email_of(email).map(Some).map_err(|error| Problem::fields(vec![error])),
+    };
+    let outcome = match email {
+        Ok(email) => store::create(accounts, &visitor, filled.role(), email).await,
+        Err(problem) => Err(problem),
+    };
+    match outcome {
+        Ok((invitation, secret)) => {
+            let link = Link::to(accounts, request, &place, &format!("/invitation/{}", secret.expose()));
+            let what = html! {
+                "With this link, " strong { (invitation.email.as_deref().unwrap_or("whoever has it")) }
+                " joins the household as " (filled.role().name()) "."
+            };
+            Ok(answer(StatusCode::OK, secrets::link(&frame, "A link to join", &what, "a week", &link)))
+        }
+        Err(problem) => {
+            let said =
+                Said { refused: Some((About::Invitations, &problem)), invitation: Some(&filled), ..Said::default() };
+            let household = Household::of(accounts, &visitor).await?;
+            Ok(refused(&problem, page(&frame, &household, &said)))
+        }
+    }
+}
+
+#[handler]
+pub(crate) async fn revoke(
+    frame: Frame,
+    visitor: Visitor,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let problem = match store::revoke(accounts, &visitor, id).await {
+        Ok(true) => return Ok(see("/people?done=revoked")),
+        Ok(false) => Problem::not_found("That invitation was used, taken back or is over."),
+        Err(problem) => problem,
+    };
+    let household = Household::of(accounts, &visitor).await?;
+    let said = Said { refused: Some((About::Invitations, &problem)), ..Said::default() };
+    Ok(refused(&problem, page(&frame, &household, &said)))
+}
+
+/// Returns the part of the page with the invitations.
+pub(crate) fn section(household: &Household, viewer: Role, said: &Said<'_>) -> Markup {
+    let fields = said.fields(About::Invitations);
+    let none = Filled::default();
+    let filled = said.invitation.unwrap_or(&none);
+    html! {
+        section.card aria-labelledby="invitations" {
+            h2 #invitations { "Invite somebody" }
+            (fields.summary("Nothing was changed."))
+            form method="post" action="/people/invitations" {
+                (roles(&fields, viewer, filled.role()))
+                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).longest(EMAIL_MAX).optional()
+                    .hint("Fills in their form. Hearth sends nothing to it: you give them the link.")))
+                button.main { "Make a link" }
+            }
+            @if !household.invitations.is_empty() {
+                h3 { "Open invitations" }
+                ul.things { @for invitation in &household.invitations { (entry(invitation, viewer)) } }
+            }
+        }
+    }
+}
+
+fn entry(invitation: &verification::Model, viewer: Role) -> Markup {
+    let role = invitation.role.unwrap_or(Role::Guest);
+    let whom = invitation.email.as_deref().unwrap_or("Whoever has the link");
+    html! {
+        li {
+            div {
+                h4 { (whom) " " span.mark { (role.name()) } }
+                p.quiet { "Made " (moment(invitation.created_at)) "; ends " (moment(invitation.expires_at)) "." }
+            }
+            @if viewer.rules(role) {
+                form method="post" action={ "/people/invitations/" (invitation.id) "/revoke" } {
+                    button aria-label={ "Take back the invitation of " (whom) } { "Take back" }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::entity::verification::Kind,
+        auth::for_tests::{EVIL, assert_harmless},
+        when::Moment,
+    };
+
+    fn invitation(role: Role) -> verification::Model {
+        verification::Model {
+            id: 1,
+            kind: Kind::Invitation,
+            token_hash: EVIL.to_owned(),
+            user_id: None,
+            role: Some(role),
+            email: Some(EVIL.to_owned()),
+            created_by: None,
+            created_at: Moment::now(),
+            expires_at: Moment::now(),
+            used_at: None,
+        }
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        assert_harmless(&entry(&invitation(Role::Guest), Role::Owner));
+    }
+
+    #[test]
+    fn who_may_not_give_a_role_does_not_take_it_back() {
+        assert!(entry(&invitation(Role::Member), Role::Admin).into_string().contains("/revoke"));
+        assert!(!entry(&invitation(Role::Admin), Role::Admin).into_string().contains("/revoke"));
+    }
+}

@@ -1,0 +1,122 @@
+//! How does somebody else join the household?
+//!
+//! By a link that an admin makes and sends by whatever way they have: there is no mail server. It says what role its
+//! holder gets, is good for a week and once.
+
+use sea_orm::DatabaseConnection;
+
+use crate::{
+    auth::{
+        Accounts,
+        acting::write_as,
+        audit_log::{self, Actor, Kind},
+        caller::{Caller, Place},
+        entity::verification::{Kind::Invitation, Model},
+        profile::Profile,
+        role::{Method, Role},
+        sessions::{self, Begun},
+        verification::{self, About},
+    },
+    household::{people, resets::spent},
+    http::Problem,
+    secret::Secret,
+};
+
+/// Returns the invitations that are open.
+pub(crate) async fn list(reads: &DatabaseConnection) -> Result<Vec<Model>, sea_orm::DbErr> {
+    verification::list(reads, Invitation).await
+}
+
+/// Makes an invitation for a role; `email` fills in the form of who takes it.
+pub(crate) async fn create(
+    accounts: &Accounts,
+    caller: &Caller,
+    role: Role,
+    email: Option<String>,
+) -> Result<(Model, Secret), Problem> {
+    if !caller.role().rules(role) {
+        return Err(Problem::forbidden("Nobody gives away a role as high as their own, but an owner."));
+    }
+    caller.check_fresh()?;
+    let secret = Secret::token();
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        if let Some(email) = &email
+            && people::by_email(tx, email).await?.is_some()
+        {
+            return Err(people::taken().into());
+        }
+        let subject = format!("{} as {}", email.as_deref().unwrap_or("whoever has the link"), role.name());
+        let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
+        let made = verification::keep(tx, Invitation, &secret, about, verification::INVITATION).await?;
+        audit_log::write(tx, Kind::InvitationCreated, &Actor::caller(caller), &subject).await?;
+        Ok((made, secret.clone()))
+    })
+    .await
+}
+
+/// Takes an open invitation back; returns whether there was one with this number.
+pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(found) = verification::get(tx, Invitation, id).await? else {
+            return Ok(false);
+        };
+        let role = found.role.unwrap_or(Role::Guest);
+        if !caller.role().rules(role) {
+            return Err(Problem::forbidden("Only an owner takes back an invitation for this role.").into());
+        }
+        verification::void_one(tx, id).await?;
+        let subject = format!("{} as {}", found.email.as_deref().unwrap_or("whoever has the link"), role.name());
+        audit_log::write(tx, Kind::InvitationRevoked, &Actor::caller(caller), &subject).await?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Returns an invitation while it is good.
+pub(crate) async fn find(accounts: &Accounts, token: &str) -> Result<Option<Model>, Problem> {
+    verification::find(accounts.reads(), Invitation, token)
+        .await
+        .map_err(|error| accounts.database.failed(error).into())
+}
+
+/// Makes the holder of an invitation one of the household, and signs them in.
+pub(crate) async fn accept(
+    accounts: &Accounts,
+    place: &Place,
+    token: &str,
+    profile: Profile,
+    password: &str,
+) -> Result<Begun, Problem> {
+    find(accounts, token).await?.ok_or_else(spent)?;
+    let known = people::by_email(accounts.reads(), &profile.email).await;
+    // Before the work of a hash, and again when it is written.
+    if known.map_err(|error| accounts.database.failed(error))?.is_some() {
+        return Err(people::taken());
+    }
+    accounts.check_password("password", password, &profile.email, &profile.name)?;
+    let hash = accounts.hasher.hash(password).await?;
+    let (token, place) = (token.to_owned(), place.clone());
+    accounts
+        .database
+        .write(async move |tx| {
+            if people::by_email(tx, &profile.email).await?.is_some() {
+                return Err(people::taken().into());
+            }
+            let Some(invitation) = verification::find(tx, Invitation, &token).await? else {
+                return Err(spent().into());
+            };
+            let role = invitation.role.unwrap_or(Role::Guest);
+            // Who made it may have lost the right to since.
+            if !people::still_rules(tx, invitation.created_by, role).await?
+                || verification::take(tx, Invitation, &token).await?.is_none()
+            {
+                return Err(spent().into());
+            }
+            let user = people::add_with_password(tx, &profile, role, &hash).await?;
+            let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
+            audit_log::write(tx, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
+                .await?;
+            Ok(sessions::begin(tx, &user, Method::Invitation, &place).await?)
+        })
+        .await
+}

@@ -1,0 +1,91 @@
+//! Where does a link lead that is sent to somebody?
+//!
+//! To where the household reaches Hearth, as the operator has set it; without that, to where this browser reached it. That
+//! may be no place for anybody else, and then the page with the link says so.
+
+use poem::{Request, http::header};
+use url::Url;
+
+use crate::{
+    auth::{Accounts, caller::Place},
+    config::is_loopback,
+};
+
+/// A link, and for whom it works.
+pub(crate) struct Link {
+    pub(crate) address: String,
+    pub(crate) reach: Reach,
+}
+
+/// For whom a link works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// For everybody: the operator says that browsers find Hearth there.
+    Everybody,
+    /// For whoever finds Hearth where this browser found it.
+    Here,
+    /// On the very machine of this browser.
+    ThisMachine,
+}
+
+impl Link {
+    /// Returns the link to a path.
+    pub(crate) fn to(accounts: &Accounts, request: &Request, place: &Place, path: &str) -> Self {
+        let is_set = accounts.http.public_url.is_some();
+        let address = match request.header(header::HOST) {
+            Some(host) if !is_set => format!("{}://{host}{path}", if place.https { "https" } else { "http" }),
+            _ => accounts.address_of(path),
+        };
+        Self { reach: Reach::of(&address, is_set), address }
+    }
+}
+
+impl Reach {
+    fn of(address: &str, is_set: bool) -> Self {
+        match Url::parse(address) {
+            Ok(url) if is_loopback(&url) => Self::ThisMachine,
+            _ if is_set => Self::Everybody,
+            _ => Self::Here,
+        }
+    }
+
+    /// Returns what to know before the link is sent.
+    pub(crate) fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::Everybody => None,
+            Self::Here => Some(
+                "It works only where that very address leads to this Hearth. For links that work wherever Hearth is \
+                 reached, its operator sets HEARTH_HTTP__PUBLIC_URL.",
+            ),
+            Self::ThisMachine => Some(
+                "It works only on this machine: on any other one its address leads to that machine itself. For links that \
+                 others can open, the operator sets HEARTH_HTTP__PUBLIC_URL to where they reach Hearth.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_others_cannot_open_is_told_from_one_that_they_can() {
+        for (address, is_set, reach) in [
+            ("https://hearth.example.org/reset/x", true, Reach::Everybody),
+            ("http://localhost:3000/reset/x", true, Reach::ThisMachine),
+            ("http://localhost:3000/reset/x", false, Reach::ThisMachine),
+            ("http://127.0.0.1:3000/reset/x", false, Reach::ThisMachine),
+            ("http://[::1]:3000/reset/x", false, Reach::ThisMachine),
+            ("http://nas:3000/reset/x", false, Reach::Here),
+            ("https://nas.tail1.ts.net/reset/x", false, Reach::Here),
+            ("/reset/x", false, Reach::Here),
+        ] {
+            assert_eq!(Reach::of(address, is_set), reach, "{address} {is_set}");
+        }
+        assert_eq!(Reach::Everybody.warning(), None);
+        for reach in [Reach::Here, Reach::ThisMachine] {
+            assert!(reach.warning().unwrap().contains("HEARTH_HTTP__PUBLIC_URL"));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The household: its people, invitations, and links for a new password.
+
+pub(crate) mod invitations;
+pub(crate) mod link;
+pub(crate) mod links;
+pub(crate) mod people;
+pub(crate) mod resets;
+pub(crate) mod secrets;

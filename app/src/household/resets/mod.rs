@@ -1,0 +1,5 @@
+//! How does somebody get another password?
+
+mod store;
+
+pub(crate) use self::store::{change, create_reset, offer_reset, reset_by_operator, reset_for, spent, use_reset};

@@ -1,0 +1,198 @@
+//! How does somebody get another password: their own wish, an admin's link, or the server?
+
+use crate::{
+    auth::{
+        Accounts,
+        acting::write_as,
+        audit_log::{self, Actor, Kind},
+        caller::{Caller, Place},
+        entity::{
+            user,
+            verification::Kind::{Reset, SecondStep},
+        },
+        role::Method,
+        sessions::{self, Begun},
+        verification::{self, About},
+        ways,
+    },
+    db::{Database, Tx},
+    household::people,
+    http::{FieldError, Problem},
+    secret::Secret,
+    sign_in::{password::hash::Verdict, totp},
+};
+
+impl Accounts {
+    /// Sees to it that the caller knows their own password, before something that a left-open browser must not do.
+    pub(crate) async fn confirm_password(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let failed = |error| self.database.failed(error);
+        let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
+        let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
+        let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
+        let verdict = self.hasher.verify(kept.as_deref(), password).await;
+        if !matches!(verdict, Ok(Verdict { right: false, .. })) {
+            // Right, or not looked at: no guess.
+            self.throttle.succeeded(ticket);
+        }
+        if verdict?.right {
+            return Ok(());
+        }
+        Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
+    }
+}
+
+/// Changes the caller's password. All other sessions end, and links to choose a new one.
+pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
+    accounts.check_password("new_password", new, &caller.user.email, &caller.user.name)?;
+    let kept =
+        ways::password(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+    match kept {
+        Some(_) => accounts.confirm_password(caller, "current_password", current).await?,
+        // Who came in by other ways so far has none to confirm.
+        None => caller.check_fresh()?,
+    }
+    let hash = accounts.hasher.hash(new).await?;
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        // Another one was set since this one was confirmed.
+        if ways::password(tx, caller.user.id).await? != kept {
+            return Err(Problem::conflict("Your password was changed a moment ago; try again.").into());
+        }
+        ways::set_password(tx, caller.user.id, &hash).await?;
+        sessions::end_all(tx, caller.user.id, caller.session()).await?;
+        for kind in [Reset, SecondStep] {
+            verification::void(tx, kind, Some(caller.user.id)).await?;
+        }
+        Ok(audit_log::write(tx, Kind::PasswordChanged, &Actor::caller(caller), "").await?)
+    })
+    .await
+}
+
+/// Makes a link for somebody to choose a new password with; with `remove_totp` it takes their second factor away too.
+/// `None` when there is nobody with this number.
+pub(crate) async fn create_reset(
+    accounts: &Accounts,
+    caller: &Caller,
+    id: i64,
+    remove_totp: bool,
+) -> Result<Option<Secret>, Problem> {
+    caller.check_fresh()?;
+    let secret = Secret::token();
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(user) = people::get(tx, id).await? else {
+            return Ok(None);
+        };
+        // Not for oneself: a browser that was left open would get past the question for the password.
+        if caller.user.id == id {
+            return Err(Problem::forbidden("Your own password and second factor are changed under Account.").into());
+        }
+        if !caller.role().rules(user.role) {
+            return Err(Problem::forbidden("Only somebody with a higher role may do this for this person.").into());
+        }
+        if user.disabled {
+            let name = &user.name;
+            let why = format!("{name} is disabled, and a link would be good for nothing: let them in again first.");
+            return Err(Problem::conflict(why).into());
+        }
+        offer_reset(tx, &user, &secret, remove_totp, &Actor::caller(caller), Some(caller.user.id)).await?;
+        Ok(Some(secret.clone()))
+    })
+    .await
+}
+
+/// Makes the operator's link for somebody who is known by their e-mail; `None` when nobody is.
+pub(crate) async fn reset_by_operator(
+    database: &Database,
+    email: &str,
+    remove_totp: bool,
+) -> Result<Option<Secret>, Problem> {
+    let (email, secret) = (email.to_owned(), Secret::token());
+    database
+        .write(async move |tx| {
+            let Some(user) = people::by_email(tx, &email).await? else {
+                return Ok(None);
+            };
+            let actor = Actor::operator("app user reset-password");
+            offer_reset(tx, &user, &secret, remove_totp, &actor, None).await?;
+            Ok(Some(secret.clone()))
+        })
+        .await
+}
+
+/// Keeps the secret of a link, in place of an earlier one.
+pub(crate) async fn offer_reset(
+    tx: &Tx,
+    user: &user::Model,
+    secret: &Secret,
+    remove_totp: bool,
+    actor: &Actor,
+    created_by: Option<i64>,
+) -> Result<(), sea_orm::DbErr> {
+    verification::void(tx, Reset, Some(user.id)).await?;
+    let about = About { user_id: Some(user.id), created_by, ..About::default() };
+    verification::keep(tx, Reset, secret, about, verification::RESET).await?;
+    if remove_totp {
+        totp::clear(tx, user.id).await?;
+        audit_log::write(tx, Kind::TotpRemoved, actor, &user.email).await?;
+    }
+    audit_log::write(tx, Kind::ResetCreated, actor, &user.email).await
+}
+
+/// Returns whose password a link resets, while it is good.
+pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option<user::Model>, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    let found = verification::find(accounts.reads(), Reset, token).await.map_err(failed)?;
+    match found.and_then(|found| found.user_id) {
+        Some(id) => Ok(people::enabled(accounts.reads(), id).await.map_err(failed)?),
+        None => Ok(None),
+    }
+}
+
+/// Sets the password that the holder of a link chose, ends all sessions, and signs them in if that is wanted; with a second
+/// factor they have to sign in as always, and get `None`.
+pub(crate) async fn use_reset(
+    accounts: &Accounts,
+    place: &Place,
+    token: &str,
+    password: &str,
+    signs_in: bool,
+) -> Result<Option<Begun>, Problem> {
+    let user = reset_for(accounts, token).await?.ok_or_else(spent)?;
+    accounts.check_password("password", password, &user.email, &user.name)?;
+    let hash = accounts.hasher.hash(password).await?;
+    let (token, place) = (token.to_owned(), place.clone());
+    accounts
+        .database
+        .write(async move |tx| {
+            let now = people::enabled(tx, user.id).await?;
+            let (Some(reset), Some(user)) = (verification::find(tx, Reset, &token).await?, now) else {
+                return Err(spent().into());
+            };
+            // Who made it may have lost the right to since, or the person may have risen above them.
+            if !people::still_rules(tx, reset.created_by, user.role).await? {
+                return Err(spent().into());
+            }
+            if verification::take(tx, Reset, &token).await?.is_none() {
+                return Err(spent().into());
+            }
+            ways::set_password(tx, user.id, &hash).await?;
+            sessions::end_all(tx, user.id, None).await?;
+            verification::void(tx, SecondStep, Some(user.id)).await?;
+            let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &place);
+            audit_log::write(tx, Kind::PasswordReset, &actor, "").await?;
+            if !signs_in || totp::of(tx, user.id).await?.is_some() {
+                return Ok(None);
+            }
+            Ok(Some(sessions::begin(tx, &user, Method::Reset, &place).await?))
+        })
+        .await
+}
+
+/// The refusal of a link that is not good any more.
+pub(crate) fn spent() -> Problem {
+    Problem::not_found("This link was used before, has expired, or was never given out; ask for a new one.")
+}

@@ -1,0 +1,167 @@
+//! What do all pages have in common?
+//!
+//! Plain HTML and forms that work without a script, nothing from elsewhere. `layout` is what stands around a page,
+//! `form` how a form shows what was wrong with it, `session_over` what comes of one whose session ended, `moments` how a
+//! time reads. Templates are maud's: the compiler checks them, and text is escaped unless one asks otherwise, which
+//! nothing here does.
+
+pub(crate) mod browser;
+mod form;
+mod layout;
+mod moments;
+mod session_over;
+
+use maud::{Markup, html};
+use poem::{
+    IntoResponse, Response, Route,
+    endpoint::make_sync,
+    get,
+    http::{StatusCode, header},
+    web::{Html, Redirect},
+};
+
+pub(crate) use self::{
+    form::{Fields, Input, title_of},
+    layout::{Frame, layout},
+    moments::moment,
+    session_over::session_over,
+};
+use crate::{auth::caller::Caller, http::Problem};
+
+const STYLE: &str = include_str!("hearth.css");
+const ICON: &str = include_str!("hearth.svg");
+/// For passkeys, which only a script can ask a browser for.
+const PASSKEY: &str = include_str!("passkey.js");
+
+/// Tells this release's style, icon and script from another's.
+const FINGERPRINT: u64 = fingerprint(STYLE, fingerprint(ICON, fingerprint(PASSKEY, 0xcbf2_9ce4_8422_2325)));
+
+/// FNV-1a, which can be computed while compiling.
+const fn fingerprint(text: &str, start: u64) -> u64 {
+    let (bytes, mut hash, mut index) = (text.as_bytes(), start, 0);
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0100_0000_01b3);
+        index += 1;
+    }
+    hash
+}
+
+fn asset(content_type: &'static str, text: &'static str) -> Response {
+    Response::builder()
+        .content_type(content_type)
+        // For a year: the pages name it with its fingerprint, so other content is another address.
+        .header(header::CACHE_CONTROL, "max-age=31536000, immutable")
+        .body(text)
+}
+
+/// Returns the address of an asset of this release.
+pub(crate) fn asset_address(name: &str) -> String {
+    format!("/assets/{name}?{FINGERPRINT:x}")
+}
+
+/// Adds the pages' style, icon and script to the routes.
+pub(crate) fn assets(route: Route) -> Route {
+    route
+        .at("/assets/hearth.css", get(make_sync(|_| asset("text/css", STYLE))))
+        .at("/assets/hearth.svg", get(make_sync(|_| asset("image/svg+xml", ICON))))
+        .at("/assets/passkey.js", get(make_sync(|_| asset("text/javascript", PASSKEY))))
+}
+
+/// Answers with a page.
+pub(crate) fn answer(status: StatusCode, page: Markup) -> Response {
+    Html(page.into_string()).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
+/// Answers a form that was refused with a page that says so: 422 for wrong fields, else the problem's own status and
+/// headers.
+pub(crate) fn refused(problem: &Problem, page: Markup) -> Response {
+    let status = if problem.errors().is_empty() { problem.status() } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = answer(status, page);
+    // The problem's own answer has the right headers, such as Retry-After.
+    let mut response = problem.clone().into_response();
+    response.set_status(status);
+    for name in [header::CONTENT_TYPE, header::CACHE_CONTROL] {
+        if let Some(value) = page.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response.set_body(page.into_body());
+    response
+}
+
+/// Sends somebody on to another page, after a form: reloading that page does nothing twice.
+pub(crate) fn see(address: &str) -> Response {
+    Redirect::see_other(address).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}
+
+/// Sends somebody to the sign-in page, and back to where they wanted to go.
+pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
+    match wanted {
+        None | Some("/") => see("/sign-in"),
+        Some(wanted) => see(&format!("/sign-in?next={}", encoded(wanted))),
+    }
+}
+
+/// Percent-encodes all but letters and digits.
+pub(crate) fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// Returns the page for a person whose request could not be answered.
+pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response {
+    let title = match problem.status() {
+        StatusCode::NOT_FOUND => "Nothing is here",
+        StatusCode::FORBIDDEN => "That is not allowed",
+        status if status.is_server_error() => "Something went wrong",
+        _ => "That did not work",
+    };
+    let way_on = match problem.status() {
+        // Under a name that Hearth does not answer to, every page is this one.
+        StatusCode::MISDIRECTED_REQUEST => None,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if viewer.is_none() => {
+            Some(("/sign-in", "To the sign-in page"))
+        }
+        _ => Some(("/", "Back to the records")),
+    };
+    let content = html! {
+        div.narrow {
+            h1 { (title) }
+            p { (problem.sentence()) }
+            @if let Some((address, words)) = way_on { p { a.button href=(address) { (words) } } }
+        }
+    };
+    let mut response = refused(problem, layout(title, viewer, &content));
+    // Here there is no form to correct.
+    response.set_status(problem.status());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::FieldError;
+
+    #[test]
+    fn addresses_are_encoded() {
+        assert_eq!(encoded("a b&c=猫"), "a%20b%26c%3D%E7%8C%AB");
+    }
+
+    #[test]
+    fn a_refusal_has_the_status_and_the_headers_of_its_problem() {
+        let wrong = refused(&Problem::fields(vec![FieldError::new("name", "must not be empty")]), html! {});
+        assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let throttled = refused(&Problem::too_many("Later.", 7), html! { "page" });
+        assert_eq!(throttled.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(throttled.header(header::RETRY_AFTER), Some("7"));
+        assert_eq!(throttled.header(header::CONTENT_TYPE), Some("text/html; charset=utf-8"));
+    }
+}

@@ -1,0 +1,119 @@
+//! How does a record get into a form, and out of it?
+
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use crate::{
+    html::{Fields, Input},
+    http::FieldError,
+    records::{
+        draft::{CATEGORY_MAX, Change, Draft, TITLE_MAX},
+        entity::{Model, Visibility},
+    },
+    when::Day,
+};
+
+/// What the form sends.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Filled {
+    #[serde(default)]
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) category: String,
+    #[serde(default)]
+    pub(crate) notes: String,
+    #[serde(default)]
+    pub(crate) due_date: String,
+    /// Absent where whoever fills it in has no say in it.
+    pub(crate) visibility: Option<Visibility>,
+}
+
+impl Filled {
+    /// Returns the form as it is filled in for a record.
+    pub(crate) fn of(record: &Model) -> Self {
+        Self {
+            title: record.title.clone(),
+            category: record.category.clone(),
+            notes: record.notes.clone(),
+            due_date: record.due_date.map(|day| day.to_string()).unwrap_or_default(),
+            visibility: Some(record.visibility),
+        }
+    }
+
+    /// Returns the record that it makes, or what is wrong with each field.
+    pub(crate) fn draft(&self) -> Result<Draft, Vec<FieldError>> {
+        let visibility = self.visibility.unwrap_or_default();
+        self.with_day(|day| Draft::check(&self.title, &self.category, self.notes(), day, visibility))
+    }
+
+    /// Returns the change that it makes, or what is wrong with each field.
+    pub(crate) fn change(&self) -> Result<Change, Vec<FieldError>> {
+        self.with_day(|day| {
+            Change::check(Some(&self.title), Some(&self.category), Some(self.notes()), Some(day), self.visibility)
+        })
+    }
+
+    /// Browsers send line breaks as CR LF whatever the person's system.
+    fn notes(&self) -> String {
+        self.notes.replace("\r\n", "\n")
+    }
+
+    /// Names what is wrong with the day together with what is wrong with everything else.
+    fn with_day<T>(&self, check: impl FnOnce(Option<Day>) -> Result<T, Vec<FieldError>>) -> Result<T, Vec<FieldError>> {
+        let day = match self.due_date.trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some),
+        };
+        match day {
+            Ok(day) => check(day),
+            Err(error) => {
+                let mut errors = check(None).err().unwrap_or_default();
+                errors.push(FieldError::new("due_date", format!("is no day: {error}")));
+                Err(errors)
+            }
+        }
+    }
+}
+
+/// Returns the fields of a record; who sees it only where whoever fills them in may say so.
+pub(crate) fn fields(filled: &Filled, fields: &Fields<'_>, chooses_visibility: bool) -> Markup {
+    let notes = fields.id("notes");
+    html! {
+        (fields.input(&Input::new("text", "title", "Title").value(&filled.title).longest(TITLE_MAX)))
+        (fields.input(&Input::new("text", "category", "Category").value(&filled.category).longest(CATEGORY_MAX)
+            .optional()))
+        (fields.input(&Input::new("date", "due_date", "Due").value(&filled.due_date).optional()))
+        div.field {
+            label for=(notes) { "Notes" span.optional { "optional" } }
+            // A line break right after the tag belongs to the tag; this one keeps one that a person typed.
+            textarea id=(notes) name="notes" rows="5" aria-invalid=[fields.invalid("notes")]
+                aria-describedby=[fields.described("notes")] autofocus[fields.is_first("notes")] { "\n" (filled.notes) }
+            (fields.error("notes"))
+        }
+        @if chooses_visibility { (visibility(filled.visibility.unwrap_or_default(), fields)) }
+        // Somebody else's choice that this form sent all the same.
+        @else if fields.invalid("visibility").is_some() {
+            div.field id=(fields.id("visibility")) tabindex="-1" { (fields.error("visibility")) }
+        }
+    }
+}
+
+fn visibility(chosen: Visibility, fields: &Fields<'_>) -> Markup {
+    // What was wrong leads to the first choice: a fieldset takes no focus.
+    let id = fields.id("visibility");
+    html! {
+        fieldset.choice aria-describedby=[fields.described("visibility")] {
+            legend { "Who sees it" }
+            @for (visibility, value, name, id) in [
+                (Visibility::Household, "household", "Everyone in the household", Some(&id)),
+                (Visibility::Private, "private", "Only me", None),
+            ] {
+                label {
+                    input id=[id] type="radio" name="visibility" value=(value) checked[visibility == chosen];
+                    (name)
+                }
+            }
+            (fields.error("visibility"))
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The records as pages for people: a list to look through, a form to add to it, and a page for each record.
+//!
+//! Guests look and get no forms.
+
+mod form;
+mod list;
+mod record;
+
+use std::sync::Arc;
+
+use maud::Markup;
+use poem::{
+    Response, Result, Route, get, handler,
+    http::StatusCode,
+    post,
+    web::{Data, Form, Path, Query},
+};
+use serde::Deserialize;
+
+use self::{
+    form::Filled,
+    list::{List, Outcome},
+};
+use super::{
+    entity::Model,
+    listing::{Listing, Order, Page, Place},
+    search::Search,
+    store::{self, Viewer},
+};
+use crate::{
+    auth::{caller::Visitor, role::Role},
+    db::Database,
+    html::{Frame, answer, refused, see},
+    http::{FieldError, Problem},
+};
+
+/// Where the form is sent.
+const FORM_TARGET: &str = "/records";
+
+/// Records on a page.
+const LIMIT: u64 = 20;
+
+/// Adds the pages to the routes; they find the database in the request's data.
+pub(crate) fn routes(route: Route) -> Route {
+    route
+        .at("/", get(show))
+        .at(FORM_TARGET, post(add))
+        .at("/records/:id", get(show_one).post(change))
+        .at("/records/:id/delete", post(delete))
+}
+
+/// What the address of the list may ask for.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    order: Order,
+    after: Option<String>,
+    /// The records that were just added or changed; whether one was deleted.
+    added: Option<i64>,
+    changed: Option<i64>,
+    deleted: Option<String>,
+}
+
+#[handler]
+async fn show(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&Arc<Database>>,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let viewer = Viewer::of(&visitor);
+    let outcome = match (asked.added, asked.changed, &asked.deleted) {
+        (Some(id), _, _) => seen(database, viewer, id).await?.map(Outcome::Added),
+        (_, Some(id), _) => seen(database, viewer, id).await?.map(Outcome::Changed),
+        (_, _, Some(_)) => Some(Outcome::Deleted),
+        _ => None,
+    };
+    let page = find(database, viewer, &asked).await?;
+    let list = List { asked: &asked, page: &page, outcome, filled: &Filled::default(), refusal: None };
+    Ok(answer(StatusCode::OK, list.page(&frame, visitor.role() >= Role::Member)))
+}
+
+#[handler]
+async fn add(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&Arc<Database>>,
+    Form(filled): Form<Filled>,
+) -> Result<Response> {
+    let viewer = Viewer::of(&visitor);
+    let outcome = match filled.draft() {
+        Ok(draft) => store::create(database, viewer, draft).await.map_err(Problem::from),
+        Err(errors) => Err(Problem::fields(errors)),
+    };
+    match outcome {
+        Ok(record) => Ok(see(&format!("/?added={}", record.id))),
+        Err(problem) => {
+            let asked = Asked::default();
+            let page = find(database, viewer, &asked).await?;
+            let list = List { asked: &asked, page: &page, outcome: None, filled: &filled, refusal: Some(&problem) };
+            Ok(refused(&problem, list.page(&frame, true)))
+        }
+    }
+}
+
+#[handler]
+async fn show_one(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&Arc<Database>>,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let record = get_one(database, Viewer::of(&visitor), id).await?;
+    let filled = Filled::of(&record);
+    Ok(answer(StatusCode::OK, one_page(&frame, &visitor, &record, &filled, None)))
+}
+
+#[handler]
+async fn change(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&Arc<Database>>,
+    Path(id): Path<i64>,
+    Form(filled): Form<Filled>,
+) -> Result<Response> {
+    let viewer = Viewer::of(&visitor);
+    let outcome = match filled.change() {
+        Ok(change) => store::update(database, viewer, id, change).await,
+        Err(errors) => Err(Problem::fields(errors)),
+    };
+    match outcome {
+        Ok(Some(record)) => Ok(see(&format!("/?changed={}", record.id))),
+        Ok(None) => Err(no_such_record(id).into()),
+        Err(problem) => {
+            let record = get_one(database, viewer, id).await?;
+            Ok(refused(&problem, one_page(&frame, &visitor, &record, &filled, Some(&problem))))
+        }
+    }
+}
+
+#[handler]
+async fn delete(visitor: Visitor, Data(database): Data<&Arc<Database>>, Path(id): Path<i64>) -> Result<Response> {
+    match store::delete(database, Viewer::of(&visitor), id).await.map_err(Problem::from)? {
+        true => Ok(see("/?deleted=1")),
+        false => Err(no_such_record(id).into()),
+    }
+}
+
+fn one_page(frame: &Frame, visitor: &Visitor, record: &Model, filled: &Filled, refusal: Option<&Problem>) -> Markup {
+    let may_change = visitor.role() >= Role::Member;
+    // Who added a record alone says who sees it; of those from before accounts nobody is known to have.
+    let is_own = record.owner_id == Some(visitor.user.id);
+    record::page(frame, record, may_change.then_some(record::Editing { filled, is_own, refusal }))
+}
+
+async fn find(database: &Database, viewer: Viewer, asked: &Asked) -> Result<Page, Problem> {
+    let after = asked
+        .after
+        .as_deref()
+        .map(|cursor| Place::from_cursor(cursor, asked.order))
+        .transpose()
+        .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
+    let listing =
+        Listing { search: Search::parse(&asked.search), order: asked.order, after, limit: LIMIT, ..Listing::default() };
+    store::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
+}
+
+async fn seen(database: &Database, viewer: Viewer, id: i64) -> Result<Option<Model>, Problem> {
+    store::get(database.reads(), viewer, id).await.map_err(|error| database.failed(error).into())
+}
+
+async fn get_one(database: &Database, viewer: Viewer, id: i64) -> Result<Model, Problem> {
+    seen(database, viewer, id).await?.ok_or_else(|| no_such_record(id))
+}
+
+fn no_such_record(id: i64) -> Problem {
+    Problem::not_found(format!("There is no record with the number {id}, or it is somebody else's alone."))
+}

@@ -1,0 +1,194 @@
+//! How does somebody come in by a provider of OpenID Connect?
+//!
+//! `/sign-in/oidc` sends the browser there, and it comes back to the callback with a code. What ties both together is
+//! kept in a cookie of that browser alone, so nobody can be signed in by a link that somebody else began. The provider
+//! sends everybody back to `http.public_url`, and a cookie is one host's: so a sign-in begins there as well.
+
+use std::sync::Arc;
+
+use poem::{
+    IntoResponse, Response, Result, Route, get, handler,
+    http::header,
+    web::{Data, Query, Redirect},
+};
+use serde::Deserialize;
+
+use super::{Callback, Finished, OidcError, OidcIdentity};
+use crate::{
+    auth::{
+        Accounts, News,
+        audit_log::{Actor, Kind},
+        caller::{Place, cookie},
+        joining::{self, Known},
+        role::Method,
+        sessions,
+        throttle::network,
+        ways,
+    },
+    config::PublicUrl,
+    household::people,
+    html::{encoded, see},
+    http::{Problem, is_meant_for},
+    sign_in::next,
+};
+
+/// Where a sign-in by the provider begins.
+pub(crate) const BEGIN: &str = "/sign-in/oidc";
+
+/// The cookie of a sign-in that was begun, over https and over plain http, as those of sessions.
+const PENDING_HTTPS: &str = "__Host-hearth-oidc";
+const PENDING_HTTP: &str = "hearth-oidc";
+
+/// The longest place to go to, in bytes: it is kept for whoever asks, and the pages' own are far shorter.
+const LONGEST_NEXT: usize = 2000;
+
+/// Adds the addresses to the routes.
+pub(crate) fn routes(route: Route) -> Route {
+    route.at(BEGIN, get(begin)).at(super::CALLBACK, get(come_back))
+}
+
+/// What the browser begins with.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    next: Option<String>,
+    /// Whether it was sent here from another host. That happens once: before a proxy that puts a name of its own in `Host`,
+    /// it would go on for ever.
+    #[serde(default)]
+    moved: bool,
+}
+
+/// What the browser comes back with.
+#[derive(Debug, Default, Deserialize)]
+struct Brought {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+#[handler]
+async fn begin(
+    request: &poem::Request,
+    Data(accounts): Data<&Arc<Accounts>>,
+    place: Place,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let next = Some(next::local(asked.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
+    let place = at_public_url(accounts, place);
+    if let Some(url) = &accounts.http.public_url
+        && !asked.moved
+        && !is_meant_for(request, url)
+    {
+        return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
+    }
+    let begun = oidc
+        .begin(network(place.address_or_none()), next)
+        .await
+        .map_err(|error| Problem::unavailable(error.to_string(), 10))?;
+    let cookie = pending_cookie(Some(&begun.pending), place.https);
+    Ok(Redirect::see_other(begun.redirect)
+        .with_header(header::SET_COOKIE, cookie)
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .into_response())
+}
+
+#[handler]
+async fn come_back(
+    request: &poem::Request,
+    Data(accounts): Data<&Arc<Accounts>>,
+    place: Place,
+    Query(brought): Query<Brought>,
+) -> Result<Response> {
+    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let place = at_public_url(accounts, place);
+    let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
+    let callback =
+        Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
+    let Finished { identity, next } = oidc
+        .finish(pending.as_deref().unwrap_or_default(), callback)
+        .await
+        .map_err(|error| refused(accounts, &error))?;
+    let begun = enter(accounts, &place, identity).await?;
+    let mut response = see(&next);
+    for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(None, place.https)]) {
+        if let Ok(value) = cookie.parse() {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Returns the place as it is for the browser: the provider sends it back to `http.public_url`, whatever a proxy on the way
+/// makes of the request.
+fn at_public_url(accounts: &Accounts, place: Place) -> Place {
+    let https = accounts.http.public_url.as_ref().map_or(place.https, PublicUrl::is_https);
+    Place { https, ..place }
+}
+
+/// Refuses a sign-in that came to nothing. Where it was the provider's doing, such as a wrong `auth.oidc_client_secret`,
+/// the log tells the operator, once in a minute at most.
+fn refused(accounts: &Accounts, error: &OidcError) -> Problem {
+    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && accounts.is_news(News::Provider) {
+        tracing::warn!("Nobody was signed in by single sign-on. {error}");
+    }
+    Problem::unauthorized(error.to_string())
+}
+
+/// Begins the session of whom the provider names, if they are of the household or may join.
+async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
+    let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
+    let why_not = unknown(identity.email.as_deref(), identity.email_verified);
+    let known = Known {
+        provider: ways::OIDC,
+        // No issuer holds a blank.
+        provider_id: format!("{} {}", identity.issuer, identity.subject),
+        verified_email: identity.email.filter(|_| identity.email_verified),
+        name: identity.name,
+        join: accounts.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
+    };
+    let Some(user) = joining::user_of(accounts, place, known).await? else {
+        accounts.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
+        return Err(Problem::forbidden(why_not));
+    };
+    let place = place.clone();
+    accounts
+        .database
+        .write(async move |tx| {
+            // They may have been disabled a moment ago.
+            let Some(user) = people::enabled(tx, user.id).await? else {
+                return Err(Problem::forbidden(why_not.clone()).into());
+            };
+            Ok(sessions::begin(tx, &user, Method::Oidc, &place).await?)
+        })
+        .await
+}
+
+/// Says why somebody whom the provider knows is nobody of the household, and what they can do.
+fn unknown(email: Option<&str>, is_verified: bool) -> String {
+    match email {
+        Some(email) if is_verified => format!(
+            "Nobody of the household who may come in has the e-mail {email}, or they come by another account there. Ask an \
+             admin or an owner for an invitation."
+        ),
+        Some(email) => format!(
+            "The provider has not verified that {email} is your e-mail, so it is not linked to anybody here. Verify it \
+             there and come back, or sign in with your password; whoever has none asks an admin for a link."
+        ),
+        None => {
+            "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and \
+                 come back, or sign in with your password; whoever has none asks an admin for a link."
+                .to_owned()
+        }
+    }
+}
+
+fn off() -> Problem {
+    Problem::not_found("Single sign-on is not set up here.")
+}
+
+/// Lax, since the browser comes back from another site.
+fn pending_cookie(value: Option<&str>, https: bool) -> String {
+    let (name, secure) = if https { (PENDING_HTTPS, "; Secure") } else { (PENDING_HTTP, "") };
+    let age = value.map_or(0, |_| super::WITHIN.as_secs());
+    format!("{name}={}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", value.unwrap_or_default())
+}

@@ -1,0 +1,184 @@
+//! One's own passkeys, and coming in by one.
+
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Path,
+    payload::{Json, Response},
+    types::Any,
+};
+use serde_json::Value;
+
+use super::store;
+use crate::{
+    auth::{
+        api::{Code, Handle, Name, Tag, with_cookies},
+        caller::{Caller, Place},
+        entity::passkey,
+        profile,
+    },
+    http::{Problem, ReadRefused, Text, WriteRefused},
+    sign_in::api::{Begun, CurrentBody},
+    when::Moment,
+};
+
+/// The operations.
+pub(crate) struct PasskeysApi(pub(crate) Handle);
+
+/// A passkey.
+#[derive(Debug, Object)]
+#[oai(rename = "Passkey", skip_serializing_if_is_none)]
+struct PasskeyBody {
+    /// Given by Hearth; never used twice.
+    id: i64,
+    /// What its user calls it.
+    name: Name,
+    /// When it was added.
+    created_at: Moment,
+    /// When somebody came in by it last; absent when never.
+    last_used_at: Option<Moment>,
+}
+
+impl From<passkey::Model> for PasskeyBody {
+    fn from(passkey: passkey::Model) -> Self {
+        Self {
+            id: passkey.id,
+            name: Text(passkey.name),
+            created_at: passkey.created_at,
+            last_used_at: passkey.last_used_at,
+        }
+    }
+}
+
+/// All of one's own passkeys.
+#[derive(Debug, Object)]
+struct PasskeyList {
+    /// The oldest first.
+    passkeys: Vec<PasskeyBody>,
+}
+
+/// What a browser is to be asked (Web Authentication, Level 3).
+#[derive(Debug, Object)]
+struct Ceremony {
+    /// To be given back with the answer, within five minutes.
+    ceremony: String,
+    /// For `navigator.credentials.create` or `get`, binary values in base64url.
+    options: Any<Value>,
+}
+
+/// What a browser made.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct NewPasskey {
+    /// The ceremony that was begun.
+    ceremony: Code,
+    /// What to call it.
+    name: Name,
+    /// The browser's answer, binary values in base64url.
+    credential: Any<Value>,
+}
+
+/// What a browser signed.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct Assertion {
+    /// The ceremony that was begun.
+    ceremony: Code,
+    /// The browser's answer, binary values in base64url.
+    credential: Any<Value>,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// The passkeys.
+    #[oai(status = 200)]
+    Passkeys(Json<PasskeyList>),
+}
+
+#[derive(ApiResponse)]
+enum Asked {
+    /// What to ask the browser.
+    #[oai(status = 201)]
+    Ceremony(Json<Ceremony>),
+}
+
+#[derive(ApiResponse)]
+enum Added {
+    /// The passkey was added.
+    #[oai(status = 201)]
+    Passkey(Json<PasskeyBody>),
+}
+
+#[derive(ApiResponse)]
+enum Deleted {
+    /// The passkey is good for nothing any more.
+    #[oai(status = 204)]
+    Gone,
+}
+
+fn asked((ceremony, options): (String, Value)) -> Asked {
+    Asked::Ceremony(Json(Ceremony { ceremony, options: Any(options) }))
+}
+
+#[OpenApi]
+impl PasskeysApi {
+    /// List one's own passkeys
+    #[oai(path = "/passkeys", method = "get", operation_id = "list_passkeys", tag = "Tag::Account")]
+    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
+        let accounts = self.0.get()?;
+        let found =
+            store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+        Ok(Listed::Passkeys(Json(PasskeyList { passkeys: found.into_iter().map(PasskeyBody::from).collect() })))
+    }
+
+    /// Begin to add a passkey
+    #[oai(path = "/passkeys/options", method = "post", operation_id = "begin_passkey", tag = "Tag::Account")]
+    async fn begin(&self, caller: Caller) -> Result<Asked, WriteRefused> {
+        Ok(asked(store::begin(self.0.get()?, &caller).await?))
+    }
+
+    /// Add a passkey
+    #[oai(path = "/passkeys", method = "post", operation_id = "add_passkey", tag = "Tag::Account")]
+    async fn add(&self, caller: Caller, body: Json<NewPasskey>) -> Result<Added, WriteRefused> {
+        let mut errors = Vec::new();
+        let name = profile::label("name", &body.name.0, &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::fields(errors).into());
+        }
+        let NewPasskey { ceremony, credential, .. } = body.0;
+        let added = store::add(self.0.get()?, &caller, &ceremony.0, name, credential.0).await?;
+        Ok(Added::Passkey(Json(added.into())))
+    }
+
+    /// Delete one of one's own passkeys
+    #[oai(path = "/passkeys/:id", method = "delete", operation_id = "delete_passkey", tag = "Tag::Account")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The passkey's id.
+        id: Path<i64>,
+    ) -> Result<Deleted, WriteRefused> {
+        match store::delete(self.0.get()?, &caller, id.0).await? {
+            true => Ok(Deleted::Gone),
+            false => Err(Problem::not_found(format!("You have no passkey with the id {}.", id.0)).into()),
+        }
+    }
+
+    /// Begin to sign in by a passkey
+    #[oai(
+        path = "/session/passkey/options",
+        method = "post",
+        operation_id = "begin_passkey_sign_in",
+        tag = "Tag::Session"
+    )]
+    async fn begin_sign_in(&self, place: Place) -> Result<Asked, WriteRefused> {
+        Ok(asked(store::begin_sign_in(self.0.get()?, &place)?))
+    }
+
+    /// Sign in by a passkey
+    #[oai(path = "/session/passkey", method = "post", operation_id = "sign_in_by_passkey", tag = "Tag::Session")]
+    async fn sign_in(&self, place: Place, body: Json<Assertion>) -> Result<Response<Begun>, WriteRefused> {
+        let Assertion { ceremony, credential } = body.0;
+        let begun = store::sign_in(self.0.get()?, &place, &ceremony.0, credential.0).await?;
+        Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
+    }
+}

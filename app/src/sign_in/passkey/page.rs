@@ -1,0 +1,126 @@
+//! One's own passkeys: the only part of the pages that takes a script, since only a script can ask a browser for one.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Response, Result, handler,
+    web::{Data, Path},
+};
+
+use super::store;
+use crate::{
+    account::page::{Account, Part, Said, done, taken_away},
+    auth::{
+        Accounts,
+        caller::{Caller, Visitor},
+        entity::passkey,
+        profile::NAME_MAX,
+    },
+    html::{Frame, asset_address, moment},
+    http::Problem,
+};
+
+/// Whether somebody can sign in with a passkey here.
+pub(crate) fn passkeys_on(accounts: &Accounts) -> bool {
+    accounts.passkeys.is_some()
+}
+
+/// Returns somebody's passkeys; none at all where passkeys are off.
+pub(crate) async fn of(accounts: &Accounts, caller: &Caller) -> Result<Option<Vec<passkey::Model>>, Problem> {
+    if !passkeys_on(accounts) {
+        return Ok(None);
+    }
+    let found = store::list(accounts.reads(), caller.user.id).await;
+    found.map(Some).map_err(|error| accounts.database.failed(error).into())
+}
+
+/// Returns where the script says how it goes and what went wrong: a screen reader says aloud only what comes into an element
+/// that was there before, so both are, empty.
+pub(crate) fn says() -> Markup {
+    html! {
+        p.say role="status" data-passkey-says="progress" {}
+        p.say.error role="alert" data-passkey-says="failure" {}
+    }
+}
+
+/// Returns the script, for a page with a button for passkeys.
+pub(crate) fn script() -> Markup {
+    html! { script src=(asset_address("passkey.js")) defer {} }
+}
+
+#[handler]
+pub(crate) async fn delete(
+    frame: Frame,
+    visitor: Visitor,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let outcome = store::delete(accounts, &visitor, id).await;
+    let gone = "That passkey was deleted before.";
+    taken_away(&frame, accounts, &visitor, Part::Passkeys, outcome, "passkey-deleted", gone).await
+}
+
+/// Returns the part with the passkeys; nothing where they are off.
+pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
+    let Some(passkeys) = &account.passkeys else { return html! {} };
+    let fields = said.fields(Part::Passkeys);
+    let name = fields.id("name");
+    let content = html! {
+        (fields.summary("Nothing was changed."))
+        p { "With a passkey you sign in by the fingerprint, face or PIN of your device, without password and code." }
+        @if !passkeys.is_empty() {
+            ul.things { @for passkey in passkeys { (entry(passkey)) } }
+        }
+        // Shown by the script where the browser has passkeys; the form is sent by nothing else.
+        div.field {
+            label for=(name) { "Name of a new passkey" span.optional { "optional" } }
+            input id=(name) type="text" maxlength=(NAME_MAX) autocomplete="off" placeholder="Phone" data-passkey-name;
+        }
+        button type="button" hidden data-passkey="register" data-next=(done("passkey-added")) { "Add a passkey" }
+        (says())
+        noscript { p.quiet { "Adding a passkey takes JavaScript." } }
+        (script())
+    };
+    Part::Passkeys.section(said, &content)
+}
+
+fn entry(passkey: &passkey::Model) -> Markup {
+    html! {
+        li {
+            div {
+                h3 { (passkey.name) }
+                p.quiet {
+                    "Added " (moment(passkey.created_at)) "; "
+                    @match passkey.last_used_at {
+                        Some(last) => { "last used " (moment(last)) "." }
+                        None => "not used yet.",
+                    }
+                }
+            }
+            form method="post" action={ "/account/passkeys/" (passkey.id) "/delete#passkeys" } {
+                button aria-label={ "Delete " (passkey.name) } { "Delete" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{account::page::tests::evil, auth::for_tests::EVIL};
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let text = section(&evil(), &Said::default()).into_string();
+        assert!(text.contains("&lt;script&gt;") && !text.contains(EVIL), "{text}");
+        assert!(text.contains(r#"data-next="/account?done=passkey-added#passkeys""#), "{text}");
+        assert!(text.contains(r#"role="status""#) && text.contains(r#"role="alert""#), "{text}");
+        assert_eq!(text.matches("<script").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn there_is_nothing_where_they_are_off() {
+        assert_eq!(section(&Account { passkeys: None, ..evil() }, &Said::default()).into_string(), "");
+    }
+}

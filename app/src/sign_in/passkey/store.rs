@@ -1,0 +1,192 @@
+//! Which passkeys does somebody have, and how do they come in by one?
+//!
+//! The ceremonies are in `passkeys`; here is what is kept. A passkey is both factors at once, so no code is asked for
+//! beside it.
+
+use poem::http::StatusCode;
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Order},
+};
+use serde_json::Value;
+
+use super::webauthn::{self, PasskeyError, Passkeys, Used};
+use crate::{
+    auth::{
+        Accounts,
+        acting::write_as,
+        audit_log::{self, Actor, Kind},
+        caller::{Caller, Place},
+        entity::passkey::{ActiveModel, Column, Entity, Model},
+        role::Method,
+        sessions::{self, Begun},
+        throttle::network,
+    },
+    household::people,
+    http::Problem,
+    when::Moment,
+};
+
+/// Passkeys that somebody may have: more is a mistake.
+const MOST: usize = 50;
+
+impl Accounts {
+    fn passkeys(&self) -> Result<&Passkeys, Problem> {
+        self.passkeys.as_ref().ok_or_else(|| {
+            Problem::conflict("Passkeys are off here: they need http.public_url, the address that the household uses.")
+        })
+    }
+}
+
+impl From<PasskeyError> for Problem {
+    fn from(error: PasskeyError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST).detail(error.to_string())
+    }
+}
+
+/// Returns somebody's passkeys, the oldest first.
+pub(crate) async fn list(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Asc).all(reads).await
+}
+
+/// Returns the passkey with this id of a credential, when it is this user's.
+pub(crate) async fn find(
+    reads: &DatabaseConnection,
+    user_id: i64,
+    credential_id: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::CredentialId.eq(credential_id)).one(reads).await
+}
+
+/// Returns one of somebody's passkeys.
+pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).one(reads).await
+}
+
+/// Begins to register one: returns the ceremony and what the browser is to be asked.
+pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(String, Value), Problem> {
+    let passkeys = accounts.passkeys()?;
+    caller.check_fresh()?;
+    let own = list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+    let existing: Vec<_> = own.into_iter().map(|passkey| passkey.credential).collect();
+    Ok(passkeys.begin_registration(
+        caller.user.id,
+        &caller.user.created_at.to_string(),
+        &caller.user.email,
+        &caller.user.name,
+        &existing,
+    )?)
+}
+
+/// Keeps the passkey that the browser made.
+pub(crate) async fn add(
+    accounts: &Accounts,
+    caller: &Caller,
+    ceremony: &str,
+    name: String,
+    credential: Value,
+) -> Result<Model, Problem> {
+    let new = accounts.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(tx).await?;
+        if known.is_some() {
+            return Err(Problem::from(PasskeyError::Registered).into());
+        }
+        if list(tx, caller.user.id).await?.len() >= MOST {
+            return Err(Problem::conflict(format!("There are {MOST} passkeys already; delete some first.")).into());
+        }
+        let row = ActiveModel {
+            id: NotSet,
+            user_id: Set(caller.user.id),
+            name: Set(name.clone()),
+            credential_id: Set(new.credential_id.clone()),
+            credential: Set(new.credential.clone()),
+            created_at: Set(Moment::now()),
+            last_used_at: Set(None),
+        };
+        let made = Entity::insert(row).exec_with_returning(tx).await?;
+        audit_log::write(tx, Kind::PasskeyAdded, &Actor::caller(caller), &name).await?;
+        Ok(made)
+    })
+    .await
+}
+
+/// Deletes one of the caller's; returns whether there was one with this number.
+pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(&accounts.database, caller, async move |tx, caller| {
+        let Some(found) = get(tx, caller.user.id, id).await? else {
+            return Ok(false);
+        };
+        Entity::delete_by_id(id).exec(tx).await?;
+        audit_log::write(tx, Kind::PasskeyRemoved, &Actor::caller(caller), &found.name).await?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Begins to come in: returns the ceremony and what the browser is to be asked.
+pub(crate) fn begin_sign_in(accounts: &Accounts, place: &Place) -> Result<(String, Value), Problem> {
+    Ok(accounts.passkeys()?.begin_sign_in(network(place.address_or_none()))?)
+}
+
+/// Checks what the device signed, and begins a session.
+pub(crate) async fn sign_in(
+    accounts: &Accounts,
+    place: &Place,
+    ceremony: &str,
+    credential: Value,
+) -> Result<Begun, Problem> {
+    let passkeys = accounts.passkeys()?;
+    let failed = |error| accounts.database.failed(error);
+    let (user_id, credential_id) = webauthn::identify(&credential).ok_or(PasskeyError::Unreadable)?;
+    let device = sessions::known_device(accounts.reads(), place, user_id).await.map_err(failed)?;
+    // By whom it says that it is, as with an e-mail: nobody uses up what is somebody else's.
+    let ticket = accounts.admit(place, &format!("passkey of {user_id}"), device).await?;
+    let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
+    let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
+    let outcome = match (passkeys.finish_sign_in(ceremony, credential, &stored), known) {
+        // What anybody can send without a device is not worth a line in the audit log each time.
+        (Err(error @ (PasskeyError::Over | PasskeyError::Unreadable)), _) => return Err(unproven(&error)),
+        (Err(error), _) => Err(unproven(&error)),
+        (Ok(_), None) => Err(unproven(&PasskeyError::Unknown)),
+        (Ok(used), Some(passkey)) => begin_session(accounts, place, passkey, used).await,
+    };
+    match &outcome {
+        Ok(_) => accounts.throttle.succeeded(ticket),
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+            accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
+        }
+        Err(_) => {}
+    }
+    outcome
+}
+
+/// Keeps what the device said with its signature, and begins the session.
+async fn begin_session(accounts: &Accounts, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
+    let place = place.clone();
+    accounts
+        .database
+        .write(async move |tx| {
+            let unknown = || Err(unproven(&PasskeyError::Unknown).into());
+            let Some(user) = people::enabled(tx, passkey.user_id).await? else {
+                return unknown();
+            };
+            let mut row = Entity::update_many()
+                .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                .filter(Column::Id.eq(passkey.id));
+            if let Some(updated) = &used.updated {
+                row = row.col_expr(Column::Credential, Expr::value(updated));
+            }
+            // It was deleted a moment ago.
+            if row.exec(tx).await?.rows_affected == 0 {
+                return unknown();
+            }
+            Ok(sessions::begin(tx, &user, Method::Passkey, &place).await?)
+        })
+        .await
+}
+
+fn unproven(error: &PasskeyError) -> Problem {
+    Problem::unauthorized(error.to_string())
+}

@@ -1,0 +1,192 @@
+//! How does somebody come in with e-mail and password?
+//!
+//! An unknown e-mail and a wrong password get the same words after the same work (OWASP Authentication Cheat Sheet);
+//! whether a second factor is wanted is told only to who knows the password. A try costs a token of the throttle, which
+//! one that succeeds gives back.
+
+use crate::{
+    auth::{
+        Accounts,
+        audit_log::{self, Actor, Kind},
+        caller::Place,
+        entity::{user, verification::Kind::SecondStep},
+        profile,
+        role::Method,
+        sessions::{self, Begun},
+        verification::{self, About},
+        ways,
+    },
+    db::Tx,
+    household::people,
+    http::Problem,
+    secret::Secret,
+    sign_in::totp::{self, Code},
+};
+
+/// How a try with the right password ends.
+pub(crate) enum Outcome {
+    In(Box<Begun>),
+    /// A code is wanted as well.
+    CodeWanted(Box<user::Model>),
+}
+
+/// Checks e-mail and password, and the code when one is given; begins a session when all is right.
+pub(crate) async fn by_password(
+    accounts: &Accounts,
+    place: &Place,
+    email: &str,
+    password: &str,
+    code: Option<&str>,
+) -> Result<Outcome, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    // What is no e-mail is not kept: it may be a password in the wrong field.
+    let email = profile::email_of(email).unwrap_or_else(|_| "no e-mail".to_owned());
+    let user = people::by_email(accounts.reads(), &email).await.map_err(failed)?;
+    // Asked for also when there is nobody: the same reads for all.
+    let id = user.as_ref().map_or(0, |user| user.id);
+    let kept = ways::password(accounts.reads(), id).await.map_err(failed)?;
+    let device = sessions::known_device(accounts.reads(), place, id).await.map_err(failed)?;
+    let ticket = accounts.admit(place, &email, device).await?;
+    let verdict = match accounts.hasher.verify(kept.as_deref(), password).await {
+        Ok(verdict) => verdict,
+        Err(busy) => {
+            // Not looked at, so no guess.
+            accounts.throttle.succeeded(ticket);
+            return Err(busy.into());
+        }
+    };
+    let user = user.filter(|user| verdict.right && !user.disabled);
+    let Some(user) = user else {
+        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "password", place)).await;
+        return Err(wrong());
+    };
+    let code = match (totp::of(accounts.reads(), user.id).await.map_err(failed)?, code) {
+        (None, _) => None,
+        (Some(_), None) => {
+            accounts.throttle.succeeded(ticket);
+            return Ok(Outcome::CodeWanted(Box::new(user)));
+        }
+        (Some(_), Some(code)) => Some(code.to_owned()),
+    };
+    let better = match verdict.rehash {
+        true => Some(accounts.hasher.hash(password).await?),
+        false => None,
+    };
+    let begun = begin(accounts, place, user, Shown { code, kept, better_hash: better, step: None }).await?;
+    accounts.throttle.succeeded(ticket);
+    Ok(Outcome::In(Box::new(begun)))
+}
+
+/// Gives out the secret of a second step, for a page that must not keep the password.
+pub(crate) async fn second_step(accounts: &Accounts, user: &user::Model) -> Result<Secret, Problem> {
+    let (secret, about) = (Secret::token(), About { user_id: Some(user.id), ..About::default() });
+    accounts
+        .database
+        .write(async move |tx| {
+            verification::keep(tx, SecondStep, &secret, about.clone(), verification::SECOND_STEP).await?;
+            Ok(secret.clone())
+        })
+        .await
+}
+
+/// Checks the code of a second step; the step itself stays good for another try until its time is up.
+pub(crate) async fn by_second_step(
+    accounts: &Accounts,
+    place: &Place,
+    step: &str,
+    code: &str,
+) -> Result<Begun, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    let found = verification::find(accounts.reads(), SecondStep, step).await.map_err(failed)?;
+    let user = match found.and_then(|found| found.user_id) {
+        Some(id) => people::enabled(accounts.reads(), id).await.map_err(failed)?,
+        None => None,
+    };
+    let user =
+        user.ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
+    let device = sessions::known_device(accounts.reads(), place, user.id).await.map_err(failed)?;
+    let ticket = accounts.admit(place, &user.email, device).await?;
+    let kept = ways::password(accounts.reads(), user.id).await.map_err(failed)?;
+    let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
+    let begun = begin(accounts, place, user, shown).await?;
+    accounts.throttle.succeeded(ticket);
+    Ok(begun)
+}
+
+/// What somebody has shown, beside who they are.
+#[derive(Debug, Clone)]
+struct Shown {
+    code: Option<String>,
+    /// The hash that their password was found right by.
+    kept: Option<String>,
+    /// One of today's parameters in its place.
+    better_hash: Option<String>,
+    /// The second step that this is.
+    step: Option<String>,
+}
+
+/// Takes the code and begins the session, both in one transaction: no code is taken twice.
+async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
+    let from = place.clone();
+    let email = user.email.clone();
+    let outcome = accounts
+        .database
+        .write(async move |tx| {
+            let Shown { code, kept, better_hash, step } = &shown;
+            // Before anything is written: a code must not be spent on a step that is over.
+            if let Some(step) = step
+                && verification::find(tx, SecondStep, step).await?.is_none()
+            {
+                return Err(wrong_code().into());
+            }
+            // What was read before the password was hashed may have changed since.
+            let now = people::enabled(tx, user.id).await?;
+            let same = ways::password(tx, user.id).await? == *kept;
+            let factor = totp::of(tx, user.id).await?.is_some();
+            let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {
+                return Err(wrong().into());
+            };
+            let method = match code {
+                None => Method::Password,
+                Some(code) => match take_code(tx, &user, code, &from).await? {
+                    true => Method::PasswordAndCode,
+                    false => return Err(wrong_code().into()),
+                },
+            };
+            if let Some(step) = step {
+                verification::take(tx, SecondStep, step).await?;
+            }
+            if let Some(hash) = better_hash {
+                ways::set_password(tx, user.id, hash).await?;
+            }
+            Ok(sessions::begin(tx, &user, method, &from).await?)
+        })
+        .await;
+    if let Err(problem) = &outcome
+        && problem.status().as_u16() == 401
+    {
+        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "code", place)).await;
+    }
+    outcome
+}
+
+async fn take_code(tx: &Tx, user: &user::Model, code: &str, place: &Place) -> Result<bool, sea_orm::DbErr> {
+    match totp::take(tx, user.id, code).await? {
+        Some(Code::OneTime) => Ok(true),
+        Some(Code::Recovery { left }) => {
+            let actor = Actor::user(user.id, &user.email, "recovery code", place);
+            audit_log::write(tx, Kind::RecoveryCodeUsed, &actor, &format!("{left} left")).await?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// The refusal of e-mail and password: the same whichever it was.
+fn wrong() -> Problem {
+    Problem::unauthorized("The e-mail or the password is wrong.")
+}
+
+fn wrong_code() -> Problem {
+    Problem::unauthorized("The code is wrong, or was used before.")
+}

@@ -1,0 +1,115 @@
+//! How does the first person become the owner? With the code that only who runs the server can read.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use poem::{
+    Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Form},
+};
+use serde::Deserialize;
+
+use super::store;
+use crate::{
+    auth::{
+        Accounts,
+        caller::Place,
+        profile::{EMAIL_MAX, NAME_MAX},
+    },
+    html::{Fields, Frame, Input, answer, refused, see, title_of},
+    http::Problem,
+    sign_in::enter::{check_person, enter},
+};
+
+/// What the form sends.
+#[derive(Default, Deserialize)]
+pub(crate) struct Filled {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+}
+
+#[handler]
+pub(crate) async fn show(frame: Frame, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
+    if !store::is_needed(accounts).await? {
+        return Ok(see("/sign-in"));
+    }
+    Ok(answer(StatusCode::OK, page(&frame, &Filled::default(), None)))
+}
+
+#[handler]
+pub(crate) async fn set_up(
+    frame: Frame,
+    place: Place,
+    Data(accounts): Data<&Arc<Accounts>>,
+    Form(filled): Form<Filled>,
+) -> Result<Response> {
+    if !store::is_needed(accounts).await? {
+        return Ok(see("/sign-in"));
+    }
+    let outcome = match check_person(accounts, &filled.name, &filled.email, &filled.password) {
+        Ok(profile) => store::set_up(accounts, &place, &filled.code, profile, &filled.password).await,
+        Err(problem) => Err(problem),
+    };
+    Ok(match outcome {
+        Ok(begun) => enter(&begun, &place, "/"),
+        Err(problem) => refused(&problem, page(&frame, &filled, Some(&problem))),
+    })
+}
+
+fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
+    let fields = Fields::new("set-up", refusal);
+    let content = html! {
+        div.narrow {
+            h1 { "Welcome to Hearth" }
+            p {
+                "Nobody owns this Hearth yet. Whoever has the set-up code becomes its owner, and can invite the others \
+                 afterwards."
+            }
+            form.card method="post" action="/set-up" {
+                (fields.summary("Nothing was set up."))
+                div.note {
+                    p { "The set-up code stands in Hearth's log. On the server this prints it as well:" }
+                    p { code { "docker compose exec web app setup-code" } }
+                }
+                (fields.input(&Input::new("text", "code", "Set-up code").value(&filled.code).longest(200)))
+                (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
+                    .longest(NAME_MAX)))
+                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
+                    .longest(EMAIL_MAX).hint("To sign in with. Hearth sends nothing to it.")))
+                (fields.input(&Input::new_password("password", "Password")))
+                button.main { "Become the owner" }
+            }
+        }
+    };
+    frame.page(&title_of("Set up", refusal), &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::for_tests::{EVIL, assert_harmless},
+        http::FieldError,
+    };
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {
+        let filled = Filled {
+            code: EVIL.to_owned(),
+            name: EVIL.to_owned(),
+            email: EVIL.to_owned(),
+            password: "correct horse".to_owned(),
+        };
+        let problem = Problem::fields(vec![FieldError::new("code", EVIL)]);
+        let page = page(&Frame::default(), &filled, Some(&problem));
+        assert_harmless(&page);
+        assert!(!page.into_string().contains("correct horse"));
+    }
+}

@@ -1,0 +1,127 @@
+//! One's own second factor.
+
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+
+use super::store;
+use crate::{
+    auth::{
+        api::{Code, Handle, Password, Tag},
+        caller::Caller,
+        entity::verification::Kind::Recovery,
+        verification,
+    },
+    http::{ReadRefused, WriteRefused},
+};
+
+/// The operations.
+pub(crate) struct SecondFactorApi(pub(crate) Handle);
+
+/// Whether there is a second factor.
+#[derive(Debug, Object)]
+#[oai(rename = "Totp", skip_serializing_if_is_none)]
+struct TotpBody {
+    /// Whether a one-time password is asked for at a sign-in.
+    active: bool,
+    /// How many recovery codes are left.
+    recovery_codes: u64,
+}
+
+/// A secret for an app that makes one-time passwords.
+#[derive(Debug, Object)]
+#[oai(rename = "TotpOffer", skip_serializing_if_is_none)]
+struct OfferBody {
+    /// In base32, to be typed.
+    secret: String,
+    /// To be shown as a QR code.
+    uri: String,
+}
+
+/// The first code.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct Confirmation {
+    /// What the app shows now.
+    code: Code,
+}
+
+/// The confirmation that it is really the user.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct Removal {
+    /// The present password.
+    password: Password,
+}
+
+/// Codes for when the phone is gone.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+struct RecoveryCodes {
+    /// Each is good once. They are not shown again.
+    recovery_codes: Vec<String>,
+}
+
+#[derive(ApiResponse)]
+enum Shown {
+    /// The second factor.
+    #[oai(status = 200)]
+    Totp(Json<TotpBody>),
+}
+
+#[derive(ApiResponse)]
+enum Offered {
+    /// The secret; it is active once a first code was confirmed.
+    #[oai(status = 201)]
+    Offer(Json<OfferBody>),
+}
+
+#[derive(ApiResponse)]
+enum Confirmed {
+    /// The second factor is active.
+    #[oai(status = 200)]
+    Codes(Json<RecoveryCodes>),
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi]
+impl SecondFactorApi {
+    /// Show one's own second factor
+    #[oai(path = "/totp", method = "get", operation_id = "show_totp", tag = "Tag::Account")]
+    async fn show(&self, caller: Caller) -> Result<Shown, ReadRefused> {
+        let accounts = self.0.get()?;
+        let failed = |error| accounts.database.failed(error);
+        let active = store::of(accounts.reads(), caller.user.id).await.map_err(failed)?.is_some();
+        let left = verification::list_of(accounts.reads(), Recovery, caller.user.id).await.map_err(failed)?.len();
+        Ok(Shown::Totp(Json(TotpBody { active, recovery_codes: left as u64 })))
+    }
+
+    /// Begin a second factor
+    ///
+    /// Makes a secret for an app that makes one-time passwords (RFC 6238: SHA-1, six digits, 30 s).
+    #[oai(path = "/totp", method = "post", operation_id = "begin_totp", tag = "Tag::Account")]
+    async fn begin(&self, caller: Caller) -> Result<Offered, WriteRefused> {
+        let offer = store::begin(self.0.get()?, &caller).await?;
+        Ok(Offered::Offer(Json(OfferBody { secret: offer.secret, uri: offer.uri })))
+    }
+
+    /// Confirm a second factor
+    ///
+    /// From then on a code is asked for at each sign-in with a password.
+    #[oai(path = "/totp", method = "put", operation_id = "confirm_totp", tag = "Tag::Account")]
+    async fn confirm(&self, caller: Caller, body: Json<Confirmation>) -> Result<Confirmed, WriteRefused> {
+        let recovery_codes = store::confirm(self.0.get()?, &caller, &body.code.0).await?;
+        Ok(Confirmed::Codes(Json(RecoveryCodes { recovery_codes })))
+    }
+
+    /// Remove one's own second factor
+    #[oai(path = "/totp/remove", method = "post", operation_id = "remove_totp", tag = "Tag::Account")]
+    async fn remove(&self, caller: Caller, body: Json<Removal>) -> Result<Done, WriteRefused> {
+        store::remove(self.0.get()?, &caller, &body.password.0).await?;
+        Ok(Done::Done)
+    }
+}

@@ -5,6 +5,7 @@
 //! migrator's.
 
 mod error;
+mod instance;
 #[cfg(feature = "faults")]
 mod record;
 mod transaction;

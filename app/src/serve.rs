@@ -20,7 +20,7 @@ use crate::{
     db::{Access, Database},
     failure::Failure,
     fault,
-    http::{self, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
+    http::{self, CookieNames, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
     notify::Notifier,
     records, sign_in,
@@ -131,7 +131,8 @@ async fn start(
         None => None,
     };
     let hosts = Arc::new(Hosts::new(&config.http));
-    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth)?);
+    let cookies = CookieNames::of(database.instance().await?);
+    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth, cookies)?);
     if let Some(admin) = config.auth.admin.as_ref().filter(|_| config.probation) {
         sign_in::setup::owner_by_settings(&accounts, admin).await?;
     }

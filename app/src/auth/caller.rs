@@ -8,7 +8,10 @@ use std::{
     ops::Deref,
 };
 
-use poem::{FromRequest, Request, RequestBody, Result, http::StatusCode};
+use poem::{
+    FromRequest, Request, RequestBody, Result,
+    http::{StatusCode, header},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
@@ -19,14 +22,10 @@ use super::{
     entity::user,
     role::{Method, Role, Scope},
 };
-use crate::{http::Problem, when::Moment};
-
-/// The cookie of a session that came over https; the browser itself sees to the promises of `__Host-` (RFC 6265bis,
-/// 4.1.3.2): Secure, this host alone, the whole of it.
-pub(crate) const COOKIE_HTTPS: &str = "__Host-hearth";
-/// The cookie of a session over plain http within the tailnet. https never takes it for one, since whoever can write
-/// into plain http could plant it.
-pub(crate) const COOKIE_HTTP: &str = "hearth";
+use crate::{
+    http::{CookieNames, Problem, Purpose, shows_token},
+    when::Moment,
+};
 
 /// How long after a sign-in somebody may open further ways in, or let others in.
 const FRESH: Duration = Duration::hours(1);
@@ -70,8 +69,12 @@ pub(crate) struct Place {
     pub(crate) user_agent: String,
     /// Whether it came over https.
     pub(crate) https: bool,
+    /// The names of this instance's cookies.
+    pub(crate) cookies: CookieNames,
     /// The secret of the session that the browser has, believed or not.
     pub(crate) session: Option<String>,
+    /// Whether that came by the name that all instances once shared: it may be another one's.
+    pub(crate) is_session_shared: bool,
     /// The secret by which the browser shows that its user signed in with it before.
     pub(crate) device: Option<String>,
 }
@@ -81,11 +84,30 @@ impl Place {
     const USER_AGENT: usize = 200;
 
     /// Returns the place of a request whose way is known.
-    pub(crate) fn of(request: &Request, address: Option<IpAddr>, https: bool) -> Self {
-        let said = request.header("user-agent").unwrap_or_default();
+    pub(crate) fn of(request: &Request, address: Option<IpAddr>, https: bool, cookies: &CookieNames) -> Self {
+        let said = request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let said = said.unwrap_or_default();
         let user_agent = said.chars().filter(|letter| !letter.is_control()).take(Self::USER_AGENT).collect();
-        let (session, device) = if https { (COOKIE_HTTPS, DEVICE_HTTPS) } else { (COOKIE_HTTP, DEVICE_HTTP) };
-        Self { address, user_agent, https, session: cookie(request, session), device: cookie(request, device) }
+        // A token decides alone: what a browser sends along is not looked at.
+        let find = |purpose| match shows_token(request) {
+            true => None,
+            false => cookies.find(request.headers(), purpose, https),
+        };
+        let session = find(Purpose::Session);
+        Self {
+            address,
+            user_agent,
+            https,
+            cookies: cookies.clone(),
+            is_session_shared: session.as_ref().is_some_and(|found| found.is_shared),
+            session: session.map(|found| found.value),
+            device: find(Purpose::Device).map(|found| found.value),
+        }
+    }
+
+    /// Returns the `Set-Cookie` of a value for so long, or, without one, of its end.
+    pub(crate) fn cookie(&self, purpose: Purpose, value: Option<&str>, age: Duration) -> String {
+        self.cookies.set(purpose, self.https, value, age)
     }
 
     /// Returns the address that attempts from here count for.
@@ -140,29 +162,10 @@ impl Caller {
     }
 }
 
-/// The value of a cookie; of several with this name nobody knows which one is ours, and none is taken.
-pub(crate) fn cookie(request: &Request, name: &str) -> Option<String> {
-    let mut found = request
-        .headers()
-        .get_all("cookie")
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(known, _)| *known == name)
-        .map(|(_, value)| value);
-    let value = found.next()?;
-    found.next().is_none().then(|| value.to_owned())
-}
-
 /// The refusal of somebody who is not signed in.
 pub(crate) fn nobody() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED).detail("Nobody is signed in: a session or a token is needed.")
 }
-
-/// The cookies of a known device, over https and over plain http: as those of sessions.
-pub(crate) const DEVICE_HTTPS: &str = "__Host-hearth-device";
-pub(crate) const DEVICE_HTTP: &str = "hearth-device";
 
 /// The schemes of the API's document.
 const SCHEMES: [&str; 3] = ["session", "session_https", "token"];
@@ -193,13 +196,16 @@ impl<'a> ApiExtractor<'a> for Caller {
         registry.create_security_scheme(
             session,
             cookie(
-                COOKIE_HTTP,
+                "hearth-INSTANCE",
                 "The session of a browser over plain http. Changes also want an Origin that is this site.",
             ),
         );
         registry.create_security_scheme(
             session_https,
-            cookie(COOKIE_HTTPS, "The session of a browser over https. Changes also want an Origin that is this site."),
+            cookie(
+                "__Host-hearth-INSTANCE",
+                "The session of a browser over https. Changes also want an Origin that is this site.",
+            ),
         );
         registry.create_security_scheme(
             token,

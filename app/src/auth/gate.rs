@@ -6,10 +6,8 @@
 
 use std::sync::Arc;
 
-use poem::{
-    Request,
-    http::{Method, header},
-};
+use poem::{Request, http::Method};
+use time::Duration;
 
 use super::{
     Accounts, News,
@@ -23,7 +21,7 @@ use super::{
     tailscale, tokens, ways,
 };
 use crate::{
-    http::{Entrance, Hosts, Problem, is_https, shows_its_origin},
+    http::{Entrance, Hosts, Problem, bearer_tokens, check_origin, is_https, shows_its_origin},
     secret::API_PREFIX,
     when::Moment,
 };
@@ -54,10 +52,13 @@ impl Gate {
         let Some(rule) = self.access.rule(request.method(), request.uri().path()) else {
             return Ok(Passed::default());
         };
-        let place = Place::of(request, self.address(request), is_https(request, &self.hosts));
+        let cookies = &self.accounts.cookies;
+        let place = Place::of(request, self.address(request), is_https(request, &self.hosts, cookies), cookies);
         request.set_data(place.clone());
         let reads = reads(request);
         if rule.need == Need::Anyone && !reads {
+            // A token exempts from this only where it is looked at.
+            check_origin(request, &self.hosts)?;
             return Ok(Passed::default());
         }
         let mut passed = Passed::default();
@@ -69,7 +70,7 @@ impl Gate {
             }
             outcome => outcome?,
         };
-        let verdict = check(rule, caller.as_ref()).and_then(|()| check_origin(request, caller.as_ref(), reads));
+        let verdict = check(rule, caller.as_ref()).and_then(|()| check_asked(request, caller.as_ref(), reads));
         if let Some(caller) = caller {
             // Also for the page that refuses them.
             request.extensions_mut().insert(caller);
@@ -97,14 +98,14 @@ impl Gate {
         if let Some(caller) = self.by_session(place, passed).await? {
             return Ok(Some(caller));
         }
-        let is_over = place.session.is_some();
+        let is_over = place.session.is_some() && !place.is_session_shared;
         // What somebody sent as themselves is not done as whom Tailscale answers for on their device.
         if is_over && !reads(request) {
             return Err(nobody());
         }
         let caller = self.by_tailscale(request, place).await?;
         if is_over && caller.is_some() {
-            passed.cookie = Some(sessions::cookie(None, place.https));
+            passed.cookie = Some(sessions::cookie(place, None, sessions::LIFE));
         }
         Ok(caller)
     }
@@ -134,11 +135,17 @@ impl Gate {
         let Some((session, user)) = found else {
             return Ok(None);
         };
-        let due = sessions::due(&session, Moment::now());
+        let now = Moment::now();
+        if place.is_session_shared {
+            // From now on it goes by this instance's own name.
+            let left = Duration::seconds(session.expires_at.unix().saturating_sub(now.unix()));
+            passed.cookie = Some(sessions::cookie(place, Some(secret), left));
+        }
+        let due = sessions::due(&session, now);
         if due != Due::Nothing {
             let (database, id) = (accounts.database.clone(), session.id);
             if due == Due::Renewal {
-                passed.cookie = Some(sessions::cookie(Some(secret), place.https));
+                passed.cookie = Some(sessions::cookie(place, Some(secret), sessions::LIFE));
             }
             accounts.in_passing.write(Used::Session(id), async move { sessions::seen(&database, id, due).await });
         }
@@ -199,7 +206,7 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
 
 /// Refuses a change that a browser may have sent unasked: with all but a token, it has to show that a page of this site
 /// asks.
-fn check_origin(request: &Request, caller: Option<&Caller>, reads: bool) -> Result<(), Problem> {
+fn check_asked(request: &Request, caller: Option<&Caller>, reads: bool) -> Result<(), Problem> {
     let unasked = caller.is_some_and(|caller| !matches!(caller.by, By::Token { .. }));
     if unasked && !reads && !shows_its_origin(request) {
         return Err(Problem::forbidden(
@@ -212,10 +219,7 @@ fn check_origin(request: &Request, caller: Option<&Caller>, reads: bool) -> Resu
 
 /// Returns the bearer token of a request. Other schemes are some proxy's business; two tokens are nobody's.
 fn bearer(request: &Request) -> Result<Option<String>, Problem> {
-    let mut found = request.headers().get_all(header::AUTHORIZATION).iter().filter_map(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    });
+    let mut found = bearer_tokens(request);
     let token = found.next();
     if found.next().is_some() {
         return Err(Problem::unauthorized("There is more than one header Authorization."));

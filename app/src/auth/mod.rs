@@ -52,7 +52,7 @@ use crate::{
     config::{Auth, Http},
     db::{Database, DbError},
     failure::Failure,
-    http::Problem,
+    http::{CookieNames, Problem},
     sign_in::{
         oidc::Oidc,
         passkey::webauthn::Passkeys,
@@ -74,6 +74,7 @@ pub(crate) struct Accounts {
     /// None where no provider is set up.
     pub(crate) oidc: Option<Oidc>,
     pub(crate) http: Http,
+    pub(crate) cookies: CookieNames,
     pub(crate) auth: Auth,
     /// Where the set-up code lies while there is one.
     pub(crate) code_file: PathBuf,
@@ -97,7 +98,13 @@ pub(crate) enum News {
 
 impl Accounts {
     /// Returns the accounts of a database, which lies at `path`.
-    pub(crate) fn new(database: Arc<Database>, path: &Path, http: &Http, auth: &Auth) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        database: Arc<Database>,
+        path: &Path,
+        http: &Http,
+        auth: &Auth,
+        cookies: CookieNames,
+    ) -> Result<Self, Failure> {
         let url = http.public_url.as_ref().map(ToString::to_string);
         Ok(Self {
             passkeys: Passkeys::new(url.as_deref()).map_err(Failure::new)?,
@@ -107,6 +114,7 @@ impl Accounts {
             tailscale: Tailscale::new(&auth.tailscale),
             oidc: auth.oidc.clone().zip(http.public_url.as_ref()).map(|(oidc, url)| Oidc::new(oidc, url)),
             http: http.clone(),
+            cookies,
             auth: auth.clone(),
             code_file: crate::sign_in::setup::file(path),
             in_passing: InPassing::default(),

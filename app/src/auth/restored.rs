@@ -25,6 +25,8 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             for kind in [Verification::Invitation, Verification::Reset, Verification::SecondStep, Verification::SetUp] {
                 links += verification::void(tx, kind, None).await?;
             }
+            // A copy may serve beside the one that it was made of, under the same name of a host.
+            tx.renew_instance().await?;
             let actor = Actor::operator("supervisor restore");
             audit_log::write(tx, Kind::Restored, &actor, "all sessions, invitations and links were voided").await?;
             Ok((sessions, links))

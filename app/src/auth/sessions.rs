@@ -14,7 +14,7 @@ use time::Duration;
 use super::{
     acting::write_as,
     audit_log::{self, Actor, Kind},
-    caller::{COOKIE_HTTP, COOKIE_HTTPS, Caller, DEVICE_HTTP, DEVICE_HTTPS, Place},
+    caller::{Caller, Place},
     entity::{
         session::{ActiveModel, Column, Entity, Model},
         user,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     db::{Database, DbError},
-    http::Problem,
+    http::{Problem, Purpose},
     secret::{Secret, digest},
     when::Moment,
 };
@@ -50,8 +50,9 @@ pub(crate) struct Begun {
 impl Begun {
     /// Returns the `Set-Cookie` headers that give the browser what it is to keep.
     pub(crate) fn cookies(&self, place: &Place) -> Vec<String> {
-        let session = cookie(Some(self.token.expose()), place.https);
-        let device = self.device.as_ref().map(|secret| device_cookie(secret.expose(), place.https));
+        let session = cookie(place, Some(self.token.expose()), LIFE);
+        let device = self.device.as_ref();
+        let device = device.map(|secret| place.cookie(Purpose::Device, Some(secret.expose()), verification::DEVICE));
         [Some(session), device].into_iter().flatten().collect()
     }
 }
@@ -221,29 +222,14 @@ pub(crate) async fn end_all(
     rows.exec(transaction).await.map(drop)
 }
 
-/// Returns the `Set-Cookie` of a session's token, or, without one, of its end.
-pub(crate) fn cookie(token: Option<&str>, https: bool) -> String {
-    let (name, secure) = if https { (COOKIE_HTTPS, "; Secure") } else { (COOKIE_HTTP, "") };
-    let age = if token.is_some() { LIFE.whole_seconds() } else { 0 };
-    format!("{name}={}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", token.unwrap_or_default())
-}
-
-/// Returns the `Set-Cookie` of a known device.
-fn device_cookie(secret: &str, https: bool) -> String {
-    let (name, secure) = if https { (DEVICE_HTTPS, "; Secure") } else { (DEVICE_HTTP, "") };
-    let age = verification::DEVICE.whole_seconds();
-    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+/// Returns the `Set-Cookie` of a session's token for so long, or, without one, of its end.
+pub(crate) fn cookie(place: &Place, token: Option<&str>, age: Duration) -> String {
+    place.cookie(Purpose::Session, token, age)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cookies_are_the_hosts_alone_over_https_and_of_another_name_without() {
-        assert_eq!(cookie(Some("x"), true), "__Host-hearth=x; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(cookie(None, false), "hearth=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
-    }
 
     #[test]
     fn a_session_is_renewed_when_a_day_old_and_not_written_at_each_look() {

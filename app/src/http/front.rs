@@ -9,7 +9,12 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{BODY_MAX, Entrance, limits::read_body, origin, problem::Problem};
+use super::{
+    API, BODY_MAX, Entrance,
+    limits::read_body,
+    origin::{check_origin, preflight, share, shows_token},
+    problem::Problem,
+};
 use crate::{
     auth::{
         caller::Caller,
@@ -49,7 +54,9 @@ impl Front {
             take_forwarded_host(request);
         }
         gate.hosts.check(request)?;
-        origin::check(request)?;
+        if !shows_token(request) {
+            check_origin(request, &gate.hosts)?;
+        }
         gate.admit(request).await
     }
 
@@ -83,6 +90,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let head = *request.method() == Method::HEAD;
         let wanted = request.original_uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let reads = head || *request.method() == Method::GET;
+        let is_shared = path.starts_with(API) && shows_token(&request);
         let mut renewed = None;
         let admitted = self.front.admit(&mut request).await;
         // For the page that says what went wrong.
@@ -90,7 +98,11 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let outcome = match admitted {
             Ok(passed) => {
                 renewed = passed.cookie;
-                self.endpoint.call(request).await.map(IntoResponse::into_response)
+                let allowed = path.starts_with(API).then(|| preflight(&request, &self.front.allow(&path))).flatten();
+                match allowed {
+                    Some(response) => Ok(response),
+                    None => self.endpoint.call(request).await.map(IntoResponse::into_response),
+                }
             }
             Err(problem) if by_a_person && problem.status() == StatusCode::UNAUTHORIZED => {
                 Ok(match reads || path == SIGN_OUT {
@@ -123,6 +135,9 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
+        }
+        if is_shared {
+            share(headers);
         }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             let allow = self.front.allow(&path);
@@ -159,5 +174,9 @@ fn refuse(error: &poem::Error, by_a_person: bool, viewer: Option<&Caller>) -> Re
 fn is_for_a_person(request: &Request, path: &str) -> bool {
     !path.starts_with("/api/")
         && path != "/health"
-        && request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+        && request
+            .headers()
+            .get_all(header::ACCEPT)
+            .iter()
+            .any(|accept| String::from_utf8_lossy(accept.as_bytes()).to_ascii_lowercase().contains("text/html"))
 }

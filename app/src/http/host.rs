@@ -11,10 +11,10 @@ use std::{
 
 use poem::{
     Request,
-    http::{HeaderMap, StatusCode, Uri, Version, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header},
 };
 
-use super::problem::Problem;
+use super::{cookies::CookieNames, problem::Problem};
 use crate::config::{Http, PublicUrl};
 
 /// A name in the DNS is not longer (RFC 1035, 2.3.4), but for a full stop at its end.
@@ -56,6 +56,26 @@ impl Hosts {
         !name.contains('.') || self.names.iter().any(|known| is(known)) || self.public().is_some_and(is)
     }
 
+    /// Returns whether a page of this origin is one of ours, where the request says `host`. A proxy may have changed that, or
+    /// left the port out: so the page may also be under `http.public_url`, or, with no port of its own, under a name of
+    /// `http.hosts`. A name that is the request's own has its port in `Host`: at another one there is another program.
+    pub(super) fn is_own_origin(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+        let Some((https, origin)) = origin.to_str().ok().and_then(read_origin) else { return false };
+        let host = host.and_then(|host| read(host.to_str().ok()?));
+        let is_public = self.public.as_ref().is_some_and(|url| url.is_https() == https && origin.is_at(url));
+        let is_asked = host.is_some_and(|host| host.host == origin.host);
+        match origin.host {
+            _ if is_public => true,
+            _ if is_asked => host.is_some_and(|host| host.without_default_port() == origin.without_default_port()),
+            Host::Name(name) => {
+                host.is_some()
+                    && origin.port.is_none_or(|port| port == if https { 443 } else { 80 })
+                    && self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            }
+            _ => false,
+        }
+    }
+
     fn public(&self) -> Option<&str> {
         self.public.as_ref().map(PublicUrl::host)
     }
@@ -70,17 +90,17 @@ impl Hosts {
 /// cookie that browsers send over https alone, the word of a proxy, the page that the request comes from, and whether
 /// its host is where `http.public_url` says that https is. Whoever claims it wrongly gets cookies that a browser takes
 /// over https only.
-pub(crate) fn is_https(request: &Request, hosts: &Hosts) -> bool {
-    // RFC 6265bis, 4.1.3.2. It is there at each request once somebody is signed in, also where a proxy says nothing.
-    let cookies = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    if cookies.flat_map(|cookies| cookies.split(';')).any(|cookie| cookie.trim_start().starts_with("__Host-hearth")) {
+pub(crate) fn is_https(request: &Request, hosts: &Hosts, cookies: &CookieNames) -> bool {
+    // It is there at each request once somebody is signed in, also where a proxy says nothing.
+    if cookies.shows_https(request.headers()) {
         return true;
     }
-    if let Some(said) = request.header("x-forwarded-proto").and_then(|list| list.split(',').next()) {
-        return said.trim().eq_ignore_ascii_case("https");
+    let text = |name: &str| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(list) = text("x-forwarded-proto") {
+        return list.split(',').next().unwrap_or_default().trim().eq_ignore_ascii_case("https");
     }
-    match request.header(header::ORIGIN).and_then(|origin| origin.split_once("://")) {
-        Some((scheme, _)) => scheme == "https",
+    match text("origin").as_deref().and_then(|origin| origin.split_once("://")) {
+        Some((scheme, _)) => scheme.eq_ignore_ascii_case("https"),
         // Sec-Fetch-Site comes over https and from localhost alone (W3C Fetch Metadata, 5); without a port, the host may be
         // that of plain http, too.
         None => {
@@ -109,6 +129,20 @@ impl Asked<'_> {
         matches!(self.host, Host::Name(name) if name.eq_ignore_ascii_case(url.host()))
             && self.port.unwrap_or(if url.is_https() { 443 } else { 80 }) == url.port()
     }
+}
+
+impl<'a> Asked<'a> {
+    /// The scheme is no help: behind `tailscale serve` the browser speaks https and Hearth http.
+    fn without_default_port(self) -> Self {
+        Self { port: self.port.filter(|port| !matches!(port, 80 | 443)), ..self }
+    }
+}
+
+/// Reads `scheme://host[:port]`, and whether that is https.
+fn read_origin(text: &str) -> Option<(bool, Asked<'_>)> {
+    let (scheme, authority) = text.split_once("://")?;
+    let https = scheme.eq_ignore_ascii_case("https");
+    (https || scheme.eq_ignore_ascii_case("http")).then_some((https, read(authority)?))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -363,7 +397,7 @@ mod tests {
         let ask = |headers: &[(&str, &str)]| {
             let request =
                 headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
-            is_https(&request.finish(), &hosts())
+            is_https(&request.finish(), &hosts(), &CookieNames::of(1))
         };
         for (headers, https) in [
             (&[("host", "nas:3000")][..], false),

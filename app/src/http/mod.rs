@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod connections;
+mod cookies;
 mod front;
 mod given;
 mod host;
@@ -31,9 +32,10 @@ use poem_openapi::{LicenseObject, OpenApiService};
 pub(crate) use self::{
     acceptor::TcpAcceptor,
     connections::{Server, Stop},
+    cookies::{CookieNames, Purpose},
     given::Given,
     host::{Hosts, is_https, is_meant_for},
-    origin::shows_its_origin,
+    origin::{bearer_tokens, check_origin, shows_its_origin, shows_token},
     problem::{FieldError, Problem, ReadRefused, WriteRefused},
     sockets::{Public, ServeSocket, Sockets},
     text::Text,
@@ -91,7 +93,7 @@ pub(crate) fn public(
 ) -> Result<App, Failure> {
     let database = &accounts.database;
     let api = service(Some(accounts), news);
-    let spec: Arc<str> = api.spec().into();
+    let spec: Arc<str> = cookies::named(&api.spec(), &accounts.cookies).into();
     let access = Access::new(&serde_json::from_str(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
     let front =
         Front::at(Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance });

@@ -204,7 +204,7 @@ impl SessionApi {
             return Err(Problem::conflict(why).into());
         }
         sessions::sign_out(&self.0.get()?.database, &caller).await?;
-        Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(None, caller.place.https)))
+        Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(&caller.place, None, sessions::LIFE)))
     }
 
     /// Accept an invitation

@@ -131,7 +131,7 @@ pub(crate) async fn by_code(
 pub(crate) async fn sign_out(visitor: Visitor, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
     sessions::sign_out(&accounts.database, &visitor).await.map_err(Problem::from)?;
     let mut response = see("/sign-in?done=signed-out");
-    if let Ok(cookie) = HeaderValue::from_str(&sessions::cookie(None, visitor.place.https)) {
+    if let Ok(cookie) = HeaderValue::from_str(&sessions::cookie(&visitor.place, None, sessions::LIFE)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)

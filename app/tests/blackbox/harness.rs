@@ -35,6 +35,10 @@ use crate::client::{Answer, exchange};
 /// Longer than anything takes on a loaded machine; a test that waits that long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The cookie of a session over plain http, and over https.
+pub(crate) const SESSION: &str = "hearth-0000002a";
+pub(crate) const SESSION_HTTPS: &str = "__Host-hearth-0000002a";
+
 /// A directory with a database as the migrator makes it, and a place for files.
 pub(crate) struct Data {
     pub(crate) directory: TempDir,
@@ -95,6 +99,8 @@ pub(crate) fn migrate(path: &Path) {
         .unwrap()
         .block_on(migrator::up(path, &migrator::Release::current(), &mut |_| {}))
         .unwrap();
+    // Each instance has cookies of its own name: this one's number is 42.
+    rusqlite::Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 42").unwrap();
 }
 
 /// Adds somebody with this role to a database, with a token good for everything, and returns their number.

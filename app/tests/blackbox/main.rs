@@ -8,6 +8,7 @@ mod accounts;
 mod client;
 mod disk;
 mod harness;
+mod headers;
 mod lifecycle;
 mod pages;
 mod probation;

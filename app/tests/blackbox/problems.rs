@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::{
+    accounts::browser::join,
     client::read_answer,
     harness::{Data, Start},
 };
@@ -157,17 +158,19 @@ fn a_large_body_is_refused_whether_or_not_it_says_so() {
 fn another_sites_page_cannot_change_anything() {
     let data = Data::new();
     let app = Start::alone(&data).start();
+    let cookies = join(&app, "member", "anna@example.org").cookie();
+    let cookie = ("cookie", &*cookies);
     let body = br#"{"title":"evil"}"#;
-    let evil = [JSON, ("origin", "https://evil.example")];
+    let evil = [JSON, ("origin", "http://evil.example"), cookie];
     app.ask("POST", "/api/v1/records", &evil, body).problem(403);
-    app.ask("POST", "/api/v1/records", &[JSON, ("sec-fetch-site", "cross-site")], body).problem(403);
-    app.ask("DELETE", "/api/v1/records/1", &[("origin", "null")], b"").problem(403);
+    app.ask("POST", "/api/v1/records", &[JSON, ("sec-fetch-site", "cross-site"), cookie], body).problem(403);
+    app.ask("DELETE", "/api/v1/records/1", &[("origin", "null"), cookie], b"").problem(403);
     let form = ("content-type", "application/x-www-form-urlencoded");
-    app.ask("POST", "/records", &[form, ("origin", "http://evil.example")], b"title=evil").problem(403);
+    app.ask("POST", "/records", &[form, ("origin", "http://evil.example"), cookie], b"title=evil").problem(403);
     // Our own page, and a program.
-    let own = [JSON, ("origin", "http://hearth"), ("sec-fetch-site", "same-origin")];
+    let own = [JSON, ("origin", "http://hearth"), ("sec-fetch-site", "same-origin"), cookie];
     assert_eq!(app.ask("POST", "/api/v1/records", &own, body).status, 201);
-    assert_eq!(app.ask("POST", "/api/v1/records", &[JSON, own[1]], body).status, 201);
+    assert_eq!(app.ask("POST", "/api/v1/records", &[JSON, own[1], cookie], body).status, 201);
     assert_eq!(app.ask("GET", "/api/v1/records", &evil, b"").status, 200);
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM record"), 2);

@@ -18,7 +18,7 @@ use crate::{
     auth::{
         Accounts, News,
         audit_log::{Actor, Kind},
-        caller::{Place, cookie},
+        caller::Place,
         joining::{self, Known},
         role::Method,
         sessions,
@@ -28,16 +28,12 @@ use crate::{
     config::PublicUrl,
     household::people,
     html::{encoded, see},
-    http::{Problem, is_meant_for},
+    http::{Problem, Purpose, is_meant_for},
     sign_in::next,
 };
 
 /// Where a sign-in by the provider begins.
 pub(crate) const BEGIN: &str = "/sign-in/oidc";
-
-/// The cookie of a sign-in that was begun, over https and over plain http, as those of sessions.
-const PENDING_HTTPS: &str = "__Host-hearth-oidc";
-const PENDING_HTTP: &str = "hearth-oidc";
 
 /// The longest place to go to, in bytes: it is kept for whoever asks, and the pages' own are far shorter.
 const LONGEST_NEXT: usize = 2000;
@@ -85,7 +81,7 @@ async fn begin(
         .begin(network(place.address_or_none()), next)
         .await
         .map_err(|error| Problem::unavailable(error.to_string(), 10))?;
-    let cookie = pending_cookie(Some(&begun.pending), place.https);
+    let cookie = pending_cookie(&place, Some(&begun.pending));
     Ok(Redirect::see_other(begun.redirect)
         .with_header(header::SET_COOKIE, cookie)
         .with_header(header::CACHE_CONTROL, "no-store")
@@ -101,7 +97,7 @@ async fn come_back(
 ) -> Result<Response> {
     let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
     let place = at_public_url(accounts, place);
-    let pending = cookie(request, if place.https { PENDING_HTTPS } else { PENDING_HTTP });
+    let pending = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
     let Finished { identity, next } = oidc
@@ -110,7 +106,7 @@ async fn come_back(
         .map_err(|error| refused(accounts, &error))?;
     let begun = enter(accounts, &place, identity).await?;
     let mut response = see(&next);
-    for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(None, place.https)]) {
+    for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(&place, None)]) {
         if let Ok(value) = cookie.parse() {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
@@ -186,9 +182,6 @@ fn off() -> Problem {
     Problem::not_found("Single sign-on is not set up here.")
 }
 
-/// Lax, since the browser comes back from another site.
-fn pending_cookie(value: Option<&str>, https: bool) -> String {
-    let (name, secure) = if https { (PENDING_HTTPS, "; Secure") } else { (PENDING_HTTP, "") };
-    let age = value.map_or(0, |_| super::WITHIN.as_secs());
-    format!("{name}={}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", value.unwrap_or_default())
+fn pending_cookie(place: &Place, value: Option<&str>) -> String {
+    place.cookie(Purpose::Oidc, value, super::WITHIN.try_into().unwrap_or(time::Duration::ZERO))
 }

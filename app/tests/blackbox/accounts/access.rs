@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Data, Start};
+use crate::harness::{App, Data, SESSION, SESSION_HTTPS, Start};
 
 /// Operation, and whether anonymous, guest, member, admin and owner may.
 const TABLE: &str = "
@@ -134,8 +134,8 @@ fn the_document_says_which_operations_want_somebody() {
     let spec = app.get("/api/v1/openapi.json").json();
     let schemes = &spec["components"]["securitySchemes"];
     assert_eq!(schemes["token"]["scheme"], "bearer");
-    assert_eq!(schemes["session"]["name"], "hearth");
-    assert_eq!(schemes["session_https"]["name"], "__Host-hearth");
+    assert_eq!(schemes["session"]["name"], SESSION);
+    assert_eq!(schemes["session_https"]["name"], SESSION_HTTPS);
     let table = rows(TABLE);
     for methods in spec["paths"].as_object().unwrap().values() {
         for operation in methods.as_object().unwrap().values() {

@@ -79,21 +79,21 @@ fn cookies_that_somebody_planted_are_nobodys() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let browser = join(&app, "member", "anna@example.org");
-    let good = &browser.cookies["hearth"];
+    let good = &browser.cookies["hearth-0000002a"];
     let ask = |cookie: &str| app.ask("GET", "/api/v1/session", &[("cookie", cookie)], b"").status;
-    assert_eq!(ask(&format!("a=b; hearth={good}; c=d")), 200);
+    assert_eq!(ask(&format!("a=b; hearth-0000002a={good}; c=d")), 200);
     for cookie in [
-        "hearth=".to_owned(),
-        "hearth".to_owned(),
-        format!("hearth=planted; hearth={good}"),
-        format!("hearth={good}; hearth=planted"),
-        format!("HEARTH={good}"),
-        format!("hearth=\"{good}\""),
-        format!("hearth={}", &good[1..]),
-        format!("hearth={good}x"),
-        format!("hearth={good}%00"),
-        "hearth=' OR 1=1 --".to_owned(),
-        format!("__Host-hearth=planted; hearth={good}"),
+        "hearth-0000002a=".to_owned(),
+        "hearth-0000002a".to_owned(),
+        format!("hearth-0000002a=planted; hearth-0000002a={good}"),
+        format!("hearth-0000002a={good}; hearth-0000002a=planted"),
+        format!("HEARTH-0000002A={good}"),
+        format!("hearth-0000002a=\"{good}\""),
+        format!("hearth-0000002a={}", &good[1..]),
+        format!("hearth-0000002a={good}x"),
+        format!("hearth-0000002a={good}%00"),
+        "hearth-0000002a=' OR 1=1 --".to_owned(),
+        format!("__Host-hearth-0000002a=planted; hearth-0000002a={good}"),
     ] {
         assert_eq!(ask(&cookie), 401, "{cookie}");
     }

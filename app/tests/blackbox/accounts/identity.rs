@@ -209,7 +209,7 @@ fn a_session_that_ended_does_nothing_in_the_name_of_whom_tailscale_answers_for()
     // With the next page the old cookie goes, and it is Tailscale's word that counts.
     let page = by_serve(&data, "/account", &[LOGIN, own, ("accept", "text/html")]);
     assert!(page.text().contains("signed in by Tailscale"), "{}", page.text());
-    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.starts_with("hearth=; ")), "{page:?}");
+    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.starts_with("hearth-0000002a=; ")), "{page:?}");
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM record"), 0);
 }

@@ -191,7 +191,7 @@ fn many_tries_are_slowed_down_there_and_nowhere_else() {
     // Somebody at another address is answered, and the browser that was in before comes in by its password.
     assert_eq!(finish(&app, ELSEWHERE, &begin(&app, ELSEWHERE), &answer_of(1)).problem(401)["detail"], UNKNOWN);
     let mut device = Browser::default();
-    device.cookies.insert("hearth-device".to_owned(), known.cookies["hearth-device"].clone());
+    device.cookies.insert("hearth-0000002a-device".to_owned(), known.cookies["hearth-0000002a-device"].clone());
     let body = json!({ "email": "anna@example.org", "password": PASSWORD });
     assert_eq!(device.post(&app, "/api/v1/session", &body).status, 201);
     app.stop();
@@ -216,7 +216,7 @@ fn nobody_uses_up_the_tries_of_others_or_of_a_browser_that_was_in_before() {
     assert_eq!(finish(&app, FURTHER, &begin(&app, FURTHER), &answer_of(1)).problem(401)["detail"], UNKNOWN);
     // Her own browser is answered, at the very address.
     let body = json!({ "ceremony": begin(&app, HERE), "credential": answer_of(2) });
-    known.cookies.remove("hearth");
+    known.cookies.remove("hearth-0000002a");
     assert_eq!(known.post(&app, SIGN_IN, &body).problem(401)["detail"], UNKNOWN);
     app.stop();
 }

@@ -139,7 +139,7 @@ fn nothing_secret_is_in_the_database_as_it_is() {
     let invited = browser.post(&app, "/api/v1/invitations", &json!({ "role": "guest" })).json();
     app.stop();
     let bytes = std::fs::read(data.database()).unwrap();
-    let session = browser.cookies["hearth"].clone();
+    let session = browser.cookies["hearth-0000002a"].clone();
     let plain = code.replace('-', "");
     for secret in [
         PASSWORD,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::browser::{Browser, PASSWORD, join, sign_in};
-use crate::harness::{Data, Start, eventually};
+use crate::harness::{Data, SESSION, SESSION_HTTPS, Start, eventually};
 
 #[test]
 fn the_cookie_is_the_browsers_alone_and_another_one_over_https() {
@@ -18,23 +18,23 @@ fn the_cookie_is_the_browsers_alone_and_another_one_over_https() {
         let found = head.lines().find(|line| line.starts_with(&format!("set-cookie: {name}="))).map(str::to_owned);
         found.unwrap_or_else(|| panic!("{name}: {head}"))
     };
-    let plain = cookie(&answer.head, "hearth");
-    assert!(plain.ends_with("; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax"), "{plain}");
+    let plain = cookie(&answer.head, SESSION);
+    assert!(plain.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=604800"), "{plain}");
     let over_https = [json_type, ("x-forwarded-proto", "https")];
     let answer = app.ask_as_nobody("POST", "/api/v1/session", &over_https, body.as_bytes());
-    let secure = cookie(&answer.head, "__Host-hearth");
-    assert!(secure.ends_with("; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax; Secure"), "{secure}");
+    let secure = cookie(&answer.head, SESSION_HTTPS);
+    assert!(secure.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604800"), "{secure}");
     let value = |cookie: &str| cookie.split(['=', ';']).nth(1).unwrap().to_owned();
     // The one of plain http is nobody's over https, also when it takes the other's place. The other one is never sent but
     // over https, whether a proxy says so or not.
     let (plain, secure) = (value(&plain), value(&secure));
     for (cookie, https, status) in [
-        (format!("hearth={plain}"), false, 200),
-        (format!("__Host-hearth={secure}"), true, 200),
-        (format!("hearth={plain}"), true, 401),
-        (format!("__Host-hearth={secure}"), false, 200),
-        (format!("__Host-hearth={secure}x; hearth={plain}"), false, 401),
-        (format!("hearth={secure}"), true, 401),
+        (format!("hearth-0000002a={plain}"), false, 200),
+        (format!("__Host-hearth-0000002a={secure}"), true, 200),
+        (format!("hearth-0000002a={plain}"), true, 401),
+        (format!("__Host-hearth-0000002a={secure}"), false, 200),
+        (format!("__Host-hearth-0000002a={secure}x; hearth-0000002a={plain}"), false, 401),
+        (format!("hearth-0000002a={secure}"), true, 401),
     ] {
         let mut headers = vec![("cookie", &*cookie)];
         if https {
@@ -50,16 +50,16 @@ fn each_sign_in_is_a_session_of_its_own_whatever_cookie_came_with_it() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut first = join(&app, "member", "anna@example.org");
-    let old = first.cookies["hearth"].clone();
+    let old = first.cookies["hearth-0000002a"].clone();
     let mut planted = Browser::default();
-    planted.cookies.insert("hearth".to_owned(), "planted".to_owned());
+    planted.cookies.insert("hearth-0000002a".to_owned(), "planted".to_owned());
     let body = json!({ "email": "anna@example.org", "password": PASSWORD });
     assert_eq!(planted.post(&app, "/api/v1/session", &body).status, 201);
-    assert_ne!(planted.cookies["hearth"], "planted");
+    assert_ne!(planted.cookies["hearth-0000002a"], "planted");
     // Who signs in again does not leave the former session behind.
     assert_eq!(first.post(&app, "/api/v1/session", &body).status, 201);
-    assert_ne!(first.cookies["hearth"], old);
-    app.ask("GET", "/api/v1/session", &[("cookie", &format!("hearth={old}"))], b"").problem(401);
+    assert_ne!(first.cookies["hearth-0000002a"], old);
+    app.ask("GET", "/api/v1/session", &[("cookie", &format!("hearth-0000002a={old}"))], b"").problem(401);
     assert_eq!(first.get(&app, "/api/v1/sessions").json()["sessions"].as_array().unwrap().len(), 2);
     app.stop();
 }
@@ -92,10 +92,10 @@ fn sessions_are_listed_and_end_one_by_one_and_all_at_once() {
     assert_eq!(first.send(&app, "DELETE", "/api/v1/sessions", None).status, 204);
     assert_eq!(left(&mut others), 0);
     assert_eq!(first.get(&app, "/api/v1/session").status, 200);
-    let token = first.cookies["hearth"].clone();
+    let token = first.cookies["hearth-0000002a"].clone();
     assert_eq!(first.send(&app, "DELETE", "/api/v1/session", None).status, 204);
-    assert!(!first.cookies.contains_key("hearth"));
-    app.ask("GET", "/api/v1/session", &[("cookie", &format!("hearth={token}"))], b"").problem(401);
+    assert!(!first.cookies.contains_key("hearth-0000002a"));
+    app.ask("GET", "/api/v1/session", &[("cookie", &format!("hearth-0000002a={token}"))], b"").problem(401);
     app.stop();
 }
 
@@ -129,7 +129,7 @@ fn a_session_is_renewed_by_use_and_ends_without() {
     let cookie = eventually("the session's new date", || {
         browser.get(&app, "/api/v1/session").header("set-cookie").map(str::to_owned)
     });
-    assert!(cookie.starts_with("hearth="), "{cookie}");
+    assert!(cookie.starts_with("hearth-0000002a="), "{cookie}");
     eventually("the renewal", || (data.count(promise) > 6 * 86400).then_some(()));
     data.sql(&format!("UPDATE session SET expires_at = {}", moment("-1 seconds")));
     eventually("the session's end", || (browser.get(&app, "/api/v1/session").status == 401).then_some(()));
@@ -176,7 +176,7 @@ fn guesses_are_slowed_down_and_lock_nobody_out() {
     // Even the right password has to wait, from there; nobody else does, nor does the browser that was in before.
     assert_eq!(sign_in(&app, "anna@example.org", PASSWORD).1.status, 429);
     let mut device = Browser::default();
-    device.cookies.insert("hearth-device".to_owned(), known.cookies["hearth-device"].clone());
+    device.cookies.insert("hearth-0000002a-device".to_owned(), known.cookies["hearth-0000002a-device"].clone());
     let body = json!({ "email": "anna@example.org", "password": PASSWORD });
     assert_eq!(device.post(&app, "/api/v1/session", &body).status, 201);
     let elsewhere = app.ask_from("127.0.0.2", "POST", "/api/v1/session", body.to_string().as_bytes());

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::browser::Browser;
 use crate::{
     client::Answer,
-    harness::{App, Data, Start},
+    harness::{App, Data, SESSION_HTTPS, Start},
     provider::{CLIENT, Provider, SECRET},
 };
 
@@ -23,8 +23,8 @@ const BEGIN: &str = "/sign-in/oidc";
 const CALLBACK: &str = "/sign-in/oidc/callback";
 
 /// The cookies of a session and of a sign-in that was begun; the household comes over https.
-const SESSION: &str = "__Host-hearth";
-const PENDING: &str = "__Host-hearth-oidc";
+const SESSION: &str = SESSION_HTTPS;
+const PENDING: &str = "__Host-hearth-0000002a-oidc";
 
 /// Whom the stand-in speaks of unless told otherwise.
 const ALICE: &str = "alice@example.org";

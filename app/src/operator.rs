@@ -17,6 +17,7 @@ use crate::{
         audit_log::{self, Actor, Kind},
         profile::{self, Profile},
         role::Role,
+        users,
     },
     config::{PublicUrl, variable},
     db::{Access, Database},
@@ -168,7 +169,7 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
     let secret = Secret::token();
     database
         .write(async move |tx| {
-            let user = people::add(tx, &profile, role).await?;
+            let user = users::add(tx, &profile, role).await?;
             let actor = Actor::operator("app user create");
             let subject = format!("{} as {}", user.email, role.name());
             audit_log::write(tx, Kind::UserCreated, &actor, &subject).await?;

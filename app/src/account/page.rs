@@ -190,7 +190,7 @@ impl Account {
             passkeys: passkeys::of(accounts, caller).await?,
             linked: ways::linked(reads, id).await.map_err(failed)?,
             sessions: auth::sessions::list(reads, id).await.map_err(failed)?,
-            tokens: auth::tokens::list(reads, id).await.map_err(failed)?,
+            tokens: super::tokens::store::list(reads, id).await.map_err(failed)?,
             caller: caller.clone(),
         })
     }

@@ -9,8 +9,8 @@ use super::{
     sessions, tokens, ways,
 };
 use crate::{
+    auth::users,
     db::{Abort, Database, Tx},
-    household::people,
     http::Problem,
 };
 
@@ -37,7 +37,7 @@ async fn again(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
         By::Token { id: token, .. } => tokens::get(tx, id, *token).await?.is_some_and(|token| token.is_good()),
         By::Tailscale => ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
     };
-    let user = people::enabled(tx, id).await?.filter(|_| is_good).ok_or_else(nobody)?;
+    let user = users::enabled(tx, id).await?.filter(|_| is_good).ok_or_else(nobody)?;
     // The gate's answer was for the other role.
     if user.role != caller.user.role {
         return Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again.").into());
@@ -100,7 +100,7 @@ mod tests {
         ] {
             let (_directory, path) = household().await;
             let database = Database::open(&path, Access::Write).await.unwrap();
-            let user = people::get(database.reads(), 1).await.unwrap().unwrap();
+            let user = users::get(database.reads(), 1).await.unwrap().unwrap();
             let caller = Caller { user, by, place: Place::default() };
             rusqlite::Connection::open(&path).unwrap().execute_batch(meanwhile).unwrap();
             let outcome = write_as(&database, &caller, async |tx, caller| {
@@ -113,7 +113,7 @@ mod tests {
             if let Ok(role) = outcome {
                 assert_eq!(role, Role::Admin);
             }
-            let name = people::get(database.reads(), 1).await.unwrap().unwrap().name;
+            let name = users::get(database.reads(), 1).await.unwrap().unwrap().name;
             assert_eq!(name == "Changed", status.is_none(), "{meanwhile}");
             database.close().await;
         }

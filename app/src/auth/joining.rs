@@ -13,8 +13,8 @@ use super::{
     ways,
 };
 use crate::{
+    auth::users,
     config::{Join, TailscaleSettings},
-    household::people,
     http::Problem,
 };
 
@@ -52,7 +52,7 @@ pub(crate) async fn user_of(accounts: &Accounts, place: &Place, known: Known) ->
     let Some(email) = email else {
         return Ok(None);
     };
-    let owner = people::by_email(accounts.reads(), &email).await.map_err(|error| accounts.database.failed(error))?;
+    let owner = users::by_email(accounts.reads(), &email).await.map_err(|error| accounts.database.failed(error))?;
     let role = match (owner, known.join) {
         (Some(user), _) if user.disabled => return Ok(None),
         (Some(_), _) => None,
@@ -69,16 +69,16 @@ pub(crate) async fn user_of(accounts: &Accounts, place: &Place, known: Known) ->
                 return Ok(Some(user).filter(|user| !user.disabled));
             }
             // The first owner comes by the set-up code alone.
-            if !people::any(tx).await? {
+            if !users::any(tx).await? {
                 return Ok(None);
             }
-            let (user, kind) = match (people::by_email(tx, &email).await?, role) {
+            let (user, kind) = match (users::by_email(tx, &email).await?, role) {
                 (Some(user), _) => (user, Kind::AccountLinked),
                 (None, Some(role)) => {
                     let name = known.name.as_deref().unwrap_or(&email);
                     let named = Profile::check(name, &email).or_else(|_| Profile::check(&email, &email));
                     let Ok(profile) = named else { return Ok(None) };
-                    (people::add(tx, &profile, role).await?, Kind::UserCreated)
+                    (users::add(tx, &profile, role).await?, Kind::UserCreated)
                 }
                 (None, None) => return Ok(None),
             };

@@ -27,6 +27,7 @@ pub(crate) mod sessions;
 pub(crate) mod tailscale;
 pub(crate) mod throttle;
 pub(crate) mod tokens;
+pub(crate) mod users;
 pub(crate) mod verification;
 pub(crate) mod ways;
 

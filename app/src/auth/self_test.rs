@@ -11,6 +11,7 @@ use super::{
     sessions, tokens, verification as secrets, ways,
 };
 use crate::{
+    auth::users,
     db::{Database, check_columns},
     failure::Failure,
     household::people,
@@ -26,11 +27,11 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
 
 async fn read_through(database: &Database) -> Result<(), DbErr> {
     let reads = database.reads();
-    people::any(reads).await?;
+    users::any(reads).await?;
     let id = people::list(reads).await?.last().map_or(1, |user| user.id);
-    people::get(reads, id).await?;
-    people::by_email(reads, "nobody@example.org").await?;
-    people::owners(reads).await?;
+    users::get(reads, id).await?;
+    users::by_email(reads, "nobody@example.org").await?;
+    users::owners(reads).await?;
     ways::find(reads, ways::PASSWORD, "1").await?;
     ways::linked(reads, id).await?;
     ways::list_by(reads, ways::TAILSCALE).await?;
@@ -43,7 +44,7 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     secrets::list_of(reads, Kind::Recovery, id).await?;
     second_factor::of(reads, id).await?;
     tokens::find(reads, "none").await?;
-    tokens::list(reads, id).await?;
+    crate::account::tokens::store::list(reads, id).await?;
     tokens::get(reads, id, 1).await?;
     audit_log::list(reads, None, 10).await?;
     audit_log::list(reads, Some(10), 10).await?;

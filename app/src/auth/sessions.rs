@@ -12,7 +12,6 @@ use sea_orm::{
 use time::Duration;
 
 use super::{
-    acting::write_as,
     audit_log::{self, Actor, Kind},
     caller::{Caller, Place},
     entity::{
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::{
     db::{Database, DbError},
-    http::{Problem, Purpose},
+    http::Purpose,
     secret::{Secret, digest},
     when::Moment,
 };
@@ -184,29 +183,6 @@ pub(crate) async fn sign_out(database: &Database, caller: &Caller) -> Result<(),
             Ok(())
         })
         .await
-}
-
-/// Ends one of the caller's sessions; returns whether there was one with this number.
-pub(crate) async fn revoke(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(database, caller, async move |tx, caller| {
-        let own = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(caller.user.id));
-        let ended = own.exec(tx).await?.rows_affected > 0;
-        if ended {
-            let subject = format!("session {id}");
-            audit_log::write(tx, Kind::SessionRevoked, &Actor::caller(caller), &subject).await?;
-        }
-        Ok(ended)
-    })
-    .await
-}
-
-/// Ends all of the caller's sessions but the present one.
-pub(crate) async fn revoke_others(database: &Database, caller: &Caller) -> Result<(), Problem> {
-    write_as(database, caller, async |tx, caller| {
-        end_all(tx, caller.user.id, caller.session()).await?;
-        Ok(audit_log::write(tx, Kind::SessionRevoked, &Actor::caller(caller), "all other sessions").await?)
-    })
-    .await
 }
 
 /// Ends all sessions of somebody, but the one that is `spared`.

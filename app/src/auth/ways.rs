@@ -8,17 +8,12 @@ use sea_orm::{
     sea_query::{Expr, Order},
 };
 
-use super::{
-    acting::write_as,
-    audit_log::{self, Actor, Kind},
-    caller::Caller,
-    entity::{
-        account::{ActiveModel, Column, Entity, Model},
-        user,
-    },
+use super::entity::{
+    account::{ActiveModel, Column, Entity, Model},
+    user,
 };
 use crate::{
-    db::{Abort, Database},
+    db::Abort,
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -64,21 +59,6 @@ pub(crate) async fn is_known_otherwise(
     }
     let is_of_it = |known: &Model| known.provider == provider && issuer(&known.provider_id) == issuer(provider_id);
     Ok(linked(reads, user_id).await?.iter().any(is_of_it))
-}
-
-/// Takes one of them away from the caller; returns whether there was one with this number.
-pub(crate) async fn unlink(database: &Database, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(database, caller, async move |tx, caller| {
-        let linked = linked(tx, caller.user.id).await?;
-        let Some(found) = linked.into_iter().find(|account| account.id == id) else {
-            return Ok(false);
-        };
-        Entity::delete_by_id(id).exec(tx).await?;
-        let subject = format!("{} {}", found.provider, found.provider_id);
-        audit_log::write(tx, Kind::AccountUnlinked, &Actor::caller(caller), &subject).await?;
-        Ok(true)
-    })
-    .await
 }
 
 /// Returns the ways of this kind of everybody.

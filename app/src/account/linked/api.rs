@@ -2,6 +2,7 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
+use super::store;
 use crate::{
     auth::{
         api::{Handle, Tag},
@@ -83,7 +84,7 @@ impl LinksApi {
         /// The linked account's id.
         id: Path<i64>,
     ) -> Result<Unlinked, WriteRefused> {
-        match ways::unlink(&self.0.get()?.database, &caller, id.0).await? {
+        match store::unlink(&self.0.get()?.database, &caller, id.0).await? {
             true => Ok(Unlinked::Gone),
             false => Err(Problem::not_found(format!("You have no linked account with the id {}.", id.0)).into()),
         }

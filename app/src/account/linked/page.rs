@@ -8,6 +8,7 @@ use poem::{
     web::{Data, Path},
 };
 
+use super::store;
 use crate::{
     account::page::{Account, Part, Said, taken_away},
     auth::{Accounts, caller::Visitor, entity::account, ways},
@@ -21,7 +22,7 @@ pub(crate) async fn unlink(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = ways::unlink(&accounts.database, &visitor, id).await;
+    let outcome = store::unlink(&accounts.database, &visitor, id).await;
     let gone = "That account was taken away before.";
     taken_away(&frame, accounts, &visitor, Part::Linked, outcome, "unlinked", gone).await
 }

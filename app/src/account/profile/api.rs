@@ -3,6 +3,7 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
+    account::profile::store,
     auth::{
         api::{Email, Handle, Name, NewPassword, Password, Tag, UserBody},
         caller::Caller,
@@ -11,7 +12,7 @@ use crate::{
         role::Method,
         sessions,
     },
-    household::{people, resets},
+    household::resets,
     http::{Given, Problem, ReadRefused, WriteRefused},
     when::Moment,
 };
@@ -111,7 +112,7 @@ impl ProfileApi {
         let name = body.name.0.as_ref().map_or(caller.user.name.as_str(), |name| &name.0);
         let email = body.email.0.as_ref().map_or(caller.user.email.as_str(), |email| &email.0);
         let profile = Profile::check(name, email).map_err(Problem::fields)?;
-        let user = people::update_profile(&self.0.get()?.database, &caller, profile).await?;
+        let user = store::update(&self.0.get()?.database, &caller, profile).await?;
         Ok(Changed::User(Json(user.into())))
     }
 
@@ -144,7 +145,7 @@ impl ProfileApi {
         /// The session's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match sessions::revoke(&self.0.get()?.database, &caller, id.0).await? {
+        match crate::account::sessions::store::revoke(&self.0.get()?.database, &caller, id.0).await? {
             true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("You have no session with the id {}.", id.0)).into()),
         }
@@ -153,7 +154,7 @@ impl ProfileApi {
     /// End all of one's own sessions but the present one
     #[oai(path = "/sessions", method = "delete", operation_id = "revoke_other_sessions", tag = "Tag::Account")]
     async fn revoke_others(&self, caller: Caller) -> Result<Done, WriteRefused> {
-        sessions::revoke_others(&self.0.get()?.database, &caller).await?;
+        crate::account::sessions::store::revoke_others(&self.0.get()?.database, &caller).await?;
         Ok(Done::Done)
     }
 }

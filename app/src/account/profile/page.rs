@@ -10,13 +10,16 @@ use poem::{
 use serde::Deserialize;
 
 use crate::{
-    account::page::{Account, Part, Said, done, refuse},
+    account::{
+        page::{Account, Part, Said, done, refuse},
+        profile::store,
+    },
     auth::{
         Accounts,
         caller::Visitor,
         profile::{EMAIL_MAX, NAME_MAX, Profile},
     },
-    household::{people, resets},
+    household::resets,
     html::{Frame, Input, see},
     http::Problem,
 };
@@ -47,7 +50,7 @@ pub(crate) async fn change(
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let outcome = match Profile::check(&filled.name, &filled.email) {
-        Ok(profile) => people::update_profile(&accounts.database, &visitor, profile).await,
+        Ok(profile) => store::update(&accounts.database, &visitor, profile).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {

@@ -1,3 +1,4 @@
 //! The browsers in which one is signed in.
 
 pub(crate) mod page;
+pub(crate) mod store;

@@ -8,9 +8,10 @@ use poem::{
     web::{Data, Path},
 };
 
+use super::store;
 use crate::{
     account::page::{Account, Part, Said, done, refuse, taken_away},
-    auth::{Accounts, caller::Visitor, entity::session, sessions},
+    auth::{Accounts, caller::Visitor, entity::session},
     html::{Frame, browser, moment, see},
 };
 
@@ -21,7 +22,7 @@ pub(crate) async fn revoke(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = sessions::revoke(&accounts.database, &visitor, id).await;
+    let outcome = store::revoke(&accounts.database, &visitor, id).await;
     let gone = "That browser is not signed in any more.";
     taken_away(&frame, accounts, &visitor, Part::Sessions, outcome, "session", gone).await
 }
@@ -32,7 +33,7 @@ pub(crate) async fn revoke_others(
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
 ) -> Result<Response> {
-    match sessions::revoke_others(&accounts.database, &visitor).await {
+    match store::revoke_others(&accounts.database, &visitor).await {
         Ok(()) => Ok(see(&done("sessions"))),
         Err(problem) => refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await,
     }

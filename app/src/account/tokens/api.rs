@@ -2,6 +2,7 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
+use super::store;
 use crate::{
     auth::{
         api::{Handle, Name, Tag},
@@ -9,7 +10,6 @@ use crate::{
         entity::api_token,
         profile,
         role::Scope,
-        tokens,
     },
     http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::Moment,
@@ -103,7 +103,7 @@ impl TokensApi {
     async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
         let accounts = self.0.get()?;
         let found =
-            tokens::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+            store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         Ok(Listed::Tokens(Json(TokenList { tokens: found.into_iter().map(TokenBody::from).collect() })))
     }
 
@@ -120,7 +120,7 @@ impl TokensApi {
         if !errors.is_empty() {
             return Err(Problem::fields(errors).into());
         }
-        let (token, secret) = tokens::create(self.0.get()?, &caller, name, body.scope, body.expires_at.0).await?;
+        let (token, secret) = store::create(self.0.get()?, &caller, name, body.scope, body.expires_at.0).await?;
         Ok(Created::Token(Json(CreatedToken { secret: secret.expose().to_owned(), token: token.into() })))
     }
 
@@ -132,7 +132,7 @@ impl TokensApi {
         /// The token's id.
         id: Path<i64>,
     ) -> Result<Revoked, WriteRefused> {
-        match tokens::revoke(self.0.get()?, &caller, id.0).await? {
+        match store::revoke(self.0.get()?, &caller, id.0).await? {
             true => Ok(Revoked::Gone),
             false => Err(Problem::not_found(format!("You have no token with the id {}.", id.0)).into()),
         }

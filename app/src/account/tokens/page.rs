@@ -11,6 +11,7 @@ use poem::{
 use serde::Deserialize;
 use time::Duration;
 
+use super::store;
 use crate::{
     account::page::{Account, Part, Said, refuse, taken_away},
     auth::{
@@ -19,7 +20,6 @@ use crate::{
         entity::api_token,
         profile::{NAME_MAX, label},
         role::Scope,
-        tokens,
     },
     household::secrets,
     html::{Fields, Frame, Input, answer, moment},
@@ -98,7 +98,7 @@ pub(crate) async fn create(
     let outcome = match errors.is_empty() {
         true => {
             let scope = filled.scope.unwrap_or(Scope::Read);
-            tokens::create(accounts, &visitor, name, scope, filled.good_for.end()).await
+            store::create(accounts, &visitor, name, scope, filled.good_for.end()).await
         }
         false => Err(Problem::fields(errors)),
     };
@@ -118,7 +118,7 @@ pub(crate) async fn revoke(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = tokens::revoke(accounts, &visitor, id).await;
+    let outcome = store::revoke(accounts, &visitor, id).await;
     let gone = "That token was revoked before.";
     taken_away(&frame, accounts, &visitor, Part::Tokens, outcome, "token", gone).await
 }

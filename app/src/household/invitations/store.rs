@@ -15,9 +15,10 @@ use crate::{
         profile::Profile,
         role::{Method, Role},
         sessions::{self, Begun},
+        users,
         verification::{self, About},
     },
-    household::{people, resets::spent},
+    household::resets::spent,
     http::Problem,
     secret::Secret,
 };
@@ -41,9 +42,9 @@ pub(crate) async fn create(
     let secret = Secret::token();
     write_as(&accounts.database, caller, async move |tx, caller| {
         if let Some(email) = &email
-            && people::by_email(tx, email).await?.is_some()
+            && users::by_email(tx, email).await?.is_some()
         {
-            return Err(people::taken().into());
+            return Err(users::taken().into());
         }
         let subject = format!("{} as {}", email.as_deref().unwrap_or("whoever has the link"), role.name());
         let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
@@ -88,10 +89,10 @@ pub(crate) async fn accept(
     password: &str,
 ) -> Result<Begun, Problem> {
     find(accounts, token).await?.ok_or_else(spent)?;
-    let known = people::by_email(accounts.reads(), &profile.email).await;
+    let known = users::by_email(accounts.reads(), &profile.email).await;
     // Before the work of a hash, and again when it is written.
     if known.map_err(|error| accounts.database.failed(error))?.is_some() {
-        return Err(people::taken());
+        return Err(users::taken());
     }
     accounts.check_password("password", password, &profile.email, &profile.name)?;
     let hash = accounts.hasher.hash(password).await?;
@@ -99,20 +100,20 @@ pub(crate) async fn accept(
     accounts
         .database
         .write(async move |tx| {
-            if people::by_email(tx, &profile.email).await?.is_some() {
-                return Err(people::taken().into());
+            if users::by_email(tx, &profile.email).await?.is_some() {
+                return Err(users::taken().into());
             }
             let Some(invitation) = verification::find(tx, Invitation, &token).await? else {
                 return Err(spent().into());
             };
             let role = invitation.role.unwrap_or(Role::Guest);
             // Who made it may have lost the right to since.
-            if !people::still_rules(tx, invitation.created_by, role).await?
+            if !users::still_rules(tx, invitation.created_by, role).await?
                 || verification::take(tx, Invitation, &token).await?.is_none()
             {
                 return Err(spent().into());
             }
-            let user = people::add_with_password(tx, &profile, role, &hash).await?;
+            let user = users::add_with_password(tx, &profile, role, &hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
             audit_log::write(tx, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
                 .await?;

@@ -19,7 +19,7 @@ use crate::{
         caller::{Caller, Place, Visitor},
         entity::{user, verification},
         role::Role,
-        sessions, ways,
+        sessions, users, ways,
     },
     household::{
         invitations::{self, page as invitation_page},
@@ -184,7 +184,7 @@ pub(crate) async fn reset(
     Path(id): Path<i64>,
     Form(filled): Form<FilledReset>,
 ) -> Result<Response> {
-    let user = people::get(accounts.reads(), id).await;
+    let user = users::get(accounts.reads(), id).await;
     let user = user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| nobody(id))?;
     match resets::create_reset(accounts, &visitor, id, filled.remove_totp).await {
         Ok(Some(secret)) => {

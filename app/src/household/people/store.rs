@@ -3,89 +3,25 @@
 //! People are never deleted, they are disabled: what they did and keep stays theirs. There is always an owner who can
 //! sign in.
 
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    sea_query::Order,
-};
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait, QueryOrder, sea_query::Order};
 
 use crate::{
     auth::{
         acting::write_as,
         audit_log::{self, Actor, Kind},
         caller::Caller,
-        entity::user::{ActiveModel, Column, Entity, Model},
-        profile::Profile,
+        entity::user::{Column, Entity, Model},
         role::Role,
-        sessions, ways,
+        sessions, users, ways,
     },
-    db::{Abort, Database, difference},
-    http::{FieldError, Problem},
+    db::{Database, difference},
+    http::Problem,
     when::Moment,
 };
 
 /// Returns everybody, in the order in which they came.
 pub(crate) async fn list(reads: &DatabaseConnection) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by(Column::Id, Order::Asc).all(reads).await
-}
-
-/// Returns who has this number.
-pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).one(reads).await
-}
-
-/// Returns who has this number, unless they are disabled.
-pub(crate) async fn enabled(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
-    Ok(get(reads, id).await?.filter(|user| !user.disabled))
-}
-
-/// Returns who has this e-mail, which is in lower case.
-pub(crate) async fn by_email(reads: &impl ConnectionTrait, email: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::Email.eq(email)).one(reads).await
-}
-
-/// Returns whether there is anybody.
-pub(crate) async fn any(reads: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(Entity::find().count(reads).await? > 0)
-}
-
-/// Adds somebody, when nobody has the e-mail yet.
-pub(crate) async fn add(
-    transaction: &impl ConnectionTrait,
-    profile: &Profile,
-    role: Role,
-) -> Result<Model, Abort<Problem>> {
-    if by_email(transaction, &profile.email).await?.is_some() {
-        return Err(taken().into());
-    }
-    let now = Moment::now();
-    let row = ActiveModel {
-        id: NotSet,
-        name: Set(profile.name.clone()),
-        email: Set(profile.email.clone()),
-        role: Set(role),
-        disabled: Set(false),
-        created_at: Set(now),
-        updated_at: Set(now),
-    };
-    Ok(Entity::insert(row).exec_with_returning(transaction).await?)
-}
-
-/// Adds somebody who signs in with a password.
-pub(crate) async fn add_with_password(
-    transaction: &impl ConnectionTrait,
-    profile: &Profile,
-    role: Role,
-    hash: &str,
-) -> Result<Model, Abort<Problem>> {
-    let user = add(transaction, profile, role).await?;
-    ways::set_password(transaction, user.id, hash).await?;
-    Ok(user)
-}
-
-/// The refusal of an e-mail that somebody has.
-pub(crate) fn taken() -> Problem {
-    Problem::fields(vec![FieldError::new("email", "belongs to somebody of the household already")])
 }
 
 /// A change to somebody by somebody who may; `None` leaves a thing as it is.
@@ -106,7 +42,7 @@ pub(crate) async fn update(
 ) -> Result<Option<Model>, Problem> {
     caller.check_fresh()?;
     write_as(database, caller, async move |tx, caller| {
-        let Some(mut user) = get(tx, id).await? else {
+        let Some(mut user) = users::get(tx, id).await? else {
             return Ok(None);
         };
         if let Some(why) = forbidden(caller, &user, &change) {
@@ -117,7 +53,7 @@ pub(crate) async fn update(
         user.disabled = change.disabled.unwrap_or(user.disabled);
         let was_owner = before.role == Role::Owner && !before.disabled;
         let is_owner = user.role == Role::Owner && !user.disabled;
-        if was_owner && !is_owner && owners(tx).await? == 1 {
+        if was_owner && !is_owner && users::owners(tx).await? == 1 {
             let why = "This is the only owner; make somebody else one first.";
             return Err(Problem::conflict(why).into());
         }
@@ -155,11 +91,11 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
     let email = email.to_owned();
     database
         .write(async move |tx| {
-            let Some(user) = by_email(tx, &email).await? else {
+            let Some(user) = users::by_email(tx, &email).await? else {
                 return Ok(false);
             };
             let is_owner = user.role == Role::Owner && !user.disabled;
-            if is_owner && role != Role::Owner && owners(tx).await? <= 1 {
+            if is_owner && role != Role::Owner && users::owners(tx).await? <= 1 {
                 return Err(Problem::conflict("This is the only owner; make somebody else one first.").into());
             }
             let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
@@ -188,39 +124,4 @@ fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static 
         return Some("Nobody gives away a role as high as their own, but an owner.");
     }
     None
-}
-
-/// Whether who made a link may still do what it does for this role; the operator may always.
-pub(crate) async fn still_rules(
-    reads: &impl ConnectionTrait,
-    created_by: Option<i64>,
-    role: Role,
-) -> Result<bool, DbErr> {
-    let Some(id) = created_by else { return Ok(true) };
-    Ok(get(reads, id).await?.is_some_and(|maker| !maker.disabled && maker.role.rules(role)))
-}
-
-/// How many owners can sign in.
-pub(crate) async fn owners(reads: &impl ConnectionTrait) -> Result<u64, DbErr> {
-    Entity::find().filter(Column::Role.eq(Role::Owner)).filter(Column::Disabled.eq(false)).count(reads).await
-}
-
-/// Changes the caller's own name and e-mail.
-pub(crate) async fn update_profile(database: &Database, caller: &Caller, profile: Profile) -> Result<Model, Problem> {
-    if profile.email != caller.user.email {
-        caller.check_fresh()?;
-    }
-    write_as(database, caller, async move |tx, caller| {
-        let before = caller.user.clone();
-        if profile.email != before.email && by_email(tx, &profile.email).await?.is_some() {
-            return Err(taken().into());
-        }
-        let subject = format!("{} <{}>", profile.name, profile.email);
-        let Profile { name, email } = profile.clone();
-        let user = Model { name, email, updated_at: Moment::now(), ..before.clone() };
-        Entity::update(difference(before, user.clone())).exec(tx).await?;
-        audit_log::write(tx, Kind::ProfileChanged, &Actor::caller(caller), &subject).await?;
-        Ok(user)
-    })
-    .await
 }

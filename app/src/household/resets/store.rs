@@ -12,11 +12,11 @@ use crate::{
         },
         role::Method,
         sessions::{self, Begun},
+        users,
         verification::{self, About},
         ways,
     },
     db::{Database, Tx},
-    household::people,
     http::{FieldError, Problem},
     secret::Secret,
     sign_in::{password::hash::Verdict, totp},
@@ -83,7 +83,7 @@ pub(crate) async fn create_reset(
     caller.check_fresh()?;
     let secret = Secret::token();
     write_as(&accounts.database, caller, async move |tx, caller| {
-        let Some(user) = people::get(tx, id).await? else {
+        let Some(user) = users::get(tx, id).await? else {
             return Ok(None);
         };
         // Not for oneself: a browser that was left open would get past the question for the password.
@@ -113,7 +113,7 @@ pub(crate) async fn reset_by_operator(
     let (email, secret) = (email.to_owned(), Secret::token());
     database
         .write(async move |tx| {
-            let Some(user) = people::by_email(tx, &email).await? else {
+            let Some(user) = users::by_email(tx, &email).await? else {
                 return Ok(None);
             };
             let actor = Actor::operator("app user reset-password");
@@ -147,7 +147,7 @@ pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option
     let failed = |error| accounts.database.failed(error);
     let found = verification::find(accounts.reads(), Reset, token).await.map_err(failed)?;
     match found.and_then(|found| found.user_id) {
-        Some(id) => Ok(people::enabled(accounts.reads(), id).await.map_err(failed)?),
+        Some(id) => Ok(users::enabled(accounts.reads(), id).await.map_err(failed)?),
         None => Ok(None),
     }
 }
@@ -168,12 +168,12 @@ pub(crate) async fn use_reset(
     accounts
         .database
         .write(async move |tx| {
-            let now = people::enabled(tx, user.id).await?;
+            let now = users::enabled(tx, user.id).await?;
             let (Some(reset), Some(user)) = (verification::find(tx, Reset, &token).await?, now) else {
                 return Err(spent().into());
             };
             // Who made it may have lost the right to since, or the person may have risen above them.
-            if !people::still_rules(tx, reset.created_by, user.role).await? {
+            if !users::still_rules(tx, reset.created_by, user.role).await? {
                 return Err(spent().into());
             }
             if verification::take(tx, Reset, &token).await?.is_none() {

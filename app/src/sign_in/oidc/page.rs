@@ -23,10 +23,9 @@ use crate::{
         role::Method,
         sessions,
         throttle::network,
-        ways,
+        users, ways,
     },
     config::PublicUrl,
-    household::people,
     html::{encoded, see},
     http::{Problem, Purpose, is_meant_for},
     sign_in::next,
@@ -151,7 +150,7 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         .database
         .write(async move |tx| {
             // They may have been disabled a moment ago.
-            let Some(user) = people::enabled(tx, user.id).await? else {
+            let Some(user) = users::enabled(tx, user.id).await? else {
                 return Err(Problem::forbidden(why_not.clone()).into());
             };
             Ok(sessions::begin(tx, &user, Method::Oidc, &place).await?)

@@ -22,8 +22,8 @@ use crate::{
         role::Method,
         sessions::{self, Begun},
         throttle::network,
+        users,
     },
-    household::people,
     http::Problem,
     when::Moment,
 };
@@ -169,7 +169,7 @@ async fn begin_session(accounts: &Accounts, place: &Place, passkey: Model, used:
         .database
         .write(async move |tx| {
             let unknown = || Err(unproven(&PasskeyError::Unknown).into());
-            let Some(user) = people::enabled(tx, passkey.user_id).await? else {
+            let Some(user) = users::enabled(tx, passkey.user_id).await? else {
                 return unknown();
             };
             let mut row = Entity::update_many()

@@ -13,11 +13,11 @@ use crate::{
         profile,
         role::Method,
         sessions::{self, Begun},
+        users,
         verification::{self, About},
         ways,
     },
     db::Tx,
-    household::people,
     http::Problem,
     secret::Secret,
     sign_in::totp::{self, Code},
@@ -41,7 +41,7 @@ pub(crate) async fn by_password(
     let failed = |error| accounts.database.failed(error);
     // What is no e-mail is not kept: it may be a password in the wrong field.
     let email = profile::email_of(email).unwrap_or_else(|_| "no e-mail".to_owned());
-    let user = people::by_email(accounts.reads(), &email).await.map_err(failed)?;
+    let user = users::by_email(accounts.reads(), &email).await.map_err(failed)?;
     // Asked for also when there is nobody: the same reads for all.
     let id = user.as_ref().map_or(0, |user| user.id);
     let kept = ways::password(accounts.reads(), id).await.map_err(failed)?;
@@ -99,7 +99,7 @@ pub(crate) async fn by_second_step(
     let failed = |error| accounts.database.failed(error);
     let found = verification::find(accounts.reads(), SecondStep, step).await.map_err(failed)?;
     let user = match found.and_then(|found| found.user_id) {
-        Some(id) => people::enabled(accounts.reads(), id).await.map_err(failed)?,
+        Some(id) => users::enabled(accounts.reads(), id).await.map_err(failed)?,
         None => None,
     };
     let user =
@@ -140,7 +140,7 @@ async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Sho
                 return Err(wrong_code().into());
             }
             // What was read before the password was hashed may have changed since.
-            let now = people::enabled(tx, user.id).await?;
+            let now = users::enabled(tx, user.id).await?;
             let same = ways::password(tx, user.id).await? == *kept;
             let factor = totp::of(tx, user.id).await?.is_some();
             let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {

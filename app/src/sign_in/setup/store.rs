@@ -20,12 +20,12 @@ use crate::{
         profile::Profile,
         role::{Method, Role},
         sessions::{self, Begun},
+        users,
         verification::{self, About},
     },
     config::Admin,
     db::{Database, DbError},
     failure::Failure,
-    household::people,
     http::{FieldError, Problem},
     secret::Secret,
     sign_in::totp::code,
@@ -45,7 +45,7 @@ pub(crate) async fn code(database: &Database, path: &Path) -> Result<Option<Stri
         Failure::new(format!("the set-up code cannot be looked up: {}", database.failed(error)))
     };
     let path = file(path);
-    if people::any(database.reads()).await.map_err(unreadable)? {
+    if users::any(database.reads()).await.map_err(unreadable)? {
         // Used, or left from before a restore.
         let _ = fs::remove_file(&path);
         return Ok(None);
@@ -86,7 +86,7 @@ fn write(path: &Path, code: &str) -> io::Result<()> {
 
 /// Whether there is nobody yet.
 pub(crate) async fn is_needed(accounts: &Accounts) -> Result<bool, Problem> {
-    people::any(accounts.reads()).await.map(|any| !any).map_err(|error| accounts.database.failed(error).into())
+    users::any(accounts.reads()).await.map(|any| !any).map_err(|error| accounts.database.failed(error).into())
 }
 
 /// Makes who has the code the owner, and signs them in.
@@ -116,13 +116,13 @@ pub(crate) async fn set_up(
     let begun = accounts
         .database
         .write(async move |tx| {
-            if people::any(tx).await? {
+            if users::any(tx).await? {
                 return Err(Problem::conflict("This instance has an owner already.").into());
             }
             if verification::take(tx, SetUp, &code).await?.is_none() {
                 return Err(wrong_code().into());
             }
-            let user = people::add_with_password(tx, &profile, Role::Owner, &hash).await?;
+            let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
             let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &place);
             audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?;
             Ok(sessions::begin(tx, &user, Method::SetUp, &place).await?)
@@ -170,10 +170,10 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
     accounts
         .database
         .write(async move |tx| {
-            if people::any(tx).await? {
+            if users::any(tx).await? {
                 return Ok(());
             }
-            let user = people::add_with_password(tx, &profile, Role::Owner, &hash).await?;
+            let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
             verification::void(tx, SetUp, None).await?;
             let actor = Actor::operator("settings");
             Ok(audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?)

@@ -1,0 +1,37 @@
+//! How does somebody change their own name and e-mail?
+
+use sea_orm::EntityTrait;
+
+use crate::{
+    auth::{
+        acting::write_as,
+        audit_log::{self, Actor, Kind},
+        caller::Caller,
+        entity::user::{Entity, Model},
+        profile::Profile,
+        users,
+    },
+    db::{Database, difference},
+    http::Problem,
+    when::Moment,
+};
+
+/// Changes the caller's own name and e-mail.
+pub(crate) async fn update(database: &Database, caller: &Caller, profile: Profile) -> Result<Model, Problem> {
+    if profile.email != caller.user.email {
+        caller.check_fresh()?;
+    }
+    write_as(database, caller, async move |tx, caller| {
+        let before = caller.user.clone();
+        if profile.email != before.email && users::by_email(tx, &profile.email).await?.is_some() {
+            return Err(users::taken().into());
+        }
+        let subject = format!("{} <{}>", profile.name, profile.email);
+        let Profile { name, email } = profile.clone();
+        let user = Model { name, email, updated_at: Moment::now(), ..before.clone() };
+        Entity::update(difference(before, user.clone())).exec(tx).await?;
+        audit_log::write(tx, Kind::ProfileChanged, &Actor::caller(caller), &subject).await?;
+        Ok(user)
+    })
+    .await
+}

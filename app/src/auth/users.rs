@@ -1,0 +1,92 @@
+//! Who is there? The rows of `user` that a request, a sign-in or a change of somebody needs.
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+};
+
+use super::{
+    entity::user::{ActiveModel, Column, Entity, Model},
+    profile::Profile,
+    role::Role,
+    ways,
+};
+use crate::{
+    db::Abort,
+    http::{FieldError, Problem},
+    when::Moment,
+};
+
+/// Returns who has this number.
+pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(reads).await
+}
+
+/// Returns who has this number, unless they are disabled.
+pub(crate) async fn enabled(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
+    Ok(get(reads, id).await?.filter(|user| !user.disabled))
+}
+
+/// Returns who has this e-mail, which is in lower case.
+pub(crate) async fn by_email(reads: &impl ConnectionTrait, email: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(Column::Email.eq(email)).one(reads).await
+}
+
+/// Returns whether there is anybody.
+pub(crate) async fn any(reads: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(Entity::find().count(reads).await? > 0)
+}
+
+/// Adds somebody, when nobody has the e-mail yet.
+pub(crate) async fn add(
+    transaction: &impl ConnectionTrait,
+    profile: &Profile,
+    role: Role,
+) -> Result<Model, Abort<Problem>> {
+    if by_email(transaction, &profile.email).await?.is_some() {
+        return Err(taken().into());
+    }
+    let now = Moment::now();
+    let row = ActiveModel {
+        id: NotSet,
+        name: Set(profile.name.clone()),
+        email: Set(profile.email.clone()),
+        role: Set(role),
+        disabled: Set(false),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    Ok(Entity::insert(row).exec_with_returning(transaction).await?)
+}
+
+/// Adds somebody who signs in with a password.
+pub(crate) async fn add_with_password(
+    transaction: &impl ConnectionTrait,
+    profile: &Profile,
+    role: Role,
+    hash: &str,
+) -> Result<Model, Abort<Problem>> {
+    let user = add(transaction, profile, role).await?;
+    ways::set_password(transaction, user.id, hash).await?;
+    Ok(user)
+}
+
+/// The refusal of an e-mail that somebody has.
+pub(crate) fn taken() -> Problem {
+    Problem::fields(vec![FieldError::new("email", "belongs to somebody of the household already")])
+}
+
+/// Whether who made a link may still do what it does for this role; the operator may always.
+pub(crate) async fn still_rules(
+    reads: &impl ConnectionTrait,
+    created_by: Option<i64>,
+    role: Role,
+) -> Result<bool, DbErr> {
+    let Some(id) = created_by else { return Ok(true) };
+    Ok(get(reads, id).await?.is_some_and(|maker| !maker.disabled && maker.role.rules(role)))
+}
+
+/// How many owners can sign in.
+pub(crate) async fn owners(reads: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::Role.eq(Role::Owner)).filter(Column::Disabled.eq(false)).count(reads).await
+}

@@ -8,10 +8,11 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    app,
     auth::role::Role,
     config::{Config, ServeArgs},
     failure::Failure,
-    http, log,
+    log,
     notify::Notifier,
     operator::{self, Task},
     serve, threads,
@@ -168,7 +169,7 @@ pub fn main() -> ExitCode {
                 Err(failure) => Err(failure),
             }
         }
-        Command::Openapi => print(&http::spec()),
+        Command::Openapi => print(&app::spec()),
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
     };

@@ -14,7 +14,10 @@ use clap::Args;
 
 use self::settings::{Settings, UNFIT, choice};
 pub(crate) use self::{
-    accounts::{Admin, Auth, Http, Join, OidcSettings, PublicUrl, TailscaleListen, TailscaleSettings, is_loopback},
+    accounts::{
+        Admin, Auth, Http, Join, OidcSettings, PASSWORD_LONGEST, PASSWORD_SHORTEST, PublicUrl, TailscaleListen,
+        TailscaleSettings, is_loopback,
+    },
     environment::variable,
 };
 use crate::failure::Failure;

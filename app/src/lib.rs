@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]
 
 mod account;
+mod app;
 mod audit;
 mod auth;
 pub mod cli;

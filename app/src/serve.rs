@@ -15,15 +15,18 @@ use tokio::{
 };
 
 use crate::{
-    auth::{self, Accounts, HeardBackups},
+    app,
+    audit::heard_backups::HeardBackups,
+    auth::{self, Accounts},
     config::Config,
     db::{Access, Database},
     failure::Failure,
     fault,
-    http::{self, CookieNames, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
+    http::{CookieNames, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
     notify::Notifier,
-    records, sign_in,
+    records,
+    sign_in::{SignIn, setup},
 };
 
 /// Threads that answer requests. Each connection to the database has one of its own beside them, so that two keep
@@ -123,7 +126,7 @@ async fn start(
         Some(listener) => Some(tokio::spawn(
             Server {
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
-                app: http::private(&health, &news, backups),
+                app: app::private(&health, &news, backups),
                 stop: private_stop,
             }
             .run(),
@@ -132,14 +135,15 @@ async fn start(
     };
     let hosts = Arc::new(Hosts::new(&config.http));
     let cookies = CookieNames::of(database.instance().await?);
-    let accounts = Arc::new(Accounts::new(database.clone(), &config.database, &config.http, &config.auth, cookies)?);
+    let accounts = Accounts::new(database.clone(), &config.http, &config.auth, cookies);
+    let sign_in = Arc::new(SignIn::new(Arc::new(accounts), &config.database)?);
     if let Some(admin) = config.auth.admin.as_ref().filter(|_| config.probation) {
-        sign_in::setup::owner_by_settings(&accounts, admin).await?;
+        setup::owner_by_settings(&sign_in, admin).await?;
     }
     if sockets.public.is_some() {
-        open_the_house(&accounts, config).await?;
+        open_the_house(&sign_in, config).await?;
     }
-    let app = |entrance| http::public(entrance, &hosts, &accounts, &health, &news);
+    let app = |entrance| app::public(entrance, &hosts, &sign_in, &health, &news);
     let mut public = Vec::new();
     if let Some(socket) = sockets.public {
         announce(&socket);
@@ -168,11 +172,11 @@ async fn start(
 }
 
 /// Sees to it that somebody can become the owner, and says how.
-async fn open_the_house(accounts: &Accounts, config: &Config) -> Result<(), Failure> {
+async fn open_the_house(sign_in: &SignIn, config: &Config) -> Result<(), Failure> {
     if let Some(admin) = &config.auth.admin {
-        sign_in::setup::by_settings(accounts, admin).await?;
+        setup::by_settings(sign_in, admin).await?;
     }
-    if let Some(code) = sign_in::setup::code(&accounts.database, &config.database).await? {
+    if let Some(code) = setup::code(&sign_in.database, &config.database).await? {
         tracing::info!(
             "Nobody owns this instance yet. Open it in a browser and become its owner with this set-up code:"
         );

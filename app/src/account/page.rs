@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{linked::page as linked, profile::page as profile, sessions::page as sessions, tokens::page as tokens};
 use crate::{
     auth::{
-        self, Accounts,
+        self,
         caller::{By, Caller, Visitor},
         entity::{account, api_token, passkey, session, verification::Kind::Recovery},
         verification, ways,
@@ -24,7 +24,7 @@ use crate::{
     html::{Fields, Frame, answer, refused, see, title_of},
     http::Problem,
     sign_in::{
-        page as sign_in,
+        SignIn, page as sign_in,
         passkey::page as passkeys,
         totp::{self, Offer, page as second_factor},
     },
@@ -171,15 +171,15 @@ pub(crate) enum SecondFactor {
 }
 
 impl Account {
-    async fn of(accounts: &Accounts, caller: &Caller, said: &Said<'_>) -> Result<Self, Problem> {
-        let (reads, id) = (accounts.reads(), caller.user.id);
-        let failed = |error| Problem::from(accounts.database.failed(error));
+    async fn of(sign_in: &SignIn, caller: &Caller, said: &Said<'_>) -> Result<Self, Problem> {
+        let (reads, id) = (sign_in.reads(), caller.user.id);
+        let failed = |error| Problem::from(sign_in.database.failed(error));
         let second_factor = if totp::of(reads, id).await.map_err(failed)?.is_some() {
             let left = verification::list_of(reads, Recovery, id).await.map_err(failed)?.len();
             SecondFactor::On { recovery_codes: left }
         } else {
             let offer = match said.offering && caller.is_fresh() {
-                true => totp::offered(accounts, caller).await?,
+                true => totp::offered(sign_in, caller).await?,
                 false => None,
             };
             offer.map_or(SecondFactor::Off, SecondFactor::Offered)
@@ -187,7 +187,7 @@ impl Account {
         Ok(Self {
             has_password: ways::password(reads, id).await.map_err(failed)?.is_some(),
             second_factor,
-            passkeys: passkeys::of(accounts, caller).await?,
+            passkeys: passkeys::of(sign_in, caller).await?,
             linked: ways::linked(reads, id).await.map_err(failed)?,
             sessions: auth::sessions::list(reads, id).await.map_err(failed)?,
             tokens: super::tokens::store::list(reads, id).await.map_err(failed)?,
@@ -207,24 +207,24 @@ pub(crate) struct Asked {
 pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
     let done = DONE.into_iter().find(|done| asked.done.as_deref() == Some(done.name));
     let said = Said { done, offering: asked.totp.is_some(), ..Said::default() };
-    let account = Account::of(accounts, &visitor, &said).await?;
+    let account = Account::of(sign_in, &visitor, &said).await?;
     Ok(answer(StatusCode::OK, page(&frame, &account, &said)))
 }
 
 /// Answers a form that was refused.
 pub(crate) async fn refuse(
     frame: &Frame,
-    accounts: &Accounts,
+    sign_in: &SignIn,
     caller: &Caller,
     problem: &Problem,
     said: Said<'_>,
 ) -> Result<Response> {
-    let account = Account::of(accounts, caller, &said).await?;
+    let account = Account::of(sign_in, caller, &said).await?;
     Ok(refused(problem, page(frame, &account, &said)))
 }
 
@@ -232,7 +232,7 @@ pub(crate) async fn refuse(
 /// nothing any more.
 pub(crate) async fn taken_away(
     frame: &Frame,
-    accounts: &Accounts,
+    sign_in: &SignIn,
     caller: &Caller,
     part: Part,
     outcome: Result<bool, Problem>,
@@ -244,7 +244,7 @@ pub(crate) async fn taken_away(
         Ok(false) => Problem::not_found(gone),
         Err(problem) => problem,
     };
-    refuse(frame, accounts, caller, &problem, Said::refused(part, &problem)).await
+    refuse(frame, sign_in, caller, &problem, Said::refused(part, &problem)).await
 }
 
 /// Returns the address of the page that says that something was done.

@@ -1,28 +1,15 @@
 //! The accounts in the API: ways in, one's own account, and the household.
 
-use std::sync::Arc;
-
 use poem_openapi::{Enum, Object, Tags, payload::Response};
 
 use super::{
-    Accounts,
     caller::Place,
     entity::user,
     profile::{EMAIL_MAX, NAME_MAX},
     role::Role,
     sessions::Begun,
 };
-use crate::{db::DbError, http::Text, when::Moment};
-
-/// The accounts of a running app; none while only the document is wanted.
-#[derive(Clone)]
-pub(crate) struct Handle(pub(crate) Option<Arc<Accounts>>);
-
-impl Handle {
-    pub(crate) fn get(&self) -> Result<&Accounts, DbError> {
-        self.0.as_deref().ok_or(DbError::Closed)
-    }
-}
+use crate::{http::Text, when::Moment};
 
 #[derive(Tags)]
 pub(crate) enum Tag {

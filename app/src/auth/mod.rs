@@ -33,7 +33,6 @@ pub(crate) mod ways;
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -48,17 +47,10 @@ use self::{
     tailscale::Tailscale,
     throttle::{Attempt, Throttle, Ticket},
 };
-pub(crate) use crate::{audit::heard_backups::HeardBackups, secret::Secret};
 use crate::{
     config::{Auth, Http},
     db::{Database, DbError},
-    failure::Failure,
     http::{CookieNames, Problem},
-    sign_in::{
-        oidc::Oidc,
-        passkey::webauthn::Passkeys,
-        password::hash::{Busy, Hasher},
-    },
 };
 
 /// How often what anybody can bring about is written down: a flood must fill neither the audit log nor the other one.
@@ -67,18 +59,11 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 /// Everything that accounts need, in one.
 pub(crate) struct Accounts {
     pub(crate) database: Arc<Database>,
-    pub(crate) hasher: Hasher,
     pub(crate) throttle: Throttle,
     pub(crate) tailscale: Tailscale,
-    /// None where browsers offer no passkeys: `http.public_url` is not set.
-    pub(crate) passkeys: Option<Passkeys>,
-    /// None where no provider is set up.
-    pub(crate) oidc: Option<Oidc>,
     pub(crate) http: Http,
     pub(crate) cookies: CookieNames,
     pub(crate) auth: Auth,
-    /// Where the set-up code lies while there is one.
-    pub(crate) code_file: PathBuf,
     pub(crate) in_passing: InPassing,
     pub(crate) recent_sessions: Recent<(entity::session::Model, entity::user::Model)>,
     pub(crate) recent_tokens: Recent<(entity::api_token::Model, entity::user::Model)>,
@@ -98,31 +83,20 @@ pub(crate) enum News {
 }
 
 impl Accounts {
-    /// Returns the accounts of a database, which lies at `path`.
-    pub(crate) fn new(
-        database: Arc<Database>,
-        path: &Path,
-        http: &Http,
-        auth: &Auth,
-        cookies: CookieNames,
-    ) -> Result<Self, Failure> {
-        let url = http.public_url.as_ref().map(ToString::to_string);
-        Ok(Self {
-            passkeys: Passkeys::new(url.as_deref()).map_err(Failure::new)?,
+    /// Returns the accounts of a database.
+    pub(crate) fn new(database: Arc<Database>, http: &Http, auth: &Auth, cookies: CookieNames) -> Self {
+        Self {
             database,
-            hasher: Hasher::new(),
             throttle: Throttle::default(),
             tailscale: Tailscale::new(&auth.tailscale),
-            oidc: auth.oidc.clone().zip(http.public_url.as_ref()).map(|(oidc, url)| Oidc::new(oidc, url)),
             http: http.clone(),
             cookies,
             auth: auth.clone(),
-            code_file: crate::sign_in::setup::file(path),
             in_passing: InPassing::default(),
             recent_sessions: Recent::default(),
             recent_tokens: Recent::default(),
             noted: Mutex::default(),
-        })
+        }
     }
 
     /// Returns the pool of readers.
@@ -166,23 +140,11 @@ impl Accounts {
         is_news
     }
 
-    /// Refuses a password that is too short, too long or too common.
-    pub(crate) fn check_password(&self, field: &str, password: &str, email: &str, name: &str) -> Result<(), Problem> {
-        crate::sign_in::password::hash::check(field, password, email, name)
-            .map_err(|error| Problem::fields(vec![error]))
-    }
-
     /// Returns the address that a link begins with: where the household is reached from.
     pub(crate) fn address_of(&self, path: &str) -> String {
         match &self.http.public_url {
             Some(url) => format!("{url}{path}"),
             None => path.to_owned(),
         }
-    }
-}
-
-impl From<Busy> for Problem {
-    fn from(busy: Busy) -> Self {
-        Self::unavailable(busy.to_string(), 2)
     }
 }

@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     auth::{
-        Accounts,
         caller::Place,
         entity::user,
         profile::{EMAIL_MAX, NAME_MAX},
@@ -28,7 +27,10 @@ use crate::{
     },
     html::{Fields, Frame, Input, answer, refused, see, title_of},
     http::Problem,
-    sign_in::enter::{check_person, enter},
+    sign_in::{
+        SignIn,
+        enter::{check_person, enter},
+    },
 };
 
 /// What the form of an invitation sends.
@@ -52,10 +54,10 @@ pub(crate) struct FilledPassword {
 #[handler]
 pub(crate) async fn show_invitation(
     frame: Frame,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
 ) -> Result<Response> {
-    let Some(invitation) = invitations::find(accounts, &token).await? else {
+    let Some(invitation) = invitations::find(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
     let role = invitation.role.unwrap_or(Role::Guest);
@@ -67,15 +69,15 @@ pub(crate) async fn show_invitation(
 pub(crate) async fn accept(
     frame: Frame,
     place: Place,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
     Form(filled): Form<FilledPerson>,
 ) -> Result<Response> {
-    let Some(invitation) = invitations::find(accounts, &token).await? else {
+    let Some(invitation) = invitations::find(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
-    let outcome = match check_person(accounts, &filled.name, &filled.email, &filled.password) {
-        Ok(profile) => invitations::accept(accounts, &place, &token, profile, &filled.password).await,
+    let outcome = match check_person(sign_in, &filled.name, &filled.email, &filled.password) {
+        Ok(profile) => invitations::accept(sign_in, &place, &token, profile, &filled.password).await,
         Err(problem) => Err(problem),
     };
     let role = invitation.role.unwrap_or(Role::Guest);
@@ -90,10 +92,10 @@ pub(crate) async fn accept(
 #[handler]
 pub(crate) async fn show_reset(
     frame: Frame,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
 ) -> Result<Response> {
-    let Some(user) = resets::reset_for(accounts, &token).await? else {
+    let Some(user) = resets::reset_for(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
     Ok(discreet(answer(StatusCode::OK, reset_page(&frame, &token, &user, None))))
@@ -103,14 +105,14 @@ pub(crate) async fn show_reset(
 pub(crate) async fn reset(
     frame: Frame,
     place: Place,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
     Form(filled): Form<FilledPassword>,
 ) -> Result<Response> {
-    let Some(user) = resets::reset_for(accounts, &token).await? else {
+    let Some(user) = resets::reset_for(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
-    Ok(discreet(match resets::use_reset(accounts, &place, &token, &filled.password, true).await {
+    Ok(discreet(match resets::use_reset(sign_in, &place, &token, &filled.password, true).await {
         Ok(Some(begun)) => enter(&begun, &place, "/"),
         // Whoever has a second factor shows it as always.
         Ok(None) => see("/sign-in?done=reset"),

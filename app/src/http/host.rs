@@ -34,7 +34,7 @@ impl Hosts {
     }
 
     /// Refuses a request that is meant for another site.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
+    pub(crate) fn check(&self, request: &Request) -> Result<(), Problem> {
         self.admit(request.version(), request.uri(), request.headers())
     }
 
@@ -59,7 +59,7 @@ impl Hosts {
     /// Returns whether a page of this origin is one of ours, where the request says `host`. A proxy may have changed that, or
     /// left the port out: so the page may also be under `http.public_url`, or, with no port of its own, under a name of
     /// `http.hosts`. A name that is the request's own has its port in `Host`: at another one there is another program.
-    pub(super) fn is_own_origin(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    pub(crate) fn is_own_origin(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
         let Some((https, origin)) = origin.to_str().ok().and_then(read_origin) else { return false };
         let host = host.and_then(|host| read(host.to_str().ok()?));
         let is_public = self.public.as_ref().is_some_and(|url| url.is_https() == https && origin.is_at(url));

@@ -17,8 +17,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads bodies before the endpoint sees them, within a size and a time. Routes that take files get their own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit {
-    pub(super) bytes: usize,
+pub(crate) struct BodyLimit {
+    pub(crate) bytes: usize,
 }
 
 impl<E: Endpoint> Middleware<E> for BodyLimit {
@@ -30,7 +30,7 @@ impl<E: Endpoint> Middleware<E> for BodyLimit {
 }
 
 /// An endpoint whose requests are limited.
-pub(super) struct Limited<E> {
+pub(crate) struct Limited<E> {
     endpoint: E,
     limit: BodyLimit,
 }
@@ -49,7 +49,7 @@ impl<E: Endpoint> Endpoint for Limited<E> {
 }
 
 /// Takes the body out of a request, unless it is larger than `limit` or takes too long.
-pub(super) async fn read_body(request: &mut Request, limit: usize) -> std::result::Result<Bytes, Problem> {
+pub(crate) async fn read_body(request: &mut Request, limit: usize) -> std::result::Result<Bytes, Problem> {
     let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));

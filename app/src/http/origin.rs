@@ -83,7 +83,7 @@ fn foreign(why: impl Into<String>) -> Problem {
 
 /// Answers the question of a browser whether a page of another origin may send a token to an operation with these methods.
 /// `None`: it asks for something else, and gets no such permission.
-pub(super) fn preflight(request: &Request, methods: &HeaderValue) -> Option<Response> {
+pub(crate) fn preflight(request: &Request, methods: &HeaderValue) -> Option<Response> {
     let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS)?;
     let wanted = String::from_utf8_lossy(wanted.as_bytes());
     let asks = *request.method() == Method::OPTIONS
@@ -103,7 +103,7 @@ pub(super) fn preflight(request: &Request, methods: &HeaderValue) -> Option<Resp
 
 /// Lets a page of another origin read the response to a request that it sent a token with. Never to one without: it could
 /// be Tailscale that answers for the browser. Never with credentials.
-pub(super) fn share(headers: &mut HeaderMap) {
+pub(crate) fn share(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, CORS_EXPOSED);
 }

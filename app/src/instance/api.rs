@@ -1,14 +1,13 @@
 //! The instance in the API: what runs here?
 
+use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags, payload::Json};
 
 use super::update::News;
 use crate::{auth::caller::Caller, http::ReadRefused};
 
 /// The operations on the instance.
-pub(crate) struct InstanceApi {
-    news: News,
-}
+pub(crate) struct InstanceApi;
 
 #[derive(Tags)]
 enum Tag {
@@ -49,15 +48,8 @@ impl InstanceApi {
     ///
     /// Says which version runs here, and whether there is a newer one, as far as the registry was asked.
     #[oai(path = "/instance", method = "get", operation_id = "show_instance", tag = "Tag::Instance")]
-    async fn show(&self, _caller: Caller) -> Result<Shown, ReadRefused> {
-        let update = self.news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });
+    async fn show(&self, Data(news): Data<&News>, _caller: Caller) -> Result<Shown, ReadRefused> {
+        let update = news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });
         Ok(Shown::Instance(Json(InstanceBody { version: env!("CARGO_PKG_VERSION").to_owned(), update })))
-    }
-}
-
-impl InstanceApi {
-    /// Returns the operations of an app that hears this news.
-    pub(crate) fn new(news: News) -> Self {
-        Self { news }
     }
 }

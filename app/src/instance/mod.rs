@@ -3,6 +3,7 @@
 mod api;
 mod check;
 mod disk;
+pub(crate) mod endpoint;
 mod health;
 mod self_test;
 mod update;

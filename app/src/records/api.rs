@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
     param::{Path, Query},
@@ -21,16 +22,13 @@ use super::{
 };
 use crate::{
     auth::caller::Caller,
-    db::{Database, DbError},
+    db::Database,
     http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::{Day, Moment},
 };
 
 /// The operations on records.
-pub(crate) struct RecordsApi {
-    /// None while only the document is wanted.
-    database: Option<Arc<Database>>,
-}
+pub(crate) struct RecordsApi;
 
 #[derive(Tags)]
 enum Tag {
@@ -152,6 +150,7 @@ impl RecordsApi {
     #[allow(clippy::too_many_arguments, reason = "each is a parameter of the address")]
     async fn list(
         &self,
+        Data(database): Data<&Arc<Database>>,
         caller: Caller,
         /// Words that all have to occur somewhere in title, category or notes.
         #[oai(validator(max_length = 1000))]
@@ -185,7 +184,6 @@ impl RecordsApi {
             after,
             limit: limit.0.min(LIMIT_MAX),
         };
-        let database = self.database()?;
         let page = store::list(database.reads(), Viewer::of(&caller), &listing)
             .await
             .map_err(|error| database.failed(error))?;
@@ -197,7 +195,12 @@ impl RecordsApi {
 
     /// Add a record
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
-    async fn create(&self, caller: Caller, body: Json<NewRecord>) -> Result<Created, WriteRefused> {
+    async fn create(
+        &self,
+        Data(database): Data<&Arc<Database>>,
+        caller: Caller,
+        body: Json<NewRecord>,
+    ) -> Result<Created, WriteRefused> {
         let NewRecord {
             title,
             category: Given(category),
@@ -213,7 +216,7 @@ impl RecordsApi {
             visibility.unwrap_or_default(),
         )
         .map_err(Problem::fields)?;
-        let record = store::create(self.database()?, Viewer::of(&caller), draft).await?;
+        let record = store::create(database, Viewer::of(&caller), draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
         Ok(Created::Record(Json(record.into()), location))
     }
@@ -222,11 +225,11 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "get", operation_id = "get_record", tag = "Tag::Records")]
     async fn get(
         &self,
+        Data(database): Data<&Arc<Database>>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Found, ReadRefused> {
-        let database = self.database()?;
         let record = store::get(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
@@ -240,6 +243,7 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
+        Data(database): Data<&Arc<Database>>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
@@ -265,7 +269,7 @@ impl RecordsApi {
             visibility,
         )
         .map_err(Problem::fields)?;
-        let record = store::update(self.database()?, Viewer::of(&caller), id.0, change).await?;
+        let record = store::update(database, Viewer::of(&caller), id.0, change).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
         Ok(Changed::Record(Json(record.into())))
     }
@@ -274,26 +278,16 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "delete", operation_id = "delete_record", tag = "Tag::Records")]
     async fn delete(
         &self,
+        Data(database): Data<&Arc<Database>>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Deleted, WriteRefused> {
-        if store::delete(self.database()?, Viewer::of(&caller), id.0).await? {
+        if store::delete(database, Viewer::of(&caller), id.0).await? {
             Ok(Deleted::Gone)
         } else {
             Err(no_such_record(id.0).into())
         }
-    }
-}
-
-impl RecordsApi {
-    /// Returns the API on this database, or, without one, only its document.
-    pub(crate) fn new(database: Option<Arc<Database>>) -> Self {
-        Self { database }
-    }
-
-    fn database(&self) -> Result<&Database, DbError> {
-        self.database.as_deref().ok_or(DbError::Closed)
     }
 }
 

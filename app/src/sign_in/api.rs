@@ -1,5 +1,8 @@
 //! Ways in and out.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     payload::{Json, Response},
@@ -12,17 +15,18 @@ use super::{
 };
 use crate::{
     auth::{
-        api::{Code, Email, Handle, Name, NewPassword, Password, SignedInBy, Tag, UserBody, with_cookies},
+        api::{Code, Email, Name, NewPassword, Password, SignedInBy, Tag, UserBody, with_cookies},
         caller::{By, Caller, Place},
         profile::Profile,
         sessions,
     },
     household::{invitations, resets},
     http::{Given, Problem, ReadRefused, WriteRefused},
+    sign_in::SignIn,
 };
 
 /// The operations.
-pub(crate) struct SessionApi(pub(crate) Handle);
+pub(crate) struct SessionApi;
 
 /// Which ways in there are.
 #[derive(Debug, Object)]
@@ -62,8 +66,8 @@ struct SetUp {
 
 /// Who comes in.
 #[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-struct SignIn {
+#[oai(rename = "SignIn", deny_unknown_fields, skip_serializing_if_is_none)]
+struct Credentials {
     /// The e-mail.
     email: Email,
     /// The password.
@@ -144,12 +148,11 @@ enum Done {
 impl SessionApi {
     /// Show the ways in
     #[oai(path = "/auth", method = "get", operation_id = "show_auth", tag = "Tag::Session")]
-    async fn auth(&self) -> Result<Shown, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn auth(&self, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Shown, ReadRefused> {
         Ok(Shown::Auth(Json(AuthBody {
-            setup_needed: setup::is_needed(accounts).await?,
-            passkeys: accounts.passkeys.is_some(),
-            single_sign_on: accounts
+            setup_needed: setup::is_needed(sign_in).await?,
+            passkeys: sign_in.passkeys.is_some(),
+            single_sign_on: sign_in
                 .oidc
                 .as_ref()
                 .map(|oidc| SingleSignOn { name: oidc.name().to_owned(), url: oidc::page::BEGIN.to_owned() }),
@@ -160,9 +163,14 @@ impl SessionApi {
     ///
     /// Who has the set-up code becomes the owner and is signed in. Works once.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Session")]
-    async fn set_up(&self, place: Place, body: Json<SetUp>) -> Result<Response<Begun>, WriteRefused> {
+    async fn set_up(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<SetUp>,
+    ) -> Result<Response<Begun>, WriteRefused> {
         let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
-        let begun = setup::set_up(self.0.get()?, &place, &body.code.0, profile, &body.password.0).await?;
+        let begun = setup::set_up(sign_in, &place, &body.code.0, profile, &body.password.0).await?;
         Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
     }
 
@@ -172,9 +180,14 @@ impl SessionApi {
     /// type `urn:hearth:code-wanted`. The session's cookie is `hearth`, or `__Host-hearth` over https; programs use a
     /// token.
     #[oai(path = "/session", method = "post", operation_id = "sign_in", tag = "Tag::Session")]
-    async fn sign_in(&self, place: Place, body: Json<SignIn>) -> Result<Response<Begun>, WriteRefused> {
+    async fn sign_in(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<Credentials>,
+    ) -> Result<Response<Begun>, WriteRefused> {
         let code = body.code.0.as_ref().map(|code| code.0.as_str());
-        match password::by_password(self.0.get()?, &place, &body.email.0, &body.password.0, code).await? {
+        match password::by_password(sign_in, &place, &body.email.0, &body.password.0, code).await? {
             Outcome::In(begun) => Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place)),
             Outcome::CodeWanted(_) => Err(Problem::unauthorized("The code of the second factor is wanted as well.")
                 .kind("urn:hearth:code-wanted")
@@ -198,12 +211,16 @@ impl SessionApi {
     /// Ends the session that the request came with. A token is revoked instead, and Tailscale's word is not Hearth's to
     /// end: both are refused with 409.
     #[oai(path = "/session", method = "delete", operation_id = "sign_out", tag = "Tag::Session")]
-    async fn sign_out(&self, caller: Caller) -> Result<Response<Done>, WriteRefused> {
+    async fn sign_out(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+    ) -> Result<Response<Done>, WriteRefused> {
         if caller.session().is_none() {
             let why = "There is no session to end: this came with a token, or by Tailscale. Tokens are revoked.";
             return Err(Problem::conflict(why).into());
         }
-        sessions::sign_out(&self.0.get()?.database, &caller).await?;
+        sessions::sign_out(&sign_in.database, &caller).await?;
         Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(&caller.place, None, sessions::LIFE)))
     }
 
@@ -211,9 +228,14 @@ impl SessionApi {
     ///
     /// Its holder becomes one of the household and is signed in.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation", tag = "Tag::Session")]
-    async fn accept(&self, place: Place, body: Json<Acceptance>) -> Result<Response<Begun>, WriteRefused> {
+    async fn accept(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<Acceptance>,
+    ) -> Result<Response<Begun>, WriteRefused> {
         let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
-        let begun = invitations::accept(self.0.get()?, &place, &body.token.0, profile, &body.password.0).await?;
+        let begun = invitations::accept(sign_in, &place, &body.token.0, profile, &body.password.0).await?;
         Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
     }
 
@@ -221,8 +243,13 @@ impl SessionApi {
     ///
     /// Ends all sessions of whom the link is for. They sign in with the new password then.
     #[oai(path = "/reset", method = "post", operation_id = "use_reset", tag = "Tag::Session")]
-    async fn reset(&self, place: Place, body: Json<Reset>) -> Result<Done, WriteRefused> {
-        resets::use_reset(self.0.get()?, &place, &body.token.0, &body.password.0, false).await?;
+    async fn reset(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<Reset>,
+    ) -> Result<Done, WriteRefused> {
+        resets::use_reset(sign_in, &place, &body.token.0, &body.password.0, false).await?;
         Ok(Done::Done)
     }
 }

@@ -14,11 +14,11 @@ use crate::{
         tokens::page as tokens,
     },
     audit::page as audit,
-    auth::{Accounts, caller::Place, profile::Profile, sessions::Begun},
+    auth::{caller::Place, profile::Profile, sessions::Begun},
     household::{invitations::page as invitations, links, people::page as people},
     html::see,
     http::Problem,
-    sign_in::{page as sign_in, passkey::page as passkeys, setup::page as setup, totp::page as second_factor},
+    sign_in::{SignIn, page as sign_in, passkey::page as passkeys, setup::page as setup, totp::page as second_factor},
 };
 
 /// Adds the pages to the routes; they find the accounts in the request's data.
@@ -62,9 +62,9 @@ pub(crate) fn enter(begun: &Begun, place: &Place, next: &str) -> Response {
 }
 
 /// Checks what somebody new typed, so that all wrong fields are named at once.
-pub(crate) fn check_person(accounts: &Accounts, name: &str, email: &str, password: &str) -> Result<Profile, Problem> {
+pub(crate) fn check_person(sign_in: &SignIn, name: &str, email: &str, password: &str) -> Result<Profile, Problem> {
     let profile = Profile::check(name, email);
-    match (profile, accounts.check_password("password", password, email, name)) {
+    match (profile, sign_in.check_password("password", password, email, name)) {
         (Ok(profile), Ok(())) => Ok(profile),
         (profile, password) => {
             let mut errors = profile.err().unwrap_or_default();

@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{
     auth::{
-        Accounts,
         caller::{By, Caller, Place, Visitor},
         profile::EMAIL_MAX,
         sessions,
     },
     html::{Fields, Frame, Input, answer, encoded, refused, see, title_of},
     http::Problem,
+    sign_in::SignIn,
 };
 
 /// What the address of the page may ask for.
@@ -67,18 +67,18 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    fn of(accounts: &'a Accounts) -> Self {
-        Self { passkeys: page::passkeys_on(accounts), single_sign_on: accounts.oidc.as_ref().map(|oidc| oidc.name()) }
+    fn of(sign_in: &'a SignIn) -> Self {
+        Self { passkeys: page::passkeys_on(sign_in), single_sign_on: sign_in.oidc.as_ref().map(|oidc| oidc.name()) }
     }
 }
 
 #[handler]
 pub(crate) async fn show(
     frame: Frame,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
-    if setup::is_needed(accounts).await? {
+    if setup::is_needed(sign_in).await? {
         return Ok(see("/set-up"));
     }
     // Whom Tailscale answers for may be on a device of several people, and sign in as another of them; who signed in long
@@ -92,24 +92,24 @@ pub(crate) async fn show(
         Some("reset") => "Your new password is set. Sign in with it.",
         _ => "",
     };
-    Ok(answer(StatusCode::OK, page(&frame, &Ways::of(accounts), &filled, done, None)))
+    Ok(answer(StatusCode::OK, page(&frame, &Ways::of(sign_in), &filled, done, None)))
 }
 
 #[handler]
 pub(crate) async fn by_password(
     frame: Frame,
     place: Place,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
-    let outcome = match password::by_password(accounts, &place, &filled.email, &filled.password, None).await {
+    let outcome = match password::by_password(sign_in, &place, &filled.email, &filled.password, None).await {
         Ok(Outcome::In(begun)) => return Ok(enter(&begun, &place, local(filled.next.as_deref()))),
-        Ok(Outcome::CodeWanted(user)) => password::second_step(accounts, &user).await,
+        Ok(Outcome::CodeWanted(user)) => password::second_step(sign_in, &user).await,
         Err(problem) => Err(problem),
     };
     Ok(match outcome {
         Ok(step) => answer(StatusCode::OK, code_page(&frame, step.expose(), filled.next.as_deref(), None)),
-        Err(problem) => refused(&problem, page(&frame, &Ways::of(accounts), &filled, "", Some(&problem))),
+        Err(problem) => refused(&problem, page(&frame, &Ways::of(sign_in), &filled, "", Some(&problem))),
     })
 }
 
@@ -117,19 +117,19 @@ pub(crate) async fn by_password(
 pub(crate) async fn by_code(
     frame: Frame,
     place: Place,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledCode>,
 ) -> Result<Response> {
     let next = filled.next.as_deref();
-    Ok(match password::by_second_step(accounts, &place, &filled.step, &filled.code).await {
+    Ok(match password::by_second_step(sign_in, &place, &filled.step, &filled.code).await {
         Ok(begun) => enter(&begun, &place, local(next)),
         Err(problem) => refused(&problem, code_page(&frame, &filled.step, next, Some(&problem))),
     })
 }
 
 #[handler]
-pub(crate) async fn sign_out(visitor: Visitor, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
-    sessions::sign_out(&accounts.database, &visitor).await.map_err(Problem::from)?;
+pub(crate) async fn sign_out(visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
+    sessions::sign_out(&sign_in.database, &visitor).await.map_err(Problem::from)?;
     let mut response = see("/sign-in?done=signed-out");
     if let Ok(cookie) = HeaderValue::from_str(&sessions::cookie(&visitor.place, None, sessions::LIFE)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

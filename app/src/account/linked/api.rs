@@ -1,21 +1,19 @@
 //! Who else answers for somebody.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use super::store;
 use crate::{
-    auth::{
-        api::{Handle, Tag},
-        caller::Caller,
-        entity::account,
-        ways,
-    },
+    auth::{Accounts, api::Tag, caller::Caller, entity::account, ways},
     http::{Problem, ReadRefused, WriteRefused},
     when::Moment,
 };
 
 /// The operations.
-pub(crate) struct LinksApi(pub(crate) Handle);
+pub(crate) struct LinksApi;
 
 /// An account elsewhere that signs somebody in here.
 #[derive(Debug, Object)]
@@ -67,8 +65,7 @@ enum Unlinked {
 impl LinksApi {
     /// List one's own linked accounts
     #[oai(path = "/linked-accounts", method = "get", operation_id = "list_linked_accounts", tag = "Tag::Account")]
-    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
         let found = ways::linked(accounts.reads(), caller.user.id).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
         Ok(Listed::Linked(Json(LinkedList { linked_accounts: found.into_iter().map(LinkedBody::from).collect() })))
@@ -80,11 +77,12 @@ impl LinksApi {
     #[oai(path = "/linked-accounts/:id", method = "delete", operation_id = "unlink_account", tag = "Tag::Account")]
     async fn unlink(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The linked account's id.
         id: Path<i64>,
     ) -> Result<Unlinked, WriteRefused> {
-        match store::unlink(&self.0.get()?.database, &caller, id.0).await? {
+        match store::unlink(&accounts.database, &caller, id.0).await? {
             true => Ok(Unlinked::Gone),
             false => Err(Problem::not_found(format!("You have no linked account with the id {}.", id.0)).into()),
         }

@@ -11,20 +11,21 @@ use poem::{
 use super::store;
 use crate::{
     account::page::{Account, Part, Said, taken_away},
-    auth::{Accounts, caller::Visitor, entity::account, ways},
+    auth::{caller::Visitor, entity::account, ways},
     html::{Frame, moment},
+    sign_in::SignIn,
 };
 
 #[handler]
 pub(crate) async fn unlink(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::unlink(&accounts.database, &visitor, id).await;
+    let outcome = store::unlink(&sign_in.database, &visitor, id).await;
     let gone = "That account was taken away before.";
-    taken_away(&frame, accounts, &visitor, Part::Linked, outcome, "unlinked", gone).await
+    taken_away(&frame, sign_in, &visitor, Part::Linked, outcome, "unlinked", gone).await
 }
 
 /// Returns the part with the linked accounts; nothing where there is none.

@@ -1,24 +1,28 @@
 //! One's own name, password and sessions.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use crate::{
-    account::profile::store,
+    account::profile::{password_change, store},
     auth::{
-        api::{Email, Handle, Name, NewPassword, Password, Tag, UserBody},
+        Accounts,
+        api::{Email, Name, NewPassword, Password, Tag, UserBody},
         caller::Caller,
         entity::session,
         profile::Profile,
         role::Method,
         sessions,
     },
-    household::resets,
     http::{Given, Problem, ReadRefused, WriteRefused},
+    sign_in::SignIn,
     when::Moment,
 };
 
 /// The operations.
-pub(crate) struct ProfileApi(pub(crate) Handle);
+pub(crate) struct ProfileApi;
 
 /// A change to one's own profile: what is absent stays as it is.
 #[derive(Debug, Object)]
@@ -108,11 +112,16 @@ enum Done {
 impl ProfileApi {
     /// Change one's own profile
     #[oai(path = "/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Account")]
-    async fn update(&self, caller: Caller, body: Json<ProfileChange>) -> Result<Changed, WriteRefused> {
+    async fn update(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        body: Json<ProfileChange>,
+    ) -> Result<Changed, WriteRefused> {
         let name = body.name.0.as_ref().map_or(caller.user.name.as_str(), |name| &name.0);
         let email = body.email.0.as_ref().map_or(caller.user.email.as_str(), |email| &email.0);
         let profile = Profile::check(name, email).map_err(Problem::fields)?;
-        let user = store::update(&self.0.get()?.database, &caller, profile).await?;
+        let user = store::update(&accounts.database, &caller, profile).await?;
         Ok(Changed::User(Json(user.into())))
     }
 
@@ -120,16 +129,20 @@ impl ProfileApi {
     ///
     /// Ends all other sessions.
     #[oai(path = "/password", method = "post", operation_id = "change_password", tag = "Tag::Account")]
-    async fn change_password(&self, caller: Caller, body: Json<PasswordChange>) -> Result<Done, WriteRefused> {
+    async fn change_password(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+        body: Json<PasswordChange>,
+    ) -> Result<Done, WriteRefused> {
         let current = body.current_password.0.as_ref().map_or("", |password| &password.0);
-        resets::change(self.0.get()?, &caller, current, &body.new_password.0).await?;
+        password_change::change(sign_in, &caller, current, &body.new_password.0).await?;
         Ok(Done::Done)
     }
 
     /// List one's own sessions
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Account")]
-    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
         let found =
             sessions::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         let own = caller.session();
@@ -141,11 +154,12 @@ impl ProfileApi {
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_session", tag = "Tag::Account")]
     async fn revoke(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The session's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match crate::account::sessions::store::revoke(&self.0.get()?.database, &caller, id.0).await? {
+        match crate::account::sessions::store::revoke(&accounts.database, &caller, id.0).await? {
             true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("You have no session with the id {}.", id.0)).into()),
         }
@@ -153,8 +167,8 @@ impl ProfileApi {
 
     /// End all of one's own sessions but the present one
     #[oai(path = "/sessions", method = "delete", operation_id = "revoke_other_sessions", tag = "Tag::Account")]
-    async fn revoke_others(&self, caller: Caller) -> Result<Done, WriteRefused> {
-        crate::account::sessions::store::revoke_others(&self.0.get()?.database, &caller).await?;
+    async fn revoke_others(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Done, WriteRefused> {
+        crate::account::sessions::store::revoke_others(&accounts.database, &caller).await?;
         Ok(Done::Done)
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod api;
 pub(crate) mod page;
+pub(crate) mod password_change;
 pub(crate) mod store;

@@ -12,16 +12,15 @@ use serde::Deserialize;
 use crate::{
     account::{
         page::{Account, Part, Said, done, refuse},
-        profile::store,
+        profile::{password_change, store},
     },
     auth::{
-        Accounts,
         caller::Visitor,
         profile::{EMAIL_MAX, NAME_MAX, Profile},
     },
-    household::resets,
     html::{Frame, Input, see},
     http::Problem,
+    sign_in::SignIn,
 };
 
 /// What the form of the profile sends.
@@ -46,18 +45,18 @@ pub(crate) struct FilledPassword {
 pub(crate) async fn change(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let outcome = match Profile::check(&filled.name, &filled.email) {
-        Ok(profile) => store::update(&accounts.database, &visitor, profile).await,
+        Ok(profile) => store::update(&sign_in.database, &visitor, profile).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
         Ok(_) => Ok(see(&done("profile"))),
         Err(problem) => {
             let said = Said { profile: Some(&filled), ..Said::refused(Part::Profile, &problem) };
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }
@@ -66,14 +65,14 @@ pub(crate) async fn change(
 pub(crate) async fn change_password(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledPassword>,
 ) -> Result<Response> {
-    match resets::change(accounts, &visitor, &filled.current_password, &filled.new_password).await {
+    match password_change::change(sign_in, &visitor, &filled.current_password, &filled.new_password).await {
         Ok(()) => Ok(see(&done("password"))),
         Err(problem) => {
             let said = Said::refused(Part::Password, &problem);
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }

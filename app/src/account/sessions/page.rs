@@ -11,31 +11,32 @@ use poem::{
 use super::store;
 use crate::{
     account::page::{Account, Part, Said, done, refuse, taken_away},
-    auth::{Accounts, caller::Visitor, entity::session},
+    auth::{caller::Visitor, entity::session},
     html::{Frame, browser, moment, see},
+    sign_in::SignIn,
 };
 
 #[handler]
 pub(crate) async fn revoke(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::revoke(&accounts.database, &visitor, id).await;
+    let outcome = store::revoke(&sign_in.database, &visitor, id).await;
     let gone = "That browser is not signed in any more.";
-    taken_away(&frame, accounts, &visitor, Part::Sessions, outcome, "session", gone).await
+    taken_away(&frame, sign_in, &visitor, Part::Sessions, outcome, "session", gone).await
 }
 
 #[handler]
 pub(crate) async fn revoke_others(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
 ) -> Result<Response> {
-    match store::revoke_others(&accounts.database, &visitor).await {
+    match store::revoke_others(&sign_in.database, &visitor).await {
         Ok(()) => Ok(see(&done("sessions"))),
-        Err(problem) => refuse(&frame, accounts, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await,
+        Err(problem) => refuse(&frame, sign_in, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await,
     }
 }
 

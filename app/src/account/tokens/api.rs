@@ -1,11 +1,15 @@
 //! One's own programs.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 
 use super::store;
 use crate::{
     auth::{
-        api::{Handle, Name, Tag},
+        Accounts,
+        api::{Name, Tag},
         caller::Caller,
         entity::api_token,
         profile,
@@ -16,7 +20,7 @@ use crate::{
 };
 
 /// The operations.
-pub(crate) struct TokensApi(pub(crate) Handle);
+pub(crate) struct TokensApi;
 
 /// A token of a program.
 #[derive(Debug, Object)]
@@ -100,8 +104,7 @@ enum Revoked {
 impl TokensApi {
     /// List one's own tokens
     #[oai(path = "/tokens", method = "get", operation_id = "list_tokens", tag = "Tag::Account")]
-    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
         let found =
             store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         Ok(Listed::Tokens(Json(TokenList { tokens: found.into_iter().map(TokenBody::from).collect() })))
@@ -111,7 +114,12 @@ impl TokensApi {
     ///
     /// It may what its user may, within its scope.
     #[oai(path = "/tokens", method = "post", operation_id = "create_token", tag = "Tag::Account")]
-    async fn create(&self, caller: Caller, body: Json<NewToken>) -> Result<Created, WriteRefused> {
+    async fn create(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        body: Json<NewToken>,
+    ) -> Result<Created, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
         if body.expires_at.0.is_some_and(|end| end <= Moment::now()) {
@@ -120,7 +128,7 @@ impl TokensApi {
         if !errors.is_empty() {
             return Err(Problem::fields(errors).into());
         }
-        let (token, secret) = store::create(self.0.get()?, &caller, name, body.scope, body.expires_at.0).await?;
+        let (token, secret) = store::create(accounts, &caller, name, body.scope, body.expires_at.0).await?;
         Ok(Created::Token(Json(CreatedToken { secret: secret.expose().to_owned(), token: token.into() })))
     }
 
@@ -128,11 +136,12 @@ impl TokensApi {
     #[oai(path = "/tokens/:id", method = "delete", operation_id = "revoke_token", tag = "Tag::Account")]
     async fn revoke(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The token's id.
         id: Path<i64>,
     ) -> Result<Revoked, WriteRefused> {
-        match store::revoke(self.0.get()?, &caller, id.0).await? {
+        match store::revoke(accounts, &caller, id.0).await? {
             true => Ok(Revoked::Gone),
             false => Err(Problem::not_found(format!("You have no token with the id {}.", id.0)).into()),
         }

@@ -15,7 +15,6 @@ use super::store;
 use crate::{
     account::page::{Account, Part, Said, refuse, taken_away},
     auth::{
-        Accounts,
         caller::Visitor,
         entity::api_token,
         profile::{NAME_MAX, label},
@@ -24,6 +23,7 @@ use crate::{
     household::secrets,
     html::{Fields, Frame, Input, answer, moment},
     http::Problem,
+    sign_in::SignIn,
     when::Moment,
 };
 
@@ -90,7 +90,7 @@ fn may(scope: Scope) -> &'static str {
 pub(crate) async fn create(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let mut errors = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) async fn create(
     let outcome = match errors.is_empty() {
         true => {
             let scope = filled.scope.unwrap_or(Scope::Read);
-            store::create(accounts, &visitor, name, scope, filled.good_for.end()).await
+            store::create(sign_in, &visitor, name, scope, filled.good_for.end()).await
         }
         false => Err(Problem::fields(errors)),
     };
@@ -106,7 +106,7 @@ pub(crate) async fn create(
         Ok((token, secret)) => Ok(answer(StatusCode::OK, secrets::token(&frame, &token.name, secret.expose()))),
         Err(problem) => {
             let said = Said { token: Some(&filled), ..Said::refused(Part::Tokens, &problem) };
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }
@@ -115,12 +115,12 @@ pub(crate) async fn create(
 pub(crate) async fn revoke(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::revoke(accounts, &visitor, id).await;
+    let outcome = store::revoke(sign_in, &visitor, id).await;
     let gone = "That token was revoked before.";
-    taken_away(&frame, accounts, &visitor, Part::Tokens, outcome, "token", gone).await
+    taken_away(&frame, sign_in, &visitor, Part::Tokens, outcome, "token", gone).await
 }
 
 /// Returns the part with the tokens.

@@ -21,6 +21,7 @@ use crate::{
     household::resets::spent,
     http::Problem,
     secret::Secret,
+    sign_in::SignIn,
 };
 
 /// Returns the invitations that are open.
@@ -82,22 +83,22 @@ pub(crate) async fn find(accounts: &Accounts, token: &str) -> Result<Option<Mode
 
 /// Makes the holder of an invitation one of the household, and signs them in.
 pub(crate) async fn accept(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     place: &Place,
     token: &str,
     profile: Profile,
     password: &str,
 ) -> Result<Begun, Problem> {
-    find(accounts, token).await?.ok_or_else(spent)?;
-    let known = users::by_email(accounts.reads(), &profile.email).await;
+    find(sign_in, token).await?.ok_or_else(spent)?;
+    let known = users::by_email(sign_in.reads(), &profile.email).await;
     // Before the work of a hash, and again when it is written.
-    if known.map_err(|error| accounts.database.failed(error))?.is_some() {
+    if known.map_err(|error| sign_in.database.failed(error))?.is_some() {
         return Err(users::taken());
     }
-    accounts.check_password("password", password, &profile.email, &profile.name)?;
-    let hash = accounts.hasher.hash(password).await?;
+    sign_in.check_password("password", password, &profile.email, &profile.name)?;
+    let hash = sign_in.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             if users::by_email(tx, &profile.email).await?.is_some() {

@@ -1,5 +1,8 @@
 //! The household, its invitations and what happened.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
@@ -9,7 +12,8 @@ use poem_openapi::{
 use super::store::{self, Change};
 use crate::{
     auth::{
-        api::{Email, Handle, Tag, UserBody},
+        Accounts,
+        api::{Email, Tag, UserBody},
         audit_log,
         caller::Caller,
         entity::{audit_event, verification},
@@ -23,7 +27,7 @@ use crate::{
 };
 
 /// The operations.
-pub(crate) struct PeopleApi(pub(crate) Handle);
+pub(crate) struct PeopleApi;
 
 /// Everybody.
 #[derive(Debug, Object)]
@@ -219,8 +223,7 @@ enum Events {
 impl PeopleApi {
     /// List the household
     #[oai(path = "/users", method = "get", operation_id = "list_users", tag = "Tag::People")]
-    async fn users(&self, _caller: Caller) -> Result<Users, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn users(&self, Data(accounts): Data<&Arc<Accounts>>, _caller: Caller) -> Result<Users, ReadRefused> {
         let failed = |error| accounts.database.failed(error);
         let logins = ways::list_by(accounts.reads(), ways::TAILSCALE).await.map_err(failed)?;
         let found = store::list(accounts.reads()).await.map_err(failed)?;
@@ -238,6 +241,7 @@ impl PeopleApi {
     #[oai(path = "/users/:id", method = "patch", operation_id = "update_user", tag = "Tag::People")]
     async fn update(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The user's id.
         id: Path<i64>,
@@ -248,7 +252,6 @@ impl PeopleApi {
             disabled: body.0.disabled.0,
             tailscale_login: body.0.tailscale_login.0.map(|login| login.0),
         };
-        let accounts = self.0.get()?;
         let user = store::update(&accounts.database, &caller, id.0, change).await?.ok_or_else(|| nobody(id.0))?;
         let known = ways::linked(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
         let login = known.into_iter().find(|way| way.provider == ways::TAILSCALE);
@@ -262,12 +265,12 @@ impl PeopleApi {
     #[oai(path = "/users/:id/reset", method = "post", operation_id = "create_reset", tag = "Tag::People")]
     async fn reset(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The user's id.
         id: Path<i64>,
         body: Json<NewReset>,
     ) -> Result<Linked, WriteRefused> {
-        let accounts = self.0.get()?;
         let secret = resets::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default()).await?;
         let token = secret.ok_or_else(|| nobody(id.0))?.expose().to_owned();
         Ok(Linked::Link(Json(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token })))
@@ -275,8 +278,11 @@ impl PeopleApi {
 
     /// List open invitations
     #[oai(path = "/invitations", method = "get", operation_id = "list_invitations", tag = "Tag::People")]
-    async fn invitations(&self, _caller: Caller) -> Result<Invitations, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn invitations(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        _caller: Caller,
+    ) -> Result<Invitations, ReadRefused> {
         let found = invitations::list(accounts.reads()).await.map_err(|error| accounts.database.failed(error))?;
         let invitations = found.into_iter().map(InvitationBody::from).collect();
         Ok(Invitations::Invitations(Json(InvitationList { invitations })))
@@ -286,8 +292,12 @@ impl PeopleApi {
     ///
     /// The link is good for a week, and once.
     #[oai(path = "/invitations", method = "post", operation_id = "create_invitation", tag = "Tag::People")]
-    async fn invite(&self, caller: Caller, body: Json<NewInvitation>) -> Result<Invited, WriteRefused> {
-        let accounts = self.0.get()?;
+    async fn invite(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        body: Json<NewInvitation>,
+    ) -> Result<Invited, WriteRefused> {
         let email = body.email.0.as_ref().map(|email| profile::email_of(&email.0)).transpose();
         let email = email.map_err(|error| Problem::fields(vec![error]))?;
         let (invitation, secret) = invitations::create(accounts, &caller, body.role, email).await?;
@@ -300,11 +310,12 @@ impl PeopleApi {
     #[oai(path = "/invitations/:id", method = "delete", operation_id = "revoke_invitation", tag = "Tag::People")]
     async fn revoke(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         /// The invitation's id.
         id: Path<i64>,
     ) -> Result<Revoked, WriteRefused> {
-        match invitations::revoke(self.0.get()?, &caller, id.0).await? {
+        match invitations::revoke(accounts, &caller, id.0).await? {
             true => Ok(Revoked::Gone),
             false => Err(Problem::not_found(format!("There is no open invitation with the id {}.", id.0)).into()),
         }
@@ -316,6 +327,7 @@ impl PeopleApi {
     #[oai(path = "/audit-events", method = "get", operation_id = "list_audit_events", tag = "Tag::People")]
     async fn events(
         &self,
+        Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
         /// Only events before the one with this id: the `next` of the page before.
         before: Query<Option<i64>>,
@@ -323,7 +335,6 @@ impl PeopleApi {
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<u64>,
     ) -> Result<Events, ReadRefused> {
-        let accounts = self.0.get()?;
         let page = audit_log::list(accounts.reads(), before.0, limit.0.min(200))
             .await
             .map_err(|error| accounts.database.failed(error))?;

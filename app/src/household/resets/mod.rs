@@ -2,4 +2,4 @@
 
 mod store;
 
-pub(crate) use self::store::{change, create_reset, offer_reset, reset_by_operator, reset_for, spent, use_reset};
+pub(crate) use self::store::{create_reset, offer_reset, reset_by_operator, reset_for, spent, use_reset};

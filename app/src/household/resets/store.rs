@@ -17,60 +17,10 @@ use crate::{
         ways,
     },
     db::{Database, Tx},
-    http::{FieldError, Problem},
+    http::Problem,
     secret::Secret,
-    sign_in::{password::hash::Verdict, totp},
+    sign_in::{SignIn, totp},
 };
-
-impl Accounts {
-    /// Sees to it that the caller knows their own password, before something that a left-open browser must not do.
-    pub(crate) async fn confirm_password(
-        &self,
-        caller: &Caller,
-        field: &'static str,
-        password: &str,
-    ) -> Result<(), Problem> {
-        let failed = |error| self.database.failed(error);
-        let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
-        let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
-        let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
-        let verdict = self.hasher.verify(kept.as_deref(), password).await;
-        if !matches!(verdict, Ok(Verdict { right: false, .. })) {
-            // Right, or not looked at: no guess.
-            self.throttle.succeeded(ticket);
-        }
-        if verdict?.right {
-            return Ok(());
-        }
-        Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
-    }
-}
-
-/// Changes the caller's password. All other sessions end, and links to choose a new one.
-pub(crate) async fn change(accounts: &Accounts, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
-    accounts.check_password("new_password", new, &caller.user.email, &caller.user.name)?;
-    let kept =
-        ways::password(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
-    match kept {
-        Some(_) => accounts.confirm_password(caller, "current_password", current).await?,
-        // Who came in by other ways so far has none to confirm.
-        None => caller.check_fresh()?,
-    }
-    let hash = accounts.hasher.hash(new).await?;
-    write_as(&accounts.database, caller, async move |tx, caller| {
-        // Another one was set since this one was confirmed.
-        if ways::password(tx, caller.user.id).await? != kept {
-            return Err(Problem::conflict("Your password was changed a moment ago; try again.").into());
-        }
-        ways::set_password(tx, caller.user.id, &hash).await?;
-        sessions::end_all(tx, caller.user.id, caller.session()).await?;
-        for kind in [Reset, SecondStep] {
-            verification::void(tx, kind, Some(caller.user.id)).await?;
-        }
-        Ok(audit_log::write(tx, Kind::PasswordChanged, &Actor::caller(caller), "").await?)
-    })
-    .await
-}
 
 /// Makes a link for somebody to choose a new password with; with `remove_totp` it takes their second factor away too.
 /// `None` when there is nobody with this number.
@@ -155,17 +105,17 @@ pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option
 /// Sets the password that the holder of a link chose, ends all sessions, and signs them in if that is wanted; with a second
 /// factor they have to sign in as always, and get `None`.
 pub(crate) async fn use_reset(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     place: &Place,
     token: &str,
     password: &str,
     signs_in: bool,
 ) -> Result<Option<Begun>, Problem> {
-    let user = reset_for(accounts, token).await?.ok_or_else(spent)?;
-    accounts.check_password("password", password, &user.email, &user.name)?;
-    let hash = accounts.hasher.hash(password).await?;
+    let user = reset_for(sign_in, token).await?.ok_or_else(spent)?;
+    sign_in.check_password("password", password, &user.email, &user.name)?;
+    let hash = sign_in.hasher.hash(password).await?;
     let (token, place) = (token.to_owned(), place.clone());
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             let now = users::enabled(tx, user.id).await?;

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{Callback, Finished, OidcError, OidcIdentity};
 use crate::{
     auth::{
-        Accounts, News,
+        News,
         audit_log::{Actor, Kind},
         caller::Place,
         joining::{self, Known},
@@ -28,7 +28,7 @@ use crate::{
     config::PublicUrl,
     html::{encoded, see},
     http::{Problem, Purpose, is_meant_for},
-    sign_in::next,
+    sign_in::{SignIn, next},
 };
 
 /// Where a sign-in by the provider begins.
@@ -63,14 +63,14 @@ struct Brought {
 #[handler]
 async fn begin(
     request: &poem::Request,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     place: Place,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
-    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
+    let Some(oidc) = &sign_in.oidc else { return Err(off().into()) };
     let next = Some(next::local(asked.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
-    let place = at_public_url(accounts, place);
-    if let Some(url) = &accounts.http.public_url
+    let place = at_public_url(sign_in, place);
+    if let Some(url) = &sign_in.http.public_url
         && !asked.moved
         && !is_meant_for(request, url)
     {
@@ -90,20 +90,20 @@ async fn begin(
 #[handler]
 async fn come_back(
     request: &poem::Request,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     place: Place,
     Query(brought): Query<Brought>,
 ) -> Result<Response> {
-    let Some(oidc) = &accounts.oidc else { return Err(off().into()) };
-    let place = at_public_url(accounts, place);
+    let Some(oidc) = &sign_in.oidc else { return Err(off().into()) };
+    let place = at_public_url(sign_in, place);
     let pending = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
     let Finished { identity, next } = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await
-        .map_err(|error| refused(accounts, &error))?;
-    let begun = enter(accounts, &place, identity).await?;
+        .map_err(|error| refused(sign_in, &error))?;
+    let begun = enter(sign_in, &place, identity).await?;
     let mut response = see(&next);
     for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(&place, None)]) {
         if let Ok(value) = cookie.parse() {
@@ -115,22 +115,22 @@ async fn come_back(
 
 /// Returns the place as it is for the browser: the provider sends it back to `http.public_url`, whatever a proxy on the way
 /// makes of the request.
-fn at_public_url(accounts: &Accounts, place: Place) -> Place {
-    let https = accounts.http.public_url.as_ref().map_or(place.https, PublicUrl::is_https);
+fn at_public_url(sign_in: &SignIn, place: Place) -> Place {
+    let https = sign_in.http.public_url.as_ref().map_or(place.https, PublicUrl::is_https);
     Place { https, ..place }
 }
 
 /// Refuses a sign-in that came to nothing. Where it was the provider's doing, such as a wrong `auth.oidc_client_secret`,
 /// the log tells the operator, once in a minute at most.
-fn refused(accounts: &Accounts, error: &OidcError) -> Problem {
-    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && accounts.is_news(News::Provider) {
+fn refused(sign_in: &SignIn, error: &OidcError) -> Problem {
+    if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && sign_in.is_news(News::Provider) {
         tracing::warn!("Nobody was signed in by single sign-on. {error}");
     }
     Problem::unauthorized(error.to_string())
 }
 
 /// Begins the session of whom the provider names, if they are of the household or may join.
-async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
+async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
     let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
     let why_not = unknown(identity.email.as_deref(), identity.email_verified);
     let known = Known {
@@ -139,14 +139,14 @@ async fn enter(accounts: &Accounts, place: &Place, identity: OidcIdentity) -> Re
         provider_id: format!("{} {}", identity.issuer, identity.subject),
         verified_email: identity.email.filter(|_| identity.email_verified),
         name: identity.name,
-        join: accounts.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
+        join: sign_in.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
     };
-    let Some(user) = joining::user_of(accounts, place, known).await? else {
-        accounts.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
+    let Some(user) = joining::user_of(sign_in, place, known).await? else {
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
         return Err(Problem::forbidden(why_not));
     };
     let place = place.clone();
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             // They may have been disabled a moment ago.

@@ -8,7 +8,7 @@ use super::{
     provider::{CLIENT, Provider, SECRET, Signs},
     *,
 };
-use crate::{auth::Secret, config::Join};
+use crate::{config::Join, secret::Secret};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 

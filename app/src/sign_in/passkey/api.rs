@@ -1,5 +1,8 @@
 //! One's own passkeys, and coming in by one.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::Path,
@@ -11,18 +14,21 @@ use serde_json::Value;
 use super::store;
 use crate::{
     auth::{
-        api::{Code, Handle, Name, Tag, with_cookies},
+        api::{Code, Name, Tag, with_cookies},
         caller::{Caller, Place},
         entity::passkey,
         profile,
     },
     http::{Problem, ReadRefused, Text, WriteRefused},
-    sign_in::api::{Begun, CurrentBody},
+    sign_in::{
+        SignIn,
+        api::{Begun, CurrentBody},
+    },
     when::Moment,
 };
 
 /// The operations.
-pub(crate) struct PasskeysApi(pub(crate) Handle);
+pub(crate) struct PasskeysApi;
 
 /// A passkey.
 #[derive(Debug, Object)]
@@ -123,29 +129,33 @@ fn asked((ceremony, options): (String, Value)) -> Asked {
 impl PasskeysApi {
     /// List one's own passkeys
     #[oai(path = "/passkeys", method = "get", operation_id = "list_passkeys", tag = "Tag::Account")]
-    async fn list(&self, caller: Caller) -> Result<Listed, ReadRefused> {
-        let accounts = self.0.get()?;
+    async fn list(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Listed, ReadRefused> {
         let found =
-            store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+            store::list(sign_in.reads(), caller.user.id).await.map_err(|error| sign_in.database.failed(error))?;
         Ok(Listed::Passkeys(Json(PasskeyList { passkeys: found.into_iter().map(PasskeyBody::from).collect() })))
     }
 
     /// Begin to add a passkey
     #[oai(path = "/passkeys/options", method = "post", operation_id = "begin_passkey", tag = "Tag::Account")]
-    async fn begin(&self, caller: Caller) -> Result<Asked, WriteRefused> {
-        Ok(asked(store::begin(self.0.get()?, &caller).await?))
+    async fn begin(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Asked, WriteRefused> {
+        Ok(asked(store::begin(sign_in, &caller).await?))
     }
 
     /// Add a passkey
     #[oai(path = "/passkeys", method = "post", operation_id = "add_passkey", tag = "Tag::Account")]
-    async fn add(&self, caller: Caller, body: Json<NewPasskey>) -> Result<Added, WriteRefused> {
+    async fn add(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+        body: Json<NewPasskey>,
+    ) -> Result<Added, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
         if !errors.is_empty() {
             return Err(Problem::fields(errors).into());
         }
         let NewPasskey { ceremony, credential, .. } = body.0;
-        let added = store::add(self.0.get()?, &caller, &ceremony.0, name, credential.0).await?;
+        let added = store::add(sign_in, &caller, &ceremony.0, name, credential.0).await?;
         Ok(Added::Passkey(Json(added.into())))
     }
 
@@ -153,11 +163,12 @@ impl PasskeysApi {
     #[oai(path = "/passkeys/:id", method = "delete", operation_id = "delete_passkey", tag = "Tag::Account")]
     async fn delete(
         &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
         caller: Caller,
         /// The passkey's id.
         id: Path<i64>,
     ) -> Result<Deleted, WriteRefused> {
-        match store::delete(self.0.get()?, &caller, id.0).await? {
+        match store::delete(sign_in, &caller, id.0).await? {
             true => Ok(Deleted::Gone),
             false => Err(Problem::not_found(format!("You have no passkey with the id {}.", id.0)).into()),
         }
@@ -170,15 +181,20 @@ impl PasskeysApi {
         operation_id = "begin_passkey_sign_in",
         tag = "Tag::Session"
     )]
-    async fn begin_sign_in(&self, place: Place) -> Result<Asked, WriteRefused> {
-        Ok(asked(store::begin_sign_in(self.0.get()?, &place)?))
+    async fn begin_sign_in(&self, Data(sign_in): Data<&Arc<SignIn>>, place: Place) -> Result<Asked, WriteRefused> {
+        Ok(asked(store::begin_sign_in(sign_in, &place)?))
     }
 
     /// Sign in by a passkey
     #[oai(path = "/session/passkey", method = "post", operation_id = "sign_in_by_passkey", tag = "Tag::Session")]
-    async fn sign_in(&self, place: Place, body: Json<Assertion>) -> Result<Response<Begun>, WriteRefused> {
+    async fn sign_in(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<Assertion>,
+    ) -> Result<Response<Begun>, WriteRefused> {
         let Assertion { ceremony, credential } = body.0;
-        let begun = store::sign_in(self.0.get()?, &place, &ceremony.0, credential.0).await?;
+        let begun = store::sign_in(sign_in, &place, &ceremony.0, credential.0).await?;
         Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
     }
 }

@@ -12,27 +12,27 @@ use super::store;
 use crate::{
     account::page::{Account, Part, Said, done, taken_away},
     auth::{
-        Accounts,
         caller::{Caller, Visitor},
         entity::passkey,
         profile::NAME_MAX,
     },
     html::{Frame, asset_address, moment},
     http::Problem,
+    sign_in::SignIn,
 };
 
 /// Whether somebody can sign in with a passkey here.
-pub(crate) fn passkeys_on(accounts: &Accounts) -> bool {
-    accounts.passkeys.is_some()
+pub(crate) fn passkeys_on(sign_in: &SignIn) -> bool {
+    sign_in.passkeys.is_some()
 }
 
 /// Returns somebody's passkeys; none at all where passkeys are off.
-pub(crate) async fn of(accounts: &Accounts, caller: &Caller) -> Result<Option<Vec<passkey::Model>>, Problem> {
-    if !passkeys_on(accounts) {
+pub(crate) async fn of(sign_in: &SignIn, caller: &Caller) -> Result<Option<Vec<passkey::Model>>, Problem> {
+    if !passkeys_on(sign_in) {
         return Ok(None);
     }
-    let found = store::list(accounts.reads(), caller.user.id).await;
-    found.map(Some).map_err(|error| accounts.database.failed(error).into())
+    let found = store::list(sign_in.reads(), caller.user.id).await;
+    found.map(Some).map_err(|error| sign_in.database.failed(error).into())
 }
 
 /// Returns where the script says how it goes and what went wrong: a screen reader says aloud only what comes into an element
@@ -53,12 +53,12 @@ pub(crate) fn script() -> Markup {
 pub(crate) async fn delete(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::delete(accounts, &visitor, id).await;
+    let outcome = store::delete(sign_in, &visitor, id).await;
     let gone = "That passkey was deleted before.";
-    taken_away(&frame, accounts, &visitor, Part::Passkeys, outcome, "passkey-deleted", gone).await
+    taken_away(&frame, sign_in, &visitor, Part::Passkeys, outcome, "passkey-deleted", gone).await
 }
 
 /// Returns the part with the passkeys; nothing where they are off.

@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::webauthn::{self, PasskeyError, Passkeys, Used};
 use crate::{
     auth::{
-        Accounts,
         acting::write_as,
         audit_log::{self, Actor, Kind},
         caller::{Caller, Place},
@@ -25,13 +24,14 @@ use crate::{
         users,
     },
     http::Problem,
+    sign_in::SignIn,
     when::Moment,
 };
 
 /// Passkeys that somebody may have: more is a mistake.
 const MOST: usize = 50;
 
-impl Accounts {
+impl SignIn {
     fn passkeys(&self) -> Result<&Passkeys, Problem> {
         self.passkeys.as_ref().ok_or_else(|| {
             Problem::conflict("Passkeys are off here: they need http.public_url, the address that the household uses.")
@@ -65,10 +65,10 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> 
 }
 
 /// Begins to register one: returns the ceremony and what the browser is to be asked.
-pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(String, Value), Problem> {
-    let passkeys = accounts.passkeys()?;
+pub(crate) async fn begin(sign_in: &SignIn, caller: &Caller) -> Result<(String, Value), Problem> {
+    let passkeys = sign_in.passkeys()?;
     caller.check_fresh()?;
-    let own = list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
+    let own = list(sign_in.reads(), caller.user.id).await.map_err(|error| sign_in.database.failed(error))?;
     let existing: Vec<_> = own.into_iter().map(|passkey| passkey.credential).collect();
     Ok(passkeys.begin_registration(
         caller.user.id,
@@ -81,14 +81,14 @@ pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<(Strin
 
 /// Keeps the passkey that the browser made.
 pub(crate) async fn add(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     caller: &Caller,
     ceremony: &str,
     name: String,
     credential: Value,
 ) -> Result<Model, Problem> {
-    let new = accounts.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
-    write_as(&accounts.database, caller, async move |tx, caller| {
+    let new = sign_in.passkeys()?.finish_registration(ceremony, caller.user.id, credential)?;
+    write_as(&sign_in.database, caller, async move |tx, caller| {
         let known = Entity::find().filter(Column::CredentialId.eq(&*new.credential_id)).one(tx).await?;
         if known.is_some() {
             return Err(Problem::from(PasskeyError::Registered).into());
@@ -113,8 +113,8 @@ pub(crate) async fn add(
 }
 
 /// Deletes one of the caller's; returns whether there was one with this number.
-pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Result<bool, Problem> {
-    write_as(&accounts.database, caller, async move |tx, caller| {
+pub(crate) async fn delete(sign_in: &SignIn, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    write_as(&sign_in.database, caller, async move |tx, caller| {
         let Some(found) = get(tx, caller.user.id, id).await? else {
             return Ok(false);
         };
@@ -126,36 +126,36 @@ pub(crate) async fn delete(accounts: &Accounts, caller: &Caller, id: i64) -> Res
 }
 
 /// Begins to come in: returns the ceremony and what the browser is to be asked.
-pub(crate) fn begin_sign_in(accounts: &Accounts, place: &Place) -> Result<(String, Value), Problem> {
-    Ok(accounts.passkeys()?.begin_sign_in(network(place.address_or_none()))?)
+pub(crate) fn begin_sign_in(sign_in: &SignIn, place: &Place) -> Result<(String, Value), Problem> {
+    Ok(sign_in.passkeys()?.begin_sign_in(network(place.address_or_none()))?)
 }
 
 /// Checks what the device signed, and begins a session.
 pub(crate) async fn sign_in(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     place: &Place,
     ceremony: &str,
     credential: Value,
 ) -> Result<Begun, Problem> {
-    let passkeys = accounts.passkeys()?;
-    let failed = |error| accounts.database.failed(error);
+    let passkeys = sign_in.passkeys()?;
+    let failed = |error| sign_in.database.failed(error);
     let (user_id, credential_id) = webauthn::identify(&credential).ok_or(PasskeyError::Unreadable)?;
-    let device = sessions::known_device(accounts.reads(), place, user_id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), place, user_id).await.map_err(failed)?;
     // By whom it says that it is, as with an e-mail: nobody uses up what is somebody else's.
-    let ticket = accounts.admit(place, &format!("passkey of {user_id}"), device).await?;
-    let known = find(accounts.reads(), user_id, &credential_id).await.map_err(failed)?;
+    let ticket = sign_in.admit(place, &format!("passkey of {user_id}"), device).await?;
+    let known = find(sign_in.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
     let outcome = match (passkeys.finish_sign_in(ceremony, credential, &stored), known) {
         // What anybody can send without a device is not worth a line in the audit log each time.
         (Err(error @ (PasskeyError::Over | PasskeyError::Unreadable)), _) => return Err(unproven(&error)),
         (Err(error), _) => Err(unproven(&error)),
         (Ok(_), None) => Err(unproven(&PasskeyError::Unknown)),
-        (Ok(used), Some(passkey)) => begin_session(accounts, place, passkey, used).await,
+        (Ok(used), Some(passkey)) => begin_session(sign_in, place, passkey, used).await,
     };
     match &outcome {
-        Ok(_) => accounts.throttle.succeeded(ticket),
+        Ok(_) => sign_in.throttle.succeeded(ticket),
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
-            accounts.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
+            sign_in.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
         }
         Err(_) => {}
     }
@@ -163,9 +163,9 @@ pub(crate) async fn sign_in(
 }
 
 /// Keeps what the device said with its signature, and begins the session.
-async fn begin_session(accounts: &Accounts, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
+async fn begin_session(sign_in: &SignIn, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
     let place = place.clone();
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             let unknown = || Err(unproven(&PasskeyError::Unknown).into());

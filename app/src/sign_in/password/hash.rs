@@ -8,10 +8,7 @@
 //! A password is normalised before it is hashed (NFKC: NIST SP 800-63B, 5.1.1.2), since a phone and a laptop may write
 //! the same é differently; its characters are counted after that, one for each code point.
 
-use std::{
-    ops::RangeInclusive,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
@@ -21,7 +18,11 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use tokio::sync::Semaphore;
 
 use super::guessable;
-use crate::{http::FieldError, secret};
+use crate::{
+    config::{PASSWORD_LONGEST as LONGEST, PASSWORD_SHORTEST as SHORTEST},
+    http::{FieldError, Problem},
+    secret,
+};
 
 /// What a new hash costs: Argon2id's parameters as OWASP recommends them first.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -38,11 +39,6 @@ const AT_ONCE: usize = 2;
 /// So many wait: about a second at worst on a small board.
 const WAITING: usize = 16;
 
-/// Fewer characters are refused: NIST wants 8 at least, the household's door has no other lock on most days.
-const SHORTEST: usize = 10;
-const LONGEST: usize = 128;
-/// How many characters a password has.
-pub(crate) const LENGTH: RangeInclusive<usize> = SHORTEST..=LONGEST;
 /// A text of more bytes is no password of at most 128 characters, whatever normalisation makes of it.
 const LONGEST_BYTES: usize = 4096;
 
@@ -261,6 +257,12 @@ pub(crate) fn check(field: &str, password: &str, email: &str, name: &str) -> Res
         return Ok(());
     };
     Err(FieldError::new(field, wrong))
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Self::unavailable(busy.to_string(), 2)
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@
 
 use crate::{
     auth::{
-        Accounts,
         audit_log::{self, Actor, Kind},
-        caller::Place,
+        caller::{Caller, Place},
         entity::{user, verification::Kind::SecondStep},
         profile,
         role::Method,
@@ -18,9 +17,13 @@ use crate::{
         ways,
     },
     db::Tx,
-    http::Problem,
+    http::{FieldError, Problem},
     secret::Secret,
-    sign_in::totp::{self, Code},
+    sign_in::{
+        SignIn,
+        password::hash::Verdict,
+        totp::{self, Code},
+    },
 };
 
 /// How a try with the right password ends.
@@ -32,55 +35,55 @@ pub(crate) enum Outcome {
 
 /// Checks e-mail and password, and the code when one is given; begins a session when all is right.
 pub(crate) async fn by_password(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     place: &Place,
     email: &str,
     password: &str,
     code: Option<&str>,
 ) -> Result<Outcome, Problem> {
-    let failed = |error| accounts.database.failed(error);
+    let failed = |error| sign_in.database.failed(error);
     // What is no e-mail is not kept: it may be a password in the wrong field.
     let email = profile::email_of(email).unwrap_or_else(|_| "no e-mail".to_owned());
-    let user = users::by_email(accounts.reads(), &email).await.map_err(failed)?;
+    let user = users::by_email(sign_in.reads(), &email).await.map_err(failed)?;
     // Asked for also when there is nobody: the same reads for all.
     let id = user.as_ref().map_or(0, |user| user.id);
-    let kept = ways::password(accounts.reads(), id).await.map_err(failed)?;
-    let device = sessions::known_device(accounts.reads(), place, id).await.map_err(failed)?;
-    let ticket = accounts.admit(place, &email, device).await?;
-    let verdict = match accounts.hasher.verify(kept.as_deref(), password).await {
+    let kept = ways::password(sign_in.reads(), id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), place, id).await.map_err(failed)?;
+    let ticket = sign_in.admit(place, &email, device).await?;
+    let verdict = match sign_in.hasher.verify(kept.as_deref(), password).await {
         Ok(verdict) => verdict,
         Err(busy) => {
             // Not looked at, so no guess.
-            accounts.throttle.succeeded(ticket);
+            sign_in.throttle.succeeded(ticket);
             return Err(busy.into());
         }
     };
     let user = user.filter(|user| verdict.right && !user.disabled);
     let Some(user) = user else {
-        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "password", place)).await;
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&email, "password", place)).await;
         return Err(wrong());
     };
-    let code = match (totp::of(accounts.reads(), user.id).await.map_err(failed)?, code) {
+    let code = match (totp::of(sign_in.reads(), user.id).await.map_err(failed)?, code) {
         (None, _) => None,
         (Some(_), None) => {
-            accounts.throttle.succeeded(ticket);
+            sign_in.throttle.succeeded(ticket);
             return Ok(Outcome::CodeWanted(Box::new(user)));
         }
         (Some(_), Some(code)) => Some(code.to_owned()),
     };
     let better = match verdict.rehash {
-        true => Some(accounts.hasher.hash(password).await?),
+        true => Some(sign_in.hasher.hash(password).await?),
         false => None,
     };
-    let begun = begin(accounts, place, user, Shown { code, kept, better_hash: better, step: None }).await?;
-    accounts.throttle.succeeded(ticket);
+    let begun = begin(sign_in, place, user, Shown { code, kept, better_hash: better, step: None }).await?;
+    sign_in.throttle.succeeded(ticket);
     Ok(Outcome::In(Box::new(begun)))
 }
 
 /// Gives out the secret of a second step, for a page that must not keep the password.
-pub(crate) async fn second_step(accounts: &Accounts, user: &user::Model) -> Result<Secret, Problem> {
+pub(crate) async fn second_step(sign_in: &SignIn, user: &user::Model) -> Result<Secret, Problem> {
     let (secret, about) = (Secret::token(), About { user_id: Some(user.id), ..About::default() });
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             verification::keep(tx, SecondStep, &secret, about.clone(), verification::SECOND_STEP).await?;
@@ -90,26 +93,21 @@ pub(crate) async fn second_step(accounts: &Accounts, user: &user::Model) -> Resu
 }
 
 /// Checks the code of a second step; the step itself stays good for another try until its time is up.
-pub(crate) async fn by_second_step(
-    accounts: &Accounts,
-    place: &Place,
-    step: &str,
-    code: &str,
-) -> Result<Begun, Problem> {
-    let failed = |error| accounts.database.failed(error);
-    let found = verification::find(accounts.reads(), SecondStep, step).await.map_err(failed)?;
+pub(crate) async fn by_second_step(sign_in: &SignIn, place: &Place, step: &str, code: &str) -> Result<Begun, Problem> {
+    let failed = |error| sign_in.database.failed(error);
+    let found = verification::find(sign_in.reads(), SecondStep, step).await.map_err(failed)?;
     let user = match found.and_then(|found| found.user_id) {
-        Some(id) => users::enabled(accounts.reads(), id).await.map_err(failed)?,
+        Some(id) => users::enabled(sign_in.reads(), id).await.map_err(failed)?,
         None => None,
     };
     let user =
         user.ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
-    let device = sessions::known_device(accounts.reads(), place, user.id).await.map_err(failed)?;
-    let ticket = accounts.admit(place, &user.email, device).await?;
-    let kept = ways::password(accounts.reads(), user.id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), place, user.id).await.map_err(failed)?;
+    let ticket = sign_in.admit(place, &user.email, device).await?;
+    let kept = ways::password(sign_in.reads(), user.id).await.map_err(failed)?;
     let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
-    let begun = begin(accounts, place, user, shown).await?;
-    accounts.throttle.succeeded(ticket);
+    let begun = begin(sign_in, place, user, shown).await?;
+    sign_in.throttle.succeeded(ticket);
     Ok(begun)
 }
 
@@ -126,10 +124,10 @@ struct Shown {
 }
 
 /// Takes the code and begins the session, both in one transaction: no code is taken twice.
-async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
+async fn begin(sign_in: &SignIn, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
     let from = place.clone();
     let email = user.email.clone();
-    let outcome = accounts
+    let outcome = sign_in
         .database
         .write(async move |tx| {
             let Shown { code, kept, better_hash, step } = &shown;
@@ -165,7 +163,7 @@ async fn begin(accounts: &Accounts, place: &Place, user: user::Model, shown: Sho
     if let Err(problem) = &outcome
         && problem.status().as_u16() == 401
     {
-        accounts.note(Kind::SignInFailed, Actor::somebody(&email, "code", place)).await;
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&email, "code", place)).await;
     }
     outcome
 }
@@ -189,4 +187,28 @@ fn wrong() -> Problem {
 
 fn wrong_code() -> Problem {
     Problem::unauthorized("The code is wrong, or was used before.")
+}
+
+impl SignIn {
+    /// Sees to it that the caller knows their own password, before something that a left-open browser must not do.
+    pub(crate) async fn confirm_password(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let failed = |error| self.database.failed(error);
+        let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
+        let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
+        let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
+        let verdict = self.hasher.verify(kept.as_deref(), password).await;
+        if !matches!(verdict, Ok(Verdict { right: false, .. })) {
+            // Right, or not looked at: no guess.
+            self.throttle.succeeded(ticket);
+        }
+        if verdict?.right {
+            return Ok(());
+        }
+        Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
+    }
 }

@@ -13,13 +13,15 @@ use serde::Deserialize;
 use super::store;
 use crate::{
     auth::{
-        Accounts,
         caller::Place,
         profile::{EMAIL_MAX, NAME_MAX},
     },
     html::{Fields, Frame, Input, answer, refused, see, title_of},
     http::Problem,
-    sign_in::enter::{check_person, enter},
+    sign_in::{
+        SignIn,
+        enter::{check_person, enter},
+    },
 };
 
 /// What the form sends.
@@ -36,8 +38,8 @@ pub(crate) struct Filled {
 }
 
 #[handler]
-pub(crate) async fn show(frame: Frame, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
-    if !store::is_needed(accounts).await? {
+pub(crate) async fn show(frame: Frame, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
+    if !store::is_needed(sign_in).await? {
         return Ok(see("/sign-in"));
     }
     Ok(answer(StatusCode::OK, page(&frame, &Filled::default(), None)))
@@ -47,14 +49,14 @@ pub(crate) async fn show(frame: Frame, Data(accounts): Data<&Arc<Accounts>>) -> 
 pub(crate) async fn set_up(
     frame: Frame,
     place: Place,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
-    if !store::is_needed(accounts).await? {
+    if !store::is_needed(sign_in).await? {
         return Ok(see("/sign-in"));
     }
-    let outcome = match check_person(accounts, &filled.name, &filled.email, &filled.password) {
-        Ok(profile) => store::set_up(accounts, &place, &filled.code, profile, &filled.password).await,
+    let outcome = match check_person(sign_in, &filled.name, &filled.email, &filled.password) {
+        Ok(profile) => store::set_up(sign_in, &place, &filled.code, profile, &filled.password).await,
         Err(problem) => Err(problem),
     };
     Ok(match outcome {

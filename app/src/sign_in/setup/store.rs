@@ -13,7 +13,6 @@ use std::{
 
 use crate::{
     auth::{
-        Accounts,
         audit_log::{self, Actor, Kind},
         caller::Place,
         entity::verification::Kind::SetUp,
@@ -28,7 +27,7 @@ use crate::{
     failure::Failure,
     http::{FieldError, Problem},
     secret::Secret,
-    sign_in::totp::code,
+    sign_in::{SignIn, totp::code},
 };
 
 /// The file of the set-up code, in the directory of the database.
@@ -85,35 +84,35 @@ fn write(path: &Path, code: &str) -> io::Result<()> {
 }
 
 /// Whether there is nobody yet.
-pub(crate) async fn is_needed(accounts: &Accounts) -> Result<bool, Problem> {
-    users::any(accounts.reads()).await.map(|any| !any).map_err(|error| accounts.database.failed(error).into())
+pub(crate) async fn is_needed(sign_in: &SignIn) -> Result<bool, Problem> {
+    users::any(sign_in.reads()).await.map(|any| !any).map_err(|error| sign_in.database.failed(error).into())
 }
 
 /// Makes who has the code the owner, and signs them in.
 pub(crate) async fn set_up(
-    accounts: &Accounts,
+    sign_in: &SignIn,
     place: &Place,
     code: &str,
     profile: Profile,
     password: &str,
 ) -> Result<Begun, Problem> {
-    accounts.check_password("password", password, &profile.email, &profile.name)?;
+    sign_in.check_password("password", password, &profile.email, &profile.name)?;
     // 80 random bits are not guessed, and each guess costs no hash; slowed down like any other way in all the same.
-    let ticket = accounts.admit_from(place, "set-up").await?;
+    let ticket = sign_in.admit_from(place, "set-up").await?;
     let Some(code) = code::normalise(code) else { return Err(wrong_code()) };
-    if verification::find(accounts.reads(), SetUp, &code)
+    if verification::find(sign_in.reads(), SetUp, &code)
         .await
-        .map_err(|error| accounts.database.failed(error))?
+        .map_err(|error| sign_in.database.failed(error))?
         .is_none()
     {
-        return Err(match is_needed(accounts).await? {
+        return Err(match is_needed(sign_in).await? {
             true => wrong_code(),
             false => Problem::conflict("This instance has an owner already."),
         });
     }
-    let hash = accounts.hasher.hash(password).await?;
+    let hash = sign_in.hasher.hash(password).await?;
     let place = place.clone();
-    let begun = accounts
+    let begun = sign_in
         .database
         .write(async move |tx| {
             if users::any(tx).await? {
@@ -128,8 +127,8 @@ pub(crate) async fn set_up(
             Ok(sessions::begin(tx, &user, Method::SetUp, &place).await?)
         })
         .await?;
-    accounts.throttle.succeeded(ticket);
-    let _ = fs::remove_file(&accounts.code_file);
+    sign_in.throttle.succeeded(ticket);
+    let _ = fs::remove_file(&sign_in.code_file);
     tracing::info!("{} set this instance up and is its owner", begun.user.email);
     Ok(begun)
 }
@@ -148,26 +147,26 @@ fn unmade(message: &str) -> Failure {
 
 /// Returns who would be made the owner that the settings name; `None` when there is somebody. In probation already, so
 /// that a password which is refused keeps nothing from being as it was.
-pub(crate) async fn owner_by_settings(accounts: &Accounts, admin: &Admin) -> Result<Option<Profile>, Failure> {
+pub(crate) async fn owner_by_settings(sign_in: &SignIn, admin: &Admin) -> Result<Option<Profile>, Failure> {
     let failed = |problem: Problem| unmade(problem.sentence());
-    if !is_needed(accounts).await.map_err(failed)? {
+    if !is_needed(sign_in).await.map_err(failed)? {
         return Ok(None);
     }
     let name = admin.email.split('@').next().unwrap_or(&admin.email);
     let profile = Profile::check(name, &admin.email).map_err(|errors| failed(Problem::fields(errors)))?;
     let password = admin.password.expose();
-    accounts.check_password("auth.admin_password", password, &profile.email, &profile.name).map_err(failed)?;
+    sign_in.check_password("auth.admin_password", password, &profile.email, &profile.name).map_err(failed)?;
     Ok(Some(profile))
 }
 
 /// Makes the owner that the settings name, when there is nobody yet.
-pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<(), Failure> {
-    let Some(profile) = owner_by_settings(accounts, admin).await? else {
+pub(crate) async fn by_settings(sign_in: &SignIn, admin: &Admin) -> Result<(), Failure> {
+    let Some(profile) = owner_by_settings(sign_in, admin).await? else {
         return Ok(());
     };
-    let hash = accounts.hasher.hash(admin.password.expose()).await.map_err(|busy| unmade(&busy.to_string()))?;
+    let hash = sign_in.hasher.hash(admin.password.expose()).await.map_err(|busy| unmade(&busy.to_string()))?;
     let email = profile.email.clone();
-    accounts
+    sign_in
         .database
         .write(async move |tx| {
             if users::any(tx).await? {
@@ -180,7 +179,7 @@ pub(crate) async fn by_settings(accounts: &Accounts, admin: &Admin) -> Result<()
         })
         .await
         .map_err(|problem: Problem| unmade(problem.sentence()))?;
-    let _ = fs::remove_file(&accounts.code_file);
+    let _ = fs::remove_file(&sign_in.code_file);
     tracing::info!("{email} is the owner, as the settings say");
     Ok(())
 }

@@ -1,20 +1,24 @@
 //! One's own second factor.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 
 use super::store;
 use crate::{
     auth::{
-        api::{Code, Handle, Password, Tag},
+        api::{Code, Password, Tag},
         caller::Caller,
         entity::verification::Kind::Recovery,
         verification,
     },
     http::{ReadRefused, WriteRefused},
+    sign_in::SignIn,
 };
 
 /// The operations.
-pub(crate) struct SecondFactorApi(pub(crate) Handle);
+pub(crate) struct SecondFactorApi;
 
 /// Whether there is a second factor.
 #[derive(Debug, Object)]
@@ -92,11 +96,10 @@ enum Done {
 impl SecondFactorApi {
     /// Show one's own second factor
     #[oai(path = "/totp", method = "get", operation_id = "show_totp", tag = "Tag::Account")]
-    async fn show(&self, caller: Caller) -> Result<Shown, ReadRefused> {
-        let accounts = self.0.get()?;
-        let failed = |error| accounts.database.failed(error);
-        let active = store::of(accounts.reads(), caller.user.id).await.map_err(failed)?.is_some();
-        let left = verification::list_of(accounts.reads(), Recovery, caller.user.id).await.map_err(failed)?.len();
+    async fn show(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Shown, ReadRefused> {
+        let failed = |error| sign_in.database.failed(error);
+        let active = store::of(sign_in.reads(), caller.user.id).await.map_err(failed)?.is_some();
+        let left = verification::list_of(sign_in.reads(), Recovery, caller.user.id).await.map_err(failed)?.len();
         Ok(Shown::Totp(Json(TotpBody { active, recovery_codes: left as u64 })))
     }
 
@@ -104,8 +107,8 @@ impl SecondFactorApi {
     ///
     /// Makes a secret for an app that makes one-time passwords (RFC 6238: SHA-1, six digits, 30 s).
     #[oai(path = "/totp", method = "post", operation_id = "begin_totp", tag = "Tag::Account")]
-    async fn begin(&self, caller: Caller) -> Result<Offered, WriteRefused> {
-        let offer = store::begin(self.0.get()?, &caller).await?;
+    async fn begin(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Offered, WriteRefused> {
+        let offer = store::begin(sign_in, &caller).await?;
         Ok(Offered::Offer(Json(OfferBody { secret: offer.secret, uri: offer.uri })))
     }
 
@@ -113,15 +116,25 @@ impl SecondFactorApi {
     ///
     /// From then on a code is asked for at each sign-in with a password.
     #[oai(path = "/totp", method = "put", operation_id = "confirm_totp", tag = "Tag::Account")]
-    async fn confirm(&self, caller: Caller, body: Json<Confirmation>) -> Result<Confirmed, WriteRefused> {
-        let recovery_codes = store::confirm(self.0.get()?, &caller, &body.code.0).await?;
+    async fn confirm(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+        body: Json<Confirmation>,
+    ) -> Result<Confirmed, WriteRefused> {
+        let recovery_codes = store::confirm(sign_in, &caller, &body.code.0).await?;
         Ok(Confirmed::Codes(Json(RecoveryCodes { recovery_codes })))
     }
 
     /// Remove one's own second factor
     #[oai(path = "/totp/remove", method = "post", operation_id = "remove_totp", tag = "Tag::Account")]
-    async fn remove(&self, caller: Caller, body: Json<Removal>) -> Result<Done, WriteRefused> {
-        store::remove(self.0.get()?, &caller, &body.password.0).await?;
+    async fn remove(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+        body: Json<Removal>,
+    ) -> Result<Done, WriteRefused> {
+        store::remove(sign_in, &caller, &body.password.0).await?;
         Ok(Done::Done)
     }
 }

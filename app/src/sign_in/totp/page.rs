@@ -13,9 +13,10 @@ use serde::Deserialize;
 use super::{qr, store};
 use crate::{
     account::page::{Account, Part, Said, SecondFactor, done, refuse},
-    auth::{Accounts, caller::Visitor},
+    auth::caller::Visitor,
     household::secrets,
     html::{Fields, Frame, Input, answer, see},
+    sign_in::SignIn,
 };
 
 /// What the form with the first code sends.
@@ -33,12 +34,12 @@ pub(crate) struct FilledPassword {
 }
 
 #[handler]
-pub(crate) async fn begin(frame: Frame, visitor: Visitor, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
-    match store::begin(accounts, &visitor).await {
+pub(crate) async fn begin(frame: Frame, visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
+    match store::begin(sign_in, &visitor).await {
         Ok(_) => Ok(see("/account?totp=begun#second-factor")),
         Err(problem) => {
             let said = Said::refused(Part::SecondFactor, &problem);
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }
@@ -47,14 +48,14 @@ pub(crate) async fn begin(frame: Frame, visitor: Visitor, Data(accounts): Data<&
 pub(crate) async fn confirm(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledCode>,
 ) -> Result<Response> {
-    match store::confirm(accounts, &visitor, &filled.code).await {
+    match store::confirm(sign_in, &visitor, &filled.code).await {
         Ok(codes) => Ok(answer(StatusCode::OK, secrets::recovery_codes(&frame, &codes))),
         Err(problem) => {
             let said = Said { offering: true, ..Said::refused(Part::SecondFactor, &problem) };
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }
@@ -63,14 +64,14 @@ pub(crate) async fn confirm(
 pub(crate) async fn remove(
     frame: Frame,
     visitor: Visitor,
-    Data(accounts): Data<&Arc<Accounts>>,
+    Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledPassword>,
 ) -> Result<Response> {
-    match store::remove(accounts, &visitor, &filled.password).await {
+    match store::remove(sign_in, &visitor, &filled.password).await {
         Ok(()) => Ok(see(&done("totp-removed"))),
         Err(problem) => {
             let said = Said::refused(Part::SecondFactor, &problem);
-            refuse(&frame, accounts, &visitor, &problem, said).await
+            refuse(&frame, sign_in, &visitor, &problem, said).await
         }
     }
 }

@@ -12,7 +12,6 @@ use sea_orm::{
 use super::code;
 use crate::{
     auth::{
-        Accounts,
         acting::write_as,
         audit_log::{self, Actor, Kind},
         caller::Caller,
@@ -24,6 +23,7 @@ use crate::{
     },
     http::{FieldError, Problem},
     secret::Secret,
+    sign_in::SignIn,
     when::Moment,
 };
 
@@ -90,11 +90,11 @@ pub(crate) struct Offer {
 }
 
 /// Makes a new secret for the caller, in place of one that was never confirmed.
-pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<Offer, Problem> {
+pub(crate) async fn begin(sign_in: &SignIn, caller: &Caller) -> Result<Offer, Problem> {
     caller.check_fresh()?;
     let bytes = code::new_secret();
     let secret = code::base32(&bytes);
-    write_as(&accounts.database, caller, async move |tx, caller| {
+    write_as(&sign_in.database, caller, async move |tx, caller| {
         let user_id = caller.user.id;
         if of(tx, user_id).await?.is_some() {
             return Err(Problem::conflict("There is a second factor already; remove it first.").into());
@@ -115,12 +115,12 @@ pub(crate) async fn begin(accounts: &Accounts, caller: &Caller) -> Result<Offer,
 }
 
 /// Returns the secret that waits for its first code.
-pub(crate) async fn offered(accounts: &Accounts, caller: &Caller) -> Result<Option<Offer>, Problem> {
+pub(crate) async fn offered(sign_in: &SignIn, caller: &Caller) -> Result<Option<Offer>, Problem> {
     let found = Entity::find()
         .filter(Column::UserId.eq(caller.user.id))
-        .one(accounts.reads())
+        .one(sign_in.reads())
         .await
-        .map_err(|error| accounts.database.failed(error))?;
+        .map_err(|error| sign_in.database.failed(error))?;
     Ok(found.filter(|totp| totp.confirmed_at.is_none()).and_then(|totp| {
         let bytes = code::from_base32(&totp.secret)?;
         Some(Offer { uri: code::uri(&bytes, &caller.user.email), secret: totp.secret })
@@ -128,10 +128,10 @@ pub(crate) async fn offered(accounts: &Accounts, caller: &Caller) -> Result<Opti
 }
 
 /// Takes the first code, from which on one is asked for at each sign-in, and returns the recovery codes.
-pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
+pub(crate) async fn confirm(sign_in: &SignIn, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
     caller.check_fresh()?;
     let (code, codes) = (code.to_owned(), code::recovery_codes());
-    write_as(&accounts.database, caller, async move |tx, caller| {
+    write_as(&sign_in.database, caller, async move |tx, caller| {
         let found = Entity::find().filter(Column::UserId.eq(caller.user.id)).one(tx).await?;
         let Some(own) = found.filter(|totp| totp.confirmed_at.is_none()) else {
             return Err(Problem::conflict("There is no second factor that waits for its first code.").into());
@@ -157,9 +157,9 @@ pub(crate) async fn confirm(accounts: &Accounts, caller: &Caller, code: &str) ->
 }
 
 /// Takes the caller's second factor away, when the password is right.
-pub(crate) async fn remove(accounts: &Accounts, caller: &Caller, password: &str) -> Result<(), Problem> {
-    accounts.confirm_password(caller, "password", password).await?;
-    write_as(&accounts.database, caller, async move |tx, caller| {
+pub(crate) async fn remove(sign_in: &SignIn, caller: &Caller, password: &str) -> Result<(), Problem> {
+    sign_in.confirm_password(caller, "password", password).await?;
+    write_as(&sign_in.database, caller, async move |tx, caller| {
         clear(tx, caller.user.id).await?;
         Ok(audit_log::write(tx, Kind::TotpRemoved, &Actor::caller(caller), "").await?)
     })

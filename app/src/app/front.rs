@@ -9,18 +9,13 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{
-    API, BODY_MAX, Entrance,
-    limits::read_body,
-    origin::{check_origin, preflight, share, shows_token},
-    problem::Problem,
-};
 use crate::{
     auth::{
         caller::Caller,
         gate::{Gate, Passed},
     },
     html,
+    http::{API, BODY_MAX, Entrance, Problem, check_origin, preflight, read_body, share, shows_token},
 };
 
 /// Pages run no script but ours, none within them, and nothing comes from elsewhere.

@@ -1,0 +1,51 @@
+//! What does `GET /health` return, to anybody and to the supervisor?
+
+use std::sync::Arc;
+
+use poem::{
+    IntoResponse, Request, Response, handler,
+    http::{HeaderValue, StatusCode, header},
+    web::Data,
+};
+
+use super::{Backups, Health, Newer, News, Report, Status};
+use crate::audit::heard_backups::HeardBackups;
+
+/// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
+const BACKUPS: &str = "hearth-backups";
+/// The header of that question that names the newest backup.
+const BACKUPS_LAST: &str = "hearth-backups-last";
+/// The headers of that question that name a newer version, and the address of its notes.
+const UPDATE: &str = "hearth-update";
+const UPDATE_NOTES: &str = "hearth-update-notes";
+
+#[handler]
+pub(crate) async fn answer_health(Data(health): Data<&Health>) -> Response {
+    answer(health.public_report().await)
+}
+
+/// The supervisor says with its question how the backups are, and which newer version there is; on the public socket nobody
+/// is believed to know.
+#[handler]
+pub(crate) async fn answer_supervisor(
+    request: &Request,
+    Data(health): Data<&Health>,
+    Data(news): Data<&News>,
+    Data(backups): Data<&Option<Arc<HeardBackups>>>,
+) -> Response {
+    let said = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    if let (Some(backups), Some(id)) = (backups, request.header(BACKUPS_LAST)) {
+        backups.heard(id);
+    }
+    health.heard(said(BACKUPS).map(Backups::read));
+    news.heard(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
+    answer(health.report().await)
+}
+
+fn answer(report: Report) -> Response {
+    let status = match report.status {
+        Status::Failing => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    poem::web::Json(report).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
+}

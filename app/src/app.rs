@@ -1,5 +1,6 @@
 //! What is served: the features, and what stands before them.
 
+mod frame;
 mod front;
 
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use poem::{
 };
 use poem_openapi::{LicenseObject, OpenApiService};
 
-use self::front::Front;
+use self::{frame::Frames, front::Front};
 use crate::{
     account::{linked::api::LinksApi, profile::api::ProfileApi, tokens::api::TokensApi},
     audit::heard_backups::HeardBackups,
     auth::{access::Access, gate::Gate},
     failure::Failure,
     household::people::api::PeopleApi,
-    html,
+    html::{self, Entry},
     http::{API, App, BODY_MAX, BodyLimit, Entrance, Hosts, Problem, with_cookie_names},
     instance::{Health, InstanceApi, News, endpoint},
     records::{self, RecordsApi},
@@ -43,8 +44,10 @@ pub(crate) fn public(
     let api = service();
     let spec: Arc<str> = with_cookie_names(&api.spec(), &accounts.cookies).into();
     let access = Access::new(&serde_json::from_str(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
-    let front =
-        Front::at(Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance });
+    let front = Front::at(
+        Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance },
+        Frames { navigation: &NAVIGATION, news: news.clone() },
+    );
     // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
     let documented = Arc::new(service());
     let pages = html::assets(oidc::page::routes(enter::add(records::pages(Route::new()))));
@@ -92,6 +95,14 @@ pub(crate) fn private(health: &Health, news: &News, backups: Option<Arc<HeardBac
 pub(crate) fn spec() -> String {
     service().spec()
 }
+
+/// The navigation.
+const NAVIGATION: [Entry; 4] = [
+    Entry { address: "/", label: "Records", within: "/records", is_named: false },
+    Entry { address: "/people", label: "People", within: "/people", is_named: false },
+    Entry { address: "/audit", label: "Audit", within: "/audit", is_named: false },
+    Entry { address: "/account", label: "Account", within: "/account", is_named: true },
+];
 
 /// All operations.
 type Operations =

@@ -3,7 +3,7 @@
 //! Take the sockets, open the database, test it (in probation), become ready, answer, and, when told to stop,
 //! finish what is under way and close the database.
 
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use poem::listener::UnixAcceptor;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     app,
     audit::heard_backups::HeardBackups,
-    auth::{self, Accounts},
+    auth::{self, Accounts, tailscale::Peer},
     config::Config,
     db::{Access, Database},
     failure::Failure,
@@ -128,6 +128,7 @@ async fn start(
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
                 app: app::private(&health, &news, backups),
                 stop: private_stop,
+                peer: PhantomData::<()>,
             }
             .run(),
         )),
@@ -148,7 +149,10 @@ async fn start(
     if let Some(socket) = sockets.public {
         announce(&socket);
         let acceptor = TcpAcceptor::from_std(socket.listener).map_err(unusable)?;
-        public.push(tokio::spawn(Server { acceptor, app: app(Entrance::Public)?, stop: public_stop.clone() }.run()));
+        public.push(tokio::spawn(
+            Server { acceptor, app: app(Entrance::Public)?, stop: public_stop.clone(), peer: PhantomData::<Peer> }
+                .run(),
+        ));
     }
     if let Some(socket) = sockets.tailscale {
         announce_serve(&socket);
@@ -156,11 +160,11 @@ async fn start(
         public.push(match socket {
             ServeSocket::Tcp(listener, _) => {
                 let acceptor = TcpAcceptor::from_std(listener).map_err(unusable)?;
-                tokio::spawn(Server { acceptor, app, stop }.run())
+                tokio::spawn(Server { acceptor, app, stop, peer: PhantomData::<Peer> }.run())
             }
             ServeSocket::Unix(listener) => {
                 let acceptor = UnixAcceptor::from_std(listener).map_err(unusable)?;
-                tokio::spawn(Server { acceptor, app, stop }.run())
+                tokio::spawn(Server { acceptor, app, stop, peer: PhantomData::<Peer> }.run())
             }
         });
     }

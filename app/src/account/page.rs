@@ -296,9 +296,10 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         auth::{
-            for_tests::{EVIL, assert_harmless, caller},
+            for_tests::caller,
             role::{Method, Role, Scope},
         },
+        html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
         when::Moment,
     };

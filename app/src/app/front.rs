@@ -9,12 +9,10 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
+use super::frame::Frames;
 use crate::{
-    auth::{
-        caller::Caller,
-        gate::{Gate, Passed},
-    },
-    html,
+    auth::gate::{Gate, Passed},
+    html::{self, Frame},
     http::{API, BODY_MAX, Entrance, Problem, check_origin, preflight, read_body, share, shows_token},
 };
 
@@ -33,18 +31,18 @@ const SIGN_OUT: &str = "/sign-out";
 /// The middleware.
 #[derive(Clone, Default)]
 pub(super) struct Front {
-    /// What the household's requests pass, and the supervisor's do not.
-    gate: Option<Gate>,
+    /// What the household's requests pass, and the supervisor's do not; and what its pages stand in.
+    gate: Option<(Gate, Frames)>,
 }
 
 impl Front {
     /// Returns the front before what the household reaches.
-    pub(super) fn at(gate: Gate) -> Self {
-        Self { gate: Some(gate) }
+    pub(super) fn at(gate: Gate, frames: Frames) -> Self {
+        Self { gate: Some((gate, frames)) }
     }
 
     async fn admit(&self, request: &mut Request) -> std::result::Result<Passed, Problem> {
-        let Some(gate) = &self.gate else { return Ok(Passed::default()) };
+        let Some((gate, _)) = &self.gate else { return Ok(Passed::default()) };
         if gate.entrance == Entrance::TailscaleServe {
             take_forwarded_host(request);
         }
@@ -57,7 +55,7 @@ impl Front {
 
     /// The methods that a path answers.
     fn allow(&self, path: &str) -> HeaderValue {
-        let methods = self.gate.as_ref().map_or(vec!["GET", "HEAD"], |gate| gate.access.methods(path));
+        let methods = self.gate.as_ref().map_or(vec!["GET", "HEAD"], |(gate, _)| gate.access.methods(path));
         HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET, HEAD"))
     }
 }
@@ -88,8 +86,13 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let is_shared = path.starts_with(API) && shows_token(&request);
         let mut renewed = None;
         let admitted = self.front.admit(&mut request).await;
-        // For the page that says what went wrong.
-        let viewer = by_a_person.then(|| request.extensions().get::<Caller>().cloned()).flatten();
+        let mut frame = Frame::default();
+        if let Some((gate, frames)) = &self.front.gate
+            && !path.starts_with(API)
+        {
+            frame = frames.of(&request, &gate.access);
+            request.set_data(frame.clone());
+        }
         let outcome = match admitted {
             Ok(passed) => {
                 renewed = passed.cookie;
@@ -109,7 +112,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         };
         let mut response = match outcome {
             Ok(response) => response,
-            Err(error) => refuse(&error, by_a_person, viewer.as_ref()),
+            Err(error) => refuse(&error, by_a_person, &frame),
         };
         let headers = response.headers_mut();
         if let Some(cookie) = renewed.and_then(|cookie| HeaderValue::from_str(&cookie).ok())
@@ -160,9 +163,9 @@ async fn form_of(request: &mut Request) -> Bytes {
     if is_form { read_body(request, BODY_MAX).await.unwrap_or_default() } else { Bytes::new() }
 }
 
-fn refuse(error: &poem::Error, by_a_person: bool, viewer: Option<&Caller>) -> Response {
+fn refuse(error: &poem::Error, by_a_person: bool, frame: &Frame) -> Response {
     let problem = Problem::from_error(error);
-    if by_a_person { html::error_page(&problem, viewer) } else { problem.into_response() }
+    if by_a_person { html::error_page(&problem, frame) } else { problem.into_response() }
 }
 
 /// Whether a person looks at the answer in a browser, and not a program.

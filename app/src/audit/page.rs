@@ -116,7 +116,7 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
 mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless},
+        html::for_tests::{EVIL, assert_harmless},
         when::Moment,
     };
 

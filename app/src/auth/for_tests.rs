@@ -1,23 +1,11 @@
-//! What the tests of all pages need: a hostile text, and somebody who looks at them.
-
-use maud::Markup;
+//! Somebody for tests, with a hostile name.
 
 use super::{
     caller::{By, Caller, Place},
     entity::user,
     role::{Method, Role},
 };
-use crate::when::Moment;
-
-/// A text that would be a script if it were not escaped.
-pub(crate) const EVIL: &str = r#""><script>alert('x')</script>&amp;"#;
-
-/// Sees to it that [`EVIL`] is text in a page.
-pub(crate) fn assert_harmless(page: &Markup) {
-    let text = &page.0;
-    assert!(text.contains("&lt;script&gt;"), "the text is not on the page: {text}");
-    assert!(!text.contains("<script") && !text.contains("alert('x')</"), "{text}");
-}
+use crate::{html::for_tests::EVIL, when::Moment};
 
 /// Returns somebody with this role and a hostile name.
 pub(crate) fn user(role: Role) -> user::Model {

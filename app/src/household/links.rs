@@ -146,9 +146,9 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
         div.narrow {
             h1 { "Join the household" }
             p { "You are invited to this Hearth as " strong { (role.name()) } ": you can " (can(role)) "." }
-            @if let Some(viewer) = frame.viewer() {
+            @if let Some(viewer) = &frame.viewer {
                 p.note {
-                    "You are signed in as " (viewer.user.name) ". Whoever joins here is somebody else, and this \
+                    "You are signed in as " (viewer.name) ". Whoever joins here is somebody else, and this \
                      browser is theirs then."
                 }
             }
@@ -197,7 +197,10 @@ fn reset_page(frame: &Frame, token: &str, user: &user::Model, refusal: Option<&P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::for_tests::{EVIL, assert_harmless, user};
+    use crate::{
+        auth::for_tests::user,
+        html::for_tests::{EVIL, assert_harmless},
+    };
 
     #[test]
     fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {

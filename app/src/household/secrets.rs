@@ -61,8 +61,8 @@ pub(crate) fn link(frame: &Frame, title: &str, what: &Markup, good_for: &str, li
 mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless},
         household::link::Reach,
+        html::for_tests::{EVIL, assert_harmless},
     };
 
     #[test]

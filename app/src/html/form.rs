@@ -212,7 +212,7 @@ fn sentence(error: &FieldError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::for_tests::{EVIL, assert_harmless};
+    use crate::html::for_tests::{EVIL, assert_harmless};
 
     #[test]
     fn what_is_wrong_stands_by_its_field_and_at_the_top() {

@@ -7,43 +7,51 @@ use maud::{DOCTYPE, Markup, html};
 use poem::{FromRequest, Request, RequestBody, Result};
 
 use super::asset_address;
-use crate::{
-    auth::{
-        caller::{By, Caller},
-        role::Role,
-    },
-    instance::{Newer, News},
-};
 
-/// What a page's surroundings depend on; handlers take it as an argument.
-#[derive(Debug, Default)]
+/// What the pages of a request stand in: who looks at them, from where on they may go on, and what is new.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Frame {
-    viewer: Option<Caller>,
-    /// Where the page is, so that the navigation can say so.
-    path: String,
-    newer: Option<Newer>,
+    pub(crate) path: String,
+    pub(crate) viewer: Option<Viewer>,
+    /// The entries that the viewer may see.
+    pub(crate) navigation: Vec<Entry>,
+    pub(crate) newer: Option<Newer>,
+}
+
+/// Who looks at a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Viewer {
+    pub(crate) name: String,
+    /// Whether there is a session to end.
+    pub(crate) can_sign_out: bool,
+}
+
+/// An entry of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) address: &'static str,
+    pub(crate) label: &'static str,
+    /// The address below which its pages are.
+    pub(crate) within: &'static str,
+    /// Whether the viewer's name stands beside it.
+    pub(crate) is_named: bool,
+}
+
+/// A version that is newer than this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Newer {
+    pub(crate) version: String,
+    /// The address of its notes.
+    pub(crate) notes: Option<String>,
 }
 
 impl<'a> FromRequest<'a> for Frame {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        let viewer = request.extensions().get::<Caller>().cloned();
-        let looks_after = viewer.as_ref().is_some_and(|viewer| viewer.role() >= Role::Admin);
-        let newer = request.data::<News>().filter(|_| looks_after).and_then(News::newer);
-        Ok(Self { viewer, path: request.uri().path().to_owned(), newer })
+        Ok(request.data::<Self>().cloned().unwrap_or_default())
     }
-}
-
-/// Returns a page with this title and content, where no more is known than who looks at it.
-pub(crate) fn layout(title: &str, viewer: Option<&Caller>, content: &Markup) -> Markup {
-    Frame { viewer: viewer.cloned(), ..Frame::default() }.page(title, content)
 }
 
 impl Frame {
-    /// Returns who looks at the page, when it is somebody of the household.
-    pub(crate) fn viewer(&self) -> Option<&Caller> {
-        self.viewer.as_ref()
-    }
-
     /// Returns a page with this title and content.
     pub(crate) fn page(&self, title: &str, content: &Markup) -> Markup {
         let icon = asset_address("hearth.svg");
@@ -74,39 +82,33 @@ impl Frame {
         }
     }
 
-    fn navigation(&self, viewer: &Caller) -> Markup {
-        let looks_after = viewer.role() >= Role::Admin;
+    fn navigation(&self, viewer: &Viewer) -> Markup {
         html! {
             nav.sections aria-label="Main" {
                 ul {
-                    li { a href="/" aria-current=[self.current("/")] { "Records" } }
-                    @if looks_after {
-                        li { a href="/people" aria-current=[self.current("/people")] { "People" } }
-                        li { a href="/audit" aria-current=[self.current("/audit")] { "Audit" } }
-                    }
-                    li {
-                        a href="/account" aria-current=[self.current("/account")] {
-                            "Account" span.person { (viewer.user.name) }
+                    @for entry in &self.navigation {
+                        li {
+                            a href=(entry.address) aria-current=[self.current(entry)] {
+                                (entry.label) @if entry.is_named { span.person { (viewer.name) } }
+                            }
                         }
                     }
                 }
             }
             // Whom Tailscale answers for is in again with the next request.
-            @if !matches!(viewer.by, By::Tailscale) {
+            @if viewer.can_sign_out {
                 form.out method="post" action="/sign-out" { button { "Sign out" } }
             }
         }
     }
 
-    /// Whether a part of the site is the one that is shown, in the words of `aria-current`.
-    fn current(&self, address: &str) -> Option<&'static str> {
-        let within = match address {
-            "/" => self.path.starts_with("/records"),
-            _ => self.path.strip_prefix(address).is_some_and(|rest| rest.starts_with('/')),
-        };
-        match self.path == address {
+    /// Returns `aria-current`: this very page, or one of its part of the site.
+    fn current(&self, entry: &Entry) -> Option<&'static str> {
+        let is_within =
+            self.path.strip_prefix(entry.within).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match self.path == entry.address {
             true => Some("page"),
-            false => within.then_some("true"),
+            false => is_within.then_some("true"),
         }
     }
 }
@@ -127,20 +129,30 @@ fn news(newer: &Newer) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::for_tests::{EVIL, assert_harmless, caller};
+    use crate::html::for_tests::{EVIL, assert_harmless};
+
+    const RECORDS: Entry = Entry { address: "/", label: "Records", within: "/records", is_named: false };
+    const PEOPLE: Entry = Entry { address: "/people", label: "People", within: "/people", is_named: false };
+    const ACCOUNT: Entry = Entry { address: "/account", label: "Account", within: "/account", is_named: true };
+
+    fn frame(path: &str) -> Frame {
+        let viewer = Some(Viewer { name: EVIL.to_owned(), can_sign_out: true });
+        Frame { path: path.to_owned(), viewer, navigation: vec![RECORDS, PEOPLE, ACCOUNT], newer: None }
+    }
 
     #[test]
-    fn the_navigation_says_where_one_is_and_offers_what_one_may() {
-        let page = |role, path: &str| {
-            let frame = Frame { viewer: Some(caller(role)), path: path.to_owned(), newer: None };
-            frame.page("Title", &html! { h1 { "Title" } }).into_string()
-        };
-        let owner = page(Role::Owner, "/people");
-        assert!(owner.contains(r#"<a href="/people" aria-current="page">"#), "{owner}");
-        assert!(owner.contains(r#"<a href="/audit">"#) && owner.contains("Sign out"));
-        let guest = page(Role::Guest, "/records/7");
-        assert!(guest.contains(r#"<a href="/" aria-current="true">"#), "{guest}");
-        assert!(!guest.contains("/people") && !guest.contains("/audit"));
+    fn the_navigation_says_where_one_is() {
+        let page = |path: &str| frame(path).page("Title", &html! { h1 { "Title" } }).into_string();
+        let people = page("/people");
+        assert!(
+            people.contains(r#"<a href="/people" aria-current="page">"#) && people.contains("Sign out"),
+            "{people}"
+        );
+        assert!(people.contains(r#"<a href="/">"#), "{people}");
+        for (path, entry) in [("/records/7", "/"), ("/records", "/"), ("/people/7", "/people")] {
+            assert!(page(path).contains(&format!(r#"<a href="{entry}" aria-current="true">"#)), "{path}");
+        }
+        assert!(!page("/peoples").contains("aria-current"));
         let nobody = Frame::default().page("Title", &html! {}).into_string();
         assert!(!nobody.contains("<nav") && !nobody.contains("<footer"), "{nobody}");
     }
@@ -148,7 +160,6 @@ mod tests {
     #[test]
     fn text_of_people_is_never_taken_for_html() {
         let newer = Newer { version: EVIL.to_owned(), notes: Some(EVIL.to_owned()) };
-        let frame = Frame { viewer: Some(caller(Role::Owner)), path: EVIL.to_owned(), newer: Some(newer) };
-        assert_harmless(&frame.page(EVIL, &html! {}));
+        assert_harmless(&Frame { newer: Some(newer), ..frame(EVIL) }.page(EVIL, &html! {}));
     }
 }

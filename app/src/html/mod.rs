@@ -6,6 +6,8 @@
 //! nothing here does.
 
 pub(crate) mod browser;
+#[cfg(test)]
+pub(crate) mod for_tests;
 mod form;
 mod layout;
 mod moments;
@@ -22,11 +24,11 @@ use poem::{
 
 pub(crate) use self::{
     form::{Fields, Input, title_of},
-    layout::{Frame, layout},
+    layout::{Entry, Frame, Newer, Viewer},
     moments::moment,
     session_over::session_over,
 };
-use crate::{auth::caller::Caller, http::Problem};
+use crate::http::Problem;
 
 const STYLE: &str = include_str!("hearth.css");
 const ICON: &str = include_str!("hearth.svg");
@@ -117,7 +119,7 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// Returns the page for a person whose request could not be answered.
-pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response {
+pub(crate) fn error_page(problem: &Problem, frame: &Frame) -> Response {
     let title = match problem.status() {
         StatusCode::NOT_FOUND => "Nothing is here",
         StatusCode::FORBIDDEN => "That is not allowed",
@@ -127,7 +129,7 @@ pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response
     let way_on = match problem.status() {
         // Under a name that Hearth does not answer to, every page is this one.
         StatusCode::MISDIRECTED_REQUEST => None,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if viewer.is_none() => {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if frame.viewer.is_none() => {
             Some(("/sign-in", "To the sign-in page"))
         }
         _ => Some(("/", "Back to the records")),
@@ -139,7 +141,7 @@ pub(crate) fn error_page(problem: &Problem, viewer: Option<&Caller>) -> Response
             @if let Some((address, words)) = way_on { p { a.button href=(address) { (words) } } }
         }
     };
-    let mut response = refused(problem, layout(title, viewer, &content));
+    let mut response = refused(problem, frame.page(title, &content));
     // Here there is no form to correct.
     response.set_status(problem.status());
     response

@@ -7,7 +7,7 @@ use maud::html;
 use poem::Response;
 use url::form_urlencoded;
 
-use super::{layout, refused};
+use super::{Frame, refused};
 use crate::http::Problem;
 
 /// Fields that no page ever sends back.
@@ -36,16 +36,20 @@ pub(crate) fn session_over(problem: &Problem, path: &str, body: &[u8]) -> Respon
             }
         }
     };
-    refused(problem, layout(title, None, &content))
+    refused(problem, Frame::default().page(title, &content))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::caller::nobody, auth::for_tests::EVIL};
+    use crate::html::for_tests::EVIL;
 
     async fn text(body: &str) -> String {
-        session_over(&nobody(), "/records", body.as_bytes()).into_body().into_string().await.unwrap()
+        session_over(&Problem::unauthorized("Nobody is signed in."), "/records", body.as_bytes())
+            .into_body()
+            .into_string()
+            .await
+            .unwrap()
     }
 
     #[tokio::test]

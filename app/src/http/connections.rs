@@ -6,6 +6,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    marker::PhantomData,
     pin::pin,
     sync::{
         Arc,
@@ -25,7 +26,6 @@ use tokio::{
 };
 
 use super::App;
-use crate::auth::tailscale::Peer;
 
 /// Time for a request's head, and so for which a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,18 +82,20 @@ impl Stop {
     }
 }
 
-/// A server on one socket.
-pub(crate) struct Server<A> {
+/// A server on one socket. Each connection has a `P` of its own, which its requests carry: what was learnt of who is at the
+/// other end holds for as long as the connection does.
+pub(crate) struct Server<A, P = ()> {
     pub(crate) acceptor: A,
     pub(crate) app: App,
     pub(crate) stop: Stop,
+    pub(crate) peer: PhantomData<P>,
 }
 
-impl<A: Acceptor + 'static> Server<A> {
+impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A, P> {
     /// Accepts and answers until told to stop; then finishes the requests under way, within the time given.
     /// Returns how many connections had to be cut off.
     pub(crate) async fn run(self) -> usize {
-        let Self { mut acceptor, app, mut stop } = self;
+        let Self { mut acceptor, app, mut stop, peer: _ } = self;
         let app = Arc::new(app);
         let told = stop.clone();
         let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -113,8 +115,7 @@ impl<A: Acceptor + 'static> Server<A> {
                 Ok((socket, local, remote, scheme)) => {
                     let app = app.clone();
                     let stop = told.clone();
-                    // What is learnt of who is at the other end holds for as long as the connection does.
-                    let peer = Peer::default();
+                    let peer = P::default();
                     let answer = move |request: hyper::Request<Incoming>| {
                         let app = app.clone();
                         let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));

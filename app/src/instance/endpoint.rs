@@ -8,8 +8,8 @@ use poem::{
     web::Data,
 };
 
-use super::{Backups, Health, Newer, News, Report, Status};
-use crate::audit::heard_backups::HeardBackups;
+use super::{Backups, Health, News, Report, Status};
+use crate::{audit::heard_backups::HeardBackups, html::Newer};
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";

@@ -13,5 +13,5 @@ pub(crate) use self::{
     check::Status,
     health::{Backups, Health, Report},
     self_test::self_test,
-    update::{Newer, News},
+    update::News,
 };

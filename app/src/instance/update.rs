@@ -2,6 +2,7 @@
 //!
 //! The supervisor knows, and says so when it asks how the app is; the app tells everybody.
 
+use crate::html::Newer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest version and the longest address that are taken, in bytes.
@@ -10,15 +11,6 @@ const LONGEST: usize = 512;
 /// What the supervisor said last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct News(Arc<Mutex<Option<Newer>>>);
-
-/// A newer version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Newer {
-    /// Its number, without a `v`.
-    pub(crate) version: String,
-    /// The address of its notes.
-    pub(crate) notes: Option<String>,
-}
 
 impl Newer {
     /// Reads the supervisor's words. What cannot be a version is none, and what is no address is left out.

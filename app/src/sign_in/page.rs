@@ -75,6 +75,7 @@ impl<'a> Ways<'a> {
 #[handler]
 pub(crate) async fn show(
     frame: Frame,
+    visitor: Option<Visitor>,
     Data(sign_in): Data<&Arc<SignIn>>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
@@ -83,7 +84,7 @@ pub(crate) async fn show(
     }
     // Whom Tailscale answers for may be on a device of several people, and sign in as another of them; who signed in long
     // ago may want to do what takes a fresh sign-in.
-    if frame.viewer().is_some_and(|viewer| viewer.session().is_some() && viewer.is_fresh()) {
+    if visitor.as_deref().is_some_and(|viewer| viewer.session().is_some() && viewer.is_fresh()) {
         return Ok(see(local(asked.next.as_deref())));
     }
     let filled = Filled { next: asked.next, ..Filled::default() };
@@ -92,12 +93,13 @@ pub(crate) async fn show(
         Some("reset") => "Your new password is set. Sign in with it.",
         _ => "",
     };
-    Ok(answer(StatusCode::OK, page(&frame, &Ways::of(sign_in), &filled, done, None)))
+    Ok(answer(StatusCode::OK, page(&frame, visitor.as_deref(), &Ways::of(sign_in), &filled, done, None)))
 }
 
 #[handler]
 pub(crate) async fn by_password(
     frame: Frame,
+    visitor: Option<Visitor>,
     place: Place,
     Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<Filled>,
@@ -109,7 +111,9 @@ pub(crate) async fn by_password(
     };
     Ok(match outcome {
         Ok(step) => answer(StatusCode::OK, code_page(&frame, step.expose(), filled.next.as_deref(), None)),
-        Err(problem) => refused(&problem, page(&frame, &Ways::of(sign_in), &filled, "", Some(&problem))),
+        Err(problem) => {
+            refused(&problem, page(&frame, visitor.as_deref(), &Ways::of(sign_in), &filled, "", Some(&problem)))
+        }
     })
 }
 
@@ -154,14 +158,21 @@ fn going_on(way: &str, next: &str) -> String {
     if next == "/" { way.to_owned() } else { format!("{way}?next={}", encoded(next)) }
 }
 
-fn page(frame: &Frame, ways: &Ways<'_>, filled: &Filled, done: &str, refusal: Option<&Problem>) -> Markup {
+fn page(
+    frame: &Frame,
+    viewer: Option<&Caller>,
+    ways: &Ways<'_>,
+    filled: &Filled,
+    done: &str,
+    refusal: Option<&Problem>,
+) -> Markup {
     let fields = Fields::new("sign-in", refusal);
     let next = local(filled.next.as_deref());
     let content = html! {
         div.narrow {
             h1 { "Sign in" }
             @if !done.is_empty() { p.done role="status" { (done) } }
-            @if let Some(viewer) = frame.viewer().filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
+            @if let Some(viewer) = viewer.filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
                 p.note {
                     @if viewer.by == By::Tailscale {
                         "Tailscale answers for this device. " a href=(next) { "Go on as " (viewer.user.name) }
@@ -237,7 +248,7 @@ fn code_page(frame: &Frame, step: &str, next: Option<&str>, refusal: Option<&Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::for_tests::{EVIL, assert_harmless};
+    use crate::html::for_tests::{EVIL, assert_harmless};
 
     #[test]
     fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {
@@ -245,7 +256,7 @@ mod tests {
             Filled { email: EVIL.to_owned(), password: "correct horse".to_owned(), next: Some(EVIL.to_owned()) };
         let problem = Problem::unauthorized(EVIL);
         let ways = Ways { passkeys: false, single_sign_on: Some(EVIL) };
-        let page = page(&Frame::default(), &ways, &filled, "", Some(&problem));
+        let page = page(&Frame::default(), None, &ways, &filled, "", Some(&problem));
         assert_harmless(&page);
         let text = page.into_string();
         assert!(!text.contains("correct horse") && text.contains(r#"name="next" value="/""#), "{text}");
@@ -254,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_page_offers_the_ways_that_are_on_and_no_script_without_passkeys() {
-        let text = |ways| page(&Frame::default(), &ways, &Filled::default(), "", None).into_string();
+        let text = |ways| page(&Frame::default(), None, &ways, &Filled::default(), "", None).into_string();
         let plain = text(Ways::default());
         assert!(!plain.contains("<script") && !plain.contains("oidc") && !plain.contains("passkey"), "{plain}");
         let all = text(Ways { passkeys: true, single_sign_on: Some("Pocket ID") });
@@ -264,14 +275,14 @@ mod tests {
         assert!(all.contains(r#"autocomplete="username""#), "{all}");
         let ways = Ways { passkeys: true, single_sign_on: Some("Pocket ID") };
         let filled = Filled { next: Some("/people#anna".to_owned()), ..Filled::default() };
-        let on = page(&Frame::default(), &ways, &filled, "", None).into_string();
+        let on = page(&Frame::default(), None, &ways, &filled, "", None).into_string();
         assert!(on.contains(r#"href="/sign-in/oidc?next=%2Fpeople%23anna""#), "{on}");
         assert!(on.contains(r#"data-next="/people#anna""#), "{on}");
     }
 
     #[test]
     fn who_is_locked_out_reads_what_to_do() {
-        let first = page(&Frame::default(), &Ways::default(), &Filled::default(), "", None).into_string();
+        let first = page(&Frame::default(), None, &Ways::default(), &Filled::default(), "", None).into_string();
         assert!(first.contains("app user reset-password &lt;e-mail&gt;"), "{first}");
         let second = code_page(&Frame::default(), "", None, None).into_string();
         assert!(second.contains("recovery code"), "{second}");

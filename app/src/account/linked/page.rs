@@ -69,7 +69,7 @@ fn entry(linked: &account::Model) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{account::page::tests::evil, auth::for_tests::assert_harmless};
+    use crate::{account::page::tests::evil, html::for_tests::assert_harmless};
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {

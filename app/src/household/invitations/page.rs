@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::entity::verification::Kind,
-        auth::for_tests::{EVIL, assert_harmless},
+        html::for_tests::{EVIL, assert_harmless},
         when::Moment,
     };
 

@@ -342,7 +342,8 @@ fn disable_form(user: &user::Model) -> Markup {
 mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless, caller, user},
+        auth::for_tests::{caller, user},
+        html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
     };
 

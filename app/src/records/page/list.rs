@@ -172,7 +172,7 @@ fn address(asked: &Asked, after: Option<&str>) -> String {
 mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless},
+        html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
         records::{listing::Place, page::record::tests::evil},
     };

@@ -89,7 +89,7 @@ fn delete(record: &Model) -> Markup {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless},
+        html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
     };
 

@@ -108,7 +108,7 @@ fn entry(passkey: &passkey::Model) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{account::page::tests::evil, auth::for_tests::EVIL};
+    use crate::{account::page::tests::evil, html::for_tests::EVIL};
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {

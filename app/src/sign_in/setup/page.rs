@@ -97,7 +97,7 @@ fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
 mod tests {
     use super::*;
     use crate::{
-        auth::for_tests::{EVIL, assert_harmless},
+        html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
     };
 

@@ -1,0 +1,40 @@
+//! What do the pages of a request stand in?
+
+use poem::{Request, http::Method};
+
+use crate::{
+    auth::{
+        access::{Access, Need},
+        caller::{By, Caller},
+        role::Role,
+    },
+    html::{Entry, Frame, Viewer},
+    instance::News,
+};
+
+/// What the frames of all pages are made of.
+#[derive(Clone)]
+pub(super) struct Frames {
+    pub(super) navigation: &'static [Entry],
+    pub(super) news: News,
+}
+
+impl Frames {
+    /// Returns the frame of a request that has passed the gate, or has not.
+    pub(super) fn of(&self, request: &Request, access: &Access) -> Frame {
+        let caller = request.extensions().get::<Caller>();
+        let may_see = |entry: &&Entry| match access.rule(&Method::GET, entry.address).map(|rule| rule.need) {
+            Some(Need::Role(least)) => caller.is_some_and(|caller| caller.role() >= least),
+            Some(Need::Anyone) => true,
+            None => false,
+        };
+        let looks_after = caller.is_some_and(|caller| caller.role() >= Role::Admin);
+        Frame {
+            path: request.uri().path().to_owned(),
+            viewer: caller
+                .map(|caller| Viewer { name: caller.user.name.clone(), can_sign_out: caller.by != By::Tailscale }),
+            navigation: self.navigation.iter().filter(may_see).copied().collect(),
+            newer: if looks_after { self.news.newer() } else { None },
+        }
+    }
+}

@@ -5,11 +5,9 @@ mod front;
 
 use std::sync::Arc;
 
+use hyper::body::Bytes;
 use poem::{
-    EndpointExt, IntoResponse, Response, Route,
-    endpoint::make_sync,
-    get,
-    http::{StatusCode, header},
+    Body, EndpointExt, IntoResponse, Response, Route, endpoint::make_sync, get, http::StatusCode,
     middleware::CatchPanic,
 };
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -22,7 +20,7 @@ use crate::{
     failure::Failure,
     household::people::api::PeopleApi,
     html::{self, Entry},
-    http::{API, App, BODY_MAX, BodyLimit, Entrance, Hosts, Problem, with_cookie_names},
+    http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Hosts, Problem, with_cookie_names},
     instance::{Health, InstanceApi, News, endpoint},
     records::{self, RecordsApi},
     sign_in::{SignIn, api::SessionApi, enter, oidc, passkey::api::PasskeysApi, totp::api::SecondFactorApi},
@@ -39,34 +37,28 @@ pub(crate) fn public(
     sign_in: &Arc<SignIn>,
     health: &Health,
     news: &News,
+    budget: &Budget,
 ) -> Result<App, Failure> {
     let accounts = sign_in.accounts();
     let api = service();
-    let spec: Arc<str> = with_cookie_names(&api.spec(), &accounts.cookies).into();
-    let access = Access::new(&serde_json::from_str(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
+    let spec = Bytes::from(with_cookie_names(&api.spec(), &accounts.cookies));
+    let access = Access::new(&serde_json::from_slice(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
     let front = Front::at(
         Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance },
         Frames { navigation: &NAVIGATION, news: news.clone() },
+        budget,
     );
-    // The page with the documentation is 1.6 MB of text: made when somebody asks, not kept.
-    let documented = Arc::new(service());
+    let (documented, docs) = (service(), Docs::default());
     let pages = html::assets(oidc::page::routes(enter::add(records::pages(Route::new()))));
     let app = Route::new()
         .at("/health", get(endpoint::answer_health).data(health.clone()))
         .at(
             format!("{API}/openapi.json"),
-            get(make_sync(move |_| spec.to_string().with_content_type("application/json").into_response())),
-        )
-        .at(
-            format!("{API}/docs"),
             get(make_sync(move |_| {
-                documented
-                    .swagger_ui_html()
-                    .with_content_type("text/html; charset=utf-8")
-                    .with_header(header::CONTENT_SECURITY_POLICY, front::DOCS_POLICY)
-                    .into_response()
+                Response::builder().content_type("application/json").body(Body::from_bytes(spec.clone()))
             })),
         )
+        .at(DOCS, get(make_sync(move |_| docs.answer(|| documented.swagger_ui_html()))))
         .nest(API, api)
         .nest_no_strip("/", pages)
         .data(accounts.database.clone())
@@ -74,7 +66,7 @@ pub(crate) fn public(
         .data(sign_in.clone())
         .data(health.clone())
         .data(news.clone())
-        .with(BodyLimit { bytes: BODY_MAX })
+        .with(BodyLimit(budget.clone()))
         .with(CatchPanic::new().with_handler(panicked))
         .with(front)
         .boxed();

@@ -22,7 +22,7 @@ use crate::{
     db::{Access, Database},
     failure::Failure,
     fault,
-    http::{CookieNames, Entrance, Hosts, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
+    http::{Budget, CookieNames, Entrance, Hosts, Proxies, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
     notify::Notifier,
     records,
@@ -127,6 +127,7 @@ async fn start(
             Server {
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
                 app: app::private(&health, &news, backups),
+                proxies: Proxies::default(),
                 stop: private_stop,
                 peer: PhantomData::<()>,
             }
@@ -144,27 +145,35 @@ async fn start(
     if sockets.public.is_some() {
         open_the_house(&sign_in, config).await?;
     }
-    let app = |entrance| app::public(entrance, &hosts, &sign_in, &health, &news);
+    let budget = Budget::default();
+    let app = |entrance| app::public(entrance, &hosts, &sign_in, &health, &news, &budget);
     let mut public = Vec::new();
     if let Some(socket) = sockets.public {
         announce(&socket);
+        let proxies = Proxies::new(&config.http.trusted_proxies);
         let acceptor = TcpAcceptor::from_std(socket.listener).map_err(unusable)?;
         public.push(tokio::spawn(
-            Server { acceptor, app: app(Entrance::Public)?, stop: public_stop.clone(), peer: PhantomData::<Peer> }
-                .run(),
+            Server {
+                acceptor,
+                app: app(Entrance::Public)?,
+                proxies,
+                stop: public_stop.clone(),
+                peer: PhantomData::<Peer>,
+            }
+            .run(),
         ));
     }
     if let Some(socket) = sockets.tailscale {
         announce_serve(&socket);
-        let (app, stop) = (app(Entrance::TailscaleServe)?, public_stop);
+        let (app, proxies, stop) = (app(Entrance::TailscaleServe)?, Proxies::all(), public_stop);
         public.push(match socket {
             ServeSocket::Tcp(listener, _) => {
                 let acceptor = TcpAcceptor::from_std(listener).map_err(unusable)?;
-                tokio::spawn(Server { acceptor, app, stop, peer: PhantomData::<Peer> }.run())
+                tokio::spawn(Server { acceptor, app, proxies, stop, peer: PhantomData::<Peer> }.run())
             }
             ServeSocket::Unix(listener) => {
                 let acceptor = UnixAcceptor::from_std(listener).map_err(unusable)?;
-                tokio::spawn(Server { acceptor, app, stop, peer: PhantomData::<Peer> }.run())
+                tokio::spawn(Server { acceptor, app, proxies, stop, peer: PhantomData::<Peer> }.run())
             }
         });
     }

@@ -3,7 +3,6 @@
 //! What is meant for another host is turned away, and so are foreign pages and whoever may not; errors become
 //! problem+json (or a page, for a person's browser), 405 names the methods, and each answer gets its security headers.
 
-use hyper::body::Bytes;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -13,17 +12,12 @@ use super::frame::Frames;
 use crate::{
     auth::gate::{Gate, Passed},
     html::{self, Frame},
-    http::{API, BODY_MAX, Entrance, Problem, check_origin, preflight, read_body, share, shows_token},
+    http::{API, Budget, DOCS, Entrance, Held, Problem, Size, check_origin, preflight, share, shows_token},
 };
 
 /// Pages run no script but ours, none within them, and nothing comes from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
-
-/// The API's documentation is one page with its script and style inside; it shows nothing that people entered.
-pub(super) const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
-                                      style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-                                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Who signs out of a session that has ended has what they wanted.
 const SIGN_OUT: &str = "/sign-out";
@@ -33,17 +27,19 @@ const SIGN_OUT: &str = "/sign-out";
 pub(super) struct Front {
     /// What the household's requests pass, and the supervisor's do not; and what its pages stand in.
     gate: Option<(Gate, Frames)>,
+    budget: Budget,
 }
 
 impl Front {
     /// Returns the front before what the household reaches.
-    pub(super) fn at(gate: Gate, frames: Frames) -> Self {
-        Self { gate: Some((gate, frames)) }
+    pub(super) fn at(gate: Gate, frames: Frames, budget: &Budget) -> Self {
+        Self { gate: Some((gate, frames)), budget: budget.clone() }
     }
 
     async fn admit(&self, request: &mut Request) -> std::result::Result<Passed, Problem> {
         let Some((gate, _)) = &self.gate else { return Ok(Passed::default()) };
-        if gate.entrance == Entrance::TailscaleServe {
+        let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+        if gate.entrance == Entrance::TailscaleServe || peer.is_some_and(|peer| gate.hosts.proxies().trusts(peer)) {
             take_forwarded_host(request);
         }
         gate.hosts.check(request)?;
@@ -105,7 +101,10 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             Err(problem) if by_a_person && problem.status() == StatusCode::UNAUTHORIZED => {
                 Ok(match reads || path == SIGN_OUT {
                     true => html::to_sign_in(reads.then_some(&*wanted)),
-                    false => html::session_over(&problem, &path, &form_of(&mut request).await),
+                    false => {
+                        let form = form_of(&mut request, &self.front.budget).await;
+                        html::session_over(&problem, &path, form.as_ref().map_or(&[][..], |form| &form.bytes))
+                    }
                 })
             }
             Err(problem) => Err(problem.into()),
@@ -125,6 +124,10 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         }
         if !headers.contains_key(header::REFERRER_POLICY) {
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        }
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            // What is for everybody says so.
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         for (name, value) in [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -149,7 +152,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
 }
 
 /// Puts the name that the browser asked for in its place: to a unix socket `tailscale serve` says `Host: localhost`, and
-/// the name in `X-Forwarded-Host`, which it sets itself.
+/// the name in `X-Forwarded-Host`, which it sets itself. Other proxies are believed where `http.trusted_proxies` names them.
 fn take_forwarded_host(request: &mut Request) {
     let mut names = request.headers().get_all("x-forwarded-host").iter();
     if let (Some(name), None) = (names.next().cloned(), names.next()) {
@@ -157,10 +160,13 @@ fn take_forwarded_host(request: &mut Request) {
     }
 }
 
-/// Returns the form that a request sends; empty when it is none, or too large.
-async fn form_of(request: &mut Request) -> Bytes {
+/// The largest form that is given back to a user whose session has ended: the largest that pages send.
+const KEPT_FORM: usize = 1 << 20;
+
+/// Returns the form that a request sends; none when it is none, is too large, or too much is being sent at once.
+async fn form_of(request: &mut Request, budget: &Budget) -> Option<Held> {
     let is_form = request.content_type().is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    if is_form { read_body(request, BODY_MAX).await.unwrap_or_default() } else { Bytes::new() }
+    if is_form { budget.read(request, Size::Kept(KEPT_FORM)).await.ok() } else { None }
 }
 
 fn refuse(error: &poem::Error, by_a_person: bool, frame: &Frame) -> Response {
@@ -170,7 +176,7 @@ fn refuse(error: &poem::Error, by_a_person: bool, frame: &Frame) -> Response {
 
 /// Whether a person looks at the answer in a browser, and not a program.
 fn is_for_a_person(request: &Request, path: &str) -> bool {
-    !path.starts_with("/api/")
+    (!path.starts_with("/api/") || path == DOCS)
         && path != "/health"
         && request
             .headers()

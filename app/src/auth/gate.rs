@@ -21,7 +21,7 @@ use super::{
     tailscale, tokens, ways,
 };
 use crate::{
-    http::{Entrance, Hosts, Problem, bearer_tokens, check_origin, is_https, shows_its_origin},
+    http::{Entrance, Guest, Hosts, Problem, Size, bearer_tokens, check_origin, is_https, shows_its_origin},
     secret::API_PREFIX,
     when::Moment,
 };
@@ -72,6 +72,8 @@ impl Gate {
         };
         let verdict = check(rule, caller.as_ref()).and_then(|()| check_asked(request, caller.as_ref(), reads));
         if let Some(caller) = caller {
+            request.set_data(Size::User(rule.body));
+            request.data::<Arc<Guest>>().into_iter().for_each(|guest| guest.sign_in());
             // Also for the page that refuses them.
             request.extensions_mut().insert(caller);
         }
@@ -79,14 +81,15 @@ impl Gate {
         Ok(passed)
     }
 
-    /// The address of who asks: `tailscale serve` says it, and on its own socket is believed.
+    /// The address of who asks: `tailscale serve` says it and is believed on its own socket, and so is a trusted proxy.
     fn address(&self, request: &Request) -> Option<std::net::IpAddr> {
         let peer = request.remote_addr().as_socket_addr().map(|address| address.ip().to_canonical());
         match self.entrance {
-            Entrance::Public => peer,
+            Entrance::Public => peer.map(|peer| self.hosts.proxies().client(peer, request.headers())),
             Entrance::TailscaleServe => {
-                let said = request.header("x-forwarded-for").and_then(|list| list.rsplit(',').next());
-                said.and_then(|text| text.trim().parse().ok()).or(peer)
+                let said = request.headers().get_all("x-forwarded-for").iter().next_back();
+                let said = said.and_then(|list| list.as_bytes().rsplit(|byte| *byte == b',').next());
+                said.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok()).or(peer)
             }
         }
     }

@@ -22,6 +22,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::http::network;
+
 /// How many tries at once, how long until one more, and how many such buckets are kept.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
@@ -45,9 +47,6 @@ pub(crate) struct Attempt<'a> {
     /// The known device that it comes from, if its cookie is one of this very account's.
     pub(crate) device: Option<i64>,
 }
-
-/// The addresses that Tailscale gives to devices.
-const TAILNET: [u16; 3] = [0xfd7a, 0x115c, 0xa1e0];
 
 /// The tokens that a try has taken.
 #[derive(Debug)]
@@ -140,18 +139,6 @@ impl Throttle {
 
     fn buckets(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns what counts as one address: an IPv4 address, or the /64 of an IPv6 one, since every customer has as many
-/// addresses in it as he likes. All of a tailnet share one /64 (`fd7a:115c:a1e0::/48`), in which nobody chooses their
-/// address, and each is counted alone.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.segments().starts_with(&TAILNET) => {
-            IpAddr::V6((address.to_bits() >> 64 << 64).into())
-        }
-        other => other,
     }
 }
 

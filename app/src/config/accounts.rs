@@ -5,8 +5,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+};
 
+use ipnet::IpNet;
 use url::{Host, ParseError, Url};
 
 use super::settings::{Settings, UNFIT, choice};
@@ -40,6 +46,8 @@ pub(crate) struct Http {
     pub(crate) public_url: Option<PublicUrl>,
     /// Further names, in lower case and as the DNS has them.
     pub(crate) hosts: Vec<String>,
+    /// Whose word on clients is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// The ways to sign in that are off unless asked for.
@@ -110,6 +118,7 @@ pub(crate) struct OidcSettings {
 pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let public_url = settings.read("http.public_url", str::parse);
     let hosts = settings.read("http.hosts", hosts).unwrap_or_default();
+    let trusted_proxies = settings.read("http.trusted_proxies", networks).unwrap_or_default();
     let email = settings.read("auth.admin_email", email);
     let password =
         settings.read("auth.admin_password", |text| line(text, PASSWORD_SHORTEST..=PASSWORD_LONGEST).map(Secret::from));
@@ -144,7 +153,7 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let oidc =
         issuer.zip(client_id).map(|(issuer, client_id)| OidcSettings { issuer, client_id, client_secret, name, join });
 
-    (Http { public_url, hosts }, Auth { admin, tailscale, oidc })
+    (Http { public_url, hosts, trusted_proxies }, Auth { admin, tailscale, oidc })
 }
 
 const JOIN: [(&str, Join); 3] = [("refuse", Join::Refuse), ("guest", Join::Guest), ("member", Join::Member)];
@@ -246,6 +255,23 @@ fn host_name(text: &str) -> Option<String> {
 fn hosts(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(|name| host_name(name).ok_or_else(|| format!("{name:?} is no name of a host"))).collect()
+}
+
+/// Reads addresses and networks between commas.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let networks = text.split(',').map(str::trim).filter(|network| !network.is_empty());
+    networks
+        .map(|text| {
+            let network = text.parse::<IpAddr>().map(|address| address.to_canonical().into());
+            match network.or_else(|_| text.parse::<IpNet>()) {
+                Ok(network) if network.prefix_len() == 0 => {
+                    Err(format!("{text:?} is everybody: anybody could say who they are"))
+                }
+                Ok(network) => Ok(network.trunc()),
+                Err(_) => Err(format!("{text:?} is no IP address and no network")),
+            }
+        })
+        .collect()
 }
 
 /// Reads a line of so many characters.

@@ -9,7 +9,7 @@ use super::{
 use crate::failure::Failure;
 
 /// All settings, and what each may be.
-const KEYS: [(&str, &str); 19] = [
+const KEYS: [(&str, &str); 20] = [
     ("database", "the path of a database that the migrator set up"),
     ("files", "the path of the directory of attachments"),
     ("listen", "an address and a port, such as 127.0.0.1:3000 or [::]:3000"),
@@ -18,6 +18,10 @@ const KEYS: [(&str, &str); 19] = [
     ("stop.grace", "a duration such as 8s or 1m 30s"),
     ("http.public_url", "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000"),
     ("http.hosts", "names besides that of http.public_url, such as hearth.example.org, with commas between them"),
+    (
+        "http.trusted_proxies",
+        "IP addresses and networks, such as 172.18.0.2 or 192.168.1.0/24, with commas between them",
+    ),
     ("auth.admin_email", "an e-mail address, such as ada@example.org"),
     ("auth.admin_password", "10 to 128 characters; HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file that holds it"),
     ("auth.tailscale", "off, serve, localapi"),

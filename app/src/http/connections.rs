@@ -25,7 +25,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::App;
+use super::{
+    App,
+    guests::{Guests, PER_ADDRESS},
+    proxies::Proxies,
+};
 
 /// Time for a request's head, and so for which a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +40,7 @@ const HEAD_BYTES: usize = 32 * 1024;
 /// What a connection may buffer of a request; bodies go on to where they are limited.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Connections at a time; more wait in the kernel's queue. Half of the usual limit of 1024 descriptors.
+/// Connections at a time; when all are users', more wait in the kernel's queue. Half of the usual limit of 1024 descriptors.
 const CONNECTIONS: usize = 512;
 
 /// When stopping: how long a connection that was opened but has not asked anything may still begin to.
@@ -87,6 +91,7 @@ impl Stop {
 pub(crate) struct Server<A, P = ()> {
     pub(crate) acceptor: A,
     pub(crate) app: App,
+    pub(crate) proxies: Proxies,
     pub(crate) stop: Stop,
     pub(crate) peer: PhantomData<P>,
 }
@@ -95,12 +100,16 @@ impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A
     /// Accepts and answers until told to stop; then finishes the requests under way, within the time given.
     /// Returns how many connections had to be cut off.
     pub(crate) async fn run(self) -> usize {
-        let Self { mut acceptor, app, mut stop, peer: _ } = self;
+        let Self { mut acceptor, app, proxies, mut stop, peer: _ } = self;
         let app = Arc::new(app);
         let told = stop.clone();
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let guests = Arc::new(Guests::new(proxies, PER_ADDRESS));
         let mut connections = JoinSet::new();
         loop {
+            if room.available_permits() == 0 {
+                guests.make_room();
+            }
             let permit = tokio::select! {
                 permit = room.clone().acquire_owned() => permit,
                 () = stop.told() => break,
@@ -116,14 +125,26 @@ impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A
                     let app = app.clone();
                     let stop = told.clone();
                     let peer = P::default();
+                    let guest = guests.enter(remote.as_socket_addr().map(std::net::SocketAddr::ip));
+                    let (guests, own) = (guests.clone(), guest.clone());
                     let answer = move |request: hyper::Request<Incoming>| {
                         let app = app.clone();
                         let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
                         request.set_data(peer.clone());
-                        async move { app.get_response(request).await }
+                        request.set_data(own.clone());
+                        let own = own.clone();
+                        async move {
+                            let response = app.get_response(request).await;
+                            own.answered();
+                            response
+                        }
                     };
                     connections.spawn(async move {
-                        connection(socket, answer, stop).await;
+                        tokio::select! {
+                            () = connection(socket, answer, stop) => {}
+                            () = guest.shown_out() => {}
+                        }
+                        guests.leave(&guest);
                         drop(permit);
                     });
                 }

@@ -14,7 +14,7 @@ use poem::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header},
 };
 
-use super::{cookies::CookieNames, problem::Problem};
+use super::{cookies::CookieNames, problem::Problem, proxies::Proxies};
 use crate::config::{Http, PublicUrl};
 
 /// A name in the DNS is not longer (RFC 1035, 2.3.4), but for a full stop at its end.
@@ -25,12 +25,22 @@ const LONGEST: usize = 254;
 pub(crate) struct Hosts {
     public: Option<PublicUrl>,
     names: Vec<String>,
+    proxies: Proxies,
 }
 
 impl Hosts {
     /// Returns the names in the settings.
     pub(crate) fn new(settings: &Http) -> Self {
-        Self { public: settings.public_url.clone(), names: settings.hosts.clone() }
+        Self {
+            public: settings.public_url.clone(),
+            names: settings.hosts.clone(),
+            proxies: Proxies::new(&settings.trusted_proxies),
+        }
+    }
+
+    /// Returns the proxies that are believed.
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Refuses a request that is meant for another site.
@@ -235,6 +245,7 @@ mod tests {
         Hosts::new(&Http {
             public_url: Some("https://hearth.example.org".parse().unwrap()),
             hosts: vec!["nas.tail1.ts.net".to_owned(), "xn--bcher-kva.example".to_owned()],
+            ..Http::default()
         })
     }
 

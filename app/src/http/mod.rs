@@ -2,17 +2,20 @@
 //!
 //! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
 //! `host` tells whether a request is for this host and `origin` whether it is from this site, `limits` keeps requests to
-//! their size and time, `problem` is how each error reads. Nothing here knows a feature: the routes, and what stands before
+//! their size and time and `guests` connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads. Nothing here knows a feature: the routes, and what stands before
 //! them, are put together in `app`.
 
 mod acceptor;
 mod connections;
 mod cookies;
+mod docs;
 mod given;
+mod guests;
 mod host;
 mod limits;
 mod origin;
 mod problem;
+mod proxies;
 mod sockets;
 mod text;
 
@@ -22,11 +25,14 @@ pub(crate) use self::{
     acceptor::TcpAcceptor,
     connections::{Server, Stop},
     cookies::{CookieNames, Purpose, named as with_cookie_names},
+    docs::Docs,
     given::Given,
+    guests::Guest,
     host::{Hosts, is_https, is_meant_for},
-    limits::{BodyLimit, read_body},
+    limits::{BodyLimit, Budget, Held, Size},
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
     problem::{FieldError, Problem, ReadRefused, WriteRefused},
+    proxies::{Proxies, network},
     sockets::{Public, ServeSocket, Sockets},
     text::Text,
 };
@@ -37,8 +43,8 @@ pub(crate) type App = BoxEndpoint<'static, Response>;
 /// Where the API lives; the version changes only when an old client would break.
 pub(crate) const API: &str = "/api/v1";
 
-/// Larger JSON and forms are refused; notes of 100,000 characters with every one escaped fit.
-pub(crate) const BODY_MAX: usize = 1 << 20;
+/// Where the API's interactive page is.
+pub(crate) const DOCS: &str = "/api/v1/docs";
 
 /// By which socket somebody came in; each request carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -117,6 +117,7 @@ mod tests {
         let hosts = Hosts::new(&Http {
             public_url: Some("https://hearth.example.org:8443".parse().unwrap()),
             hosts: vec!["nas.lan".to_owned(), "xn--bcher-kva.example".to_owned()],
+            ..Http::default()
         });
         let mut map = HeaderMap::new();
         for (name, value) in headers {

@@ -356,7 +356,7 @@ refusal! {
     404 "It is not there, or not for whoever asks.",
     408 "The body did not arrive in time.",
     409 "It does not go with how things are.",
-    413 "The body is larger than 1 MiB.",
+    413 "The body is larger than this operation takes.",
     415 "The body is not JSON.",
     421 "Hearth does not answer to the name in Host.",
     429 "Too many attempts; the header Retry-After says when to try again.",

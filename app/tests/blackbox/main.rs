@@ -21,5 +21,6 @@ mod sockets;
 mod spec;
 mod statements;
 mod stopping;
+mod strangers;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod tailscaled;

@@ -1,6 +1,7 @@
 //! The first page, as a browser without scripts uses it.
 
 use crate::{
+    accounts::browser::join,
     client::Answer,
     harness::{App, Data, Start},
 };
@@ -86,7 +87,9 @@ fn a_person_gets_a_page_where_a_program_gets_a_document() {
         assert!(answer.text().contains("Back to the records"));
         app.get(path).problem(status);
     }
-    let foreign = app.ask("POST", "/records", &[FORM, HTML, ("origin", "http://evil.example")], b"title=x");
+    let cookie = join(&app, "member", "anna@example.org").cookie();
+    let foreign = [FORM, HTML, ("origin", "http://evil.example"), ("cookie", &*cookie)];
+    let foreign = app.ask("POST", "/records", &foreign, b"title=x");
     assert_eq!(foreign.status, 403);
     assert!(foreign.text().starts_with("<!DOCTYPE html>"));
     app.ask("GET", "/api/v1/nowhere", &[HTML], b"").problem(404);

@@ -57,7 +57,8 @@ impl ForTheApp {
 
     /// Returns those that are names of Hearth, for the page that has the app's place while none lives.
     pub fn names(&self) -> Vec<(&str, String)> {
-        self.variables().into_iter().filter(|(variable, _)| variable.starts_with("HEARTH_HTTP__")).collect()
+        const NAMES: [&str; 2] = ["HEARTH_HTTP__PUBLIC_URL", "HEARTH_HTTP__HOSTS"];
+        self.variables().into_iter().filter(|(variable, _)| NAMES.contains(variable)).collect()
     }
 }
 

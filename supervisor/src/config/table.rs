@@ -102,6 +102,10 @@ settings! {
         /// reaches Hearth by a name of its own (DNS rebinding). IP addresses, names without a dot and that of
         /// `http.public_url` need not be named.
         hosts: Vec<String> = "[]", Kind::Lines(r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#);
+        /// The reverse proxies whose word is believed on the address of a client (`X-Forwarded-For`) and on the name that it
+        /// asked for (`X-Forwarded-Host`); and from whom any number of connections may come. Name a proxy only if it sets
+        /// both headers itself.
+        trusted_proxies: Vec<String> = "[]", Kind::Lines(r#"a list of IP addresses and networks, such as ["172.18.0.2", "192.168.1.0/24"]; in the environment with commas between them"#);
     }
 
     /// Who may sign in how. The app checks it.

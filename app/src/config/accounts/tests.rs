@@ -82,6 +82,24 @@ fn names_are_read_between_commas_and_kept_as_the_dns_has_them() {
 }
 
 #[test]
+fn proxies_are_addresses_and_networks() {
+    let (http, _) = read(&[("http.trusted_proxies", "172.18.0.2, 10.1.2.3/8,, fd00::/8,::ffff:192.0.2.1")]).unwrap();
+    let read_as: Vec<_> = http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(read_as, ["172.18.0.2/32", "10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]);
+    for (text, why) in [
+        ("caddy", "is no IP address and no network"),
+        ("10.0.0.0/33", "is no IP address and no network"),
+        ("10.0.0.1:3000", "is no IP address and no network"),
+        ("172.18.0.2,localhost", "\"localhost\" is no IP address"),
+        ("0.0.0.0/0", "is everybody"),
+        ("::/0", "is everybody"),
+    ] {
+        let said = read(&[("http.trusted_proxies", text)]).unwrap_err();
+        assert!(said.contains(why) && said.contains("hint: allowed: IP addresses"), "{said}");
+    }
+}
+
+#[test]
 fn what_belongs_together_is_set_together() {
     for (settings, alone, missing) in [
         (&[EMAIL][..], EMAIL.0, PASSWORD.0),

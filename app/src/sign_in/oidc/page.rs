@@ -21,13 +21,11 @@ use crate::{
         caller::Place,
         joining::{self, Known},
         role::Method,
-        sessions,
-        throttle::network,
-        users, ways,
+        sessions, users, ways,
     },
     config::PublicUrl,
     html::{encoded, see},
-    http::{Problem, Purpose, is_meant_for},
+    http::{Problem, Purpose, is_meant_for, network},
     sign_in::{SignIn, next},
 };
 

@@ -20,10 +20,9 @@ use crate::{
         entity::passkey::{ActiveModel, Column, Entity, Model},
         role::Method,
         sessions::{self, Begun},
-        throttle::network,
         users,
     },
-    http::Problem,
+    http::{Problem, network},
     sign_in::SignIn,
     when::Moment,
 };

@@ -16,7 +16,7 @@ use self::{frame::Frames, front::Front};
 use crate::{
     account::{linked::api::LinksApi, profile::api::ProfileApi, tokens::api::TokensApi},
     audit::heard_backups::HeardBackups,
-    auth::{access::Access, gate::Gate},
+    auth::{access::Access, acting::AuthorizedDatabase, gate::Gate},
     failure::Failure,
     household::people::api::PeopleApi,
     html::{self, Entry},
@@ -61,7 +61,7 @@ pub(crate) fn public(
         .at(DOCS, get(make_sync(move |_| docs.answer(|| documented.swagger_ui_html()))))
         .nest(API, api)
         .nest_no_strip("/", pages)
-        .data(accounts.database.clone())
+        .data(AuthorizedDatabase::new(accounts.database.clone()))
         .data(accounts.clone())
         .data(sign_in.clone())
         .data(health.clone())

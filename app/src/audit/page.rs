@@ -109,6 +109,8 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
         Kind::AccountUnlinked => format!("is not known by {subject} any more"),
         Kind::Restored => format!("restored the data; {subject}"),
         Kind::BackupMade => format!("made a backup {subject}").trim_end().to_owned(),
+        Kind::RecordDeleted => format!("deleted the {subject}"),
+        Kind::RecordVisibilityChanged => format!("changed who sees {subject}"),
     }
 }
 

@@ -1,20 +1,59 @@
 //! May the caller still do it, now that it is written?
 //!
 //! The gate looks before the body of a request has come, which may take half a minute, and before a password is hashed.
-//! Until then the session may have been ended, the token revoked, its user disabled or given another role. So whatever
-//! changes the accounts looks again within its own transaction.
+//! Until then the session may have been ended, the token revoked, its user disabled or given another role. So every write
+//! that a signed-in user asks for checks the authority of its caller again, within its own transaction. A feature gets
+//! [`AuthorizedDatabase`], which has no other way to write.
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{
     caller::{By, Caller, nobody},
-    sessions, tokens, ways,
+    sessions, tokens, users, ways,
 };
 use crate::{
-    auth::users,
-    db::{Abort, Database, Tx},
+    db::{Abort, Database, DbError, Tx},
     http::Problem,
 };
 
-/// Carries out, in a writing transaction, what the caller wants, as the one they are by then.
+/// The database as a feature gets it: it reads, and it writes for a caller who still may.
+#[derive(Debug, Clone)]
+pub(crate) struct AuthorizedDatabase(Arc<Database>);
+
+impl AuthorizedDatabase {
+    pub(crate) fn new(database: Arc<Database>) -> Self {
+        Self(database)
+    }
+
+    /// Returns the pool of readers.
+    pub(crate) fn reads(&self) -> &DatabaseConnection {
+        self.0.reads()
+    }
+
+    /// Returns the error of a read as the app speaks of it.
+    pub(crate) fn failed(&self, error: DbErr) -> DbError {
+        self.0.failed(error)
+    }
+
+    /// Carries out `work` on the household's content in a writing transaction, as the user that the caller is by then.
+    pub(crate) async fn write<T, F>(&self, caller: &Caller, mut work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: AsyncFnMut(&Tx, &Caller) -> Result<T, Abort<Problem>> + Send + 'static,
+    {
+        let caller = caller.clone();
+        self.0
+            .write_content(async move |tx| {
+                let caller = reauthorize(tx, &caller).await?;
+                work(tx, &caller).await
+            })
+            .await
+    }
+}
+
+/// As [`AuthorizedDatabase::write`], for a change to the accounts themselves.
 pub(crate) async fn write_as<T, F>(database: &Database, caller: &Caller, mut work: F) -> Result<T, Problem>
 where
     T: Send + 'static,
@@ -23,21 +62,24 @@ where
     let caller = caller.clone();
     database
         .write(async move |tx| {
-            let caller = again(tx, &caller).await?;
+            let caller = reauthorize(tx, &caller).await?;
             work(tx, &caller).await
         })
         .await
 }
 
-/// Returns the caller as they are now, or why they are not any more who the gate let in.
-async fn again(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
+/// Returns the caller as they are now, or why they are no longer who the gate let in.
+async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
     let id = caller.user.id;
-    let is_good = match &caller.by {
-        By::Session { id: session, .. } => sessions::get(tx, id, *session).await?.is_some(),
-        By::Token { id: token, .. } => tokens::get(tx, id, *token).await?.is_some_and(|token| token.is_good()),
-        By::Tailscale => ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE),
+    let user = match &caller.by {
+        By::Session { id: session, .. } => sessions::get(tx, *session).await?.map(|(_, user)| user),
+        By::Token { id: token, .. } => tokens::get_with_user(tx, *token).await?.map(|(_, user)| user),
+        By::Tailscale => match ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE) {
+            true => users::enabled(tx, id).await?,
+            false => None,
+        },
     };
-    let user = users::enabled(tx, id).await?.filter(|_| is_good).ok_or_else(nobody)?;
+    let user = user.filter(|user| user.id == id).ok_or_else(nobody)?;
     // The gate's answer was for the other role.
     if user.role != caller.user.role {
         return Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again.").into());

@@ -48,11 +48,13 @@ pub(crate) enum Kind {
     AccountUnlinked,
     Restored,
     BackupMade,
+    RecordDeleted,
+    RecordVisibilityChanged,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::SetUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -79,6 +81,8 @@ impl Kind {
         Self::AccountUnlinked,
         Self::Restored,
         Self::BackupMade,
+        Self::RecordDeleted,
+        Self::RecordVisibilityChanged,
     ];
 
     /// Returns the name in the database and the API.
@@ -110,6 +114,8 @@ impl Kind {
             Self::AccountUnlinked => "account_unlinked",
             Self::Restored => "restored",
             Self::BackupMade => "backup_made",
+            Self::RecordDeleted => "record_deleted",
+            Self::RecordVisibilityChanged => "record_visibility_changed",
         }
     }
 

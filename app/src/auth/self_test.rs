@@ -37,7 +37,7 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     ways::list_by(reads, ways::TAILSCALE).await?;
     sessions::find(reads, "none").await?;
     sessions::list(reads, id).await?;
-    sessions::get(reads, id, 1).await?;
+    sessions::get(reads, 1).await?;
     secrets::find(reads, Kind::SetUp, "none").await?;
     secrets::list(reads, Kind::Invitation).await?;
     secrets::get(reads, Kind::Invitation, 1).await?;
@@ -46,6 +46,7 @@ async fn read_through(database: &Database) -> Result<(), DbErr> {
     tokens::find(reads, "none").await?;
     crate::account::tokens::store::list(reads, id).await?;
     tokens::get(reads, id, 1).await?;
+    tokens::get_with_user(reads, 1).await?;
     audit_log::list(reads, None, 10).await?;
     audit_log::list(reads, Some(10), 10).await?;
     audit_log::newest(reads, audit_log::Kind::BackupMade).await?;

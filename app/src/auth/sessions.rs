@@ -111,16 +111,20 @@ pub(crate) async fn known_device(
 pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
     let found =
         Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
-    let now = Moment::now();
-    Ok(found
-        .and_then(|(session, user)| user.map(|user| (session, user)))
-        .filter(|(session, user)| session.expires_at > now && !user.disabled))
+    Ok(while_good(found))
 }
 
-/// Returns one of somebody's sessions, while it is good.
-pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
-    let own = Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).filter(Column::ExpiresAt.gt(Moment::now()));
-    own.one(reads).await
+/// Returns the session with this id while it is good, and whose it is.
+pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<(Model, user::Model)>, DbErr> {
+    let found = Entity::find_by_id(id).find_also_related(user::Entity).one(reads).await?;
+    Ok(while_good(found))
+}
+
+fn while_good(found: Option<(Model, Option<user::Model>)>) -> Option<(Model, user::Model)> {
+    let now = Moment::now();
+    found
+        .and_then(|(session, user)| user.map(|user| (session, user)))
+        .filter(|(session, user)| session.expires_at > now && !user.disabled)
 }
 
 /// What using a session asks to be written.

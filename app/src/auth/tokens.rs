@@ -23,9 +23,22 @@ const USED_AFTER: Duration = Duration::minutes(10);
 pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
     let found =
         Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
-    Ok(found
+    Ok(while_good(found))
+}
+
+/// Returns the token with this id while it is good, and whose it is.
+pub(crate) async fn get_with_user(
+    reads: &impl ConnectionTrait,
+    id: i64,
+) -> Result<Option<(Model, user::Model)>, DbErr> {
+    let found = Entity::find_by_id(id).find_also_related(user::Entity).one(reads).await?;
+    Ok(while_good(found))
+}
+
+fn while_good(found: Option<(Model, Option<user::Model>)>) -> Option<(Model, user::Model)> {
+    found
         .and_then(|(token, user)| user.map(|user| (token, user)))
-        .filter(|(token, user)| token.is_good() && !user.disabled))
+        .filter(|(token, user)| token.is_good() && !user.disabled)
 }
 
 impl Model {

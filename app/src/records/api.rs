@@ -3,8 +3,6 @@
 //! A change is a PATCH, not a PUT: a client made for an older release would, by replacing the whole record, wipe
 //! the fields that it does not know yet.
 
-use std::sync::Arc;
-
 use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
@@ -21,8 +19,7 @@ use super::{
     store::{self, Viewer},
 };
 use crate::{
-    auth::caller::Caller,
-    db::Database,
+    auth::{acting::AuthorizedDatabase, caller::Caller},
     http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
     when::{Day, Moment},
 };
@@ -150,7 +147,7 @@ impl RecordsApi {
     #[allow(clippy::too_many_arguments, reason = "each is a parameter of the address")]
     async fn list(
         &self,
-        Data(database): Data<&Arc<Database>>,
+        Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         /// Words that all have to occur somewhere in title, category or notes.
         #[oai(validator(max_length = 1000))]
@@ -197,7 +194,7 @@ impl RecordsApi {
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
     async fn create(
         &self,
-        Data(database): Data<&Arc<Database>>,
+        Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         body: Json<NewRecord>,
     ) -> Result<Created, WriteRefused> {
@@ -216,7 +213,7 @@ impl RecordsApi {
             visibility.unwrap_or_default(),
         )
         .map_err(Problem::fields)?;
-        let record = store::create(database, Viewer::of(&caller), draft).await?;
+        let record = store::create(database, &caller, draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
         Ok(Created::Record(Json(record.into()), location))
     }
@@ -225,7 +222,7 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "get", operation_id = "get_record", tag = "Tag::Records")]
     async fn get(
         &self,
-        Data(database): Data<&Arc<Database>>,
+        Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
@@ -243,7 +240,7 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
-        Data(database): Data<&Arc<Database>>,
+        Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
@@ -269,7 +266,7 @@ impl RecordsApi {
             visibility,
         )
         .map_err(Problem::fields)?;
-        let record = store::update(database, Viewer::of(&caller), id.0, change).await?;
+        let record = store::update(database, &caller, id.0, change).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
         Ok(Changed::Record(Json(record.into())))
     }
@@ -278,16 +275,12 @@ impl RecordsApi {
     #[oai(path = "/records/:id", method = "delete", operation_id = "delete_record", tag = "Tag::Records")]
     async fn delete(
         &self,
-        Data(database): Data<&Arc<Database>>,
+        Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
     ) -> Result<Deleted, WriteRefused> {
-        if store::delete(database, Viewer::of(&caller), id.0).await? {
-            Ok(Deleted::Gone)
-        } else {
-            Err(no_such_record(id.0).into())
-        }
+        if store::delete(database, &caller, id.0).await? { Ok(Deleted::Gone) } else { Err(no_such_record(id.0).into()) }
     }
 }
 

@@ -42,6 +42,16 @@ pub enum Visibility {
     Private,
 }
 
+impl Visibility {
+    /// Returns the name in the API and the audit log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Household => "household",
+            Self::Private => "private",
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

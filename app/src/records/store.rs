@@ -19,8 +19,13 @@ use super::{
     search,
 };
 use crate::{
-    auth::{caller::Caller, role::Role},
-    db::{Database, DbError, check_columns, difference},
+    auth::{
+        acting::AuthorizedDatabase,
+        audit_log::{self, Actor, Kind},
+        caller::Caller,
+        role::Role,
+    },
+    db::{Database, check_columns, difference},
     failure::Failure,
     http::{FieldError, Problem},
     when::Moment,
@@ -174,11 +179,11 @@ fn values(key: String, id: i64) -> SimpleExpr {
 }
 
 /// Adds a record.
-pub(crate) async fn create(database: &Database, viewer: Viewer, draft: Draft) -> Result<Model, DbError> {
+pub(crate) async fn create(database: &AuthorizedDatabase, caller: &Caller, draft: Draft) -> Result<Model, Problem> {
     database
-        .write_content(async move |tx| {
+        .write(caller, async move |tx, caller| {
             let Draft { title, category, notes, due_date, visibility } = draft.clone();
-            let (id, now, owner_id) = (0, Moment::now(), Some(viewer.user_id));
+            let (id, now, owner_id) = (0, Moment::now(), Some(caller.user.id));
             let (created_at, updated_at) = (now, now);
             let record = Model { id, title, category, notes, due_date, created_at, updated_at, owner_id, visibility };
             let row = ActiveModel { id: NotSet, ..record.clone().into_active_model().reset_all() };
@@ -190,13 +195,14 @@ pub(crate) async fn create(database: &Database, viewer: Viewer, draft: Draft) ->
 
 /// Changes a record and returns it as it is then; `None` when the viewer sees none with this id.
 pub(crate) async fn update(
-    database: &Database,
-    viewer: Viewer,
+    database: &AuthorizedDatabase,
+    caller: &Caller,
     id: i64,
     change: Change,
 ) -> Result<Option<Model>, Problem> {
     database
-        .write_content(async move |tx| {
+        .write(caller, async move |tx, caller| {
+            let viewer = Viewer::of(caller);
             let Some(before) = get(tx, viewer, id).await? else {
                 return Ok(None);
             };
@@ -207,19 +213,32 @@ pub(crate) async fn update(
             let mut record = change.applied(&before);
             if record != before {
                 record.updated_at = Moment::now();
-                Entity::update(difference(before, record.clone())).exec(tx).await?;
+                Entity::update(difference(before.clone(), record.clone())).exec(tx).await?;
+            }
+            if record.visibility != before.visibility {
+                // Without its title: what is private now, or was, is named to nobody else.
+                let subject = format!("record {id}: {} → {}", before.visibility.name(), record.visibility.name());
+                audit_log::write(tx, Kind::RecordVisibilityChanged, &Actor::caller(caller), &subject).await?;
             }
             Ok(Some(record))
         })
         .await
 }
 
-/// Removes a record; returns whether there was one that the viewer sees.
-pub(crate) async fn delete(database: &Database, viewer: Viewer, id: i64) -> Result<bool, DbError> {
+/// Removes a record; returns whether there was one that the caller sees.
+pub(crate) async fn delete(database: &AuthorizedDatabase, caller: &Caller, id: i64) -> Result<bool, Problem> {
     database
-        .write_content(async move |tx| {
-            let removed = Entity::delete_by_id(id).filter(viewer.sees()).exec(tx).await?;
-            Ok(removed.rows_affected > 0)
+        .write(caller, async move |tx, caller| {
+            let Some(record) = get(tx, Viewer::of(caller), id).await? else {
+                return Ok(false);
+            };
+            Entity::delete_by_id(id).exec(tx).await?;
+            let subject = match record.visibility {
+                Visibility::Household => format!("record {id} “{}”", record.title),
+                Visibility::Private => format!("record {id}, seen by its owner only"),
+            };
+            audit_log::write(tx, Kind::RecordDeleted, &Actor::caller(caller), &subject).await?;
+            Ok(true)
         })
         .await
 }
@@ -236,12 +255,20 @@ pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{db::Access, when::Day};
+    use crate::{
+        auth::{caller::By, users},
+        db::Access,
+        when::Day,
+    };
 
     const OWNER_AND_ALARM: &str = "
         INSERT INTO user (id, name, email, role, created_at, updated_at)
             VALUES (1, 'Anna', 'anna@example.org', 'owner', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+        INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)
+            VALUES (1, 'tailscale', 'anna@example.org', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
         CREATE TRIGGER alarm AFTER UPDATE OF title, category, notes ON record
             BEGIN SELECT RAISE(ABORT, 'the texts were written'); END;";
 
@@ -252,17 +279,20 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
         rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
-        let (database, viewer) = (Database::open(&path, Access::Write).await.unwrap(), Viewer::with_id(1));
+        let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
+        let user = users::get(database.reads(), 1).await.unwrap().unwrap();
+        let caller = Caller { user, by: By::Tailscale, place: Default::default() };
+        let writes = AuthorizedDatabase::new(database.clone());
         let draft = Draft::check("Boiler", "house", "yearly".to_owned(), None, Visibility::Household).unwrap();
-        let id = create(&database, viewer, draft).await.unwrap().id;
+        let id = create(&writes, &caller, draft).await.unwrap().id;
         let day: Option<Day> = Some("2027-01-31".parse().unwrap());
         // As the page sends it: with the texts as they were.
         let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
-        assert_eq!(update(&database, viewer, id, due).await.unwrap().unwrap().due_date, day);
-        let kept = get(database.reads(), viewer, id).await.unwrap().unwrap();
+        assert_eq!(update(&writes, &caller, id, due).await.unwrap().unwrap().due_date, day);
+        let kept = get(database.reads(), Viewer::of(&caller), id).await.unwrap().unwrap();
         assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
         let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
-        assert!(update(&database, viewer, id, title).await.is_err(), "the alarm works");
+        assert!(update(&writes, &caller, id, title).await.is_err(), "the alarm works");
         database.close().await;
     }
 }

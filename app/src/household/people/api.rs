@@ -128,7 +128,8 @@ struct EventBody {
     /// `session_revoked`, `password_changed`, `password_reset`, `profile_changed`, `totp_added`, `totp_removed`,
     /// `recovery_code_used`, `passkey_added`, `passkey_removed`, `token_created`, `token_revoked`,
     /// `invitation_created`, `invitation_revoked`, `invitation_accepted`, `reset_created`, `user_created`,
-    /// `user_changed`, `account_linked`, `account_unlinked`, `restored`, `backup_made`.
+    /// `user_changed`, `account_linked`, `account_unlinked`, `restored`, `backup_made`,
+    /// `record_deleted`, `record_visibility_changed`.
     kind: String,
     /// Who, by their number; absent for nobody of the household.
     user_id: Option<i64>,

@@ -6,8 +6,6 @@ mod form;
 mod list;
 mod record;
 
-use std::sync::Arc;
-
 use maud::Markup;
 use poem::{
     Response, Result, Route, get, handler,
@@ -28,8 +26,7 @@ use super::{
     store::{self, Viewer},
 };
 use crate::{
-    auth::{caller::Visitor, role::Role},
-    db::Database,
+    auth::{acting::AuthorizedDatabase, caller::Visitor, role::Role},
     html::{Frame, answer, refused, see},
     http::{FieldError, Problem},
 };
@@ -67,7 +64,7 @@ struct Asked {
 async fn show(
     frame: Frame,
     visitor: Visitor,
-    Data(database): Data<&Arc<Database>>,
+    Data(database): Data<&AuthorizedDatabase>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
@@ -86,12 +83,12 @@ async fn show(
 async fn add(
     frame: Frame,
     visitor: Visitor,
-    Data(database): Data<&Arc<Database>>,
+    Data(database): Data<&AuthorizedDatabase>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
     let outcome = match filled.draft() {
-        Ok(draft) => store::create(database, viewer, draft).await.map_err(Problem::from),
+        Ok(draft) => store::create(database, &visitor, draft).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
@@ -109,7 +106,7 @@ async fn add(
 async fn show_one(
     frame: Frame,
     visitor: Visitor,
-    Data(database): Data<&Arc<Database>>,
+    Data(database): Data<&AuthorizedDatabase>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let record = get_one(database, Viewer::of(&visitor), id).await?;
@@ -121,13 +118,13 @@ async fn show_one(
 async fn change(
     frame: Frame,
     visitor: Visitor,
-    Data(database): Data<&Arc<Database>>,
+    Data(database): Data<&AuthorizedDatabase>,
     Path(id): Path<i64>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
     let outcome = match filled.change() {
-        Ok(change) => store::update(database, viewer, id, change).await,
+        Ok(change) => store::update(database, &visitor, id, change).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
@@ -141,8 +138,8 @@ async fn change(
 }
 
 #[handler]
-async fn delete(visitor: Visitor, Data(database): Data<&Arc<Database>>, Path(id): Path<i64>) -> Result<Response> {
-    match store::delete(database, Viewer::of(&visitor), id).await.map_err(Problem::from)? {
+async fn delete(visitor: Visitor, Data(database): Data<&AuthorizedDatabase>, Path(id): Path<i64>) -> Result<Response> {
+    match store::delete(database, &visitor, id).await? {
         true => Ok(see("/?deleted=1")),
         false => Err(no_such_record(id).into()),
     }
@@ -155,7 +152,7 @@ fn one_page(frame: &Frame, visitor: &Visitor, record: &Model, filled: &Filled, r
     record::page(frame, record, may_change.then_some(record::Editing { filled, is_own, refusal }))
 }
 
-async fn find(database: &Database, viewer: Viewer, asked: &Asked) -> Result<Page, Problem> {
+async fn find(database: &AuthorizedDatabase, viewer: Viewer, asked: &Asked) -> Result<Page, Problem> {
     let after = asked
         .after
         .as_deref()
@@ -167,11 +164,11 @@ async fn find(database: &Database, viewer: Viewer, asked: &Asked) -> Result<Page
     store::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
 }
 
-async fn seen(database: &Database, viewer: Viewer, id: i64) -> Result<Option<Model>, Problem> {
+async fn seen(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Option<Model>, Problem> {
     store::get(database.reads(), viewer, id).await.map_err(|error| database.failed(error).into())
 }
 
-async fn get_one(database: &Database, viewer: Viewer, id: i64) -> Result<Model, Problem> {
+async fn get_one(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Model, Problem> {
     seen(database, viewer, id).await?.ok_or_else(|| no_such_record(id))
 }
 

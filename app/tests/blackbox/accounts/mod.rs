@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod browser;
 mod fresh;
+mod held_body;
 mod hostile;
 mod identity;
 mod links;

@@ -68,3 +68,46 @@ fn records_from_before_accounts_are_the_households() {
     app.send("PATCH", "/api/v1/records/1", &json!({ "visibility": "private" })).problem(400);
     app.stop();
 }
+
+#[test]
+fn deletions_and_changes_of_visibility_are_in_the_audit_log_without_a_private_title() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut anna = join(&app, "member", "anna@example.org");
+    let mut add = |title: &str, visibility: &str| {
+        anna.post(&app, "/api/v1/records", &json!({ "title": title, "visibility": visibility })).json()["id"].clone()
+    };
+    let (diary, letters, boiler) = (add("Diary", "private"), add("Letters", "household"), add("Boiler", "household"));
+    for visibility in ["private", "private", "household"] {
+        let change = json!({ "visibility": visibility });
+        assert_eq!(anna.send(&app, "PATCH", &format!("/api/v1/records/{letters}"), Some(&change)).status, 200);
+    }
+    let form = [("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
+    let cookie = anna.cookie();
+    let page = [&form[..], &[("cookie", &*cookie)]].concat();
+    assert_eq!(app.ask_as_nobody("POST", &format!("/records/{boiler}/delete"), &page, b"x=1").status, 303);
+    assert_eq!(anna.send(&app, "DELETE", &format!("/api/v1/records/{diary}"), None).status, 204);
+    let events = app.get("/api/v1/audit-events?limit=4").json();
+    let events: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            assert_eq!(event["who"], "anna@example.org");
+            (event["kind"].as_str().unwrap().to_owned(), event["subject"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let event = |kind: &str, subject: String| (kind.to_owned(), subject);
+    assert_eq!(
+        events,
+        [
+            event("record_deleted", format!("record {diary}, seen by its owner only")),
+            event("record_deleted", format!("record {boiler} “Boiler”")),
+            event("record_visibility_changed", format!("record {letters}: private → household")),
+            event("record_visibility_changed", format!("record {letters}: household → private")),
+        ]
+    );
+    assert_eq!(data.count("SELECT count(*) FROM audit_event WHERE subject LIKE '%Diary%'"), 0);
+    assert!(app.get("/audit").text().contains("deleted the record"));
+    app.stop();
+}

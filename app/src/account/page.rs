@@ -7,192 +7,77 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use poem::{
-    Response, Result, handler,
+    Endpoint, Response, Result,
+    endpoint::BoxEndpoint,
+    handler,
     http::StatusCode,
     web::{Data, Query},
 };
 use serde::Deserialize;
 
-use super::{linked::page as linked, profile::page as profile, sessions::page as sessions, tokens::page as tokens};
+use super::{
+    linked::page::{self as linked, LINKED},
+    profile::page::{self as profile, PASSWORD, PROFILE},
+    sessions::page::{self as sessions, SESSIONS},
+    tokens::{
+        page::{self as tokens, TOKENS},
+        store,
+    },
+};
 use crate::{
     auth::{
         self,
         caller::{By, Caller, Visitor},
-        entity::{account, api_token, passkey, session, verification::Kind::Recovery},
-        verification, ways,
+        entity::{account, api_token, passkey, session},
+        ways,
     },
-    html::{Fields, Frame, answer, refused, see, title_of},
+    html::{Frame, PageState, Part, answer, on_page, refused, title_of},
     http::Problem,
     sign_in::{
-        SignIn, page as sign_in,
-        passkey::page as passkeys,
-        totp::{self, Offer, page as second_factor},
+        SignIn,
+        page::again,
+        passkey::page::{self as passkeys, PASSKEYS},
+        totp::page::{self as second_factor, SECOND_FACTOR, SecondFactor},
     },
 };
 
-/// A part of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Profile,
-    Password,
-    SecondFactor,
-    Passkeys,
-    Linked,
-    Sessions,
-    Tokens,
-}
+/// The parts, in their order.
+const PARTS: [&Part; 7] = [&PROFILE, &PASSWORD, &SECOND_FACTOR, &PASSKEYS, &LINKED, &SESSIONS, &TOKENS];
 
-impl Part {
-    const ALL: [Self; 7] =
-        [Self::Profile, Self::Password, Self::SecondFactor, Self::Passkeys, Self::Linked, Self::Sessions, Self::Tokens];
-
-    /// Returns the fragment of its address.
-    pub(crate) fn id(self) -> &'static str {
-        match self {
-            Self::Profile => "profile",
-            Self::Password => "password",
-            Self::SecondFactor => "second-factor",
-            Self::Passkeys => "passkeys",
-            Self::Linked => "linked",
-            Self::Sessions => "browsers",
-            Self::Tokens => "tokens",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Profile => "Profile",
-            Self::Password => "Password",
-            Self::SecondFactor => "Second factor",
-            Self::Passkeys => "Passkeys",
-            Self::Linked => "Linked accounts",
-            Self::Sessions => "Browsers",
-            Self::Tokens => "API tokens",
-        }
-    }
-
-    /// Returns the part as it looks, with what was just done in it.
-    pub(crate) fn section(self, said: &Said<'_>, content: &Markup) -> Markup {
-        html! {
-            section.card aria-labelledby=(self.id()) {
-                h2 id=(self.id()) { (self.title()) }
-                @if let Some(done) = said.done.filter(|done| done.is_of(self)) {
-                    p.done role="status" { (done.sentence) }
-                }
-                (content)
-            }
-        }
-    }
-}
-
-/// Something that was just done.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Done {
-    name: &'static str,
-    part: Part,
-    sentence: &'static str,
-}
-
-impl Done {
-    /// Whether it was done in this part.
-    pub(crate) fn is_of(self, part: Part) -> bool {
-        self.part == part
-    }
-}
-
-/// What the address of the page can say that was done.
-const DONE: [Done; 9] = [
-    Done { name: "profile", part: Part::Profile, sentence: "Your profile was saved." },
-    Done {
-        name: "password",
-        part: Part::Password,
-        sentence: "Your password was changed. All your other browsers were signed out.",
-    },
-    Done { name: "totp-removed", part: Part::SecondFactor, sentence: "Your second factor was removed." },
-    Done { name: "passkey-added", part: Part::Passkeys, sentence: "Your passkey was added." },
-    Done { name: "passkey-deleted", part: Part::Passkeys, sentence: "The passkey was deleted." },
-    Done {
-        name: "unlinked",
-        part: Part::Linked,
-        sentence: "It is taken away. What answers for the e-mail that you have here would be linked again.",
-    },
-    Done { name: "session", part: Part::Sessions, sentence: "That browser was signed out." },
-    Done { name: "sessions", part: Part::Sessions, sentence: "All your other browsers were signed out." },
-    Done { name: "token", part: Part::Tokens, sentence: "The token was revoked. It is good for nothing any more." },
-];
-
-/// What a page says beside how things are.
-#[derive(Default)]
-pub(crate) struct Said<'a> {
-    pub(crate) done: Option<Done>,
-    /// Why a form of this part was refused.
-    pub(crate) refused: Option<(Part, &'a Problem)>,
-    /// Whether somebody is about to set up a second factor.
-    pub(crate) offering: bool,
-    /// What was typed into the form that was refused.
-    pub(crate) profile: Option<&'a profile::Filled>,
-    pub(crate) token: Option<&'a tokens::Filled>,
-}
-
-impl<'a> Said<'a> {
-    /// Returns that a form of this part was refused.
-    pub(crate) fn refused(part: Part, problem: &'a Problem) -> Self {
-        Self { refused: Some((part, problem)), ..Self::default() }
-    }
-
-    /// Returns the fields of the form of a part.
-    pub(crate) fn fields(&self, part: Part) -> Fields<'a> {
-        let refusal = self.refused.filter(|(refused, _)| *refused == part).map(|(_, problem)| problem);
-        // Not the name of the part alone, which is the id of its title.
-        Fields::new(format!("{}-form", part.id()), refusal).unfocused()
-    }
-}
-
-/// How things are with somebody's account.
-pub(crate) struct Account {
-    pub(crate) caller: Caller,
-    pub(crate) has_password: bool,
-    pub(crate) second_factor: SecondFactor,
+/// Everything that is somebody's own.
+struct Account {
+    caller: Caller,
+    has_password: bool,
+    second_factor: SecondFactor,
     /// None where passkeys are off.
-    pub(crate) passkeys: Option<Vec<passkey::Model>>,
-    pub(crate) linked: Vec<account::Model>,
-    pub(crate) sessions: Vec<session::Model>,
-    pub(crate) tokens: Vec<api_token::Model>,
-}
-
-/// How things are with somebody's second factor.
-pub(crate) enum SecondFactor {
-    Off,
-    /// A secret waits for its first code.
-    Offered(Offer),
-    On {
-        recovery_codes: usize,
-    },
+    passkeys: Option<Vec<passkey::Model>>,
+    linked: Vec<account::Model>,
+    sessions: Vec<session::Model>,
+    tokens: Vec<api_token::Model>,
 }
 
 impl Account {
-    async fn of(sign_in: &SignIn, caller: &Caller, said: &Said<'_>) -> Result<Self, Problem> {
+    async fn of(sign_in: &SignIn, caller: &Caller, offering: bool) -> Result<Self, Problem> {
         let (reads, id) = (sign_in.reads(), caller.user.id);
         let failed = |error| Problem::from(sign_in.database.failed(error));
-        let second_factor = if totp::of(reads, id).await.map_err(failed)?.is_some() {
-            let left = verification::list_of(reads, Recovery, id).await.map_err(failed)?.len();
-            SecondFactor::On { recovery_codes: left }
-        } else {
-            let offer = match said.offering && caller.is_fresh() {
-                true => totp::offered(sign_in, caller).await?,
-                false => None,
-            };
-            offer.map_or(SecondFactor::Off, SecondFactor::Offered)
-        };
         Ok(Self {
             has_password: ways::password(reads, id).await.map_err(failed)?.is_some(),
-            second_factor,
+            second_factor: SecondFactor::of(sign_in, caller, offering).await?,
             passkeys: passkeys::of(sign_in, caller).await?,
             linked: ways::linked(reads, id).await.map_err(failed)?,
             sessions: auth::sessions::list(reads, id).await.map_err(failed)?,
-            tokens: super::tokens::store::list(reads, id).await.map_err(failed)?,
+            tokens: store::list(reads, id).await.map_err(failed)?,
             caller: caller.clone(),
         })
+    }
+
+    /// Whether a part is shown.
+    fn has(&self, part: &Part) -> bool {
+        match part.id {
+            id if id == PASSKEYS.id => self.passkeys.is_some(),
+            id if id == LINKED.id => !self.linked.is_empty(),
+            _ => true,
+        }
     }
 }
 
@@ -210,102 +95,73 @@ pub(crate) async fn show(
     Data(sign_in): Data<&Arc<SignIn>>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
-    let done = DONE.into_iter().find(|done| asked.done.as_deref() == Some(done.name));
-    let said = Said { done, offering: asked.totp.is_some(), ..Said::default() };
-    let account = Account::of(sign_in, &visitor, &said).await?;
-    Ok(answer(StatusCode::OK, page(&frame, &account, &said)))
+    let state = PageState { done: asked.done.as_deref(), refusal: None };
+    let account = Account::of(sign_in, &visitor, asked.totp.is_some()).await?;
+    Ok(answer(StatusCode::OK, page(&frame, &account, &state)))
 }
 
-/// Answers a form that was refused.
-pub(crate) async fn refuse(
-    frame: &Frame,
-    sign_in: &SignIn,
-    caller: &Caller,
-    problem: &Problem,
-    said: Said<'_>,
-) -> Result<Response> {
-    let account = Account::of(sign_in, caller, &said).await?;
-    Ok(refused(problem, page(frame, &account, &said)))
+/// Returns a form of one of the parts, with the page around it when it is refused.
+pub(crate) fn form(form: impl Endpoint<Output = Response> + 'static) -> BoxEndpoint<'static, Response> {
+    on_page(form, |request| {
+        let frame = request.data::<Frame>().cloned().unwrap_or_default();
+        let (caller, sign_in) = (Caller::of(request)?, request.data::<Arc<SignIn>>().cloned());
+        Ok(async move |refusal| {
+            let Some(sign_in) = sign_in else { return Err(poem::Error::from(refusal)) };
+            let state = PageState { done: None, refusal: Some(&refusal) };
+            let account = Account::of(&sign_in, &caller, second_factor::is_offering(&state)).await?;
+            Ok(refused(&refusal.problem, page(&frame, &account, &state)))
+        })
+    })
 }
 
-/// Answers a form that took something away: `name` is what the page says of that, and `gone` what it says where there was
-/// nothing any more.
-pub(crate) async fn taken_away(
-    frame: &Frame,
-    sign_in: &SignIn,
-    caller: &Caller,
-    part: Part,
-    outcome: Result<bool, Problem>,
-    name: &str,
-    gone: &str,
-) -> Result<Response> {
-    let problem = match outcome {
-        Ok(true) => return Ok(see(&done(name))),
-        Ok(false) => Problem::not_found(gone),
-        Err(problem) => problem,
-    };
-    refuse(frame, sign_in, caller, &problem, Said::refused(part, &problem)).await
-}
-
-/// Returns the address of the page that says that something was done.
-pub(crate) fn done(name: &str) -> String {
-    let part = DONE.iter().find(|done| done.name == name).map_or("main", |done| done.part.id());
-    format!("/account?done={name}#{part}")
-}
-
-fn page(frame: &Frame, account: &Account, said: &Said<'_>) -> Markup {
+fn page(frame: &Frame, account: &Account, state: &PageState<'_>) -> Markup {
+    let user = &account.caller.user;
     let by_tailscale = account.caller.by == By::Tailscale;
-    let shown = |part: &Part| match part {
-        Part::Passkeys => account.passkeys.is_some(),
-        Part::Linked => !account.linked.is_empty(),
-        _ => true,
-    };
     let content = html! {
         h1 { "Your account" }
         p.quiet {
-            (account.caller.user.email) ", " (account.caller.user.role.name())
+            (user.email) ", " (user.role.name())
             @if by_tailscale { ", signed in by Tailscale" }
         }
         // Whom Tailscale answers for cannot sign out, but a session goes before its word.
         @if by_tailscale { p { a.button href="/sign-in" { "Sign in as somebody else" } } }
-        (sign_in::again(&account.caller, "/account", "Another e-mail, a second factor, a passkey or a token"))
+        (again(&account.caller, "/account", "Another e-mail, a second factor, a passkey or a token"))
         div.parts {
             nav.contents aria-label="On this page" {
                 ul {
-                    @for part in Part::ALL.iter().filter(|part| shown(part)) {
-                        li { a href={ "#" (part.id()) } { (part.title()) } }
+                    @for part in PARTS.iter().filter(|part| account.has(part)) {
+                        li { a href={ "#" (part.id) } { (part.title) } }
                     }
                 }
             }
             div.stack {
-                (profile::section(account, said))
-                (profile::password_section(account, said))
-                (second_factor::section(account, said))
-                (passkeys::section(account, said))
-                (linked::section(account, said))
-                (sessions::section(account, said))
-                (tokens::section(account, said))
+                (profile::section(user, state))
+                (profile::password_section(user, account.has_password, state))
+                (second_factor::section(&account.second_factor, account.has_password, &user.email, state))
+                (passkeys::section(account.passkeys.as_deref(), state))
+                (linked::section(&account.linked, &user.email, state))
+                (sessions::section(&account.sessions, account.caller.session(), state))
+                (tokens::section(&account.tokens, state))
             }
         }
     };
-    frame.page(&title_of("Your account", said.refused.map(|(_, problem)| problem)), &content)
+    frame.page(&title_of("Your account", state.problem()), &content)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::{
         auth::{
             for_tests::caller,
-            role::{Method, Role, Scope},
+            role::{Method, Role},
         },
         html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
         when::Moment,
     };
 
-    /// An account that is hostile in each of its texts.
-    pub(crate) fn evil() -> Account {
+    fn evil() -> Account {
         let (now, text) = (Moment::now(), || EVIL.to_owned());
         let session = |id| session::Model {
             id,
@@ -318,71 +174,37 @@ pub(crate) mod tests {
             last_seen_at: now,
             expires_at: now,
         };
-        let passkey = passkey::Model {
-            id: 1,
-            user_id: 1,
-            name: text(),
-            credential_id: text(),
-            credential: text(),
-            created_at: now,
-            last_used_at: None,
-        };
-        let token = api_token::Model {
-            id: 1,
-            user_id: 1,
-            name: text(),
-            token_hash: text(),
-            scope: Scope::Read,
-            created_at: now,
-            expires_at: Some(now),
-            last_used_at: Some(now),
-        };
-        let linked = account::Model {
-            id: 1,
-            user_id: 1,
-            provider: text(),
-            provider_id: text(),
-            password_hash: None,
-            created_at: now,
-            updated_at: now,
-        };
         Account {
             caller: caller(Role::Owner),
             has_password: true,
-            second_factor: SecondFactor::Offered(Offer { secret: text(), uri: text() }),
-            passkeys: Some(vec![passkey]),
+            second_factor: SecondFactor::Off,
+            passkeys: None,
             sessions: vec![session(1), session(2)],
-            linked: vec![linked],
-            tokens: vec![token],
+            linked: Vec::new(),
+            tokens: Vec::new(),
         }
     }
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
-        let mut account = evil();
-        let parts = |account: &Account, said: &Said<'_>| {
-            assert_harmless(&profile::section(account, said));
-            assert_harmless(&sessions::section(account, said));
-            assert_harmless(&tokens::section(account, said));
-        };
-        parts(&account, &Said::default());
-        for part in [Part::Profile, Part::Sessions, Part::Tokens] {
+        let account = evil();
+        let frame = Frame::default();
+        assert_harmless(&page(&frame, &account, &PageState::default()));
+        let user = &account.caller.user;
+        for part in [&PROFILE, &SESSIONS, &TOKENS] {
             let problem = Problem::fields(vec![FieldError::new("name", EVIL)]);
-            let profile = profile::Filled { name: EVIL.to_owned(), email: EVIL.to_owned() };
-            let token = tokens::Filled::named(EVIL);
-            let said = Said { profile: Some(&profile), token: Some(&token), ..Said::refused(part, &problem) };
-            parts(&account, &said);
+            let refusal = part.refuse(problem).with("name", EVIL).with("email", EVIL);
+            let state = PageState { done: None, refusal: Some(&refusal) };
+            assert_harmless(&profile::section(user, &state));
+            assert_harmless(&sessions::section(&account.sessions, None, &state));
+            assert_harmless(&page(&frame, &account, &state));
         }
-        account.second_factor = SecondFactor::On { recovery_codes: 10 };
-        assert_harmless(&second_factor::section(&account, &Said::default()));
-        account.passkeys = None;
-        assert_harmless(&page(&Frame::default(), &account, &Said::default()));
     }
 
     #[test]
     fn whom_tailscale_answers_for_is_offered_to_sign_in_as_somebody_else() {
         let mut account = evil();
-        let text = |account: &Account| page(&Frame::default(), account, &Said::default()).into_string();
+        let text = |account: &Account| page(&Frame::default(), account, &PageState::default()).into_string();
         assert!(!text(&account).contains("Sign in as somebody else"));
         account.caller.by = By::Tailscale;
         assert!(text(&account).contains(r#"href="/sign-in">Sign in as somebody else"#));
@@ -390,11 +212,19 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_done_is_said_in_its_part() {
-        assert_eq!(done("sessions"), "/account?done=sessions#browsers");
-        let done = DONE.into_iter().find(|done| done.name == "token");
-        let said = Said { done, ..Said::default() };
-        let text = page(&Frame::default(), &evil(), &said).into_string();
-        assert_eq!(text.matches(r#"role="status""#).count(), 2, "the token's, and the empty one of passkeys: {text}");
+        assert_eq!(SESSIONS.address("sessions"), "/account?done=sessions#browsers");
+        let state = PageState { done: Some("token"), refusal: None };
+        let text = page(&Frame::default(), &evil(), &state).into_string();
+        assert_eq!(text.matches(r#"role="status""#).count(), 1, "{text}");
         assert!(text.contains("good for nothing any more"));
+    }
+
+    #[test]
+    fn what_a_form_was_refused_for_stands_in_its_part_and_in_the_title() {
+        let refusal = PASSWORD.refuse(Problem::fields(vec![FieldError::new("new_password", "is too short")]));
+        let text = page(&Frame::default(), &evil(), &PageState { done: None, refusal: Some(&refusal) }).into_string();
+        assert!(text.contains("<title>Error: Your account"), "{text}");
+        assert!(text.contains(r##"href="#password-form-new_password">The new password is too short."##), "{text}");
+        assert_eq!(text.matches(r#"role="alert""#).count(), 1, "{text}");
     }
 }

@@ -1,14 +1,17 @@
 //! Where does a link lead that is sent to somebody?
 //!
 //! To where the household reaches Hearth, as the operator has set it; without that, to where this browser reached it. That
-//! may be no place for anybody else, and then the page with the link says so.
+//! may be no place for anybody else, and then the page with the link says so. That page is the response to the form that made
+//! the link: no address shows it, so going back does not.
 
+use maud::{Markup, html};
 use poem::{Request, http::header};
 use url::Url;
 
 use crate::{
     auth::{Accounts, caller::Place},
     config::is_loopback,
+    html::Frame,
 };
 
 /// A link, and for whom it works.
@@ -65,9 +68,28 @@ impl Reach {
     }
 }
 
+/// Returns the page with a link for somebody: what it is, what it is for, how long it is good, and for whom it works.
+pub(crate) fn link_page(frame: &Frame, title: &str, what: &Markup, good_for: &str, link: &Link) -> Markup {
+    let content = html! {
+        div.narrow {
+            h1 { (title) }
+            p { (what) }
+            p { code.secret { (link.address) } }
+            @if let Some(warning) = link.reach.warning() { p.note { (warning) } }
+            p {
+                "Whoever opens it first can use it, so send it by a way that only they read. It is good for " (good_for)
+                " and once. " strong { "It is not shown again." }
+            }
+            p { a.button.main href="/people" { "Back to the people" } }
+        }
+    };
+    frame.page(title, &content)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::html::for_tests::{EVIL, assert_harmless};
 
     #[test]
     fn a_link_that_others_cannot_open_is_told_from_one_that_they_can() {
@@ -87,5 +109,11 @@ mod tests {
         for reach in [Reach::Here, Reach::ThisMachine] {
             assert!(reach.warning().unwrap().contains("HEARTH_HTTP__PUBLIC_URL"));
         }
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let sent = Link { address: EVIL.to_owned(), reach: Reach::Here };
+        assert_harmless(&link_page(&Frame::default(), EVIL, &html! { (EVIL) }, "a day", &sent));
     }
 }

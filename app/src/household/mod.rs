@@ -3,6 +3,6 @@
 pub(crate) mod invitations;
 pub(crate) mod link;
 pub(crate) mod links;
+pub(crate) mod page;
 pub(crate) mod people;
 pub(crate) mod resets;
-pub(crate) mod secrets;

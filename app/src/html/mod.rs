@@ -11,6 +11,7 @@ pub(crate) mod for_tests;
 mod form;
 mod layout;
 mod moments;
+mod part;
 mod session_over;
 
 use maud::{Markup, html};
@@ -26,6 +27,7 @@ pub(crate) use self::{
     form::{Fields, Input, title_of},
     layout::{Entry, Frame, Newer, Viewer},
     moments::moment,
+    part::{PageState, Part, Refusal, on_page},
     session_over::session_over,
 };
 use crate::http::Problem;

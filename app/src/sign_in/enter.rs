@@ -15,7 +15,7 @@ use crate::{
     },
     audit::page as audit,
     auth::{caller::Place, profile::Profile, sessions::Begun},
-    household::{invitations::page as invitations, links, people::page as people},
+    household::{invitations::page as invitations, links, page as household, people::page as people},
     html::see,
     http::Problem,
     sign_in::{SignIn, page as sign_in, passkey::page as passkeys, setup::page as setup, totp::page as second_factor},
@@ -31,22 +31,22 @@ pub(crate) fn add(route: Route) -> Route {
         .at("/invitation/:token", get(links::show_invitation).post(links::accept))
         .at("/reset/:token", get(links::show_reset).post(links::reset))
         .at("/account", get(account::show))
-        .at("/account/profile", post(profile::change))
-        .at("/account/password", post(profile::change_password))
-        .at("/account/totp", post(second_factor::begin))
-        .at("/account/totp/confirm", post(second_factor::confirm))
-        .at("/account/totp/remove", post(second_factor::remove))
-        .at("/account/passkeys/:id/delete", post(passkeys::delete))
-        .at("/account/linked/:id/unlink", post(linked::unlink))
-        .at("/account/sessions/revoke-others", post(sessions::revoke_others))
-        .at("/account/sessions/:id/revoke", post(sessions::revoke))
-        .at("/account/tokens", post(tokens::create))
-        .at("/account/tokens/:id/revoke", post(tokens::revoke))
-        .at("/people", get(people::show))
-        .at("/people/invitations", post(invitations::create))
-        .at("/people/invitations/:id/revoke", post(invitations::revoke))
-        .at("/people/:id", post(people::change))
-        .at("/people/:id/reset", post(people::reset))
+        .at("/account/profile", post(account::form(profile::change)))
+        .at("/account/password", post(account::form(profile::change_password)))
+        .at("/account/totp", post(account::form(second_factor::begin)))
+        .at("/account/totp/confirm", post(account::form(second_factor::confirm)))
+        .at("/account/totp/remove", post(account::form(second_factor::remove)))
+        .at("/account/passkeys/:id/delete", post(account::form(passkeys::delete)))
+        .at("/account/linked/:id/unlink", post(account::form(linked::unlink)))
+        .at("/account/sessions/revoke-others", post(account::form(sessions::revoke_others)))
+        .at("/account/sessions/:id/revoke", post(account::form(sessions::revoke)))
+        .at("/account/tokens", post(account::form(tokens::create)))
+        .at("/account/tokens/:id/revoke", post(account::form(tokens::revoke)))
+        .at("/people", get(household::show))
+        .at("/people/invitations", post(household::form(invitations::create)))
+        .at("/people/invitations/:id/revoke", post(household::form(invitations::revoke)))
+        .at("/people/:id", post(household::form(people::change)))
+        .at("/people/:id/reset", post(household::form(people::reset)))
         .at("/audit", get(audit::show))
 }
 

@@ -10,41 +10,45 @@ use poem::{
 
 use super::store;
 use crate::{
-    account::page::{Account, Part, Said, taken_away},
-    auth::{caller::Visitor, entity::account, ways},
-    html::{Frame, moment},
-    sign_in::SignIn,
+    auth::{Accounts, caller::Visitor, entity::account, ways},
+    html::{PageState, Part, moment},
+};
+
+/// The part with the linked accounts.
+pub(crate) const LINKED: Part = Part {
+    page: "/account",
+    id: "linked",
+    title: "Linked accounts",
+    done: &[("unlinked", "It is taken away. What answers for the e-mail that you have here would be linked again.")],
 };
 
 #[handler]
 pub(crate) async fn unlink(
-    frame: Frame,
     visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
+    Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::unlink(&sign_in.database, &visitor, id).await;
-    let gone = "That account was taken away before.";
-    taken_away(&frame, sign_in, &visitor, Part::Linked, outcome, "unlinked", gone).await
+    let outcome = store::unlink(&accounts.database, &visitor, id).await;
+    LINKED.taken_away(outcome, "unlinked", "That account was taken away before.")
 }
 
 /// Returns the part with the linked accounts; nothing where there is none.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    if account.linked.is_empty() && said.done.is_none_or(|done| !done.is_of(Part::Linked)) {
+pub(crate) fn section(linked: &[account::Model], email: &str, state: &PageState<'_>) -> Markup {
+    if linked.is_empty() && LINKED.was_done(state).is_none() {
         return html! {};
     }
     let content = html! {
-        (said.fields(Part::Linked).summary("Nothing was changed."))
-        @if account.linked.is_empty() { p.quiet { "No account elsewhere signs you in." } }
+        (LINKED.fields(state).summary("Nothing was changed."))
+        @if linked.is_empty() { p.quiet { "No account elsewhere signs you in." } }
         @else {
             p {
                 "Whoever signs in there is signed in here as you. Take away those that you do not know; what answers for "
-                (account.caller.user.email) " is linked again, so change that e-mail first if it is not yours."
+                (email) " is linked again, so change that e-mail first if it is not yours."
             }
-            ul.things { @for linked in &account.linked { (entry(linked)) } }
+            ul.things { @for linked in linked { (entry(linked)) } }
         }
     };
-    Part::Linked.section(said, &content)
+    LINKED.section(state, &content)
 }
 
 fn entry(linked: &account::Model) -> Markup {
@@ -69,16 +73,27 @@ fn entry(linked: &account::Model) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{account::page::tests::evil, html::for_tests::assert_harmless};
+    use crate::{
+        html::for_tests::{EVIL, assert_harmless},
+        when::Moment,
+    };
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
-        assert_harmless(&section(&evil(), &Said::default()));
+        let linked = account::Model {
+            id: 1,
+            user_id: 1,
+            provider: EVIL.to_owned(),
+            provider_id: EVIL.to_owned(),
+            password_hash: None,
+            created_at: Moment::now(),
+            updated_at: Moment::now(),
+        };
+        assert_harmless(&section(&[linked], EVIL, &PageState::default()));
     }
 
     #[test]
     fn there_is_nothing_where_nobody_else_answers() {
-        let account = Account { linked: Vec::new(), ..evil() };
-        assert_eq!(section(&account, &Said::default()).into_string(), "");
+        assert_eq!(section(&[], "anna@example.org", &PageState::default()).into_string(), "");
     }
 }

@@ -10,26 +10,37 @@ use poem::{
 use serde::Deserialize;
 
 use crate::{
-    account::{
-        page::{Account, Part, Said, done, refuse},
-        profile::{password_change, store},
-    },
+    account::profile::{password_change, store},
     auth::{
+        Accounts,
         caller::Visitor,
+        entity::user,
         profile::{EMAIL_MAX, NAME_MAX, Profile},
     },
-    html::{Frame, Input, see},
+    html::{Input, PageState, Part},
     http::Problem,
     sign_in::SignIn,
+};
+
+/// The part with name and e-mail.
+pub(crate) const PROFILE: Part =
+    Part { page: "/account", id: "profile", title: "Profile", done: &[("profile", "Your profile was saved.")] };
+
+/// The part with the password.
+pub(crate) const PASSWORD: Part = Part {
+    page: "/account",
+    id: "password",
+    title: "Password",
+    done: &[("password", "Your password was changed. All your other browsers were signed out.")],
 };
 
 /// What the form of the profile sends.
 #[derive(Default, Deserialize)]
 pub(crate) struct Filled {
     #[serde(default)]
-    pub(crate) name: String,
+    name: String,
     #[serde(default)]
-    pub(crate) email: String,
+    email: String,
 }
 
 /// What the form of the password sends.
@@ -43,47 +54,37 @@ pub(crate) struct FilledPassword {
 
 #[handler]
 pub(crate) async fn change(
-    frame: Frame,
     visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
+    Data(accounts): Data<&Arc<Accounts>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let outcome = match Profile::check(&filled.name, &filled.email) {
-        Ok(profile) => store::update(&sign_in.database, &visitor, profile).await,
+        Ok(profile) => store::update(&accounts.database, &visitor, profile).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
-        Ok(_) => Ok(see(&done("profile"))),
-        Err(problem) => {
-            let said = Said { profile: Some(&filled), ..Said::refused(Part::Profile, &problem) };
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Ok(_) => Ok(PROFILE.done("profile")),
+        Err(problem) => Err(PROFILE.refuse(problem).with("name", filled.name).with("email", filled.email).into()),
     }
 }
 
 #[handler]
 pub(crate) async fn change_password(
-    frame: Frame,
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledPassword>,
 ) -> Result<Response> {
     match password_change::change(sign_in, &visitor, &filled.current_password, &filled.new_password).await {
-        Ok(()) => Ok(see(&done("password"))),
-        Err(problem) => {
-            let said = Said::refused(Part::Password, &problem);
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Ok(()) => Ok(PASSWORD.done("password")),
+        Err(problem) => Err(PASSWORD.refuse(problem).into()),
     }
 }
 
 /// Returns the part with name and e-mail.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    let fields = said.fields(Part::Profile);
-    let (name, email) = match said.profile {
-        Some(filled) => (&filled.name, &filled.email),
-        None => (&account.caller.user.name, &account.caller.user.email),
-    };
+pub(crate) fn section(user: &user::Model, state: &PageState<'_>) -> Markup {
+    let fields = PROFILE.fields(state);
+    let filled = |field| state.filled(PROFILE.id, field);
+    let (name, email) = (filled("name").unwrap_or(&user.name), filled("email").unwrap_or(&user.email));
     let content = html! {
         form method="post" action="/account/profile#profile" {
             (fields.summary("Your profile was not saved."))
@@ -93,31 +94,31 @@ pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
             button { "Save" }
         }
     };
-    Part::Profile.section(said, &content)
+    PROFILE.section(state, &content)
 }
 
 /// Returns the part with the password, whose form opens when it is wanted.
-pub(crate) fn password_section(account: &Account, said: &Said<'_>) -> Markup {
-    let fields = said.fields(Part::Password);
+pub(crate) fn password_section(user: &user::Model, has_password: bool, state: &PageState<'_>) -> Markup {
+    let fields = PASSWORD.fields(state);
     let content = html! {
         p {
-            @if account.has_password { "Changing it signs out all your other browsers." }
+            @if has_password { "Changing it signs out all your other browsers." }
             @else { "You have none so far, and come in by other ways." }
         }
         details.ask open[fields.is_refused()] {
-            summary { @if account.has_password { "Change the password…" } @else { "Choose a password…" } }
+            summary { @if has_password { "Change the password…" } @else { "Choose a password…" } }
             form method="post" action="/account/password#password" {
                 (fields.summary("Your password was not changed."))
                 // So that a password manager knows whose password it keeps.
-                input type="text" autocomplete="username" value=(account.caller.user.email) readonly hidden;
-                @if account.has_password {
+                input type="text" autocomplete="username" value=(user.email) readonly hidden;
+                @if has_password {
                     (fields.input(&Input::new("password", "current_password", "Present password")
                         .autocomplete("current-password")))
                 }
                 (fields.input(&Input::new_password("new_password", "New password")))
-                button { @if account.has_password { "Change the password" } @else { "Set the password" } }
+                button { @if has_password { "Change the password" } @else { "Set the password" } }
             }
         }
     };
-    Part::Password.section(said, &content)
+    PASSWORD.section(state, &content)
 }

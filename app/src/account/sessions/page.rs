@@ -10,46 +10,45 @@ use poem::{
 
 use super::store;
 use crate::{
-    account::page::{Account, Part, Said, done, refuse, taken_away},
-    auth::{caller::Visitor, entity::session},
-    html::{Frame, browser, moment, see},
-    sign_in::SignIn,
+    auth::{Accounts, caller::Visitor, entity::session},
+    html::{PageState, Part, browser, moment},
+};
+
+/// The part with the browsers.
+pub(crate) const SESSIONS: Part = Part {
+    page: "/account",
+    id: "browsers",
+    title: "Browsers",
+    done: &[("session", "That browser was signed out."), ("sessions", "All your other browsers were signed out.")],
 };
 
 #[handler]
 pub(crate) async fn revoke(
-    frame: Frame,
     visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
+    Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::revoke(&sign_in.database, &visitor, id).await;
-    let gone = "That browser is not signed in any more.";
-    taken_away(&frame, sign_in, &visitor, Part::Sessions, outcome, "session", gone).await
+    let outcome = store::revoke(&accounts.database, &visitor, id).await;
+    SESSIONS.taken_away(outcome, "session", "That browser is not signed in any more.")
 }
 
 #[handler]
-pub(crate) async fn revoke_others(
-    frame: Frame,
-    visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
-) -> Result<Response> {
-    match store::revoke_others(&sign_in.database, &visitor).await {
-        Ok(()) => Ok(see(&done("sessions"))),
-        Err(problem) => refuse(&frame, sign_in, &visitor, &problem, Said::refused(Part::Sessions, &problem)).await,
+pub(crate) async fn revoke_others(visitor: Visitor, Data(accounts): Data<&Arc<Accounts>>) -> Result<Response> {
+    match store::revoke_others(&accounts.database, &visitor).await {
+        Ok(()) => Ok(SESSIONS.done("sessions")),
+        Err(problem) => Err(SESSIONS.refuse(problem).into()),
     }
 }
 
-/// Returns the part with the browsers.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    let own = account.caller.session();
-    let others = account.sessions.iter().any(|session| own != Some(session.id));
+/// Returns the part with the browsers, of which `own` is the one that looks.
+pub(crate) fn section(sessions: &[session::Model], own: Option<i64>, state: &PageState<'_>) -> Markup {
+    let others = sessions.iter().any(|session| own != Some(session.id));
     let content = html! {
-        (said.fields(Part::Sessions).summary("Nobody was signed out."))
-        @if account.sessions.is_empty() { p.quiet { "No browser is signed in as you." } }
+        (SESSIONS.fields(state).summary("Nobody was signed out."))
+        @if sessions.is_empty() { p.quiet { "No browser is signed in as you." } }
         @else {
             p { "These browsers are signed in as you. Sign out those that you do not know." }
-            ul.things { @for session in &account.sessions { (entry(session, own == Some(session.id))) } }
+            ul.things { @for session in sessions { (entry(session, own == Some(session.id))) } }
         }
         @if others {
             form method="post" action="/account/sessions/revoke-others#browsers" {
@@ -57,7 +56,7 @@ pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
             }
         }
     };
-    Part::Sessions.section(said, &content)
+    SESSIONS.section(state, &content)
 }
 
 fn entry(session: &session::Model, is_own: bool) -> Markup {

@@ -13,18 +13,24 @@ use time::Duration;
 
 use super::store;
 use crate::{
-    account::page::{Account, Part, Said, refuse, taken_away},
     auth::{
+        Accounts,
         caller::Visitor,
         entity::api_token,
         profile::{NAME_MAX, label},
         role::Scope,
     },
-    household::secrets,
-    html::{Fields, Frame, Input, answer, moment},
+    html::{Fields, Frame, Input, PageState, Part, answer, moment},
     http::Problem,
-    sign_in::SignIn,
     when::Moment,
+};
+
+/// The part with the tokens.
+pub(crate) const TOKENS: Part = Part {
+    page: "/account",
+    id: "tokens",
+    title: "API tokens",
+    done: &[("token", "The token was revoked. It is good for nothing any more.")],
 };
 
 /// What the form sends.
@@ -35,13 +41,6 @@ pub(crate) struct Filled {
     scope: Option<Scope>,
     #[serde(default)]
     good_for: GoodFor,
-}
-
-#[cfg(test)]
-impl Filled {
-    pub(crate) fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
-    }
 }
 
 /// How long a token is good.
@@ -65,6 +64,16 @@ impl GoodFor {
         (Self::Year, "1y", "1 year"),
         (Self::Ever, "ever", "Until it is revoked"),
     ];
+
+    /// Returns what a value of the form stands for.
+    fn read(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known, _)| *known == value).map(|(choice, ..)| choice)
+    }
+
+    /// Returns its value in the form.
+    fn value(self) -> &'static str {
+        Self::ALL.into_iter().find(|(choice, ..)| *choice == self).map_or("", |(_, value, _)| value)
+    }
 
     fn end(self) -> Option<Moment> {
         let days = match self {
@@ -90,7 +99,7 @@ fn may(scope: Scope) -> &'static str {
 pub(crate) async fn create(
     frame: Frame,
     visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
+    Data(accounts): Data<&Arc<Accounts>>,
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let mut errors = Vec::new();
@@ -98,47 +107,68 @@ pub(crate) async fn create(
     let outcome = match errors.is_empty() {
         true => {
             let scope = filled.scope.unwrap_or(Scope::Read);
-            store::create(sign_in, &visitor, name, scope, filled.good_for.end()).await
+            store::create(accounts, &visitor, name, scope, filled.good_for.end()).await
         }
         false => Err(Problem::fields(errors)),
     };
     match outcome {
-        Ok((token, secret)) => Ok(answer(StatusCode::OK, secrets::token(&frame, &token.name, secret.expose()))),
-        Err(problem) => {
-            let said = Said { token: Some(&filled), ..Said::refused(Part::Tokens, &problem) };
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Ok((token, secret)) => Ok(answer(StatusCode::OK, made(&frame, &token.name, secret.expose()))),
+        Err(problem) => Err(TOKENS
+            .refuse(problem)
+            .with("name", filled.name)
+            .with("scope", filled.scope.map_or("", Scope::name))
+            .with("good_for", filled.good_for.value())
+            .into()),
     }
 }
 
 #[handler]
 pub(crate) async fn revoke(
-    frame: Frame,
     visitor: Visitor,
-    Data(sign_in): Data<&Arc<SignIn>>,
+    Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let outcome = store::revoke(sign_in, &visitor, id).await;
-    let gone = "That token was revoked before.";
-    taken_away(&frame, sign_in, &visitor, Part::Tokens, outcome, "token", gone).await
+    TOKENS.taken_away(store::revoke(accounts, &visitor, id).await, "token", "That token was revoked before.")
 }
 
 /// Returns the part with the tokens.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    let fields = said.fields(Part::Tokens);
+pub(crate) fn section(tokens: &[api_token::Model], state: &PageState<'_>) -> Markup {
+    let fields = TOKENS.fields(state);
+    let filled = |field| state.filled(TOKENS.id, field);
+    // A token that could not be revoked was refused without a form to fill in.
+    let was_sent = filled("name").is_some();
+    let filled = Filled {
+        name: filled("name").unwrap_or_default().to_owned(),
+        scope: filled("scope").and_then(|scope| Scope::ALL.into_iter().find(|known| known.name() == scope)),
+        good_for: filled("good_for").and_then(GoodFor::read).unwrap_or_default(),
+    };
     let content = html! {
         p { "A token lets a program in as you: a script, a calendar, a home automation." }
-        @if !account.tokens.is_empty() {
-            ul.things { @for token in &account.tokens { (entry(token)) } }
+        @if !tokens.is_empty() {
+            ul.things { @for token in tokens { (entry(token)) } }
         }
-        // A token that could not be revoked was refused without a form to fill in.
-        @if said.token.is_none() { (fields.summary("Nothing was changed.")) }
-        details.ask open[said.token.is_some()] {
+        @if !was_sent { (fields.summary("Nothing was changed.")) }
+        details.ask open[was_sent] {
             summary { "Make a token…" }
-            (form(said.token.unwrap_or(&Filled::default()), &fields, said.token.is_some()))
+            (form(&filled, &fields, was_sent))
         }
     };
-    Part::Tokens.section(said, &content)
+    TOKENS.section(state, &content)
+}
+
+/// Returns the page with a new token, in the response to the form that made it: no address shows it, so going back does not.
+fn made(frame: &Frame, name: &str, token: &str) -> Markup {
+    let content = html! {
+        div.narrow {
+            h1 { "Your new token" }
+            p.done role="status" { "The token “" (name) "” was made." }
+            p { "Copy it now into the program that is to use it. " strong { "It is not shown again." } }
+            p { code.secret { (token) } }
+            p.quiet { "Programs send it as " code { "Authorization: Bearer …" } "." }
+            p { a.button.main href="/account#tokens" { "I have copied it" } }
+        }
+    };
+    frame.page("Your new token", &content)
 }
 
 fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
@@ -194,5 +224,42 @@ fn entry(token: &api_token::Model) -> Markup {
                 button aria-label={ "Revoke " (token.name) } { "Revoke" }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::for_tests::{EVIL, assert_harmless};
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        let now = Moment::now();
+        let token = api_token::Model {
+            id: 1,
+            user_id: 1,
+            name: EVIL.to_owned(),
+            token_hash: EVIL.to_owned(),
+            scope: Scope::Read,
+            created_at: now,
+            expires_at: Some(now),
+            last_used_at: Some(now),
+        };
+        assert_harmless(&section(&[token], &PageState::default()));
+        let refusal = TOKENS.refuse(Problem::conflict(EVIL)).with("name", EVIL).with("scope", EVIL);
+        assert_harmless(&section(&[], &PageState { refusal: Some(&refusal), done: None }));
+        assert_harmless(&made(&Frame::default(), EVIL, EVIL));
+    }
+
+    #[test]
+    fn a_form_that_was_refused_keeps_what_was_filled_in() {
+        let refusal = TOKENS
+            .refuse(Problem::conflict("There are too many."))
+            .with("name", "robot")
+            .with("scope", "write")
+            .with("good_for", "ever");
+        let text = section(&[], &PageState { refusal: Some(&refusal), done: None }).into_string();
+        assert!(text.contains(r#"value="robot""#) && text.contains(r#"value="write" checked"#), "{text}");
+        assert!(text.contains(r#"value="ever" selected"#) && text.contains("<details class=\"ask\" open"), "{text}");
     }
 }

@@ -20,13 +20,18 @@ use crate::{
         role::Role,
     },
     household::{
-        link::Link,
-        people::page::{About, Household, Said, page, roles},
-        secrets,
+        link::{Link, link_page},
+        people::page::roles,
     },
-    html::{Frame, Input, answer, moment, refused, see},
+    html::{Fields, Frame, Input, PageState, Refusal, answer, moment, see},
     http::Problem,
 };
+
+/// What the part with the invitations is known by.
+const PART: &str = "invite";
+
+/// What somebody is invited as, unless the form says otherwise.
+const INVITED: Role = Role::Member;
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
@@ -38,7 +43,7 @@ pub(crate) struct Filled {
 
 impl Filled {
     fn role(&self) -> Role {
-        self.role.unwrap_or(Role::Member)
+        self.role.unwrap_or(INVITED)
     }
 }
 
@@ -66,20 +71,17 @@ pub(crate) async fn create(
                 "With this link, " strong { (invitation.email.as_deref().unwrap_or("whoever has it")) }
                 " joins the household as " (filled.role().name()) "."
             };
-            Ok(answer(StatusCode::OK, secrets::link(&frame, "A link to join", &what, "a week", &link)))
+            Ok(answer(StatusCode::OK, link_page(&frame, "A link to join", &what, "a week", &link)))
         }
         Err(problem) => {
-            let said =
-                Said { refused: Some((About::Invitations, &problem)), invitation: Some(&filled), ..Said::default() };
-            let household = Household::of(accounts, &visitor).await?;
-            Ok(refused(&problem, page(&frame, &household, &said)))
+            let role = filled.role().name();
+            Err(Refusal::new(PART, problem).with("email", filled.email).with("role", role).into())
         }
     }
 }
 
 #[handler]
 pub(crate) async fn revoke(
-    frame: Frame,
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
@@ -89,29 +91,27 @@ pub(crate) async fn revoke(
         Ok(false) => Problem::not_found("That invitation was used, taken back or is over."),
         Err(problem) => problem,
     };
-    let household = Household::of(accounts, &visitor).await?;
-    let said = Said { refused: Some((About::Invitations, &problem)), ..Said::default() };
-    Ok(refused(&problem, page(&frame, &household, &said)))
+    Err(Refusal::new(PART, problem).into())
 }
 
 /// Returns the part of the page with the invitations.
-pub(crate) fn section(household: &Household, viewer: Role, said: &Said<'_>) -> Markup {
-    let fields = said.fields(About::Invitations);
-    let none = Filled::default();
-    let filled = said.invitation.unwrap_or(&none);
+pub(crate) fn section(invitations: &[verification::Model], viewer: Role, state: &PageState<'_>) -> Markup {
+    let fields = Fields::new(PART, state.problem_of(PART));
+    let role = state.filled(PART, "role").and_then(|role| Role::ALL.into_iter().find(|known| known.name() == role));
+    let email = state.filled(PART, "email").unwrap_or_default();
     html! {
         section.card aria-labelledby="invitations" {
             h2 #invitations { "Invite somebody" }
             (fields.summary("Nothing was changed."))
             form method="post" action="/people/invitations" {
-                (roles(&fields, viewer, filled.role()))
-                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).longest(EMAIL_MAX).optional()
+                (roles(&fields, viewer, role.unwrap_or(INVITED)))
+                (fields.input(&Input::new("email", "email", "E-mail").value(email).longest(EMAIL_MAX).optional()
                     .hint("Fills in their form. Hearth sends nothing to it: you give them the link.")))
                 button.main { "Make a link" }
             }
-            @if !household.invitations.is_empty() {
+            @if !invitations.is_empty() {
                 h3 { "Open invitations" }
-                ul.things { @for invitation in &household.invitations { (entry(invitation, viewer)) } }
+                ul.things { @for invitation in invitations { (entry(invitation, viewer)) } }
             }
         }
     }

@@ -10,15 +10,22 @@ use poem::{
 
 use super::store;
 use crate::{
-    account::page::{Account, Part, Said, done, taken_away},
     auth::{
         caller::{Caller, Visitor},
         entity::passkey,
         profile::NAME_MAX,
     },
-    html::{Frame, asset_address, moment},
+    html::{PageState, Part, asset_address, moment},
     http::Problem,
     sign_in::SignIn,
+};
+
+/// The part of one's account with the passkeys.
+pub(crate) const PASSKEYS: Part = Part {
+    page: "/account",
+    id: "passkeys",
+    title: "Passkeys",
+    done: &[("passkey-added", "Your passkey was added."), ("passkey-deleted", "The passkey was deleted.")],
 };
 
 /// Whether somebody can sign in with a passkey here.
@@ -51,20 +58,18 @@ pub(crate) fn script() -> Markup {
 
 #[handler]
 pub(crate) async fn delete(
-    frame: Frame,
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let outcome = store::delete(sign_in, &visitor, id).await;
-    let gone = "That passkey was deleted before.";
-    taken_away(&frame, sign_in, &visitor, Part::Passkeys, outcome, "passkey-deleted", gone).await
+    PASSKEYS.taken_away(outcome, "passkey-deleted", "That passkey was deleted before.")
 }
 
 /// Returns the part with the passkeys; nothing where they are off.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    let Some(passkeys) = &account.passkeys else { return html! {} };
-    let fields = said.fields(Part::Passkeys);
+pub(crate) fn section(passkeys: Option<&[passkey::Model]>, state: &PageState<'_>) -> Markup {
+    let Some(passkeys) = passkeys else { return html! {} };
+    let fields = PASSKEYS.fields(state);
     let name = fields.id("name");
     let content = html! {
         (fields.summary("Nothing was changed."))
@@ -77,12 +82,12 @@ pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
             label for=(name) { "Name of a new passkey" span.optional { "optional" } }
             input id=(name) type="text" maxlength=(NAME_MAX) autocomplete="off" placeholder="Phone" data-passkey-name;
         }
-        button type="button" hidden data-passkey="register" data-next=(done("passkey-added")) { "Add a passkey" }
+        button type="button" hidden data-passkey="register" data-next=(PASSKEYS.address("passkey-added")) { "Add a passkey" }
         (says())
         noscript { p.quiet { "Adding a passkey takes JavaScript." } }
         (script())
     };
-    Part::Passkeys.section(said, &content)
+    PASSKEYS.section(state, &content)
 }
 
 fn entry(passkey: &passkey::Model) -> Markup {
@@ -108,11 +113,20 @@ fn entry(passkey: &passkey::Model) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{account::page::tests::evil, html::for_tests::EVIL};
+    use crate::{html::for_tests::EVIL, when::Moment};
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
-        let text = section(&evil(), &Said::default()).into_string();
+        let passkey = passkey::Model {
+            id: 1,
+            user_id: 1,
+            name: EVIL.to_owned(),
+            credential_id: EVIL.to_owned(),
+            credential: EVIL.to_owned(),
+            created_at: Moment::now(),
+            last_used_at: None,
+        };
+        let text = section(Some(&[passkey]), &PageState::default()).into_string();
         assert!(text.contains("&lt;script&gt;") && !text.contains(EVIL), "{text}");
         assert!(text.contains(r#"data-next="/account?done=passkey-added#passkeys""#), "{text}");
         assert!(text.contains(r#"role="status""#) && text.contains(r#"role="alert""#), "{text}");
@@ -121,6 +135,6 @@ mod tests {
 
     #[test]
     fn there_is_nothing_where_they_are_off() {
-        assert_eq!(section(&Account { passkeys: None, ..evil() }, &Said::default()).into_string(), "");
+        assert_eq!(section(None, &PageState::default()).into_string(), "");
     }
 }

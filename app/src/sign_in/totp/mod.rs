@@ -6,4 +6,4 @@ pub(crate) mod page;
 pub(crate) mod qr;
 mod store;
 
-pub(crate) use self::store::{Code, Offer, clear, of, offered, take};
+pub(crate) use self::store::{Code, Offer, clear, of, take};

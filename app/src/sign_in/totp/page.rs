@@ -12,11 +12,14 @@ use serde::Deserialize;
 
 use super::{qr, store};
 use crate::{
-    account::page::{Account, Part, Said, SecondFactor, done, refuse},
-    auth::caller::Visitor,
-    household::secrets,
-    html::{Fields, Frame, Input, answer, see},
-    sign_in::SignIn,
+    auth::{
+        caller::{Caller, Visitor},
+        entity::verification::Kind::Recovery,
+        verification,
+    },
+    html::{Fields, Frame, Input, PageState, Part, answer, see},
+    http::Problem,
+    sign_in::{SignIn, totp::Offer},
 };
 
 /// What the form with the first code sends.
@@ -33,14 +36,54 @@ pub(crate) struct FilledPassword {
     password: String,
 }
 
+/// The part of one's account with the second factor.
+pub(crate) const SECOND_FACTOR: Part = Part {
+    page: "/account",
+    id: "second-factor",
+    title: "Second factor",
+    done: &[("totp-removed", "Your second factor was removed.")],
+};
+
+/// Where the second factor stands.
+pub(crate) enum SecondFactor {
+    Off,
+    /// It waits for a first code.
+    Offered(Offer),
+    On {
+        recovery_codes: usize,
+    },
+}
+
+impl SecondFactor {
+    /// Returns the caller's; one that waits for its first code is shown again only to whoever is `offering` it.
+    pub(crate) async fn of(sign_in: &SignIn, caller: &Caller, offering: bool) -> Result<Self, Problem> {
+        let (reads, id) = (sign_in.reads(), caller.user.id);
+        let failed = |error| Problem::from(sign_in.database.failed(error));
+        if store::of(reads, id).await.map_err(failed)?.is_some() {
+            let left = verification::list_of(reads, Recovery, id).await.map_err(failed)?.len();
+            return Ok(Self::On { recovery_codes: left });
+        }
+        let offer = match offering && caller.is_fresh() {
+            true => store::offered(sign_in, caller).await?,
+            false => None,
+        };
+        Ok(offer.map_or(Self::Off, Self::Offered))
+    }
+}
+
+/// Whether the form with the first code was refused, and its secret is to be shown again.
+pub(crate) fn is_offering(state: &PageState<'_>) -> bool {
+    state.filled(SECOND_FACTOR.id, OFFERING).is_some()
+}
+
+/// What tells a refusal of the first code from others.
+const OFFERING: &str = "offering";
+
 #[handler]
-pub(crate) async fn begin(frame: Frame, visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
+pub(crate) async fn begin(visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
     match store::begin(sign_in, &visitor).await {
         Ok(_) => Ok(see("/account?totp=begun#second-factor")),
-        Err(problem) => {
-            let said = Said::refused(Part::SecondFactor, &problem);
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Err(problem) => Err(SECOND_FACTOR.refuse(problem).into()),
     }
 }
 
@@ -52,39 +95,50 @@ pub(crate) async fn confirm(
     Form(filled): Form<FilledCode>,
 ) -> Result<Response> {
     match store::confirm(sign_in, &visitor, &filled.code).await {
-        Ok(codes) => Ok(answer(StatusCode::OK, secrets::recovery_codes(&frame, &codes))),
-        Err(problem) => {
-            let said = Said { offering: true, ..Said::refused(Part::SecondFactor, &problem) };
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Ok(codes) => Ok(answer(StatusCode::OK, recovery_codes_page(&frame, &codes))),
+        Err(problem) => Err(SECOND_FACTOR.refuse(problem).with(OFFERING, "").into()),
     }
 }
 
 #[handler]
 pub(crate) async fn remove(
-    frame: Frame,
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
     Form(filled): Form<FilledPassword>,
 ) -> Result<Response> {
     match store::remove(sign_in, &visitor, &filled.password).await {
-        Ok(()) => Ok(see(&done("totp-removed"))),
-        Err(problem) => {
-            let said = Said::refused(Part::SecondFactor, &problem);
-            refuse(&frame, sign_in, &visitor, &problem, said).await
-        }
+        Ok(()) => Ok(SECOND_FACTOR.done("totp-removed")),
+        Err(problem) => Err(SECOND_FACTOR.refuse(problem).into()),
     }
 }
 
 /// Returns the part with the second factor.
-pub(crate) fn section(account: &Account, said: &Said<'_>) -> Markup {
-    let fields = said.fields(Part::SecondFactor);
-    let content = match &account.second_factor {
-        SecondFactor::Off => off(account.has_password, &fields),
+pub(crate) fn section(now: &SecondFactor, has_password: bool, email: &str, state: &PageState<'_>) -> Markup {
+    let fields = SECOND_FACTOR.fields(state);
+    let content = match now {
+        SecondFactor::Off => off(has_password, &fields),
         SecondFactor::Offered(offer) => offered(&offer.secret, &offer.uri, &fields),
-        SecondFactor::On { recovery_codes } => on(*recovery_codes, &account.caller.user.email, &fields),
+        SecondFactor::On { recovery_codes } => on(*recovery_codes, email, &fields),
     };
-    Part::SecondFactor.section(said, &content)
+    SECOND_FACTOR.section(state, &content)
+}
+
+/// Returns the page with the recovery codes, in the response to the form that made them: no address shows them, so going back
+/// does not.
+fn recovery_codes_page(frame: &Frame, codes: &[String]) -> Markup {
+    let content = html! {
+        div.narrow {
+            h1 { "Your recovery codes" }
+            p.done role="status" { "Your second factor is on." }
+            p {
+                "Each of these codes lets you in once when your phone is gone. Print this page, or copy them into a \
+                 password manager. " strong { "They are not shown again." }
+            }
+            ul.codes { @for code in codes { li { code { (code) } } } }
+            p { a.button.main href="/account#second-factor" { "I have kept them" } }
+        }
+    };
+    frame.page("Your recovery codes", &content)
 }
 
 fn off(has_password: bool, fields: &Fields<'_>) -> Markup {
@@ -151,7 +205,7 @@ fn in_fours(secret: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::page::tests::evil;
+    use crate::html::for_tests::{EVIL, assert_harmless};
 
     #[test]
     fn a_secret_reads_in_fours() {
@@ -160,14 +214,20 @@ mod tests {
 
     #[test]
     fn each_state_has_its_forms() {
-        let text = |second_factor, has_password| {
-            section(&Account { second_factor, has_password, ..evil() }, &Said::default()).into_string()
-        };
-        assert!(text(SecondFactor::Off, true).contains(r#"action="/account/totp#second-factor""#));
-        assert!(!text(SecondFactor::Off, false).contains("<form"));
-        let on = text(SecondFactor::On { recovery_codes: 1 }, true);
+        let text =
+            |now: &SecondFactor, has_password| section(now, has_password, EVIL, &PageState::default()).into_string();
+        assert!(text(&SecondFactor::Off, true).contains(r#"action="/account/totp#second-factor""#));
+        assert!(!text(&SecondFactor::Off, false).contains("<form"));
+        let on = text(&SecondFactor::On { recovery_codes: 1 }, true);
         assert!(on.contains("/account/totp/remove") && on.contains("one recovery code left"), "{on}");
-        let offered = text(evil().second_factor, true);
+        let offer = Offer { secret: EVIL.to_owned(), uri: EVIL.to_owned() };
+        let offered = text(&SecondFactor::Offered(offer), true);
         assert!(offered.contains("<svg") && offered.contains("/account/totp/confirm"), "{offered}");
+    }
+
+    #[test]
+    fn text_of_people_is_never_taken_for_html() {
+        assert_harmless(&section(&SecondFactor::On { recovery_codes: 10 }, true, EVIL, &PageState::default()));
+        assert_harmless(&recovery_codes_page(&Frame::default(), &[EVIL.to_owned()]));
     }
 }

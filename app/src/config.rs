@@ -6,6 +6,7 @@
 
 mod accounts;
 mod environment;
+mod file;
 mod settings;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -19,6 +20,7 @@ pub(crate) use self::{
         TailscaleSettings, is_loopback,
     },
     environment::variable,
+    file::public_url,
 };
 use crate::failure::Failure;
 

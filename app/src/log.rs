@@ -15,6 +15,9 @@ use tracing_subscriber::{
 
 use crate::config::{self, LogFormat, LogLevel};
 
+/// What is said at every level: what the operator cannot do without.
+pub(crate) const ALWAYS: &str = "app_always";
+
 /// Starts the log; panics go to it as well.
 pub(crate) fn start(config: config::Log) {
     let level = match config.level {
@@ -29,7 +32,8 @@ pub(crate) fn start(config: config::Log) {
         LogLevel::Trace => LevelFilter::TRACE,
         _ => LevelFilter::ERROR.min(level),
     };
-    let filter = Targets::new().with_default(libraries).with_target("app", level);
+    let filter =
+        Targets::new().with_default(libraries).with_target("app", level).with_target(ALWAYS, LevelFilter::INFO);
     // A closed standard error must not end the app: an internal error would be printed with eprintln!.
     match config.format {
         LogFormat::Text => tracing_subscriber::registry()

@@ -5,7 +5,7 @@
 //! not hold what was written here. So it is looked for before and after.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -19,7 +19,7 @@ use crate::{
         role::Role,
         users,
     },
-    config::{PublicUrl, variable},
+    config::{PublicUrl, public_url, variable},
     db::{Access, Database},
     failure::Failure,
     household::{people, resets},
@@ -42,13 +42,15 @@ pub(crate) enum Task {
 pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(), Failure> {
     let place = Place::find(database)?;
     place.check_idle()?;
+    // What is wrong with the settings is said before anything is done.
+    let url = if task.makes_link() { public_url(place.data_dir())? } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the runtime cannot be started: {error}")))?;
     let said = runtime.block_on(async {
         let database = Database::open(&place.database, Access::Write).await?;
-        let said = carry_out(&database, &place, task, json).await;
+        let said = carry_out(&database, &place, url.as_ref(), task, json).await;
         database.close().await;
         said
     })?;
@@ -59,6 +61,13 @@ pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(),
             Err(Failure::new(format!("the answer could not be printed: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+impl Task {
+    /// Whether a link comes of it.
+    fn makes_link(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::ResetPassword { .. })
     }
 }
 
@@ -85,6 +94,11 @@ impl Place {
                 .hint("start Hearth once, or say where its data is: HEARTH_DATA_DIR=…, or --database …/live/app.db")
         })?;
         Ok(Self { named, database })
+    }
+
+    /// The data directory: the database is `generations/<number>/app.db` in it.
+    fn data_dir(&self) -> Option<&Path> {
+        self.database.ancestors().nth(3)
     }
 
     /// Refuses while the supervisor makes another generation, which would not hold what is written now.
@@ -118,7 +132,13 @@ struct Person<'a> {
     disabled: bool,
 }
 
-async fn carry_out(database: &Database, place: &Place, task: &Task, json: bool) -> Result<String, Failure> {
+async fn carry_out(
+    database: &Database,
+    place: &Place,
+    url: Option<&PublicUrl>,
+    task: &Task,
+    json: bool,
+) -> Result<String, Failure> {
     let failed = |problem: Problem| Failure::new(lower(problem.sentence()));
     match task {
         Task::SetupCode => match setup::code(database, &place.database).await? {
@@ -141,12 +161,12 @@ async fn carry_out(database: &Database, place: &Place, task: &Task, json: bool) 
         Task::Create { name, email, role } => {
             let profile = Profile::check(name, email).map_err(|errors| failed(Problem::fields(errors)))?;
             let secret = create(database, profile, *role).await.map_err(failed)?;
-            Ok(link(&secret, json, "choose a password and sign in"))
+            Ok(link(&secret, url, json, "choose a password and sign in"))
         }
         Task::ResetPassword { email, remove_totp } => {
             let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
             match resets::reset_by_operator(database, &email, *remove_totp).await.map_err(failed)? {
-                Some(secret) => Ok(link(&secret, json, "choose a new password")),
+                Some(secret) => Ok(link(&secret, url, json, "choose a new password")),
                 None => Err(nobody(&email)),
             }
         }
@@ -184,10 +204,9 @@ fn nobody(email: &str) -> Failure {
 }
 
 /// The words for a link: an address where it is known what the household calls this server.
-fn link(secret: &Secret, json: bool, what: &str) -> String {
-    let url = env::var("HEARTH_HTTP__PUBLIC_URL").ok().and_then(|text| text.parse::<PublicUrl>().ok());
+fn link(secret: &Secret, url: Option<&PublicUrl>, json: bool, what: &str) -> String {
     let path = format!("/reset/{}", secret.expose());
-    let address = url.as_ref().map_or_else(|| path.clone(), |url| format!("{url}{path}"));
+    let address = url.map_or_else(|| path.clone(), |url| format!("{url}{path}"));
     if json {
         return serde_json::json!({ "url": address, "token": secret.expose() }).to_string();
     }

@@ -24,6 +24,7 @@ use crate::{
     fault,
     http::{Budget, CookieNames, Entrance, Hosts, Proxies, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{self, Health, News},
+    log::ALWAYS,
     notify::Notifier,
     records,
     sign_in::{SignIn, setup},
@@ -191,9 +192,10 @@ async fn open_the_house(sign_in: &SignIn, config: &Config) -> Result<(), Failure
     }
     if let Some(code) = setup::code(&sign_in.database, &config.database).await? {
         tracing::info!(
+            target: ALWAYS,
             "Nobody owns this instance yet. Open it in a browser and become its owner with this set-up code:"
         );
-        tracing::info!("    {code}");
+        tracing::info!(target: ALWAYS, "    {code}");
     }
     Ok(())
 }

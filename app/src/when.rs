@@ -1,7 +1,9 @@
 //! How are days and moments written?
 //!
 //! Both as text whose order is the order in time, in the database as in the API: `2026-11-24` and
-//! `2026-11-24T22:30:00.000Z`, always with milliseconds and in UTC.
+//! `2026-11-24T22:30:00.000Z`, always with milliseconds and in UTC. A moment that comes in may have any form of RFC 3339: its
+//! own offset, any number of digits of a second or none, small letters, and a leap second. Not a blank in place of the T,
+//! which the grammar (5.6) does not have: in an address it is what becomes of an offset's `+` that was not encoded.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +13,8 @@ use poem_openapi::{
 };
 use sea_orm::DeriveValueType;
 use time::{
-    Date, Duration, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem,
+    Date, Duration, OffsetDateTime, UtcOffset,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
 
@@ -63,7 +66,7 @@ impl Moment {
 pub(crate) enum NotATime {
     #[error("a day is written as 2026-11-24")]
     Day,
-    #[error("a moment is written as 2026-11-24T22:30:00.000Z")]
+    #[error("a moment is written as 2026-11-24T22:30:00Z or 2026-11-24T23:30:00+01:00 (RFC 3339)")]
     Moment,
 }
 
@@ -89,10 +92,15 @@ impl FromStr for Moment {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
-        if text.len() != "2026-11-24T22:30:00.000Z".len() {
+        // `time` would take any letter in place of the T, and more than ASCII digits nowhere.
+        if !text.as_bytes().get(10).is_some_and(|letter| matches!(letter, b'T' | b't')) {
             return Err(NotATime::Moment);
         }
-        PrimitiveDateTime::parse(text, MOMENT).map(|moment| Self(moment.assume_utc())).map_err(|_| NotATime::Moment)
+        let moment = OffsetDateTime::parse(&text.to_ascii_uppercase(), &Rfc3339).map_err(|_| NotATime::Moment)?;
+        let moment = moment.checked_to_offset(UtcOffset::UTC).ok_or(NotATime::Moment)?;
+        // In UTC it may be another year, and only four digits sort as text.
+        let fits = (0..=9999).contains(&moment.year());
+        fits.then(|| Self(moment.truncate_to_millisecond())).ok_or(NotATime::Moment)
     }
 }
 
@@ -155,6 +163,8 @@ text_in_the_api!(Moment, "date-time");
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -174,8 +184,97 @@ mod tests {
         for text in ["", "2026-02-30", "2026-1-02", "-026-01-02", "+2026-01-0", "２０２６", "2026-11-24T"] {
             assert_eq!(text.parse::<Day>(), Err(NotATime::Day), "{text}");
         }
-        for text in ["2026-11-24T22:30:00Z", "2026-11-24T22:30:00.000+", "2026-11-24 22:30:00.000Z"] {
+    }
+
+    #[test]
+    fn a_moment_comes_in_any_form_of_rfc_3339() {
+        for (text, moment) in [
+            ("2026-11-24T22:30:00Z", "2026-11-24T22:30:00.000Z"),
+            ("2026-11-24t22:30:00z", "2026-11-24T22:30:00.000Z"),
+            ("2026-11-24T22:30:00.5Z", "2026-11-24T22:30:00.500Z"),
+            ("2026-11-24T22:30:00.000000001Z", "2026-11-24T22:30:00.000Z"),
+            ("2026-11-24T22:30:00.123456789012345Z", "2026-11-24T22:30:00.123Z"),
+            ("2026-11-24T22:30:00.9999Z", "2026-11-24T22:30:00.999Z"),
+            ("2026-11-24T23:30:00+01:00", "2026-11-24T22:30:00.000Z"),
+            ("2026-11-24T16:15:00-06:15", "2026-11-24T22:30:00.000Z"),
+            ("2026-11-24T22:30:00+00:00", "2026-11-24T22:30:00.000Z"),
+            // The time of the place is not known.
+            ("2026-11-24T22:30:00-00:00", "2026-11-24T22:30:00.000Z"),
+            ("2026-12-31T23:30:00-23:59", "2027-01-01T23:29:00.000Z"),
+            ("2027-01-01T00:30:00.25+01:00", "2026-12-31T23:30:00.250Z"),
+            // RFC 3339, 5.8: leap seconds, which are kept as the last millisecond before the next.
+            ("1990-12-31T23:59:60Z", "1990-12-31T23:59:59.999Z"),
+            ("1990-12-31T15:59:60-08:00", "1990-12-31T23:59:59.999Z"),
+            ("2016-12-31T23:59:60.7z", "2016-12-31T23:59:59.999Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999Z"),
+            ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00.000Z"),
+        ] {
+            assert_eq!(text.parse::<Moment>().map(|moment| moment.to_string()), Ok(moment.to_owned()), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-24",
+            "2026-11-24T22:30Z",
+            "2026-11-24T22:30:00",
+            "2026-11-24T22:30:00.Z",
+            "2026-11-24T22:30:00,5Z",
+            "2026-11-24T22:30:00.000+",
+            "2026-11-24T22:30:00+01",
+            "2026-11-24T22:30:00+0100",
+            "2026-11-24T22:30:00+24:00",
+            "2026-11-24T22:30:00+01:60",
+            "2026-11-24 22:30:00.000Z",
+            "2026-11-24_22:30:00.000Z",
+            "2026-11-24T24:00:00Z",
+            "2026-11-24T22:60:00Z",
+            "2026-11-24T22:30:61Z",
+            "2026-11-24T12:00:60Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "26-11-24T22:30:00Z",
+            "+2026-11-24T22:30:00Z",
+            "12026-11-24T22:30:00Z",
+            " 2026-11-24T22:30:00Z",
+            "2026-11-24T22:30:00Z ",
+            "２０２６-11-24T22:30:00Z",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "2026-W48-2T22:30:00Z",
+        ] {
             assert_eq!(text.parse::<Moment>(), Err(NotATime::Moment), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_of_a_moment_is_the_same_moment(
+            seconds in -62_000_000_000_i64..253_000_000_000,
+            offset in -1439_i32..=1439,
+            digits in prop::collection::vec(0_u8..10, 0..20),
+            small in any::<bool>(),
+            zulu in any::<bool>(),
+        ) {
+            let utc = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let offset = if zulu { 0 } else { offset };
+            let local = utc.to_offset(UtcOffset::from_whole_seconds(offset * 60).unwrap());
+            let zone = match zulu {
+                true => "Z".to_owned(),
+                false => format!("{}{:02}:{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 60, offset.abs() % 60),
+            };
+            let fraction: String = digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+            let fraction = if fraction.is_empty() { fraction } else { format!(".{fraction}") };
+            let (year, month, day) = local.to_calendar_date();
+            let (hour, minute, second) = local.to_hms();
+            let month = u8::from(month);
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}");
+            let text = if small { text.to_lowercase() } else { text };
+            let moment = text.parse::<Moment>();
+            prop_assert_eq!(moment.map(Moment::unix), Ok(seconds), "{}", text);
+            let milliseconds = digits.iter().chain(&[0; 3]).take(3).fold(0, |sum, digit| sum * 10 + u16::from(*digit));
+            prop_assert_eq!(moment.unwrap().0.millisecond(), milliseconds);
+            // What goes out comes in again.
+            prop_assert_eq!(moment.unwrap().to_string().parse(), moment);
         }
     }
 }

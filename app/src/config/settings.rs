@@ -143,7 +143,7 @@ fn in_environment(name: &str) -> String {
     format!("HEARTH_{}", name.to_uppercase().replace('.', "__"))
 }
 
-fn allowed(name: &str) -> &'static str {
+pub(super) fn allowed(name: &str) -> &'static str {
     KEYS.iter().find(|(known, _)| *known == name).map_or("", |(_, allowed)| *allowed)
 }
 

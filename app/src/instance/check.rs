@@ -19,7 +19,7 @@ pub(crate) enum Status {
     Failing,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Check {
     pub(super) status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]

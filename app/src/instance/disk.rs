@@ -17,7 +17,10 @@ use std::{
 use nix::{errno::Errno, fcntl::OFlag, sys::statvfs::statvfs};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::check::{Check, SLOW, STUCK, Status};
+use super::{
+    check::{Check, SLOW, STUCK, Status},
+    look::Look,
+};
 use crate::db::Database;
 
 /// Less than that and the operator is told: SQLite's log may grow by a whole large transaction.
@@ -38,6 +41,7 @@ const TRIAL: [u8; 16 << 10] = [0x48; 16 << 10];
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
     directory: PathBuf,
+    free: Look<Check>,
     writes: Arc<Mutex<Writes>>,
 }
 
@@ -67,7 +71,8 @@ impl Writes {
 impl Disk {
     /// Returns what looks at the file system of this directory.
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, writes: Arc::default() }
+        let counted = directory.clone();
+        Self { directory, free: Look::new(SLOW, move || count(&counted)), writes: Arc::default() }
     }
 
     /// Counts what is free, and tries a write where one is due.
@@ -75,26 +80,14 @@ impl Disk {
         if database.may_write() {
             self.try_writing(database, Instant::now()).await;
         }
-        let counted = self.counted();
+        let counted = self.free.look().await.unwrap_or_else(|time| {
+            Check::bad(Status::Degraded, format!("the disk has not answered for {} s", time.as_secs()))
+        });
         match self.writes().trouble(Instant::now()) {
             Some(why) => {
                 Check { status: Status::Failing, detail: Some(format!("nothing can be written: {why}")), ..counted }
             }
             None => counted,
-        }
-    }
-
-    fn counted(&self) -> Check {
-        match statvfs(&self.directory) {
-            // The types differ between platforms.
-            #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-            Ok(stat) => judge(
-                (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
-                (stat.files() > 0).then_some(stat.files_available() as u64),
-            ),
-            Err(error) => {
-                Check::bad(Status::Degraded, format!("the space at {} is unknown: {error}", self.directory.display()))
-            }
         }
     }
 
@@ -133,6 +126,19 @@ impl Disk {
 
     fn writes(&self) -> std::sync::MutexGuard<'_, Writes> {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts what is free.
+fn count(directory: &Path) -> Check {
+    match statvfs(directory) {
+        // The types differ between platforms.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        Ok(stat) => judge(
+            (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
+            (stat.files() > 0).then_some(stat.files_available() as u64),
+        ),
+        Err(error) => Check::bad(Status::Degraded, format!("the space at {} is unknown: {error}", directory.display())),
     }
 }
 

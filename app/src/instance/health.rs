@@ -10,7 +10,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use super::{
     check::{Check, SLOW, STUCK, Status},
     disk::Disk,
+    look::Look,
 };
 use crate::db::{Database, WriterState};
 
@@ -34,7 +35,7 @@ use crate::db::{Database, WriterState};
 pub(crate) struct Health {
     database: Arc<Database>,
     disk: Disk,
-    files: PathBuf,
+    files: Look<Check>,
     last_read: Arc<Mutex<Instant>>,
     /// How the backups are, as the supervisor said last; `None`: it never did.
     backups: Arc<Mutex<Option<Backups>>>,
@@ -94,11 +95,12 @@ struct Checks {
 impl Health {
     /// Returns the health of an app on this database and these files.
     pub(crate) fn new(database: Arc<Database>, path: &Path, files: &Path) -> Self {
+        let directory_of_files = files.to_owned();
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self {
             database,
             disk: Disk::new(directory.unwrap_or(Path::new(".")).to_owned()),
-            files: files.to_owned(),
+            files: Look::new(SLOW, move || check_files(&directory_of_files)),
             last_read: Arc::new(Mutex::new(Instant::now())),
             backups: Arc::default(),
             forced: Arc::default(),
@@ -135,9 +137,12 @@ impl Health {
 
     /// Looks, now, for the supervisor: at the app alone.
     pub(crate) async fn report(&self) -> Report {
-        let (database, schema) = self.check_database().await;
-        let disk = self.disk.check(&self.database).await;
-        let files = check_files(&self.files);
+        let ((database, schema), disk, files) =
+            tokio::join!(self.check_database(), self.disk.check(&self.database), self.files.look());
+        // Another process could not reach them either.
+        let files = files.unwrap_or_else(|time| {
+            Check::bad(Status::Degraded, format!("the attachments have not answered for {} s", time.as_secs()))
+        });
         let status = database.status.max(disk.status.min(Status::Degraded)).max(files.status);
         Report {
             status,

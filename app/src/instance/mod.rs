@@ -5,6 +5,7 @@ mod check;
 mod disk;
 pub(crate) mod endpoint;
 mod health;
+mod look;
 mod self_test;
 mod update;
 

@@ -9,7 +9,10 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     auth::{
@@ -29,6 +32,9 @@ use crate::{
     secret::Secret,
     sign_in::{SignIn, totp::code},
 };
+
+/// How long the removal of the used code is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The file of the set-up code, in the directory of the database.
 const FILE: &str = "setup-code";
@@ -128,7 +134,9 @@ pub(crate) async fn set_up(
         })
         .await?;
     sign_in.throttle.succeeded(ticket);
-    let _ = fs::remove_file(&sign_in.code_file);
+    let used = sign_in.code_file.clone();
+    // Nobody waits long for a disk that hangs.
+    let _ = timeout(PATIENCE, spawn_blocking(move || fs::remove_file(used))).await;
     tracing::info!("{} set this instance up and is its owner", begun.user.email);
     Ok(begun)
 }

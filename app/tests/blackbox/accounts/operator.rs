@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::browser::{Browser, PASSWORD, setup_code, sign_in};
-use crate::harness::{Data, Start, eventually};
+use crate::harness::{Data, Start, eventually, migrate};
 
 fn app_command(data: &Data, arguments: &[&str]) -> Output {
     app_command_at(&data.database(), arguments)
@@ -144,4 +144,52 @@ fn a_backup_that_the_supervisor_names_is_written_down_once() {
     run();
     run();
     assert_eq!(data.count("SELECT count(*) FROM audit_event WHERE kind = 'backup_made'"), 1);
+}
+
+#[test]
+fn links_begin_where_config_toml_says_that_hearth_is_reached() {
+    // As in a data directory: live is a link to a generation.
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    std::fs::create_dir_all(data.join("generations/0001")).unwrap();
+    std::os::unix::fs::symlink("generations/0001", data.join("live")).unwrap();
+    migrate(&data.join("live/app.db"));
+    let run = |environment: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+        command.args(arguments).env_clear().env("HEARTH_DATA_DIR", data).envs(environment.iter().copied());
+        command.output().unwrap()
+    };
+    let reset = ["user", "reset-password", "ada@example.org"];
+    let text = said(&run(&[], &["user", "create", "ada@example.org", "--role", "owner"]));
+    assert!(text.contains("put the address of this Hearth before it"), "{text}");
+    std::fs::write(data.join("config.toml"), "[http]\npublic_url = \"https://hearth.example.org\"\n").unwrap();
+    let text = said(&run(&[], &reset));
+    assert!(text.contains("https://hearth.example.org/reset/"), "{text}");
+    let json: Value = serde_json::from_str(&said(&run(&[], &[&reset[..], &["--json"]].concat()))).unwrap();
+    assert!(json["url"].as_str().unwrap().starts_with("https://hearth.example.org/reset/"), "{json}");
+    // The environment goes first, but for what is blank; HEARTH_CONFIG names another file.
+    let text = said(&run(&[("HEARTH_HTTP__PUBLIC_URL", "https://other.example.org")], &reset));
+    assert!(text.contains("https://other.example.org/reset/"), "{text}");
+    assert!(said(&run(&[("HEARTH_HTTP__PUBLIC_URL", " ")], &reset)).contains("https://hearth.example.org/reset/"));
+    let elsewhere = data.join("elsewhere.toml");
+    std::fs::write(&elsewhere, "http.public_url = 'https://third.example.org'").unwrap();
+    let text = said(&run(&[("HEARTH_CONFIG", elsewhere.to_str().unwrap())], &reset));
+    assert!(text.contains("https://third.example.org/reset/"), "{text}");
+    // What cannot be used is said before anything is done.
+    let counted = || {
+        let connection = rusqlite::Connection::open(data.join("live/app.db")).unwrap();
+        connection.query_row("SELECT count(*) FROM audit_event", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = counted();
+    for (text, word) in [
+        ("[http", "config.toml"),
+        ("[http]\npublic_url = 3", "public_url"),
+        ("[http]\npublic_url = 'http://nas.lan'", "only localhost"),
+    ] {
+        std::fs::write(data.join("config.toml"), text).unwrap();
+        let text = refused(&run(&[], &reset));
+        assert!(text.contains(word) && text.contains("config.toml"), "{text}");
+    }
+    assert_eq!(counted(), before);
+    assert!(said(&run(&[], &["user", "list"])).contains("ada@example.org"));
 }

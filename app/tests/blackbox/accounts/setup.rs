@@ -153,3 +153,21 @@ fn nothing_secret_is_in_the_database_as_it_is() {
     }
     assert!(Path::new(&data.database()).exists());
 }
+
+#[test]
+fn the_code_is_in_the_log_whatever_is_logged_otherwise() {
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        for format in ["text", "json"] {
+            let data = Data::unowned();
+            let app = Start::with_sockets(&data, &["public", "private"])
+                .env("HEARTH_LOG__LEVEL", level)
+                .env("HEARTH_LOG__FORMAT", format)
+                .start();
+            let code = setup_code(&data);
+            let line = app.log.wait(&code);
+            app.log.wait("become its owner with this set-up code");
+            assert_eq!(format == "json", serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+            app.stop();
+        }
+    }
+}

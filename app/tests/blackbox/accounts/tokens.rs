@@ -62,3 +62,27 @@ fn an_expired_or_made_up_token_is_refused_even_beside_a_good_cookie() {
     assert_eq!(app.ask("GET", "/api/v1/records", &headers, b"").status, 200);
     app.stop();
 }
+
+#[test]
+fn the_end_of_a_token_is_taken_in_any_form_of_rfc_3339() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for (written, kept) in [
+        ("2999-01-01T00:00:00Z", "2999-01-01T00:00:00.000Z"),
+        ("2999-01-01t00:00:00z", "2999-01-01T00:00:00.000Z"),
+        ("2999-01-01T00:00:00.5Z", "2999-01-01T00:00:00.500Z"),
+        ("2999-01-01T01:00:00+01:00", "2999-01-01T00:00:00.000Z"),
+        ("2998-12-31T18:45:00.123456789-05:15", "2999-01-01T00:00:00.123Z"),
+        ("2998-12-31T23:59:60Z", "2998-12-31T23:59:59.999Z"),
+    ] {
+        let made = app.send("POST", "/api/v1/tokens", &json!({ "name": "t", "scope": "read", "expires_at": written }));
+        assert_eq!(made.status, 201, "{written}: {made:?}");
+        assert_eq!(made.json()["token"]["expires_at"], kept, "{written}");
+    }
+    for wrong in ["2999-01-01", "2999-01-01 00:00:00Z", "2999-01-01T00:00:00", "2999-02-30T00:00:00Z", "soon", ""] {
+        let body = json!({ "name": "t", "scope": "read", "expires_at": wrong });
+        let refused = app.send("POST", "/api/v1/tokens", &body);
+        assert!(matches!(refused.status, 400 | 422), "{wrong}: {refused:?}");
+    }
+    app.stop();
+}

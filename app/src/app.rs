@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     household::people::api::PeopleApi,
     html::{self, Entry},
-    http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Hosts, Problem, with_cookie_names},
+    http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Explain, Hosts, Problem, with_cookie_names},
     instance::{Health, InstanceApi, News, endpoint},
     records::{self, RecordsApi},
     sign_in::{SignIn, api::SessionApi, enter, oidc, passkey::api::PasskeysApi, totp::api::SecondFactorApi},
@@ -42,7 +42,8 @@ pub(crate) fn public(
     let accounts = sign_in.accounts();
     let api = service();
     let spec = Bytes::from(with_cookie_names(&api.spec(), &accounts.cookies));
-    let access = Access::new(&serde_json::from_slice(&spec).unwrap_or_default(), API).map_err(Failure::new)?;
+    let document = serde_json::from_slice(&spec).unwrap_or_default();
+    let access = Access::new(&document, API).map_err(Failure::new)?;
     let front = Front::at(
         Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance },
         Frames { navigation: &NAVIGATION, news: news.clone() },
@@ -66,6 +67,7 @@ pub(crate) fn public(
         .data(sign_in.clone())
         .data(health.clone())
         .data(news.clone())
+        .with(Explain::new(&document))
         .with(BodyLimit(budget.clone()))
         .with(CatchPanic::new().with_handler(panicked))
         .with(front)
@@ -106,7 +108,8 @@ fn service() -> OpenApiService<Operations, ()> {
     OpenApiService::new(operations, "Hearth", env!("CARGO_PKG_VERSION"))
         .summary("A household's binder")
         .description(
-            "Every error is an `application/problem+json` document (RFC 9457). An answer to a write means that \
+            "Every error is an `application/problem+json` document (RFC 9457) with a `code` for programs; new codes may be \
+             added. Of a request that is refused for its fields or parameters, `errors` names each. An answer to a write means that \
              the write is on the disk. New fields, and new values of a field \
              that has a list of them, may be added to answers at any time; ignore those you do not know.",
         )

@@ -23,7 +23,7 @@ use super::{
     role::{Method, Role, Scope},
 };
 use crate::{
-    http::{CookieNames, Problem, Purpose, shows_token},
+    http::{Code, CookieNames, Problem, Purpose, shows_token},
     when::Moment,
 };
 
@@ -138,7 +138,7 @@ impl Caller {
             true => Ok(()),
             false => {
                 Err(Problem::forbidden("This takes a sign-in within the last hour; sign in again, then repeat it.")
-                    .kind("urn:hearth:sign-in-again"))
+                    .code(Code::SignInAgain))
             }
         }
     }

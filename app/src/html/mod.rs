@@ -76,14 +76,12 @@ pub(crate) fn answer(status: StatusCode, page: Markup) -> Response {
     Html(page.into_string()).with_status(status).with_header(header::CACHE_CONTROL, "no-store").into_response()
 }
 
-/// Answers a form that was refused with a page that says so: 422 for wrong fields, else the problem's own status and
+/// Answers a form that was refused with a page that says so, and the problem's own status and
 /// headers.
 pub(crate) fn refused(problem: &Problem, page: Markup) -> Response {
-    let status = if problem.errors().is_empty() { problem.status() } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let page = answer(status, page);
+    let page = answer(problem.status(), page);
     // The problem's own answer has the right headers, such as Retry-After.
     let mut response = problem.clone().into_response();
-    response.set_status(status);
     for name in [header::CONTENT_TYPE, header::CACHE_CONTROL] {
         if let Some(value) = page.headers().get(&name) {
             response.headers_mut().insert(name, value.clone());
@@ -162,7 +160,7 @@ mod tests {
     #[test]
     fn a_refusal_has_the_status_and_the_headers_of_its_problem() {
         let wrong = refused(&Problem::fields(vec![FieldError::new("name", "must not be empty")]), html! {});
-        assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
         let throttled = refused(&Problem::too_many("Later.", 7), html! { "page" });
         assert_eq!(throttled.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(throttled.header(header::RETRY_AFTER), Some("7"));

@@ -2,13 +2,15 @@
 //!
 //! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
 //! `host` tells whether a request is for this host and `origin` whether it is from this site, `limits` keeps requests to
-//! their size and time and `guests` connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads. Nothing here knows a feature: the routes, and what stands before
+//! their size and time and `guests` connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
+//! `explain` which fields it names. Nothing here knows a feature: the routes, and what stands before
 //! them, are put together in `app`.
 
 mod acceptor;
 mod connections;
 mod cookies;
 mod docs;
+mod explain;
 mod given;
 mod guests;
 mod host;
@@ -26,12 +28,13 @@ pub(crate) use self::{
     connections::{Server, Stop},
     cookies::{CookieNames, Purpose, named as with_cookie_names},
     docs::Docs,
+    explain::Explain,
     given::Given,
     guests::Guest,
     host::{Hosts, is_https, is_meant_for},
     limits::{BodyLimit, Budget, Held, Size},
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
-    problem::{FieldError, Problem, ReadRefused, WriteRefused},
+    problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},
     sockets::{Public, ServeSocket, Sockets},
     text::Text,

@@ -9,7 +9,10 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use super::{host::Hosts, problem::Problem};
+use super::{
+    host::Hosts,
+    problem::{Code, Problem},
+};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -78,7 +81,7 @@ fn check(headers: &HeaderMap, hosts: &Hosts) -> Result<(), Problem> {
 }
 
 fn foreign(why: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN).detail(why)
+    Problem::new(StatusCode::FORBIDDEN).code(Code::ForeignOrigin).detail(why)
 }
 
 /// Answers the question of a browser whether a page of another origin may send a token to an operation with these methods.

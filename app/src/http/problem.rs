@@ -13,7 +13,7 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
-    ApiResponse, Object,
+    ApiResponse, Enum, Object,
     error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError},
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::{ToJSON, Type},
@@ -23,6 +23,88 @@ use crate::db::{Abort, DbError};
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
+/// What went wrong, for programs. A code keeps its meaning; new ones may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ProblemCode", rename_all = "snake_case")]
+pub(crate) enum Code {
+    /// 400: the request cannot be read.
+    MalformedRequest,
+    /// 400: fields or parameters cannot be used; `errors` names them.
+    InvalidFields,
+    /// 401: nobody is signed in, or the user is not who they say.
+    Unauthenticated,
+    /// 401: the code of the second factor is wanted as well.
+    SecondFactorRequired,
+    /// 403: the user may not do this.
+    Forbidden,
+    /// 403: this takes a sign-in within the last hour.
+    SignInAgain,
+    /// 403: the request comes from a page of another site.
+    ForeignOrigin,
+    /// 404: it is not there, or not for this user.
+    NotFound,
+    /// 405: the address does not answer that method.
+    MethodNotAllowed,
+    /// 408: the body did not arrive in time.
+    RequestTimeout,
+    /// 409: it conflicts with the current state.
+    Conflict,
+    /// 410: it was there, and is no longer.
+    Gone,
+    /// 412: it has changed since it was read.
+    PreconditionFailed,
+    /// 413: the body is too large.
+    BodyTooLarge,
+    /// 415: the body is of another type.
+    UnsupportedMediaType,
+    /// 421: Hearth does not go by that name.
+    UnknownHost,
+    /// 422: the request can be read and cannot be carried out.
+    Unprocessable,
+    /// 429: too many attempts.
+    TooManyRequests,
+    /// 500: a fault in Hearth itself.
+    InternalError,
+    /// 503: not at the moment.
+    Unavailable,
+    /// 507: the disk takes no writes.
+    DiskFull,
+}
+
+impl Code {
+    /// Returns what a status says by itself.
+    fn of(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 => Self::Unauthenticated,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
+            409 => Self::Conflict,
+            410 => Self::Gone,
+            412 => Self::PreconditionFailed,
+            413 => Self::BodyTooLarge,
+            415 => Self::UnsupportedMediaType,
+            421 => Self::UnknownHost,
+            422 => Self::Unprocessable,
+            429 => Self::TooManyRequests,
+            503 => Self::Unavailable,
+            507 => Self::DiskFull,
+            status if status < 500 => Self::MalformedRequest,
+            _ => Self::InternalError,
+        }
+    }
+
+    /// Returns the kind of problem that clients of 0.4.0 know.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::SignInAgain => "urn:hearth:sign-in-again",
+            Self::SecondFactorRequired => "urn:hearth:code-wanted",
+            _ => "about:blank",
+        }
+    }
+}
+
 /// What went wrong with a request (RFC 9457).
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none)]
@@ -30,6 +112,7 @@ pub(crate) struct Problem {
     /// What kind of problem it is; `about:blank` says that the status tells it all.
     #[oai(rename = "type")]
     kind: String,
+    code: Code,
     /// The name of the status.
     title: String,
     /// The HTTP status.
@@ -74,6 +157,7 @@ impl Problem {
     pub(crate) fn new(status: StatusCode) -> Self {
         Self {
             kind: "about:blank".to_owned(),
+            code: Code::of(status),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: None,
@@ -88,16 +172,16 @@ impl Problem {
         self
     }
 
-    /// Returns the same problem as one of a kind that programs tell apart.
-    pub(crate) fn kind(mut self, kind: &str) -> Self {
-        self.kind = kind.to_owned();
-        self
+    /// Returns the same problem with a code that says more than its status.
+    pub(crate) fn code(self, code: Code) -> Self {
+        Self { code, kind: code.kind().to_owned(), ..self }
     }
 
     /// Returns a refusal of these fields.
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
         let said: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.message)).collect();
-        let mut problem = Self::new(StatusCode::BAD_REQUEST).detail(format!("{}.", said.join("; ")));
+        let problem = Self::new(StatusCode::BAD_REQUEST).code(Code::InvalidFields);
+        let mut problem = problem.detail(shortened(&format!("{}.", said.join("; "))));
         problem.errors = Some(errors);
         problem
     }
@@ -160,12 +244,9 @@ impl Problem {
         } else if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
             format!("The body is not what it should be: {}.", tidy(&error.reason)).into()
         } else if let Some(error) = error.downcast_ref::<ParseParamError>() {
-            match limit(&error.reason) {
-                Some(limit) => format!("`{}` must be {limit}.", error.name).into(),
-                None => format!("`{}` cannot be used: {}.", error.name, tidy(&error.reason)).into(),
-            }
+            return Self::fields(vec![FieldError::new(error.name, format!("cannot be used: {}", tidy(&error.reason)))]);
         } else if let Some(error) = error.downcast_ref::<ParsePathError>() {
-            format!("The address cannot be used: {}.", tidy(&error.reason)).into()
+            return Self::fields(vec![FieldError::new(error.name, format!("cannot be used: {}", tidy(&error.reason)))]);
         } else if let Some(error) = error.downcast_ref::<ContentTypeError>() {
             match error {
                 ContentTypeError::NotSupported { content_type } => {
@@ -176,7 +257,10 @@ impl Problem {
                 }
             }
         } else if error.is::<ParseFormError>() || error.is::<ParseQueryError>() {
-            "The form or query cannot be read.".into()
+            match missing(&error.to_string()) {
+                Some(name) => return Self::fields(vec![FieldError::new(&name, "is missing")]),
+                None => "The form or query cannot be read.".into(),
+            }
         } else if error.is::<PoemPathError>() {
             "The address cannot be read.".into()
         } else if error.status().is_server_error() {
@@ -213,17 +297,10 @@ fn tidy(reason: &str) -> &str {
     reason.trim_end_matches('.')
 }
 
-/// Puts the framework's word for a limit, such as `verification failed. maximum(200, exclusive: false)`, into
-/// ours.
-fn limit(reason: &str) -> Option<String> {
-    let (rule, number) = reason.strip_prefix("verification failed. ")?.split_once('(')?;
-    let number = number.split([',', ')']).next()?;
-    match rule {
-        "maximum" => Some(format!("at most {number}")),
-        "minimum" => Some(format!("at least {number}")),
-        "maxLength" => Some(format!("at most {number} characters long")),
-        _ => None,
-    }
+/// Returns the field that a form or query lacks: serde says ``missing field `email` ``.
+fn missing(reason: &str) -> Option<String> {
+    let (_, rest) = reason.split_once("missing field `")?;
+    rest.split_once('`').map(|(name, _)| name.to_owned())
 }
 
 impl fmt::Display for Problem {
@@ -368,6 +445,31 @@ refusal! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_status_has_a_code_and_what_is_special_says_more() {
+        for status in (400..=431).chain(500..=511).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let problem = Problem::new(status);
+            assert!(problem.to_json_string().contains("\"code\":\""), "{status}");
+            assert_eq!(
+                problem.code == Code::InternalError,
+                status == 500 || (status.is_server_error() && !matches!(status.as_u16(), 503 | 507))
+            );
+        }
+        let fresh = Problem::forbidden("Sign in again.").code(Code::SignInAgain).to_json();
+        assert_eq!(fresh.as_ref().unwrap()["code"], "sign_in_again");
+        assert_eq!(fresh.unwrap()["type"], "urn:hearth:sign-in-again");
+        assert_eq!(
+            Problem::fields(vec![FieldError::new("x", "is missing")]).to_json().unwrap()["code"],
+            "invalid_fields"
+        );
+    }
+
+    #[test]
+    fn a_form_says_which_field_it_lacks() {
+        assert_eq!(missing("failed to read form: missing field `email`").as_deref(), Some("email"));
+        assert_eq!(missing("failed to read form"), None);
+    }
 
     #[test]
     fn no_answer_shows_sql() {

@@ -21,7 +21,7 @@ use crate::{
         sessions,
     },
     household::{invitations, resets},
-    http::{Given, Problem, ReadRefused, WriteRefused},
+    http::{Code as ProblemCode, Given, Problem, ReadRefused, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -177,8 +177,8 @@ impl SessionApi {
     /// Sign in
     ///
     /// With e-mail and password, and `code` for who has a second factor: without it they are refused with 401 and the
-    /// type `urn:hearth:code-wanted`. The session's cookie is `hearth`, or `__Host-hearth` over https; programs use a
-    /// token.
+    /// code `second_factor_required`. The session's cookie is `hearth-INSTANCE`, or `__Host-hearth-INSTANCE` over https; programs
+    /// use a token.
     #[oai(path = "/session", method = "post", operation_id = "sign_in", tag = "Tag::Session")]
     async fn sign_in(
         &self,
@@ -190,7 +190,7 @@ impl SessionApi {
         match password::by_password(sign_in, &place, &body.email.0, &body.password.0, code).await? {
             Outcome::In(begun) => Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place)),
             Outcome::CodeWanted(_) => Err(Problem::unauthorized("The code of the second factor is wanted as well.")
-                .kind("urn:hearth:code-wanted")
+                .code(ProblemCode::SecondFactorRequired)
                 .into()),
         }
     }

@@ -35,7 +35,7 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], status);
-        for key in ["type", "title", "detail"] {
+        for key in ["type", "code", "title", "detail"] {
             assert!(problem[key].is_string(), "{key}: {problem}");
         }
         for word in ["SELECT", "INSERT", "sqlx", "src/"] {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod client;
+mod conventions;
 mod disk;
 mod harness;
 mod headers;

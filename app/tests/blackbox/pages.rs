@@ -36,7 +36,7 @@ fn what_was_wrong_is_said_in_the_form_and_what_was_typed_stays() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let answer = add(&app, "title=+&category=Keep+%22me%22&notes=%0Aand+me&due_date=2027-02-30");
-    assert_eq!(answer.status, 422);
+    assert_eq!(answer.status, 400);
     let text = answer.text();
     assert!(text.contains("The title must not be empty."), "{text}");
     assert!(text.contains("<title>Error: Records"), "{text}");

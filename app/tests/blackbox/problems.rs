@@ -61,7 +61,7 @@ fn what_the_framework_refuses_is_a_problem_document_too() {
         app.get(&format!("/api/v1/records?{query}")).problem(400);
     }
     let too_many = app.get("/api/v1/records?limit=201").problem(400);
-    assert_eq!(too_many["detail"], "`limit` must be at most 200.");
+    assert_eq!(too_many["detail"], "`limit` must be a whole number from 1 to 200.");
     for path in ["/api/v1/records/x", "/api/v1/records/9223372036854775808", "/api/v1/records/1.5"] {
         app.get(path).problem(400);
     }

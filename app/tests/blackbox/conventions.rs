@@ -1,0 +1,217 @@
+//! What is the same for every operation of the API, held by the document: each is tried as it says.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    accounts::browser::join,
+    client::Answer,
+    harness::{App, Data, Start},
+};
+
+/// An operation of the document.
+struct Operation {
+    name: String,
+    method: String,
+    path: String,
+    of: Value,
+}
+
+/// The operations, and the document.
+fn operations(app: &App) -> (Vec<Operation>, Value) {
+    let document = app.get("/api/v1/openapi.json").json();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, of) in methods.as_object().unwrap() {
+            let name = of["operationId"].as_str().unwrap().to_owned();
+            operations.push(Operation { name, method: method.to_uppercase(), path: path.clone(), of: of.clone() });
+        }
+    }
+    assert!(operations.len() >= 40, "{}", operations.len());
+    (operations, document)
+}
+
+impl Operation {
+    /// Its address, with this in place of what is open in it.
+    fn address(&self, open: &str) -> String {
+        let segments = self.path.split('/').map(|segment| if segment.starts_with('{') { open } else { segment });
+        format!("/api/v1{}", segments.collect::<Vec<_>>().join("/"))
+    }
+
+    fn body<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
+        let types = self.of.pointer("/requestBody/content")?.as_object()?;
+        Some(resolve(document, &types.values().next()?["schema"]))
+    }
+
+    fn send(&self, app: &App, body: &[u8]) -> Answer {
+        let json = [("content-type", "application/json")];
+        app.ask(&self.method, &self.address("1"), if body.is_empty() { &[] } else { &json }, body)
+    }
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str().and_then(|address| address.rsplit('/').next()) {
+        Some(name) => &document["components"]["schemas"][name],
+        None => schema,
+    }
+}
+
+/// A value that a schema does not allow.
+fn unfit(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("string") if schema["enum"].is_array() || schema["format"].is_string() => json!("nonsense"),
+        Some("string") => json!(["a"]),
+        _ => json!("nonsense"),
+    }
+}
+
+fn fields(problem: &Value) -> BTreeSet<String> {
+    let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("no errors: {problem}"));
+    errors
+        .iter()
+        .map(|error| {
+            let message = error["message"].as_str().unwrap();
+            assert!(
+                !message.is_empty() && !message.contains("failed to parse") && !message.contains("occurred"),
+                "{problem}"
+            );
+            error["field"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn every_wrong_field_of_every_body_is_named() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let (operations, document) = operations(&app);
+    let mut tried = 0;
+    for operation in &operations {
+        let Some(body) = operation.body(&document) else { continue };
+        let name = &operation.name;
+        let properties = body["properties"].as_object().cloned().unwrap_or_default();
+        // What is no JSON has no fields; what is no object is no body.
+        assert_eq!(operation.send(&app, b"{\"a\":").problem(400)["code"], "malformed_request", "{name}");
+        assert_eq!(operation.send(&app, b"[]").problem(400)["code"], "invalid_fields", "{name}");
+        // All fields at once.
+        let wrong: Map<_, _> = properties
+            .iter()
+            .filter(|(_, schema)| resolve(&document, schema)["type"].is_string())
+            .map(|(field, schema)| (field.clone(), unfit(resolve(&document, schema))))
+            .collect();
+        let expected: BTreeSet<_> = wrong.keys().cloned().collect();
+        let problem = operation.send(&app, Value::Object(wrong).to_string().as_bytes()).problem(400);
+        assert_eq!(problem["code"], "invalid_fields", "{name}: {problem}");
+        assert!(fields(&problem).is_superset(&expected), "{name}: {problem}");
+        // Those that have to be there.
+        let required: BTreeSet<_> =
+            body["required"].as_array().into_iter().flatten().map(|field| field.as_str().unwrap().to_owned()).collect();
+        if !required.is_empty() {
+            let problem = operation.send(&app, b"{}").problem(400);
+            assert_eq!(fields(&problem), required, "{name}: {problem}");
+        }
+        tried += 1;
+    }
+    assert!(tried >= 12, "{tried}");
+    app.stop();
+}
+
+#[test]
+fn every_wrong_parameter_is_named() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let (operations, document) = operations(&app);
+    let mut tried = 0;
+    for operation in &operations {
+        for parameter in operation.of["parameters"].as_array().into_iter().flatten() {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), resolve(&document, &parameter["schema"]));
+            let is_free = schema["type"] == "string" && schema["enum"].is_null() && schema["format"].is_null();
+            let problem = match parameter["in"].as_str().unwrap() {
+                "query" if is_free && schema["maxLength"].is_null() => continue,
+                "query" => {
+                    let wrong = if is_free { "x".repeat(3000) } else { "nonsense".to_owned() };
+                    let address = format!("{}?{name}={wrong}", operation.address("1"));
+                    app.ask(&operation.method, &address, &[], b"").problem(400)
+                }
+                "path" if schema["type"] == "integer" => {
+                    app.ask(&operation.method, &operation.address("nonsense"), &[], b"").problem(400)
+                }
+                _ => continue,
+            };
+            assert_eq!(problem["code"], "invalid_fields", "{}: {problem}", operation.name);
+            assert!(fields(&problem).contains(name), "{} {name}: {problem}", operation.name);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10, "{tried}");
+    app.stop();
+}
+
+#[test]
+fn every_problem_has_a_code_that_the_document_lists_and_no_response_is_stored() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let (operations, document) = operations(&app);
+    let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    let cookie = join(&app, "member", "anna@example.org").cookie();
+    for operation in &operations {
+        let name = &operation.name;
+        let address = operation.address("999999");
+        let body: &[u8] = if operation.body(&document).is_some() { b"{}" } else { b"" };
+        let json = ("content-type", "application/json");
+        let ask = |headers: &[(&str, &str)]| app.ask_as_nobody(&operation.method, &address, headers, body);
+        for (headers, code) in [
+            (&[json][..], None),
+            (&[json, ("authorization", "Bearer nonsense")], Some("unauthenticated")),
+            (&[json, ("host", "evil.example")], Some("unknown_host")),
+            (&[json, ("cookie", &*cookie), ("origin", "http://evil.example")], Some("foreign_origin")),
+            (&[json, ("cookie", &*cookie), ("origin", "http://hearth")], None),
+        ] {
+            let answer = ask(headers);
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{name}: {answer:?}");
+            if answer.status < 400 {
+                continue;
+            }
+            let problem = answer.problem(answer.status);
+            assert!(codes.contains(&problem["code"]), "{name}: {problem}");
+            let is_public = operation.of["security"].as_array().is_none_or(Vec::is_empty);
+            match code {
+                Some("foreign_origin") if operation.method == "GET" => {}
+                Some("unauthenticated") if is_public => {}
+                Some(code) => assert_eq!(problem["code"], code, "{name}: {problem}"),
+                None => {}
+            }
+        }
+        // Whoever may, too.
+        let answer = app.ask(&operation.method, &address, &[json], body);
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{name}: {answer:?}");
+    }
+    for (method, path, status, code) in [
+        ("GET", "/api/v1/nowhere", 404, "not_found"),
+        ("PUT", "/api/v1/records", 405, "method_not_allowed"),
+        ("POST", "/api/v1/records", 415, "unsupported_media_type"),
+    ] {
+        assert_eq!(app.ask(method, path, &[], b"").problem(status)["code"], code);
+    }
+    // Pages, errors among them; what is for everybody may be kept.
+    for path in ["/", "/account", "/people", "/nowhere", "/sign-in", "/health"] {
+        let answer = app.ask("GET", path, &[("accept", "text/html"), ("cookie", &*cookie)], b"");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    assert!(app.get("/assets/hearth.css").header("cache-control").unwrap().contains("immutable"));
+    app.stop();
+}
+
+#[test]
+fn a_wrong_field_has_one_status_in_the_api_and_on_the_pages() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let of_the_api = app.send("POST", "/api/v1/records", &json!({ "title": " " })).problem(400);
+    let of_the_page =
+        app.ask("POST", "/records", &[form, ("accept", "text/html")], b"title=+&category=&notes=&due_date=");
+    assert_eq!(fields(&of_the_api), ["title".to_owned()].into());
+    assert_eq!(of_the_page.status, 400);
+    app.stop();
+}

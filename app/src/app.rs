@@ -7,23 +7,27 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use poem::{
-    Body, EndpointExt, IntoResponse, Response, Route, endpoint::make_sync, get, http::StatusCode,
+    Body, EndpointExt, IntoResponse, Response, Route, RouteMethod, endpoint::make_sync, get, http::StatusCode,
     middleware::CatchPanic,
 };
-use poem_openapi::{LicenseObject, OpenApiService};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use self::{frame::Frames, front::Front};
 use crate::{
-    account::{linked::api::LinksApi, profile::api::ProfileApi, tokens::api::TokensApi},
     audit::heard_backups::HeardBackups,
-    auth::{access::Access, acting::AuthorizedDatabase, gate::Gate},
+    auth::{
+        access::Access,
+        acting::AuthorizedDatabase,
+        gate::Gate,
+        role::{Role, Scope},
+    },
+    db::{Database, check_columns},
     failure::Failure,
-    household::people::api::PeopleApi,
-    html::{self, Entry},
+    feature::{Feature, Page, Rule},
+    html,
     http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Explain, Hosts, Problem, with_cookie_names},
-    instance::{Health, InstanceApi, News, endpoint},
-    records::{self, RecordsApi},
-    sign_in::{SignIn, api::SessionApi, enter, oidc, passkey::api::PasskeysApi, totp::api::SecondFactorApi},
+    instance::{Health, News, endpoint},
+    sign_in::SignIn,
 };
 
 /// Returns what is answered to the household at an entrance.
@@ -43,15 +47,14 @@ pub(crate) fn public(
     let api = service();
     let spec = Bytes::from(with_cookie_names(&api.spec(), &accounts.cookies));
     let document = serde_json::from_slice(&spec).unwrap_or_default();
-    let access = Access::new(&document, API).map_err(Failure::new)?;
+    let pages = pages();
+    let access = access(&document, &pages)?;
     let front = Front::at(
         Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance },
-        Frames { navigation: &NAVIGATION, news: news.clone() },
+        Frames { navigation: FEATURES.iter().filter_map(|feature| feature.navigation).collect(), news: news.clone() },
         budget,
     );
-    let (documented, docs) = (service(), Docs::default());
-    let pages = html::assets(oidc::page::routes(enter::add(records::pages(Route::new()))));
-    let app = Route::new()
+    let app = html::assets(routes(&pages))
         .at("/health", get(endpoint::answer_health).data(health.clone()))
         .at(
             format!("{API}/openapi.json"),
@@ -59,9 +62,7 @@ pub(crate) fn public(
                 Response::builder().content_type("application/json").body(Body::from_bytes(spec.clone()))
             })),
         )
-        .at(DOCS, get(make_sync(move |_| docs.answer(|| documented.swagger_ui_html()))))
         .nest(API, api)
-        .nest_no_strip("/", pages)
         .data(AuthorizedDatabase::new(accounts.database.clone()))
         .data(accounts.clone())
         .data(sign_in.clone())
@@ -90,22 +91,81 @@ pub(crate) fn spec() -> String {
     service().spec()
 }
 
-/// The navigation.
-const NAVIGATION: [Entry; 4] = [
-    Entry { address: "/", label: "Records", within: "/records", is_named: false },
-    Entry { address: "/people", label: "People", within: "/people", is_named: false },
-    Entry { address: "/audit", label: "Audit", within: "/audit", is_named: false },
-    Entry { address: "/account", label: "Account", within: "/account", is_named: true },
-];
+/// Makes the list of features from their folders: each says in its constant `FEATURE` what there is to know.
+macro_rules! features {
+    ($(crate::$feature:ident,)*) => {
+        const FEATURES: &[Feature] = &[$(crate::$feature::FEATURE.without_api()),*];
 
-/// All operations.
-type Operations =
-    (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, PasskeysApi, LinksApi, TokensApi, PeopleApi);
+        /// Returns the operations of all features.
+        fn operations() -> impl OpenApi {
+            ($(crate::$feature::FEATURE.api,)*)
+        }
+    };
+}
 
-fn service() -> OpenApiService<Operations, ()> {
-    let operations =
-        (RecordsApi, InstanceApi, SessionApi, ProfileApi, SecondFactorApi, PasskeysApi, LinksApi, TokensApi, PeopleApi);
-    OpenApiService::new(operations, "Hearth", env!("CARGO_PKG_VERSION"))
+// In the order of the navigation.
+features! {
+    crate::records,
+    crate::household,
+    crate::audit,
+    crate::account,
+    crate::sign_in,
+    crate::instance,
+}
+
+/// Returns every page with its rule: those of the features, and the API's documentation.
+fn pages() -> Vec<Page> {
+    let docs = Page::get(DOCS, Rule::role(Role::Guest, Scope::Read), || {
+        let (documented, docs) = (service(), Docs::default());
+        make_sync(move |_| docs.answer(|| documented.swagger_ui_html())).boxed()
+    });
+    FEATURES.iter().flat_map(|feature| feature.pages).copied().chain([docs]).collect()
+}
+
+/// Returns the routes of these pages.
+fn routes(pages: &[Page]) -> Route {
+    let mut paths: Vec<_> = pages.iter().map(|page| page.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.into_iter().fold(Route::new(), |routes, path| {
+        let own = pages.iter().filter(|page| page.path == path);
+        routes.at(path, own.fold(RouteMethod::new(), |methods, page| methods.method(page.method(), (page.endpoint)())))
+    })
+}
+
+/// Returns the rules of everything that is served to the household.
+fn access(document: &serde_json::Value, pages: &[Page]) -> Result<Access, Failure> {
+    let operations: Vec<_> = FEATURES.iter().flat_map(|feature| feature.operations).copied().collect();
+    Access::new(document, API, &operations, pages)
+        .map_err(|wrong| Failure::new(format!("this release does not say who may do what: {wrong}")))
+}
+
+/// Checks that the tables of all features are there and have the columns that this version knows.
+pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
+    for table in FEATURES.iter().flat_map(|feature| feature.tables) {
+        let (name, columns) = table.columns();
+        check_columns(database, &name, columns.into_iter()).await?;
+    }
+    Ok(())
+}
+
+/// Reads through each query of the app: may this version serve this database?
+pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
+    let mut outcome = health.self_test().await;
+    for feature in FEATURES {
+        if outcome.is_ok() {
+            outcome = (feature.self_test)(database).await;
+        }
+    }
+    outcome.map_err(|message| {
+        let failure = Failure::new(message)
+            .hint("nothing was changed; report this with the versions before and after the upgrade");
+        if database.is_hindered() { failure } else { failure.of_the_data() }
+    })
+}
+
+fn service() -> OpenApiService<impl OpenApi, ()> {
+    OpenApiService::new(operations(), "Hearth", env!("CARGO_PKG_VERSION"))
         .summary("A household's binder")
         .description(
             "Every error is an `application/problem+json` document (RFC 9457) with a `code` for programs; new codes may be \

@@ -1,13 +1,18 @@
 //! Hearth's app: the household's binder over HTTP.
 //!
-//! The story, in the order it happens: [`cli`] reads the arguments, `config` the settings, `serve` runs the
-//! life of a server (open the database, test it, become ready, answer, drain, close), `http` owns sockets and
-//! everything that is the same for all answers, and each feature has its own folder: `records` its table,
-//! queries, API and pages; `sign_in` the ways in, `account` what is one's own, `household` people and invitations, `audit` what
-//! happened, `instance` what the app says about itself. `auth` finds out who is calling; `html` is what all pages have in common.
+//! The story, in the order it happens: [`cli`] reads the arguments, `config` the settings, `serve` runs the life of a server
+//! (open the database, test it, become ready, answer, drain, close), and `app` puts together what is served. Each feature is one
+//! folder that says in one constant what the rest has to know of it (`feature`): `records`, `household`, `audit`, `account`,
+//! `sign_in`, `instance`. `auth` finds out who is calling; `html` and `http` are vocabulary that knows no feature.
 //!
-//! Imports should point one way, cli → serve → http → features → db, and do not everywhere yet: `.ci/module-graph` names the
-//! circles.
+//! Imports point one way; a module may import what stands further right, and nothing else (`.ci/module-graph` checks it):
+//!
+//! main → cli → serve, operator → app → account, household, records, instance → sign_in, audit → feature → auth → html →
+//! http → db, config, when → secret, failure, fault
+//!
+//! cli → log, threads → config
+//!
+//! serve → notify → failure
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]
@@ -21,6 +26,7 @@ mod config;
 mod db;
 mod failure;
 pub mod fault;
+mod feature;
 mod household;
 mod html;
 mod http;

@@ -148,7 +148,7 @@ async fn carry_out(
                 .hint("to get in again: app user reset-password <e-mail>; app user list names everybody")),
         },
         Task::List => {
-            let found = people::list(database.reads()).await.map_err(|error| failed(database.failed(error).into()))?;
+            let found = users::list(database.reads()).await.map_err(|error| failed(database.failed(error).into()))?;
             let people = found.iter().map(|user| Person {
                 id: user.id,
                 name: &user.name,

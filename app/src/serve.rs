@@ -23,10 +23,9 @@ use crate::{
     failure::Failure,
     fault,
     http::{Budget, CookieNames, Entrance, Hosts, Proxies, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
-    instance::{self, Health, News},
+    instance::{Health, News},
     log::ALWAYS,
     notify::Notifier,
-    records,
     sign_in::{SignIn, setup},
 };
 
@@ -105,12 +104,11 @@ async fn start(
     notifier: &Notifier,
 ) -> Result<Running, Failure> {
     hit("app.opened")?;
-    records::check_schema(database).await?;
-    auth::self_test::check_schema(database).await?;
+    app::check_schema(database).await?;
     let health = Health::new(database.clone(), &config.database, &config.files);
     let news = News::default();
     if config.probation {
-        instance::self_test(database, &health).await?;
+        app::self_test(database, &health).await?;
         hit("app.tested")?;
         if config.restored {
             auth::restored::void(database).await?;

@@ -4,7 +4,7 @@ use poem::{Request, http::Method};
 
 use crate::{
     auth::{
-        access::{Access, Need},
+        access::{Access, Rule},
         caller::{By, Caller},
         role::Role,
     },
@@ -15,7 +15,7 @@ use crate::{
 /// What the frames of all pages are made of.
 #[derive(Clone)]
 pub(super) struct Frames {
-    pub(super) navigation: &'static [Entry],
+    pub(super) navigation: Vec<Entry>,
     pub(super) news: News,
 }
 
@@ -23,9 +23,9 @@ impl Frames {
     /// Returns the frame of a request that has passed the gate, or has not.
     pub(super) fn of(&self, request: &Request, access: &Access) -> Frame {
         let caller = request.extensions().get::<Caller>();
-        let may_see = |entry: &&Entry| match access.rule(&Method::GET, entry.address).map(|rule| rule.need) {
-            Some(Need::Role(least)) => caller.is_some_and(|caller| caller.role() >= least),
-            Some(Need::Anyone) => true,
+        let may_see = |entry: &&Entry| match access.terms(&Method::GET, entry.address).map(|terms| terms.rule) {
+            Some(Rule::Role { least, .. }) => caller.is_some_and(|caller| caller.role() >= least),
+            Some(Rule::Public) => true,
             None => false,
         };
         let looks_after = caller.is_some_and(|caller| caller.role() >= Role::Admin);

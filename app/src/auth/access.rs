@@ -1,189 +1,173 @@
-//! Who may do what? This is the one place: each operation of the API and each page, with the least role that may, and,
-//! for a program's token, the least scope. What is not in here is done by nobody.
+//! Who may do what?
+//!
+//! There is no default: an operation of the API and a page are served with their rule or not at all. A feature lists both
+//! beside each other; here they are put together and looked up.
 
-use poem::http::Method;
+use poem::{Response, endpoint::BoxEndpoint, http::Method};
 
 use super::role::{Role, Scope};
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum Rule {
     /// Whoever reaches the house.
-    Anyone,
-    /// Somebody who is signed in, with at least this role.
-    Role(Role),
-}
-
-/// An operation or a page, and who may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rule {
-    /// The operation's id in the API's document, or a page's method and path.
-    pub(crate) name: &'static str,
-    pub(crate) need: Need,
-    /// The least scope of a token.
-    pub(crate) scope: Scope,
-    /// The largest body that a user may send, in bytes.
-    pub(crate) body: usize,
-}
-
-/// The largest body of most: a new passkey is some kilobytes.
-const BODY: usize = 64 * 1024;
-
-const fn rule(name: &'static str, need: Need, scope: Scope) -> Rule {
-    Rule { name, need, scope, body: BODY }
+    Public,
+    /// Somebody who is signed in with at least this role; for a program's token, with at least this scope too.
+    Role { least: Role, scope: Scope },
 }
 
 impl Rule {
-    /// Takes a body of a mebibyte: notes of 100,000 characters with every one escaped fit.
-    const fn with_large_body(self) -> Self {
-        Self { body: 1 << 20, ..self }
+    /// Returns the rule for somebody with at least this role, and a token with at least this scope.
+    pub(crate) const fn role(least: Role, scope: Scope) -> Self {
+        Self::Role { least, scope }
+    }
+
+    /// Returns the rule of a page. A token is for programs, which have the API: on a page it must be good for everything.
+    pub(crate) const fn page(least: Role) -> Self {
+        Self::Role { least, scope: Scope::Admin }
     }
 }
 
-const ANYONE: Need = Need::Anyone;
-const GUEST: Need = Need::Role(Role::Guest);
-const MEMBER: Need = Need::Role(Role::Member);
-const ADMIN: Need = Need::Role(Role::Admin);
+/// The largest body of most, in bytes: a new passkey is some kilobytes.
+const BODY: usize = 64 * 1024;
+/// The largest of those with much text: notes of 100,000 characters with every one escaped fit.
+const LARGE_BODY: usize = 1 << 20;
 
-/// The operations of the API.
-const OPERATIONS: &[Rule] = &[
-    rule("show_instance", GUEST, Scope::Read),
-    rule("list_records", GUEST, Scope::Read),
-    rule("get_record", GUEST, Scope::Read),
-    rule("create_record", MEMBER, Scope::Write).with_large_body(),
-    rule("update_record", MEMBER, Scope::Write).with_large_body(),
-    rule("delete_record", MEMBER, Scope::Write),
-    // Coming in.
-    rule("show_auth", ANYONE, Scope::Read),
-    rule("set_up", ANYONE, Scope::Admin),
-    rule("sign_in", ANYONE, Scope::Admin),
-    rule("begin_passkey_sign_in", ANYONE, Scope::Admin),
-    rule("sign_in_by_passkey", ANYONE, Scope::Admin),
-    rule("accept_invitation", ANYONE, Scope::Admin),
-    rule("use_reset", ANYONE, Scope::Admin),
-    // One's own account.
-    rule("show_session", GUEST, Scope::Read),
-    rule("sign_out", GUEST, Scope::Admin),
-    rule("list_sessions", GUEST, Scope::Admin),
-    rule("revoke_session", GUEST, Scope::Admin),
-    rule("revoke_other_sessions", GUEST, Scope::Admin),
-    rule("update_profile", GUEST, Scope::Admin),
-    rule("change_password", GUEST, Scope::Admin),
-    rule("show_totp", GUEST, Scope::Admin),
-    rule("begin_totp", GUEST, Scope::Admin),
-    rule("confirm_totp", GUEST, Scope::Admin),
-    rule("remove_totp", GUEST, Scope::Admin),
-    rule("list_passkeys", GUEST, Scope::Admin),
-    rule("begin_passkey", GUEST, Scope::Admin),
-    rule("add_passkey", GUEST, Scope::Admin),
-    rule("delete_passkey", GUEST, Scope::Admin),
-    rule("list_linked_accounts", GUEST, Scope::Admin),
-    rule("unlink_account", GUEST, Scope::Admin),
-    rule("list_tokens", GUEST, Scope::Admin),
-    rule("create_token", GUEST, Scope::Admin),
-    rule("revoke_token", GUEST, Scope::Admin),
-    // The household.
-    rule("list_users", ADMIN, Scope::Admin),
-    rule("update_user", ADMIN, Scope::Admin),
-    rule("create_reset", ADMIN, Scope::Admin),
-    rule("list_invitations", ADMIN, Scope::Admin),
-    rule("create_invitation", ADMIN, Scope::Admin),
-    rule("revoke_invitation", ADMIN, Scope::Admin),
-    rule("list_audit_events", ADMIN, Scope::Admin),
-];
+/// Who may, and how much a user may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) rule: Rule,
+    /// The largest body, in bytes.
+    pub(crate) body: usize,
+}
 
-/// The pages. A token is for programs, which have the API: on a page it must be good for everything.
-const PAGES: &[Rule] = &[
-    rule("GET /", GUEST, Scope::Admin),
-    rule("GET /api/v1/docs", GUEST, Scope::Read),
-    rule("POST /records", MEMBER, Scope::Admin).with_large_body(),
-    rule("GET /records/:id", GUEST, Scope::Admin),
-    rule("POST /records/:id", MEMBER, Scope::Admin).with_large_body(),
-    rule("POST /records/:id/delete", MEMBER, Scope::Admin),
-    rule("GET /set-up", ANYONE, Scope::Admin),
-    rule("POST /set-up", ANYONE, Scope::Admin),
-    rule("GET /sign-in", ANYONE, Scope::Admin),
-    rule("POST /sign-in", ANYONE, Scope::Admin),
-    rule("POST /sign-in/code", ANYONE, Scope::Admin),
-    rule("GET /sign-in/oidc", ANYONE, Scope::Admin),
-    rule("GET /sign-in/oidc/callback", ANYONE, Scope::Admin),
-    rule("POST /sign-out", GUEST, Scope::Admin),
-    rule("GET /invitation/:token", ANYONE, Scope::Admin),
-    rule("POST /invitation/:token", ANYONE, Scope::Admin),
-    rule("GET /reset/:token", ANYONE, Scope::Admin),
-    rule("POST /reset/:token", ANYONE, Scope::Admin),
-    rule("GET /account", GUEST, Scope::Admin),
-    rule("POST /account/profile", GUEST, Scope::Admin),
-    rule("POST /account/password", GUEST, Scope::Admin),
-    rule("POST /account/totp", GUEST, Scope::Admin),
-    rule("POST /account/totp/confirm", GUEST, Scope::Admin),
-    rule("POST /account/totp/remove", GUEST, Scope::Admin),
-    rule("POST /account/passkeys/:id/delete", GUEST, Scope::Admin),
-    rule("POST /account/linked/:id/unlink", GUEST, Scope::Admin),
-    rule("POST /account/sessions/:id/revoke", GUEST, Scope::Admin),
-    rule("POST /account/sessions/revoke-others", GUEST, Scope::Admin),
-    rule("POST /account/tokens", GUEST, Scope::Admin),
-    rule("POST /account/tokens/:id/revoke", GUEST, Scope::Admin),
-    rule("GET /people", ADMIN, Scope::Admin),
-    rule("POST /people/invitations", ADMIN, Scope::Admin),
-    rule("POST /people/invitations/:id/revoke", ADMIN, Scope::Admin),
-    rule("POST /people/:id", ADMIN, Scope::Admin),
-    rule("POST /people/:id/reset", ADMIN, Scope::Admin),
-    rule("GET /audit", ADMIN, Scope::Admin),
-];
+/// An operation of the API with its terms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation {
+    /// Its id in the API's document.
+    id: &'static str,
+    terms: Terms,
+}
 
-/// What is behind an address: its methods, and the rule of each.
+impl Operation {
+    /// Returns an operation with its rule.
+    pub(crate) const fn new(id: &'static str, rule: Rule) -> Self {
+        Self { id, terms: Terms { rule, body: BODY } }
+    }
+
+    /// Takes a body with much text.
+    pub(crate) const fn with_large_body(self) -> Self {
+        Self { terms: Terms { body: LARGE_BODY, ..self.terms }, ..self }
+    }
+}
+
+/// What a page is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Post,
+}
+
+/// A page, or a form of one, with its terms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    verb: Verb,
+    pub(crate) path: &'static str,
+    terms: Terms,
+    /// Makes what answers.
+    pub(crate) endpoint: fn() -> BoxEndpoint<'static, Response>,
+}
+
+impl Page {
+    /// Returns a page that is looked at.
+    pub(crate) const fn get(path: &'static str, rule: Rule, endpoint: fn() -> BoxEndpoint<'static, Response>) -> Self {
+        Self { verb: Verb::Get, path, terms: Terms { rule, body: BODY }, endpoint }
+    }
+
+    /// Returns what a form is sent to.
+    pub(crate) const fn post(path: &'static str, rule: Rule, endpoint: fn() -> BoxEndpoint<'static, Response>) -> Self {
+        Self { verb: Verb::Post, path, terms: Terms { rule, body: BODY }, endpoint }
+    }
+
+    /// Takes a form with much text.
+    pub(crate) const fn with_large_body(self) -> Self {
+        Self { terms: Terms { body: LARGE_BODY, ..self.terms }, ..self }
+    }
+
+    /// Returns its method.
+    pub(crate) fn method(&self) -> Method {
+        match self.verb {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+        }
+    }
+}
+
+/// What is behind an address: its methods, and the terms of each.
 #[derive(Debug, Clone)]
 struct Address {
     segments: Vec<String>,
-    rules: Vec<(Method, Rule)>,
+    methods: Vec<(Method, Terms)>,
 }
 
-/// All addresses that have rules.
-#[derive(Debug, Clone)]
+/// All addresses with their terms.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
     addresses: Vec<Address>,
 }
 
 impl Access {
-    /// Returns the rules of the API that `spec` describes, which lives below `prefix`, and of the pages.
+    /// Returns the terms of the API that `spec` describes, which lives below `prefix`, and of the pages.
     ///
     /// # Errors
     ///
-    /// Names the operations that have no rule.
-    pub(crate) fn new(spec: &serde_json::Value, prefix: &str) -> Result<Self, String> {
-        let mut access = Self { addresses: Vec::new() };
-        let mut forgotten = Vec::new();
-        for (path, operations) in spec["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in operations.as_object().into_iter().flatten() {
-                let name = operation["operationId"].as_str().unwrap_or_default();
+    /// Names the operations that have no rule, the rules that have no operation, and what has two.
+    pub(crate) fn new(
+        spec: &serde_json::Value,
+        prefix: &str,
+        operations: &[Operation],
+        pages: &[Page],
+    ) -> Result<Self, String> {
+        let (mut access, mut wrong, mut seen) = (Self::default(), Vec::new(), Vec::new());
+        for (path, methods) in spec["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in methods.as_object().into_iter().flatten() {
+                let id = operation["operationId"].as_str().unwrap_or_default();
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or_default();
-                match OPERATIONS.iter().find(|rule| rule.name == name) {
-                    Some(rule) => access.add(&format!("{prefix}{path}"), method, *rule),
-                    None => forgotten.push(format!("{method} {path} ({name})")),
+                seen.push(id);
+                match operations.iter().find(|operation| operation.id == id) {
+                    Some(operation) => wrong.extend(access.add(&format!("{prefix}{path}"), method, operation.terms)),
+                    None => wrong.push(format!("{method} {path} ({id}) has no rule")),
                 }
             }
         }
-        for rule in PAGES {
-            if let Some((method, path)) = rule.name.split_once(' ') {
-                access.add(path, Method::from_bytes(method.as_bytes()).unwrap_or_default(), *rule);
+        for (at, operation) in operations.iter().enumerate() {
+            if !seen.contains(&operation.id) {
+                wrong.push(format!("the rule of {} has no operation", operation.id));
             }
+            if operations[..at].iter().any(|earlier| earlier.id == operation.id) {
+                wrong.push(format!("{} has two rules", operation.id));
+            }
+        }
+        for page in pages {
+            wrong.extend(access.add(page.path, page.method(), page.terms));
         }
         // What is named outright goes before what fits a pattern: /people/invitations before /people/:id.
         access.addresses.sort_by_key(|address| address.segments.iter().filter(|segment| is_open(segment)).count());
-        if forgotten.is_empty() {
-            Ok(access)
-        } else {
-            Err(format!("auth/access.rs has no rule for {}", forgotten.join(", ")))
-        }
+        if wrong.is_empty() { Ok(access) } else { Err(wrong.join("; ")) }
     }
 
-    fn add(&mut self, path: &str, method: Method, rule: Rule) {
+    /// Adds a method of an address; returns what is wrong with it.
+    fn add(&mut self, path: &str, method: Method, terms: Terms) -> Option<String> {
         let segments: Vec<_> = path.split('/').map(str::to_owned).collect();
-        match self.addresses.iter_mut().find(|address| address.segments == segments) {
-            Some(address) => address.rules.push((method, rule)),
-            None => self.addresses.push(Address { segments, rules: vec![(method, rule)] }),
+        let Some(address) = self.addresses.iter_mut().find(|address| address.segments == segments) else {
+            self.addresses.push(Address { segments, methods: vec![(method, terms)] });
+            return None;
+        };
+        if address.methods.iter().any(|(known, _)| *known == method) {
+            return Some(format!("{method} {path} has two rules"));
         }
+        address.methods.push((method, terms));
+        None
     }
 
     fn address(&self, path: &str) -> Option<&Address> {
@@ -198,11 +182,11 @@ impl Access {
         })
     }
 
-    /// Returns the rule of a request; `None`: nothing is there that needs one.
-    pub(crate) fn rule(&self, method: &Method, path: &str) -> Option<Rule> {
+    /// Returns the terms of a request; `None`: nothing of a feature's is there.
+    pub(crate) fn terms(&self, method: &Method, path: &str) -> Option<Terms> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let address = self.address(path)?;
-        address.rules.iter().find(|(known, _)| known == method).map(|(_, rule)| *rule)
+        address.methods.iter().find(|(known, _)| known == method).map(|(_, terms)| *terms)
     }
 
     /// Returns the methods that an address answers, for the header `Allow`.
@@ -211,7 +195,7 @@ impl Access {
             // Style, icon, health and the API's document are read.
             return vec!["GET", "HEAD"];
         };
-        let mut methods: Vec<_> = address.rules.iter().map(|(method, _)| method.as_str()).collect();
+        let mut methods: Vec<_> = address.methods.iter().map(|(method, _)| method.as_str()).collect();
         if methods.contains(&"GET") {
             methods.push("HEAD");
         }
@@ -227,26 +211,50 @@ fn is_open(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use poem::{EndpointExt, endpoint::make_sync};
+
     use super::*;
+
+    const GUEST: Rule = Rule::page(Role::Guest);
+    const ADMIN: Rule = Rule::page(Role::Admin);
+
+    fn nothing() -> BoxEndpoint<'static, Response> {
+        make_sync(|_| Response::default()).boxed()
+    }
 
     #[test]
     fn the_rule_of_an_address_is_found_by_method_and_pattern() {
-        let access = Access::new(&serde_json::json!({}), "/api/v1").unwrap();
-        let name = |method: Method, path: &str| access.rule(&method, path).map(|rule| rule.name);
-        assert_eq!(name(Method::GET, "/"), Some("GET /"));
-        assert_eq!(name(Method::HEAD, "/"), Some("GET /"));
-        assert_eq!(name(Method::POST, "/people/7"), Some("POST /people/:id"));
-        assert_eq!(name(Method::POST, "/people/invitations"), Some("POST /people/invitations"));
-        assert_eq!(name(Method::POST, "/account/sessions/revoke-others"), Some("POST /account/sessions/revoke-others"));
-        assert_eq!(name(Method::DELETE, "/"), None);
-        assert_eq!(name(Method::GET, "/assets/hearth.css"), None);
+        let pages = [
+            Page::get("/", GUEST, nothing),
+            Page::post("/people/:id", ADMIN, nothing),
+            Page::post("/people/invitations", Rule::Public, nothing).with_large_body(),
+            Page::get("/records/:id", GUEST, nothing),
+            Page::post("/records/:id", GUEST, nothing),
+            Page::post("/records", GUEST, nothing),
+        ];
+        let access = Access::new(&serde_json::json!({}), "/api/v1", &[], &pages).unwrap();
+        let rule = |method: Method, path: &str| access.terms(&method, path).map(|terms| terms.rule);
+        assert_eq!(rule(Method::GET, "/"), Some(GUEST));
+        assert_eq!(rule(Method::HEAD, "/"), Some(GUEST));
+        assert_eq!(rule(Method::POST, "/people/7"), Some(ADMIN));
+        assert_eq!(rule(Method::POST, "/people/invitations"), Some(Rule::Public));
+        assert_eq!(access.terms(&Method::POST, "/people/invitations").unwrap().body, LARGE_BODY);
+        assert_eq!(access.terms(&Method::POST, "/people/7").unwrap().body, BODY);
+        assert_eq!(rule(Method::DELETE, "/"), None);
+        assert_eq!(rule(Method::GET, "/assets/hearth.css"), None);
         assert_eq!(access.methods("/records/1"), ["GET", "HEAD", "POST"]);
         assert_eq!(access.methods("/records"), ["POST"]);
     }
 
     #[test]
-    fn an_operation_without_a_rule_is_named() {
+    fn what_has_no_rule_or_two_or_no_operation_is_named() {
         let spec = serde_json::json!({"paths": {"/x": {"get": {"operationId": "new_one"}}}});
-        assert!(Access::new(&spec, "").unwrap_err().contains("GET /x (new_one)"));
+        let wrong = |operations: &[Operation], pages: &[Page]| Access::new(&spec, "", operations, pages).unwrap_err();
+        assert_eq!(wrong(&[], &[]), "GET /x (new_one) has no rule");
+        let rule = Operation::new("new_one", Rule::Public);
+        assert_eq!(wrong(&[rule, rule], &[]), "new_one has two rules");
+        assert_eq!(wrong(&[rule, Operation::new("old_one", GUEST)], &[]), "the rule of old_one has no operation");
+        assert_eq!(wrong(&[rule], &[Page::get("/x", GUEST, nothing)]), "GET /x has two rules");
+        assert!(Access::new(&spec, "", &[rule], &[Page::post("/x", GUEST, nothing)]).is_ok());
     }
 }

@@ -1,13 +1,11 @@
 //! The accounts in the API: ways in, one's own account, and the household.
 
-use poem_openapi::{Enum, Object, Tags, payload::Response};
+use poem_openapi::{Object, Tags};
 
 use super::{
-    caller::Place,
     entity::user,
     profile::{EMAIL_MAX, NAME_MAX},
     role::Role,
-    sessions::Begun,
 };
 use crate::{http::Text, when::Moment};
 
@@ -63,18 +61,4 @@ impl From<user::Model> for UserBody {
             created_at: user.created_at,
         }
     }
-}
-
-/// Adds the cookies of a session that has begun.
-pub(crate) fn with_cookies<T>(answer: T, begun: &Begun, place: &Place) -> Response<T> {
-    begun.cookies(place).into_iter().fold(Response::new(answer), |answer, cookie| answer.header("set-cookie", cookie))
-}
-
-/// How somebody is signed in: by a browser's `session`, a program's `token`, or `tailscale`.
-#[derive(Debug, Clone, Copy, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(crate) enum SignedInBy {
-    Session,
-    Token,
-    Tailscale,
 }

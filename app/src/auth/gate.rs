@@ -11,7 +11,7 @@ use time::Duration;
 
 use super::{
     Accounts, News,
-    access::{Access, Need, Rule},
+    access::{Access, Rule, Terms},
     audit_log::{Actor, Kind},
     caller::{By, Caller, Place, nobody},
     in_passing::Used,
@@ -49,14 +49,14 @@ impl Gate {
             tailscale::strip(request);
         }
         request.set_data(self.entrance);
-        let Some(rule) = self.access.rule(request.method(), request.uri().path()) else {
+        let Some(Terms { rule, body }) = self.access.terms(request.method(), request.uri().path()) else {
             return Ok(Passed::default());
         };
         let cookies = &self.accounts.cookies;
         let place = Place::of(request, self.address(request), is_https(request, &self.hosts, cookies), cookies);
         request.set_data(place.clone());
         let reads = reads(request);
-        if rule.need == Need::Anyone && !reads {
+        if rule == Rule::Public && !reads {
             // A token exempts from this only where it is looked at.
             check_origin(request, &self.hosts)?;
             return Ok(Passed::default());
@@ -64,7 +64,7 @@ impl Gate {
         let mut passed = Passed::default();
         let caller = match self.identify(request, &place, &mut passed).await {
             // What is for anybody is for who shows something that is not good, too.
-            Err(problem) if rule.need == Need::Anyone && problem.status().is_client_error() => {
+            Err(problem) if rule == Rule::Public && problem.status().is_client_error() => {
                 tracing::debug!("Taken for nobody: {problem}");
                 None
             }
@@ -72,7 +72,7 @@ impl Gate {
         };
         let verdict = check(rule, caller.as_ref()).and_then(|()| check_asked(request, caller.as_ref(), reads));
         if let Some(caller) = caller {
-            request.set_data(Size::User(rule.body));
+            request.set_data(Size::User(body));
             request.data::<Arc<Guest>>().into_iter().for_each(|guest| guest.sign_in());
             // Also for the page that refuses them.
             request.extensions_mut().insert(caller);
@@ -185,7 +185,7 @@ fn reads(request: &Request) -> bool {
 
 /// Says why a caller may not, when they may not.
 fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
-    let Need::Role(least) = rule.need else {
+    let Rule::Role { least, scope: needed } = rule else {
         return Ok(());
     };
     let caller = caller.ok_or_else(nobody)?;
@@ -198,9 +198,9 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
         )));
     }
     match &caller.by {
-        By::Token { scope, .. } if *scope < rule.scope => Err(Problem::forbidden(format!(
+        By::Token { scope, .. } if *scope < needed => Err(Problem::forbidden(format!(
             "This takes a token of the scope {}, and this one is for {}.",
-            rule.scope.name(),
+            needed.name(),
             Scope::name(*scope)
         ))),
         _ => Ok(()),

@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    sea_query::Order,
 };
 
 use super::{
@@ -16,6 +17,11 @@ use crate::{
     http::{FieldError, Problem},
     when::Moment,
 };
+
+/// Returns everybody, in the order in which they came.
+pub(crate) async fn list(reads: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+    Entity::find().order_by(Column::Id, Order::Asc).all(reads).await
+}
 
 /// Returns who has this number.
 pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
@@ -89,4 +95,9 @@ pub(crate) async fn still_rules(
 /// How many owners can sign in.
 pub(crate) async fn owners(reads: &impl ConnectionTrait) -> Result<u64, DbErr> {
     Entity::find().filter(Column::Role.eq(Role::Owner)).filter(Column::Disabled.eq(false)).count(reads).await
+}
+
+/// The refusal of a number that nobody has.
+pub(crate) fn unknown(id: i64) -> Problem {
+    Problem::not_found(format!("There is nobody with the id {id}."))
 }

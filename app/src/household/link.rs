@@ -6,6 +6,7 @@
 
 use maud::{Markup, html};
 use poem::{Request, http::header};
+use poem_openapi::Object;
 use url::Url;
 
 use crate::{
@@ -84,6 +85,16 @@ pub(crate) fn link_page(frame: &Frame, title: &str, what: &Markup, good_for: &st
         }
     };
     frame.page(title, &content)
+}
+
+/// A link to be given to somebody.
+#[derive(Debug, Object)]
+#[oai(rename = "Link", skip_serializing_if_is_none)]
+pub(crate) struct LinkBody {
+    /// Where it leads: an address where `http.public_url` is set, else a path on this host. It is not shown again.
+    pub(crate) url: String,
+    /// The token in it, for programs.
+    pub(crate) token: String,
 }
 
 #[cfg(test)]

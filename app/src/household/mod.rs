@@ -6,3 +6,53 @@ pub(crate) mod links;
 pub(crate) mod page;
 pub(crate) mod people;
 pub(crate) mod resets;
+
+use poem::EndpointExt;
+
+use crate::{
+    auth::{
+        entity,
+        role::{Role, Scope},
+        self_test::{read_through, unread},
+    },
+    feature::{Entry, Feature, Operation, Page, Rule, Table},
+};
+
+/// What the rest has to know of the household.
+pub(crate) const FEATURE: Feature<Api> = Feature {
+    api: (people::api::PeopleApi, invitations::api::InvitationsApi, resets::api::ResetsApi),
+    operations: &[
+        Operation::new("list_users", ADMINS),
+        Operation::new("update_user", ADMINS),
+        Operation::new("create_reset", ADMINS),
+        Operation::new("list_invitations", ADMINS),
+        Operation::new("create_invitation", ADMINS),
+        Operation::new("revoke_invitation", ADMINS),
+        Operation::new("accept_invitation", Rule::Public),
+        Operation::new("use_reset", Rule::Public),
+    ],
+    pages: &[
+        Page::get("/people", ADMINS, || page::show.boxed()),
+        Page::post("/people/invitations", ADMINS, || page::form(invitations::page::create)),
+        Page::post("/people/invitations/:id/revoke", ADMINS, || page::form(invitations::page::revoke)),
+        Page::post("/people/:id", ADMINS, || page::form(people::page::change)),
+        Page::post("/people/:id/reset", ADMINS, || page::form(people::page::reset)),
+        Page::get("/invitation/:token", Rule::Public, || links::show_invitation.boxed()),
+        Page::post("/invitation/:token", Rule::Public, || links::accept.boxed()),
+        Page::get("/reset/:token", Rule::Public, || links::show_reset.boxed()),
+        Page::post("/reset/:token", Rule::Public, || links::reset.boxed()),
+    ],
+    navigation: Some(Entry { address: "/people", label: "People", within: "/people", is_named: false }),
+    tables: &[Table::of::<entity::user::Entity>()],
+    // The queries are those of every request.
+    self_test: |database| {
+        Box::pin(async {
+            read_through(database).await.map(drop).map_err(|error| unread(database, "the household", error))
+        })
+    },
+};
+
+type Api = (people::api::PeopleApi, invitations::api::InvitationsApi, resets::api::ResetsApi);
+
+/// For those who look after people.
+const ADMINS: Rule = Rule::role(Role::Admin, Scope::Admin);

@@ -114,7 +114,7 @@ impl Health {
     }
 
     /// Asks the database what each report asks it.
-    pub(super) async fn self_test(&self) -> Result<(), String> {
+    pub(crate) async fn self_test(&self) -> Result<(), String> {
         self.schema()
             .await
             .map(drop)

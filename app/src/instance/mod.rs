@@ -6,13 +6,26 @@ mod disk;
 pub(crate) mod endpoint;
 mod health;
 mod look;
-mod self_test;
 mod update;
 
 pub(crate) use self::{
-    api::InstanceApi,
     check::Status,
     health::{Backups, Health, Report},
-    self_test::self_test,
     update::News,
+};
+
+use crate::{
+    auth::role::{Role, Scope},
+    feature::{Feature, Operation, Rule},
+};
+
+/// What the rest has to know of the instance.
+pub(crate) const FEATURE: Feature<api::InstanceApi> = Feature {
+    api: api::InstanceApi,
+    operations: &[Operation::new("show_instance", Rule::role(Role::Guest, Scope::Read))],
+    pages: &[],
+    navigation: None,
+    tables: &[],
+    // Health has queries of its own, which it tests itself.
+    self_test: |_| Box::pin(async { Ok(()) }),
 };

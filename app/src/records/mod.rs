@@ -10,4 +10,37 @@ mod search;
 mod self_test;
 mod store;
 
-pub(crate) use self::{api::RecordsApi, page::routes as pages, self_test::self_test, store::check_schema};
+use poem::EndpointExt;
+
+use crate::{
+    auth::role::{Role, Scope},
+    feature::{Entry, Feature, Operation, Page, Rule, Table},
+};
+
+/// Whoever is of the household sees records, members keep them.
+const READ: Rule = Rule::role(Role::Guest, Scope::Read);
+const WRITE: Rule = Rule::role(Role::Member, Scope::Write);
+const LOOK: Rule = Rule::page(Role::Guest);
+const CHANGE: Rule = Rule::page(Role::Member);
+
+/// What the rest has to know of records.
+pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
+    api: api::RecordsApi,
+    operations: &[
+        Operation::new("list_records", READ),
+        Operation::new("get_record", READ),
+        Operation::new("create_record", WRITE).with_large_body(),
+        Operation::new("update_record", WRITE).with_large_body(),
+        Operation::new("delete_record", WRITE),
+    ],
+    pages: &[
+        Page::get("/", LOOK, || page::show.boxed()),
+        Page::post("/records", CHANGE, || page::add.boxed()).with_large_body(),
+        Page::get("/records/:id", LOOK, || page::show_one.boxed()),
+        Page::post("/records/:id", CHANGE, || page::change.boxed()).with_large_body(),
+        Page::post("/records/:id/delete", CHANGE, || page::delete.boxed()),
+    ],
+    navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
+    tables: &[Table::of::<entity::Entity>()],
+    self_test: |database| Box::pin(self_test::self_test(database)),
+};

@@ -7,8 +7,8 @@ use futures_util::TryStreamExt;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
 };
 
@@ -25,8 +25,7 @@ use crate::{
         caller::Caller,
         role::Role,
     },
-    db::{Database, check_columns, difference},
-    failure::Failure,
+    db::difference,
     http::{FieldError, Problem},
     when::Moment,
 };
@@ -248,11 +247,6 @@ pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit:
     Entity::find().order_by(Column::Id, direction).limit(limit).all(reads).await
 }
 
-/// Checks that the table is there and has the columns that this version knows.
-pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
-    check_columns(database, "record", Column::iter().map(|column| sea_orm::IdenStatic::as_str(&column))).await
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -260,7 +254,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::{caller::By, users},
-        db::Access,
+        db::{Access, Database},
         when::Day,
     };
 

@@ -15,14 +15,16 @@ use super::{
 };
 use crate::{
     auth::{
-        api::{Code, Email, Name, NewPassword, Password, SignedInBy, Tag, UserBody, with_cookies},
+        api::{Code, Email, Name, NewPassword, Password, Tag},
         caller::{By, Caller, Place},
         profile::Profile,
         sessions,
     },
-    household::{invitations, resets},
     http::{Code as ProblemCode, Given, Problem, ReadRefused, WriteRefused},
-    sign_in::SignIn,
+    sign_in::{
+        SignIn,
+        enter::{CurrentBody, SignedIn, SignedInBy, signed_in},
+    },
 };
 
 /// The operations.
@@ -76,46 +78,6 @@ struct Credentials {
     code: Given<Code>,
 }
 
-/// An invitation and who takes it.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-struct Acceptance {
-    /// The token of the link.
-    token: Code,
-    /// What to be called.
-    name: Name,
-    /// The e-mail to sign in with.
-    email: Email,
-    /// The password to sign in with.
-    password: NewPassword,
-}
-
-/// A reset and the new password.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-struct Reset {
-    /// The token of the link.
-    token: Code,
-    /// The new password.
-    password: NewPassword,
-}
-
-/// Who is signed in, and how.
-#[derive(Debug, Object)]
-#[oai(rename = "CurrentSession", skip_serializing_if_is_none)]
-pub(crate) struct CurrentBody {
-    /// The session's number; absent when it is none.
-    id: Option<i64>,
-    by: SignedInBy,
-    user: UserBody,
-}
-
-impl CurrentBody {
-    pub(crate) fn of(begun: &sessions::Begun) -> Self {
-        Self { id: Some(begun.session.id), by: SignedInBy::Session, user: begun.user.clone().into() }
-    }
-}
-
 #[derive(ApiResponse)]
 enum Shown {
     /// The ways in.
@@ -127,13 +89,6 @@ enum Shown {
 enum Current {
     /// Who is signed in.
     #[oai(status = 200)]
-    Session(Json<CurrentBody>),
-}
-
-#[derive(ApiResponse)]
-pub(crate) enum Begun {
-    /// Signed in: the cookie of the session comes with it.
-    #[oai(status = 201)]
     Session(Json<CurrentBody>),
 }
 
@@ -168,10 +123,10 @@ impl SessionApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         place: Place,
         body: Json<SetUp>,
-    ) -> Result<Response<Begun>, WriteRefused> {
+    ) -> Result<Response<SignedIn>, WriteRefused> {
         let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
         let begun = setup::set_up(sign_in, &place, &body.code.0, profile, &body.password.0).await?;
-        Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
+        Ok(signed_in(&begun, &place))
     }
 
     /// Sign in
@@ -185,10 +140,10 @@ impl SessionApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         place: Place,
         body: Json<Credentials>,
-    ) -> Result<Response<Begun>, WriteRefused> {
+    ) -> Result<Response<SignedIn>, WriteRefused> {
         let code = body.code.0.as_ref().map(|code| code.0.as_str());
         match password::by_password(sign_in, &place, &body.email.0, &body.password.0, code).await? {
-            Outcome::In(begun) => Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place)),
+            Outcome::In(begun) => Ok(signed_in(&begun, &place)),
             Outcome::CodeWanted(_) => Err(Problem::unauthorized("The code of the second factor is wanted as well.")
                 .code(ProblemCode::SecondFactorRequired)
                 .into()),
@@ -222,34 +177,5 @@ impl SessionApi {
         }
         sessions::sign_out(&sign_in.database, &caller).await?;
         Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(&caller.place, None, sessions::LIFE)))
-    }
-
-    /// Accept an invitation
-    ///
-    /// Its holder becomes one of the household and is signed in.
-    #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation", tag = "Tag::Session")]
-    async fn accept(
-        &self,
-        Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
-        body: Json<Acceptance>,
-    ) -> Result<Response<Begun>, WriteRefused> {
-        let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
-        let begun = invitations::accept(sign_in, &place, &body.token.0, profile, &body.password.0).await?;
-        Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
-    }
-
-    /// Choose a new password by a link
-    ///
-    /// Ends all sessions of whom the link is for. They sign in with the new password then.
-    #[oai(path = "/reset", method = "post", operation_id = "use_reset", tag = "Tag::Session")]
-    async fn reset(
-        &self,
-        Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
-        body: Json<Reset>,
-    ) -> Result<Done, WriteRefused> {
-        resets::use_reset(sign_in, &place, &body.token.0, &body.password.0, false).await?;
-        Ok(Done::Done)
     }
 }

@@ -1,54 +1,19 @@
-//! Accounts as pages for people: the ways in, one's own account, and the household.
-//!
-//! Each page calls the function that the API's operation calls; what it refuses is shown in the form's page.
-
-use poem::{
-    Response, Route, get,
-    http::{HeaderValue, header},
-    post,
-};
+//! What does somebody get who has just signed in, in a browser and by the API?
 
 use crate::{
-    account::{
-        linked::page as linked, page as account, profile::page as profile, sessions::page as sessions,
-        tokens::page as tokens,
-    },
-    audit::page as audit,
-    auth::{caller::Place, profile::Profile, sessions::Begun},
-    household::{invitations::page as invitations, links, page as household, people::page as people},
+    auth::{api::UserBody, caller::Place, profile::Profile, sessions::Begun},
     html::see,
     http::Problem,
-    sign_in::{SignIn, page as sign_in, passkey::page as passkeys, setup::page as setup, totp::page as second_factor},
+    sign_in::SignIn,
 };
-
-/// Adds the pages to the routes; they find the accounts in the request's data.
-pub(crate) fn add(route: Route) -> Route {
-    route
-        .at("/set-up", get(setup::show).post(setup::set_up))
-        .at("/sign-in", get(sign_in::show).post(sign_in::by_password))
-        .at("/sign-in/code", post(sign_in::by_code))
-        .at("/sign-out", post(sign_in::sign_out))
-        .at("/invitation/:token", get(links::show_invitation).post(links::accept))
-        .at("/reset/:token", get(links::show_reset).post(links::reset))
-        .at("/account", get(account::show))
-        .at("/account/profile", post(account::form(profile::change)))
-        .at("/account/password", post(account::form(profile::change_password)))
-        .at("/account/totp", post(account::form(second_factor::begin)))
-        .at("/account/totp/confirm", post(account::form(second_factor::confirm)))
-        .at("/account/totp/remove", post(account::form(second_factor::remove)))
-        .at("/account/passkeys/:id/delete", post(account::form(passkeys::delete)))
-        .at("/account/linked/:id/unlink", post(account::form(linked::unlink)))
-        .at("/account/sessions/revoke-others", post(account::form(sessions::revoke_others)))
-        .at("/account/sessions/:id/revoke", post(account::form(sessions::revoke)))
-        .at("/account/tokens", post(account::form(tokens::create)))
-        .at("/account/tokens/:id/revoke", post(account::form(tokens::revoke)))
-        .at("/people", get(household::show))
-        .at("/people/invitations", post(household::form(invitations::create)))
-        .at("/people/invitations/:id/revoke", post(household::form(invitations::revoke)))
-        .at("/people/:id", post(household::form(people::change)))
-        .at("/people/:id/reset", post(household::form(people::reset)))
-        .at("/audit", get(audit::show))
-}
+use poem::{
+    Response,
+    http::{HeaderValue, header},
+};
+use poem_openapi::{
+    ApiResponse, Enum, Object,
+    payload::{self, Json},
+};
 
 /// Sends somebody on who has just come in, with the cookies of their session.
 pub(crate) fn enter(begun: &Begun, place: &Place, next: &str) -> Response {
@@ -74,4 +39,42 @@ pub(crate) fn check_person(sign_in: &SignIn, name: &str, email: &str, password: 
             Err(Problem::fields(errors))
         }
     }
+}
+
+/// How somebody is signed in: by a browser's `session`, a program's `token`, or `tailscale`.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum SignedInBy {
+    Session,
+    Token,
+    Tailscale,
+}
+
+/// Who is signed in, and how.
+#[derive(Debug, Object)]
+#[oai(rename = "CurrentSession", skip_serializing_if_is_none)]
+pub(crate) struct CurrentBody {
+    /// The session's number; absent when it is none.
+    pub(crate) id: Option<i64>,
+    pub(crate) by: SignedInBy,
+    pub(crate) user: UserBody,
+}
+
+impl CurrentBody {
+    pub(crate) fn of(begun: &Begun) -> Self {
+        Self { id: Some(begun.session.id), by: SignedInBy::Session, user: begun.user.clone().into() }
+    }
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum SignedIn {
+    /// Signed in: the cookie of the session comes with it.
+    #[oai(status = 201)]
+    Session(Json<CurrentBody>),
+}
+
+/// Returns the response to somebody who has signed in, with the cookies of their session.
+pub(crate) fn signed_in(begun: &Begun, place: &Place) -> payload::Response<SignedIn> {
+    let response = payload::Response::new(SignedIn::Session(Json(CurrentBody::of(begun))));
+    begun.cookies(place).into_iter().fold(response, |response, cookie| response.header("set-cookie", cookie))
 }

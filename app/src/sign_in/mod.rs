@@ -20,12 +20,82 @@ use std::{
     sync::Arc,
 };
 
+use poem::EndpointExt;
+use sea_orm::DbErr;
+
 use self::{
     oidc::Oidc,
     passkey::webauthn::Passkeys,
     password::hash::{self, Hasher},
 };
-use crate::{auth::Accounts, failure::Failure, http::Problem};
+use crate::{
+    auth::{
+        Accounts, entity,
+        role::{Role, Scope},
+        self_test::{read_through, unread},
+    },
+    db::Database,
+    failure::Failure,
+    feature::{Feature, Operation, Page, Rule, Table},
+    http::Problem,
+};
+
+/// What the rest has to know of signing in. The second factor and passkeys are also a part each of one's account, which
+/// has their forms.
+pub(crate) const FEATURE: Feature<Api> = Feature {
+    api: (api::SessionApi, passkey::api::PasskeysApi, totp::api::SecondFactorApi),
+    operations: &[
+        Operation::new("show_auth", Rule::Public),
+        Operation::new("set_up", Rule::Public),
+        Operation::new("sign_in", Rule::Public),
+        Operation::new("begin_passkey_sign_in", Rule::Public),
+        Operation::new("sign_in_by_passkey", Rule::Public),
+        Operation::new("show_session", Rule::role(Role::Guest, Scope::Read)),
+        Operation::new("sign_out", OWN),
+        Operation::new("show_totp", OWN),
+        Operation::new("begin_totp", OWN),
+        Operation::new("confirm_totp", OWN),
+        Operation::new("remove_totp", OWN),
+        Operation::new("list_passkeys", OWN),
+        Operation::new("begin_passkey", OWN),
+        Operation::new("add_passkey", OWN),
+        Operation::new("delete_passkey", OWN),
+    ],
+    pages: &[
+        Page::get("/set-up", Rule::Public, || setup::page::show.boxed()),
+        Page::post("/set-up", Rule::Public, || setup::page::set_up.boxed()),
+        Page::get("/sign-in", Rule::Public, || page::show.boxed()),
+        Page::post("/sign-in", Rule::Public, || page::by_password.boxed()),
+        Page::post("/sign-in/code", Rule::Public, || page::by_code.boxed()),
+        Page::get(oidc::page::BEGIN, Rule::Public, || oidc::page::begin.boxed()),
+        Page::get(oidc::CALLBACK, Rule::Public, || oidc::page::come_back.boxed()),
+        Page::post("/sign-out", OWN, || page::sign_out.boxed()),
+    ],
+    navigation: None,
+    tables: &[
+        Table::of::<entity::verification::Entity>(),
+        Table::of::<entity::passkey::Entity>(),
+        Table::of::<entity::totp::Entity>(),
+    ],
+    self_test: |database| Box::pin(self_test(database)),
+};
+
+type Api = (api::SessionApi, passkey::api::PasskeysApi, totp::api::SecondFactorApi);
+
+/// What is one's own, also with a token: such a one must be good for everything.
+const OWN: Rule = Rule::role(Role::Guest, Scope::Admin);
+
+async fn self_test(database: &Database) -> Result<(), String> {
+    let read = async |database: &Database| -> Result<(), DbErr> {
+        let reads = database.reads();
+        let id = read_through(database).await?;
+        totp::of(reads, id).await?;
+        passkey::list(reads, id).await?;
+        passkey::get(reads, id, 1).await?;
+        passkey::find(reads, id, "none").await.map(drop)
+    };
+    read(database).await.map_err(|error| unread(database, "how somebody signs in", error))
+}
 
 /// What signing in takes beside the accounts: the ways that are set up.
 pub(crate) struct SignIn {

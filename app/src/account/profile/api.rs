@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 
 use crate::{
     account::profile::{password_change, store},
@@ -11,14 +11,10 @@ use crate::{
         Accounts,
         api::{Email, Name, NewPassword, Password, Tag, UserBody},
         caller::Caller,
-        entity::session,
         profile::Profile,
-        role::Method,
-        sessions,
     },
-    http::{Given, Problem, ReadRefused, WriteRefused},
+    http::{Given, Problem, WriteRefused},
     sign_in::SignIn,
-    when::Moment,
 };
 
 /// The operations.
@@ -42,56 +38,6 @@ struct PasswordChange {
     current_password: Given<Password>,
     /// The new one.
     new_password: NewPassword,
-}
-
-/// A browser that is signed in.
-#[derive(Debug, Object)]
-#[oai(rename = "Session", skip_serializing_if_is_none)]
-struct SessionBody {
-    /// Given by Hearth; never used twice.
-    id: i64,
-    /// Whether it is the one that asks.
-    current: bool,
-    method: Method,
-    /// Where it signed in from.
-    address: String,
-    /// What the browser called itself.
-    user_agent: String,
-    /// When it signed in.
-    created_at: Moment,
-    /// When it was used last, to ten minutes.
-    last_seen_at: Moment,
-    /// When it ends unless it is used.
-    expires_at: Moment,
-}
-
-impl SessionBody {
-    fn new(session: session::Model, own: Option<i64>) -> Self {
-        Self {
-            id: session.id,
-            current: own == Some(session.id),
-            method: session.method,
-            address: session.address,
-            user_agent: session.user_agent,
-            created_at: session.created_at,
-            last_seen_at: session.last_seen_at,
-            expires_at: session.expires_at,
-        }
-    }
-}
-
-/// All of one's own sessions.
-#[derive(Debug, Object)]
-struct SessionList {
-    /// The last used first.
-    sessions: Vec<SessionBody>,
-}
-
-#[derive(ApiResponse)]
-enum Listed {
-    /// The sessions.
-    #[oai(status = 200)]
-    Sessions(Json<SessionList>),
 }
 
 #[derive(ApiResponse)]
@@ -137,38 +83,6 @@ impl ProfileApi {
     ) -> Result<Done, WriteRefused> {
         let current = body.current_password.0.as_ref().map_or("", |password| &password.0);
         password_change::change(sign_in, &caller, current, &body.new_password.0).await?;
-        Ok(Done::Done)
-    }
-
-    /// List one's own sessions
-    #[oai(path = "/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Account")]
-    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
-        let found =
-            sessions::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
-        let own = caller.session();
-        let sessions = found.into_iter().map(|session| SessionBody::new(session, own)).collect();
-        Ok(Listed::Sessions(Json(SessionList { sessions })))
-    }
-
-    /// End one of one's own sessions
-    #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_session", tag = "Tag::Account")]
-    async fn revoke(
-        &self,
-        Data(accounts): Data<&Arc<Accounts>>,
-        caller: Caller,
-        /// The session's id.
-        id: Path<i64>,
-    ) -> Result<Done, WriteRefused> {
-        match crate::account::sessions::store::revoke(&accounts.database, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("You have no session with the id {}.", id.0)).into()),
-        }
-    }
-
-    /// End all of one's own sessions but the present one
-    #[oai(path = "/sessions", method = "delete", operation_id = "revoke_other_sessions", tag = "Tag::Account")]
-    async fn revoke_others(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Done, WriteRefused> {
-        crate::account::sessions::store::revoke_others(&accounts.database, &caller).await?;
         Ok(Done::Done)
     }
 }

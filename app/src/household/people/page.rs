@@ -45,7 +45,7 @@ impl Person {
         let failed = |error| Problem::from(accounts.database.failed(error));
         let logins = ways::list_by(reads, ways::TAILSCALE).await.map_err(failed)?;
         let mut people = Vec::new();
-        for user in store::list(reads).await.map_err(failed)? {
+        for user in users::list(reads).await.map_err(failed)? {
             let login = logins.iter().find(|login| login.user_id == user.id);
             // The last used comes first.
             let last = sessions::list(reads, user.id).await.map_err(failed)?.into_iter().next();

@@ -3,14 +3,14 @@
 //! People are never deleted, they are disabled: what they did and keep stays theirs. There is always an owner who can
 //! sign in.
 
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait, QueryOrder, sea_query::Order};
+use sea_orm::EntityTrait;
 
 use crate::{
     auth::{
         acting::write_as,
         audit_log::{self, Actor, Kind},
         caller::Caller,
-        entity::user::{Column, Entity, Model},
+        entity::user::{Entity, Model},
         role::Role,
         sessions, users, ways,
     },
@@ -18,11 +18,6 @@ use crate::{
     http::Problem,
     when::Moment,
 };
-
-/// Returns everybody, in the order in which they came.
-pub(crate) async fn list(reads: &DatabaseConnection) -> Result<Vec<Model>, DbErr> {
-    Entity::find().order_by(Column::Id, Order::Asc).all(reads).await
-}
 
 /// A change to somebody by somebody who may; `None` leaves a thing as it is.
 #[derive(Debug, Clone, Default)]

@@ -8,9 +8,8 @@ mod record;
 
 use maud::Markup;
 use poem::{
-    Response, Result, Route, get, handler,
+    Response, Result, handler,
     http::StatusCode,
-    post,
     web::{Data, Form, Path, Query},
 };
 use serde::Deserialize;
@@ -37,15 +36,6 @@ const FORM_TARGET: &str = "/records";
 /// Records on a page.
 const LIMIT: u64 = 20;
 
-/// Adds the pages to the routes; they find the database in the request's data.
-pub(crate) fn routes(route: Route) -> Route {
-    route
-        .at("/", get(show))
-        .at(FORM_TARGET, post(add))
-        .at("/records/:id", get(show_one).post(change))
-        .at("/records/:id/delete", post(delete))
-}
-
 /// What the address of the list may ask for.
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -61,7 +51,7 @@ struct Asked {
 }
 
 #[handler]
-async fn show(
+pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
@@ -80,7 +70,7 @@ async fn show(
 }
 
 #[handler]
-async fn add(
+pub(crate) async fn add(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
@@ -103,7 +93,7 @@ async fn add(
 }
 
 #[handler]
-async fn show_one(
+pub(crate) async fn show_one(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
@@ -115,7 +105,7 @@ async fn show_one(
 }
 
 #[handler]
-async fn change(
+pub(crate) async fn change(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
@@ -138,7 +128,11 @@ async fn change(
 }
 
 #[handler]
-async fn delete(visitor: Visitor, Data(database): Data<&AuthorizedDatabase>, Path(id): Path<i64>) -> Result<Response> {
+pub(crate) async fn delete(
+    visitor: Visitor,
+    Data(database): Data<&AuthorizedDatabase>,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     match store::delete(database, &visitor, id).await? {
         true => Ok(see("/?deleted=1")),
         false => Err(no_such_record(id).into()),

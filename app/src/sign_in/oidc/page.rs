@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use poem::{
-    IntoResponse, Response, Result, Route, get, handler,
+    IntoResponse, Response, Result, handler,
     http::header,
     web::{Data, Query, Redirect},
 };
@@ -35,11 +35,6 @@ pub(crate) const BEGIN: &str = "/sign-in/oidc";
 /// The longest place to go to, in bytes: it is kept for whoever asks, and the pages' own are far shorter.
 const LONGEST_NEXT: usize = 2000;
 
-/// Adds the addresses to the routes.
-pub(crate) fn routes(route: Route) -> Route {
-    route.at(BEGIN, get(begin)).at(super::CALLBACK, get(come_back))
-}
-
 /// What the browser begins with.
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -59,7 +54,7 @@ struct Brought {
 }
 
 #[handler]
-async fn begin(
+pub(crate) async fn begin(
     request: &poem::Request,
     Data(sign_in): Data<&Arc<SignIn>>,
     place: Place,
@@ -86,7 +81,7 @@ async fn begin(
 }
 
 #[handler]
-async fn come_back(
+pub(crate) async fn come_back(
     request: &poem::Request,
     Data(sign_in): Data<&Arc<SignIn>>,
     place: Place,

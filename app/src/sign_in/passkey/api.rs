@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::store;
 use crate::{
     auth::{
-        api::{Code, Name, Tag, with_cookies},
+        api::{Code, Name, Tag},
         caller::{Caller, Place},
         entity::passkey,
         profile,
@@ -22,7 +22,7 @@ use crate::{
     http::{Problem, ReadRefused, Text, WriteRefused},
     sign_in::{
         SignIn,
-        api::{Begun, CurrentBody},
+        enter::{SignedIn, signed_in},
     },
     when::Moment,
 };
@@ -192,9 +192,9 @@ impl PasskeysApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         place: Place,
         body: Json<Assertion>,
-    ) -> Result<Response<Begun>, WriteRefused> {
+    ) -> Result<Response<SignedIn>, WriteRefused> {
         let Assertion { ceremony, credential } = body.0;
         let begun = store::sign_in(sign_in, &place, &ceremony.0, credential.0).await?;
-        Ok(with_cookies(Begun::Session(Json(CurrentBody::of(&begun))), &begun, &place))
+        Ok(signed_in(&begun, &place))
     }
 }

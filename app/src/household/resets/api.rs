@@ -1,0 +1,88 @@
+//! Links for a new password in the API.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+
+use super::store;
+use crate::{
+    auth::{
+        Accounts,
+        api::{Code, NewPassword, Tag},
+        caller::{Caller, Place},
+        users,
+    },
+    household::link::LinkBody,
+    http::{Given, WriteRefused},
+    sign_in::SignIn,
+};
+
+/// The operations.
+pub(crate) struct ResetsApi;
+
+/// What a reset does beside the password.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct NewReset {
+    /// Whether their second factor is taken away too, for who lost phone and recovery codes.
+    remove_totp: Given<bool>,
+}
+
+/// A reset and the new password.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct Reset {
+    /// The token of the link.
+    token: Code,
+    /// The new password.
+    password: NewPassword,
+}
+
+#[derive(ApiResponse)]
+enum Linked {
+    /// The link.
+    #[oai(status = 201)]
+    Link(Json<LinkBody>),
+}
+
+#[derive(ApiResponse)]
+enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[OpenApi]
+impl ResetsApi {
+    /// Make a link for somebody to choose a new password
+    ///
+    /// It is good for a day, and once; hand it over by a way that only they read.
+    #[oai(path = "/users/:id/reset", method = "post", operation_id = "create_reset", tag = "Tag::People")]
+    async fn create(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        /// The user's id.
+        id: Path<i64>,
+        body: Json<NewReset>,
+    ) -> Result<Linked, WriteRefused> {
+        let secret = store::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default()).await?;
+        let token = secret.ok_or_else(|| users::unknown(id.0))?.expose().to_owned();
+        Ok(Linked::Link(Json(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token })))
+    }
+
+    /// Choose a new password by a link
+    ///
+    /// Ends all sessions of whom the link is for. They sign in with the new password then.
+    #[oai(path = "/reset", method = "post", operation_id = "use_reset", tag = "Tag::Session")]
+    async fn redeem(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+        body: Json<Reset>,
+    ) -> Result<Done, WriteRefused> {
+        store::use_reset(sign_in, &place, &body.token.0, &body.password.0, false).await?;
+        Ok(Done::Done)
+    }
+}

@@ -10,9 +10,9 @@
 //! main → cli → serve, operator → app → account, household, records, instance → sign_in, audit → feature → auth → html →
 //! http → db, config, when → secret, failure, fault
 //!
-//! cli → log, threads → config
+//! cli → threads
 //!
-//! serve → notify → failure
+//! serve → log, notify → config
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "in a test a panic is the answer"))]

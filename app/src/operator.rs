@@ -15,9 +15,9 @@ use serde::Serialize;
 use crate::{
     auth::{
         audit_log::{self, Actor, Kind},
-        profile::{self, Profile},
+        profile::Profile,
         role::Role,
-        users,
+        users, ways,
     },
     config::{PublicUrl, public_url, variable},
     db::{Access, Database},
@@ -164,23 +164,19 @@ async fn carry_out(
             Ok(link(&secret, url, json, "choose a password and sign in"))
         }
         Task::ResetPassword { email, remove_totp } => {
-            let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
-            match resets::reset_by_operator(database, &email, *remove_totp).await.map_err(failed)? {
+            match resets::reset_by_operator(database, email, *remove_totp).await.map_err(failed)? {
                 Some(secret) => Ok(link(&secret, url, json, "choose a new password")),
-                None => Err(nobody(&email)),
+                None => Err(nobody(email)),
             }
         }
-        Task::SetRole { email, role } => {
-            let email = profile::email_of(email).map_err(|error| failed(Problem::fields(vec![error])))?;
-            match people::set_role(database, &email, *role).await.map_err(failed)? {
-                true => Ok(if json {
-                    serde_json::json!({ "email": email, "role": role }).to_string()
-                } else {
-                    format!("{email} is {} now.", role.name())
-                }),
-                false => Err(nobody(&email)),
-            }
-        }
+        Task::SetRole { email, role } => match people::set_role(database, email, *role).await.map_err(failed)? {
+            true => Ok(if json {
+                serde_json::json!({ "email": email, "role": role }).to_string()
+            } else {
+                format!("{email} is {} now.", role.name())
+            }),
+            false => Err(nobody(email)),
+        },
     }
 }
 
@@ -190,6 +186,7 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
     database
         .write(async move |tx| {
             let user = users::add(tx, &profile, role).await?;
+            ways::vouch(tx, &user).await?;
             let actor = Actor::operator("app user create");
             let subject = format!("{} as {}", user.email, role.name());
             audit_log::write(tx, Kind::UserCreated, &actor, &subject).await?;

@@ -52,6 +52,8 @@ struct Account {
     /// None where passkeys are off.
     passkeys: Option<Vec<passkey::Model>>,
     linked: Vec<account::Model>,
+    /// Whether single sign-on is set up here.
+    oidc: bool,
     sessions: Vec<session::Model>,
     tokens: Vec<api_token::Model>,
 }
@@ -65,6 +67,7 @@ impl Account {
             second_factor: SecondFactor::of(sign_in, caller, offering).await?,
             passkeys: passkeys::of(sign_in, caller).await?,
             linked: ways::linked(reads, id).await.map_err(failed)?,
+            oidc: sign_in.oidc.is_some(),
             sessions: auth::sessions::list(reads, id).await.map_err(failed)?,
             tokens: store::list(reads, id).await.map_err(failed)?,
             caller: caller.clone(),
@@ -75,7 +78,7 @@ impl Account {
     fn has(&self, part: &Part) -> bool {
         match part.id {
             id if id == PASSKEYS.id => self.passkeys.is_some(),
-            id if id == LINKED.id => !self.linked.is_empty(),
+            id if id == LINKED.id => self.oidc || !self.linked.is_empty(),
             _ => true,
         }
     }
@@ -139,7 +142,7 @@ fn page(frame: &Frame, account: &Account, state: &PageState<'_>) -> Markup {
                 (profile::password_section(user, account.has_password, state))
                 (second_factor::section(&account.second_factor, account.has_password, &user.email, state))
                 (passkeys::section(account.passkeys.as_deref(), state))
-                (linked::section(&account.linked, &user.email, state))
+                (linked::section(&account.linked, &user.email, account.oidc, state))
                 (sessions::section(&account.sessions, account.caller.session(), state))
                 (tokens::section(&account.tokens, state))
             }
@@ -181,6 +184,7 @@ mod tests {
             passkeys: None,
             sessions: vec![session(1), session(2)],
             linked: Vec::new(),
+            oidc: true,
             tokens: Vec::new(),
         }
     }

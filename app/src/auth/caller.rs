@@ -23,7 +23,7 @@ use super::{
     role::{Method, Role, Scope},
 };
 use crate::{
-    http::{Code, CookieNames, Problem, Purpose, shows_token},
+    http::{Code, CookieNames, Problem, Purpose, is_unseen, shows_token},
     when::Moment,
 };
 
@@ -87,7 +87,7 @@ impl Place {
     pub(crate) fn of(request: &Request, address: Option<IpAddr>, https: bool, cookies: &CookieNames) -> Self {
         let said = request.headers().get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let said = said.unwrap_or_default();
-        let user_agent = said.chars().filter(|letter| !letter.is_control()).take(Self::USER_AGENT).collect();
+        let user_agent = said.chars().filter(|letter| !is_unseen(*letter)).take(Self::USER_AGENT).collect();
         // A token decides alone: what a browser sends along is not looked at.
         let find = |purpose| match shows_token(request) {
             true => None,
@@ -121,12 +121,17 @@ impl Place {
     }
 }
 
+/// Whether somebody who signed in then showed not long ago who they are.
+pub(crate) fn is_fresh(began: Moment) -> bool {
+    began > Moment::now().before(FRESH)
+}
+
 impl Caller {
     /// Whether they showed who they are not long ago. A token was given out for what it does, and Tailscale answers for
     /// each request.
     pub(crate) fn is_fresh(&self) -> bool {
         match self.by {
-            By::Session { began, .. } => began > Moment::now().before(FRESH),
+            By::Session { began, .. } => is_fresh(began),
             By::Token { .. } | By::Tailscale => true,
         }
     }

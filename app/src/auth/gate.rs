@@ -14,6 +14,7 @@ use super::{
     access::{Access, Rule, Terms},
     audit_log::{Actor, Kind},
     caller::{By, Caller, Place, nobody},
+    email,
     in_passing::Used,
     joining::{self, Known},
     role::Scope,
@@ -160,7 +161,7 @@ impl Gate {
         let Some(identity) = self.accounts.tailscale.identify(request).await else {
             return Ok(None);
         };
-        let login = identity.login.to_lowercase();
+        let login = email::lower_case(&email::spelling(&identity.login));
         let known = Known {
             provider: ways::TAILSCALE,
             provider_id: login.clone(),
@@ -169,7 +170,7 @@ impl Gate {
             name: Some(identity.name.clone()),
             join: self.accounts.tailscale_join(),
         };
-        let user = joining::user_of(&self.accounts, place, known).await?;
+        let user = joining::user_of(&self.accounts, place, known, None).await?.ok();
         if user.is_none() && self.accounts.is_news(News::TailscaleStranger) {
             let actor = Actor::somebody(&identity.login, ways::TAILSCALE, place);
             self.accounts.note(Kind::SignInFailed, actor).await;

@@ -1,21 +1,24 @@
 //! Which one of the household is it that somebody else answers for: Tailscale, or a provider of OpenID Connect?
 //!
 //! Whom they named before is known by what they call them. At the first time, whoever has the very e-mail that they
-//! answer for is linked; anybody else is refused, or joins when the owner allows it.
+//! answer for is linked, if it is known to be theirs; anybody else is refused, or joins when the owner allows it.
+
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     Accounts,
     audit_log::{self, Actor, Kind},
     caller::Place,
+    email,
     entity::user,
-    profile::{self, Profile},
+    profile::Profile,
     role::Role,
     ways,
 };
 use crate::{
     auth::users,
     config::{Join, TailscaleSettings},
-    http::Problem,
+    http::{FieldError, Problem},
 };
 
 /// Somebody by another's word.
@@ -40,56 +43,118 @@ impl Accounts {
     }
 }
 
-/// Returns who it is; `None` when they are not of the household and may not join, or are disabled.
-pub(crate) async fn user_of(accounts: &Accounts, place: &Place, known: Known) -> Result<Option<user::Model>, Problem> {
-    let found = ways::find(accounts.reads(), known.provider, &known.provider_id)
-        .await
-        .map_err(|error| accounts.database.failed(error))?;
-    if let Some((_, user)) = found {
-        return Ok(Some(user).filter(|user| !user.disabled));
+/// Why it is nobody of the household.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// Nobody has the e-mail, or whoever has it may not come in.
+    Unknown,
+    /// The e-mail, or one that it could be taken for, is not known to be theirs alone.
+    Ambiguous,
+    /// An account has the e-mail, and only its user says that it is theirs.
+    Unproven,
+}
+
+/// Returns who it is, or why they are not of the household and may not join. `present` is the user who is signed in in the
+/// same browser.
+pub(crate) async fn user_of(
+    accounts: &Accounts,
+    place: &Place,
+    known: Known,
+    present: Option<i64>,
+) -> Result<Result<user::Model, Stranger>, Problem> {
+    let failed = |error| accounts.database.failed(error);
+    if let Some(user) = linked_user(accounts.reads(), &known).await.map_err(failed)? {
+        return Ok(enabled(user));
     }
-    let email = known.verified_email.as_deref().and_then(|email| profile::email_of(email).ok());
-    let Some(email) = email else {
-        return Ok(None);
+    let Some(named) = known.verified_email.as_deref() else {
+        return Ok(Err(Stranger::Unknown));
     };
-    let owner = users::by_email(accounts.reads(), &email).await.map_err(|error| accounts.database.failed(error))?;
-    let role = match (owner, known.join) {
-        (Some(user), _) if user.disabled => return Ok(None),
-        (Some(_), _) => None,
-        (None, Join::Refuse) => return Ok(None),
-        (None, Join::Guest) => Some(Role::Guest),
-        (None, Join::Member) => Some(Role::Member),
-    };
-    let place = place.clone();
+    // A login of Tailscale's is an e-mail only where the tailnet's users have some.
+    let email = email::check(named);
+    match (decide(accounts.reads(), named, &email, &known, present).await.map_err(failed)?, known.join) {
+        (Err(stranger), _) => return Ok(Err(stranger)),
+        (Ok(None), Join::Refuse) => return Ok(Err(Stranger::Unknown)),
+        _ => {}
+    }
+    let (place, named) = (place.clone(), named.to_owned());
     accounts
         .database
         .write(async move |tx| {
             // Two requests of a new browser come at once.
-            if let Some((_, user)) = ways::find(tx, known.provider, &known.provider_id).await? {
-                return Ok(Some(user).filter(|user| !user.disabled));
+            if let Some(user) = linked_user(tx, &known).await? {
+                return Ok(enabled(user));
             }
             // The first owner comes by the set-up code alone.
             if !users::any(tx).await? {
-                return Ok(None);
+                return Ok(Err(Stranger::Unknown));
             }
-            let (user, kind) = match (users::by_email(tx, &email).await?, role) {
-                (Some(user), _) => (user, Kind::AccountLinked),
-                (None, Some(role)) => {
-                    let name = known.name.as_deref().unwrap_or(&email);
-                    let named = Profile::check(name, &email).or_else(|_| Profile::check(&email, &email));
-                    let Ok(profile) = named else { return Ok(None) };
+            let role = match known.join {
+                Join::Refuse => None,
+                Join::Guest => Some(Role::Guest),
+                Join::Member => Some(Role::Member),
+            };
+            let (user, kind) = match (decide(tx, &named, &email, &known, present).await?, role, &email) {
+                (Err(stranger), ..) => return Ok(Err(stranger)),
+                (Ok(Some(user)), ..) => (user, Kind::AccountLinked),
+                (Ok(None), Some(role), Ok(email)) => {
+                    let name = known.name.as_deref().unwrap_or(email);
+                    let named = Profile::check(name, email).or_else(|_| Profile::check(email, email));
+                    let Ok(profile) = named else { return Ok(Err(Stranger::Unknown)) };
                     (users::add(tx, &profile, role).await?, Kind::UserCreated)
                 }
-                (None, None) => return Ok(None),
+                _ => return Ok(Err(Stranger::Unknown)),
             };
-            // An e-mail is believed once: it may have passed to somebody else since.
-            if user.disabled || ways::is_known_otherwise(tx, user.id, known.provider, &known.provider_id).await? {
-                return Ok(None);
-            }
+            ways::vouch(tx, &user).await?;
             ways::add(tx, user.id, known.provider, &known.provider_id, None).await?;
             let actor = Actor::user(user.id, &user.email, known.provider, &place);
             audit_log::write(tx, kind, &actor, &format!("{} {}", known.provider, known.provider_id)).await?;
-            Ok(Some(user))
+            Ok(Ok(user))
         })
         .await
+}
+
+fn enabled(user: user::Model) -> Result<user::Model, Stranger> {
+    if user.disabled { Err(Stranger::Unknown) } else { Ok(user) }
+}
+
+/// Returns whom the provider has named before.
+async fn linked_user(reads: &impl ConnectionTrait, known: &Known) -> Result<Option<user::Model>, DbErr> {
+    if let Some((_, user)) = ways::find(reads, known.provider, &known.provider_id).await? {
+        return Ok(Some(user));
+    }
+    if known.provider != ways::TAILSCALE {
+        return Ok(None);
+    }
+    // Up to 0.4.0 a login was kept with its domain as Tailscale spells it.
+    let logins = ways::list_by(reads, known.provider).await?;
+    let found = logins.iter().find(|way| email::spelling(&way.provider_id) == known.provider_id);
+    match found {
+        Some(way) => users::get(reads, way.user_id).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns whose account is linked at the first time; nobody's where nobody has the e-mail or one like it.
+async fn decide(
+    reads: &impl ConnectionTrait,
+    named: &str,
+    email: &Result<String, FieldError>,
+    known: &Known,
+    present: Option<i64>,
+) -> Result<Result<Option<user::Model>, Stranger>, DbErr> {
+    let mut alike = users::alike(reads, named).await?;
+    let user = match (alike.pop(), email) {
+        (None, Ok(_)) => return Ok(Ok(None)),
+        (None, Err(_)) => return Ok(Err(Stranger::Unknown)),
+        (Some(user), Ok(email)) if alike.is_empty() && email::spelling(&user.email) == *email => user,
+        (Some(_), _) => return Ok(Err(Stranger::Ambiguous)),
+    };
+    // An e-mail is believed once: it may have passed to somebody else since.
+    if user.disabled || ways::is_known_otherwise(reads, user.id, known.provider, &known.provider_id).await? {
+        return Ok(Err(Stranger::Unknown));
+    }
+    if present != Some(user.id) && !ways::is_vouched(reads, &user).await? {
+        return Ok(Err(Stranger::Unproven));
+    }
+    Ok(Ok(Some(user)))
 }

@@ -10,6 +10,7 @@ pub(crate) mod acting;
 pub(crate) mod api;
 pub(crate) mod audit_log;
 pub(crate) mod caller;
+pub(crate) mod email;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
 #[cfg(test)]
@@ -104,8 +105,15 @@ impl Accounts {
         self.database.reads()
     }
 
-    /// Lets a try to come in through, or says when the next may be; `account` is the e-mail as it was typed.
-    pub(crate) async fn admit(&self, place: &Place, account: &str, device: Option<i64>) -> Result<Ticket, Problem> {
+    /// Lets a try to come in through, or says when the next may be. `account` is what the tries are counted by, such as the
+    /// e-mail as it was typed; `who` is written down, and so nothing that was only typed.
+    pub(crate) async fn admit(
+        &self,
+        place: &Place,
+        account: &str,
+        who: &str,
+        device: Option<i64>,
+    ) -> Result<Ticket, Problem> {
         let address = place.address_or_none();
         let wait = match self.throttle.admit(Instant::now(), &Attempt { address, account, device }) {
             Ok(ticket) => return Ok(ticket),
@@ -113,7 +121,7 @@ impl Accounts {
         };
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         if self.is_news(News::Throttled) {
-            self.note(Kind::SignInThrottled, Actor::somebody(account, "", place)).await;
+            self.note(Kind::SignInThrottled, Actor::somebody(who, "", place)).await;
         }
         Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
     }
@@ -121,7 +129,8 @@ impl Accounts {
     /// As [`admit`](Self::admit), for what is nobody's account and too long to be guessed: it counts for the address
     /// alone, so that no other address can use it up.
     pub(crate) async fn admit_from(&self, place: &Place, what: &str) -> Result<Ticket, Problem> {
-        self.admit(place, &format!("{what} from {}", place.address()), None).await
+        let account = format!("{what} from {}", place.address());
+        self.admit(place, &account, &account, None).await
     }
 
     /// Writes down that somebody was turned away, which they are all the same when the disk is full.

@@ -11,7 +11,7 @@ pub(crate) async fn read_through(database: &Database) -> Result<i64, DbErr> {
     users::any(reads).await?;
     let id = users::list(reads).await?.last().map_or(1, |user| user.id);
     users::get(reads, id).await?;
-    users::by_email(reads, "nobody@example.org").await?;
+    users::alike(reads, "nobody@example.org").await?;
     users::owners(reads).await?;
     ways::find(reads, ways::PASSWORD, "1").await?;
     ways::linked(reads, id).await?;

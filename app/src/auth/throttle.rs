@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::email;
 use crate::http::network;
 
 /// How many tries at once, how long until one more, and how many such buckets are kept.
@@ -129,7 +130,7 @@ impl Throttle {
         }
         let network = network(attempt.address);
         // What the eye or a keyboard takes for the same e-mail is the same account.
-        let account = attempt.account.trim().to_lowercase();
+        let account = email::key(attempt.account);
         Keys::Stranger {
             address: self.hashes.hash_one(network),
             account: self.hashes.hash_one(&account),

@@ -7,6 +7,7 @@ use sea_orm::{
 };
 
 use super::{
+    email,
     entity::user::{ActiveModel, Column, Entity, Model},
     profile::Profile,
     role::Role,
@@ -33,9 +34,33 @@ pub(crate) async fn enabled(reads: &impl ConnectionTrait, id: i64) -> Result<Opt
     Ok(get(reads, id).await?.filter(|user| !user.disabled))
 }
 
-/// Returns who has this e-mail, which is in lower case.
-pub(crate) async fn by_email(reads: &impl ConnectionTrait, email: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::Email.eq(email)).one(reads).await
+/// Returns everybody whose e-mail is this one, or folds into it by Unicode's rules. A household is small: all are looked at.
+pub(crate) async fn alike(reads: &impl ConnectionTrait, email: &str) -> Result<Vec<Model>, DbErr> {
+    let key = email::key(email);
+    let mut found = Entity::find().all(reads).await?;
+    found.retain(|user| email::key(&user.email) == key);
+    Ok(found)
+}
+
+/// Returns who means themselves by this e-mail: the user with that very spelling, else the only one whose e-mail folds into it.
+/// It proves nothing; a password or the operator's word has to.
+pub(crate) async fn signing_in(reads: &impl ConnectionTrait, typed: &str) -> Result<Option<Model>, DbErr> {
+    let mut alike = alike(reads, typed).await?;
+    // Up to 0.4.0 an e-mail was kept in Unicode's lower case.
+    let spellings = [email::spelling(typed), typed.trim().to_lowercase()];
+    let exact = spellings.iter().find_map(|spelling| {
+        alike.iter().position(|user| user.email == *spelling || email::spelling(&user.email) == *spelling)
+    });
+    Ok(match exact {
+        Some(place) => Some(alike.swap_remove(place)),
+        None if alike.len() == 1 => alike.pop(),
+        None => None,
+    })
+}
+
+/// Whether an e-mail is somebody's already, in this spelling or another that it could be taken for.
+pub(crate) async fn is_taken(reads: &impl ConnectionTrait, email: &str, but_by: Option<i64>) -> Result<bool, DbErr> {
+    Ok(alike(reads, email).await?.iter().any(|user| Some(user.id) != but_by))
 }
 
 /// Returns whether there is anybody.
@@ -49,7 +74,7 @@ pub(crate) async fn add(
     profile: &Profile,
     role: Role,
 ) -> Result<Model, Abort<Problem>> {
-    if by_email(transaction, &profile.email).await?.is_some() {
+    if is_taken(transaction, &profile.email, None).await? {
         return Err(taken().into());
     }
     let now = Moment::now();

@@ -4,23 +4,29 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, Order},
 };
 
-use super::entity::{
-    account::{ActiveModel, Column, Entity, Model},
-    user,
+use super::{
+    email,
+    entity::{
+        account::{ActiveModel, Column, Entity, Model},
+        user,
+    },
+    role::Role,
 };
 use crate::{
     db::Abort,
-    http::{FieldError, Problem},
+    http::{FieldError, Problem, first_unseen},
     when::Moment,
 };
 
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const TAILSCALE: &str = "tailscale";
 pub(crate) const OIDC: &str = "oidc";
+/// No way to sign in: a row that says whose e-mail this is, by the word of somebody with the authority or of a provider.
+const EMAIL: &str = "email";
 
 /// The longest login of Tailscale's that is kept, in bytes.
 const LOGIN_MAX: usize = 254;
@@ -42,7 +48,7 @@ pub(crate) async fn find(
 
 /// Returns the accounts elsewhere that sign somebody in, the oldest first.
 pub(crate) async fn linked(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
-    let own = Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::Provider.ne(PASSWORD));
+    let own = Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::Provider.is_not_in([PASSWORD, EMAIL]));
     own.order_by(Column::Id, Order::Asc).all(reads).await
 }
 
@@ -59,6 +65,19 @@ pub(crate) async fn is_known_otherwise(
     }
     let is_of_it = |known: &Model| known.provider == provider && issuer(&known.provider_id) == issuer(provider_id);
     Ok(linked(reads, user_id).await?.iter().any(is_of_it))
+}
+
+/// Keeps that a user's e-mail is theirs: an admin invited them by it, or a provider has seen that they read it.
+pub(crate) async fn vouch(transaction: &impl ConnectionTrait, user: &user::Model) -> Result<(), DbErr> {
+    let earlier = Condition::any().add(Column::UserId.eq(user.id)).add(Column::ProviderId.eq(&*user.email));
+    Entity::delete_many().filter(Column::Provider.eq(EMAIL)).filter(earlier).exec(transaction).await?;
+    add(transaction, user.id, EMAIL, &user.email, None).await
+}
+
+/// Returns whether a user's e-mail is known to be theirs. Admins and owners could give themselves any account.
+pub(crate) async fn is_vouched(reads: &impl ConnectionTrait, user: &user::Model) -> Result<bool, DbErr> {
+    let own = find(reads, EMAIL, &user.email).await?;
+    Ok(user.role >= Role::Admin || own.is_some_and(|(_, known)| known.id == user.id))
 }
 
 /// Returns the ways of this kind of everybody.
@@ -108,21 +127,28 @@ pub(crate) async fn set_password(transaction: &impl ConnectionTrait, user_id: i6
     Ok(())
 }
 
-/// Makes this the login by which Tailscale knows somebody; an empty one takes it away.
+/// Makes this the login by which Tailscale knows somebody; an empty one takes it away. Returns it where it is another one.
 pub(crate) async fn set_tailscale(
     transaction: &impl ConnectionTrait,
     user_id: i64,
     login: &str,
-) -> Result<(), Abort<Problem>> {
-    let login = login.trim().to_lowercase();
-    if login.len() > LOGIN_MAX || login.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+) -> Result<Option<String>, Abort<Problem>> {
+    let login = email::lower_case(&email::spelling(login));
+    let is_login = login.len() <= LOGIN_MAX
+        && !login.contains(char::is_whitespace)
+        && first_unseen(&login).is_none()
+        && email::is_plain(&login);
+    if !is_login {
         let error =
             FieldError::new("tailscale_login", "must be a login as Tailscale shows it, such as anna@example.org");
         return Err(Problem::fields(vec![error]).into());
     }
-    if let Some((_, user)) = find(transaction, TAILSCALE, &login).await?
-        && user.id != user_id
-    {
+    let others = list_by(transaction, TAILSCALE).await?;
+    let own = others.iter().find(|way| way.user_id == user_id).map_or("", |way| &way.provider_id);
+    if own == login {
+        return Ok(None);
+    }
+    if others.iter().any(|way| way.user_id != user_id && email::key(&way.provider_id) == email::key(&login)) {
         let error = FieldError::new("tailscale_login", "belongs to somebody of the household already");
         return Err(Problem::fields(vec![error]).into());
     }
@@ -134,5 +160,5 @@ pub(crate) async fn set_tailscale(
     if !login.is_empty() {
         add(transaction, user_id, TAILSCALE, &login, None).await?;
     }
-    Ok(())
+    Ok(Some(login))
 }

@@ -116,7 +116,12 @@ mod tests {
     };
 
     fn household(viewer: Role, other: Role) -> Household {
-        let person = |user| Person { user, tailscale_login: Some(EVIL.to_owned()), last_seen: None };
+        let person = |user| Person {
+            user,
+            tailscale_login: Some(EVIL.to_owned()),
+            last_seen: None,
+            alike: vec![EVIL.to_owned()],
+        };
         Household {
             caller: caller(viewer),
             people: vec![person(user(viewer)), person(user::Model { id: 2, ..user(other) })],

@@ -15,6 +15,7 @@ mod given;
 mod guests;
 mod host;
 mod limits;
+mod line;
 mod origin;
 mod problem;
 mod proxies;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     guests::Guest,
     host::{Hosts, is_https, is_meant_for},
     limits::{BodyLimit, Budget, Held, Size},
+    line::{filled_line, first_unseen, is_unseen, line},
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
     problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},

@@ -3,7 +3,10 @@
 //! The one place for its limits: the API, its document and the page all come here.
 
 use super::entity::{Model, Visibility};
-use crate::{http::FieldError, when::Day};
+use crate::{
+    http::{FieldError, filled_line, line},
+    when::Day,
+};
 
 pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const CATEGORY_MAX: usize = 100;
@@ -59,10 +62,7 @@ impl Change {
         visibility: Option<Visibility>,
     ) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let title = title.map(|title| line("title", title, TITLE_MAX, &mut errors));
-        if title.as_deref() == Some("") {
-            errors.push(FieldError::new("title", "must not be empty"));
-        }
+        let title = title.map(|title| filled_line("title", title, TITLE_MAX, &mut errors));
         let category = category.map(|category| line("category", category, CATEGORY_MAX, &mut errors));
         if let Some(notes) = &notes {
             check_length("notes", notes, NOTES_MAX, &mut errors);
@@ -93,16 +93,6 @@ impl Change {
         changed.visibility = visibility.unwrap_or(changed.visibility);
         changed
     }
-}
-
-/// Trims and checks text of a single line.
-fn line(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) -> String {
-    let text = text.trim();
-    check_length(field, text, max, errors);
-    if text.contains(char::is_control) {
-        errors.push(FieldError::new(field, "must be one line without control characters"));
-    }
-    text.to_owned()
 }
 
 fn check_length(field: &'static str, text: &str, max: usize, errors: &mut Vec<FieldError>) {

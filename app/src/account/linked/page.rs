@@ -32,9 +32,10 @@ pub(crate) async fn unlink(
     LINKED.taken_away(outcome, "unlinked", "That account was taken away before.")
 }
 
-/// Returns the part with the linked accounts; nothing where there is none.
-pub(crate) fn section(linked: &[account::Model], email: &str, state: &PageState<'_>) -> Markup {
-    if linked.is_empty() && LINKED.was_done(state).is_none() {
+/// Returns the part with the linked accounts, and where one more is linked; nothing where there is neither.
+pub(crate) fn section(linked: &[account::Model], email: &str, oidc: bool, state: &PageState<'_>) -> Markup {
+    let offers = oidc && !linked.iter().any(|linked| linked.provider == ways::OIDC);
+    if linked.is_empty() && !offers && LINKED.was_done(state).is_none() {
         return html! {};
     }
     let content = html! {
@@ -46,6 +47,10 @@ pub(crate) fn section(linked: &[account::Model], email: &str, state: &PageState<
                 (email) " is linked again, so change that e-mail first if it is not yours."
             }
             ul.things { @for linked in linked { (entry(linked)) } }
+        }
+        @if offers {
+            p { "An account there with the e-mail " (email) " can be linked within an hour of your sign-in here." }
+            p { a.button href="/sign-in/oidc?next=/account" { "Link single sign-on" } }
         }
     };
     LINKED.section(state, &content)
@@ -89,11 +94,11 @@ mod tests {
             created_at: Moment::now(),
             updated_at: Moment::now(),
         };
-        assert_harmless(&section(&[linked], EVIL, &PageState::default()));
+        assert_harmless(&section(&[linked], EVIL, true, &PageState::default()));
     }
 
     #[test]
     fn there_is_nothing_where_nobody_else_answers() {
-        assert_eq!(section(&[], "anna@example.org", &PageState::default()).into_string(), "");
+        assert_eq!(section(&[], "anna@example.org", false, &PageState::default()).into_string(), "");
     }
 }

@@ -23,8 +23,11 @@ pub(crate) async fn update(database: &Database, caller: &Caller, profile: Profil
     }
     write_as(database, caller, async move |tx, caller| {
         let before = caller.user.clone();
-        if profile.email != before.email && users::by_email(tx, &profile.email).await?.is_some() {
+        if profile.email != before.email && users::is_taken(tx, &profile.email, Some(before.id)).await? {
             return Err(users::taken().into());
+        }
+        if (&profile.name, &profile.email) == (&before.name, &before.email) {
+            return Ok(before);
         }
         let subject = format!("{} <{}>", profile.name, profile.email);
         let Profile { name, email } = profile.clone();

@@ -15,8 +15,9 @@ use crate::{
         Accounts,
         api::{Code, Email, Name, NewPassword, Tag},
         caller::{Caller, Place},
+        email,
         entity::verification,
-        profile::{self, Profile},
+        profile::Profile,
         role::Role,
     },
     household::link::LinkBody,
@@ -141,7 +142,7 @@ impl InvitationsApi {
         caller: Caller,
         body: Json<NewInvitation>,
     ) -> Result<Invited, WriteRefused> {
-        let email = body.email.0.as_ref().map(|email| profile::email_of(&email.0)).transpose();
+        let email = body.email.0.as_ref().map(|email| email::check(&email.0)).transpose();
         let email = email.map_err(|error| Problem::fields(vec![error]))?;
         let (invitation, secret) = store::create(accounts, &caller, body.role, email).await?;
         let token = secret.expose().to_owned();

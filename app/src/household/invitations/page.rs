@@ -15,8 +15,8 @@ use crate::{
     auth::{
         Accounts,
         caller::{Place, Visitor},
+        email::{self, EMAIL_MAX},
         entity::verification,
-        profile::{EMAIL_MAX, email_of},
         role::Role,
     },
     household::{
@@ -58,7 +58,7 @@ pub(crate) async fn create(
 ) -> Result<Response> {
     let email = match filled.email.trim() {
         "" => Ok(None),
-        email => email_of(email).map(Some).map_err(|error| Problem::fields(vec![error])),
+        email => email::check(email).map(Some).map_err(|error| Problem::fields(vec![error])),
     };
     let outcome = match email {
         Ok(email) => store::create(accounts, &visitor, filled.role(), email).await,

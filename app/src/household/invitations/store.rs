@@ -11,12 +11,14 @@ use crate::{
         acting::write_as,
         audit_log::{self, Actor, Kind},
         caller::{Caller, Place},
+        email,
         entity::verification::{Kind::Invitation, Model},
         profile::Profile,
         role::{Method, Role},
         sessions::{self, Begun},
         users,
         verification::{self, About},
+        ways,
     },
     household::resets::spent,
     http::Problem,
@@ -43,7 +45,7 @@ pub(crate) async fn create(
     let secret = Secret::token();
     write_as(&accounts.database, caller, async move |tx, caller| {
         if let Some(email) = &email
-            && users::by_email(tx, email).await?.is_some()
+            && users::is_taken(tx, email, None).await?
         {
             return Err(users::taken().into());
         }
@@ -90,9 +92,9 @@ pub(crate) async fn accept(
     password: &str,
 ) -> Result<Begun, Problem> {
     find(sign_in, token).await?.ok_or_else(spent)?;
-    let known = users::by_email(sign_in.reads(), &profile.email).await;
+    let taken = users::is_taken(sign_in.reads(), &profile.email, None).await;
     // Before the work of a hash, and again when it is written.
-    if known.map_err(|error| sign_in.database.failed(error))?.is_some() {
+    if taken.map_err(|error| sign_in.database.failed(error))? {
         return Err(users::taken());
     }
     sign_in.check_password("password", password, &profile.email, &profile.name)?;
@@ -101,7 +103,7 @@ pub(crate) async fn accept(
     sign_in
         .database
         .write(async move |tx| {
-            if users::by_email(tx, &profile.email).await?.is_some() {
+            if users::is_taken(tx, &profile.email, None).await? {
                 return Err(users::taken().into());
             }
             let Some(invitation) = verification::find(tx, Invitation, &token).await? else {
@@ -115,6 +117,10 @@ pub(crate) async fn accept(
                 return Err(spent().into());
             }
             let user = users::add_with_password(tx, &profile, role, &hash).await?;
+            // Not one that whoever has the link wrote: it may be anybody's.
+            if invitation.email.as_deref().is_some_and(|invited| email::spelling(invited) == user.email) {
+                ways::vouch(tx, &user).await?;
+            }
             let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
             audit_log::write(tx, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
                 .await?;

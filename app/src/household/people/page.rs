@@ -17,6 +17,7 @@ use crate::{
     auth::{
         Accounts,
         caller::{Caller, Place, Visitor},
+        email,
         entity::user,
         role::Role,
         sessions, users, ways,
@@ -36,6 +37,8 @@ pub(crate) struct Person {
     pub(crate) tailscale_login: Option<String>,
     /// When a browser of theirs that is still signed in was seen last.
     pub(crate) last_seen: Option<Moment>,
+    /// The names of the others whose e-mail folds into theirs.
+    pub(crate) alike: Vec<String>,
 }
 
 impl Person {
@@ -45,11 +48,15 @@ impl Person {
         let failed = |error| Problem::from(accounts.database.failed(error));
         let logins = ways::list_by(reads, ways::TAILSCALE).await.map_err(failed)?;
         let mut people = Vec::new();
-        for user in users::list(reads).await.map_err(failed)? {
+        let users = users::list(reads).await.map_err(failed)?;
+        for user in users.clone() {
             let login = logins.iter().find(|login| login.user_id == user.id);
             // The last used comes first.
             let last = sessions::list(reads, user.id).await.map_err(failed)?.into_iter().next();
+            let key = email::key(&user.email);
+            let others = users.iter().filter(|other| other.id != user.id && email::key(&other.email) == key);
             people.push(Self {
+                alike: others.map(|other| other.name.clone()).collect(),
                 tailscale_login: login.map(|login| login.provider_id.clone()),
                 last_seen: last.map(|session| session.last_seen_at),
                 user,
@@ -85,7 +92,7 @@ pub(crate) async fn change(
     let known = known.map_err(|error| Problem::from(accounts.database.failed(error)))?;
     let known = known.iter().find(|login| login.user_id == id).map_or("", |login| login.provider_id.as_str());
     // The form sends it whether it was touched or not, and what did not change is not to be written down.
-    let login = filled.tailscale_login.clone().filter(|login| login.trim().to_lowercase() != known);
+    let login = filled.tailscale_login.clone().filter(|login| login.trim() != known);
     let change = Change { role: filled.role, disabled: filled.disabled, tailscale_login: login };
     match store::update(&accounts.database, &visitor, id, change).await {
         Ok(Some(_)) => Ok(see(match filled.disabled {
@@ -178,6 +185,10 @@ pub(crate) fn card(person: &Person, caller: &Caller, tailscale: bool, state: &Pa
             }
             p.quiet {
                 (user.email)
+                @for other in &person.alike {
+                    br; strong { "This e-mail could be taken for that of " (other) "." }
+                    " Single sign-on and Tailscale link neither of them; one of them should change it."
+                }
                 @if let Some(login) = &person.tailscale_login { br; "Tailscale: " (login) }
                 br;
                 @match person.last_seen {

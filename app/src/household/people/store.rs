@@ -52,9 +52,10 @@ pub(crate) async fn update(
             let why = "This is the only owner; make somebody else one first.";
             return Err(Problem::conflict(why).into());
         }
-        if let Some(login) = &change.tailscale_login {
-            ways::set_tailscale(tx, id, login).await?;
-        }
+        let new_login = match &change.tailscale_login {
+            Some(login) => ways::set_tailscale(tx, id, login).await?,
+            None => None,
+        };
         let mut said = Vec::new();
         if user.role != before.role {
             said.push(format!("{} → {}", before.role.name(), user.role.name()));
@@ -62,7 +63,7 @@ pub(crate) async fn update(
         if user.disabled != before.disabled {
             said.push(if user.disabled { "disabled" } else { "enabled" }.to_owned());
         }
-        if let Some(login) = &change.tailscale_login {
+        if let Some(login) = new_login {
             said.push(format!("Tailscale login “{login}”"));
         }
         if user != before {
@@ -86,7 +87,7 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
     let email = email.to_owned();
     database
         .write(async move |tx| {
-            let Some(user) = users::by_email(tx, &email).await? else {
+            let Some(user) = users::signing_in(tx, &email).await? else {
                 return Ok(false);
             };
             let is_owner = user.role == Role::Owner && !user.disabled;

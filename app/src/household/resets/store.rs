@@ -63,7 +63,7 @@ pub(crate) async fn reset_by_operator(
     let (email, secret) = (email.to_owned(), Secret::token());
     database
         .write(async move |tx| {
-            let Some(user) = users::by_email(tx, &email).await? else {
+            let Some(user) = users::signing_in(tx, &email).await? else {
                 return Ok(None);
             };
             let actor = Actor::operator("app user reset-password");

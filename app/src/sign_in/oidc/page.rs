@@ -19,7 +19,8 @@ use crate::{
         News,
         audit_log::{Actor, Kind},
         caller::Place,
-        joining::{self, Known},
+        caller::is_fresh,
+        joining::{self, Known, Stranger},
         role::Method,
         sessions, users, ways,
     },
@@ -125,7 +126,8 @@ fn refused(sign_in: &SignIn, error: &OidcError) -> Problem {
 /// Begins the session of whom the provider names, if they are of the household or may join.
 async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
     let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
-    let why_not = unknown(identity.email.as_deref(), identity.email_verified);
+    let (email, is_verified) = (identity.email.clone(), identity.email_verified);
+    let why_not = move |stranger| unknown(email.as_deref(), is_verified, stranger);
     let known = Known {
         provider: ways::OIDC,
         // No issuer holds a blank.
@@ -134,9 +136,13 @@ async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Resul
         name: identity.name,
         join: sign_in.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
     };
-    let Some(user) = joining::user_of(sign_in, place, known).await? else {
-        sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
-        return Err(Problem::forbidden(why_not));
+    let present = present(sign_in, place).await?;
+    let user = match joining::user_of(sign_in, place, known, present).await? {
+        Ok(user) => user,
+        Err(stranger) => {
+            sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
+            return Err(Problem::forbidden(why_not(stranger)));
+        }
     };
     let place = place.clone();
     sign_in
@@ -144,16 +150,32 @@ async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Resul
         .write(async move |tx| {
             // They may have been disabled a moment ago.
             let Some(user) = users::enabled(tx, user.id).await? else {
-                return Err(Problem::forbidden(why_not.clone()).into());
+                return Err(Problem::forbidden(why_not(Stranger::Unknown)).into());
             };
             Ok(sessions::begin(tx, &user, Method::Oidc, &place).await?)
         })
         .await
 }
 
+/// Returns who signed in in this browser not long ago: that and the provider's word are enough to link an account.
+async fn present(sign_in: &SignIn, place: &Place) -> Result<Option<i64>, Problem> {
+    let Some(secret) = &place.session else { return Ok(None) };
+    let found = sessions::find(sign_in.reads(), secret).await.map_err(|error| sign_in.database.failed(error))?;
+    Ok(found.filter(|(session, _)| is_fresh(session.created_at)).map(|(_, user)| user.id))
+}
+
 /// Says why somebody whom the provider knows is nobody of the household, and what they can do.
-fn unknown(email: Option<&str>, is_verified: bool) -> String {
+fn unknown(email: Option<&str>, is_verified: bool, stranger: Stranger) -> String {
     match email {
+        Some(email) if is_verified && stranger == Stranger::Ambiguous => format!(
+            "The e-mail {email} could be taken for that of somebody else here, so it is linked to nobody. Sign in with your \
+             password, or ask an admin or an owner for help: they see both e-mails among the people."
+        ),
+        Some(email) if is_verified && stranger == Stranger::Unproven => format!(
+            "An account here has the e-mail {email}, but only its user says that it is theirs. If the account is yours, sign in \
+             with its password or passkey, then use single sign-on again in the same browser within the hour: that links \
+             it. If it is not yours, tell an admin or an owner."
+        ),
         Some(email) if is_verified => format!(
             "Nobody of the household who may come in has the e-mail {email}, or they come by another account there. Ask an \
              admin or an owner for an invitation."

@@ -141,7 +141,8 @@ pub(crate) async fn sign_in(
     let (user_id, credential_id) = webauthn::identify(&credential).ok_or(PasskeyError::Unreadable)?;
     let device = sessions::known_device(sign_in.reads(), place, user_id).await.map_err(failed)?;
     // By whom it says that it is, as with an e-mail: nobody uses up what is somebody else's.
-    let ticket = sign_in.admit(place, &format!("passkey of {user_id}"), device).await?;
+    let account = format!("passkey of {user_id}");
+    let ticket = sign_in.admit(place, &account, &account, device).await?;
     let known = find(sign_in.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
     let outcome = match (passkeys.finish_sign_in(ceremony, credential, &stored), known) {

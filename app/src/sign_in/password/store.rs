@@ -9,7 +9,6 @@ use crate::{
         audit_log::{self, Actor, Kind},
         caller::{Caller, Place},
         entity::{user, verification::Kind::SecondStep},
-        profile,
         role::Method,
         sessions::{self, Begun},
         users,
@@ -42,14 +41,14 @@ pub(crate) async fn by_password(
     code: Option<&str>,
 ) -> Result<Outcome, Problem> {
     let failed = |error| sign_in.database.failed(error);
-    // What is no e-mail is not kept: it may be a password in the wrong field.
-    let email = profile::email_of(email).unwrap_or_else(|_| "no e-mail".to_owned());
-    let user = users::by_email(sign_in.reads(), &email).await.map_err(failed)?;
+    let user = users::signing_in(sign_in.reads(), email).await.map_err(failed)?;
+    // What was typed is not kept, unless it is somebody's e-mail: it may be a password in the wrong field.
+    let who = user.as_ref().map_or("no e-mail", |user| &user.email).to_owned();
     // Asked for also when there is nobody: the same reads for all.
     let id = user.as_ref().map_or(0, |user| user.id);
     let kept = ways::password(sign_in.reads(), id).await.map_err(failed)?;
     let device = sessions::known_device(sign_in.reads(), place, id).await.map_err(failed)?;
-    let ticket = sign_in.admit(place, &email, device).await?;
+    let ticket = sign_in.admit(place, email, &who, device).await?;
     let verdict = match sign_in.hasher.verify(kept.as_deref(), password).await {
         Ok(verdict) => verdict,
         Err(busy) => {
@@ -60,7 +59,7 @@ pub(crate) async fn by_password(
     };
     let user = user.filter(|user| verdict.right && !user.disabled);
     let Some(user) = user else {
-        sign_in.note(Kind::SignInFailed, Actor::somebody(&email, "password", place)).await;
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&who, "password", place)).await;
         return Err(wrong());
     };
     let code = match (totp::of(sign_in.reads(), user.id).await.map_err(failed)?, code) {
@@ -103,7 +102,7 @@ pub(crate) async fn by_second_step(sign_in: &SignIn, place: &Place, step: &str, 
     let user =
         user.ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
     let device = sessions::known_device(sign_in.reads(), place, user.id).await.map_err(failed)?;
-    let ticket = sign_in.admit(place, &user.email, device).await?;
+    let ticket = sign_in.admit(place, &user.email, &user.email, device).await?;
     let kept = ways::password(sign_in.reads(), user.id).await.map_err(failed)?;
     let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
     let begun = begin(sign_in, place, user, shown).await?;
@@ -200,7 +199,7 @@ impl SignIn {
         let failed = |error| self.database.failed(error);
         let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
         let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
-        let ticket = self.admit(&caller.place, &caller.user.email, device).await?;
+        let ticket = self.admit(&caller.place, &caller.user.email, &caller.user.email, device).await?;
         let verdict = self.hasher.verify(kept.as_deref(), password).await;
         if !matches!(verdict, Ok(Verdict { right: false, .. })) {
             // Right, or not looked at: no guess.

@@ -24,6 +24,7 @@ use crate::{
         sessions::{self, Begun},
         users,
         verification::{self, About},
+        ways,
     },
     config::Admin,
     db::{Database, DbError},
@@ -128,6 +129,7 @@ pub(crate) async fn set_up(
                 return Err(wrong_code().into());
             }
             let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
+            ways::vouch(tx, &user).await?;
             let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &place);
             audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?;
             Ok(sessions::begin(tx, &user, Method::SetUp, &place).await?)
@@ -181,6 +183,7 @@ pub(crate) async fn by_settings(sign_in: &SignIn, admin: &Admin) -> Result<(), F
                 return Ok(());
             }
             let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
+            ways::vouch(tx, &user).await?;
             verification::void(tx, SetUp, None).await?;
             let actor = Actor::operator("settings");
             Ok(audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?)

@@ -69,9 +69,9 @@ pub(crate) fn sign_in(app: &App, email: &str, password: &str) -> (Browser, Answe
     (browser, answer)
 }
 
-/// Makes somebody with a password and returns their signed-in browser.
+/// Makes somebody with a password, whom an admin invites by their e-mail, and returns their signed-in browser.
 pub(crate) fn join(app: &App, role: &str, email: &str) -> Browser {
-    let invitation = app.send("POST", "/api/v1/invitations", &json!({ "role": role }));
+    let invitation = app.send("POST", "/api/v1/invitations", &json!({ "role": role, "email": email }));
     assert_eq!(invitation.status, 201, "{invitation:?}");
     let token = invitation.json()["link"]["token"].as_str().unwrap().to_owned();
     let mut browser = Browser::default();

@@ -4,6 +4,7 @@
 //! What somebody does in its pages, `Provider::visit` does.
 
 mod coming_in;
+mod linking;
 mod pages;
 mod refused;
 mod secrets;
@@ -43,10 +44,14 @@ fn at<'a>(data: &'a Data, issuer: &str) -> Start<'a> {
         .env("HEARTH_AUTH__OIDC_NAME", "Pocket ID")
 }
 
-/// Makes Alice a member, who has not come by the provider yet.
+/// Makes Alice a member, whom an admin invited by her e-mail and who has not come by the provider yet.
 fn add_alice(data: &Data) -> i64 {
     let id = data.add_person("member", "hearth_alice");
-    data.sql(&format!("UPDATE user SET email = '{ALICE}', name = 'Alice of the house' WHERE id = {id}"));
+    data.sql(&format!(
+        "UPDATE user SET email = '{ALICE}', name = 'Alice of the house' WHERE id = {id};
+         INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)
+         VALUES ({id}, 'email', '{ALICE}', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z')"
+    ));
     id
 }
 

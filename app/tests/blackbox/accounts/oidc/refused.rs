@@ -60,7 +60,7 @@ fn an_email_that_is_not_verified_or_not_known_is_nobodys() {
         (&json!("alice-1"), &json!("single sign-on"))
     );
     app.stop();
-    assert_eq!(data.count("SELECT count(*) FROM account"), 0);
+    assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0);
     assert_eq!(data.count("SELECT count(*) FROM user"), 2);
 }
 
@@ -207,7 +207,7 @@ fn an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
     }
     assert_eq!(kinds(&app), json!([]));
     app.stop();
-    assert_eq!(data.count("SELECT count(*) FROM account"), 0);
+    assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn who_is_disabled_gets_nothing() {
     let mut visitor = Visitor::default();
     let answer = visitor.sign_in(&app, &provider);
     turned_away(&mut visitor, &app, &answer, 403, words);
-    assert_eq!(data.count("SELECT count(*) FROM account"), 0, "linked all the same");
+    assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0, "linked all the same");
 
     disable(false);
     let answer = visitor.sign_in(&app, &provider);

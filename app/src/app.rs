@@ -183,3 +183,36 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
         .detail("Something went wrong in Hearth itself; its log says what.")
         .into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::http::Method;
+
+    use super::*;
+    use crate::db;
+
+    #[tokio::test]
+    async fn each_feature_can_read_what_the_migrator_makes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        std::fs::write(&path, "").unwrap();
+        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        let database = Database::open(&path, db::Access::Read).await.unwrap();
+        check_schema(&database).await.unwrap();
+        for feature in FEATURES {
+            (feature.self_test)(&database).await.unwrap();
+        }
+        database.close().await;
+    }
+
+    #[test]
+    fn each_operation_and_each_page_has_one_rule() {
+        let pages = pages();
+        let access = access(&serde_json::from_str(&spec()).unwrap(), &pages).unwrap();
+        // poem panics where two routes are the same.
+        let _ = routes(&pages);
+        for entry in FEATURES.iter().filter_map(|feature| feature.navigation) {
+            assert!(access.terms(&Method::GET, entry.address).is_some(), "{} leads nowhere", entry.label);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 /// How API tokens begin, so that people and secret scanners know one when they see it.
@@ -18,7 +18,7 @@ pub(crate) struct Secret(String);
 impl Secret {
     /// Returns a new token: 256 random bits as 43 characters that fit in an address and in a cookie.
     pub(crate) fn token() -> Self {
-        Self(URL_SAFE_NO_PAD.encode(random::<32>()))
+        Self(BASE64URL_NOPAD.encode(random::<32>().as_ref()))
     }
 
     /// Returns a new token for the API: the same with [`API_PREFIX`].
@@ -51,7 +51,7 @@ impl fmt::Debug for Secret {
 
 /// Returns what is kept of a token, and what a token from outside is looked up by: its SHA-256 in lower-case hex.
 pub(crate) fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(token.as_bytes()))
 }
 
 /// Returns bytes from the kernel's random number generator.

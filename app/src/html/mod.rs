@@ -31,6 +31,7 @@ pub(crate) use self::{
     session_over::session_over,
 };
 use crate::http::Problem;
+pub(crate) use crate::http::encoded;
 
 const STYLE: &str = include_str!("hearth.css");
 const ICON: &str = include_str!("hearth.svg");
@@ -102,20 +103,6 @@ pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
         None | Some("/") => see("/sign-in"),
         Some(wanted) => see(&format!("/sign-in?next={}", encoded(wanted))),
     }
-}
-
-/// Percent-encodes all but letters and digits.
-pub(crate) fn encoded(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }
 
 /// Returns the page for a person whose request could not be answered.

@@ -22,6 +22,7 @@ mod proxies;
 mod sockets;
 mod text;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::{Response, endpoint::BoxEndpoint};
 
 pub(crate) use self::{
@@ -50,6 +51,14 @@ pub(crate) const API: &str = "/api/v1";
 
 /// Where the API's interactive page is.
 pub(crate) const DOCS: &str = "/api/v1/docs";
+
+/// What is encoded in an address: all but letters, digits and four marks (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Returns a text as a part of an address has it.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
 
 /// By which socket somebody came in; each request carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Pages are cut by key, not by number: a record that is added or removed meanwhile neither repeats nor hides
 //! another.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use data_encoding::BASE64URL_NOPAD;
 use poem_openapi::Enum;
 use serde::Deserialize;
 
@@ -93,7 +93,7 @@ impl Place {
             Self::Due(Some(day), id) => ('d', id, day.to_string()),
             Self::Title(title, id) => ('t', id, title.clone()),
         };
-        BASE64_URL_SAFE_NO_PAD.encode(format!("{order}{id}.{key}"))
+        BASE64URL_NOPAD.encode(format!("{order}{id}.{key}").as_ref())
     }
 
     /// Returns the place that a cursor stands for.
@@ -107,7 +107,7 @@ impl Place {
     }
 
     fn decode(cursor: &str) -> Option<Self> {
-        let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
         let (head, key) = text.split_once('.')?;
         let id = head.get(1..)?.parse().ok()?;
         match head.get(..1)? {

@@ -4,7 +4,6 @@
 //! connection; what comes back is bounded in time and size.
 
 use std::{
-    fmt::Write,
     net::SocketAddr,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -18,6 +17,7 @@ use serde::Deserialize;
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{Peer, TailscaleIdentity};
+use crate::http::encoded;
 
 /// The host that tailscaled goes by on its socket.
 const LOCAL: &str = "local-tailscaled.sock";
@@ -96,7 +96,7 @@ impl Tailscaled {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| format!("cannot be reached ({error})"))?;
         let broken = |error: hyper::Error| format!("breaks the connection off ({error})");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let request = Request::get(format!("/localapi/v0/whois?addr={}", in_query(remote)))
+        let request = Request::get(format!("/localapi/v0/whois?addr={}", encoded(&remote.to_string())))
             .header(HOST, LOCAL)
             .body(Empty::<Bytes>::new())
             .map_err(|error| format!("cannot be asked ({error})"))?;
@@ -141,18 +141,6 @@ impl Tailscaled {
             );
         }
     }
-}
-
-/// Returns an address as a query has it: the brackets of IPv6 and its colons are escaped.
-fn in_query(address: SocketAddr) -> String {
-    address.to_string().bytes().fold(String::new(), |mut query, byte| {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'f' | b'.' => query.push(byte.into()),
-            // Writing to a String cannot fail.
-            _ => drop(write!(query, "%{byte:02X}")),
-        }
-        query
-    })
 }
 
 /// Returns whose device it is; `None` when this is no answer.
@@ -272,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_address_is_safe_in_a_query() {
-        assert_eq!(in_query("100.64.0.7:80".parse().unwrap()), "100.64.0.7%3A80");
-        assert_eq!(in_query("[fd7a::7]:80".parse().unwrap()), "%5Bfd7a%3A%3A7%5D%3A80");
+        assert_eq!(encoded("100.64.0.7:80"), "100.64.0.7%3A80");
+        assert_eq!(encoded("[fd7a::7]:80"), "%5Bfd7a%3A%3A7%5D%3A80");
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::BASE64URL_NOPAD;
 use ring::{
     digest, hmac,
     rand::SystemRandom,
@@ -193,7 +193,7 @@ impl Shared {
             { "kty": "oct", "kid": "other", "k": "c2VjcmV0" },
             {
                 "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": format!("key-{}", ways.key),
-                "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]),
+                "x": BASE64URL_NOPAD.encode(&point[1..33]), "y": BASE64URL_NOPAD.encode(&point[33..]),
             },
         ] })
         .to_string()
@@ -207,7 +207,7 @@ impl Shared {
         let refused = |why: &str| (400, json!({ "error": why, "error_description": "no\r\nsuch" }).to_string());
         let Some((nonce, challenge)) = ways.codes.get(&form["code"]) else { return refused("invalid_grant") };
         let hashed = digest::digest(&digest::SHA256, form["code_verifier"].as_bytes());
-        if URL_SAFE_NO_PAD.encode(hashed) != *challenge || form["grant_type"] != "authorization_code" {
+        if BASE64URL_NOPAD.encode(hashed.as_ref()) != *challenge || form["grant_type"] != "authorization_code" {
             return refused("invalid_grant");
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -230,7 +230,7 @@ impl Shared {
             _ => "ES256",
         };
         let head = json!({ "alg": algorithm, "typ": "JWT", "kid": format!("key-{}", ways.key) });
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_ref());
         let text = format!("{}.{}", encode(&head), encode(claims));
         let by =
             |key: &EcdsaKeyPair, text: &str| key.sign(&SystemRandom::new(), text.as_bytes()).unwrap().as_ref().to_vec();
@@ -243,7 +243,7 @@ impl Shared {
             Signs::None => Vec::new(),
             Signs::Wrongly => by(&self.keys[0], "another text"),
         };
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+        format!("{text}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
     }
 }
 

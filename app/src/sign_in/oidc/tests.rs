@@ -63,8 +63,8 @@ async fn somebody_signs_in_and_the_provider_is_asked_for_itself_once() {
     assert_eq!(ways.asked, ["/.well-known/openid-configuration", "/jwks", "/token", "/token"]);
     let (form, authorization) = &ways.posted[0];
     // RFC 6749, 2.3.1: encoded as in a form, and then as Basic has it.
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let basic = STANDARD.encode("hearth:a+secret%3A+with+%2B+and+%25");
+    use data_encoding::BASE64;
+    let basic = BASE64.encode("hearth:a+secret%3A+with+%2B+and+%25".as_ref());
     assert_eq!(authorization.as_deref(), Some(&*format!("Basic {basic}")));
     assert!(!form.contains_key("client_secret"));
     assert_eq!(form["redirect_uri"], "https://hearth.example.org/sign-in/oidc/callback");

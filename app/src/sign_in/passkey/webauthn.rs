@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use webauthn_rs::prelude::{
@@ -184,9 +184,9 @@ impl Passkeys {
 /// Returns whose passkey a browser's answer says that it is, and which: not believed until
 /// [`Passkeys::finish_sign_in`] has checked it with what is kept for this user and this id.
 pub(crate) fn identify(credential: &Value) -> Option<(i64, String)> {
-    let text = |pointer| URL_SAFE_NO_PAD.decode(credential.pointer(pointer)?.as_str()?).ok();
+    let text = |pointer| BASE64URL_NOPAD.decode(credential.pointer(pointer)?.as_str()?.as_bytes()).ok();
     let (_, low) = Uuid::from_slice(&text("/response/userHandle")?).ok()?.as_u64_pair();
-    Some((i64::from_be_bytes(low.to_be_bytes()), URL_SAFE_NO_PAD.encode(text("/rawId")?)))
+    Some((i64::from_be_bytes(low.to_be_bytes()), BASE64URL_NOPAD.encode(text("/rawId")?.as_ref())))
 }
 
 /// Returns the handle that a device keeps for a user: it says nothing about the person. Its first half is made of when
@@ -199,7 +199,7 @@ fn handle(user_id: i64, since: &str) -> Uuid {
 }
 
 fn id_of(passkey: &Passkey) -> String {
-    URL_SAFE_NO_PAD.encode(passkey.cred_id())
+    BASE64URL_NOPAD.encode(passkey.cred_id().as_ref())
 }
 
 fn written(passkey: &Passkey) -> Result<String, PasskeyError> {

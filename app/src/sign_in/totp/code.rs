@@ -5,11 +5,12 @@
 //! slowly; a step that was used, or one before it, is not taken again. Recovery codes are for the day on which the
 //! authenticator is lost.
 
+use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use crate::secret;
+use crate::{http::encoded, secret};
 
 /// Bytes of a secret: as long as the hash (RFC 4226, section 4, R6).
 pub(crate) const SECRET_BYTES: usize = 20;
@@ -60,57 +61,21 @@ fn code_at(secret: &[u8], step: i64) -> String {
 
 /// Returns a secret in base32 (RFC 4648), for who cannot scan the picture and types it.
 pub(crate) fn base32(secret: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let mut text = String::new();
-    for chunk in secret.chunks(5) {
-        let mut five = [0; 8];
-        five[3..3 + chunk.len()].copy_from_slice(chunk);
-        let bits = u64::from_be_bytes(five);
-        for letter in 0..(chunk.len() * 8).div_ceil(5) {
-            text.push(char::from(LETTERS[(bits >> (35 - 5 * letter) & 31) as usize]));
-        }
-    }
-    text
+    BASE32_NOPAD.encode(secret)
 }
 
 /// Returns the address that an authenticator app reads from the picture (the "Key Uri Format" of Google Authenticator).
 pub(crate) fn uri(secret: &[u8], email: &str) -> String {
     format!(
         "otpauth://totp/Hearth:{}?secret={}&issuer=Hearth&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}",
-        percent_encoded(email),
+        encoded(email),
         base32(secret)
     )
 }
 
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
 /// Returns the bytes of a secret in base32; nothing when it is not one of ours.
 pub(crate) fn from_base32(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut held, mut bits) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'2'..=b'7' => letter - b'2' + 26,
-            _ => return None,
-        };
-        held = held << 5 | u32::from(value);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(held >> bits & 0xff).unwrap_or_default());
-        }
-    }
-    Some(bytes)
+    BASE32_NOPAD.decode(text.as_bytes()).ok()
 }
 
 /// Returns new recovery codes, as they are shown: `k7qm-3xw9-…`. What is kept of each is the digest of what [`normalise`]

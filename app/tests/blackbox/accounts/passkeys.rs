@@ -2,7 +2,7 @@
 //!
 //! No device takes part here: what one signs is for the unit tests, and a browser's own for those with a browser.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, PASSWORD, join};
@@ -48,10 +48,10 @@ fn answer_of(user_id: i64) -> Value {
     json!({
         "id": "AAAAAAAAAAAAAAAAAAAAAA", "rawId": "AAAAAAAAAAAAAAAAAAAAAA", "type": "public-key",
         "response": {
-            "clientDataJSON": URL_SAFE_NO_PAD.encode(r#"{"type":"webauthn.get"}"#),
-            "authenticatorData": URL_SAFE_NO_PAD.encode([0; 37]),
-            "signature": URL_SAFE_NO_PAD.encode([0; 70]),
-            "userHandle": URL_SAFE_NO_PAD.encode(handle),
+            "clientDataJSON": BASE64URL_NOPAD.encode(r#"{"type":"webauthn.get"}"#.as_ref()),
+            "authenticatorData": BASE64URL_NOPAD.encode([0; 37].as_ref()),
+            "signature": BASE64URL_NOPAD.encode([0; 70].as_ref()),
+            "userHandle": BASE64URL_NOPAD.encode(handle.as_ref()),
         },
         "clientExtensionResults": {},
     })
@@ -108,7 +108,7 @@ fn nonsense_opens_nothing() {
         with("/rawId", json!("!")),
         with("/response", Value::Null),
         with("/response/userHandle", Value::Null),
-        with("/response/userHandle", json!(URL_SAFE_NO_PAD.encode([7; 15]))),
+        with("/response/userHandle", json!(BASE64URL_NOPAD.encode([7; 15].as_ref()))),
     ] {
         let refused = finish(&app, HERE, &begin(&app, HERE), &credential).problem(400);
         assert_eq!(refused["detail"], UNREADABLE, "{credential}");

@@ -45,7 +45,7 @@ impl Device {
 
     /// What `navigator.credentials.create` gives.
     fn create(&mut self, options: &Value) -> Value {
-        self.handle = URL_SAFE_NO_PAD.decode(options["publicKey"]["user"]["id"].as_str().unwrap()).unwrap();
+        self.handle = BASE64URL_NOPAD.decode(options["publicKey"]["user"]["id"].as_str().unwrap().as_bytes()).unwrap();
         let point = self.key.verifying_key().to_sec1_point(false);
         let mut data = self.authenticator_data(0x40);
         data.extend([0; 16]);
@@ -60,10 +60,10 @@ impl Device {
         object.push(u8::try_from(data.len()).unwrap());
         object.extend(data);
         json!({
-            "id": URL_SAFE_NO_PAD.encode(self.id), "rawId": URL_SAFE_NO_PAD.encode(self.id), "type": "public-key",
+            "id": BASE64URL_NOPAD.encode(self.id.as_ref()), "rawId": BASE64URL_NOPAD.encode(self.id.as_ref()), "type": "public-key",
             "response": {
-                "clientDataJSON": URL_SAFE_NO_PAD.encode(self.client_data("webauthn.create", options)),
-                "attestationObject": URL_SAFE_NO_PAD.encode(object),
+                "clientDataJSON": BASE64URL_NOPAD.encode(self.client_data("webauthn.create", options).as_ref()),
+                "attestationObject": BASE64URL_NOPAD.encode(object.as_ref()),
             },
             "clientExtensionResults": {},
         })
@@ -75,12 +75,12 @@ impl Device {
         let data = self.authenticator_data(0);
         let signature: Signature = self.key.sign(&[data.as_slice(), &Sha256::digest(&client_data)].concat());
         json!({
-            "id": URL_SAFE_NO_PAD.encode(self.id), "rawId": URL_SAFE_NO_PAD.encode(self.id), "type": "public-key",
+            "id": BASE64URL_NOPAD.encode(self.id.as_ref()), "rawId": BASE64URL_NOPAD.encode(self.id.as_ref()), "type": "public-key",
             "response": {
-                "clientDataJSON": URL_SAFE_NO_PAD.encode(client_data),
-                "authenticatorData": URL_SAFE_NO_PAD.encode(data),
-                "signature": URL_SAFE_NO_PAD.encode(signature.to_der().as_bytes()),
-                "userHandle": URL_SAFE_NO_PAD.encode(&self.handle),
+                "clientDataJSON": BASE64URL_NOPAD.encode(client_data.as_ref()),
+                "authenticatorData": BASE64URL_NOPAD.encode(data.as_ref()),
+                "signature": BASE64URL_NOPAD.encode(signature.to_der().as_bytes().as_ref()),
+                "userHandle": BASE64URL_NOPAD.encode(self.handle.as_ref()),
             },
             "clientExtensionResults": {},
         })
@@ -105,7 +105,7 @@ fn sign_in(passkeys: &Passkeys, device: &mut Device, stored: &[String]) -> Resul
 fn a_passkey_is_registered_found_and_used() {
     let (passkeys, mut device) = (passkeys(), Device::new());
     let new = registered(&passkeys, &mut device, 42);
-    assert_eq!(new.credential_id, URL_SAFE_NO_PAD.encode(device.id));
+    assert_eq!(new.credential_id, BASE64URL_NOPAD.encode(device.id.as_ref()));
 
     let (ceremony, options) = passkeys.begin_sign_in(HERE).unwrap();
     let answer = device.get(&options);
@@ -202,7 +202,7 @@ fn garbage_is_unreadable_and_identifies_nobody() {
         assert_eq!(passkeys.finish_registration(&ceremony, 1, garbage.clone()), Err(PasskeyError::Unreadable));
         assert_eq!(identify(&garbage), None);
     }
-    let short = URL_SAFE_NO_PAD.encode([7; 15]);
+    let short = BASE64URL_NOPAD.encode([7; 15].as_ref());
     assert_eq!(identify(&json!({ "rawId": "AAAA", "response": { "userHandle": short } })), None);
 }
 

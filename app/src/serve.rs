@@ -26,6 +26,7 @@ use crate::{
     instance::{Health, News},
     log::ALWAYS,
     notify::Notifier,
+    records,
     sign_in::{SignIn, setup},
 };
 
@@ -112,7 +113,10 @@ async fn start(
         hit("app.tested")?;
         if config.restored {
             auth::restored::void(database).await?;
+            records::begin_epoch(database).await?;
         }
+    } else {
+        records::fold_stale(database).await?;
     }
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Moment::BeforeReady).await;

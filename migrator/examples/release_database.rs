@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The text is the same for the same content, and loads with SQLite's `execute_batch` into an
-//! empty file. A full-text index is written as its statement and built anew from its table; its
-//! shadow tables are left out. The database is only read; stop what writes to it.
+//! empty file. A full-text index is written as its statement and built anew from its table, or, where
+//! it has no content, from its own tokens; its shadow tables are left out. The database is only read;
+//! stop what writes to it.
 
 use std::io::Write;
 
@@ -38,8 +39,12 @@ fn dump(connection: &Connection) -> Result<String> {
         text.push_str(&rows(connection, "sqlite_sequence", " ORDER BY name")?);
     }
     for (name, sql) in objects(connection, "l.type = 'virtual'")? {
-        let name = quoted(&name);
-        text.push_str(&format!("{sql};\nINSERT INTO {name} ({name}) VALUES ('rebuild');\n"));
+        let table = quoted(&name);
+        text.push_str(&format!("{sql};\n"));
+        match sql.contains("content = ''") {
+            true => text.push_str(&tokens(connection, &name)?),
+            false => text.push_str(&format!("INSERT INTO {table} ({table}) VALUES ('rebuild');\n")),
+        }
     }
     for kind in ["index", "view", "trigger"] {
         for (_, sql) in objects(connection, &format!("s.type = '{kind}'"))? {
@@ -47,6 +52,25 @@ fn dump(connection: &Connection) -> Result<String> {
         }
     }
     text.push_str("COMMIT;\n");
+    Ok(text)
+}
+
+/// An INSERT for each entry of a full-text index without content, with its tokens in its first column.
+fn tokens(connection: &Connection, table: &str) -> Result<String> {
+    connection.execute_batch(&format!(
+        "CREATE VIRTUAL TABLE temp.tokens USING fts5vocab('main', {}, 'instance')",
+        quoted(table)
+    ))?;
+    let sql = format!(
+        "SELECT 'INSERT INTO {0} (rowid, ' || (SELECT name FROM pragma_table_info('{table}')) || ') VALUES (' || doc || ', '
+            || quote(group_concat(term, ' ' ORDER BY term)) || ');' || char(10)
+         FROM temp.tokens GROUP BY doc ORDER BY doc",
+        quoted(table)
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let text = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<String>>()?;
+    drop(statement);
+    connection.execute_batch("DROP TABLE temp.tokens")?;
     Ok(text)
 }
 

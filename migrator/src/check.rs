@@ -20,6 +20,7 @@ pub struct Before {
     /// The schema.
     pub schema: Listing,
     rows: BTreeMap<String, i64>,
+    indexed: BTreeMap<String, i64>,
     violations: BTreeMap<Violation, usize>,
 }
 
@@ -32,6 +33,7 @@ pub async fn before(connection: &impl ConnectionTrait, schema: &Listing) -> Resu
     Ok(Before {
         schema: schema.clone(),
         rows: row_counts(connection).await?,
+        indexed: indexed_counts(connection).await?,
         violations: violations(connection).await?,
     })
 }
@@ -56,6 +58,15 @@ pub async fn after(
         let is = counts.get(table).copied().unwrap_or(0);
         if is < *was {
             return Ok(Some(format!("{who} would leave table {table} with {is} rows where there were {was}")));
+        }
+    }
+    let indexed = indexed_counts(connection).await?;
+    for (table, was) in &before.indexed {
+        let is = indexed.get(table).copied().unwrap_or(0);
+        if is < *was {
+            return Ok(Some(format!(
+                "{who} would leave the full-text index {table} with {is} entries where there were {was}"
+            )));
         }
     }
     let now = match violations(connection).await {
@@ -87,12 +98,30 @@ pub async fn after(
     Ok(None)
 }
 
+const FULL_TEXT: &str = "SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND sql LIKE 'create virtual table%' AND sql LIKE '%using fts5%'";
+
+/// Counts the entries of every full-text index that keeps a size for each. One without content cannot be compared with any,
+/// so that it still has as many entries is what can be known.
+async fn indexed_counts(connection: &impl ConnectionTrait) -> Result<BTreeMap<String, i64>, DbErr> {
+    let mut counts = BTreeMap::new();
+    for row in rows(connection, FULL_TEXT, []).await? {
+        let table: String = row.try_get_by_index(0)?;
+        let sizes = format!("{table}_docsize");
+        let there = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?";
+        let there = rows(connection, there, [sizes.as_str().into()]).await?;
+        if there.first().map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))? > 0 {
+            let count = number(connection, &format!("SELECT count(*) FROM {}", quoted(&sizes))).await?;
+            counts.insert(table, count);
+        }
+    }
+    Ok(counts)
+}
+
 /// Finds a full-text index that does not fit its content, such as one that was made anew and not filled:
 /// <https://www.sqlite.org/fts5.html#the_integrity_check_command>. The other checks see only its tables.
 async fn untrue_search(connection: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
-    let sql = "SELECT name FROM sqlite_schema
-        WHERE type = 'table' AND sql LIKE 'create virtual table%' AND sql LIKE '%using fts5%'";
-    for row in rows(connection, sql, []).await? {
+    for row in rows(connection, FULL_TEXT, []).await? {
         let table: String = row.try_get_by_index(0)?;
         let name = quoted(&table);
         let check = format!("INSERT INTO {name} ({name}, rank) VALUES ('integrity-check', 1)");

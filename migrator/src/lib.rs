@@ -13,7 +13,7 @@
 //! can be a later release than the one they are compiled in.
 //!
 //! Imports point one way: `main` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
-//! `migrations` → `add` → `schema` → `database`, `fault` → `error`.
+//! `migrations` → `add`, `fold` → `schema` → `database`, `fault` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -25,6 +25,7 @@ mod config;
 pub mod database;
 mod error;
 pub mod fault;
+pub mod fold;
 pub mod ledger;
 pub mod log;
 pub mod migrations;

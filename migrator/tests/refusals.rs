@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, Ran, migrator, next, query, skipped};
+use common::{DUE_DATE_GOES, Place, Ran, migrator, next, query, skipped};
 use rusqlite::Connection;
 
 /// Both commands refuse for the same reason and change nothing; what `up` said.
@@ -83,7 +83,7 @@ fn a_database_newer_than_this_migrator() {
 #[test]
 fn a_schema_that_somebody_changed() {
     let place = Place::with_records(10);
-    place.open().execute_batch("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date").unwrap();
+    place.open().execute_batch(DUE_DATE_GOES).unwrap();
     let before = place.bytes();
     let said = place.up(next("good")).failed("drift");
     assert!(said.contains("table record: column due_date is missing"), "{said}");

@@ -298,7 +298,7 @@ fn tested_from_every_release_with_data_in_it() {
 
 #[test]
 fn a_release_database_written_down_loads_as_it_was() {
-    let place = Place::with_records(200);
+    let place = old_place(200);
     place.open().execute("UPDATE record SET notes = 'a' || char(0) || 'b' WHERE id = 3", []).unwrap();
     place.open().execute("DELETE FROM record WHERE id = 200", []).unwrap();
     place.up(next("good,good2")).succeeded();
@@ -311,7 +311,108 @@ fn a_release_database_written_down_loads_as_it_was() {
     let status = |place: &Place| place.status(next("good,good2")).succeeded().stdout;
     assert_eq!(status(&again), status(&place));
     assert!(status(&again).contains("\"drift\":[]"));
-    let search = "SELECT count(*) FROM record_search WHERE record_search MATCH '証明書'";
+    let search = "SELECT count(*) FROM record_search WHERE record_search MATCH '\".証明書\"'";
     assert_eq!(query(&again.open(), search), query(&place.open(), search));
     assert_ne!(query(&again.open(), search), [[Sql::Integer(0)]]);
+}
+
+/// A database of 0.1.0 with its own records replaced by this many others, for this source to fold.
+fn old_place(number: usize) -> Place {
+    let sql = released().into_iter().find(|release| release.version == "0.1.0").unwrap().sql;
+    let place = Place::from_sql(&sql);
+    place.open().execute_batch("DELETE FROM record; DELETE FROM sqlite_sequence WHERE name = 'record'").unwrap();
+    common::fill(&place.database, number);
+    place
+}
+
+/// How many records have this token.
+fn found(connection: &Connection, token: &str) -> i64 {
+    let sql = "SELECT count(*) FROM record_search WHERE record_search MATCH ?";
+    connection.query_row(sql, [format!("\"{token}\"")], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn every_record_of_every_release_is_found_after_its_upgrade() {
+    for release in released() {
+        let place = Place::from_sql(&release.sql);
+        place.up(migrator()).succeeded();
+        let connection = place.open();
+        for (token, part) in
+            [(".保", "保"), (".保险", "保险"), (".fuh", "Füh"), (".caf", "Cafe"), (".4", "4"), (".ах", "ах")]
+        {
+            let sql = "SELECT count(*) FROM record WHERE instr(title || ' ' || category || ' ' || notes, ?)";
+            let number: i64 = connection.query_row(sql, [part], |row| row.get(0)).unwrap();
+            assert!(number > 0 && found(&connection, token) >= number, "{}: {part}", release.version);
+        }
+        let unfolded = "SELECT count(*) FROM record WHERE fold_version = 0 OR folded IS NULL OR title_key IS NULL
+            OR id NOT IN (SELECT record_id FROM record_change)";
+        assert_eq!(query(&connection, unfolded), [[Sql::Integer(0)]], "{}", release.version);
+    }
+}
+
+/// A database of this source with one person in it.
+fn household() -> (Place, Connection) {
+    let place = Place::empty();
+    place.up(migrator()).succeeded();
+    let connection = place.open();
+    connection
+        .execute_batch(
+            "INSERT INTO user (id, name, email, role, created_at, updated_at) VALUES (7, 'Anna', 'a@example.org', 'owner', '', '')",
+        )
+        .unwrap();
+    (place, connection)
+}
+
+fn record(connection: &Connection, title: &str, visibility: &str) {
+    let sql = "INSERT INTO record (title, created_at, updated_at, owner_id, visibility) VALUES (?, '', '', 7, ?)";
+    connection.execute(sql, [title, visibility]).unwrap();
+}
+
+/// Every change, as scope, record and whether it is gone there, by its number.
+fn changes(connection: &Connection) -> Vec<(i64, i64, i64)> {
+    let number = |value: &Sql| if let Sql::Integer(number) = value { *number } else { panic!("{value:?}") };
+    query(connection, "SELECT scope, record_id, is_gone FROM record_change ORDER BY number")
+        .iter()
+        .map(|row| (number(&row[0]), number(&row[1]), number(&row[2])))
+        .collect()
+}
+
+#[test]
+fn what_an_older_program_writes_is_counted_and_waits_to_be_folded() {
+    let (_place, connection) = household();
+    record(&connection, "Boiler", "household");
+    // As this version's app leaves it.
+    connection
+        .execute_batch(
+            "UPDATE record SET fold_version = 1; INSERT INTO record_search (rowid, title) VALUES (1, '.boi .oil');",
+        )
+        .unwrap();
+    let state = || query(&connection, "SELECT version, fold_version FROM record WHERE id = 1").remove(0);
+    assert_eq!(state(), [Sql::Integer(1), Sql::Integer(1)]);
+    connection.execute_batch("UPDATE record SET due_date = '2027-01-01'").unwrap();
+    assert_eq!(state(), [Sql::Integer(2), Sql::Integer(1)], "a due date is not searched");
+    assert_eq!(found(&connection, ".boi"), 1);
+    connection.execute_batch("UPDATE record SET title = 'Stove'").unwrap();
+    assert_eq!(state(), [Sql::Integer(3), Sql::Integer(0)]);
+    assert_eq!(found(&connection, ".boi"), 0, "nothing is found that is not there any more");
+    let stale = "SELECT id FROM record INDEXED BY record_stale WHERE fold_version = 0";
+    assert_eq!(query(&connection, stale), [[Sql::Integer(1)]]);
+}
+
+#[test]
+fn changes_are_numbered_and_what_left_a_scope_is_a_tombstone_there() {
+    let (_place, connection) = household();
+    record(&connection, "shared", "household");
+    record(&connection, "always private", "private");
+    assert_eq!(changes(&connection), [(0, 1, 0), (7, 2, 0)]);
+    connection.execute_batch("UPDATE record SET title = 'shared still' WHERE id = 1").unwrap();
+    assert_eq!(changes(&connection), [(7, 2, 0), (0, 1, 0)], "one row for each, with the number of its last change");
+    connection.execute_batch("UPDATE record SET visibility = 'private' WHERE id = 1").unwrap();
+    assert_eq!(changes(&connection), [(7, 2, 0), (0, 1, 1), (7, 1, 0)]);
+    connection.execute_batch("DELETE FROM record WHERE id = 2").unwrap();
+    assert_eq!(changes(&connection), [(0, 1, 1), (7, 1, 0), (7, 2, 1)], "the others learn nothing of it");
+    connection.execute_batch("UPDATE record SET visibility = 'household' WHERE id = 1").unwrap();
+    assert_eq!(changes(&connection), [(7, 2, 1), (7, 1, 1), (0, 1, 0)], "and it is back");
+    let numbers = query(&connection, "SELECT max(number) = change_number FROM record_change, record_state");
+    assert_eq!(numbers, [[Sql::Integer(1)]]);
 }

@@ -15,6 +15,7 @@ use super::{
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
     listing::{LIMIT_DEFAULT, LIMIT_MAX, Listing, Order, Place},
+    page_query,
     search::Search,
     store::{self, Viewer},
 };
@@ -149,10 +150,10 @@ impl RecordsApi {
         &self,
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
-        /// Words that all have to occur somewhere in title, category or notes.
+        /// Words that all have to occur somewhere in title, category or notes. Case, accents and apostrophes do not matter.
         #[oai(validator(max_length = 1000))]
         search: Query<Option<String>>,
-        /// Only records of exactly this category.
+        /// Only records of this category. Case and accents do not matter.
         #[oai(validator(max_length = 100))]
         category: Query<Option<String>>,
         /// Only records due before this day.
@@ -181,7 +182,7 @@ impl RecordsApi {
             after,
             limit: limit.0.min(LIMIT_MAX),
         };
-        let page = store::list(database.reads(), Viewer::of(&caller), &listing)
+        let page = page_query::list(database.reads(), Viewer::of(&caller), &listing)
             .await
             .map_err(|error| database.failed(error))?;
         Ok(Listed::Page(Json(RecordPage {

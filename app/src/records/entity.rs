@@ -27,6 +27,11 @@ pub struct Model {
     /// Who added it; nobody for those from before accounts.
     pub owner_id: Option<i64>,
     pub visibility: Visibility,
+    /// Counts the changes, from 1 on.
+    pub version: i64,
+    /// Where its title stands in the order of titles; none for what an older program wrote, until the next start.
+    #[sea_orm(column_type = "Blob", nullable)]
+    pub title_key: Option<Vec<u8>>,
 }
 
 /// Who sees a record: the whole `household`, or only who added it (`private`).

@@ -63,7 +63,7 @@ pub(crate) struct Page {
 pub(crate) enum Place {
     Updated(Moment, i64),
     Due(Option<Day>, i64),
-    Title(String, i64),
+    Title(Vec<u8>, i64),
 }
 
 /// A cursor that this app did not make, or made for another order.
@@ -81,19 +81,21 @@ impl Place {
         match order {
             Order::Updated => Self::Updated(record.updated_at, record.id),
             Order::Due => Self::Due(record.due_date, record.id),
-            Order::Title => Self::Title(record.title.clone(), record.id),
+            Order::Title => Self::Title(record.title_key.clone().unwrap_or_default(), record.id),
         }
     }
 
     /// Returns the cursor that stands for this place.
     pub(crate) fn to_cursor(&self) -> String {
         let (order, id, key) = match self {
-            Self::Updated(moment, id) => ('u', id, moment.to_string()),
-            Self::Due(None, id) => ('n', id, String::new()),
-            Self::Due(Some(day), id) => ('d', id, day.to_string()),
-            Self::Title(title, id) => ('t', id, title.clone()),
+            Self::Updated(moment, id) => ('u', id, moment.to_string().into_bytes()),
+            Self::Due(None, id) => ('n', id, Vec::new()),
+            Self::Due(Some(day), id) => ('d', id, day.to_string().into_bytes()),
+            Self::Title(key, id) => ('k', id, key.clone()),
         };
-        BASE64URL_NOPAD.encode(format!("{order}{id}.{key}").as_ref())
+        let mut cursor = format!("{order}{id}.").into_bytes();
+        cursor.extend(key);
+        BASE64URL_NOPAD.encode(&cursor)
     }
 
     /// Returns the place that a cursor stands for.
@@ -107,14 +109,16 @@ impl Place {
     }
 
     fn decode(cursor: &str) -> Option<Self> {
-        let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
-        let (head, key) = text.split_once('.')?;
+        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
+        let dot = bytes.iter().position(|byte| *byte == b'.')?;
+        let (head, key) = (std::str::from_utf8(&bytes[..dot]).ok()?, &bytes[dot + 1..]);
+        let text = || std::str::from_utf8(key).ok();
         let id = head.get(1..)?.parse().ok()?;
         match head.get(..1)? {
-            "u" => Some(Self::Updated(key.parse().ok()?, id)),
+            "u" => Some(Self::Updated(text()?.parse().ok()?, id)),
             "n" if key.is_empty() => Some(Self::Due(None, id)),
-            "d" => Some(Self::Due(Some(key.parse().ok()?), id)),
-            "t" => Some(Self::Title(key.to_owned(), id)),
+            "d" => Some(Self::Due(Some(text()?.parse().ok()?), id)),
+            "k" => Some(Self::Title(key.to_owned(), id)),
             _ => None,
         }
     }
@@ -132,7 +136,7 @@ mod tests {
             (Place::Updated(moment, 7), Order::Updated),
             (Place::Due(None, 7), Order::Due),
             (Place::Due(Some(day), i64::MAX), Order::Due),
-            (Place::Title("a.b. 猫".to_owned(), 1), Order::Title),
+            (Place::Title(vec![0xff, b'.', 0, 7], 1), Order::Title),
         ] {
             let cursor = place.to_cursor();
             assert_eq!(Place::from_cursor(&cursor, order), Ok(place));

@@ -4,11 +4,16 @@ mod api;
 mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 mod entity;
+mod fold;
 mod listing;
 mod page;
+mod page_query;
 mod search;
 mod self_test;
+mod stale;
 mod store;
+
+pub(crate) use self::{stale::fold_stale, store::begin_epoch};
 
 use poem::EndpointExt;
 

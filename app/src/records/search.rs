@@ -1,120 +1,126 @@
 //! What can only SQLite do for the records?
 //!
-//! Full-text search, and text in an order that ignores case. Everything else goes through SeaORM's builder and
-//! would run on another database; this file would be written anew for it.
+//! Full-text search. Everything else goes through SeaORM's builder and would run on another database; this file would be
+//! written anew for it.
+//!
+//! The index holds runs of one to three characters of the folded text (`fold.rs`), each with its scope before it. It says which
+//! records *may* have the words; the folded text itself says which do.
 
 use sea_orm::{
-    Condition,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, Statement,
     sea_query::{Expr, SimpleExpr},
 };
 
+use super::fold::{Folded, GRAM_MAX, category_token, fold, scope_prefix, words};
+
 /// A search as people type it: words that all have to occur, anywhere in title, category or notes, also inside
-/// longer words; case and accents do not matter.
+/// longer words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Search {
-    /// Words for the trigram index, which knows sequences of three characters and more.
-    indexed: Vec<String>,
-    /// Shorter words, such as most of Chinese and Japanese; they are looked for in the text itself.
-    short: Vec<String>,
+    /// Folded.
+    words: Vec<String>,
 }
 
 /// More words than that are no search but an attempt to keep SQLite busy; the rest is ignored.
 const WORDS_MAX: usize = 16;
 
+/// Of a longer word the index is asked for no more runs than this; the text decides anyway.
+const RUNS_MAX: usize = 24;
+
 impl Search {
     /// Returns the search for these words, or none when there are none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let words =
-            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).take(WORDS_MAX);
-        let (indexed, short): (Vec<_>, Vec<_>) = words.map(str::to_owned).partition(|word| has_trigram(word));
-        (!indexed.is_empty() || !short.is_empty()).then_some(Self { indexed, short })
+        let words: Vec<_> = words(&fold(text)).take(WORDS_MAX).map(str::to_owned).collect();
+        (!words.is_empty()).then_some(Self { words })
     }
 
-    /// Returns the condition that a record must meet.
-    pub(crate) fn condition(&self) -> Condition {
-        let mut all = Condition::all();
-        if !self.indexed.is_empty() {
-            // Quoted, so that nothing a person types is taken for FTS5's query language.
-            let quoted: Vec<_> = self.indexed.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
-            all = all.add(Expr::cust_with_values(
-                r#""record"."id" IN (SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?)"#,
-                [quoted.join(" AND ")],
-            ));
-        }
-        for word in &self.short {
-            all = all.add(anywhere(word));
-        }
-        all
+    /// Returns the conditions that a record must meet.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = SimpleExpr> {
+        self.words.iter().map(|word| Expr::cust_with_values(r#"instr("record"."folded", ?) > 0"#, [word.as_str()]))
     }
 }
 
-/// Text in alphabetical order whatever its case; the index on it has the same collation.
-pub(crate) fn alphabetical_title() -> SimpleExpr {
-    Expr::cust(r#""record"."title" COLLATE NOCASE"#)
+/// Returns what the index is asked for: the records in these scopes that may have all words, and have the category.
+pub(crate) fn candidates(search: Option<&Search>, category_key: Option<&str>, scopes: &[i64]) -> Option<String> {
+    let mut tokens: Vec<String> = category_key.map(category_token).into_iter().collect();
+    for word in search.iter().flat_map(|search| &search.words) {
+        tokens.extend(runs(word).into_iter().map(|run| format!(".{run}")));
+    }
+    tokens.sort();
+    tokens.dedup();
+    let in_scope = |scope: &i64| {
+        let prefix = scope_prefix(*scope);
+        // Quoted, so that nothing a person types is taken for FTS5's query language.
+        let quoted: Vec<_> = tokens.iter().map(|token| format!("\"{prefix}{}\"", token.replace('"', "\"\""))).collect();
+        format!("({})", quoted.join(" AND "))
+    };
+    (!tokens.is_empty()).then(|| scopes.iter().map(in_scope).collect::<Vec<_>>().join(" OR "))
 }
 
-/// Whether the trigram tokenizer finds at least one token in a word. It drops combining marks
-/// (`remove_diacritics`), so those do not count.
-fn has_trigram(word: &str) -> bool {
-    word.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count() >= 3
+/// The runs of characters of which a word consists: itself if it is short.
+fn runs(word: &str) -> Vec<&str> {
+    let starts: Vec<usize> = word.char_indices().map(|(start, _)| start).chain([word.len()]).collect();
+    let number = (starts.len() - 1).saturating_sub(GRAM_MAX) + 1;
+    let step = number.div_ceil(RUNS_MAX);
+    (0..number)
+        .step_by(step)
+        .map(|first| &word[starts[first]..starts[(first + GRAM_MAX).min(starts.len() - 1)]])
+        .collect()
 }
 
-/// Every letter of a word in lower and in upper case. Such words have two letters at most, combining marks apart, so
-/// these are few; of anything longer only all lower and all upper case are given.
-fn in_any_case(word: &str) -> Vec<String> {
-    const LETTERS: usize = 4;
-    if word.chars().count() > LETTERS {
-        return vec![word.to_owned(), word.to_lowercase(), word.to_uppercase()];
-    }
-    let mut spellings = vec![String::new()];
-    for letter in word.chars() {
-        let cases = [letter.to_lowercase().to_string(), letter.to_uppercase().to_string()];
-        spellings = spellings.iter().flat_map(|begun| cases.iter().map(move |case| format!("{begun}{case}"))).collect();
-    }
-    spellings.sort();
-    spellings.dedup();
-    spellings
+/// Returns the condition that the index has a record among the candidates. The sign keeps SQLite from looking up the records
+/// one by one where it is to walk through them in order.
+pub(crate) fn is_candidate(candidates: &str, walks: bool) -> SimpleExpr {
+    let sign = if walks { "+" } else { "" };
+    let members = r#"(SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?)"#;
+    Expr::cust_with_values(format!(r#"{sign}"record"."id" IN {members}"#), [candidates])
 }
 
-/// The word in any of the three columns. LIKE ignores case for ASCII only, so other letters are tried both ways.
-fn anywhere(word: &str) -> Condition {
-    let mut spellings = vec![word.to_owned()];
-    if !word.is_ascii() {
-        spellings = in_any_case(word);
-    }
-    let mut any = Condition::any();
-    for spelling in spellings {
-        let pattern = format!("%{}%", spelling.replace('!', "!!").replace('%', "!%").replace('_', "!_"));
-        for column in ["title", "category", "notes"] {
-            any =
-                any.add(Expr::cust_with_values(format!(r#""record"."{column}" LIKE ? ESCAPE '!'"#), [pattern.clone()]));
-        }
-    }
-    any
+/// Counts the candidates, as far as `most`.
+pub(crate) async fn count(reads: &DatabaseConnection, candidates: &str, most: u64) -> Result<u64, DbErr> {
+    let sql = r#"SELECT count(*) FROM (SELECT 1 FROM "record_search" WHERE "record_search" MATCH ? LIMIT ?)"#;
+    let values = [candidates.into(), most.into()];
+    let row = reads.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Puts a record into the index, in the place of what was there of it.
+pub(crate) async fn index(
+    tx: &impl ConnectionTrait,
+    id: i64,
+    scope: i64,
+    folded: &Folded,
+) -> Result<ExecResult, DbErr> {
+    let sql = r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES (?, ?)"#;
+    let values = [id.into(), folded.tokens(scope).into()];
+    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> (Vec<String>, Vec<String>) {
-        Search::parse(text).map(|search| (search.indexed, search.short)).unwrap_or_default()
+    fn asked(text: &str) -> Option<String> {
+        candidates(Search::parse(text).as_ref(), None, &[0, 7])
     }
 
     #[test]
-    fn words_go_where_they_can_be_found() {
-        assert_eq!(words(""), (vec![], vec![]));
-        assert_eq!(words(" \t\u{3000}"), (vec![], vec![]));
-        assert_eq!(words("car insurance"), (vec!["car".into(), "insurance".into()], vec![]));
-        assert_eq!(words("保险 car"), (vec!["car".into()], vec!["保险".into()]));
-        // Four characters, of which the index sees two.
-        assert_eq!(words("e\u{301}e\u{301}"), (vec![], vec!["e\u{301}e\u{301}".into()]));
-        assert_eq!(words("a\0b"), (vec![], vec!["a".into(), "b".into()]));
+    fn the_index_is_asked_for_runs_in_each_scope() {
+        for nothing in ["", " \t\u{3000}", "\u{ad}"] {
+            assert_eq!(asked(nothing), None);
+        }
+        assert_eq!(asked("保险 Öl"), Some(r#"(".ol" AND ".保险") OR ("7.ol" AND "7.保险")"#.to_owned()));
+        assert_eq!(asked("caré"), Some(r#"(".are" AND ".car") OR ("7.are" AND "7.car")"#.to_owned()));
+        assert_eq!(asked("\" OR"), Some(r#"(".""" AND ".or") OR ("7.""" AND "7.or")"#.to_owned()));
+        assert_eq!(asked("a\0b"), Some(r#"(".a" AND ".b") OR ("7.a" AND "7.b")"#.to_owned()));
+        assert_eq!(candidates(None, Some("a b"), &[0]), Some("(\"=a\u{a0}b\")".to_owned()));
     }
 
     #[test]
-    fn there_is_an_end_to_words() {
-        let (indexed, short) = words(&"abc d ".repeat(100));
-        assert_eq!(indexed.len() + short.len(), WORDS_MAX);
+    fn there_is_an_end_to_words_and_runs() {
+        assert_eq!(Search::parse(&"abc d ".repeat(100)).unwrap().words.len(), WORDS_MAX);
+        let long: String = ('\u{4e00}'..'\u{5200}').take(1000).collect();
+        assert!(runs(&long).len() <= RUNS_MAX);
     }
 }

@@ -4,7 +4,9 @@ use sea_orm::{DatabaseConnection, DbErr, sea_query::Order as Direction};
 
 use super::{
     listing::{LIMIT_MAX, Listing, Order},
+    page_query::{self, Thresholds},
     search::Search,
+    stale,
     store::{self, Viewer},
 };
 use crate::{db::Database, when::Day};
@@ -25,6 +27,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     store::get(reads, viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| said(database, "get a record", error))?;
+    stale::self_test(reads).await.map_err(|error| said(database, "look for records to fold", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());
@@ -44,12 +47,17 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
 /// Reads the beginning of a list and what comes after it, so that the condition of a next page is tried too.
 async fn list_two_pages(reads: &DatabaseConnection, viewer: Viewer, mut listing: Listing) -> Result<(), DbErr> {
     listing.limit = 10;
-    let first = store::list(reads, viewer, &listing).await?;
-    let Some(last) = first.records.last() else {
-        return Ok(());
-    };
-    listing.after = Some(super::listing::Place::behind(last, listing.order));
-    store::list(reads, viewer, &listing).await.map(drop)
+    // Each way there is to a page.
+    for thresholds in [Thresholds { few: 2000, walked: 2000 }, Thresholds { few: 0, walked: 0 }] {
+        listing.after = None;
+        let first = page_query::list_by(reads, viewer, &listing, thresholds).await?;
+        let Some(last) = first.records.last() else {
+            continue;
+        };
+        listing.after = Some(super::listing::Place::behind(last, listing.order));
+        page_query::list_by(reads, viewer, &listing, thresholds).await?;
+    }
+    Ok(())
 }
 
 /// No filter, each filter alone, and all at once.

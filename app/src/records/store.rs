@@ -3,19 +3,18 @@
 //! Every statement on the table `record` starts here. Whoever adds a read adds it to the self-test too; the test
 //! `the_self_test_covers_every_read_of_the_api` compares what both prepare.
 
-use futures_util::TryStreamExt;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait, Order as Direction, SimpleExpr},
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Alias, DynIden, IntoIden, Order as Direction, Query, SimpleExpr},
 };
 
 use super::{
     draft::{Change, Draft},
     entity::{ActiveModel, Column, Entity, Model, Visibility},
-    listing::{Listing, Order, Page, Place},
+    fold::{FOLD_VERSION, Folded},
     search,
 };
 use crate::{
@@ -25,13 +24,11 @@ use crate::{
         caller::Caller,
         role::Role,
     },
-    db::difference,
+    db::{Database, DbError, Tx, difference},
+    failure::Failure,
     http::{FieldError, Problem},
     when::Moment,
 };
-
-/// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
-const PAGE_BYTES: usize = 4 << 20;
 
 /// Who looks: what is somebody else's alone is not there for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +48,14 @@ impl Viewer {
         Self { user_id, role: Role::Member }
     }
 
+    /// The scopes of what they see, as the indexes have them: 0 is the household's.
+    pub(crate) fn scopes(self) -> Vec<i64> {
+        match self.role {
+            Role::Guest => vec![HOUSEHOLD],
+            _ => vec![HOUSEHOLD, self.user_id],
+        }
+    }
+
     /// What they see. A guest sees the household's alone, also who kept records of their own before they were one.
     fn sees(self) -> Condition {
         let household = Condition::any().add(Column::Visibility.eq(Visibility::Household));
@@ -61,120 +66,19 @@ impl Viewer {
     }
 }
 
+const HOUSEHOLD: i64 = 0;
+
+/// In which scope a record is.
+fn scope(record: &Model) -> i64 {
+    match record.visibility {
+        Visibility::Household => HOUSEHOLD,
+        Visibility::Private => record.owner_id.unwrap_or(-1),
+    }
+}
+
 /// Returns the record with this id, if the viewer sees it.
 pub(crate) async fn get(reads: &impl ConnectionTrait, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id).filter(viewer.sees()).one(reads).await
-}
-
-/// Returns a page of the list that the viewer sees.
-pub(crate) async fn list(reads: &DatabaseConnection, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
-    let mut page = Page::default();
-    let mut room = Room { rows: listing.limit, bytes: PAGE_BYTES };
-    for query in stretches(listing).into_iter().map(|query| query.filter(viewer.sees())) {
-        if !fill(&mut page, &mut room, reads, query).await? {
-            // There is more; the last record is where the next page begins.
-            page.next = page.records.last().map(|record| Place::behind(record, listing.order));
-            return Ok(page);
-        }
-    }
-    Ok(page)
-}
-
-/// What still fits on a page.
-struct Room {
-    rows: u64,
-    bytes: usize,
-}
-
-/// Adds what a query finds to the page; returns whether all of it had room.
-async fn fill(
-    page: &mut Page,
-    room: &mut Room,
-    reads: &DatabaseConnection,
-    query: Select<Entity>,
-) -> Result<bool, DbErr> {
-    // One more than there is room for tells whether there is a next page.
-    let mut found = query.limit(room.rows + 1).stream(reads).await?;
-    while let Some(record) = found.try_next().await? {
-        let bytes = record.title.len() + record.category.len() + record.notes.len();
-        let fits = room.rows > 0 && (bytes <= room.bytes || page.records.is_empty());
-        if !fits {
-            return Ok(false);
-        }
-        room.rows -= 1;
-        room.bytes = room.bytes.saturating_sub(bytes);
-        page.records.push(record);
-    }
-    Ok(true)
-}
-
-/// The queries whose results, one after the other, are the list: one for each stretch that an index runs through.
-fn stretches(listing: &Listing) -> Vec<Select<Entity>> {
-    let all = filtered(listing);
-    let id = || column(Column::Id);
-    match listing.order {
-        Order::Updated => {
-            let key = || column(Column::UpdatedAt);
-            let query = match &listing.after {
-                Some(Place::Updated(moment, last)) => {
-                    all.filter(pair(key(), id()).lt(values(moment.to_string(), *last)))
-                }
-                _ => all,
-            };
-            vec![query.order_by(key(), Direction::Desc).order_by(id(), Direction::Desc)]
-        }
-        Order::Title => {
-            let query = match &listing.after {
-                Some(Place::Title(title, last)) => {
-                    all.filter(pair(search::alphabetical_title(), id()).gt(values(title.clone(), *last)))
-                }
-                _ => all,
-            };
-            vec![query.order_by(search::alphabetical_title(), Direction::Asc).order_by(id(), Direction::Asc)]
-        }
-        Order::Due => {
-            let key = || column(Column::DueDate);
-            let dated = all
-                .clone()
-                .filter(Column::DueDate.is_not_null())
-                .order_by(key(), Direction::Asc)
-                .order_by(id(), Direction::Asc);
-            let never = all.filter(Column::DueDate.is_null()).order_by(id(), Direction::Asc);
-            match &listing.after {
-                Some(Place::Due(Some(day), last)) => {
-                    vec![dated.filter(pair(key(), id()).gt(values(day.to_string(), *last))), never]
-                }
-                Some(Place::Due(None, last)) => vec![never.filter(id().gt(*last))],
-                _ => vec![dated, never],
-            }
-        }
-    }
-}
-
-fn filtered(listing: &Listing) -> Select<Entity> {
-    let mut query = Entity::find();
-    if let Some(search) = &listing.search {
-        query = query.filter(search.condition());
-    }
-    if let Some(category) = &listing.category {
-        query = query.filter(Column::Category.eq(category));
-    }
-    if let Some(day) = listing.due_before {
-        query = query.filter(Column::DueDate.lt(day));
-    }
-    query
-}
-
-fn column(column: Column) -> SimpleExpr {
-    Expr::col((Entity, column))
-}
-
-fn pair(key: SimpleExpr, id: SimpleExpr) -> SimpleExpr {
-    Expr::tuple([key, id])
-}
-
-fn values(key: String, id: i64) -> SimpleExpr {
-    Expr::tuple([Expr::val(key), Expr::val(id)])
 }
 
 /// Adds a record.
@@ -184,12 +88,47 @@ pub(crate) async fn create(database: &AuthorizedDatabase, caller: &Caller, draft
             let Draft { title, category, notes, due_date, visibility } = draft.clone();
             let (id, now, owner_id) = (0, Moment::now(), Some(caller.user.id));
             let (created_at, updated_at) = (now, now);
-            let record = Model { id, title, category, notes, due_date, created_at, updated_at, owner_id, visibility };
-            let row = ActiveModel { id: NotSet, ..record.clone().into_active_model().reset_all() };
-            let id = Entity::insert(row).exec(tx).await?.last_insert_id;
+            let folded = Folded::new(&title, &category, &notes);
+            let (version, title_key) = (1, Some(folded.title_key.clone()));
+            let record = Model {
+                id,
+                title,
+                category,
+                notes,
+                due_date,
+                created_at,
+                updated_at,
+                owner_id,
+                visibility,
+                version,
+                title_key,
+            };
+            let id = insert(tx, &record, &folded).await?;
+            search::index(tx, id, scope(&record), &folded).await?;
             Ok(Model { id, ..record })
         })
         .await
+}
+
+/// Adds a row, with what is made from its texts, and returns its id.
+async fn insert(tx: &Tx, record: &Model, folded: &Folded) -> Result<i64, DbErr> {
+    let mut row = ActiveModel { id: NotSet, ..record.clone().into_active_model().reset_all() };
+    let columns = Column::iter().filter_map(|column| Some((column.into_iden(), row.take(column).into_value()?.into())));
+    let derived = derived(folded).map(|(name, value)| (Alias::new(name).into_iden(), value));
+    let (columns, values): (Vec<DynIden>, Vec<SimpleExpr>) = columns.chain(derived).unzip();
+    let mut statement = Query::insert();
+    statement.into_table(Entity).columns(columns).values_panic(values);
+    let row = tx.execute(&statement).await?;
+    i64::try_from(row.last_insert_id()).map_err(|_| DbErr::UnpackInsertId)
+}
+
+/// The columns that no record is read with: what the search and the order of the list need of its texts.
+fn derived(folded: &Folded) -> [(&'static str, SimpleExpr); 3] {
+    [
+        ("folded", folded.text.as_str().into()),
+        ("category_key", folded.category_key.as_str().into()),
+        ("fold_version", FOLD_VERSION.into()),
+    ]
 }
 
 /// Changes a record and returns it as it is then; `None` when the viewer sees none with this id.
@@ -212,7 +151,8 @@ pub(crate) async fn update(
             let mut record = change.applied(&before);
             if record != before {
                 record.updated_at = Moment::now();
-                Entity::update(difference(before.clone(), record.clone())).exec(tx).await?;
+                record.version += 1;
+                write(tx, before.clone(), &mut record).await?;
             }
             if record.visibility != before.visibility {
                 // Without its title: what is private now, or was, is named to nobody else.
@@ -222,6 +162,25 @@ pub(crate) async fn update(
             Ok(Some(record))
         })
         .await
+}
+
+/// Writes what differs, and into the index only what it needs to know.
+async fn write(tx: &Tx, before: Model, record: &mut Model) -> Result<(), DbErr> {
+    let texts = |record: &Model| (record.title.clone(), record.category.clone(), record.notes.clone());
+    let is_indexed_anew = texts(&before) != texts(record) || scope(&before) != scope(record);
+    let folded = is_indexed_anew.then(|| Folded::new(&record.title, &record.category, &record.notes));
+    if let Some(folded) = &folded {
+        record.title_key = Some(folded.title_key.clone());
+    }
+    let mut update = Entity::update_many().filter(Column::Id.eq(record.id));
+    for (name, value) in folded.iter().flat_map(derived) {
+        update = update.col_expr(Alias::new(name), value);
+    }
+    update.set(difference::<_, ActiveModel>(before, record.clone())).exec(tx).await?;
+    if let Some(folded) = &folded {
+        search::index(tx, record.id, scope(record), folded).await?;
+    }
+    Ok(())
 }
 
 /// Removes a record; returns whether there was one that the caller sees.
@@ -245,6 +204,20 @@ pub(crate) async fn delete(database: &AuthorizedDatabase, caller: &Caller, id: i
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
 pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by(Column::Id, direction).limit(limit).all(reads).await
+}
+
+/// Makes numbers of changes from before a restore worthless: they are given again from here on.
+pub(crate) async fn begin_epoch(database: &Database) -> Result<(), Failure> {
+    database
+        .write_content(async |tx| {
+            tx.execute_unprepared("UPDATE record_state SET epoch = lower(hex(randomblob(8)))").await?;
+            Ok(())
+        })
+        .await
+        .map_err(|error: DbError| {
+            Failure::new(format!("the changes of the restored database cannot be numbered: {error}"))
+                .hint("nothing was restored; what was there before is untouched")
+        })
 }
 
 #[cfg(test)]

@@ -205,6 +205,91 @@ fn search_finds_parts_of_words_in_every_script() {
 }
 
 #[test]
+fn spellings_that_people_take_for_the_same_are_the_same() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for (title, words) in [
+        ("Öl nachfüllen", "ol"),
+        ("O\u{308}lfass", "ÖLF"),
+        ("Straße", "STRASSE"),
+        ("Anna\u{2019}s passport", "Anna's"),
+        ("Anna's letter", "annas lett"),
+        ("ﬁre alarm", "fire"),
+        ("cooperative", "co\u{ad}operative"),
+        ("Işıklar", "isik"),
+        ("Ｆｕｌｌ width", "full"),
+        ("健康保険", "保険"),
+        ("火災保険", "険"),
+        ("ｶﾞｽ", "ガス"),
+        ("Ёлка", "елк"),
+        ("Łódź", "lodz"),
+        ("crème brûlée recipe", "brulee"),
+    ] {
+        let id = app.create(&json!({ "title": title }));
+        assert!(search(&app, words).contains(&title.to_owned()), "{words} finds {title}");
+        let path = format!("/api/v1/records/{}", id["id"]);
+        assert_eq!(app.ask("DELETE", &path, &[], b"").status, 204);
+    }
+    // Marks that are not accents make another letter.
+    app.create(&json!({ "title": "がく" }));
+    assert!(search(&app, "かく").is_empty());
+    app.stop();
+}
+
+#[test]
+fn titles_are_in_the_order_that_people_expect() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for title in ["Zebra", "apple", "Äpfel", "Öse", "Ole", "émile", "Zürich", "zoo", "保険", "Яблоко"] {
+        app.create(&json!({ "title": title }));
+    }
+    let order = ["Äpfel", "apple", "émile", "Ole", "Öse", "Zebra", "zoo", "Zürich", "Яблоко", "保険"];
+    // In pages, so that the cursor is in that order too.
+    assert_eq!(titles(&walk(&app, "order=title&limit=3", |_| {})), order);
+    app.stop();
+}
+
+#[test]
+fn what_an_older_program_wrote_is_found_after_the_next_start() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    app.create(&json!({ "title": "Boiler", "category": "Haus" }));
+    app.stop();
+    // 0.4.0's statements.
+    data.sql(
+        "INSERT INTO record (title, category, notes, due_date, created_at, updated_at, owner_id, visibility)
+            VALUES ('Ölfass', 'Müll', '', NULL, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z', 1, 'household');
+         UPDATE record SET title = 'Ofen', category = 'Haus', notes = '', due_date = NULL,
+            created_at = '2026-11-24T12:00:00.000Z', updated_at = '2026-11-24T12:00:00.000Z', owner_id = 1,
+            visibility = 'household' WHERE id = 1",
+    );
+    let app = Start::alone(&data).start();
+    assert_eq!(search(&app, "olf"), ["Ölfass"]);
+    assert_eq!(search(&app, "ofen"), ["Ofen"]);
+    assert!(search(&app, "boiler").is_empty());
+    assert_eq!(titles(&walk(&app, "order=title&category=mull", |_| {})), ["Ölfass"]);
+    assert_eq!(titles(&walk(&app, "order=title", |_| {})), ["Ofen", "Ölfass"]);
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM record WHERE fold_version = 0"), 0);
+}
+
+#[test]
+fn a_folding_of_another_version_is_done_again_at_the_start() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    for number in 0..250 {
+        app.create(&json!({ "title": format!("Öl {number}") }));
+    }
+    app.stop();
+    data.sql("UPDATE record SET folded = 'x', title_key = x'00', fold_version = 99; UPDATE record_state SET fold_version = 99");
+    let app = Start::alone(&data).start();
+    assert_eq!(titles(&walk(&app, "search=ol&limit=200", |_| {})).len(), 250);
+    app.stop();
+    let folded = "SELECT count(*) FROM record, record_state USING (fold_version) WHERE folded LIKE 'ol %'";
+    assert_eq!(data.count(folded), 250);
+}
+
+#[test]
 fn the_list_can_be_narrowed() {
     let data = Data::new();
     let app = Start::alone(&data).start();
@@ -217,7 +302,8 @@ fn the_list_can_be_narrowed() {
     }
     let found = |query: &str| titles(&walk(&app, &format!("order=title&{query}"), |_| {})).concat();
     assert_eq!(found("category=x"), "ab");
-    assert_eq!(found("category=X"), "");
+    assert_eq!(found("category=X"), "ab");
+    assert_eq!(found("category=z"), "");
     assert_eq!(found("due_before=2027-01-02"), "a");
     assert_eq!(found("due_before=2027-01-03&category=x&search=b"), "b");
     assert_eq!(found("search=%20"), "abc");
@@ -301,5 +387,5 @@ fn a_write_whose_answer_was_lost_is_complete() {
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
     app.wait();
     assert_eq!(data.count("SELECT count(*) FROM record WHERE title = 'Committed'"), 1);
-    assert_eq!(data.count("SELECT count(*) FROM record_search('\"Committed\"')"), 1);
+    assert_eq!(data.count("SELECT count(*) FROM record_search('\".com\"')"), 1);
 }

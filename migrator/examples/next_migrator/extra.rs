@@ -131,7 +131,15 @@ async fn rebuild(manager: &SchemaManager<'_>, forgotten: &str) -> Result<(), DbE
         .ok_or_else(|| DbErr::Migration("there is no table record".to_owned()))?
         .try_get_by_index(0)?;
     run(manager, &table.replacen("\"record\"", "\"record_new\"", 1)).await?;
-    run(manager, "INSERT INTO record_new SELECT * FROM record").await?;
+    // Without the columns that SQLite computes.
+    let columns = "SELECT group_concat('\"' || name || '\"') FROM pragma_table_xinfo('record') WHERE hidden = 0";
+    let columns: String = manager
+        .get_connection()
+        .query_one_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, columns))
+        .await?
+        .ok_or_else(|| DbErr::Migration("the table record has no columns".to_owned()))?
+        .try_get_by_index(0)?;
+    run(manager, &format!("INSERT INTO record_new ({columns}) SELECT {columns} FROM record")).await?;
     run(manager, "DROP TABLE record").await?;
     // Without this the renaming stops at the first view of the table that is not there just now.
     run(manager, "PRAGMA legacy_alter_table = ON").await?;

@@ -13,10 +13,15 @@
 
 mod m0001_records;
 mod m0002_accounts;
+mod m0003_search_and_changes;
 
 use sea_orm_migration::MigrationTrait;
 
 /// Returns all migrations, oldest first: the one list of them.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m0001_records::Migration), Box::new(m0002_accounts::Migration)]
+    vec![
+        Box::new(m0001_records::Migration),
+        Box::new(m0002_accounts::Migration),
+        Box::new(m0003_search_and_changes::Migration),
+    ]
 }

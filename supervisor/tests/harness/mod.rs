@@ -83,7 +83,7 @@ fn inherit_nothing_odd() {
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// This release's migrations, oldest first: the one place of these tests that a new one is added to.
-pub const MIGRATIONS: [&str; 2] = ["m0001_records", "m0002_accounts"];
+pub const MIGRATIONS: [&str; 3] = ["m0001_records", "m0002_accounts", "m0003_search_and_changes"];
 
 /// Waits until `look` finds something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

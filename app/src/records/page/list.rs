@@ -188,7 +188,7 @@ mod tests {
         };
         let asked = Asked { search: EVIL.to_owned(), ..Asked::default() };
         let problem = Problem::fields(vec![FieldError::new("title", EVIL)]);
-        let page = Page { next: Some(Place::Title(EVIL.to_owned(), 1)), records: vec![evil()] };
+        let page = Page { next: Some(Place::Title(EVIL.as_bytes().to_owned(), 1)), records: vec![evil()] };
         let list = List {
             asked: &asked,
             page: &page,

@@ -21,6 +21,7 @@ use self::{
 use super::{
     entity::Model,
     listing::{Listing, Order, Page, Place},
+    page_query,
     search::Search,
     store::{self, Viewer},
 };
@@ -155,7 +156,7 @@ async fn find(database: &AuthorizedDatabase, viewer: Viewer, asked: &Asked) -> R
         .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
     let listing =
         Listing { search: Search::parse(&asked.search), order: asked.order, after, limit: LIMIT, ..Listing::default() };
-    store::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
+    page_query::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
 }
 
 async fn seen(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Option<Model>, Problem> {

@@ -105,6 +105,8 @@ pub(crate) mod tests {
             updated_at: crate::when::Moment::now(),
             owner_id: None,
             visibility: Visibility::Private,
+            version: 1,
+            title_key: None,
         }
     }
 

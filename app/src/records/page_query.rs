@@ -1,0 +1,291 @@
+//! How is a page of the list read, so that its time hangs on what the viewer sees and not on what there is?
+//!
+//! Each order has an index that begins with the scope: the household's records, and one's own private ones. A list walks through
+//! one or two scopes side by side. The indexes hold what a list is filtered by, so a walk reads no row in vain.
+//!
+//! A search asks the index of texts how many candidates there are. A few are read and sorted. Of many a page is soon full, so
+//! the list is walked through from its beginning; what is left after some 2,000 records is walked through with the set of
+//! candidates at hand.
+
+use futures_util::TryStreamExt;
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    Value,
+    sea_query::{Expr, Order as Direction, SimpleExpr, UnionType},
+};
+
+use super::{
+    entity::{Column, Entity},
+    fold::category_key,
+    listing::{Listing, Order, Page, Place},
+    search,
+    store::Viewer,
+};
+
+/// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// When is which way taken?
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thresholds {
+    /// So many candidates are read and sorted.
+    pub(crate) few: u64,
+    /// So many records are walked through before the set of candidates is made.
+    pub(crate) walked: u64,
+}
+
+/// Both cost some 2 ms at most.
+const THRESHOLDS: Thresholds = Thresholds { few: 2000, walked: 2000 };
+
+/// Returns a page of the list that the viewer sees.
+pub(crate) async fn list(reads: &DatabaseConnection, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
+    list_by(reads, viewer, listing, THRESHOLDS).await
+}
+
+/// As [`list`], with other thresholds, for the self-test.
+pub(crate) async fn list_by(
+    reads: &DatabaseConnection,
+    viewer: Viewer,
+    listing: &Listing,
+    thresholds: Thresholds,
+) -> Result<Page, DbErr> {
+    let list = List::new(viewer, listing);
+    let mut page = Page::default();
+    let mut budget = PageBudget { rows: listing.limit, bytes: PAGE_BYTES };
+    for run in Run::all(listing) {
+        for query in list.queries(reads, run, thresholds).await? {
+            if !fill(&mut page, &mut budget, reads, query).await? {
+                // There is more; the last record is where the next page begins.
+                page.next = page.records.last().map(|record| Place::behind(record, listing.order));
+                return Ok(page);
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// What still fits on a page.
+struct PageBudget {
+    rows: u64,
+    bytes: usize,
+}
+
+/// Adds what a query finds to the page; returns whether all of it had room.
+async fn fill(
+    page: &mut Page,
+    budget: &mut PageBudget,
+    reads: &DatabaseConnection,
+    query: Select<Entity>,
+) -> Result<bool, DbErr> {
+    // One more than there is room for tells whether there is a next page.
+    let mut found = query.limit(budget.rows + 1).stream(reads).await?;
+    while let Some(record) = found.try_next().await? {
+        let bytes = record.title.len() + record.category.len() + record.notes.len();
+        let fits = budget.rows > 0 && (bytes <= budget.bytes || page.records.is_empty());
+        if !fits {
+            return Ok(false);
+        }
+        budget.rows -= 1;
+        budget.bytes = budget.bytes.saturating_sub(bytes);
+        page.records.push(record);
+    }
+    Ok(true)
+}
+
+/// A part of the list that one index runs through.
+#[derive(Debug, Clone)]
+struct Run {
+    key: Key,
+    /// The keys that it begins behind, and those that it ends with.
+    after: Option<(Value, i64)>,
+    until: Option<(Value, i64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Updated,
+    Title,
+    Due,
+    /// What is never due, by number.
+    Never,
+}
+
+impl Run {
+    /// Returns the parts of a list, in order.
+    fn all(listing: &Listing) -> Vec<Self> {
+        let run = |key, after| Self { key, after, until: None };
+        let at = |key: Value, id: i64| Some((key, id));
+        match (listing.order, &listing.after) {
+            (Order::Updated, Some(Place::Updated(moment, id))) => {
+                vec![run(Key::Updated, at(moment.to_string().into(), *id))]
+            }
+            (Order::Updated, _) => vec![run(Key::Updated, None)],
+            (Order::Title, Some(Place::Title(key, id))) => vec![run(Key::Title, at(key.clone().into(), *id))],
+            (Order::Title, _) => vec![run(Key::Title, None)],
+            (Order::Due, Some(Place::Due(None, id))) => vec![run(Key::Never, at(Value::Int(None), *id))],
+            (Order::Due, Some(Place::Due(Some(day), id))) => {
+                vec![run(Key::Due, at(day.to_string().into(), *id)), run(Key::Never, None)]
+            }
+            (Order::Due, _) => vec![run(Key::Due, None), run(Key::Never, None)],
+        }
+    }
+
+    /// Returns which records it has. The sign keeps SQLite from using an index for it.
+    fn range(&self, sign: &str) -> Condition {
+        let mut all = Condition::all();
+        match self.key {
+            Key::Due => all = all.add(Column::DueDate.is_not_null()),
+            Key::Never => all = all.add(Expr::cust(format!(r#"{sign}"record"."due_date" IS NULL"#))),
+            Key::Updated | Key::Title => {}
+        }
+        let (behind, upto) = match self.key {
+            Key::Updated => ("<", ">="),
+            Key::Due | Key::Title | Key::Never => (">", "<="),
+        };
+        for (operator, bound) in [(behind, &self.after), (upto, &self.until)] {
+            let Some((key, id)) = bound else { continue };
+            all = all.add(match self.key.name() {
+                Some(name) => Expr::cust_with_values(
+                    format!(r#"({sign}"record"."{name}", "record"."id") {operator} (?, ?)"#),
+                    [key.clone(), (*id).into()],
+                ),
+                None => Expr::cust_with_values(format!(r#"{sign}"record"."id" {operator} ?"#), [*id]),
+            });
+        }
+        all
+    }
+
+    fn ordered(&self, query: Select<Entity>, sign: &str) -> Select<Entity> {
+        let direction = if self.key == Key::Updated { Direction::Desc } else { Direction::Asc };
+        let query = match self.key.name() {
+            Some(name) => query.order_by(Expr::cust(format!(r#"{sign}"record"."{name}""#)), direction.clone()),
+            None => query,
+        };
+        query.order_by(Expr::col((Entity, Column::Id)), direction)
+    }
+}
+
+impl Key {
+    /// Returns the column, unless it is the same everywhere.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Updated => Some("updated_at"),
+            Self::Title => Some("title_key"),
+            Self::Due => Some("due_date"),
+            Self::Never => None,
+        }
+    }
+}
+
+/// A list as its viewer sees it.
+struct List<'a> {
+    listing: &'a Listing,
+    scopes: Vec<i64>,
+    category_key: Option<String>,
+    candidates: Option<String>,
+}
+
+impl<'a> List<'a> {
+    fn new(viewer: Viewer, listing: &'a Listing) -> Self {
+        let scopes = viewer.scopes();
+        let category_key = listing.category.as_deref().map(category_key);
+        let candidates = search::candidates(listing.search.as_ref(), category_key.as_deref(), &scopes);
+        Self { listing, scopes, category_key, candidates }
+    }
+
+    /// Returns the queries whose results, one after the other, are this part of the list.
+    async fn queries(
+        &self,
+        reads: &DatabaseConnection,
+        run: Run,
+        thresholds: Thresholds,
+    ) -> Result<Vec<Select<Entity>>, DbErr> {
+        let Some(candidates) = &self.candidates else {
+            return Ok(vec![self.walk(&run, None)]);
+        };
+        if search::count(reads, candidates, thresholds.few + 1).await? <= thresholds.few {
+            return Ok(vec![self.few(&run, candidates)]);
+        }
+        Ok(match self.bound(reads, &run, thresholds.walked).await? {
+            Some(bound) => {
+                let rest = Run { after: Some(bound.clone()), ..run.clone() };
+                vec![self.walk(&Run { until: Some(bound), ..run }, None), self.walk(&rest, Some(candidates))]
+            }
+            None => vec![self.walk(&run, None)],
+        })
+    }
+
+    /// The candidates, sorted.
+    fn few(&self, run: &Run, candidates: &str) -> Select<Entity> {
+        let query = Entity::find().filter(search::is_candidate(candidates, false)).filter(run.range("+"));
+        let scopes: Vec<_> = self.scopes.iter().map(ToString::to_string).collect();
+        let query = query.filter(Expr::cust(format!(r#"+"record"."scope" IN ({})"#, scopes.join(", "))));
+        run.ordered(self.filtered(query, "+"), "+")
+    }
+
+    /// The records in order, from scope to scope as they come.
+    fn walk(&self, run: &Run, candidates: Option<&str>) -> Select<Entity> {
+        let in_scope = |scope: &i64| {
+            let mut query = Entity::find().filter(run.range(""));
+            if let Some(candidates) = candidates {
+                query = query.filter(search::is_candidate(candidates, true));
+            }
+            // A list by due date ends where its dates do.
+            let sign = if run.key == Key::Due { "" } else { "+" };
+            self.filtered(query, sign).filter(scope_is(*scope))
+        };
+        run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "")
+    }
+
+    fn filtered(&self, mut query: Select<Entity>, due_sign: &str) -> Select<Entity> {
+        if let Some(day) = self.listing.due_before {
+            let due = format!(r#"{due_sign}"record"."due_date" < ?"#);
+            query = query.filter(Expr::cust_with_values(due, [day.to_string()]));
+        }
+        if let Some(key) = &self.category_key {
+            query = query.filter(Expr::cust_with_values(r#"+"record"."category_key" = ?"#, [key.as_str()]));
+        }
+        for condition in self.listing.search.iter().flat_map(|search| search.conditions()) {
+            query = query.filter(condition);
+        }
+        query
+    }
+
+    /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one.
+    async fn bound(&self, reads: &DatabaseConnection, run: &Run, number: u64) -> Result<Option<(Value, i64)>, DbErr> {
+        let keys = |query: Select<Entity>| {
+            let query = query.select_only();
+            let query = match run.key.name() {
+                Some(name) => query.expr(Expr::cust(format!(r#""record"."{name}""#))),
+                None => query,
+            };
+            query.column(Column::Id)
+        };
+        let in_scope = |scope: &i64| keys(Entity::find()).filter(run.range("")).filter(scope_is(*scope));
+        let query = run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "").offset(number).limit(1);
+        Ok(match run.key {
+            Key::Updated | Key::Due => {
+                query.into_tuple::<(String, i64)>().one(reads).await?.map(|(key, id)| (key.into(), id))
+            }
+            Key::Title => {
+                let found = query.into_tuple::<(Option<Vec<u8>>, i64)>().one(reads).await?;
+                found.map(|(key, id)| (key.unwrap_or_default().into(), id))
+            }
+            Key::Never => query.into_tuple::<i64>().one(reads).await?.map(|id| (Value::Int(None), id)),
+        })
+    }
+}
+
+fn scope_is(scope: i64) -> SimpleExpr {
+    Expr::cust_with_values(r#""record"."scope" = ?"#, [scope])
+}
+
+/// Joins the queries so that SQLite merges what they find, each in order.
+fn side_by_side(queries: impl Iterator<Item = Select<Entity>>) -> Select<Entity> {
+    let joined = queries.reduce(|mut all, mut query| {
+        QuerySelect::query(&mut all).union(UnionType::All, QuerySelect::query(&mut query).take());
+        all
+    });
+    // Nobody sees no scope at all.
+    joined.unwrap_or_else(Entity::find)
+}

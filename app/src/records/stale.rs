@@ -1,0 +1,104 @@
+//! Which records does the search not know as they are?
+//!
+//! Those that an older program wrote while the schema was newer than it, and all of them when this version folds texts
+//! otherwise than the one before. They are folded before the app becomes ready, in small transactions, so that it may be
+//! killed at any moment and goes on where it was.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
+
+use super::{
+    fold::{FOLD_VERSION, Folded},
+    search,
+};
+use crate::{
+    db::{Database, DbError, Tx},
+    failure::Failure,
+};
+
+/// The index `record_stale` has these alone.
+const STALE: &str = "fold_version = 0";
+
+/// Records in a transaction.
+const BATCH: usize = 100;
+
+/// Folds every record that was not folded by this version's rules.
+pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
+    let explain = |error: DbError| {
+        Failure::new(format!("the records could not be made ready for the search: {error}"))
+            .hint("nothing was lost; start it again")
+    };
+    let mut folded = fold_all(database, STALE).await.map_err(explain)?;
+    let version = folded_with(database.reads()).await.map_err(|error| explain(database.failed(error)))?;
+    if version != FOLD_VERSION {
+        tracing::info!("Making all records ready for this version's search");
+        folded += fold_all(database, &format!("fold_version <> {FOLD_VERSION}")).await.map_err(explain)?;
+        database
+            .write_content(async |tx| {
+                let sql = "UPDATE record_state SET fold_version = ?";
+                Ok(execute(tx, sql, vec![FOLD_VERSION.into()]).await?)
+            })
+            .await
+            .map_err(explain)?;
+    }
+    if folded > 0 {
+        tracing::info!("{folded} records were made ready for the search");
+    }
+    Ok(())
+}
+
+/// Folds the records that meet a condition, from the lowest id to the highest, and returns how many those were.
+async fn fold_all(database: &Database, condition: &str) -> Result<usize, DbError> {
+    let (mut after, mut number) = (i64::MIN, 0);
+    // A start with nothing to fold writes nothing.
+    while has_stale(database.reads(), condition, after).await.map_err(|error| database.failed(error))? {
+        let wanted = condition.to_owned();
+        let folded = database.write_content(async move |tx| Ok(fold_batch(tx, &wanted, after).await?)).await;
+        let ids: Vec<i64> = folded.map_err(|error: DbError| error)?;
+        number += ids.len();
+        after = ids.last().copied().unwrap_or(i64::MAX);
+    }
+    Ok(number)
+}
+
+/// Reads what a start reads, for the self-test.
+pub(super) async fn self_test(reads: &DatabaseConnection) -> Result<(), DbErr> {
+    has_stale(reads, STALE, i64::MIN).await?;
+    folded_with(reads).await.map(drop)
+}
+
+/// Returns the version that all records were folded with, but for stale ones.
+async fn folded_with(reads: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "SELECT fold_version FROM record_state";
+    let row = reads.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+async fn has_stale(reads: &DatabaseConnection, condition: &str, after: i64) -> Result<bool, DbErr> {
+    let sql = format!("SELECT id FROM record WHERE {condition} AND id > ? LIMIT 1");
+    let row = reads.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])).await?;
+    Ok(row.is_some())
+}
+
+async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, DbErr> {
+    let sql = format!(
+        "SELECT id, scope, title, category, notes FROM record WHERE {condition} AND id > ? ORDER BY id LIMIT {BATCH}"
+    );
+    let mut ids = Vec::new();
+    for row in tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])).await? {
+        let (id, scope): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let text = |index| row.try_get_by_index::<String>(index);
+        let folded = Folded::new(&text(2)?, &text(3)?, &text(4)?);
+        search::index(tx, id, scope, &folded).await?;
+        let sql = "UPDATE record SET folded = ?, category_key = ?, title_key = ?, fold_version = ? WHERE id = ?";
+        let Folded { text, category_key, title_key } = folded;
+        execute(tx, sql, vec![text.into(), category_key.into(), title_key.into(), FOLD_VERSION.into(), id.into()])
+            .await?;
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+async fn execute(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<(), DbErr> {
+    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! Who asks, and may they?
 //!
-//! Stands before every route of the household's: finds out who asks, looks up in the one table (`access`) who may, and
+//! Stands before every route of the household's: finds out who asks, looks up in the rules (`access`) who may, and
 //! leaves `Caller` and `Place` in the request. A bearer token alone decides when there is one. A cookie and Tailscale's
 //! word come with whatever a browser sends, so a change has to show beside them that a page of this site asks for it.
 

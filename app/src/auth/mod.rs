@@ -1,9 +1,8 @@
 //! Who is at the door, and what may they do?
 //!
-//! `gate` stands before every route: it finds out who asks (`caller`) and whether they may (`access`, the one table).
-//! Ways in: `setup` for the first owner, `sign_in` by password and second factor, `passkeys`, `invitations`, resets
-//! (`passwords`), `tailscale`, `oidc`; what each leaves is a session (`sessions`). `people` are the household, `tokens`
-//! their programs, `audit` what happened. API and pages call the same functions.
+//! `gate` stands before every route: it finds out who is calling (`caller`), by a session, a token or Tailscale, and whether
+//! the rule of the operation or page (`access`) lets them. What the gate and several features need of users, sessions, tokens and
+//! links is here; how somebody signs in, and what they change, is in the features.
 
 pub(crate) mod access;
 pub(crate) mod acting;

@@ -1,20 +1,34 @@
 //! What must not come back to life with a restored database?
 //!
 //! Sessions, invitations and resets that were ended or used since it was left: a phone that was lost and signed out
-//! would be in again. The supervisor says `HEARTH_RESTORED=1` when the app proves a database that comes from a backup
+//! would be in again. So would one-time codes and recovery codes that were used since, and the tokens of users who were
+//! disabled since. Owners' tokens stay, since programs of theirs look after the instance. Nobody knows here who was disabled
+//! or given another role since: those come back, and the audit log and the page *People* say so. The supervisor says `HEARTH_RESTORED=1` when the app proves a database that comes from a backup
 //! or a snapshot, and the app voids them there, before it is live.
 
-use sea_orm::EntityTrait;
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter,
+    sea_query::{Expr, Query},
+};
 
 use super::{
     audit_log::{self, Actor, Kind},
-    entity::{session, verification::Kind as Verification},
+    entity::{api_token, session, totp, user, verification::Kind as Verification},
+    role::Role,
     verification,
 };
 use crate::{
     db::{Database, DbError},
     failure::Failure,
+    when::Moment,
 };
+
+/// How long a one-time code is shown (RFC 6238).
+const STEP_SECONDS: i64 = 30;
+
+fn totp_step(now: Moment) -> i64 {
+    now.unix().div_euclid(STEP_SECONDS)
+}
 
 /// Voids what a restore would bring back to life.
 pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
@@ -25,10 +39,29 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             for kind in [Verification::Invitation, Verification::Reset, Verification::SecondStep, Verification::SetUp] {
                 links += verification::void(tx, kind, None).await?;
             }
+            verification::void(tx, Verification::Recovery, None).await?;
+            // The latest code that could be right now counts as used.
+            let step = totp_step(Moment::now()) + 1;
+            totp::Entity::update_many().col_expr(totp::Column::LastStep, Expr::value(step)).exec(tx).await?;
+            let owners = Query::select()
+                .column(user::Column::Id)
+                .from(user::Entity)
+                .and_where(user::Column::Role.eq(Role::Owner))
+                .and_where(user::Column::Disabled.eq(false))
+                .to_owned();
+            let now = Moment::now();
+            api_token::Entity::update_many()
+                .col_expr(api_token::Column::ExpiresAt, Expr::value(now))
+                .filter(api_token::Column::UserId.not_in_subquery(owners))
+                .filter(Condition::any().add(api_token::Column::ExpiresAt.is_null()).add(api_token::Column::ExpiresAt.gt(now)))
+                .exec(tx)
+                .await?;
             // A copy may serve beside the one that it was made of, under the same name of a host.
             tx.renew_instance().await?;
             let actor = Actor::operator("supervisor restore");
-            audit_log::write(tx, Kind::Restored, &actor, "all sessions, invitations and links were voided").await?;
+            let subject = "all sessions, invitations, links, recovery codes and tokens but those of owners were voided; \
+                           users, roles and passwords are as they were in the backup";
+            audit_log::write(tx, Kind::Restored, &actor, subject).await?;
             Ok((sessions, links))
         })
         .await
@@ -36,6 +69,11 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             Failure::new(format!("the sessions of the restored database cannot be voided: {error}"))
                 .hint("nothing was restored; what was there before is untouched")
         })?;
-    tracing::info!("Restored: {sessions} sessions and {links} invitations and links were voided");
+    tracing::info!(
+        "Restored: {sessions} sessions and {links} invitations and links were voided, and all recovery codes, and the tokens of all but owners"
+    );
+    tracing::info!(
+        "Restored: whoever was disabled or given another role since the backup is as before; see the page People"
+    );
     Ok(())
 }

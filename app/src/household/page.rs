@@ -18,13 +18,14 @@ use super::{
 };
 use crate::{
     auth::{
-        Accounts,
+        Accounts, audit_log,
         caller::{Caller, Visitor},
         entity::verification,
     },
-    html::{Frame, PageState, answer, on_page, refused, title_of},
+    html::{Frame, PageState, answer, moment, on_page, refused, title_of},
     http::Problem,
     sign_in::page::again,
+    when::Moment,
 };
 
 /// How things are with the household.
@@ -34,7 +35,12 @@ struct Household {
     invitations: Vec<verification::Model>,
     /// Whether Tailscale says who somebody is.
     tailscale: bool,
+    /// When the data was restored, if that was not long ago.
+    restored: Option<Moment>,
 }
+
+/// How long the page says that the data was restored.
+const RESTORED_SHOWN: time::Duration = time::Duration::days(30);
 
 impl Household {
     async fn of(accounts: &Accounts, caller: &Caller) -> Result<Self, Problem> {
@@ -43,6 +49,11 @@ impl Household {
             people: Person::all(accounts).await?,
             invitations: invitations::list(accounts.reads()).await.map_err(|error| accounts.database.failed(error))?,
             tailscale: accounts.tailscale.is_on(),
+            restored: audit_log::newest(accounts.reads(), audit_log::Kind::Restored)
+                .await
+                .map_err(|error| accounts.database.failed(error))?
+                .map(|event| event.at)
+                .filter(|at| *at > Moment::now().before(RESTORED_SHOWN)),
         })
     }
 }
@@ -90,6 +101,12 @@ fn page(frame: &Frame, household: &Household, done: Option<&str>, state: &PageSt
     let content = html! {
         h1 { "People" }
         @if let Some(done) = done { p.done role="status" { (done) } }
+        @if let Some(at) = household.restored {
+            p.hint {
+                "The data was restored " (moment(at)) ". Users, roles and passwords are as they were in the backup: disable \
+                 whoever was disabled since. Recovery codes, and tokens of all but owners, have to be made anew."
+            }
+        }
         (again(caller, "/people", "An invitation, a link or a change"))
         div.columns {
             ul.people { @for person in &household.people { (card(person, caller, household.tailscale, state)) } }
@@ -127,6 +144,7 @@ mod tests {
             people: vec![person(user(viewer)), person(user::Model { id: 2, ..user(other) })],
             invitations: Vec::new(),
             tailscale: false,
+            restored: Some(Moment::now()),
         }
     }
 

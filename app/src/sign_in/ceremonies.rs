@@ -62,6 +62,22 @@ impl<O: PartialEq, S> Ceremonies<O, S> {
         let ceremony = waiting.remove(place);
         (now.saturating_duration_since(ceremony.begun) < self.lifetime).then_some((ceremony.owner, ceremony.state))
     }
+
+    /// As [`end`](Self::end), of the one whose state is the one meant; any other one goes on.
+    pub(crate) fn end_where(&self, now: Instant, is_meant: impl Fn(&S) -> bool) -> Option<(O, S)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = waiting.iter().position(|ceremony| is_meant(&ceremony.state))?;
+        let ceremony = waiting.remove(place);
+        (now.saturating_duration_since(ceremony.begun) < self.lifetime).then_some((ceremony.owner, ceremony.state))
+    }
+
+    /// Returns whether one such waits.
+    pub(crate) fn any(&self, now: Instant, is_meant: impl Fn(&S) -> bool) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting
+            .iter()
+            .any(|ceremony| now.saturating_duration_since(ceremony.begun) < self.lifetime && is_meant(&ceremony.state))
+    }
 }
 
 #[cfg(test)]

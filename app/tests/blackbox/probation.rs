@@ -111,10 +111,38 @@ fn a_restore_brings_no_session_invitation_or_link_back_to_life() {
         json!({ "token": invitation, "name": "B", "email": "b@example.org", "password": "eight-blue-bottles" });
     nobody.post(&app, "/api/v1/invitations/accept", &accept).problem(404);
     nobody.post(&app, "/api/v1/reset", &json!({ "token": reset, "password": "eight-blue-bottles" })).problem(404);
-    // Programs go on, and people sign in as before.
-    assert_eq!(app.get_as(&token, "/api/v1/records").status, 200);
+    // An owner's programs go on, and people sign in as before. A member may have been disabled since the backup.
+    assert_eq!(app.get("/api/v1/records").status, 200);
+    app.get_as(&token, "/api/v1/records").problem(401);
+    let page = app.get("/people").text().to_owned();
+    assert!(page.contains("Users, roles and passwords are as they were in the backup"), "{page}");
     let (_, answer) = crate::accounts::browser::sign_in(&app, "anna@example.org", crate::accounts::browser::PASSWORD);
     assert_eq!(answer.status, 201);
     assert_eq!(app.get("/api/v1/audit-events?limit=2").json()["events"][1]["kind"], "restored");
     app.stop();
+}
+
+#[test]
+fn a_restore_brings_no_code_back_that_was_used_since() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut browser = crate::accounts::browser::join(&app, "member", "anna@example.org");
+    let user = browser.get(&app, "/api/v1/session").json()["user"]["id"].clone();
+    app.stop();
+    // A second factor with a recovery code, none of them used yet in the backup.
+    let recovery = "k7qm3xw9abcdefgh";
+    data.sql(&format!(
+        "INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
+             VALUES ({user}, 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ', '2026-11-24T12:00:00.000Z', 1, '2026-11-24T12:00:00.000Z');
+         INSERT INTO verification (kind, token_hash, user_id, created_at, expires_at)
+             VALUES ('recovery', '{}', {user}, '2026-11-24T12:00:00.000Z', '2999-01-01T00:00:00.000Z')",
+        crate::harness::digest(recovery)
+    ));
+    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 30;
+    let probation = Start::probation(&data).env("HEARTH_RESTORED", "1").start();
+    probation.log.wait("Restored: ");
+    probation.stop();
+    assert_eq!(data.count("SELECT count(*) FROM verification WHERE kind = 'recovery'"), 0);
+    // No code that could have been shown until now is good.
+    assert_eq!(data.count(&format!("SELECT count(*) FROM totp WHERE last_step > {before}")), 1);
 }

@@ -4,7 +4,14 @@
 //! anywhere else: the crate's own advice), and time and size are bounded. TLS trusts the system's certificates, or
 //! Mozilla's where the system has none.
 
-use std::{error, future::Future, io, iter, pin::Pin, time::Duration};
+use std::{
+    error,
+    future::Future,
+    io, iter,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Request, redirect};
@@ -67,7 +74,7 @@ impl Client {
         builder.build().map_err(|error| explain(&error))
     }
 
-    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Broken> {
+    pub(super) async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Broken> {
         let client = self.client.get_or_try_init(|| async { self.build() }).await?;
         let request = Request::try_from(request).map_err(|error| explain(&error))?;
         if !self.may_ask(request.url()) {
@@ -88,6 +95,43 @@ impl Client {
 }
 
 impl<'c> AsyncHttpClient<'c> for Client {
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Broken>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.ask(request))
+    }
+}
+
+/// Asks for tokens, and keeps the ID token aside as it came: what it says is for `id_token` to read.
+pub(super) struct TokenClient<'c> {
+    client: &'c Client,
+    id_token: Mutex<Option<String>>,
+}
+
+impl<'c> TokenClient<'c> {
+    pub(super) fn new(client: &'c Client) -> Self {
+        Self { client, id_token: Mutex::default() }
+    }
+
+    /// Returns the ID token of the response.
+    pub(super) fn into_id_token(self) -> Option<String> {
+        self.id_token.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Broken> {
+        let mut response = self.client.ask(request).await?;
+        if let Ok(mut tokens) = serde_json::from_slice::<serde_json::Map<_, _>>(response.body())
+            && let Some(serde_json::Value::String(token)) = tokens.remove("id_token")
+        {
+            *self.id_token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+            *response.body_mut() = serde_json::Value::Object(tokens).to_string().into_bytes();
+        }
+        Ok(response)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for TokenClient<'_> {
     type Error = Broken;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Broken>> + Send + 'c>>;
 

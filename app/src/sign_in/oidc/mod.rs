@@ -5,6 +5,7 @@
 //! audience, nonce and expiry. What the provider says is fetched when it is first needed.
 
 mod client;
+mod id_token;
 pub(crate) mod page;
 #[cfg(test)]
 mod provider;
@@ -15,24 +16,29 @@ use std::{
     fmt,
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use openidconnect::{
-    AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
-    DiscoveryError, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
-    TokenResponse,
+    AuthType, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DiscoveryError,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, UserInfoUrl,
     core::{
-        CoreClient, CoreClientAuthMethod, CoreIdTokenClaims, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-        CoreResponseType, CoreTokenResponse, CoreUserInfoClaims,
+        CoreClient, CoreClientAuthMethod, CoreJsonWebKeySet, CoreProviderMetadata, CoreResponseType, CoreTokenResponse,
     },
+    http::{Request, header},
 };
 use tokio::sync::Mutex;
 
-use self::client::{Broken, Client, printable};
+use self::{
+    client::{Broken, Client, TokenClient, printable},
+    id_token::{Claims, Disbelief, Expected},
+};
 use super::ceremonies::Ceremonies;
-use crate::config::{OidcSettings, PublicUrl};
+use crate::{
+    config::{OidcSettings, PublicUrl},
+    secret::Secret,
+};
 
 /// Where the provider sends browsers back to.
 pub(crate) const CALLBACK: &str = "/sign-in/oidc/callback";
@@ -43,14 +49,6 @@ const KEPT: Duration = Duration::from_secs(60 * 60);
 const PAUSE: Duration = Duration::from_secs(5);
 /// A key that is not known may be a new one, if the known ones are older than this.
 const FRESH: Duration = Duration::from_secs(60);
-
-/// Signatures that are believed: those of a key that only the provider has. Never `none`, and never one by the client's
-/// secret (HS256), which this end knows too.
-const SIGNATURES: [CoreJwsSigningAlgorithm; 3] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
 
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3) and the longest name that are taken, in bytes.
 const LONGEST_EMAIL: usize = 254;
@@ -73,8 +71,9 @@ pub(crate) struct OidcIdentity {
 pub(crate) struct Begun {
     /// Where the browser goes now.
     pub(crate) redirect: String,
-    /// What the browser keeps until it comes back, in a cookie that is not for scripts and lives for [`WITHIN`].
-    pub(crate) pending: String,
+    /// What the browser keeps until it comes back, in a cookie that is not for scripts and lives for [`WITHIN`]. All its tabs
+    /// share it.
+    pub(crate) browser: String,
 }
 
 /// How long somebody may take at the provider.
@@ -86,6 +85,10 @@ pub(crate) struct Finished {
     pub(crate) identity: OidcIdentity,
     /// Where they wanted to go.
     pub(crate) next: String,
+    /// Why the provider did not say all that was asked for. For whoever is linked that does not matter.
+    pub(crate) trouble: Option<OidcError>,
+    /// Whether another sign-in that the browser began still waits.
+    pub(crate) others_wait: bool,
 }
 
 /// What the browser comes back with, in its query.
@@ -124,11 +127,19 @@ type Ends = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotS
 /// What was last learnt of the provider.
 struct Learnt {
     at: Instant,
-    ends: Result<Arc<Ends>, OidcError>,
+    ends: Result<Arc<Known>, OidcError>,
+}
+
+/// A provider's ends and its keys.
+struct Known {
+    ends: Ends,
+    keys: CoreJsonWebKeySet,
 }
 
 /// What has to be known when the browser comes back.
 struct Login {
+    /// What the browser keeps.
+    browser: String,
     state: CsrfToken,
     nonce: Nonce,
     verifier: PkceCodeVerifier,
@@ -168,14 +179,16 @@ impl Oidc {
         &self.settings.name
     }
 
-    /// Begins a sign-in, from an address, of somebody who wants to go to `next`.
+    /// Begins a sign-in, from an address, of somebody who wants to go to `next`. `browser` is what the browser kept of an
+    /// earlier one, which goes on.
     ///
     /// # Errors
     /// What is the matter with the provider.
-    pub(crate) async fn begin(&self, address: IpAddr, next: &str) -> Result<Begun, OidcError> {
-        let ends = self.ends(KEPT).await?;
+    pub(crate) async fn begin(&self, address: IpAddr, next: &str, browser: Option<&str>) -> Result<Begun, OidcError> {
+        let known = self.known(KEPT).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let (redirect, state, nonce) = ends
+        let (redirect, state, nonce) = known
+            .ends
             .authorize_url(
                 AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
                 CsrfToken::new_random,
@@ -185,98 +198,113 @@ impl Oidc {
             .add_scope(Scope::new("profile".to_owned()))
             .set_pkce_challenge(challenge)
             .url();
-        let pending =
-            self.pending.begin(Instant::now(), address, Login { state, nonce, verifier, next: next.to_owned() });
-        Ok(Begun { redirect: redirect.into(), pending })
+        let now = Instant::now();
+        let browser = browser.filter(|browser| self.pending.any(now, |login| login.browser == *browser));
+        let browser = browser.map_or_else(|| Secret::token().expose().to_owned(), str::to_owned);
+        let login = Login { browser: browser.clone(), state, nonce, verifier, next: next.to_owned() };
+        self.pending.begin(now, address, login);
+        Ok(Begun { redirect: redirect.into(), browser })
     }
 
-    /// Returns who came back, and where they wanted to go. `pending` is what their browser kept; it is good for one try.
+    /// Returns who came back, and where they wanted to go. `browser` is what their browser kept. A sign-in ends by a code or an
+    /// error with its own state in its own browser, once; whatever else comes here ends none, since anybody can send it.
     ///
     /// # Errors
     /// Why it is not known who that is.
-    pub(crate) async fn finish(&self, pending: &str, callback: Callback<'_>) -> Result<Finished, OidcError> {
-        let (_, login) = self.pending.end(Instant::now(), pending).ok_or(OidcError::Stale)?;
-        if callback.state != Some(login.state.secret().as_str()) {
+    pub(crate) async fn finish(&self, browser: &str, callback: Callback<'_>) -> Result<Finished, OidcError> {
+        if callback.code.is_none() && callback.error.is_none() {
             return Err(OidcError::Stale);
         }
+        let is_meant =
+            |login: &Login| callback.state == Some(login.state.secret().as_str()) && login.browser == browser;
+        let (_, login) = self.pending.end_where(Instant::now(), is_meant).ok_or(OidcError::Stale)?;
         let code = match (callback.error, callback.code) {
             (Some(error), _) => return Err(OidcError::BrokenOff(printable(error))),
-            (None, Some(code)) => AuthorizationCode::new(code.to_owned()),
-            // Anybody can send a browser here so.
-            (None, None) => return Err(OidcError::Stale),
+            (None, code) => AuthorizationCode::new(code.unwrap_or_default().to_owned()),
         };
-        let mut ends = self.ends(KEPT).await?;
-        let request = ends.exchange_code(code).map_err(|_| self.trouble("names no token endpoint"))?;
-        let tokens = request.set_pkce_verifier(login.verifier).request_async(&self.client).await;
+        let mut known = self.known(KEPT).await?;
+        let asks = TokenClient::new(&self.client);
+        let request = known.ends.exchange_code(code).map_err(|_| self.trouble("names no token endpoint"))?;
+        let tokens = request.set_pkce_verifier(login.verifier).request_async(&asks).await;
         let tokens = tokens.map_err(|error| self.no_tokens(error))?;
-        let mut claims = claims(&ends, &tokens, &login.nonce);
-        if let Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey)) = claims {
-            ends = self.ends(FRESH).await?;
-            claims = self::claims(&ends, &tokens, &login.nonce);
+        let token = asks.into_id_token();
+        let token = token.ok_or_else(|| OidcError::Unbelievable("there is no ID token".to_owned()))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let (issuer, client) = (&*self.settings.issuer, &*self.settings.client_id);
+        let expected = Expected { issuer, client, nonce: &login.nonce, now };
+        let mut claims = id_token::check(&token, &known.keys, &expected);
+        // A new key, under a new name, the same one or none.
+        if let Err(Disbelief::Signature(_)) = claims {
+            known = self.known(FRESH).await?;
+            claims = id_token::check(&token, &known.keys, &expected);
         }
-        let claims = claims.map_err(|error| disbelieve(&error))?;
-        Ok(Finished { identity: self.identity(&ends, &tokens, &claims).await?, next: login.next })
+        let claims = claims.map_err(|why| self.disbelieve(&why))?;
+        let (identity, trouble) = self.identity(&known.ends, &tokens, &claims).await?;
+        let others_wait = self.pending.any(Instant::now(), |login| login.browser == browser);
+        Ok(Finished { identity, next: login.next, trouble, others_wait })
     }
 
-    /// Returns who the tokens are about. What an ID token leaves out, since it may (OpenID Connect Core, 5.4), is asked for.
+    /// Returns who the tokens are about. What an ID token leaves out, since it may (OpenID Connect Core, 5.4), is asked for; why
+    /// that failed is returned beside it.
     async fn identity(
         &self,
         ends: &Ends,
         tokens: &CoreTokenResponse,
-        claims: &CoreIdTokenClaims,
-    ) -> Result<OidcIdentity, OidcError> {
-        let subject = claims.subject();
-        if subject.is_empty() || subject.len() > 255 {
-            return Err(OidcError::Unbelievable("it names nobody".to_owned()));
-        }
-        let first = |name: Option<&openidconnect::LocalizedClaim<openidconnect::EndUserName>>| {
-            name.and_then(|name| name.get(None).or_else(|| name.iter().next().map(|(_, name)| name)))
-                .map(|it| it.to_string())
-        };
+        claims: &Claims,
+    ) -> Result<(OidcIdentity, Option<OidcError>), OidcError> {
+        let subject = claims.text("sub").unwrap_or_default();
+        let verified = |claims: &Claims| claims.email_verified().map_err(|why| self.disbelieve(&why));
+        let mut is_verified = verified(claims)?;
         let mut identity = OidcIdentity {
             issuer: self.settings.issuer.clone(),
-            subject: subject.to_string(),
-            email: claims.email().map(|email| email.to_string()),
-            email_verified: claims.email_verified() == Some(true),
-            name: first(claims.name()),
+            subject: subject.to_owned(),
+            email: claims.text("email").map(str::to_owned),
+            email_verified: false,
+            name: claims.name().map(str::to_owned),
         };
-        if (identity.email.is_none() || identity.name.is_none()) && ends.user_info_url().is_some() {
-            let info = self.user_info(ends, tokens, claims).await?;
-            // The address and whether it is verified are one statement.
-            if identity.email.is_none() {
-                identity.email = info.email().map(|email| email.to_string());
-                identity.email_verified = info.email_verified() == Some(true);
+        let mut trouble = None;
+        let lacks = identity.email.is_none() || is_verified.is_none() || identity.name.is_none();
+        if let Some(url) = ends.user_info_url().filter(|_| lacks) {
+            match self.user_info(url, tokens).await {
+                Ok(info) if info.text("sub") != Some(subject) => {
+                    return Err(self.trouble("does not say who somebody is, but somebody else"));
+                }
+                Ok(info) => {
+                    // The address and whether it is verified are one statement.
+                    if identity.email.is_none()
+                        || (is_verified.is_none() && info.text("email") == identity.email.as_deref())
+                    {
+                        identity.email = info.text("email").map(str::to_owned);
+                        is_verified = verified(&info)?;
+                    }
+                    identity.name = identity.name.or_else(|| info.name().map(str::to_owned));
+                }
+                Err(error) => trouble = Some(error),
             }
-            identity.name = identity.name.or_else(|| first(info.name()));
         }
         identity.email = identity.email.filter(|email| fits(email, LONGEST_EMAIL) && email.contains('@'));
-        identity.email_verified &= identity.email.is_some();
+        identity.email_verified = identity.email.is_some() && is_verified == Some(true);
         identity.name = identity.name.filter(|name| fits(name, LONGEST_NAME));
-        Ok(identity)
+        Ok((identity, trouble))
     }
 
-    async fn user_info(
-        &self,
-        ends: &Ends,
-        tokens: &CoreTokenResponse,
-        claims: &CoreIdTokenClaims,
-    ) -> Result<CoreUserInfoClaims, OidcError> {
-        let token = tokens.access_token().clone();
-        // The crate panics on a token that is no header's value.
-        if token.secret().is_empty() || !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(self.trouble("gives an access token that is none"));
+    async fn user_info(&self, url: &UserInfoUrl, tokens: &CoreTokenResponse) -> Result<Claims, OidcError> {
+        let unsaid = |why: &str| self.trouble(&format!("does not say who somebody is ({})", printable(why)));
+        let request = Request::builder()
+            .uri(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {}", tokens.access_token().secret()))
+            .body(Vec::new())
+            .map_err(|_| self.trouble("gives an access token that is none"))?;
+        let answer = self.client.ask(request).await.map_err(|broken| unsaid(&broken.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(unsaid(&answer.status().to_string()));
         }
-        let request = ends
-            .user_info(token, Some(claims.subject().clone()))
-            .map_err(|_| self.trouble("has no end for what it knows of somebody"))?;
-        request.request_async(&self.client).await.map_err(|error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            self.trouble(&format!("does not say who somebody is ({})", printable(&why)))
-        })
+        Claims::read(answer.body()).ok_or_else(|| unsaid("in words that cannot be read"))
     }
 
     /// Returns what the provider says of itself, asked at most so long ago. One asks, and the others wait for that.
-    async fn ends(&self, at_most: Duration) -> Result<Arc<Ends>, OidcError> {
+    async fn known(&self, at_most: Duration) -> Result<Arc<Known>, OidcError> {
         let mut learnt = self.learnt.lock().await;
         if let Some(Learnt { at, ends }) = &*learnt {
             let good_for = if ends.is_ok() { at_most } else { PAUSE };
@@ -292,7 +320,7 @@ impl Oidc {
         ends
     }
 
-    async fn discover(&self) -> Result<Ends, OidcError> {
+    async fn discover(&self) -> Result<Known, OidcError> {
         let unusable = |what: &str| self.trouble(&format!("{what} that cannot be used"));
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|_| unusable("has an address"))?;
         let said = CoreProviderMetadata::discover_async(issuer, &self.client).await;
@@ -306,6 +334,7 @@ impl Oidc {
             methods.contains(&CoreClientAuthMethod::ClientSecretPost)
                 && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
         });
+        let keys = said.jwks().clone();
         let redirect = RedirectUrl::new(self.redirect.clone()).map_err(|_| unusable("is told an address"))?;
         let ends = CoreClient::from_provider_metadata(said, ClientId::new(self.settings.client_id.clone()), secret)
             .set_redirect_uri(redirect)
@@ -313,7 +342,7 @@ impl Oidc {
         if ends.token_uri().is_none() {
             return Err(self.trouble("names no token endpoint"));
         }
-        Ok(ends)
+        Ok(Known { ends, keys })
     }
 
     fn undiscovered(&self, error: DiscoveryError<Broken>) -> OidcError {
@@ -349,39 +378,16 @@ impl Oidc {
         })
     }
 
+    fn disbelieve(&self, why: &Disbelief) -> OidcError {
+        match why {
+            Disbelief::Unreadable(why) => self.trouble(&format!("gives tokens that cannot be read ({why})")),
+            Disbelief::Signature(why) | Disbelief::Claims(why) => OidcError::Unbelievable((*why).to_owned()),
+        }
+    }
+
     fn trouble(&self, why: &str) -> OidcError {
         OidcError::Provider { issuer: self.settings.issuer.clone(), why: why.to_owned() }
     }
-}
-
-/// Returns what the ID token says, once its signature, issuer, audience, nonce and expiry hold.
-fn claims(
-    ends: &Ends,
-    tokens: &CoreTokenResponse,
-    nonce: &Nonce,
-) -> Result<CoreIdTokenClaims, ClaimsVerificationError> {
-    let verifier = ends.id_token_verifier().set_allowed_algs(SIGNATURES);
-    let token = tokens.id_token().ok_or_else(|| ClaimsVerificationError::Other("there is no ID token".to_owned()))?;
-    token.claims(&verifier, nonce).cloned()
-}
-
-fn disbelieve(error: &ClaimsVerificationError) -> OidcError {
-    use ClaimsVerificationError as Why;
-    OidcError::Unbelievable(match error {
-        Why::Expired(_) => "it has expired, or a clock is wrong, here or there".to_owned(),
-        Why::InvalidAudience(_) => "it is meant for another program".to_owned(),
-        Why::InvalidIssuer(_) => "it is another provider's".to_owned(),
-        Why::InvalidNonce(_) => "it belongs to another sign-in".to_owned(),
-        Why::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => {
-            "it is not signed in a way that is believed (RS256, ES256 or EdDSA)".to_owned()
-        }
-        Why::SignatureVerification(SignatureVerificationError::NoSignature) => "it is not signed".to_owned(),
-        Why::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
-            "it is signed with a key that is not the provider's".to_owned()
-        }
-        Why::SignatureVerification(_) => "its signature is wrong".to_owned(),
-        other => printable(&other.to_string()),
-    })
 }
 
 fn fits(text: &str, longest: usize) -> bool {

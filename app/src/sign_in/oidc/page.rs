@@ -70,11 +70,12 @@ pub(crate) async fn begin(
     {
         return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
     }
+    let browser = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
     let begun = oidc
-        .begin(network(place.address_or_none()), next)
+        .begin(network(place.address_or_none()), next, browser.as_deref())
         .await
         .map_err(|error| Problem::unavailable(error.to_string(), 10))?;
-    let cookie = pending_cookie(&place, Some(&begun.pending));
+    let cookie = pending_cookie(&place, Some(&begun.browser));
     Ok(Redirect::see_other(begun.redirect)
         .with_header(header::SET_COOKIE, cookie)
         .with_header(header::CACHE_CONTROL, "no-store")
@@ -93,13 +94,13 @@ pub(crate) async fn come_back(
     let pending = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
-    let Finished { identity, next } = oidc
+    let Finished { identity, next, trouble, others_wait } = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await
         .map_err(|error| refused(sign_in, &error))?;
-    let begun = enter(sign_in, &place, identity).await?;
+    let begun = enter(sign_in, &place, identity, trouble).await?;
     let mut response = see(&next);
-    for cookie in begun.cookies(&place).into_iter().chain([pending_cookie(&place, None)]) {
+    for cookie in begun.cookies(&place).into_iter().chain((!others_wait).then(|| pending_cookie(&place, None))) {
         if let Ok(value) = cookie.parse() {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
@@ -124,7 +125,12 @@ fn refused(sign_in: &SignIn, error: &OidcError) -> Problem {
 }
 
 /// Begins the session of whom the provider names, if they are of the household or may join.
-async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Result<sessions::Begun, Problem> {
+async fn enter(
+    sign_in: &SignIn,
+    place: &Place,
+    identity: OidcIdentity,
+    trouble: Option<OidcError>,
+) -> Result<sessions::Begun, Problem> {
     let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
     let (email, is_verified) = (identity.email.clone(), identity.email_verified);
     let why_not = move |stranger| unknown(email.as_deref(), is_verified, stranger);
@@ -141,7 +147,10 @@ async fn enter(sign_in: &SignIn, place: &Place, identity: OidcIdentity) -> Resul
         Ok(user) => user,
         Err(stranger) => {
             sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
-            return Err(Problem::forbidden(why_not(stranger)));
+            return Err(match trouble {
+                Some(error) if !is_verified => refused(sign_in, &error),
+                _ => Problem::forbidden(why_not(stranger)),
+            });
         }
     };
     let place = place.clone();

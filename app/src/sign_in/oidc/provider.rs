@@ -51,6 +51,9 @@ pub(super) struct Ways {
     pub(super) access_token: String,
     /// The key's name; another name is another key.
     pub(super) key: u32,
+    /// Which of the two keys it publishes, and whether the key and the tokens name it.
+    pub(super) published: usize,
+    pub(super) named: bool,
     /// Paths that were asked for.
     pub(super) asked: Vec<String>,
     /// What was posted to the token endpoint, and its header Authorization.
@@ -80,6 +83,8 @@ impl Provider {
             token_answer: None,
             access_token: "an-access-token".to_owned(),
             key: 0,
+            published: 0,
+            named: true,
             asked: Vec::new(),
             posted: Vec::new(),
             codes: HashMap::new(),
@@ -188,15 +193,18 @@ impl Shared {
     }
 
     fn published(&self, ways: &Ways) -> String {
-        let point = self.keys[0].public_key().as_ref();
-        json!({ "keys": [
+        let point = self.keys[ways.published].public_key().as_ref();
+        let mut keys = json!({ "keys": [
             { "kty": "oct", "kid": "other", "k": "c2VjcmV0" },
             {
                 "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": format!("key-{}", ways.key),
                 "x": BASE64URL_NOPAD.encode(&point[1..33]), "y": BASE64URL_NOPAD.encode(&point[33..]),
             },
-        ] })
-        .to_string()
+        ] });
+        if !ways.named {
+            keys["keys"][1].as_object_mut().unwrap().remove("kid");
+        }
+        keys.to_string()
     }
 
     fn tokens(&self, ways: &Ways) -> (u16, String) {
@@ -229,7 +237,10 @@ impl Shared {
             Signs::None => "none",
             _ => "ES256",
         };
-        let head = json!({ "alg": algorithm, "typ": "JWT", "kid": format!("key-{}", ways.key) });
+        let mut head = json!({ "alg": algorithm, "typ": "JWT", "kid": format!("key-{}", ways.key) });
+        if !ways.named {
+            head.as_object_mut().unwrap().remove("kid");
+        }
         let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_ref());
         let text = format!("{}.{}", encode(&head), encode(claims));
         let by =

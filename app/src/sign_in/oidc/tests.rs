@@ -28,12 +28,15 @@ fn back<'a>(code: &'a str, state: &'a str) -> Callback<'a> {
 }
 
 async fn sign_in(oidc: &Oidc, provider: &Provider) -> Result<OidcIdentity, OidcError> {
-    let begun = oidc.begin(HERE, "/records/7").await?;
+    let begun = oidc.begin(HERE, "/records/7", None).await?;
     let (code, state) = provider.visit(&begun.redirect);
     assert!(!begun.redirect.contains("records"), "{}", begun.redirect);
-    let finished = oidc.finish(&begun.pending, back(&code, &state)).await?;
+    let finished = oidc.finish(&begun.browser, back(&code, &state)).await?;
     assert_eq!(finished.next, "/records/7");
-    Ok(finished.identity)
+    match finished.trouble {
+        Some(error) if finished.identity.email.is_none() => Err(error),
+        _ => Ok(finished.identity),
+    }
 }
 
 fn set(key: &'static str, value: Value) -> Box<dyn Fn(&mut Value) + Send> {
@@ -181,9 +184,9 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     let provider = Provider::start();
     let oidc = oidc(provider.issuer());
     let begin = async || {
-        let begun = oidc.begin(HERE, "/").await.unwrap();
+        let begun = oidc.begin(HERE, "/", None).await.unwrap();
         let (code, state) = provider.visit(&begun.redirect);
-        (begun.pending, code, state)
+        (begun.browser, code, state)
     };
     let (pending, code, state) = begin().await;
     oidc.finish(&pending, back(&code, &state)).await.unwrap();
@@ -195,11 +198,20 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     assert_eq!(oidc.finish(&pending, back(&code, &state)).await, Err(OidcError::Stale));
     assert_eq!(oidc.finish("", back(&code, &state)).await, Err(OidcError::Stale));
 
-    // A wrong try is the only one.
+    // What anybody can send a browser to ends nothing.
     let (pending, code, state) = begin().await;
-    assert_eq!(oidc.finish(&pending, back(&code, "")).await, Err(OidcError::Stale));
-    assert_eq!(oidc.finish(&pending, back(&code, &state)).await, Err(OidcError::Stale));
+    for callback in [
+        back(&code, ""),
+        back("x", "x"),
+        Callback { state: Some("x"), code: None, error: Some("access_denied") },
+        Callback { state: Some(&state), ..Callback::default() },
+        Callback::default(),
+    ] {
+        assert_eq!(oidc.finish(&pending, callback).await, Err(OidcError::Stale));
+    }
+    assert_eq!(oidc.finish("another browser", back(&code, &state)).await, Err(OidcError::Stale));
     assert_eq!(provider.ways().posted.len(), 1);
+    oidc.finish(&pending, back(&code, &state)).await.unwrap();
 
     // Another's code is nothing without the verifier.
     let (_, stolen, _) = begin().await;
@@ -213,6 +225,129 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     let (pending, _, state) = begin().await;
     let empty = Callback { state: Some(&state), ..Callback::default() };
     assert_eq!(oidc.finish(&pending, empty).await, Err(OidcError::Stale));
+}
+
+#[tokio::test]
+async fn each_tab_finishes_its_own_sign_in() {
+    let provider = Provider::start();
+    let oidc = oidc(provider.issuer());
+    let first = oidc.begin(HERE, "/first", None).await.unwrap();
+    let second = oidc.begin(HERE, "/second", Some(&first.browser)).await.unwrap();
+    assert_eq!(first.browser, second.browser);
+    let ((code, state), (other_code, other_state)) =
+        (provider.visit(&first.redirect), provider.visit(&second.redirect));
+    let finished = oidc.finish(&first.browser, back(&code, &state)).await.unwrap();
+    assert_eq!((&*finished.next, finished.others_wait), ("/first", true));
+    let finished = oidc.finish(&first.browser, back(&other_code, &other_state)).await.unwrap();
+    assert_eq!((&*finished.next, finished.others_wait), ("/second", false));
+    // What nobody waits with any more, or somebody made up, is not taken over.
+    let next = oidc.begin(HERE, "/", Some(&first.browser)).await.unwrap();
+    assert_ne!(next.browser, first.browser);
+}
+
+#[tokio::test]
+async fn claims_that_nobody_needs_may_be_anything_and_clocks_may_differ_by_a_minute() {
+    let provider = Provider::start();
+    let oidc = oidc(provider.issuer());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (key, value) in [
+        ("updated_at", json!("2026-05-01T10:00:00.000Z")),
+        ("acr", json!(1)),
+        ("amr", json!("pwd")),
+        ("auth_time", json!("yesterday")),
+        ("address", json!("a street")),
+        ("gender", json!(7)),
+        ("locale", json!("not a locale")),
+        ("picture", json!({})),
+        ("birthdate", json!(null)),
+        ("at_hash", json!(["x"])),
+        ("phone_number_verified", json!("perhaps")),
+        ("exp", json!(now - 30)),
+        ("iat", json!(now + 30)),
+        ("nbf", json!(now + 30)),
+        ("exp", json!(now as f64 + 200.5)),
+        ("aud", json!([CLIENT])),
+        ("azp", json!(CLIENT)),
+    ] {
+        provider.ways().claims = set(key, value.clone());
+        let identity = sign_in(&oidc, &provider).await;
+        assert_eq!(identity.map(|identity| identity.name), Ok(Some("Alice".to_owned())), "{key} {value}");
+    }
+    for (key, value) in [("exp", json!(now - 120)), ("iat", json!(now + 120)), ("nbf", json!(now + 120))] {
+        provider.ways().claims = set(key, value.clone());
+        assert!(sign_in(&oidc, &provider).await.is_err(), "{key} {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_several_programs_says_which_one_asked_for_it() {
+    let provider = Provider::start();
+    let oidc = oidc(provider.issuer());
+    for (audience, party, is_good) in [
+        (json!([CLIENT, "264077012140818435"]), json!(CLIENT), true),
+        (json!(["264077012140818435", CLIENT, "another"]), json!(CLIENT), true),
+        (json!(CLIENT), json!("another"), false),
+        (json!([CLIENT, "another"]), json!("another"), false),
+        (json!([CLIENT, "another"]), Value::Null, false),
+        (json!("another"), json!(CLIENT), false),
+        (json!(["another"]), json!(CLIENT), false),
+        (json!(CLIENT), json!([CLIENT]), false),
+    ] {
+        let (aud, azp) = (audience.clone(), party.clone());
+        provider.ways().claims = Box::new(move |claims| {
+            claims["aud"] = aud.clone();
+            if !azp.is_null() {
+                claims["azp"] = azp.clone();
+            }
+        });
+        assert_eq!(sign_in(&oidc, &provider).await.is_ok(), is_good, "{audience} {party}");
+    }
+}
+
+#[tokio::test]
+async fn whether_an_address_is_verified_may_stand_in_the_user_info_alone() {
+    let provider = Provider::start();
+    let oidc = oidc(provider.issuer());
+    provider.ways().claims = set("email_verified", Value::Null);
+    for (info, verified) in [
+        (json!({ "sub": "alice-1", "email": "alice@example.org", "email_verified": true }), true),
+        (json!({ "sub": "alice-1", "email": "alice@example.org", "email_verified": "true", "updated_at": "x" }), true),
+        (json!({ "sub": "alice-1", "email": "alice@example.org", "email_verified": false }), false),
+        (json!({ "sub": "alice-1", "email": "alice@example.org" }), false),
+        (json!({ "sub": "alice-1", "email": "other@example.org", "email_verified": true }), false),
+        (json!({ "sub": "alice-1", "email_verified": true }), false),
+    ] {
+        provider.ways().info = info.clone();
+        let identity = sign_in(&oidc, &provider).await.unwrap();
+        assert_eq!(
+            (identity.email.as_deref(), identity.email_verified),
+            (Some("alice@example.org"), verified),
+            "{info}"
+        );
+    }
+    // Where it fails, what the token says is enough for whoever is linked.
+    provider.ways().info = json!("none");
+    let identity = sign_in(&oidc, &provider).await.unwrap();
+    assert_eq!((identity.subject.as_str(), identity.email_verified), ("alice-1", false));
+}
+
+#[tokio::test]
+async fn a_new_key_under_the_old_name_or_under_none_is_fetched() {
+    let provider = Provider::start();
+    for named in [true, false] {
+        provider.ways().named = named;
+        let oidc = oidc(provider.issuer());
+        provider.ways().published = 0;
+        sign_in(&oidc, &provider).await.unwrap();
+        // The other key signs from now on, and is published.
+        provider.ways().signs = Signs::StolenName;
+        provider.ways().published = 1;
+        let wrong = "its signature is wrong".to_owned();
+        assert_eq!(sign_in(&oidc, &provider).await, Err(OidcError::Unbelievable(wrong)));
+        oidc.learnt.lock().await.as_mut().unwrap().at -= FRESH;
+        sign_in(&oidc, &provider).await.unwrap();
+        provider.ways().signs = Signs::Es256;
+    }
 }
 
 #[tokio::test]
@@ -257,7 +392,7 @@ async fn a_new_key_of_the_provider_is_fetched_when_it_is_used() {
 async fn a_provider_that_is_none_is_told_and_tried_again() {
     let provider = Provider::start();
     let begin =
-        async |oidc: &Oidc| oidc.begin(HERE, "/").await.err().map(|error| error.to_string()).unwrap_or_default();
+        async |oidc: &Oidc| oidc.begin(HERE, "/", None).await.err().map(|error| error.to_string()).unwrap_or_default();
     for (key, value, words) in [
         ("issuer", json!("https://id.example.org"), "goes by another name"),
         ("issuer", json!(format!("{}/", provider.issuer())), "auth.oidc_issuer must be that, to the last slash"),
@@ -289,7 +424,7 @@ async fn a_provider_that_is_none_is_told_and_tried_again() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_told() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failure = oidc(&format!("http://{unused}")).begin(HERE, "/").await.err().unwrap().to_string();
+    let failure = oidc(&format!("http://{unused}")).begin(HERE, "/", None).await.err().unwrap().to_string();
     assert!(
         failure.starts_with(&format!("The provider http://{unused} cannot be reached (Connection refused")),
         "{failure}"

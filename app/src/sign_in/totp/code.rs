@@ -36,7 +36,7 @@ pub(crate) fn new_secret() -> [u8; SECRET_BYTES] {
 /// Returns the step that a typed code is of, to be kept as the last one used, if it is right now and its step comes after
 /// the last. All steps that could be meant are compared, each in constant time.
 pub(crate) fn check(secret: &[u8], code: &str, now_unix: i64, last_step: Option<i64>) -> Option<i64> {
-    let typed: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+    let typed: String = code.chars().filter(|c| !is_separator(*c)).map(digit).collect();
     let now = now_unix.div_euclid(STEP_SECONDS);
     let mut found = None;
     for step in now - SKEW..=now + SKEW {
@@ -46,6 +46,19 @@ pub(crate) fn check(secret: &[u8], code: &str, now_unix: i64, last_step: Option<
         }
     }
     found
+}
+
+/// Whether people or programs put it between the digits of a code; word processors make other dashes of a hyphen.
+fn is_separator(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+}
+
+/// Returns a full-width digit, as East Asian keyboards write it, as the ASCII one; any other letter as it is.
+fn digit(letter: char) -> char {
+    match letter {
+        '\u{ff10}'..='\u{ff19}' => char::from_u32(u32::from(letter) - 0xff10 + u32::from('0')).unwrap_or(letter),
+        letter => letter,
+    }
 }
 
 /// Returns the code of a step (RFC 4226, section 5.3).
@@ -160,8 +173,11 @@ mod tests {
 
     #[test]
     fn blanks_are_nothing_and_anything_else_is_wrong() {
-        assert_eq!(check(RFC, " 287 082 ", 59, None), Some(1));
-        for code in ["", "28708", "2870822", "287083", "28708x", "２８７０８２", "94287082", "-287082"] {
+        for code in [" 287 082 ", "287-082", "287\u{2013}082", "２８７０８２", "２８７　０８２"] {
+            assert_eq!(check(RFC, code, 59, None), Some(1), "{code}");
+        }
+        for code in ["", "28708", "2870822", "287083", "28708x", "２８７０８３", "94287082", "+287082", "٢٨٧٠٨٢"]
+        {
             assert_eq!(check(RFC, code, 59, None), None, "{code}");
         }
         assert_eq!(check(RFC, "000000", i64::MIN / 2, Some(i64::MAX)), None);

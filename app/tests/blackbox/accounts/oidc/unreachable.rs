@@ -57,6 +57,7 @@ fn a_provider_that_comes_back_is_asked_again_soon() {
     turned_away(&mut visitor, &app, &answer, 503, "auth.oidc_issuer must be that, to the last slash");
     provider.ways().metadata = Box::new(|_| {});
     eventually("the provider", || (visitor.open(&app, BEGIN).status == 303).then_some(()));
+    let mut visitor = Visitor::default();
     let answer = visitor.sign_in(&app, &provider);
     let_in(&mut visitor, &app, &answer);
     app.stop();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Query};
 
 use crate::{
     auth::{Accounts, api::Tag, audit_log, caller::Caller, entity::audit_event},
-    http::ReadRefused,
+    http::{Limit, Listed, ReadRefused, Window},
     when::Moment,
 };
 
@@ -59,23 +59,6 @@ impl From<audit_event::Model> for EventBody {
     }
 }
 
-/// A page of what happened.
-#[derive(Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-struct EventPage {
-    /// The newest first.
-    events: Vec<EventBody>,
-    /// Give it as `before` for the next page; absent on the last one.
-    next: Option<i64>,
-}
-
-#[derive(ApiResponse)]
-enum Events {
-    /// A page of what happened.
-    #[oai(status = 200)]
-    Page(Json<EventPage>),
-}
-
 #[OpenApi]
 impl AuditApi {
     /// List what happened
@@ -86,22 +69,16 @@ impl AuditApi {
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
-        /// Only events before the one with this id: the `next` of the page before.
-        before: Query<Option<i64>>,
         /// How many at most.
-        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "200")))]
-        limit: Query<u64>,
-    ) -> Result<Events, ReadRefused> {
-        let page = audit_log::list(accounts.reads(), before.0, limit.0.min(200))
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<EventBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
+        let page = audit_log::list(accounts.reads(), window.after, window.limit)
             .await
             .map_err(|error| accounts.database.failed(error))?;
-        Ok(Events::Page(Json(EventPage {
-            events: page.events.into_iter().map(EventBody::from).collect(),
-            next: page.next,
-        })))
+        Ok(Listed::page(page.events.into_iter().map(EventBody::from).collect(), page.next.map(Window::cursor)))
     }
-}
-
-fn default_limit() -> u64 {
-    audit_log::PAGE
 }

@@ -3,10 +3,11 @@
 //! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
 //! `host` tells whether a request is for this host and `origin` whether it is from this site, `limits` keeps requests to
 //! their size and time and `guests` connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
-//! `explain` which fields it names. Nothing here knows a feature: the routes, and what stands before
+//! `explain` which fields it names, `answers` is what success looks like. Nothing here knows a feature: the routes, and what stands before
 //! them, are put together in `app`.
 
 mod acceptor;
+mod answers;
 mod connections;
 mod cookies;
 mod docs;
@@ -27,6 +28,7 @@ use poem::{Response, endpoint::BoxEndpoint};
 
 pub(crate) use self::{
     acceptor::TcpAcceptor,
+    answers::{ById, Created, Done, Found, Limit, Listed, Window},
     connections::{Server, Stop},
     cookies::{CookieNames, Purpose, named as with_cookie_names},
     docs::Docs,

@@ -1,10 +1,13 @@
 //! The instance in the API: what runs here?
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, Tags, payload::Json};
+use poem_openapi::{Object, OpenApi, Tags};
 
 use super::update::News;
-use crate::{auth::caller::Caller, http::ReadRefused};
+use crate::{
+    auth::caller::Caller,
+    http::{Found, ReadRefused},
+};
 
 /// The operations on the instance.
 pub(crate) struct InstanceApi;
@@ -35,21 +38,14 @@ struct UpdateBody {
     notes: Option<String>,
 }
 
-#[derive(ApiResponse)]
-enum Shown {
-    /// The instance.
-    #[oai(status = 200)]
-    Instance(Json<InstanceBody>),
-}
-
 #[OpenApi]
 impl InstanceApi {
     /// Show the instance
     ///
     /// Says which version runs here, and whether there is a newer one, as far as the registry was asked.
     #[oai(path = "/instance", method = "get", operation_id = "show_instance", tag = "Tag::Instance")]
-    async fn show(&self, Data(news): Data<&News>, _caller: Caller) -> Result<Shown, ReadRefused> {
+    async fn show(&self, Data(news): Data<&News>, _caller: Caller) -> Result<Found<InstanceBody>, ReadRefused> {
         let update = news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });
-        Ok(Shown::Instance(Json(InstanceBody { version: env!("CARGO_PKG_VERSION").to_owned(), update })))
+        Ok(Found::new(InstanceBody { version: env!("CARGO_PKG_VERSION").to_owned(), update }))
     }
 }

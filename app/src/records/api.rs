@@ -14,14 +14,14 @@ use poem_openapi::{
 use super::{
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
-    listing::{LIMIT_DEFAULT, LIMIT_MAX, Listing, Order, Place},
+    listing::{Listing, Order, Place},
     page_query,
     search::Search,
     store::{self, Viewer},
 };
 use crate::{
     auth::{acting::AuthorizedDatabase, caller::Caller},
-    http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
+    http::{Done, FieldError, Found, Given, Limit, Listed, Problem, ReadRefused, Text, WriteRefused},
     when::{Day, Moment},
 };
 
@@ -88,39 +88,8 @@ struct RecordChange {
     visibility: Given<Visibility>,
 }
 
-/// A page of the list.
-#[derive(Debug, Object)]
-#[oai(skip_serializing_if_is_none)]
-struct RecordPage {
-    /// The records, in the order asked for.
-    records: Vec<RecordBody>,
-    /// Give it as `after` for the next page; absent on the last one.
-    next: Option<String>,
-}
-
 #[derive(ApiResponse)]
-enum Listed {
-    /// A page of the list.
-    #[oai(status = 200)]
-    Page(Json<RecordPage>),
-}
-
-#[derive(ApiResponse)]
-enum Found {
-    /// The record.
-    #[oai(status = 200)]
-    Record(Json<RecordBody>),
-}
-
-#[derive(ApiResponse)]
-enum Changed {
-    /// The record as it is now.
-    #[oai(status = 200)]
-    Record(Json<RecordBody>),
-}
-
-#[derive(ApiResponse)]
-enum Created {
+enum Added {
     /// The record was added.
     #[oai(status = 201)]
     Record(
@@ -129,13 +98,6 @@ enum Created {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-enum Deleted {
-    /// The record is gone.
-    #[oai(status = 204)]
-    Gone,
 }
 
 #[OpenApi]
@@ -158,17 +120,22 @@ impl RecordsApi {
         category: Query<Option<String>>,
         /// Only records due before this day.
         due_before: Query<Option<Day>>,
-        /// In which order; when absent, `updated`.
+        /// Only records due after this day.
+        due_after: Query<Option<Day>>,
+        /// Only records of the user with this id.
+        owner_id: Query<Option<i64>>,
+        /// Only records that the whole household sees, or only one's own private ones.
+        visibility: Query<Option<Visibility>>,
+        /// In which order; when absent, `updated_desc`.
         // No `default` in the document: it would be an `allOf`, of which openapi-python-client makes no client.
-        order: Query<Option<Order>>,
+        sort: Query<Option<Order>>,
         /// How many at most.
-        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "200")))]
-        limit: Query<u64>,
+        limit: Query<Limit>,
         /// Where to go on: the `next` of the page before.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
-    ) -> Result<Listed, ReadRefused> {
-        let order = order.0.unwrap_or_default();
+    ) -> Result<Listed<RecordBody>, ReadRefused> {
+        let order = sort.0.unwrap_or_default();
         let after = after
             .0
             .map(|cursor| Place::from_cursor(&cursor, order))
@@ -178,17 +145,18 @@ impl RecordsApi {
             search: search.0.as_deref().and_then(Search::parse),
             category: category.0,
             due_before: due_before.0,
+            due_after: due_after.0,
+            owner_id: owner_id.0,
+            visibility: visibility.0,
             order,
             after,
-            limit: limit.0.min(LIMIT_MAX),
+            limit: limit.0.0,
         };
         let page = page_query::list(database.reads(), Viewer::of(&caller), &listing)
             .await
             .map_err(|error| database.failed(error))?;
-        Ok(Listed::Page(Json(RecordPage {
-            records: page.records.into_iter().map(RecordBody::from).collect(),
-            next: page.next.map(|place| place.to_cursor()),
-        })))
+        let next = page.next.map(|place| place.to_cursor());
+        Ok(Listed::page(page.records.into_iter().map(RecordBody::from).collect(), next))
     }
 
     /// Add a record
@@ -198,7 +166,7 @@ impl RecordsApi {
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
         body: Json<NewRecord>,
-    ) -> Result<Created, WriteRefused> {
+    ) -> Result<Added, WriteRefused> {
         let NewRecord {
             title,
             category: Given(category),
@@ -216,7 +184,7 @@ impl RecordsApi {
         .map_err(Problem::fields)?;
         let record = store::create(database, &caller, draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
-        Ok(Created::Record(Json(record.into()), location))
+        Ok(Added::Record(Json(record.into()), location))
     }
 
     /// Get a record
@@ -227,12 +195,12 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-    ) -> Result<Found, ReadRefused> {
+    ) -> Result<Found<RecordBody>, ReadRefused> {
         let record = store::get(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;
-        Ok(Found::Record(Json(record.into())))
+        Ok(Found::new(record))
     }
 
     /// Change a record
@@ -246,7 +214,7 @@ impl RecordsApi {
         /// The record's id.
         id: Path<i64>,
         body: Json<RecordChange>,
-    ) -> Result<Changed, WriteRefused> {
+    ) -> Result<Found<RecordBody>, WriteRefused> {
         let RecordChange {
             title: Given(title),
             category: Given(category),
@@ -269,7 +237,7 @@ impl RecordsApi {
         .map_err(Problem::fields)?;
         let record = store::update(database, &caller, id.0, change).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
-        Ok(Changed::Record(Json(record.into())))
+        Ok(Found::new(record))
     }
 
     /// Delete a record
@@ -280,13 +248,9 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-    ) -> Result<Deleted, WriteRefused> {
-        if store::delete(database, &caller, id.0).await? { Ok(Deleted::Gone) } else { Err(no_such_record(id.0).into()) }
+    ) -> Result<Done, WriteRefused> {
+        if store::delete(database, &caller, id.0).await? { Ok(Done::Done) } else { Err(no_such_record(id.0).into()) }
     }
-}
-
-fn default_limit() -> u64 {
-    LIMIT_DEFAULT
 }
 
 fn no_such_record(id: i64) -> Problem {

@@ -5,21 +5,24 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use poem_openapi::Enum;
+use sea_orm::{Condition, sea_query::Expr};
 use serde::Deserialize;
 
-use super::{entity::Model, search::Search};
+use super::{
+    entity::{Model, Visibility},
+    search::Search,
+};
 use crate::when::{Day, Moment};
 
-pub(crate) const LIMIT_DEFAULT: u64 = 50;
-pub(crate) const LIMIT_MAX: u64 = 200;
-
-/// Order of the list: `updated` puts what was changed last first, `due` what is due first first and what is
+/// Order of the list: `updated_desc` puts what was changed last first, `due` what is due first first and what is
 /// never due last, `title` is alphabetical.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum, Deserialize)]
-#[oai(rename_all = "snake_case")]
+#[oai(rename = "RecordSort", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     #[default]
+    #[oai(rename = "updated_desc")]
+    #[serde(rename = "updated_desc")]
     Updated,
     Due,
     Title,
@@ -32,7 +35,7 @@ impl Order {
     /// Returns the order's name in addresses.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Updated => "updated",
+            Self::Updated => "updated_desc",
             Self::Due => "due",
             Self::Title => "title",
         }
@@ -45,9 +48,26 @@ pub(crate) struct Listing {
     pub(crate) search: Option<Search>,
     pub(crate) category: Option<String>,
     pub(crate) due_before: Option<Day>,
+    pub(crate) due_after: Option<Day>,
+    pub(crate) owner_id: Option<i64>,
+    pub(crate) visibility: Option<Visibility>,
     pub(crate) order: Order,
     pub(crate) after: Option<Place>,
     pub(crate) limit: u64,
+}
+
+impl Listing {
+    /// Returns the filters that no index has columns for. The sign keeps SQLite from using an index for the day.
+    pub(crate) fn narrowed(&self, due_sign: &str) -> Condition {
+        let day = self
+            .due_after
+            .map(|day| Expr::cust_with_values(format!(r#"{due_sign}"record"."due_date" > ?"#), [day.to_string()]));
+        let owner = self.owner_id.map(|id| Expr::cust_with_values(r#"+"record"."owner_id" = ?"#, [id]));
+        let visibility = self
+            .visibility
+            .map(|visibility| Expr::cust_with_values(r#"+"record"."visibility" = ?"#, [visibility.name()]));
+        Condition::all().add_option(day).add_option(owner).add_option(visibility)
+    }
 }
 
 /// A page of the list.

@@ -248,7 +248,7 @@ impl<'a> List<'a> {
         for condition in self.listing.search.iter().flat_map(|search| search.conditions()) {
             query = query.filter(condition);
         }
-        query
+        query.filter(self.listing.narrowed(due_sign))
     }
 
     /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one.

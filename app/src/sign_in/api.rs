@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     payload::{Json, Response},
 };
 
@@ -20,7 +20,7 @@ use crate::{
         profile::Profile,
         sessions,
     },
-    http::{Code as ProblemCode, Given, Problem, ReadRefused, WriteRefused},
+    http::{Code as ProblemCode, Done, Found, Given, Problem, ReadRefused, WriteRefused},
     sign_in::{
         SignIn,
         enter::{CurrentBody, SignedIn, SignedInBy, signed_in},
@@ -78,40 +78,19 @@ struct Credentials {
     code: Given<Code>,
 }
 
-#[derive(ApiResponse)]
-enum Shown {
-    /// The ways in.
-    #[oai(status = 200)]
-    Auth(Json<AuthBody>),
-}
-
-#[derive(ApiResponse)]
-enum Current {
-    /// Who is signed in.
-    #[oai(status = 200)]
-    Session(Json<CurrentBody>),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi]
 impl SessionApi {
     /// Show the ways in
     #[oai(path = "/auth", method = "get", operation_id = "show_auth", tag = "Tag::Session")]
-    async fn auth(&self, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Shown, ReadRefused> {
-        Ok(Shown::Auth(Json(AuthBody {
+    async fn auth(&self, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Found<AuthBody>, ReadRefused> {
+        Ok(Found::new(AuthBody {
             setup_needed: setup::is_needed(sign_in).await?,
             passkeys: sign_in.passkeys.is_some(),
             single_sign_on: sign_in
                 .oidc
                 .as_ref()
                 .map(|oidc| SingleSignOn { name: oidc.name().to_owned(), url: oidc::page::BEGIN.to_owned() }),
-        })))
+        }))
     }
 
     /// Set the instance up
@@ -152,13 +131,13 @@ impl SessionApi {
 
     /// Show who is signed in
     #[oai(path = "/session", method = "get", operation_id = "show_session", tag = "Tag::Session")]
-    async fn show(&self, caller: Caller) -> Result<Current, ReadRefused> {
+    async fn show(&self, caller: Caller) -> Result<Found<CurrentBody>, ReadRefused> {
         let by = match caller.by {
             By::Session { .. } => SignedInBy::Session,
             By::Token { .. } => SignedInBy::Token,
             By::Tailscale => SignedInBy::Tailscale,
         };
-        Ok(Current::Session(Json(CurrentBody { id: caller.session(), by, user: caller.user.into() })))
+        Ok(Found::new(CurrentBody { id: caller.session(), by, user: caller.user.into() }))
     }
 
     /// Sign out

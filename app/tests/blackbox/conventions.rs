@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    accounts::browser::join,
+    accounts::browser::{Browser, PASSWORD, join},
     client::Answer,
     harness::{App, Data, Start},
 };
@@ -213,5 +213,70 @@ fn a_wrong_field_has_one_status_in_the_api_and_on_the_pages() {
         app.ask("POST", "/records", &[form, ("accept", "text/html")], b"title=+&category=&notes=&due_date=");
     assert_eq!(fields(&of_the_api), ["title".to_owned()].into());
     assert_eq!(of_the_page.status, 400);
+    app.stop();
+}
+
+#[test]
+fn each_list_pages_alike() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut anna = join(&app, "member", "anna@example.org");
+    join(&app, "member", "ben@example.org");
+    for number in 0..3 {
+        app.create(&json!({ "title": format!("{number}") }));
+        app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" }));
+        let mut browser = Browser::default();
+        browser.post(&app, "/api/v1/session", &json!({ "email": "anna@example.org", "password": PASSWORD }));
+        anna.post(&app, "/api/v1/tokens", &json!({ "name": format!("{number}"), "scope": "read" }));
+    }
+    let (operations, document) = operations(&app);
+    let mut lists = 0;
+    for operation in operations.iter().filter(|operation| operation.name.starts_with("list_")) {
+        let name = &operation.name;
+        let content = operation.of.pointer("/responses/200/content").unwrap().as_object().unwrap();
+        let schema = resolve(&document, &content.values().next().unwrap()["schema"]);
+        assert_eq!(schema["properties"]["items"]["type"], "array", "{name}");
+        assert_eq!(schema["properties"]["next"]["type"], "string", "{name}");
+        assert_eq!(schema["required"], json!(["items"]), "{name}");
+        let parameters: Vec<_> = operation.of["parameters"].as_array().unwrap().iter().collect();
+        let parameter = |name: &str| parameters.iter().find(|one| one["name"] == name).copied();
+        let limit = &parameter("limit").unwrap_or_else(|| panic!("{name}"))["schema"];
+        assert_eq!((&limit["minimum"], &limit["maximum"]), (&json!(1.0), &json!(200.0)), "{name}");
+        assert!(parameter("after").is_some(), "{name}");
+        for parameter in ["order", "before", "offset", "page"] {
+            assert!(!parameters.iter().any(|one| one["name"] == parameter), "{name}: {parameter}");
+        }
+        // One's own are Anna's, the household's are the owner's to see.
+        let mut get = |query: &str| {
+            let path = format!("{}?{query}", operation.address("1"));
+            let own = operation.of["tags"] == json!(["Account"]);
+            if own { anna.get(&app, &path) } else { app.get(&path) }
+        };
+        let ids = |page: &Value| -> Vec<_> {
+            page["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect()
+        };
+        let all = get("limit=200").json();
+        assert!(all.get("next").is_none(), "{name}: {all}");
+        assert_eq!(get("").json()["items"][0], all["items"][0], "{name}");
+        let (mut walked, mut query) = (Vec::new(), "limit=1".to_owned());
+        loop {
+            let page = get(&query).json();
+            assert!(page["items"].as_array().unwrap().len() <= 1, "{name}: {page}");
+            walked.extend(ids(&page));
+            match page["next"].as_str() {
+                Some(next) => query = format!("limit=1&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(walked, ids(&all), "{name}");
+        for (query, field) in
+            [("limit=0", "limit"), ("limit=201", "limit"), ("after=nonsense", "after"), ("after=", "after")]
+        {
+            let problem = get(query).problem(400);
+            assert_eq!(fields(&problem), [field.to_owned()].into(), "{name} {query}: {problem}");
+        }
+        lists += 1;
+    }
+    assert_eq!(lists, 8);
     app.stop();
 }

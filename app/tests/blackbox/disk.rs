@@ -58,14 +58,14 @@ fn a_full_disk_refuses_writes_keeps_reading_and_recovers() {
         .expect("the disk is full");
     refused.problem(507);
     let kept = app.get("/api/v1/records?limit=200").json();
-    let kept = kept["records"].as_array().unwrap().len();
+    let kept = kept["items"].as_array().unwrap().len();
     assert_eq!(app.get(&format!("/api/v1/records/{}", first["id"])).json(), first);
     assert_eq!(app.get("/health").status, 200);
 
     fs::remove_file(&ballast).unwrap();
     app.create(&json!({ "title": "again" }));
     let now = app.get("/api/v1/records?limit=200").json();
-    assert_eq!(now["records"].as_array().unwrap().len(), kept + 1);
+    assert_eq!(now["items"].as_array().unwrap().len(), kept + 1);
     app.stop();
     assert!(!disk.0.path().join("app.db-wal").exists());
 }
@@ -87,7 +87,7 @@ fn a_database_that_another_process_locks_is_busy_and_recovers() {
     });
     answer.problem(503);
     assert!(answer.header("retry-after").is_some());
-    assert_eq!(app.get("/api/v1/records").json()["records"].as_array().unwrap().len(), 1);
+    assert_eq!(app.get("/api/v1/records").json()["items"].as_array().unwrap().len(), 1);
     other.execute_batch("ROLLBACK").unwrap();
     app.create(&json!({ "title": "after" }));
     app.stop();

@@ -56,7 +56,7 @@ fn the_list_is_paged_searched_and_ordered() {
     for number in 0..45 {
         add(&app, &format!("title=Number+{number:02}&notes=%E4%BF%9D%E9%99%A9"));
     }
-    let mut path = "/?order=title&search=%E4%BF%9D%E9%99%A9".to_owned();
+    let mut path = "/?sort=title&search=%E4%BF%9D%E9%99%A9".to_owned();
     let mut pages = 0;
     let mut seen = Vec::new();
     loop {
@@ -80,7 +80,7 @@ fn the_list_is_paged_searched_and_ordered() {
 fn a_person_gets_a_page_where_a_program_gets_a_document() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    for (path, status) in [("/nowhere", 404), ("/?order=random", 400), ("/?after=x", 400), ("/records", 405)] {
+    for (path, status) in [("/nowhere", 404), ("/?sort=random", 400), ("/?after=x", 400), ("/records", 405)] {
         let answer = app.ask("GET", path, &[HTML], b"");
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");

@@ -118,7 +118,7 @@ fn a_restore_brings_no_session_invitation_or_link_back_to_life() {
     assert!(page.contains("Users, roles and passwords are as they were in the backup"), "{page}");
     let (_, answer) = crate::accounts::browser::sign_in(&app, "anna@example.org", crate::accounts::browser::PASSWORD);
     assert_eq!(answer.status, 201);
-    assert_eq!(app.get("/api/v1/audit-events?limit=2").json()["events"][1]["kind"], "restored");
+    assert_eq!(app.get("/api/v1/audit-events?limit=2").json()["items"][1]["kind"], "restored");
     app.stop();
 }
 

@@ -52,7 +52,7 @@ fn what_the_framework_refuses_is_a_problem_document_too() {
         "limit=201",
         "limit=-1",
         "limit=x",
-        "order=random",
+        "sort=random",
         "due_before=soon",
         "after=x",
         "after=",
@@ -75,8 +75,8 @@ fn what_the_framework_refuses_is_a_problem_document_too() {
 
     // A cursor of one order does not fit another.
     app.create(&json!({ "title": "y" }));
-    let next = app.get("/api/v1/records?limit=1&order=title").json()["next"].clone();
-    let answer = app.get(&format!("/api/v1/records?limit=1&order=due&after={}", next.as_str().unwrap()));
+    let next = app.get("/api/v1/records?limit=1&sort=title").json()["next"].clone();
+    let answer = app.get(&format!("/api/v1/records?limit=1&sort=due&after={}", next.as_str().unwrap()));
     assert_eq!(answer.problem(400)["errors"][0]["field"], "after");
     app.stop();
 }

@@ -14,7 +14,7 @@ fn walk(app: &App, query: &str, mut between: impl FnMut(usize)) -> Vec<Value> {
         let answer = app.get(&format!("/api/v1/records?{query}{after}"));
         assert_eq!(answer.status, 200, "{answer:?}");
         let page = answer.json();
-        found.extend(page["records"].as_array().unwrap().iter().cloned());
+        found.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
             None => return found,
@@ -32,7 +32,7 @@ fn titles(records: &[Value]) -> Vec<&str> {
 fn search(app: &App, words: &str) -> Vec<String> {
     let encoded: String = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let mut found: Vec<_> =
-        titles(&walk(app, &format!("order=title&search={encoded}"), |_| {})).into_iter().map(str::to_owned).collect();
+        titles(&walk(app, &format!("sort=title&search={encoded}"), |_| {})).into_iter().map(str::to_owned).collect();
     found.sort();
     found
 }
@@ -97,20 +97,20 @@ fn every_order_walks_through_all_records_exactly_once() {
         app.create(&body);
     }
     data.sql("UPDATE record SET updated_at = '2026-11-24T22:30:00.000Z' WHERE id % 2 = 0");
-    for order in ["updated", "due", "title"] {
-        let whole = walk(&app, &format!("order={order}&limit=200"), |_| {});
+    for order in ["updated_desc", "due", "title"] {
+        let whole = walk(&app, &format!("sort={order}&limit=200"), |_| {});
         assert_eq!(whole.len(), 25);
         for limit in [1, 2, 7, 24, 25] {
-            assert_eq!(walk(&app, &format!("order={order}&limit={limit}"), |_| {}), whole, "{order} {limit}");
+            assert_eq!(walk(&app, &format!("sort={order}&limit={limit}"), |_| {}), whole, "{order} {limit}");
         }
         let key = |record: &Value| match order {
-            "updated" => record["updated_at"].as_str().unwrap().bytes().map(|byte| !byte).collect(),
+            "updated_desc" => record["updated_at"].as_str().unwrap().bytes().map(|byte| !byte).collect(),
             "due" => record["due_date"].as_str().unwrap_or("9").as_bytes().to_owned(),
             _ => record["title"].as_str().unwrap().to_ascii_lowercase().into_bytes(),
         };
         assert!(whole.is_sorted_by_key(key), "{order}: {whole:#?}");
     }
-    assert_eq!(walk(&app, "", |_| {}), walk(&app, "order=updated&limit=3", |_| {}));
+    assert_eq!(walk(&app, "", |_| {}), walk(&app, "sort=updated_desc&limit=3", |_| {}));
     app.stop();
 }
 
@@ -118,7 +118,7 @@ fn every_order_walks_through_all_records_exactly_once() {
 fn pages_neither_repeat_nor_hide_records_while_others_come_and_go() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    for order in ["updated", "due", "title"] {
+    for order in ["updated_desc", "due", "title"] {
         let mut kept = BTreeMap::new();
         for number in 0..30 {
             let due = format!("2027-01-{:02}", number % 28 + 1);
@@ -127,7 +127,7 @@ fn pages_neither_repeat_nor_hide_records_while_others_come_and_go() {
             kept.insert(record["id"].as_i64().unwrap(), record["title"].clone());
         }
         let mut comer = None;
-        let seen = walk(&app, &format!("order={order}&category={order}&limit=4"), |number| {
+        let seen = walk(&app, &format!("sort={order}&category={order}&limit=4"), |number| {
             // Before, between and behind the places where the pages were cut.
             if let Some(path) = comer.take() {
                 assert_eq!(app.ask("DELETE", path, &[], b"").status, 204);
@@ -245,7 +245,7 @@ fn titles_are_in_the_order_that_people_expect() {
     }
     let order = ["Äpfel", "apple", "émile", "Ole", "Öse", "Zebra", "zoo", "Zürich", "Яблоко", "保険"];
     // In pages, so that the cursor is in that order too.
-    assert_eq!(titles(&walk(&app, "order=title&limit=3", |_| {})), order);
+    assert_eq!(titles(&walk(&app, "sort=title&limit=3", |_| {})), order);
     app.stop();
 }
 
@@ -267,8 +267,8 @@ fn what_an_older_program_wrote_is_found_after_the_next_start() {
     assert_eq!(search(&app, "olf"), ["Ölfass"]);
     assert_eq!(search(&app, "ofen"), ["Ofen"]);
     assert!(search(&app, "boiler").is_empty());
-    assert_eq!(titles(&walk(&app, "order=title&category=mull", |_| {})), ["Ölfass"]);
-    assert_eq!(titles(&walk(&app, "order=title", |_| {})), ["Ofen", "Ölfass"]);
+    assert_eq!(titles(&walk(&app, "sort=title&category=mull", |_| {})), ["Ölfass"]);
+    assert_eq!(titles(&walk(&app, "sort=title", |_| {})), ["Ofen", "Ölfass"]);
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM record WHERE fold_version = 0"), 0);
 }
@@ -300,13 +300,21 @@ fn the_list_can_be_narrowed() {
         }
         app.create(&body);
     }
-    let found = |query: &str| titles(&walk(&app, &format!("order=title&{query}"), |_| {})).concat();
+    let found = |query: &str| titles(&walk(&app, &format!("sort=title&{query}"), |_| {})).concat();
     assert_eq!(found("category=x"), "ab");
     assert_eq!(found("category=X"), "ab");
     assert_eq!(found("category=z"), "");
     assert_eq!(found("due_before=2027-01-02"), "a");
     assert_eq!(found("due_before=2027-01-03&category=x&search=b"), "b");
     assert_eq!(found("search=%20"), "abc");
+    assert_eq!(found("due_after=2027-01-01"), "b");
+    assert_eq!(found("due_after=2026-12-31&due_before=2027-01-02"), "a");
+    let owner = app.get("/api/v1/records?limit=1").json()["items"][0]["owner_id"].clone();
+    assert_eq!(found(&format!("owner_id={owner}")), "abc");
+    assert_eq!(found("owner_id=999"), "");
+    app.create(&json!({ "title": "d", "visibility": "private" }));
+    assert_eq!(found("visibility=private"), "d");
+    assert_eq!(found("visibility=household&category=x"), "ab");
     app.stop();
 }
 
@@ -318,10 +326,10 @@ fn a_page_of_very_long_records_ends_early_and_nothing_is_lost() {
     for number in 0..20 {
         app.create(&json!({ "title": format!("{number:02}"), "notes": notes }));
     }
-    let first = app.get("/api/v1/records?order=title&limit=200");
+    let first = app.get("/api/v1/records?sort=title&limit=200");
     assert!(first.body.len() < 6 << 20, "{}", first.body.len());
     assert!(first.json()["next"].is_string());
-    let all = walk(&app, "order=title&limit=200", |_| {});
+    let all = walk(&app, "sort=title&limit=200", |_| {});
     assert_eq!(titles(&all), (0..20).map(|number| format!("{number:02}")).collect::<Vec<_>>());
     assert!(all.iter().all(|record| record["notes"] == notes.as_str()));
     app.stop();

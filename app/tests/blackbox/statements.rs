@@ -71,14 +71,14 @@ fn use_everything(app: &App) {
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer
     };
-    for order in ["updated", "due", "title"] {
+    for order in ["updated_desc", "due", "title"] {
         for search in ["", "&search=insur", "&search=%E4%BF%9D", "&search=insur%20ca"] {
             for category in ["", "&category=Insurance"] {
-                for due in ["", "&due_before=2040-01-01"] {
+                for due in ["", "&due_before=2040-01-01", "&due_after=2021-01-01&owner_id=1&visibility=household"] {
                     // To the end, so that each kind of place to go on from is asked for.
                     let mut after = String::new();
                     while let Some(next) = ok(&format!(
-                        "/api/v1/records?limit=7&order={order}{search}{category}{due}{after}"
+                        "/api/v1/records?limit=7&sort={order}{search}{category}{due}{after}"
                     ))
                     .json()["next"]
                         .as_str()
@@ -88,7 +88,7 @@ fn use_everything(app: &App) {
                 }
             }
         }
-        ok(&format!("/?order={order}&search=insur&added=1"));
+        ok(&format!("/?sort={order}&search=insur&added=1"));
     }
     ok("/api/v1/records/1");
     ok("/health");
@@ -112,7 +112,7 @@ fn use_accounts(app: &App) {
     form("/api/v1/invitations", json!({ "role": "guest", "email": "guest@example.org" }));
     let revoked = form("/api/v1/invitations", json!({ "role": "guest" }));
     ok(&app.ask("DELETE", &format!("/api/v1/invitations/{}", revoked["invitation"]["id"]), &[], b""));
-    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&before=9", "tokens", "passkeys"]
+    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&after=aTk", "tokens", "passkeys"]
     {
         ok(&app.get(&format!("/api/v1/{path}")));
     }
@@ -148,7 +148,7 @@ fn use_accounts(app: &App) {
     assert_eq!(second.send(app, "DELETE", "/api/v1/sessions/1000", None).status, 404);
     ok(&second.send(app, "DELETE", "/api/v1/session", None));
     let users = app.get("/api/v1/users").json();
-    let anna = users["users"].as_array().unwrap().iter().find(|user| user["email"] == "anna@example.org").unwrap();
+    let anna = users["items"].as_array().unwrap().iter().find(|user| user["email"] == "anna@example.org").unwrap();
     let path = format!("/api/v1/users/{}", anna["id"]);
     ok(&app.send("PATCH", &path, &json!({ "tailscale_login": "anna@github" })));
     let link = form(&format!("{path}/reset"), json!({ "remove_totp": true }));

@@ -214,7 +214,7 @@ fn a_trusted_proxy_says_who_its_clients_are_and_nobody_else_does() {
         let token = answer.header("set-cookie").unwrap().split(['=', ';']).nth(1).unwrap().to_owned();
         let cookie = format!("{SESSION}={token}");
         let sessions = app.ask("GET", "/api/v1/sessions", &[("cookie", &cookie)], b"").json();
-        let own = sessions["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true);
+        let own = sessions["items"].as_array().unwrap().iter().find(|session| session["current"] == true);
         assert_eq!(own.unwrap()["address"], address, "{from} {client}");
     }
     // The name that the browser asked the proxy for is the one that counts.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
 
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::account, ways},
-    http::{Problem, ReadRefused, WriteRefused},
+    http::{ById, Done, Limit, Listed, Problem, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -40,35 +43,26 @@ impl From<account::Model> for LinkedBody {
     }
 }
 
-/// All of one's own linked accounts.
-#[derive(Debug, Object)]
-struct LinkedList {
-    /// The oldest first.
-    linked_accounts: Vec<LinkedBody>,
-}
-
-#[derive(ApiResponse)]
-enum Listed {
-    /// The linked accounts.
-    #[oai(status = 200)]
-    Linked(Json<LinkedList>),
-}
-
-#[derive(ApiResponse)]
-enum Unlinked {
-    /// It signs nobody in any more.
-    #[oai(status = 204)]
-    Gone,
-}
-
 #[OpenApi]
 impl LinksApi {
     /// List one's own linked accounts
+    ///
+    /// The oldest first.
     #[oai(path = "/linked-accounts", method = "get", operation_id = "list_linked_accounts", tag = "Tag::Account")]
-    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
+    async fn list(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<LinkedBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let found = ways::linked(accounts.reads(), caller.user.id).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
-        Ok(Listed::Linked(Json(LinkedList { linked_accounts: found.into_iter().map(LinkedBody::from).collect() })))
+        Ok(window.cut(found, ById::OldestFirst, |account| account.id, LinkedBody::from))
     }
 
     /// Unlink one of one's own linked accounts
@@ -81,9 +75,9 @@ impl LinksApi {
         caller: Caller,
         /// The linked account's id.
         id: Path<i64>,
-    ) -> Result<Unlinked, WriteRefused> {
+    ) -> Result<Done, WriteRefused> {
         match store::unlink(&accounts.database, &caller, id.0).await? {
-            true => Ok(Unlinked::Gone),
+            true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("You have no linked account with the id {}.", id.0)).into()),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+use poem_openapi::{Object, OpenApi, payload::Json};
 
 use crate::{
     account::profile::{password_change, store},
@@ -13,7 +13,7 @@ use crate::{
         caller::Caller,
         profile::Profile,
     },
-    http::{Given, Problem, WriteRefused},
+    http::{Done, Found, Given, Problem, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -40,20 +40,6 @@ struct PasswordChange {
     new_password: NewPassword,
 }
 
-#[derive(ApiResponse)]
-enum Changed {
-    /// The user as they are now.
-    #[oai(status = 200)]
-    User(Json<UserBody>),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi]
 impl ProfileApi {
     /// Change one's own profile
@@ -63,12 +49,12 @@ impl ProfileApi {
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         body: Json<ProfileChange>,
-    ) -> Result<Changed, WriteRefused> {
+    ) -> Result<Found<UserBody>, WriteRefused> {
         let name = body.name.0.as_ref().map_or(caller.user.name.as_str(), |name| &name.0);
         let email = body.email.0.as_ref().map_or(caller.user.email.as_str(), |email| &email.0);
         let profile = Profile::check(name, email).map_err(Problem::fields)?;
         let user = store::update(&accounts.database, &caller, profile).await?;
-        Ok(Changed::User(Json(user.into())))
+        Ok(Found::new(user))
     }
 
     /// Change one's own password

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+};
 
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::session, role::Method, sessions},
-    http::{Problem, ReadRefused, WriteRefused},
+    http::{ById, Done, Limit, Listed, Problem, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -51,37 +54,27 @@ impl SessionBody {
     }
 }
 
-/// All of one's own sessions.
-#[derive(Debug, Object)]
-struct SessionList {
-    /// The last used first.
-    sessions: Vec<SessionBody>,
-}
-
-#[derive(ApiResponse)]
-enum Listed {
-    /// The sessions.
-    #[oai(status = 200)]
-    Sessions(Json<SessionList>),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi]
 impl SessionsApi {
     /// List one's own sessions
+    ///
+    /// The newest first.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Account")]
-    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
+    async fn list(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<SessionBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let found =
             sessions::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         let own = caller.session();
-        let sessions = found.into_iter().map(|session| SessionBody::new(session, own)).collect();
-        Ok(Listed::Sessions(Json(SessionList { sessions })))
+        Ok(window.cut(found, ById::NewestFirst, |session| session.id, |session| SessionBody::new(session, own)))
     }
 
     /// End one of one's own sessions

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
 
 use super::store;
 use crate::{
@@ -15,7 +19,7 @@ use crate::{
         profile,
         role::Scope,
     },
-    http::{FieldError, Given, Problem, ReadRefused, Text, WriteRefused},
+    http::{ById, Created, Done, FieldError, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     when::Moment,
 };
 
@@ -72,42 +76,26 @@ struct CreatedToken {
     token: TokenBody,
 }
 
-/// All of one's own tokens.
-#[derive(Debug, Object)]
-struct TokenList {
-    /// The newest first.
-    tokens: Vec<TokenBody>,
-}
-
-#[derive(ApiResponse)]
-enum Listed {
-    /// The tokens.
-    #[oai(status = 200)]
-    Tokens(Json<TokenList>),
-}
-
-#[derive(ApiResponse)]
-enum Created {
-    /// The token was made.
-    #[oai(status = 201)]
-    Token(Json<CreatedToken>),
-}
-
-#[derive(ApiResponse)]
-enum Revoked {
-    /// The token is good for nothing any more.
-    #[oai(status = 204)]
-    Gone,
-}
-
 #[OpenApi]
 impl TokensApi {
     /// List one's own tokens
+    ///
+    /// The newest first.
     #[oai(path = "/tokens", method = "get", operation_id = "list_tokens", tag = "Tag::Account")]
-    async fn list(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Listed, ReadRefused> {
+    async fn list(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<TokenBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let found =
             store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
-        Ok(Listed::Tokens(Json(TokenList { tokens: found.into_iter().map(TokenBody::from).collect() })))
+        Ok(window.cut(found, ById::NewestFirst, |token| token.id, TokenBody::from))
     }
 
     /// Make a token for a program
@@ -119,7 +107,7 @@ impl TokensApi {
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         body: Json<NewToken>,
-    ) -> Result<Created, WriteRefused> {
+    ) -> Result<Created<CreatedToken>, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
         if body.expires_at.0.is_some_and(|end| end <= Moment::now()) {
@@ -129,7 +117,7 @@ impl TokensApi {
             return Err(Problem::fields(errors).into());
         }
         let (token, secret) = store::create(accounts, &caller, name, body.scope, body.expires_at.0).await?;
-        Ok(Created::Token(Json(CreatedToken { secret: secret.expose().to_owned(), token: token.into() })))
+        Ok(Created::new(CreatedToken { secret: secret.expose().to_owned(), token: token.into() }))
     }
 
     /// Revoke one of one's own tokens
@@ -140,9 +128,9 @@ impl TokensApi {
         caller: Caller,
         /// The token's id.
         id: Path<i64>,
-    ) -> Result<Revoked, WriteRefused> {
+    ) -> Result<Done, WriteRefused> {
         match store::revoke(accounts, &caller, id.0).await? {
-            true => Ok(Revoked::Gone),
+            true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("You have no token with the id {}.", id.0)).into()),
         }
     }

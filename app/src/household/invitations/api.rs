@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    param::Path,
+    Object, OpenApi,
+    param::{Path, Query},
     payload::{Json, Response},
 };
 
@@ -21,7 +21,7 @@ use crate::{
         role::Role,
     },
     household::link::LinkBody,
-    http::{Given, Problem, ReadRefused, Text, WriteRefused},
+    http::{ById, Created, Done, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
@@ -68,40 +68,12 @@ impl From<verification::Model> for InvitationBody {
     }
 }
 
-/// All open invitations.
-#[derive(Debug, Object)]
-struct InvitationList {
-    /// The newest first.
-    invitations: Vec<InvitationBody>,
-}
-
 /// An invitation that was made.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct CreatedInvitation {
     invitation: InvitationBody,
     link: LinkBody,
-}
-
-#[derive(ApiResponse)]
-enum Invitations {
-    /// The open invitations.
-    #[oai(status = 200)]
-    Invitations(Json<InvitationList>),
-}
-
-#[derive(ApiResponse)]
-enum Invited {
-    /// The invitation and its link.
-    #[oai(status = 201)]
-    Invitation(Json<CreatedInvitation>),
-}
-
-#[derive(ApiResponse)]
-enum Revoked {
-    /// The invitation is good for nothing any more.
-    #[oai(status = 204)]
-    Gone,
 }
 
 /// An invitation and who takes it.
@@ -121,15 +93,22 @@ struct Acceptance {
 #[OpenApi]
 impl InvitationsApi {
     /// List open invitations
+    ///
+    /// The newest first.
     #[oai(path = "/invitations", method = "get", operation_id = "list_invitations", tag = "Tag::People")]
     async fn invitations(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
-    ) -> Result<Invitations, ReadRefused> {
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<InvitationBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let found = store::list(accounts.reads()).await.map_err(|error| accounts.database.failed(error))?;
-        let invitations = found.into_iter().map(InvitationBody::from).collect();
-        Ok(Invitations::Invitations(Json(InvitationList { invitations })))
+        Ok(window.cut(found, ById::NewestFirst, |invitation| invitation.id, InvitationBody::from))
     }
 
     /// Invite somebody
@@ -141,13 +120,13 @@ impl InvitationsApi {
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
         body: Json<NewInvitation>,
-    ) -> Result<Invited, WriteRefused> {
+    ) -> Result<Created<CreatedInvitation>, WriteRefused> {
         let email = body.email.0.as_ref().map(|email| email::check(&email.0)).transpose();
         let email = email.map_err(|error| Problem::fields(vec![error]))?;
         let (invitation, secret) = store::create(accounts, &caller, body.role, email).await?;
         let token = secret.expose().to_owned();
         let link = LinkBody { url: accounts.address_of(&format!("/invitation/{token}")), token };
-        Ok(Invited::Invitation(Json(CreatedInvitation { invitation: invitation.into(), link })))
+        Ok(Created::new(CreatedInvitation { invitation: invitation.into(), link }))
     }
 
     /// Take an invitation back
@@ -158,9 +137,9 @@ impl InvitationsApi {
         caller: Caller,
         /// The invitation's id.
         id: Path<i64>,
-    ) -> Result<Revoked, WriteRefused> {
+    ) -> Result<Done, WriteRefused> {
         match store::revoke(accounts, &caller, id.0).await? {
-            true => Ok(Revoked::Gone),
+            true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("There is no open invitation with the id {}.", id.0)).into()),
         }
     }

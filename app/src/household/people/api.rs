@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
 
 use super::store::{self, Change};
 use crate::{
@@ -14,18 +18,11 @@ use crate::{
         role::Role,
         users, ways,
     },
-    http::{Given, ReadRefused, Text, WriteRefused},
+    http::{ById, Found, Given, Limit, Listed, ReadRefused, Text, Window, WriteRefused},
 };
 
 /// The operations.
 pub(crate) struct PeopleApi;
-
-/// Everybody.
-#[derive(Debug, Object)]
-struct UserList {
-    /// In the order in which they came.
-    users: Vec<UserBody>,
-}
 
 /// A change to somebody: what is absent stays as it is.
 #[derive(Debug, Object)]
@@ -38,34 +35,36 @@ struct UserChange {
     tailscale_login: Given<Text<0, 254>>,
 }
 
-#[derive(ApiResponse)]
-enum Users {
-    /// The household.
-    #[oai(status = 200)]
-    Users(Json<UserList>),
-}
-
-#[derive(ApiResponse)]
-enum Changed {
-    /// The user as they are now.
-    #[oai(status = 200)]
-    User(Json<UserBody>),
-}
-
 #[OpenApi]
 impl PeopleApi {
     /// List the household
+    ///
+    /// In the order in which they joined.
     #[oai(path = "/users", method = "get", operation_id = "list_users", tag = "Tag::People")]
-    async fn users(&self, Data(accounts): Data<&Arc<Accounts>>, _caller: Caller) -> Result<Users, ReadRefused> {
+    async fn users(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        _caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<UserBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let failed = |error| accounts.database.failed(error);
         let logins = ways::list_by(accounts.reads(), ways::TAILSCALE).await.map_err(failed)?;
         let found = users::list(accounts.reads()).await.map_err(failed)?;
-        let users = found.into_iter().map(|user| {
-            let login = logins.iter().find(|login| login.user_id == user.id);
-            let tailscale_login = login.map(|login| login.provider_id.clone());
-            UserBody { tailscale_login, ..user.into() }
-        });
-        Ok(Users::Users(Json(UserList { users: users.collect() })))
+        Ok(window.cut(
+            found,
+            ById::OldestFirst,
+            |user| user.id,
+            |user| {
+                let login = logins.iter().find(|login| login.user_id == user.id);
+                let tailscale_login = login.map(|login| login.provider_id.clone());
+                UserBody { tailscale_login, ..user.into() }
+            },
+        ))
     }
 
     /// Change somebody
@@ -79,7 +78,7 @@ impl PeopleApi {
         /// The user's id.
         id: Path<i64>,
         body: Json<UserChange>,
-    ) -> Result<Changed, WriteRefused> {
+    ) -> Result<Found<UserBody>, WriteRefused> {
         let change = Change {
             role: body.0.role.0,
             disabled: body.0.disabled.0,
@@ -90,6 +89,6 @@ impl PeopleApi {
         let known = ways::linked(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
         let login = known.into_iter().find(|way| way.provider == ways::TAILSCALE);
         let tailscale_login = login.map(|login| login.provider_id);
-        Ok(Changed::User(Json(UserBody { tailscale_login, ..user.into() })))
+        Ok(Found::new(UserBody { tailscale_login, ..user.into() }))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 
 use super::store;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         users,
     },
     household::link::LinkBody,
-    http::{Given, WriteRefused},
+    http::{Created, Done, Given, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -39,20 +39,6 @@ struct Reset {
     password: NewPassword,
 }
 
-#[derive(ApiResponse)]
-enum Linked {
-    /// The link.
-    #[oai(status = 201)]
-    Link(Json<LinkBody>),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi]
 impl ResetsApi {
     /// Make a link for somebody to choose a new password
@@ -66,10 +52,10 @@ impl ResetsApi {
         /// The user's id.
         id: Path<i64>,
         body: Json<NewReset>,
-    ) -> Result<Linked, WriteRefused> {
+    ) -> Result<Created<LinkBody>, WriteRefused> {
         let secret = store::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default()).await?;
         let token = secret.ok_or_else(|| users::unknown(id.0))?.expose().to_owned();
-        Ok(Linked::Link(Json(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token })))
+        Ok(Created::new(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token }))
     }
 
     /// Choose a new password by a link

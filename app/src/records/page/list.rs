@@ -92,8 +92,8 @@ fn search_form(asked: &Asked) -> Markup {
             label.hidden for="search" { "Search" }
             input #search type="search" name="search" value=(asked.search) placeholder="Search records"
                 maxlength="1000";
-            label.hidden for="order" { "Order" }
-            select #order name="order" {
+            label.hidden for="sort" { "Order" }
+            select #sort name="sort" {
                 @for (order, name) in [
                     (Order::Updated, "Newest first"),
                     (Order::Due, "Due first"),
@@ -157,7 +157,7 @@ fn entry(record: &Model) -> Markup {
 
 /// The address of another page of the same list.
 fn address(asked: &Asked, after: Option<&str>) -> String {
-    let mut query = vec![("order", asked.order.name())];
+    let mut query = vec![("sort", asked.order.name())];
     if !asked.search.is_empty() {
         query.push(("search", &asked.search));
     }

@@ -42,7 +42,7 @@ const LIMIT: u64 = 20;
 struct Asked {
     #[serde(default)]
     search: String,
-    #[serde(default)]
+    #[serde(default, rename = "sort")]
     order: Order,
     after: Option<String>,
     /// The records that were just added or changed; whether one was deleted.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    param::Path,
+    Object, OpenApi,
+    param::{Path, Query},
     payload::{Json, Response},
     types::Any,
 };
@@ -19,7 +19,7 @@ use crate::{
         entity::passkey,
         profile,
     },
-    http::{Problem, ReadRefused, Text, WriteRefused},
+    http::{ById, Created, Done, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
@@ -55,13 +55,6 @@ impl From<passkey::Model> for PasskeyBody {
     }
 }
 
-/// All of one's own passkeys.
-#[derive(Debug, Object)]
-struct PasskeyList {
-    /// The oldest first.
-    passkeys: Vec<PasskeyBody>,
-}
-
 /// What a browser is to be asked (Web Authentication, Level 3).
 #[derive(Debug, Object)]
 struct Ceremony {
@@ -93,51 +86,39 @@ struct Assertion {
     credential: Any<Value>,
 }
 
-#[derive(ApiResponse)]
-enum Listed {
-    /// The passkeys.
-    #[oai(status = 200)]
-    Passkeys(Json<PasskeyList>),
-}
-
-#[derive(ApiResponse)]
-enum Asked {
-    /// What to ask the browser.
-    #[oai(status = 201)]
-    Ceremony(Json<Ceremony>),
-}
-
-#[derive(ApiResponse)]
-enum Added {
-    /// The passkey was added.
-    #[oai(status = 201)]
-    Passkey(Json<PasskeyBody>),
-}
-
-#[derive(ApiResponse)]
-enum Deleted {
-    /// The passkey is good for nothing any more.
-    #[oai(status = 204)]
-    Gone,
-}
-
-fn asked((ceremony, options): (String, Value)) -> Asked {
-    Asked::Ceremony(Json(Ceremony { ceremony, options: Any(options) }))
+fn asked((ceremony, options): (String, Value)) -> Created<Ceremony> {
+    Created::new(Ceremony { ceremony, options: Any(options) })
 }
 
 #[OpenApi]
 impl PasskeysApi {
     /// List one's own passkeys
+    ///
+    /// The oldest first.
     #[oai(path = "/passkeys", method = "get", operation_id = "list_passkeys", tag = "Tag::Account")]
-    async fn list(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Listed, ReadRefused> {
+    async fn list(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Listed<PasskeyBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0.as_deref())?;
         let found =
             store::list(sign_in.reads(), caller.user.id).await.map_err(|error| sign_in.database.failed(error))?;
-        Ok(Listed::Passkeys(Json(PasskeyList { passkeys: found.into_iter().map(PasskeyBody::from).collect() })))
+        Ok(window.cut(found, ById::OldestFirst, |passkey| passkey.id, PasskeyBody::from))
     }
 
     /// Begin to add a passkey
     #[oai(path = "/passkeys/options", method = "post", operation_id = "begin_passkey", tag = "Tag::Account")]
-    async fn begin(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Asked, WriteRefused> {
+    async fn begin(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+    ) -> Result<Created<Ceremony>, WriteRefused> {
         Ok(asked(store::begin(sign_in, &caller).await?))
     }
 
@@ -148,7 +129,7 @@ impl PasskeysApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         caller: Caller,
         body: Json<NewPasskey>,
-    ) -> Result<Added, WriteRefused> {
+    ) -> Result<Created<PasskeyBody>, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
         if !errors.is_empty() {
@@ -156,7 +137,7 @@ impl PasskeysApi {
         }
         let NewPasskey { ceremony, credential, .. } = body.0;
         let added = store::add(sign_in, &caller, &ceremony.0, name, credential.0).await?;
-        Ok(Added::Passkey(Json(added.into())))
+        Ok(Created::new(added))
     }
 
     /// Delete one of one's own passkeys
@@ -167,9 +148,9 @@ impl PasskeysApi {
         caller: Caller,
         /// The passkey's id.
         id: Path<i64>,
-    ) -> Result<Deleted, WriteRefused> {
+    ) -> Result<Done, WriteRefused> {
         match store::delete(sign_in, &caller, id.0).await? {
-            true => Ok(Deleted::Gone),
+            true => Ok(Done::Done),
             false => Err(Problem::not_found(format!("You have no passkey with the id {}.", id.0)).into()),
         }
     }
@@ -181,7 +162,11 @@ impl PasskeysApi {
         operation_id = "begin_passkey_sign_in",
         tag = "Tag::Session"
     )]
-    async fn begin_sign_in(&self, Data(sign_in): Data<&Arc<SignIn>>, place: Place) -> Result<Asked, WriteRefused> {
+    async fn begin_sign_in(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        place: Place,
+    ) -> Result<Created<Ceremony>, WriteRefused> {
         Ok(asked(store::begin_sign_in(sign_in, &place)?))
     }
 

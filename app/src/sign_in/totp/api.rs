@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+use poem_openapi::{Object, OpenApi, payload::Json};
 
 use super::store;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         entity::verification::Kind::Recovery,
         verification,
     },
-    http::{ReadRefused, WriteRefused},
+    http::{Created, Done, Found, ReadRefused, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -64,52 +64,28 @@ struct RecoveryCodes {
     recovery_codes: Vec<String>,
 }
 
-#[derive(ApiResponse)]
-enum Shown {
-    /// The second factor.
-    #[oai(status = 200)]
-    Totp(Json<TotpBody>),
-}
-
-#[derive(ApiResponse)]
-enum Offered {
-    /// The secret; it is active once a first code was confirmed.
-    #[oai(status = 201)]
-    Offer(Json<OfferBody>),
-}
-
-#[derive(ApiResponse)]
-enum Confirmed {
-    /// The second factor is active.
-    #[oai(status = 200)]
-    Codes(Json<RecoveryCodes>),
-}
-
-#[derive(ApiResponse)]
-enum Done {
-    /// It is done.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi]
 impl SecondFactorApi {
     /// Show one's own second factor
     #[oai(path = "/totp", method = "get", operation_id = "show_totp", tag = "Tag::Account")]
-    async fn show(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Shown, ReadRefused> {
+    async fn show(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Found<TotpBody>, ReadRefused> {
         let failed = |error| sign_in.database.failed(error);
         let active = store::of(sign_in.reads(), caller.user.id).await.map_err(failed)?.is_some();
         let left = verification::list_of(sign_in.reads(), Recovery, caller.user.id).await.map_err(failed)?.len();
-        Ok(Shown::Totp(Json(TotpBody { active, recovery_codes: left as u64 })))
+        Ok(Found::new(TotpBody { active, recovery_codes: left as u64 }))
     }
 
     /// Begin a second factor
     ///
     /// Makes a secret for an app that makes one-time passwords (RFC 6238: SHA-1, six digits, 30 s).
     #[oai(path = "/totp", method = "post", operation_id = "begin_totp", tag = "Tag::Account")]
-    async fn begin(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Offered, WriteRefused> {
+    async fn begin(
+        &self,
+        Data(sign_in): Data<&Arc<SignIn>>,
+        caller: Caller,
+    ) -> Result<Created<OfferBody>, WriteRefused> {
         let offer = store::begin(sign_in, &caller).await?;
-        Ok(Offered::Offer(Json(OfferBody { secret: offer.secret, uri: offer.uri })))
+        Ok(Created::new(OfferBody { secret: offer.secret, uri: offer.uri }))
     }
 
     /// Confirm a second factor
@@ -121,9 +97,9 @@ impl SecondFactorApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         caller: Caller,
         body: Json<Confirmation>,
-    ) -> Result<Confirmed, WriteRefused> {
+    ) -> Result<Found<RecoveryCodes>, WriteRefused> {
         let recovery_codes = store::confirm(sign_in, &caller, &body.code.0).await?;
-        Ok(Confirmed::Codes(Json(RecoveryCodes { recovery_codes })))
+        Ok(Found::new(RecoveryCodes { recovery_codes }))
     }
 
     /// Remove one's own second factor

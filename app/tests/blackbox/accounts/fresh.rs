@@ -73,7 +73,7 @@ fn a_linked_account_is_shown_and_taken_away() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
-    let linked = |browser: &mut Browser| browser.get(&app, "/api/v1/linked-accounts").json()["linked_accounts"].clone();
+    let linked = |browser: &mut Browser| browser.get(&app, "/api/v1/linked-accounts").json()["items"].clone();
     assert_eq!(linked(&mut browser), json!([]), "a password is none");
     let change = json!({ "tailscale_login": "Anna@github" });
     assert_eq!(app.send("PATCH", "/api/v1/users/2", &change).status, 200);
@@ -88,7 +88,7 @@ fn a_linked_account_is_shown_and_taken_away() {
     browser.send(&app, "DELETE", &path, None).problem(404);
     assert_eq!(linked(&mut browser), json!([]));
     let events = app.get("/api/v1/audit-events").json();
-    assert_eq!(events["events"][0]["kind"], "account_unlinked", "{events}");
-    assert_eq!(events["events"][0]["subject"], "tailscale anna@github");
+    assert_eq!(events["items"][0]["kind"], "account_unlinked", "{events}");
+    assert_eq!(events["items"][0]["subject"], "tailscale anna@github");
     app.stop();
 }

@@ -66,7 +66,7 @@ fn whoever_loses_their_authority_before_the_last_byte_changes_nothing() {
     let record = app.create(&json!({ "title": "Boiler" }));
     let titles = |app: &App| {
         let list = app.get("/api/v1/records").json();
-        list["records"].as_array().unwrap().iter().map(|record| record["title"].clone()).collect::<Vec<_>>()
+        list["items"].as_array().unwrap().iter().map(|record| record["title"].clone()).collect::<Vec<_>>()
     };
     for (number, (loss, status)) in
         [("disabled", 401), ("guest", 409), ("signed out", 401), ("revoked", 401)].into_iter().enumerate()
@@ -127,6 +127,6 @@ fn a_form_whose_author_was_disabled_meanwhile_changes_nothing() {
     for held in held {
         assert_eq!(held.finish(), 401);
     }
-    assert_eq!(app.get("/api/v1/records").json()["records"][0]["title"], "Boiler");
+    assert_eq!(app.get("/api/v1/records").json()["items"][0]["title"], "Boiler");
     app.stop();
 }

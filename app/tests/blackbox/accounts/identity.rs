@@ -133,7 +133,7 @@ fn an_owner_says_by_which_login_somebody_is_known() {
     let known = by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "anna@github")]);
     assert_eq!(known.json()["user"]["id"], member, "{known:?}");
     app.send("PATCH", "/api/v1/users/1", &json!({ "tailscale_login": "anna@github" })).problem(400);
-    assert_eq!(app.get("/api/v1/users").json()["users"][1]["tailscale_login"], "anna@github");
+    assert_eq!(app.get("/api/v1/users").json()["items"][1]["tailscale_login"], "anna@github");
     assert_eq!(app.send("PATCH", &path, &json!({ "tailscale_login": "" })).status, 200);
     by_serve(&data, "/api/v1/session", &[("Tailscale-User-Login", "anna@github")]).problem(401);
     app.stop();

@@ -31,14 +31,14 @@ fn an_invitation_is_good_once_until_it_is_revoked_or_expires() {
     app.send("POST", "/api/v1/invitations", &json!({ "role": "guest", "email": "anna@example.org" })).problem(400);
     let revoked = app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" })).json();
     let id = revoked["invitation"]["id"].as_i64().unwrap();
-    assert_eq!(app.get("/api/v1/invitations").json()["invitations"].as_array().unwrap().len(), 1);
+    assert_eq!(app.get("/api/v1/invitations").json()["items"].as_array().unwrap().len(), 1);
     assert_eq!(app.ask("DELETE", &format!("/api/v1/invitations/{id}"), &[], b"").status, 204);
     app.ask("DELETE", &format!("/api/v1/invitations/{id}"), &[], b"").problem(404);
     accept(&app, revoked["link"]["token"].as_str().unwrap()).problem(404);
     let expired = app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" })).json();
     data.sql("UPDATE verification SET expires_at = '2020-01-01T00:00:00.000Z' WHERE kind = 'invitation'");
     accept(&app, expired["link"]["token"].as_str().unwrap()).problem(404);
-    assert_eq!(app.get("/api/v1/invitations").json()["invitations"], json!([]));
+    assert_eq!(app.get("/api/v1/invitations").json()["items"], json!([]));
     app.stop();
 }
 

@@ -59,7 +59,7 @@ fn somebody_locked_out_gets_a_link_while_the_app_runs() {
     let text = refused(&app_command(&data, &["user", "reset-password", "nobody@example.org"]));
     assert!(text.contains("nobody has the e-mail") && text.contains("app user list"), "{text}");
     let events = app.get("/api/v1/audit-events").json();
-    let event = events["events"].as_array().unwrap().iter().find(|event| event["kind"] == "reset_created").unwrap();
+    let event = events["items"].as_array().unwrap().iter().find(|event| event["kind"] == "reset_created").unwrap();
     assert_eq!(event["who"], "the operator");
     app.stop();
 }
@@ -137,7 +137,7 @@ fn a_backup_that_the_supervisor_names_is_written_down_once() {
         assert_eq!(app.ask("GET", "/health", &public, b"").status, 200);
         eventually("the event", || {
             let events = app.get("/api/v1/audit-events").json();
-            events["events"].as_array().unwrap().iter().any(|event| event["kind"] == "backup_made").then_some(())
+            events["items"].as_array().unwrap().iter().any(|event| event["kind"] == "backup_made").then_some(())
         });
         app.stop();
     };

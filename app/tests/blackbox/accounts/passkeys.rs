@@ -75,7 +75,7 @@ fn without_a_public_url_it_is_said_which_setting_is_missing() {
         assert!(refused["detail"].as_str().unwrap().contains("http.public_url"), "{path}: {refused}");
     }
     // Those that somebody had are listed all the same.
-    assert_eq!(app.get("/api/v1/passkeys").json(), json!({ "passkeys": [] }));
+    assert_eq!(app.get("/api/v1/passkeys").json(), json!({ "items": [] }));
     app.stop();
 }
 
@@ -155,7 +155,7 @@ fn a_passkey_that_nobody_has_is_unknown_whomever_it_names() {
         assert_eq!(*refusal, refusals[0]);
     }
     let events = app.get("/api/v1/audit-events").json();
-    let event = &events["events"][0];
+    let event = &events["items"][0];
     assert_eq!(
         (&event["kind"], &event["who"], &event["method"]),
         (&json!("sign_in_failed"), &json!("somebody"), &json!("passkey"))

@@ -22,11 +22,10 @@ fn a_private_record_is_not_there_for_anybody_else() {
     assert_eq!(anna.get(&app, &path).status, 200);
     for browser in [&mut guest, &mut admin] {
         browser.get(&app, &path).problem(404);
-        for order in ["updated", "due", "title"] {
+        for order in ["updated_desc", "due", "title"] {
             for search in ["", "&search=secrets"] {
-                let list = browser.get(&app, &format!("/api/v1/records?order={order}{search}")).json();
-                let titles: Vec<_> =
-                    list["records"].as_array().unwrap().iter().map(|record| &record["title"]).collect();
+                let list = browser.get(&app, &format!("/api/v1/records?sort={order}{search}")).json();
+                let titles: Vec<_> = list["items"].as_array().unwrap().iter().map(|record| &record["title"]).collect();
                 assert_eq!(titles, ["Boiler secrets"]);
             }
         }
@@ -88,7 +87,7 @@ fn deletions_and_changes_of_visibility_are_in_the_audit_log_without_a_private_ti
     assert_eq!(app.ask_as_nobody("POST", &format!("/records/{boiler}/delete"), &page, b"x=1").status, 303);
     assert_eq!(anna.send(&app, "DELETE", &format!("/api/v1/records/{diary}"), None).status, 204);
     let events = app.get("/api/v1/audit-events?limit=4").json();
-    let events: Vec<_> = events["events"]
+    let events: Vec<_> = events["items"]
         .as_array()
         .unwrap()
         .iter()

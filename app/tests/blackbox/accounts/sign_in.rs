@@ -60,7 +60,7 @@ fn each_sign_in_is_a_session_of_its_own_whatever_cookie_came_with_it() {
     assert_eq!(first.post(&app, "/api/v1/session", &body).status, 201);
     assert_ne!(first.cookies["hearth-0000002a"], old);
     app.ask("GET", "/api/v1/session", &[("cookie", &format!("hearth-0000002a={old}"))], b"").problem(401);
-    assert_eq!(first.get(&app, "/api/v1/sessions").json()["sessions"].as_array().unwrap().len(), 2);
+    assert_eq!(first.get(&app, "/api/v1/sessions").json()["items"].as_array().unwrap().len(), 2);
     app.stop();
 }
 
@@ -71,7 +71,7 @@ fn sessions_are_listed_and_end_one_by_one_and_all_at_once() {
     let mut first = join(&app, "member", "anna@example.org");
     let mut others: Vec<_> = (0..3).map(|_| sign_in(&app, "anna@example.org", PASSWORD).0).collect();
     let list = first.get(&app, "/api/v1/sessions").json();
-    let sessions = list["sessions"].as_array().unwrap();
+    let sessions = list["items"].as_array().unwrap();
     assert_eq!(sessions.len(), 4);
     assert_eq!(sessions.iter().filter(|session| session["current"] == true).count(), 1);
     let other = sessions.iter().find(|session| session["current"] == false).unwrap()["id"].as_i64().unwrap();
@@ -183,7 +183,7 @@ fn guesses_are_slowed_down_and_lock_nobody_out() {
     assert_eq!(elsewhere.status, 201, "{elsewhere:?}");
     // What was tried is written down; what was turned away, once.
     let events = app.get("/api/v1/audit-events?limit=200").json();
-    let count = |kind: &str| events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count();
+    let count = |kind: &str| events["items"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count();
     assert!((5..=20).contains(&count("sign_in_failed")), "{events}");
     assert_eq!(count("sign_in_throttled"), 1);
     assert_eq!(count("signed_in"), 3);
@@ -199,7 +199,7 @@ fn what_happened_says_who_from_where_and_how() {
     let agent = ("user-agent", "A browser of Anna's");
     app.ask_as_nobody("POST", "/api/v1/session", &[("content-type", "application/json"), agent], body.as_bytes());
     let events = app.get("/api/v1/audit-events?limit=1").json();
-    let event = &events["events"][0];
+    let event = &events["items"][0];
     assert_eq!(event["kind"], "signed_in");
     assert_eq!(event["who"], "anna@example.org");
     assert_eq!(event["user_id"], 2);
@@ -208,10 +208,10 @@ fn what_happened_says_who_from_where_and_how() {
     assert_eq!(event["user_agent"], "A browser of Anna's");
     // A page that holds the last one leads nowhere.
     assert_eq!(app.get("/api/v1/audit-events?limit=4").json()["next"], serde_json::Value::Null);
-    let next = events["next"].as_i64().unwrap();
-    let more = app.get(&format!("/api/v1/audit-events?before={next}&limit=200")).json();
+    let next = events["next"].as_str().unwrap();
+    let more = app.get(&format!("/api/v1/audit-events?after={next}&limit=200")).json();
     assert_eq!(more["next"], serde_json::Value::Null);
-    let kinds: Vec<_> = more["events"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
+    let kinds: Vec<_> = more["items"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(kinds, ["signed_in", "invitation_accepted", "invitation_created"]);
     app.stop();
 }

@@ -15,11 +15,11 @@ fn a_token_is_shown_once_used_and_revoked() {
     assert!(secret.starts_with("hearth_"));
     let list = browser.get(&app, "/api/v1/tokens");
     assert!(!list.text().contains(secret));
-    assert_eq!(list.json()["tokens"][0]["name"], "Phone");
+    assert_eq!(list.json()["items"][0]["name"], "Phone");
     assert_eq!(app.get_as(secret, "/api/v1/records").status, 200);
     assert_eq!(app.send_as(secret, "POST", "/api/v1/records", &json!({ "title": "x" })).status, 201);
     eventually("the use", || {
-        browser.clone().get(&app, "/api/v1/tokens").json()["tokens"][0]["last_used_at"].is_string().then_some(())
+        browser.clone().get(&app, "/api/v1/tokens").json()["items"][0]["last_used_at"].is_string().then_some(())
     });
     let path = format!("/api/v1/tokens/{}", made["token"]["id"]);
     // Not another one's.

@@ -17,11 +17,11 @@ from hearth_client.models import (
     CurrentSession,
     NewRecord,
     NewToken,
-    Order,
     Problem,
     Record,
     RecordChange,
     RecordPage,
+    RecordSort,
     Role,
     Scope,
     SetUp,
@@ -89,14 +89,14 @@ def records(hearth: AuthenticatedClient) -> None:
     while True:
         page = list_records.sync(client=hearth, category="python", limit=2, after=after)
         assert isinstance(page, RecordPage), page
-        seen.extend(record.id for record in page.records)
+        seen.extend(record.id for record in page.items)
         if isinstance(page.next_, Unset):
             break
         after = page.next_
     assert sorted(seen) == sorted(ids)
 
-    found = list_records.sync(client=hearth, search="boiler", order=Order.TITLE)
-    assert isinstance(found, RecordPage) and "Boiler service" in [record.title for record in found.records]
+    found = list_records.sync(client=hearth, search="boiler", sort=RecordSort.TITLE)
+    assert isinstance(found, RecordPage) and "Boiler service" in [record.title for record in found.items]
 
     changed = update_record.sync(ids[0], client=hearth, body=RecordChange(notes="the blue one", due_date=None))
     assert isinstance(changed, Record), changed

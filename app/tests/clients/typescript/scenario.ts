@@ -53,7 +53,7 @@ function browser(response: Response): Hearth {
 
 async function revoke(hearth: Hearth, id: number): Promise<void> {
     const { data } = await hearth.GET("/tokens");
-    assert(data?.tokens.some((token) => token.id === id));
+    assert(data?.items.some((token) => token.id === id));
     assert.equal((await hearth.DELETE("/tokens/{id}", { params: { path: { id } } })).response.status, 204);
     assert.equal((await hearth.GET("/records")).error?.status, 401);
 }
@@ -77,13 +77,13 @@ async function records(hearth: Hearth): Promise<void> {
         const query = { category: "typescript", limit: 2, ...(after === undefined ? {} : { after }) };
         const { data } = await hearth.GET("/records", { params: { query } });
         assert(data);
-        seen.push(...data.records.map((record) => record.id));
+        seen.push(...data.items.map((record) => record.id));
         after = data.next;
     } while (after !== undefined);
     assert.deepEqual(seen.sort(), ids.sort());
 
-    const found = await hearth.GET("/records", { params: { query: { search: "boiler", order: "title" } } });
-    assert(found.data?.records.some((record) => record.title === "Boiler service"));
+    const found = await hearth.GET("/records", { params: { query: { search: "boiler", sort: "title" } } });
+    assert(found.data?.items.some((record) => record.title === "Boiler service"));
 
     const id = ids[0];
     assert(id !== undefined);

@@ -68,10 +68,7 @@ fn whoever_has_the_same_verified_email_is_linked_and_comes_in() {
 
     assert_eq!(kinds(&app), json!(["signed_in", "account_linked"]));
     let events = app.get("/api/v1/audit-events").json();
-    assert_eq!(
-        (&events["events"][0]["who"], &events["events"][0]["method"]),
-        (&json!(ALICE), &json!("single sign-on"))
-    );
+    assert_eq!((&events["items"][0]["who"], &events["items"][0]["method"]), (&json!(ALICE), &json!("single sign-on")));
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 1);
 }

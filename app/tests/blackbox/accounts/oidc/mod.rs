@@ -146,5 +146,5 @@ fn turned_away(visitor: &mut Visitor, app: &App, answer: &Answer, status: u16, w
 /// The kinds of what was written down, the newest first.
 fn kinds(app: &App) -> Value {
     let events = app.get("/api/v1/audit-events?limit=200").json();
-    json!(events["events"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect::<Vec<_>>())
+    json!(events["items"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect::<Vec<_>>())
 }

@@ -54,9 +54,9 @@ fn an_email_that_is_not_verified_or_not_known_is_nobodys() {
     }
     let events = app.get("/api/v1/audit-events").json();
     assert_eq!(kinds(&app), json!(vec!["sign_in_failed"; 7]));
-    assert_eq!(events["events"][0]["who"], "stranger@example.org");
+    assert_eq!(events["items"][0]["who"], "stranger@example.org");
     assert_eq!(
-        (&events["events"][3]["who"], &events["events"][3]["method"]),
+        (&events["items"][3]["who"], &events["items"][3]["method"]),
         (&json!("alice-1"), &json!("single sign-on"))
     );
     app.stop();

@@ -10,7 +10,7 @@ mod hearth {
 
 use hearth::{
     Client, Error as Refused,
-    types::{NewRecord, NewRecordCategory, NewToken, Order, RecordChange, RecordChangeNotes, Scope, SetUp, SignIn},
+    types::{NewRecord, NewRecordCategory, NewToken, RecordChange, RecordChangeNotes, RecordSort, Scope, SetUp, SignIn},
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -93,7 +93,7 @@ async fn records(hearth: &Client) -> Outcome {
             list = list.after(after);
         }
         let page = list.send().await?.into_inner();
-        seen.extend(page.records.iter().map(|record| record.id));
+        seen.extend(page.items.iter().map(|record| record.id));
         after = match page.next {
             Some(next) => Some(next),
             None => break,
@@ -102,8 +102,8 @@ async fn records(hearth: &Client) -> Outcome {
     seen.sort_unstable();
     assert_eq!(seen, ids);
 
-    let found = hearth.list_records().search("boiler").order(Order::Title).send().await?;
-    assert!(found.records.iter().any(|record| record.title.as_str() == "Boiler service"));
+    let found = hearth.list_records().search("boiler").sort(RecordSort::Title).send().await?;
+    assert!(found.items.iter().any(|record| record.title.as_str() == "Boiler service"));
 
     let change = RecordChange::builder().notes(RecordChangeNotes::try_from("the blue one")?);
     let changed = hearth.update_record().id(ids[0]).body(RecordChange::try_from(change)?).send().await?;

@@ -1,0 +1,278 @@
+//! How does the API respond when a request succeeds?
+//!
+//! With one of a few responses, the same for every feature. Every list is a page: `items`, and `next` while there are more.
+
+use std::borrow::Cow;
+
+use data_encoding::BASE64URL_NOPAD;
+use poem_openapi::{
+    ApiResponse,
+    payload::Json,
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type},
+};
+use serde_json::{Value, json};
+
+use super::problem::{FieldError, Problem};
+
+/// 200, with a page of a list.
+#[derive(ApiResponse)]
+pub(crate) enum Listed<T: ToJSON> {
+    /// A page of the list.
+    #[oai(status = 200)]
+    Page(Json<Page<T>>),
+}
+
+/// 200, with what was asked for or changed.
+#[derive(ApiResponse)]
+pub(crate) enum Found<T: ToJSON> {
+    /// The current state.
+    #[oai(status = 200)]
+    Found(Json<T>),
+}
+
+/// 201, with what was created.
+#[derive(ApiResponse)]
+pub(crate) enum Created<T: ToJSON> {
+    /// It was created.
+    #[oai(status = 201)]
+    Created(Json<T>),
+}
+
+/// 204.
+#[derive(ApiResponse)]
+pub(crate) enum Done {
+    /// It is done.
+    #[oai(status = 204)]
+    Done,
+}
+
+impl<T: ToJSON> Listed<T> {
+    /// Returns a page, and where the next one begins.
+    pub(crate) fn page(items: Vec<T>, next: Option<String>) -> Self {
+        Self::Page(Json(Page { items, next }))
+    }
+}
+
+impl<T: ToJSON> Found<T> {
+    pub(crate) fn new(body: impl Into<T>) -> Self {
+        Self::Found(Json(body.into()))
+    }
+}
+
+impl<T: ToJSON> Created<T> {
+    pub(crate) fn new(body: impl Into<T>) -> Self {
+        Self::Created(Json(body.into()))
+    }
+}
+
+/// A page of any list. In the API's document it is called after its items: `RecordPage`.
+#[derive(Debug)]
+pub(crate) struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T: Type> Type for Page<T> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| {
+            let described = |schema: MetaSchemaRef, description| {
+                schema.merge(MetaSchema { description: Some(description), ..MetaSchema::ANY })
+            };
+            MetaSchema {
+                description: Some("A page of a list."),
+                required: vec!["items"],
+                properties: vec![
+                    ("items", described(Vec::<T>::schema_ref(), "In the order of the list.")),
+                    (
+                        "next",
+                        described(
+                            String::schema_ref(),
+                            "Give it as `after` for the next page; absent on the last one.",
+                        ),
+                    ),
+                ],
+                ..MetaSchema::new("object")
+            }
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl<T: ToJSON> ToJSON for Page<T> {
+    fn to_json(&self) -> Option<Value> {
+        let mut page = json!({ "items": self.items.to_json() });
+        if let Some(next) = &self.next {
+            page["next"] = next.as_str().into();
+        }
+        Some(page)
+    }
+}
+
+/// The parameter `limit` of every list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(pub(crate) u64);
+
+impl Limit {
+    const DEFAULT: u64 = 50;
+    const MAX: u64 = 200;
+}
+
+impl Type for Limit {
+    const IS_REQUIRED: bool = false;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "integer(uint64)".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            default: Some(Self::DEFAULT.into()),
+            minimum: Some(1.0),
+            maximum: Some(Self::MAX as f64),
+            ..MetaSchema::new_with_format("integer", "uint64")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ParseFromParameter for Limit {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        match value.parse() {
+            Ok(limit) if (1..=Self::MAX).contains(&limit) => Ok(Self(limit)),
+            _ => Err(ParseError::custom(format!("it is a whole number from 1 to {}", Self::MAX))),
+        }
+    }
+
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
+        match values.into_iter().next() {
+            Some(value) => Self::parse_from_parameter(value.as_ref()),
+            None => Ok(Self(Self::DEFAULT)),
+        }
+    }
+}
+
+/// Which part of a list that is ordered by id a page shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) limit: u64,
+    /// The last id of the page before.
+    pub(crate) after: Option<i64>,
+}
+
+/// In which direction ids run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ById {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Window {
+    /// Returns the part that the parameters `limit` and `after` ask for.
+    pub(crate) fn new(limit: Limit, after: Option<&str>) -> Result<Self, Problem> {
+        let id = |cursor: &str| {
+            let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
+            text.strip_prefix('i')?.parse().ok()
+        };
+        let after = after.map(|cursor| id(cursor).ok_or_else(unknown_cursor)).transpose()?;
+        Ok(Self { limit: limit.0, after })
+    }
+
+    /// Returns the cursor of the page behind an item.
+    pub(crate) fn cursor(id: i64) -> String {
+        BASE64URL_NOPAD.encode(format!("i{id}").as_bytes())
+    }
+
+    /// Cuts this part out of a whole list, which is short.
+    pub(crate) fn cut<M, T: ToJSON>(
+        self,
+        mut all: Vec<M>,
+        direction: ById,
+        id: impl Fn(&M) -> i64,
+        body: impl Fn(M) -> T,
+    ) -> Listed<T> {
+        all.sort_by_key(&id);
+        if direction == ById::NewestFirst {
+            all.reverse();
+        }
+        all.retain(|item| match (self.after, direction) {
+            (None, _) => true,
+            (Some(after), ById::OldestFirst) => id(item) > after,
+            (Some(after), ById::NewestFirst) => id(item) < after,
+        });
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = all.len() > limit;
+        all.truncate(limit);
+        let next = all.last().filter(|_| has_more).map(|last| Self::cursor(id(last)));
+        Listed::page(all.into_iter().map(body).collect(), next)
+    }
+}
+
+fn unknown_cursor() -> Problem {
+    Problem::fields(vec![FieldError::new("after", "is not a cursor that a page of this list gave as `next`")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(limit: u64, after: Option<&str>, direction: ById) -> (Vec<i64>, Option<String>) {
+        let window = Window::new(Limit(limit), after).unwrap();
+        let Listed::Page(Json(Page { items, next })) = window.cut(vec![3, 1, 9], direction, |id| *id, |id| id);
+        (items, next)
+    }
+
+    #[test]
+    fn a_whole_list_is_cut_into_pages_in_either_direction() {
+        for (direction, order) in [(ById::OldestFirst, [1, 3, 9]), (ById::NewestFirst, [9, 3, 1])] {
+            for limit in [1, 2, 3, 50] {
+                let (mut seen, mut after) = (Vec::new(), None);
+                loop {
+                    let (items, next) = page(limit, after.as_deref(), direction);
+                    assert!(items.len() as u64 <= limit);
+                    seen.extend(items);
+                    after = next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(seen, order, "{limit}");
+            }
+        }
+        // The item that a cursor names may be gone.
+        assert_eq!(page(5, Some(&Window::cursor(2)), ById::OldestFirst).0, [3, 9]);
+        assert_eq!(page(5, Some(&Window::cursor(4)), ById::NewestFirst).0, [3, 1]);
+        for cursor in ["", "7", "x", "aQ", "!!"] {
+            assert!(Window::new(Limit(1), Some(cursor)).is_err(), "{cursor}");
+        }
+    }
+}

@@ -24,28 +24,28 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
     api: (profile::api::ProfileApi, sessions::api::SessionsApi, linked::api::LinksApi, tokens::api::TokensApi),
     operations: &[
         Operation::new("update_profile", OWN),
-        Operation::new("change_password", OWN),
+        Operation::new("change_password", SIGNED_IN),
         Operation::new("list_sessions", OWN),
         Operation::new("revoke_session", OWN),
         Operation::new("revoke_other_sessions", OWN),
         Operation::new("list_linked_accounts", OWN),
-        Operation::new("unlink_account", OWN),
+        Operation::new("unlink_account", SIGNED_IN),
         Operation::new("list_tokens", OWN),
-        Operation::new("create_token", OWN),
+        Operation::new("create_token", SIGNED_IN),
         Operation::new("revoke_token", OWN),
     ],
     pages: &[
         Page::get("/account", OWN, || page::show.boxed()),
         Page::post("/account/profile", OWN, || page::form(profile::page::change)),
-        Page::post("/account/password", OWN, || page::form(profile::page::change_password)),
-        Page::post("/account/totp", OWN, || page::form(totp::page::begin)),
-        Page::post("/account/totp/confirm", OWN, || page::form(totp::page::confirm)),
-        Page::post("/account/totp/remove", OWN, || page::form(totp::page::remove)),
-        Page::post("/account/passkeys/:id/delete", OWN, || page::form(passkey::page::delete)),
-        Page::post("/account/linked/:id/unlink", OWN, || page::form(linked::page::unlink)),
+        Page::post("/account/password", SIGNED_IN, || page::form(profile::page::change_password)),
+        Page::post("/account/totp", SIGNED_IN, || page::form(totp::page::begin)),
+        Page::post("/account/totp/confirm", SIGNED_IN, || page::form(totp::page::confirm)),
+        Page::post("/account/totp/remove", SIGNED_IN, || page::form(totp::page::remove)),
+        Page::post("/account/passkeys/:id/delete", SIGNED_IN, || page::form(passkey::page::delete)),
+        Page::post("/account/linked/:id/unlink", SIGNED_IN, || page::form(linked::page::unlink)),
         Page::post("/account/sessions/revoke-others", OWN, || page::form(sessions::page::revoke_others)),
         Page::post("/account/sessions/:id/revoke", OWN, || page::form(sessions::page::revoke)),
-        Page::post("/account/tokens", OWN, || page::form(tokens::page::create)),
+        Page::post("/account/tokens", SIGNED_IN, || page::form(tokens::page::create)),
         Page::post("/account/tokens/:id/revoke", OWN, || page::form(tokens::page::revoke)),
     ],
     navigation: Some(Entry { address: "/account", label: "Account", within: "/account", is_named: true }),
@@ -58,6 +58,9 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
 };
 
 type Api = (profile::api::ProfileApi, sessions::api::SessionsApi, linked::api::LinksApi, tokens::api::TokensApi);
+
+/// What outlives a token.
+const SIGNED_IN: Rule = Rule::signed_in(Role::Guest);
 
 /// A token that reaches them must be good for everything.
 const OWN: Rule = Rule::role(Role::Guest, Scope::Admin);

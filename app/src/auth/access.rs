@@ -12,19 +12,26 @@ use super::role::{Role, Scope};
 pub(crate) enum Rule {
     /// Whoever reaches the house.
     Public,
-    /// Somebody who is signed in with at least this role; for a program's token, with at least this scope too.
-    Role { least: Role, scope: Scope },
+    /// A user with at least this role. A program's token needs at least this scope too; with no scope it takes a signed-in
+    /// user, and no token will do.
+    Role { least: Role, scope: Option<Scope> },
 }
 
 impl Rule {
     /// Returns the rule for somebody with at least this role, and a token with at least this scope.
     pub(crate) const fn role(least: Role, scope: Scope) -> Self {
-        Self::Role { least, scope }
+        Self::Role { least, scope: Some(scope) }
+    }
+
+    /// Returns the rule for what outlives a token: another token, a passkey, a password, a second factor. With a token none
+    /// of them is made or changed, so that whoever got hold of one is out once it is revoked.
+    pub(crate) const fn signed_in(least: Role) -> Self {
+        Self::Role { least, scope: None }
     }
 
     /// Returns the rule of a page. A token is for programs, which have the API: on a page it must be good for everything.
     pub(crate) const fn page(least: Role) -> Self {
-        Self::Role { least, scope: Scope::Admin }
+        Self::role(least, Scope::Admin)
     }
 }
 

@@ -17,7 +17,6 @@ use super::{
     email,
     in_passing::Used,
     joining::{self, Known},
-    role::Scope,
     sessions::{self, Due},
     tailscale, tokens, ways,
 };
@@ -199,12 +198,16 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
         )));
     }
     match &caller.by {
-        By::Token { scope, .. } if *scope < needed => Err(Problem::forbidden(format!(
-            "This takes a token of the scope {}, and this one is for {}.",
-            needed.name(),
-            Scope::name(*scope)
-        ))),
-        _ => Ok(()),
+        By::Token { scope, .. } => match needed {
+            None => Err(Problem::forbidden("A token cannot do this; sign in as a user.")),
+            Some(needed) if *scope < needed => Err(Problem::forbidden(format!(
+                "This takes a token of the scope {}, and this one is for {}.",
+                needed.name(),
+                scope.name()
+            ))),
+            Some(_) => Ok(()),
+        },
+        By::Session { .. } | By::Tailscale => Ok(()),
     }
 }
 

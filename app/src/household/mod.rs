@@ -24,7 +24,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
     operations: &[
         Operation::new("list_users", ADMINS),
         Operation::new("update_user", ADMINS),
-        Operation::new("create_reset", ADMINS),
+        Operation::new("create_reset", SIGNED_IN),
         Operation::new("list_invitations", ADMINS),
         Operation::new("create_invitation", ADMINS),
         Operation::new("revoke_invitation", ADMINS),
@@ -36,7 +36,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Page::post("/people/invitations", ADMINS, || page::form(invitations::page::create)),
         Page::post("/people/invitations/:id/revoke", ADMINS, || page::form(invitations::page::revoke)),
         Page::post("/people/:id", ADMINS, || page::form(people::page::change)),
-        Page::post("/people/:id/reset", ADMINS, || page::form(people::page::reset)),
+        Page::post("/people/:id/reset", SIGNED_IN, || page::form(people::page::reset)),
         Page::get("/invitation/:token", Rule::Public, || links::show_invitation.boxed()),
         Page::post("/invitation/:token", Rule::Public, || links::accept.boxed()),
         Page::get("/reset/:token", Rule::Public, || links::show_reset.boxed()),
@@ -53,6 +53,9 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
 };
 
 type Api = (people::api::PeopleApi, invitations::api::InvitationsApi, resets::api::ResetsApi);
+
+/// A link lets its reader in as somebody, which outlives a token.
+const SIGNED_IN: Rule = Rule::signed_in(Role::Admin);
 
 /// For those who look after people.
 const ADMINS: Rule = Rule::role(Role::Admin, Scope::Admin);

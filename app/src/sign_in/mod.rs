@@ -53,13 +53,13 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("show_session", Rule::role(Role::Guest, Scope::Read)),
         Operation::new("sign_out", OWN),
         Operation::new("show_totp", OWN),
-        Operation::new("begin_totp", OWN),
-        Operation::new("confirm_totp", OWN),
-        Operation::new("remove_totp", OWN),
+        Operation::new("begin_totp", SIGNED_IN),
+        Operation::new("confirm_totp", SIGNED_IN),
+        Operation::new("remove_totp", SIGNED_IN),
         Operation::new("list_passkeys", OWN),
-        Operation::new("begin_passkey", OWN),
-        Operation::new("add_passkey", OWN),
-        Operation::new("delete_passkey", OWN),
+        Operation::new("begin_passkey", SIGNED_IN),
+        Operation::new("add_passkey", SIGNED_IN),
+        Operation::new("delete_passkey", SIGNED_IN),
     ],
     pages: &[
         Page::get("/set-up", Rule::Public, || setup::page::show.boxed()),
@@ -81,6 +81,9 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
 };
 
 type Api = (api::SessionApi, passkey::api::PasskeysApi, totp::api::SecondFactorApi);
+
+/// What outlives a token.
+const SIGNED_IN: Rule = Rule::signed_in(Role::Guest);
 
 /// What is one's own, also with a token: such a one must be good for everything.
 const OWN: Rule = Rule::role(Role::Guest, Scope::Admin);

@@ -224,6 +224,7 @@ impl<'a> Start<'a> {
             private,
             address: listeners.public.as_ref().map(|socket| socket.local_addr().unwrap().to_string()),
             listeners,
+            database: self.data.database(),
             directory,
             said: Mutex::default(),
         }
@@ -306,6 +307,7 @@ pub(crate) struct App {
     pub(crate) private: PathBuf,
     pub(crate) address: Option<String>,
     pub(crate) listeners: Listeners,
+    database: PathBuf,
     #[allow(dead_code, reason = "removed when the app is dropped")]
     directory: TempDir,
     said: Mutex<Vec<String>>,
@@ -356,15 +358,44 @@ impl App {
 
     /// Sends a request on a connection of its own.
     ///
-    /// It is the owner's, unless its headers say who asks; [`App::ask_as_nobody`] is for nobody.
+    /// It is the owner's, unless its headers say who asks; [`App::ask_as_nobody`] is for nobody. Where no token will do,
+    /// the user of the token is signed in.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let says_who = |(name, _): &(&str, &str)| matches!(*name, "authorization" | "cookie");
-        let bearer = format!("Bearer {OWNER}");
-        let mut headers = headers.to_vec();
-        if !headers.iter().any(says_who) {
+        let bearer = match headers.iter().filter(|header| says_who(header)).collect::<Vec<_>>()[..] {
+            [] => format!("Bearer {OWNER}"),
+            [(_, value)] => (*value).to_owned(),
+            _ => return self.ask_as_nobody(method, path, headers, body),
+        };
+        let Some(token) = bearer.strip_prefix("Bearer ") else {
+            return self.ask_as_nobody(method, path, headers, body);
+        };
+        let mut headers: Vec<_> = headers.iter().filter(|header| !says_who(header)).copied().collect();
+        let cookie;
+        if takes_a_user(method, path) {
+            cookie = self.session_of(token);
+            headers.extend([("cookie", &*cookie), ("sec-fetch-site", "same-origin")]);
+        } else {
             headers.push(("authorization", &bearer));
         }
         self.ask_as_nobody(method, path, &headers, body)
+    }
+
+    /// Returns the cookie of a session, just begun, of the user of this token.
+    pub(crate) fn session_of(&self, token: &str) -> String {
+        let connection = rusqlite::Connection::open(&self.database).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+            .execute(
+                "INSERT OR IGNORE INTO session
+                     (user_id, token_hash, method, address, user_agent, created_at, last_seen_at, expires_at)
+                 SELECT user_id, token_hash, 'password', '', '', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
+                     '2999-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z'
+                 FROM api_token WHERE token_hash = ?1",
+                [digest(token)],
+            )
+            .unwrap();
+        format!("{SESSION}={token}")
     }
 
     /// Sends a request with these headers and no others on a connection of its own.
@@ -483,6 +514,14 @@ impl Log {
 /// What the database keeps of a token: its SHA-256 in lower-case hex.
 pub(crate) fn digest(token: &str) -> String {
     Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether this is only for a user who is signed in.
+fn takes_a_user(method: &str, path: &str) -> bool {
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let own = ["/password", "/passkeys", "/totp", "/tokens", "/linked-accounts", "/account/"];
+    let is_reset = |prefix| path.starts_with(prefix) && path.ends_with("/reset");
+    method != "GET" && (own.iter().any(|own| path.starts_with(own)) || is_reset("/users/") || is_reset("/people/"))
 }
 
 /// Looks until there is something.

@@ -233,11 +233,11 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
 #[test]
 fn a_table_without_a_column_is_refused_by_name() {
     let data = Data::new();
-    data.sql("DROP INDEX record_due_date; ALTER TABLE record DROP COLUMN due_date");
+    data.sql("ALTER TABLE api_token DROP COLUMN last_used_at");
     let mut app = Start::alone(&data).spawn();
     assert_eq!(app.wait().code(), Some(65), "EX_DATAERR: it is for the data");
-    app.log.wait("error: table record has no column due_date");
-    app.wait_said("STATUS=table record has no column due_date");
+    app.log.wait("error: table api_token has no column last_used_at");
+    app.wait_said("STATUS=table api_token has no column last_used_at");
 }
 
 #[test]

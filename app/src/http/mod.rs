@@ -18,6 +18,7 @@ mod host;
 mod limits;
 mod line;
 mod origin;
+mod precondition;
 mod problem;
 mod proxies;
 mod sockets;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     limits::{BodyLimit, Budget, Held, Size},
     line::{filled_line, first_unseen, is_unseen, line},
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
+    precondition::{Precondition, entity_tag, has_already},
     problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},
     sockets::{Public, ServeSocket, Sockets},

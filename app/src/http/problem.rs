@@ -433,6 +433,7 @@ refusal! {
     404 "It is not there, or not for whoever asks.",
     408 "The body did not arrive in time.",
     409 "It does not go with how things are.",
+    412 "It has changed since it was read: `If-Match` names another version.",
     413 "The body is larger than this operation takes.",
     415 "The body is not JSON.",
     421 "Hearth does not answer to the name in Host.",

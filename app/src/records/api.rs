@@ -6,7 +6,7 @@
 use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
-    param::{Path, Query},
+    param::{Header, Path, Query},
     payload::Json,
     types::MaybeUndefined,
 };
@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     auth::{acting::AuthorizedDatabase, caller::Caller},
-    http::{Done, FieldError, Found, Given, Limit, Listed, Problem, ReadRefused, Text, WriteRefused},
+    http::{
+        Done, FieldError, Given, Limit, Listed, Precondition, Problem, ReadRefused, Text, WriteRefused, entity_tag,
+        has_already,
+    },
     when::{Day, Moment},
 };
 
@@ -55,6 +58,8 @@ struct RecordBody {
     /// Who added it, by their number; absent for records from before accounts.
     owner_id: Option<i64>,
     visibility: Visibility,
+    /// Counts its changes, from 1 on. In quotation marks it is the record's `ETag`.
+    version: i64,
 }
 
 /// A record to be added.
@@ -96,6 +101,40 @@ enum Added {
         Json<RecordBody>,
         /// Where the record is.
         #[oai(header = "Location")]
+        String,
+        /// The version, for `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Read {
+    /// The record.
+    #[oai(status = 200)]
+    Record(
+        Json<RecordBody>,
+        /// The version, for `If-Match` and `If-None-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// It is as the client has it, by `If-None-Match`.
+    #[oai(status = 304)]
+    Unchanged(
+        /// The version.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Changed {
+    /// The record as it is now.
+    #[oai(status = 200)]
+    Record(
+        Json<RecordBody>,
+        /// The version, for `If-Match`.
+        #[oai(header = "ETag")]
         String,
     ),
 }
@@ -184,7 +223,8 @@ impl RecordsApi {
         .map_err(Problem::fields)?;
         let record = store::create(database, &caller, draft).await?;
         let location = format!("/api/v1/records/{}", record.id);
-        Ok(Added::Record(Json(record.into()), location))
+        let tag = entity_tag(record.version);
+        Ok(Added::Record(Json(record.into()), location, tag))
     }
 
     /// Get a record
@@ -195,12 +235,19 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-    ) -> Result<Found<RecordBody>, ReadRefused> {
+        /// Entity tags: the response is 304 when one is the record's.
+        #[oai(name = "If-None-Match", validator(max_length = 2000))]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Read, ReadRefused> {
         let record = store::get(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;
-        Ok(Found::new(record))
+        let tag = entity_tag(record.version);
+        Ok(match has_already(if_none_match.0.as_deref(), record.version)? {
+            true => Read::Unchanged(tag),
+            false => Read::Record(Json(record.into()), tag),
+        })
     }
 
     /// Change a record
@@ -213,8 +260,12 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
+        /// The entity tags that the record may have: with another one, the response is 412 and nothing is written.
+        #[oai(name = "If-Match", validator(max_length = 2000))]
+        if_match: Header<Option<String>>,
         body: Json<RecordChange>,
-    ) -> Result<Found<RecordBody>, WriteRefused> {
+    ) -> Result<Changed, WriteRefused> {
+        let precondition = Precondition::if_match(if_match.0.as_deref())?;
         let RecordChange {
             title: Given(title),
             category: Given(category),
@@ -235,9 +286,10 @@ impl RecordsApi {
             visibility,
         )
         .map_err(Problem::fields)?;
-        let record = store::update(database, &caller, id.0, change).await?;
+        let record = store::update(database, &caller, id.0, change, precondition).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
-        Ok(Found::new(record))
+        let tag = entity_tag(record.version);
+        Ok(Changed::Record(Json(record.into()), tag))
     }
 
     /// Delete a record
@@ -248,8 +300,16 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
+        /// The entity tags that the record may have: with another one, the response is 412 and nothing is written.
+        #[oai(name = "If-Match", validator(max_length = 2000))]
+        if_match: Header<Option<String>>,
     ) -> Result<Done, WriteRefused> {
-        if store::delete(database, &caller, id.0).await? { Ok(Done::Done) } else { Err(no_such_record(id.0).into()) }
+        let precondition = Precondition::if_match(if_match.0.as_deref())?;
+        if store::delete(database, &caller, id.0, precondition).await? {
+            Ok(Done::Done)
+        } else {
+            Err(no_such_record(id.0).into())
+        }
     }
 }
 
@@ -269,6 +329,7 @@ impl From<Model> for RecordBody {
             updated_at: record.updated_at,
             owner_id: record.owner_id,
             visibility: record.visibility,
+            version: record.version,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     db::{Database, DbError, Tx, difference},
     failure::Failure,
-    http::{FieldError, Problem},
+    http::{FieldError, Precondition, Problem},
     when::Moment,
 };
 
@@ -137,6 +137,7 @@ pub(crate) async fn update(
     caller: &Caller,
     id: i64,
     change: Change,
+    precondition: Precondition,
 ) -> Result<Option<Model>, Problem> {
     database
         .write(caller, async move |tx, caller| {
@@ -144,6 +145,7 @@ pub(crate) async fn update(
             let Some(before) = get(tx, viewer, id).await? else {
                 return Ok(None);
             };
+            precondition.check(before.version)?;
             if change.changes_visibility(&before) && before.owner_id != Some(viewer.user_id) {
                 let error = FieldError::new("visibility", "is changed by who added the record alone");
                 return Err(Problem::fields(vec![error]).into());
@@ -184,12 +186,18 @@ async fn write(tx: &Tx, before: Model, record: &mut Model) -> Result<(), DbErr> 
 }
 
 /// Removes a record; returns whether there was one that the caller sees.
-pub(crate) async fn delete(database: &AuthorizedDatabase, caller: &Caller, id: i64) -> Result<bool, Problem> {
+pub(crate) async fn delete(
+    database: &AuthorizedDatabase,
+    caller: &Caller,
+    id: i64,
+    precondition: Precondition,
+) -> Result<bool, Problem> {
     database
         .write(caller, async move |tx, caller| {
             let Some(record) = get(tx, Viewer::of(caller), id).await? else {
                 return Ok(false);
             };
+            precondition.check(record.version)?;
             Entity::delete_by_id(id).exec(tx).await?;
             let subject = match record.visibility {
                 Visibility::Household => format!("record {id} “{}”", record.title),
@@ -255,11 +263,11 @@ mod tests {
         let day: Option<Day> = Some("2027-01-31".parse().unwrap());
         // As the page sends it: with the texts as they were.
         let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
-        assert_eq!(update(&writes, &caller, id, due).await.unwrap().unwrap().due_date, day);
+        assert_eq!(update(&writes, &caller, id, due, Precondition::Any).await.unwrap().unwrap().due_date, day);
         let kept = get(database.reads(), Viewer::of(&caller), id).await.unwrap().unwrap();
         assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
         let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
-        assert!(update(&writes, &caller, id, title).await.is_err(), "the alarm works");
+        assert!(update(&writes, &caller, id, title, Precondition::Any).await.is_err(), "the alarm works");
         database.close().await;
     }
 }

@@ -25,3 +25,4 @@ mod stopping;
 mod strangers;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod tailscaled;
+mod versions;

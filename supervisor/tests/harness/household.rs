@@ -59,11 +59,12 @@ pub fn add(address: SocketAddr, record: &Value) -> Value {
     plain(answer.json())
 }
 
-/// What every release says of a record: those from before accounts know of no owner.
+/// What every release says of a record: those from before accounts know of no owner, and up to 0.4.0 none has a version.
 pub fn plain(mut record: Value) -> Value {
     if let Some(fields) = record.as_object_mut() {
         fields.remove("owner_id");
         fields.remove("visibility");
+        fields.remove("version");
     }
     record
 }

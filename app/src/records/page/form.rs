@@ -26,6 +26,8 @@ pub(crate) struct Filled {
     pub(crate) due_date: String,
     /// Absent where whoever fills it in has no say in it.
     pub(crate) visibility: Option<Visibility>,
+    /// The version that the form shows; absent for a new record.
+    pub(crate) version: Option<i64>,
 }
 
 impl Filled {
@@ -37,6 +39,7 @@ impl Filled {
             notes: record.notes.clone(),
             due_date: record.due_date.map(|day| day.to_string()).unwrap_or_default(),
             visibility: Some(record.visibility),
+            version: Some(record.version),
         }
     }
 

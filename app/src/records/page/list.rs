@@ -185,6 +185,7 @@ mod tests {
             notes: format!("</textarea>{EVIL}"),
             due_date: EVIL.to_owned(),
             visibility: None,
+            version: None,
         };
         let asked = Asked { search: EVIL.to_owned(), ..Asked::default() };
         let problem = Problem::fields(vec![FieldError::new("title", EVIL)]);

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     auth::{acting::AuthorizedDatabase, caller::Visitor, role::Role},
     html::{Frame, answer, refused, see},
-    http::{FieldError, Problem},
+    http::{FieldError, Precondition, Problem},
 };
 
 /// Where the form is sent.
@@ -114,9 +114,10 @@ pub(crate) async fn change(
     Form(filled): Form<Filled>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
-    let outcome = match filled.change() {
-        Ok(change) => store::update(database, &visitor, id, change).await,
-        Err(errors) => Err(Problem::fields(errors)),
+    let outcome = match (filled.change(), meant_for(filled.version)) {
+        (Ok(change), Ok(precondition)) => store::update(database, &visitor, id, change, precondition).await,
+        (Err(errors), _) => Err(Problem::fields(errors)),
+        (_, Err(problem)) => Err(problem),
     };
     match outcome {
         Ok(Some(record)) => Ok(see(&format!("/?changed={}", record.id))),
@@ -130,14 +131,38 @@ pub(crate) async fn change(
 
 #[handler]
 pub(crate) async fn delete(
+    frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
     Path(id): Path<i64>,
+    Form(deletion): Form<Deletion>,
 ) -> Result<Response> {
-    match store::delete(database, &visitor, id).await? {
-        true => Ok(see("/?deleted=1")),
-        false => Err(no_such_record(id).into()),
+    let outcome = match meant_for(deletion.version) {
+        Ok(precondition) => store::delete(database, &visitor, id, precondition).await,
+        Err(problem) => Err(problem),
+    };
+    match outcome {
+        Ok(true) => Ok(see("/?deleted=1")),
+        Ok(false) => Err(no_such_record(id).into()),
+        Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
+            let record = get_one(database, Viewer::of(&visitor), id).await?;
+            let filled = Filled::of(&record);
+            Ok(refused(&problem, one_page(&frame, &visitor, &record, &filled, Some(&problem))))
+        }
+        Err(problem) => Err(problem.into()),
     }
+}
+
+/// What the form for a deletion sends.
+#[derive(Debug, Deserialize)]
+struct Deletion {
+    version: Option<i64>,
+}
+
+/// Returns the version that a form shows: nothing else is changed by it.
+fn meant_for(version: Option<i64>) -> Result<Precondition, Problem> {
+    let version = version.ok_or_else(|| Problem::fields(vec![FieldError::new("version", "is missing")]))?;
+    Ok(Precondition::version(version))
 }
 
 fn one_page(frame: &Frame, visitor: &Visitor, record: &Model, filled: &Filled, refusal: Option<&Problem>) -> Markup {

@@ -1,6 +1,7 @@
 //! How does the page of one record look?
 
 use maud::{Markup, html};
+use poem::http::StatusCode;
 
 use super::form::{self, Filled};
 use crate::{
@@ -21,6 +22,7 @@ pub(crate) struct Editing<'a> {
 pub(crate) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) -> Markup {
     let shown = shown(record);
     let refusal = editing.as_ref().and_then(|editing| editing.refusal);
+    let is_conflict = refusal.is_some_and(|problem| problem.status() == StatusCode::PRECONDITION_FAILED);
     let content = html! {
         p.back { a href="/" { "Back to the records" } }
         h1 { (record.title) }
@@ -34,7 +36,12 @@ pub(crate) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) 
                         (edit(record, editing))
                         (delete(record))
                     }
-                    @if refusal.is_some() { (shown) }
+                    @if refusal.is_some() {
+                        div {
+                            @if is_conflict { h2 { "What is saved now" } }
+                            (shown)
+                        }
+                    }
                 }
             }
         }
@@ -60,12 +67,19 @@ fn shown(record: &Model) -> Markup {
 }
 
 fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
+    let is_conflict = editing.refusal.is_some_and(|problem| problem.status() == StatusCode::PRECONDITION_FAILED);
     let fields = Fields::new("record", editing.refusal);
     html! {
         section.card aria-labelledby="edit" {
-            h2 #edit { "Change it" }
+            h2 #edit { @if is_conflict { "Your version" } @else { "Change it" } }
             form method="post" action={ "/records/" (record.id) } {
-                (fields.summary("The record was not saved."))
+                // The version that is shown beside the form: to save it then is a decision.
+                input type="hidden" name="version" value=(record.version);
+                @if is_conflict {
+                    p.error role="alert" {
+                        "The record was changed while this page was open, and nothing was overwritten. Compare your                          version with what is saved now; saving replaces it."
+                    }
+                } @else { (fields.summary("The record was not saved.")) }
                 (form::fields(editing.filled, &fields, editing.is_own))
                 button.main { "Save" }
             }
@@ -78,6 +92,7 @@ fn delete(record: &Model) -> Markup {
         details.ask {
             summary { "Delete this record…" }
             form method="post" action={ "/records/" (record.id) "/delete" } {
+                input type="hidden" name="version" value=(record.version);
                 p { "“" (record.title) "” will be gone for good, for everyone who sees it." }
                 button.danger { "Delete it for good" }
             }

@@ -108,7 +108,7 @@ fn a_form_whose_author_was_disabled_meanwhile_changes_nothing() {
     let record = app.create(&json!({ "title": "Boiler" }));
     let mut browser = join(&app, "member", "mia@example.org");
     let cookie = browser.cookie();
-    let form = b"title=defaced&category=&notes=&due_date=&visibility=household";
+    let form = b"title=defaced&category=&notes=&due_date=&visibility=household&version=1";
     let mut held = Vec::new();
     for path in ["/records".to_owned(), format!("/records/{}", record["id"])] {
         let mut stream = app.connect();

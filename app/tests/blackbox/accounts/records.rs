@@ -84,7 +84,7 @@ fn deletions_and_changes_of_visibility_are_in_the_audit_log_without_a_private_ti
     let form = [("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
     let cookie = anna.cookie();
     let page = [&form[..], &[("cookie", &*cookie)]].concat();
-    assert_eq!(app.ask_as_nobody("POST", &format!("/records/{boiler}/delete"), &page, b"x=1").status, 303);
+    assert_eq!(app.ask_as_nobody("POST", &format!("/records/{boiler}/delete"), &page, b"version=1").status, 303);
     assert_eq!(anna.send(&app, "DELETE", &format!("/api/v1/records/{diary}"), None).status, 204);
     let events = app.get("/api/v1/audit-events?limit=4").json();
     let events: Vec<_> = events["items"]

@@ -1,0 +1,110 @@
+//! No update is lost: a change is for the version that its author saw.
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::{
+    accounts::browser::join,
+    harness::{Data, Start},
+};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+#[test]
+fn a_change_or_deletion_is_for_the_version_that_was_read() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let created = app.send("POST", "/api/v1/records", &json!({ "title": "Boiler" }));
+    assert_eq!((created.header("etag"), &created.json()["version"]), (Some("\"1\""), &json!(1)));
+    let path = created.header("location").unwrap().to_owned();
+    let patch = |tag: &str, title: &str| {
+        app.ask("PATCH", &path, &[JSON, ("if-match", tag)], json!({ "title": title }).to_string().as_bytes())
+    };
+    let changed = patch("\"1\"", "Stove");
+    assert_eq!((changed.status, changed.header("etag"), &changed.json()["version"]), (200, Some("\"2\""), &json!(2)));
+    // Somebody else's, an unknown one, a weak one.
+    for tag in ["\"1\"", "\"3\", \"1\"", "W/\"2\"", "\"\"", "\"02\""] {
+        assert_eq!(patch(tag, "lost").problem(412)["code"], "precondition_failed", "{tag}");
+        let refused = app.ask("DELETE", &path, &[("if-match", tag)], b"");
+        assert_eq!(refused.problem(412)["code"], "precondition_failed", "{tag}");
+    }
+    for tag in ["2", "\"2", "\"2\" \"3\"", ","] {
+        assert_eq!(patch(tag, "lost").problem(400)["errors"][0]["field"], "If-Match", "{tag}");
+    }
+    assert_eq!(app.get(&path).json()["title"], "Stove");
+    assert_eq!(patch("\"1\", \"2\"", "Oven").status, 200);
+    assert_eq!(patch("*", "Range").status, 200);
+    // What changes nothing is no new version; scripts without the header go on.
+    assert_eq!(patch("\"4\"", "Range").header("etag"), Some("\"4\""));
+    assert_eq!(app.send("PATCH", &path, &json!({ "category": "house" })).header("etag"), Some("\"5\""));
+    let unchanged = |tag: &str| app.ask("GET", &path, &[("if-none-match", tag)], b"");
+    for tag in ["\"5\"", "W/\"5\"", "\"4\", \"5\"", "*"] {
+        let answer = unchanged(tag);
+        assert_eq!((answer.status, answer.header("etag"), answer.body.len()), (304, Some("\"5\""), 0), "{tag}");
+    }
+    assert_eq!(unchanged("\"4\"").json()["version"], 5);
+    assert_eq!(app.ask("DELETE", &path, &[("if-match", "\"5\"")], b"").status, 204);
+    // What is not there has no version to disagree with.
+    app.ask("DELETE", &path, &[("if-match", "\"5\"")], b"").problem(404);
+    app.stop();
+}
+
+#[test]
+fn of_many_who_change_one_version_one_wins() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let path = format!("/api/v1/records/{}", app.create(&json!({ "title": "Boiler" }))["id"]);
+    let won: usize = thread::scope(|scope| {
+        let change = |number: usize| {
+            let (app, path) = (&app, &path);
+            scope.spawn(move || {
+                let body = json!({ "notes": format!("{number}") }).to_string();
+                let answer = app.ask("PATCH", path, &[JSON, ("if-match", "\"1\"")], body.as_bytes());
+                if answer.status != 200 {
+                    answer.problem(412);
+                }
+                usize::from(answer.status == 200)
+            })
+        };
+        let all: Vec<_> = (0..12).map(change).collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    assert_eq!(won, 1);
+    app.stop();
+}
+
+#[test]
+fn a_page_that_is_out_of_date_shows_both_versions() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let cookie = join(&app, "member", "anna@example.org").cookie();
+    let record = app.create(&json!({ "title": "Boiler" }));
+    let page = format!("/records/{}", record["id"]);
+    let api = format!("/api/v1{page}");
+    let own = [FORM, ("cookie", &*cookie), ("origin", "http://hearth"), ("accept", "text/html")];
+    let shown = app.ask("GET", &page, &own[1..], b"");
+    assert_eq!(shown.text().matches(r#"name="version" value="1""#).count(), 2, "{}", shown.text());
+    app.send("PATCH", &api, &json!({ "title": "Stove of Ben" }));
+    let save = |version: &str| {
+        let body = format!("title=Oven+of+Anna&category=&notes=&due_date={version}");
+        app.ask("POST", &page, &own, body.as_bytes())
+    };
+    let refused = save("&version=1");
+    assert_eq!(refused.status, 412);
+    for text in ["Stove of Ben", "Oven of Anna", "What is saved now", "Your version", r#"name="version" value="2""#] {
+        assert!(refused.text().contains(text), "{text}: {}", refused.text());
+    }
+    assert_eq!(app.ask("POST", &format!("{page}/delete"), &own, b"version=1").status, 412);
+    // A form without a version is none of ours.
+    for answer in [save(""), app.ask("POST", &format!("{page}/delete"), &own, b"x=1")] {
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    assert_eq!(app.get(&api).json()["title"], "Stove of Ben");
+    assert_eq!(save("&version=2").status, 303);
+    assert_eq!(app.get(&api).json()["title"], "Oven of Anna");
+    assert_eq!(app.ask("POST", &format!("{page}/delete"), &own, b"version=3").status, 303);
+    app.get(&api).problem(404);
+    app.stop();
+}

@@ -425,6 +425,18 @@ refusal! {
 }
 
 refusal! {
+    /// Why changes could not be read.
+    SyncRefused:
+    400 "A parameter cannot be used.",
+    401 "Nobody is signed in.",
+    403 "Whoever is signed in may not do this.",
+    410 "The cursor is from before a restore, or of another view: begin again without it.",
+    421 "Hearth does not answer to the name in Host.",
+    500 "A fault in Hearth itself.",
+    503 "Not at the moment; the header Retry-After says when to try again.",
+}
+
+refusal! {
     /// Why something was not written. Nothing was changed then.
     WriteRefused:
     400 "The body or a parameter cannot be used.",

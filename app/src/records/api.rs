@@ -3,7 +3,7 @@
 //! A change is a PATCH, not a PUT: a client made for an older release would, by replacing the whole record, wipe
 //! the fields that it does not know yet.
 
-use poem::web::Data;
+use poem::{http::StatusCode, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
     param::{Header, Path, Query},
@@ -12,6 +12,7 @@ use poem_openapi::{
 };
 
 use super::{
+    changes,
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
     listing::{Listing, Order, Place},
@@ -22,8 +23,8 @@ use super::{
 use crate::{
     auth::{acting::AuthorizedDatabase, caller::Caller},
     http::{
-        Done, FieldError, Given, Limit, Listed, Precondition, Problem, ReadRefused, Text, WriteRefused, entity_tag,
-        has_already,
+        Done, FieldError, Found, Given, Limit, Listed, Precondition, Problem, ReadRefused, SyncRefused, Text,
+        WriteRefused, entity_tag, has_already,
     },
     when::{Day, Moment},
 };
@@ -60,6 +61,28 @@ struct RecordBody {
     visibility: Visibility,
     /// Counts its changes, from 1 on. In quotation marks it is the record's `ETag`.
     version: i64,
+}
+
+/// A record that changed.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+struct SyncedRecord {
+    /// The record's id.
+    id: i64,
+    /// Whether it is gone: deleted, or private to somebody else now.
+    gone: bool,
+    record: Option<RecordBody>,
+}
+
+/// Records that changed, in the order of their last changes.
+#[derive(Debug, Object)]
+struct RecordChanges {
+    /// Each as it is now.
+    items: Vec<SyncedRecord>,
+    /// Give it as `after` the next time.
+    cursor: String,
+    /// Whether there are more behind these.
+    has_more: bool,
 }
 
 /// A record to be added.
@@ -225,6 +248,41 @@ impl RecordsApi {
         let location = format!("/api/v1/records/{}", record.id);
         let tag = entity_tag(record.version);
         Ok(Added::Record(Json(record.into()), location, tag))
+    }
+
+    /// List what changed
+    ///
+    /// For copies of the records: without `after` it lists every record, then what has changed behind the `cursor` of the last
+    /// response. A record that the caller has no longer is `gone`; one that they never had is not mentioned. After a restore a
+    /// cursor is refused with 410, and the copy begins anew.
+    #[oai(path = "/records/changes", method = "get", operation_id = "list_record_changes", tag = "Tag::Records")]
+    async fn changes(
+        &self,
+        Data(database): Data<&AuthorizedDatabase>,
+        caller: Caller,
+        /// How many at most.
+        limit: Query<Limit>,
+        /// Where to go on: the `cursor` of the response before.
+        #[oai(validator(max_length = 2000))]
+        after: Query<Option<String>>,
+    ) -> Result<Found<RecordChanges>, SyncRefused> {
+        let found = changes::list(database.reads(), Viewer::of(&caller), after.0.as_deref(), limit.0.0)
+            .await
+            .map_err(|error| database.failed(error))?
+            .map_err(|bad| match bad {
+                changes::BadCursor::Unknown => Problem::fields(vec![FieldError::new(
+                    "after",
+                    "is not a `cursor` that a response of this operation gave",
+                )]),
+                changes::BadCursor::Outdated => Problem::new(StatusCode::GONE)
+                    .detail("This cursor is from before a restore, or of another view; begin again without it."),
+            })?;
+        let items = found.records.into_iter().map(|(id, record)| SyncedRecord {
+            id,
+            gone: record.is_none(),
+            record: record.map(RecordBody::from),
+        });
+        Ok(Found::new(RecordChanges { items: items.collect(), cursor: found.cursor, has_more: found.has_more }))
     }
 
     /// Get a record

@@ -1,6 +1,7 @@
 //! The binder's records: their table, queries, API and pages.
 
 mod api;
+mod changes;
 mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 mod entity;
@@ -34,6 +35,7 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
     operations: &[
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
+        Operation::new("list_record_changes", READ),
         Operation::new("create_record", WRITE).with_large_body(),
         Operation::new("update_record", WRITE).with_large_body(),
         Operation::new("delete_record", WRITE),

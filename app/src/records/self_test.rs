@@ -29,6 +29,11 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
         .await
         .map_err(|error| said(database, "get a record", error))?;
     stale::self_test(reads).await.map_err(|error| said(database, "look for records to fold", error))?;
+    super::changes::list(reads, viewer, None, 10)
+        .await
+        .map_err(|error| said(database, "list the changes", error))?
+        .map(drop)
+        .unwrap_or_default();
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

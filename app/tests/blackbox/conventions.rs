@@ -231,7 +231,10 @@ fn each_list_pages_alike() {
     }
     let (operations, document) = operations(&app);
     let mut lists = 0;
-    for operation in operations.iter().filter(|operation| operation.name.starts_with("list_")) {
+    for operation in operations
+        .iter()
+        .filter(|operation| operation.name.starts_with("list_") && operation.name != "list_record_changes")
+    {
         let name = &operation.name;
         let content = operation.of.pointer("/responses/200/content").unwrap().as_object().unwrap();
         let schema = resolve(&document, &content.values().next().unwrap()["schema"]);

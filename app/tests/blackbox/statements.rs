@@ -90,6 +90,7 @@ fn use_everything(app: &App) {
         }
         ok(&format!("/?sort={order}&search=insur&added=1"));
     }
+    ok("/api/v1/records/changes?limit=3");
     ok("/api/v1/records/1");
     ok("/health");
     let path = "/api/v1/records/60";

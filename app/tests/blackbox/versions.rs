@@ -108,3 +108,41 @@ fn a_page_that_is_out_of_date_shows_both_versions() {
     app.get(&api).problem(404);
     app.stop();
 }
+
+#[test]
+fn a_copy_keeps_up_and_learns_nothing_of_what_was_always_private() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut anna = join(&app, "member", "anna@example.org");
+    let get = |after: &str| app.get(&format!("/api/v1/records/changes?limit=200{after}"));
+    let seen = |page: &serde_json::Value| -> Vec<(i64, bool)> {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| (item["id"].as_i64().unwrap(), item["gone"] == true)).collect()
+    };
+    let mut add = |title: &str, visibility: &str| {
+        anna.post(&app, "/api/v1/records", &json!({ "title": title, "visibility": visibility })).json()["id"].clone()
+    };
+    let (shared, diary, gone) = (add("Shared", "household"), add("Diary", "private"), add("Gone", "household"));
+    let first = get("").json();
+    assert_eq!(seen(&first), [(shared.as_i64().unwrap(), false), (gone.as_i64().unwrap(), false)]);
+    assert_eq!(first["items"][0]["record"]["title"], "Shared");
+    let after = format!("&after={}", first["cursor"].as_str().unwrap());
+    assert_eq!(seen(&get(&after).json()), []);
+    let of = |id: &serde_json::Value| format!("/api/v1/records/{id}");
+    assert_eq!(anna.send(&app, "PATCH", &of(&diary), Some(&json!({ "notes": "x" }))).status, 200);
+    assert_eq!(anna.send(&app, "PATCH", &of(&shared), Some(&json!({ "visibility": "private" }))).status, 200);
+    assert_eq!(anna.send(&app, "DELETE", &of(&gone), None).status, 204);
+    assert_eq!(anna.send(&app, "DELETE", &of(&diary), None).status, 204);
+    let second = get(&after).json();
+    assert_eq!(seen(&second), [(shared.as_i64().unwrap(), true), (gone.as_i64().unwrap(), true)]);
+    // Page by page the same.
+    let one = app.get(&format!("/api/v1/records/changes?limit=1{after}")).json();
+    assert_eq!((seen(&one).len(), &one["has_more"]), (1, &json!(true)));
+    assert_eq!(seen(&get(&format!("&after={}", one["cursor"].as_str().unwrap())).json()), seen(&second)[1..]);
+    // Another's cursor, and one from before a restore.
+    assert_eq!(anna.get(&app, &format!("/api/v1/records/changes?{}", &after[1..])).problem(410)["code"], "gone");
+    data.sql("UPDATE record_state SET epoch = 'restored'");
+    assert_eq!(get(&after).problem(410)["code"], "gone");
+    get("&after=nonsense").problem(400);
+    app.stop();
+}

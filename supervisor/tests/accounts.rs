@@ -145,7 +145,7 @@ fn the_maintenance_page_is_for_whoever_asks_for_this_hearth() {
 fn mark(database: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = rusqlite::Connection::open_with_flags(database, flags).unwrap();
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    connection.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap()
 }
 
 /// Has an app that marks what is restored take the app's place, inside the sandbox.

@@ -3,8 +3,9 @@
 //! Sessions, invitations and resets that were ended or used since it was left: a phone that was lost and signed out
 //! would be in again. So would one-time codes and recovery codes that were used since, and the tokens of users who were
 //! disabled since. Owners' tokens stay, since programs of theirs look after the instance. Nobody knows here who was disabled
-//! or given another role since: those come back, and the audit log and the page *People* say so. The supervisor says `HEARTH_RESTORED=1` when the app proves a database that comes from a backup
-//! or a snapshot, and the app voids them there, before it is live.
+//! or given another role since: those come back, and the audit log and the page *People* say so. The supervisor says
+//! `HEARTH_RESTORED=1` when the app proves a database that comes from a backup or a snapshot, and the app voids them there,
+//! before it is live.
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter,

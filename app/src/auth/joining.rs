@@ -71,10 +71,15 @@ pub(crate) async fn user_of(
     };
     // A login of Tailscale's is an e-mail only where the tailnet's users have some.
     let email = email::check(named);
-    match (decide(accounts.reads(), named, &email, &known, present).await.map_err(failed)?, known.join) {
-        (Err(stranger), _) => return Ok(Err(stranger)),
-        (Ok(None), Join::Refuse) => return Ok(Err(Stranger::Unknown)),
-        _ => {}
+    let stranger = match (decide(accounts.reads(), named, &email, &known, present).await.map_err(failed)?, known.join) {
+        (Err(stranger), _) => Some(stranger),
+        (Ok(None), Join::Refuse) => Some(Stranger::Unknown),
+        _ => None,
+    };
+    if let Some(stranger) = stranger {
+        // Another request may have linked them since the first look, and that link is what spoke against them here.
+        let linked = linked_user(accounts.reads(), &known).await.map_err(failed)?;
+        return Ok(linked.map_or(Err(stranger), enabled));
     }
     let (place, named) = (place.clone(), named.to_owned());
     accounts

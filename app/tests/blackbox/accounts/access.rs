@@ -19,6 +19,7 @@ use_reset             + + + + +
 show_instance         - + + + +
 list_records          - + + + +
 get_record            - + + + +
+list_record_changes   - + + + +
 create_record         - - + + +
 update_record         - - + + +
 delete_record         - - + + +
@@ -56,6 +57,7 @@ const SCOPES: &str = "
 show_instance + + +
 list_records  + + +
 get_record    + + +
+list_record_changes + + +
 show_session  + + +
 create_record - + +
 update_record - + +

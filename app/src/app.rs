@@ -180,7 +180,7 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     // The panic hook has logged what it was.
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
-        .detail("Something went wrong in Hearth itself; its log says what.")
+        .detail("An internal error occurred. See Hearth's log for details.")
         .into_response()
 }
 

@@ -36,54 +36,54 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer requests on the inherited sockets, or on its own when run alone
+    /// Serve requests on the inherited sockets, or on its own socket when run alone
     Serve(ServeArgs),
-    /// Print what is wrong with the settings, whatever the database is: a JSON document for each mistake
+    /// Check the settings without the database. Prints a JSON document for each error
     CheckSettings,
     /// Print the API's OpenAPI document
     Openapi,
-    /// Print the code by which the owner of a new instance comes in
+    /// Print the set-up code, with which the owner of a new instance signs up
     SetupCode(OnTheServer),
-    /// Look after people on the server itself, whoever is locked out
+    /// Manage users from the server, for example when the owner is locked out
     #[command(subcommand)]
     User(UserCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// List everybody
+    /// List all users
     List(OnTheServer),
-    /// Add somebody, and print a link by which they choose a password
+    /// Add a user and print a link to choose a password
     Create {
         /// The e-mail to sign in with
         #[arg(value_name = "EMAIL")]
         email: String,
-        /// What they are called [default: the e-mail's first part]
+        /// The display name [default: the first part of the e-mail]
         #[arg(long)]
         name: Option<String>,
-        /// What they may: guest, member, admin or owner
+        /// The role: guest, member, admin or owner
         #[arg(long, default_value = "member", value_parser = role)]
         role: Role,
         #[command(flatten)]
         server: OnTheServer,
     },
-    /// Print a link by which somebody chooses a new password
+    /// Print a password reset link
     ResetPassword {
-        /// Whose
+        /// The user's e-mail
         #[arg(value_name = "EMAIL")]
         email: String,
-        /// Take their second factor away too, for who lost phone and recovery codes
+        /// Also turn off two-factor authentication, for a lost phone
         #[arg(long)]
         remove_totp: bool,
         #[command(flatten)]
         server: OnTheServer,
     },
-    /// Give somebody another role
+    /// Change a user's role
     SetRole {
-        /// Whose
+        /// The user's e-mail
         #[arg(value_name = "EMAIL")]
         email: String,
-        /// What they may: guest, member, admin or owner
+        /// The role: guest, member, admin or owner
         #[arg(value_name = "ROLE", value_parser = role)]
         role: Role,
         #[command(flatten)]
@@ -97,7 +97,7 @@ struct OnTheServer {
     /// The live database [env: HEARTH_DATABASE] [default: live/app.db in HEARTH_DATA_DIR or ./data]
     #[arg(long, value_name = "FILE")]
     database: Option<String>,
-    /// Answer as JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

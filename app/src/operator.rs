@@ -91,7 +91,7 @@ impl Place {
         };
         let database = fs::canonicalize(&named).map_err(|error| {
             Failure::new(format!("there is no database at {}: {error}", named.display()))
-                .hint("start Hearth once, or say where its data is: HEARTH_DATA_DIR=…, or --database …/live/app.db")
+                .hint("start Hearth once, or set where its data is: HEARTH_DATA_DIR=…, or --database …/live/app.db")
         })?;
         Ok(Self { named, database })
     }
@@ -114,10 +114,9 @@ impl Place {
             .any(|path| self.database.parent() != Some(&*path) && path.join("STAGING").exists());
         if moved || busy {
             return Err(Failure::new(
-                "this is not the live database, or an upgrade or a restore is under way, which may not hold what was done \
-                 here",
+                "this is not the live database, or an upgrade or a restore is in progress; the change could be lost",
             )
-                .hint("wait until `supervisor status` says serving, and do it again"));
+            .hint("wait until `supervisor status` shows serving, then retry"));
         }
         Ok(())
     }
@@ -144,8 +143,8 @@ async fn carry_out(
         Task::SetupCode => match setup::code(database, &place.database).await? {
             Some(code) if json => Ok(serde_json::json!({ "code": code }).to_string()),
             Some(code) => Ok(code),
-            None => Err(Failure::new("this instance has an owner already")
-                .hint("to get in again: app user reset-password <e-mail>; app user list names everybody")),
+            None => Err(Failure::new("this instance already has an owner")
+                .hint("to regain access: app user reset-password <e-mail>; app user list shows all users")),
         },
         Task::List => {
             let found = users::list(database.reads()).await.map_err(|error| failed(database.failed(error).into()))?;
@@ -173,7 +172,7 @@ async fn carry_out(
             true => Ok(if json {
                 serde_json::json!({ "email": email, "role": role }).to_string()
             } else {
-                format!("{email} is {} now.", role.name())
+                format!("{email} is now {}.", role.name())
             }),
             false => Err(nobody(email)),
         },
@@ -197,7 +196,7 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
 }
 
 fn nobody(email: &str) -> Failure {
-    Failure::new(format!("nobody has the e-mail {email}")).hint("app user list names everybody")
+    Failure::new(format!("no user has the e-mail {email}")).hint("app user list shows all users")
 }
 
 /// The words for a link: an address where it is known what the household calls this server.
@@ -208,8 +207,10 @@ fn link(secret: &Secret, url: Option<&PublicUrl>, json: bool, what: &str) -> Str
         return serde_json::json!({ "url": address, "token": secret.expose() }).to_string();
     }
     match url {
-        Some(_) => format!("Good for a day, and once, to {what}:\n{address}"),
-        None => format!("Good for a day, and once, to {what}; put the address of this Hearth before it:\n{address}"),
+        Some(_) => format!("Link to {what}. It works once and expires in a day:\n{address}"),
+        None => format!(
+            "Link to {what}. It works once and expires in a day. Put the address of this Hearth in front of it:\n{address}"
+        ),
     }
 }
 
@@ -219,7 +220,7 @@ fn as_json(people: Vec<Person<'_>>) -> String {
 
 fn as_table(people: Vec<Person<'_>>) -> String {
     if people.is_empty() {
-        return "Nobody yet. `app setup-code` prints the code by which the owner comes in.".to_owned();
+        return "There are no users yet. `app setup-code` prints the code for creating the owner.".to_owned();
     }
     let widest = people.iter().map(|person| person.email.chars().count()).max().unwrap_or_default();
     let lines = people.iter().map(|person| {

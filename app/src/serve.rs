@@ -195,7 +195,7 @@ async fn open_the_house(sign_in: &SignIn, config: &Config) -> Result<(), Failure
     if let Some(code) = setup::code(&sign_in.database, &config.database).await? {
         tracing::info!(
             target: ALWAYS,
-            "Nobody owns this instance yet. Open it in a browser and become its owner with this set-up code:"
+            "This instance has no owner yet. Open it in a browser and enter this set-up code to become the owner:"
         );
         tracing::info!(target: ALWAYS, "    {code}");
     }
@@ -217,8 +217,8 @@ fn announce_serve(socket: &ServeSocket) {
             tracing::info!("Serving `tailscale serve` on http://{address}");
             if !address.ip().is_loopback() {
                 tracing::warn!(
-                    "Whoever reaches {address} other than by `tailscale serve` can say that they are anybody: publish that \
-                     port nowhere"
+                    "Anyone who reaches {address} other than through `tailscale serve` can sign in as any user. Do not publish this \
+                     port"
                 );
             }
         }
@@ -234,7 +234,7 @@ impl Running {
         hit("app.stopping")?;
         let grace = config.stop.grace;
         let drain = grace.saturating_sub(CLOSING.min(grace / 2));
-        tracing::info!("Stopping: finishing the requests under way");
+        tracing::info!("Stopping: finishing open requests");
         self.stop_public.send_replace(Some(Instant::now() + drain));
         let drained = async {
             let mut cut_off = 0;
@@ -255,7 +255,7 @@ impl Running {
             }
         };
         if cut_off > 0 {
-            tracing::warn!("{cut_off} connections were not done in time and were cut off");
+            tracing::warn!("{cut_off} connections did not finish in time and were closed");
         }
         // The private socket answered until here: the supervisor sees a draining app as alive.
         self.stop_private.send_replace(Some(Instant::now()));

@@ -121,14 +121,14 @@ fn page(frame: &Frame, account: &Account, state: &PageState<'_>) -> Markup {
     let user = &account.caller.user;
     let by_tailscale = account.caller.by == By::Tailscale;
     let content = html! {
-        h1 { "Your account" }
+        h1 { "Account" }
         p.quiet {
             (user.email) ", " (user.role.name())
-            @if by_tailscale { ", signed in by Tailscale" }
+            @if by_tailscale { ", signed in with Tailscale" }
         }
         // Whom Tailscale answers for cannot sign out, but a session goes before its word.
-        @if by_tailscale { p { a.button href="/sign-in" { "Sign in as somebody else" } } }
-        (again(&account.caller, "/account", "Another e-mail, a second factor, a passkey or a token"))
+        @if by_tailscale { p { a.button href="/sign-in" { "Sign in as another user" } } }
+        (again(&account.caller, "/account", "To change your e-mail or add a two-factor method, a passkey or a token"))
         div.parts {
             nav.contents aria-label="On this page" {
                 ul {
@@ -148,7 +148,7 @@ fn page(frame: &Frame, account: &Account, state: &PageState<'_>) -> Markup {
             }
         }
     };
-    frame.page(&title_of("Your account", state.problem()), &content)
+    frame.page(&title_of("Account", state.problem()), &content)
 }
 
 #[cfg(test)]
@@ -209,9 +209,9 @@ mod tests {
     fn whom_tailscale_answers_for_is_offered_to_sign_in_as_somebody_else() {
         let mut account = evil();
         let text = |account: &Account| page(&Frame::default(), account, &PageState::default()).into_string();
-        assert!(!text(&account).contains("Sign in as somebody else"));
+        assert!(!text(&account).contains("Sign in as another user"));
         account.caller.by = By::Tailscale;
-        assert!(text(&account).contains(r#"href="/sign-in">Sign in as somebody else"#));
+        assert!(text(&account).contains(r#"href="/sign-in">Sign in as another user"#));
     }
 
     #[test]
@@ -220,14 +220,14 @@ mod tests {
         let state = PageState { done: Some("token"), refusal: None };
         let text = page(&Frame::default(), &evil(), &state).into_string();
         assert_eq!(text.matches(r#"role="status""#).count(), 1, "{text}");
-        assert!(text.contains("good for nothing any more"));
+        assert!(text.contains("The token was revoked"));
     }
 
     #[test]
     fn what_a_form_was_refused_for_stands_in_its_part_and_in_the_title() {
         let refusal = PASSWORD.refuse(Problem::fields(vec![FieldError::new("new_password", "is too short")]));
         let text = page(&Frame::default(), &evil(), &PageState { done: None, refusal: Some(&refusal) }).into_string();
-        assert!(text.contains("<title>Error: Your account"), "{text}");
+        assert!(text.contains("<title>Error: Account"), "{text}");
         assert!(text.contains(r##"href="#password-form-new_password">The new password is too short."##), "{text}");
         assert_eq!(text.matches(r#"role="alert""#).count(), 1, "{text}");
     }

@@ -14,13 +14,13 @@ use crate::{
 /// The operations.
 pub(crate) struct AuditApi;
 
-/// Something that happened.
+/// An event of the audit log.
 #[derive(Debug, Object)]
 #[oai(rename = "AuditEvent", skip_serializing_if_is_none)]
 struct EventBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// When.
+    /// When it happened.
     at: Moment,
     /// What; later versions add more: `set_up`, `signed_in`, `sign_in_failed`, `sign_in_throttled`, `signed_out`,
     /// `session_revoked`, `password_changed`, `password_reset`, `profile_changed`, `totp_added`, `totp_removed`,
@@ -29,17 +29,17 @@ struct EventBody {
     /// `user_changed`, `account_linked`, `account_unlinked`, `restored`, `backup_made`,
     /// `record_deleted`, `record_visibility_changed`.
     kind: String,
-    /// Who, by their number; absent for nobody of the household.
+    /// The id of the user who did it. Absent if it was not a user.
     user_id: Option<i64>,
-    /// Who, by name or e-mail as it was then.
+    /// The name or e-mail of the person who did it, at that time.
     who: String,
-    /// Whom or what it was done to.
+    /// The person or thing that was affected.
     subject: String,
-    /// How they were known, in words for people: `session (password)`, `token “backup”`, `passkey`.
+    /// How the user was authenticated, for people to read: `session (password)`, `token “backup”`, `passkey`.
     method: String,
-    /// From where.
+    /// The IP address.
     address: String,
-    /// What their browser or program called itself.
+    /// The User-Agent of the browser or program.
     user_agent: String,
 }
 
@@ -61,17 +61,17 @@ impl From<audit_event::Model> for EventBody {
 
 #[OpenApi]
 impl AuditApi {
-    /// List what happened
+    /// List audit events
     ///
-    /// Sign-ins and failures, changes to people, tokens, backups and restores, the newest first.
+    /// Sign-ins and failures, changes to users and tokens, backups and restores, newest first.
     #[oai(path = "/audit-events", method = "get", operation_id = "list_audit_events", tag = "Tag::People")]
     async fn events(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<EventBody>, ReadRefused> {

@@ -23,7 +23,7 @@ pub(crate) const FEATURE: Feature<api::AuditApi> = Feature {
     api: api::AuditApi,
     operations: &[Operation::new("list_audit_events", ADMINS)],
     pages: &[Page::get("/audit", ADMINS, || page::show.boxed())],
-    navigation: Some(Entry { address: "/audit", label: "Audit", within: "/audit", is_named: false }),
+    navigation: Some(Entry { address: "/audit", label: "Audit log", within: "/audit", is_named: false }),
     tables: &[Table::of::<entity::audit_event::Entity>()],
     self_test: |database| Box::pin(self_test(database)),
 };

@@ -40,9 +40,9 @@ pub(crate) async fn show(
 fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
     let Page { events, next } = found;
     let content = html! {
-        h1 { "What happened" }
-        p.quiet { "Sign-ins and failures, changes to people and programs, backups and restores. Times are in UTC." }
-        @if events.is_empty() { p.nothing { "Nothing more." } }
+        h1 { "Audit log" }
+        p.quiet { "Sign-ins, changes to accounts and records, backups and restores. Times are in UTC." }
+        @if events.is_empty() { p.nothing { "No events." } }
         @else { ol.events { @for event in events { (entry(event)) } } }
         @if is_later || next.is_some() {
             nav.pages aria-label="Pages" {
@@ -51,7 +51,7 @@ fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
             }
         }
     };
-    frame.page("What happened", &content)
+    frame.page("Audit log", &content)
 }
 
 fn entry(event: &Model) -> Markup {
@@ -78,39 +78,39 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
     let own = subject.is_empty() || *subject == event.who;
     let Some(kind) = kind else {
         // Of a later version, whose data this one was given.
-        return format!("did {} {subject}", event.kind.replace('_', " "));
+        return format!("{} {subject}", event.kind.replace('_', " "));
     };
     match kind {
-        Kind::SetUp if own => "set this Hearth up and is its owner".to_owned(),
+        Kind::SetUp if own => "set up this Hearth and became its owner".to_owned(),
         Kind::SetUp => format!("made {subject} the owner"),
         Kind::SignedIn => "signed in".to_owned(),
-        Kind::SignInFailed => "could not sign in".to_owned(),
-        Kind::SignInThrottled => "was turned away, as there were too many attempts".to_owned(),
+        Kind::SignInFailed => "failed to sign in".to_owned(),
+        Kind::SignInThrottled => "was blocked after too many attempts".to_owned(),
         Kind::SignedOut => "signed out".to_owned(),
-        Kind::SessionRevoked => format!("signed out another browser ({subject})"),
+        Kind::SessionRevoked => format!("ended another session ({subject})"),
         Kind::PasswordChanged => "changed their password".to_owned(),
-        Kind::PasswordReset => "chose a new password by a link".to_owned(),
-        Kind::ProfileChanged => format!("is now {subject}"),
-        Kind::TotpAdded => "set up a second factor".to_owned(),
-        Kind::TotpRemoved if own => "removed their second factor".to_owned(),
-        Kind::TotpRemoved => format!("removed the second factor of {subject}"),
+        Kind::PasswordReset => "chose a new password with a reset link".to_owned(),
+        Kind::ProfileChanged => format!("changed their profile to {subject}"),
+        Kind::TotpAdded => "turned on two-factor authentication".to_owned(),
+        Kind::TotpRemoved if own => "turned off two-factor authentication".to_owned(),
+        Kind::TotpRemoved => format!("turned off two-factor authentication for {subject}"),
         Kind::RecoveryCodeUsed => format!("used a recovery code ({subject})"),
         Kind::PasskeyAdded => format!("added the passkey {subject}"),
         Kind::PasskeyRemoved => format!("deleted the passkey {subject}"),
-        Kind::TokenCreated => format!("made the token {subject}"),
+        Kind::TokenCreated => format!("created the token {subject}"),
         Kind::TokenRevoked => format!("revoked the token {subject}"),
         Kind::InvitationCreated => format!("invited {subject}"),
-        Kind::InvitationRevoked => format!("took back the invitation of {subject}"),
-        Kind::InvitationAccepted => format!("joined the household by an invitation ({subject})"),
-        Kind::ResetCreated => format!("made a link for a new password of {subject}"),
-        Kind::UserCreated => format!("joined the household by {subject}"),
+        Kind::InvitationRevoked => format!("revoked the invitation for {subject}"),
+        Kind::InvitationAccepted => format!("accepted an invitation ({subject})"),
+        Kind::ResetCreated => format!("created a password reset link for {subject}"),
+        Kind::UserCreated => format!("joined the household with {subject}"),
         Kind::UserChanged => format!("changed {subject}"),
-        Kind::AccountLinked => format!("is known by {subject} from now on"),
-        Kind::AccountUnlinked => format!("is not known by {subject} any more"),
-        Kind::Restored => format!("restored the data; {subject}"),
-        Kind::BackupMade => format!("made a backup {subject}").trim_end().to_owned(),
+        Kind::AccountLinked => format!("linked the account {subject}"),
+        Kind::AccountUnlinked => format!("unlinked the account {subject}"),
+        Kind::Restored => format!("restored a backup: {subject}"),
+        Kind::BackupMade => format!("created the backup {subject}").trim_end().to_owned(),
         Kind::RecordDeleted => format!("deleted the {subject}"),
-        Kind::RecordVisibilityChanged => format!("changed who sees {subject}"),
+        Kind::RecordVisibilityChanged => format!("changed the visibility of {subject}"),
     }
 }
 
@@ -149,10 +149,10 @@ mod tests {
             let event = event(kind.name(), who, subject);
             format!("{who} {}", what(Kind::named(&event.kind), &event))
         };
-        assert_eq!(said(Kind::SetUp, "a@b", "a@b"), "a@b set this Hearth up and is its owner");
+        assert_eq!(said(Kind::SetUp, "a@b", "a@b"), "a@b set up this Hearth and became its owner");
         assert_eq!(said(Kind::SetUp, "the operator", "a@b"), "the operator made a@b the owner");
         assert_eq!(said(Kind::UserChanged, "a@b", "c@d: disabled"), "a@b changed c@d: disabled");
-        assert_eq!(what(None, &event("from_tomorrow", "a@b", "x")), "did from tomorrow x");
+        assert_eq!(what(None, &event("from_tomorrow", "a@b", "x")), "from tomorrow x");
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>>
     let user = user.filter(|user| user.id == id).ok_or_else(nobody)?;
     // The gate's answer was for the other role.
     if user.role != caller.user.role {
-        return Err(Problem::conflict("Your role was changed a moment ago, and nothing else was; try again.").into());
+        return Err(Problem::conflict("Your role was just changed. Nothing else was changed. Try again.").into());
     }
     Ok(Caller { user, ..caller.clone() })
 }

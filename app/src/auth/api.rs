@@ -11,11 +11,11 @@ use crate::{http::Text, when::Moment};
 
 #[derive(Tags)]
 pub(crate) enum Tag {
-    /// Ways in and out.
+    /// Signing in and out.
     Session,
-    /// One's own account.
+    /// The user's own account.
     Account,
-    /// The household, for those who look after it.
+    /// Managing the household, for admins and owners.
     People,
 }
 
@@ -30,22 +30,22 @@ pub(crate) type Password = Text<1, 4096>;
 /// A code, a token of a link.
 pub(crate) type Code = Text<1, 200>;
 
-/// Somebody of the household.
+/// A user of the household.
 #[derive(Debug, Object)]
 #[oai(rename = "User", skip_serializing_if_is_none)]
 pub(crate) struct UserBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     pub(crate) id: i64,
-    /// What they are called.
+    /// The display name.
     pub(crate) name: Name,
     /// Their e-mail address, in lower case.
     pub(crate) email: Email,
     pub(crate) role: Role,
-    /// Whether they cannot come in any more.
+    /// Whether the account is disabled.
     pub(crate) disabled: bool,
-    /// The login by which Tailscale knows them.
+    /// The user's Tailscale login.
     pub(crate) tailscale_login: Option<String>,
-    /// When they came.
+    /// When the user joined.
     pub(crate) created_at: Moment,
 }
 

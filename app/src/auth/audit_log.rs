@@ -200,10 +200,10 @@ pub(crate) async fn tidy(transaction: &impl ConnectionTrait) -> Result<(), DbErr
         .map(drop)
 }
 
-/// A page of what happened.
+/// A page of the audit log.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// The newest first.
+    /// Newest first.
     pub(crate) events: Vec<Model>,
     /// Before which event the next page begins, when there is one.
     pub(crate) next: Option<i64>,

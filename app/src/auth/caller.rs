@@ -142,7 +142,7 @@ impl Caller {
         match self.is_fresh() {
             true => Ok(()),
             false => {
-                Err(Problem::forbidden("This takes a sign-in within the last hour; sign in again, then repeat it.")
+                Err(Problem::forbidden("You must have signed in within the last hour. Sign in again, then retry.")
                     .code(Code::SignInAgain))
             }
         }
@@ -169,7 +169,7 @@ impl Caller {
 
 /// The refusal of somebody who is not signed in.
 pub(crate) fn nobody() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED).detail("Nobody is signed in: a session or a token is needed.")
+    Problem::new(StatusCode::UNAUTHORIZED).detail("You are not signed in. A session or a token is required.")
 }
 
 /// The schemes of the API's document.
@@ -202,14 +202,14 @@ impl<'a> ApiExtractor<'a> for Caller {
             session,
             cookie(
                 "hearth-INSTANCE",
-                "The session of a browser over plain http. Changes also want an Origin that is this site.",
+                "The session of a browser over plain http. Changes also require an Origin header of this site.",
             ),
         );
         registry.create_security_scheme(
             session_https,
             cookie(
                 "__Host-hearth-INSTANCE",
-                "The session of a browser over https. Changes also want an Origin that is this site.",
+                "The session of a browser over https. Changes also require an Origin header of this site.",
             ),
         );
         registry.create_security_scheme(
@@ -217,7 +217,7 @@ impl<'a> ApiExtractor<'a> for Caller {
             MetaSecurityScheme {
                 scheme: Some("bearer"),
                 bearer_format: Some("hearth_…"),
-                description: Some("A token that somebody made for a program."),
+                description: Some("An API token."),
                 ..scheme("http")
             },
         );

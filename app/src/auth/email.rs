@@ -69,7 +69,7 @@ pub(crate) fn check(text: &str) -> Result<String, FieldError> {
         return wrong("must be at most 254 characters long");
     }
     if first_unseen(&text).is_some() {
-        return wrong("must not hold invisible characters");
+        return wrong("must not contain invisible characters");
     }
     let is_address = text.split_once('@').is_some_and(|(local, domain)| is_local(local) && is_domain(domain));
     if !is_address {

@@ -1,6 +1,6 @@
 //! What do the tables of accounts hold? The migrator makes them (`m0002_accounts`); this is the app's view of them.
 
-/// Somebody of the household.
+/// A user of the household.
 pub mod user {
     use sea_orm::entity::prelude::*;
 
@@ -84,7 +84,7 @@ of_a_user! {
 }
 
 of_a_user! {
-    /// A browser that is signed in.
+    /// A signed-in browser.
     session, "session",
     token_hash: String,
     method: Method,
@@ -199,7 +199,7 @@ pub mod verification {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Something that happened.
+/// An event of the audit log.
 pub mod audit_event {
     use sea_orm::entity::prelude::*;
 
@@ -219,7 +219,7 @@ pub mod audit_event {
         /// The name or e-mail of who did it, as it was then.
         #[sea_orm(column_type = "Text")]
         pub who: String,
-        /// Whom or what it was done to.
+        /// The person or thing that was affected.
         #[sea_orm(column_type = "Text")]
         pub subject: String,
         /// How who did it was known: a session, a token, on the server.

@@ -119,7 +119,7 @@ impl Gate {
         let found = accounts.recent_tokens.find(&accounts.database, token, look).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
         let (token, user) =
-            found.ok_or_else(|| Problem::unauthorized("The token is none of Hearth's, has expired or was revoked."))?;
+            found.ok_or_else(|| Problem::unauthorized("The token is unknown, has expired or was revoked."))?;
         if tokens::is_due(&token, Moment::now()) {
             let (database, id) = (accounts.database.clone(), token.id);
             accounts.in_passing.write(Used::Token(id), async move { tokens::used(&database, id).await });
@@ -191,7 +191,7 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
     let caller = caller.ok_or_else(nobody)?;
     if caller.role() < least {
         return Err(Problem::forbidden(format!(
-            "This is for the role {} and above; {} is {}.",
+            "This requires the role {} or higher. {} is {}.",
             least.name(),
             caller.user.email,
             caller.role().name()
@@ -199,9 +199,9 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
     }
     match &caller.by {
         By::Token { scope, .. } => match needed {
-            None => Err(Problem::forbidden("A token cannot do this; sign in as a user.")),
+            None => Err(Problem::forbidden("A token cannot do this. Sign in as a user.")),
             Some(needed) if *scope < needed => Err(Problem::forbidden(format!(
-                "This takes a token of the scope {}, and this one is for {}.",
+                "This requires a token with the scope {}. This token has the scope {}.",
                 needed.name(),
                 scope.name()
             ))),
@@ -217,7 +217,7 @@ fn check_asked(request: &Request, caller: Option<&Caller>, reads: bool) -> Resul
     let unasked = caller.is_some_and(|caller| !matches!(caller.by, By::Token { .. }));
     if unasked && !reads && !shows_its_origin(request) {
         return Err(Problem::forbidden(
-            "A change with a session needs the header Origin or Sec-Fetch-Site, which browsers send; programs use a \
+            "A change with a session needs the header Origin or Sec-Fetch-Site. Browsers send them; programs use a \
              token.",
         ));
     }
@@ -229,11 +229,11 @@ fn bearer(request: &Request) -> Result<Option<String>, Problem> {
     let mut found = bearer_tokens(request);
     let token = found.next();
     if found.next().is_some() {
-        return Err(Problem::unauthorized("There is more than one header Authorization."));
+        return Err(Problem::unauthorized("The request has more than one Authorization header."));
     }
     match token {
         Some(token) if !token.starts_with(API_PREFIX) => {
-            Err(Problem::unauthorized("The token is none of Hearth's, which begin with hearth_."))
+            Err(Problem::unauthorized("The token is not a Hearth token: those begin with hearth_."))
         }
         token => Ok(token),
     }

@@ -122,7 +122,7 @@ impl Accounts {
         if self.is_news(News::Throttled) {
             self.note(Kind::SignInThrottled, Actor::somebody(who, "", place)).await;
         }
-        Err(Problem::too_many(format!("There were too many attempts; try again in {seconds} seconds."), seconds))
+        Err(Problem::too_many(format!("There were too many attempts. Try again in {seconds} seconds."), seconds))
     }
 
     /// As [`admit`](Self::admit), for what is nobody's account and too long to be guessed: it counts for the address

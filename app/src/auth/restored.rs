@@ -74,7 +74,7 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
         "Restored: {sessions} sessions and {links} invitations and links were voided, and all recovery codes, and the tokens of all but owners"
     );
     tracing::info!(
-        "Restored: whoever was disabled or given another role since the backup is as before; see the page People"
+        "Restored: roles and disabled accounts are as they were at the time of the backup. Check the page People"
     );
     Ok(())
 }

@@ -4,8 +4,8 @@ use poem_openapi::Enum;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What somebody of the household may do: each role may all that the one before it may. A `guest` reads what is the
-/// household's, a `member` keeps records, an `admin` looks after people, the `owner` after admins too.
+/// The role of a user. Each role can do all that the one before it can. A `guest` reads the household's records, a
+/// `member` also edits records, an `admin` also manages members and guests, an `owner` also manages admins and owners.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum, Enum, Serialize, Deserialize,
 )]
@@ -40,8 +40,8 @@ impl Role {
     }
 }
 
-/// What a token may be used for, within its user's role: `read` looks, `write` changes records too, `admin` may all
-/// that its user may.
+/// The scope of a token, within its user's role: `read` reads, `write` also changes records, `admin` can do all that
+/// its user can.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum, Enum, Serialize, Deserialize,
 )]
@@ -68,7 +68,7 @@ impl Scope {
     }
 }
 
-/// How somebody showed who they are when they signed in.
+/// The method of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]

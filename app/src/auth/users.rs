@@ -104,7 +104,7 @@ pub(crate) async fn add_with_password(
 
 /// The refusal of an e-mail that somebody has.
 pub(crate) fn taken() -> Problem {
-    Problem::fields(vec![FieldError::new("email", "belongs to somebody of the household already")])
+    Problem::fields(vec![FieldError::new("email", "is already used by another user")])
 }
 
 /// Whether who made a link may still do what it does for this role; the operator may always.
@@ -124,5 +124,5 @@ pub(crate) async fn owners(reads: &impl ConnectionTrait) -> Result<u64, DbErr> {
 
 /// The refusal of a number that nobody has.
 pub(crate) fn unknown(id: i64) -> Problem {
-    Problem::not_found(format!("There is nobody with the id {id}."))
+    Problem::not_found(format!("There is no user with the id {id}."))
 }

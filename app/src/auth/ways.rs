@@ -149,7 +149,7 @@ pub(crate) async fn set_tailscale(
         return Ok(None);
     }
     if others.iter().any(|way| way.user_id != user_id && email::key(&way.provider_id) == email::key(&login)) {
-        let error = FieldError::new("tailscale_login", "belongs to somebody of the household already");
+        let error = FieldError::new("tailscale_login", "is already used by another user");
         return Err(Problem::fields(vec![error]).into());
     }
     Entity::delete_many()

@@ -109,7 +109,7 @@ pub(crate) struct OidcSettings {
     pub(crate) client_id: String,
     /// None for a public client, which PKCE alone protects.
     pub(crate) client_secret: Option<Secret>,
-    /// The words on the button.
+    /// The label of the sign-in button.
     pub(crate) name: String,
     pub(crate) join: Join,
 }

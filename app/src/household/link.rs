@@ -58,12 +58,12 @@ impl Reach {
         match self {
             Self::Everybody => None,
             Self::Here => Some(
-                "It works only where that very address leads to this Hearth. For links that work wherever Hearth is \
-                 reached, its operator sets HEARTH_HTTP__PUBLIC_URL.",
+                "This link only works where this address reaches Hearth. For links that work everywhere, the operator must \
+                 set HEARTH_HTTP__PUBLIC_URL.",
             ),
             Self::ThisMachine => Some(
-                "It works only on this machine: on any other one its address leads to that machine itself. For links that \
-                 others can open, the operator sets HEARTH_HTTP__PUBLIC_URL to where they reach Hearth.",
+                "This link only works on this machine. For links that others can open, the operator must set \
+                 HEARTH_HTTP__PUBLIC_URL to the address at which they reach Hearth.",
             ),
         }
     }
@@ -78,22 +78,22 @@ pub(crate) fn link_page(frame: &Frame, title: &str, what: &Markup, good_for: &st
             p { code.secret { (link.address) } }
             @if let Some(warning) = link.reach.warning() { p.note { (warning) } }
             p {
-                "Whoever opens it first can use it, so send it by a way that only they read. It is good for " (good_for)
-                " and once. " strong { "It is not shown again." }
+                "Anyone who has this link can use it, so send it privately. It works once and expires in " (good_for) ". "
+                strong { "It is not shown again." }
             }
-            p { a.button.main href="/people" { "Back to the people" } }
+            p { a.button.main href="/people" { "Back to People" } }
         }
     };
     frame.page(title, &content)
 }
 
-/// A link to be given to somebody.
+/// A link to send to someone.
 #[derive(Debug, Object)]
 #[oai(rename = "Link", skip_serializing_if_is_none)]
 pub(crate) struct LinkBody {
-    /// Where it leads: an address where `http.public_url` is set, else a path on this host. It is not shown again.
+    /// The address of the link, or a path on this host if `http.public_url` is not set. It is not shown again.
     pub(crate) url: String,
-    /// The token in it, for programs.
+    /// The token in the link, for programs.
     pub(crate) token: String,
 }
 

@@ -132,12 +132,12 @@ fn over(frame: &Frame) -> Response {
     let problem = spent();
     let content = html! {
         div.narrow {
-            h1 { "This link is no longer good" }
+            h1 { "This link is not valid" }
             p { (problem.sentence()) }
-            p { a.button href="/" { "To the first page" } }
+            p { a.button href="/" { "Back to Records" } }
         }
     };
-    discreet(refused(&problem, frame.page("This link is no longer good", &content)))
+    discreet(refused(&problem, frame.page("This link is not valid", &content)))
 }
 
 fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson, refusal: Option<&Problem>) -> Markup {
@@ -148,8 +148,8 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
             p { "You are invited to this Hearth as " strong { (role.name()) } ": you can " (can(role)) "." }
             @if let Some(viewer) = &frame.viewer {
                 p.note {
-                    "You are signed in as " (viewer.name) ". Whoever joins here is somebody else, and this \
-                     browser is theirs then."
+                    "You are signed in as " (viewer.name) ". Joining creates a new user and signs you out of \
+                     this account."
                 }
             }
             form.card method="post" action={ "/invitation/" (token) } {
@@ -157,7 +157,7 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
                 (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
                     .longest(NAME_MAX)))
                 (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
-                    .longest(EMAIL_MAX).hint("To sign in with. Hearth sends nothing to it.")))
+                    .longest(EMAIL_MAX).hint("You sign in with it. Hearth sends no e-mail.")))
                 (fields.input(&Input::new_password("password", "Password")))
                 button.main { "Join" }
             }
@@ -169,9 +169,9 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
 /// What somebody with a role can do.
 fn can(role: Role) -> &'static str {
     match role {
-        Role::Guest => "read what is for the whole household",
-        Role::Member => "read, add and change records",
-        Role::Admin => "keep records and look after people",
+        Role::Guest => "view the household's records",
+        Role::Member => "view, add and edit records",
+        Role::Admin => "edit records and manage people",
         Role::Owner => "do everything",
     }
 }
@@ -181,13 +181,13 @@ fn reset_page(frame: &Frame, token: &str, user: &user::Model, refusal: Option<&P
     let content = html! {
         div.narrow {
             h1 { "Choose a new password" }
-            p { "For " strong { (user.name) } ", who signs in as " (user.email) ". All browsers are signed out then." }
+            p { "For " strong { (user.name) } " (" (user.email) ")" ". Changing the password ends all sessions." }
             form.card method="post" action={ "/reset/" (token) } {
                 (fields.summary("The password was not changed."))
                 // So that a password manager knows whose password it keeps.
                 input type="text" autocomplete="username" value=(user.email) readonly hidden;
                 (fields.input(&Input::new_password("password", "New password")))
-                button.main { "Set the password" }
+                button.main { "Set password" }
             }
         }
     };

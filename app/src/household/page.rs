@@ -72,10 +72,10 @@ pub(crate) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
     let done = match asked.done.as_deref() {
-        Some("changed") => Some("It was saved."),
-        Some("disabled") => Some("They cannot come in any more, and were signed out everywhere."),
-        Some("enabled") => Some("They can come in again."),
-        Some("revoked") => Some("The invitation was taken back. Its link is good for nothing any more."),
+        Some("changed") => Some("The changes were saved."),
+        Some("disabled") => Some("The account was disabled and signed out everywhere."),
+        Some("enabled") => Some("The account was enabled."),
+        Some("revoked") => Some("The invitation was revoked. Its link no longer works."),
         _ => None,
     };
     let household = Household::of(accounts, &visitor).await?;
@@ -103,11 +103,12 @@ fn page(frame: &Frame, household: &Household, done: Option<&str>, state: &PageSt
         @if let Some(done) = done { p.done role="status" { (done) } }
         @if let Some(at) = household.restored {
             p.hint {
-                "The data was restored " (moment(at)) ". Users, roles and passwords are as they were in the backup: disable \
-                 whoever was disabled since. Recovery codes, and tokens of all but owners, have to be made anew."
+                "The data was restored " (moment(at)) ". Users, roles and passwords are as they were in the backup. Disable \
+                 again the accounts that were disabled since. Recovery codes, and the tokens of all users but owners, must be \
+                 created again."
             }
         }
-        (again(caller, "/people", "An invitation, a link or a change"))
+        (again(caller, "/people", "To invite or edit people"))
         div.columns {
             ul.people { @for person in &household.people { (card(person, caller, household.tailscale, state)) } }
             (invitation::section(&household.invitations, caller.role(), state))
@@ -177,7 +178,7 @@ mod tests {
         let mut household = household(Role::Owner, Role::Guest);
         household.people[1].user.disabled = true;
         let text = text(&household);
-        assert!(!text.contains("/people/2/reset") && text.contains("Let them in again"), "{text}");
+        assert!(!text.contains("/people/2/reset") && text.contains("<button>Enable "), "{text}");
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(crate) fn words(user_agent: &str) -> String {
             let program: String =
                 user_agent.split(['/', ' ']).next().unwrap_or_default().chars().take(LONGEST).collect();
             match (program.as_str(), system) {
-                ("" | "Mozilla", Some(system)) => format!("A browser on {system}"),
-                ("" | "Mozilla", None) => "An unknown browser".to_owned(),
+                ("" | "Mozilla", Some(system)) => format!("Unknown browser on {system}"),
+                ("" | "Mozilla", None) => "Unknown browser".to_owned(),
                 _ => program,
             }
         }
@@ -93,9 +93,9 @@ mod tests {
             ),
             (format!("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {webkit} Chrome/138.0.0.0 Safari/537.36"), "Chrome on ChromeOS"),
             ("curl/8.14.1".to_owned(), "curl"),
-            ("Mozilla/5.0 (X11; Linux x86_64)".to_owned(), "A browser on Linux"),
-            ("Mozilla/5.0".to_owned(), "An unknown browser"),
-            (String::new(), "An unknown browser"),
+            ("Mozilla/5.0 (X11; Linux x86_64)".to_owned(), "Unknown browser on Linux"),
+            ("Mozilla/5.0".to_owned(), "Unknown browser"),
+            (String::new(), "Unknown browser"),
             ("x".repeat(200), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         ] {
             assert_eq!(words(&said), name, "{said}");

@@ -56,7 +56,11 @@ impl<'a> Input<'a> {
     /// cut what is pasted without a word.
     pub(crate) fn new_password(name: &'static str, label: &'a str) -> Self {
         let field = Self::new("password", name, label).autocomplete("new-password");
-        Self { shortest: Some(10), hint: "At least 10 characters; a few unusual words are easy to remember.", ..field }
+        Self {
+            shortest: Some(10),
+            hint: "At least 10 characters. Several unrelated words are easy to remember.",
+            ..field
+        }
     }
 
     /// Returns the field with what was typed.
@@ -193,7 +197,7 @@ fn sentence(error: &FieldError) -> String {
     let field = match error.name() {
         "category" => "The category",
         "code" => "The code",
-        "current_password" => "The present password",
+        "current_password" => "The current password",
         "due_date" => "The due date",
         "email" => "The e-mail",
         "name" => "The name",
@@ -203,7 +207,7 @@ fn sentence(error: &FieldError) -> String {
         "role" => "The role",
         "tailscale_login" => "The Tailscale login",
         "title" => "The title",
-        "visibility" => "Who sees it",
+        "visibility" => "The visibility",
         other => other,
     };
     format!("{field} {}.", error.message())

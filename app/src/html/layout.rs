@@ -67,7 +67,7 @@ impl Frame {
                     link rel="stylesheet" href=(asset_address("hearth.css"));
                 }
                 body {
-                    a.skip href="#main" { "Skip to the content" }
+                    a.skip href="#main" { "Skip to content" }
                     header.top {
                         a.brand href="/" { img src=(icon) alt="" width="28" height="28"; "Hearth" }
                         @if let Some(viewer) = &self.viewer { (self.navigation(viewer)) }
@@ -115,11 +115,11 @@ impl Frame {
 
 fn news(newer: &Newer) -> Markup {
     html! {
-        aside.news aria-label="News" {
+        aside.news aria-label="Update" {
             p {
-                "Hearth " (newer.version) " is out. "
+                "Hearth " (newer.version) " is available. "
                 @if let Some(notes) = &newer.notes {
-                    a href=(notes) rel="noreferrer" { "What is new, and what to do" }
+                    a href=(notes) rel="noreferrer" { "Release notes" }
                 }
             }
         }

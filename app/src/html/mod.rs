@@ -108,18 +108,16 @@ pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
 /// Returns the page for a person whose request could not be answered.
 pub(crate) fn error_page(problem: &Problem, frame: &Frame) -> Response {
     let title = match problem.status() {
-        StatusCode::NOT_FOUND => "Nothing is here",
-        StatusCode::FORBIDDEN => "That is not allowed",
+        StatusCode::NOT_FOUND => "Page not found",
+        StatusCode::FORBIDDEN => "Access denied",
         status if status.is_server_error() => "Something went wrong",
-        _ => "That did not work",
+        _ => "The request failed",
     };
     let way_on = match problem.status() {
         // Under a name that Hearth does not answer to, every page is this one.
         StatusCode::MISDIRECTED_REQUEST => None,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if frame.viewer.is_none() => {
-            Some(("/sign-in", "To the sign-in page"))
-        }
-        _ => Some(("/", "Back to the records")),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if frame.viewer.is_none() => Some(("/sign-in", "Sign in")),
+        _ => Some(("/", "Back to Records")),
     };
     let content = html! {
         div.narrow {

@@ -27,7 +27,7 @@
       body: JSON.stringify(body),
     });
     const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(answer.detail || answer.title || "Hearth did not answer as expected.");
+    if (!response.ok) throw new Error(answer.detail || answer.title || "Hearth sent an unexpected response.");
     return answer;
   };
 
@@ -116,15 +116,15 @@
     switch (error.name) {
       case "NotAllowedError":
       case "AbortError":
-        return "Nothing was done: it was cancelled, or took too long.";
+        return "The request was cancelled or timed out.";
       case "InvalidStateError":
-        return "This device or password manager has a passkey for this account already.";
+        return "This device or password manager already has a passkey for this account.";
       case "SecurityError":
-        return "Passkeys work only at the address that Hearth is set up with.";
+        return "Passkeys only work at the address configured for Hearth (http.public_url).";
       case "NotSupportedError":
-        return "This device has no kind of passkey that Hearth knows.";
+        return "This device does not support the passkeys that Hearth uses.";
       case "TypeError":
-        return "Hearth cannot be reached at the moment.";
+        return "Hearth cannot be reached.";
       default:
         return error.message || "The passkey could not be used.";
     }

@@ -22,16 +22,16 @@ pub(crate) fn session_over(problem: &Problem, path: &str, body: &[u8]) -> Respon
             h1 { (title) }
             p {
                 strong { "Nothing was saved." }
-                " Sign in again in a new tab, then come back to this one."
+                " Sign in again in a new tab, then return to this one."
             }
             p { a.button.main.wide href="/sign-in" target="_blank" rel="noopener" { "Sign in in a new tab" } }
             @if sent.is_empty() {
-                p { "Once you are signed in, go back one page and try again." }
+                p { "After signing in, go back one page and try again." }
             } @else {
                 form.card method="post" action=(path) {
-                    p { "What you filled in is kept on this page. Once you are signed in, send it again." }
+                    p { "Your input is kept on this page. After signing in, submit it again." }
                     @for (name, value) in &sent { input type="hidden" name=(name) value=(value); }
-                    button { "Send it again" }
+                    button { "Submit again" }
                 }
             }
         }
@@ -45,7 +45,7 @@ mod tests {
     use crate::html::for_tests::EVIL;
 
     async fn text(body: &str) -> String {
-        session_over(&Problem::unauthorized("Nobody is signed in."), "/records", body.as_bytes())
+        session_over(&Problem::unauthorized("Not signed in."), "/records", body.as_bytes())
             .into_body()
             .into_string()
             .await

@@ -23,7 +23,7 @@ pub(crate) enum Listed<T: ToJSON> {
     Page(Json<Page<T>>),
 }
 
-/// 200, with what was asked for or changed.
+/// 200, with the requested or updated resource.
 #[derive(ApiResponse)]
 pub(crate) enum Found<T: ToJSON> {
     /// The current state.
@@ -34,7 +34,7 @@ pub(crate) enum Found<T: ToJSON> {
 /// 201, with what was created.
 #[derive(ApiResponse)]
 pub(crate) enum Created<T: ToJSON> {
-    /// It was created.
+    /// Created.
     #[oai(status = 201)]
     Created(Json<T>),
 }
@@ -42,7 +42,7 @@ pub(crate) enum Created<T: ToJSON> {
 /// 204.
 #[derive(ApiResponse)]
 pub(crate) enum Done {
-    /// It is done.
+    /// Done.
     #[oai(status = 204)]
     Done,
 }
@@ -96,12 +96,12 @@ impl<T: Type> Type for Page<T> {
                 description: Some("A page of a list."),
                 required: vec!["items"],
                 properties: vec![
-                    ("items", described(Vec::<T>::schema_ref(), "In the order of the list.")),
+                    ("items", described(Vec::<T>::schema_ref(), "The items, in the order of the list.")),
                     (
                         "next",
                         described(
                             String::schema_ref(),
-                            "Give it as `after` for the next page; absent on the last one.",
+                            "Pass it as `after` to get the next page. Absent on the last page.",
                         ),
                     ),
                 ],
@@ -169,7 +169,7 @@ impl ParseFromParameter for Limit {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
         match value.parse() {
             Ok(limit) if (1..=Self::MAX).contains(&limit) => Ok(Self(limit)),
-            _ => Err(ParseError::custom(format!("it is a whole number from 1 to {}", Self::MAX))),
+            _ => Err(ParseError::custom(format!("it must be a whole number from 1 to {}", Self::MAX))),
         }
     }
 
@@ -238,7 +238,7 @@ impl Window {
 }
 
 fn unknown_cursor() -> Problem {
-    Problem::fields(vec![FieldError::new("after", "is not a cursor that a page of this list gave as `next`")])
+    Problem::fields(vec![FieldError::new("after", "is not a cursor that this list returned as `next`")])
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A
                     });
                 }
                 Err(error) => {
-                    tracing::warn!("A connection could not be accepted: {error}");
+                    tracing::warn!("Failed to accept a connection: {error}");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

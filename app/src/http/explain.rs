@@ -119,7 +119,7 @@ impl Document {
         if let Some((_, rest)) = error.reason.split_once("unknown field `")
             && let Some((name, _)) = rest.split_once('`')
         {
-            wrong.push(FieldError::new(name, "is no field of this request"));
+            wrong.push(FieldError::new(name, "is not a field of this request"));
         }
         (!wrong.is_empty()).then(|| Problem::fields(wrong))
     }
@@ -147,7 +147,7 @@ impl Document {
         }
         if !self.is_fit(schema, value) {
             let rule = match value {
-                Value::Null => "must be left out, and not null".to_owned(),
+                Value::Null => "must be omitted instead of null".to_owned(),
                 _ => self.rule(schema).unwrap_or_else(|| "cannot be used".to_owned()),
             };
             wrong.push(FieldError::new(if name.is_empty() { "body" } else { name }, rule));
@@ -288,7 +288,7 @@ mod tests {
         for (body, reason, lines) in [
             (json!({}), "", &["title is missing"][..]),
             (json!([]), "", &["body must be an object"]),
-            (json!({ "title": null }), "", &["title must be left out, and not null"]),
+            (json!({ "title": null }), "", &["title must be omitted instead of null"]),
             (
                 json!({ "title": 3, "order": "left", "due": "soon", "at": "2026-11-24 22:30:00Z", "count": 1.5, "on": "yes" }),
                 "",
@@ -309,7 +309,7 @@ mod tests {
             (
                 json!({ "title": "a", "titel": "b" }),
                 "failed to parse \"Thing\": unknown field `titel`.",
-                &["titel is no field of this request"],
+                &["titel is not a field of this request"],
             ),
             (json!({ "title": "a", "due": null, "count": 7, "on": true, "at": "2026-11-24t22:30:00z" }), "", &[]),
         ] {

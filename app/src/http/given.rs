@@ -48,7 +48,7 @@ impl<T: ParseFromJSON> ParseFromJSON for Given<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         match value {
             None => Ok(Self(None)),
-            Some(Value::Null) => Err(ParseError::custom("a field that has no value is left out, and not null")),
+            Some(Value::Null) => Err(ParseError::custom("a field without a value must be omitted instead of null")),
             given => T::parse_from_json(given).map(|value| Self(Some(value))).map_err(ParseError::propagate),
         }
     }

@@ -189,19 +189,19 @@ impl<'a> Host<'a> {
 /// Returns what a request is meant for: RFC 9112, 3.2 wants `Host` exactly once, which only HTTP/1.0 may leave out.
 fn asked<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<Asked<'a>>, Problem> {
     let refused = |why: &str| Problem::new(StatusCode::BAD_REQUEST).detail(why);
-    let malformed = || refused("The header Host is no host and port.");
+    let malformed = || refused("The Host header is invalid.");
     let mut values = headers.get_all(header::HOST).iter();
     let asked = match (values.next(), values.next()) {
-        (Some(_), Some(_)) => return Err(refused("The header Host is there more than once.")),
+        (Some(_), Some(_)) => return Err(refused("The request has more than one Host header.")),
         (Some(value), None) => Some(value.to_str().ok().and_then(read).ok_or_else(malformed)?),
-        (None, _) if version >= Version::HTTP_11 => return Err(refused("The header Host is missing.")),
+        (None, _) if version >= Version::HTTP_11 => return Err(refused("The Host header is missing.")),
         (None, _) => None,
     };
     // A proxy's form, in which the address counts and not the header (RFC 9112, 3.2.2): everything after this reads the
     // header, so the two must agree.
     match uri.authority() {
         Some(authority) if read(authority.as_str()) != asked => {
-            Err(refused("The request names one host in its first line and another in the header Host."))
+            Err(refused("The request line and the Host header name different hosts."))
         }
         _ => Ok(asked),
     }

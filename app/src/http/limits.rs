@@ -126,7 +126,7 @@ impl Budget {
 }
 
 fn too_many() -> Problem {
-    Problem::unavailable("Too much is being sent at once; nothing was changed. Try again in a moment.", 2)
+    Problem::unavailable("The server is receiving too much data. Nothing was changed. Try again in a moment.", 2)
 }
 
 fn too_large(size: Size) -> Problem {
@@ -134,7 +134,7 @@ fn too_large(size: Size) -> Problem {
         bytes if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
         bytes => format!("{} KiB", bytes >> 10),
     };
-    let who = if size == Size::Stranger { ", which is all that may be sent without being signed in" } else { "" };
+    let who = if size == Size::Stranger { ", which is the limit for requests that are not signed in" } else { "" };
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE).detail(format!("The body is larger than {limit}{who}."))
 }
 

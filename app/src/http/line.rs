@@ -21,7 +21,7 @@ pub(crate) fn line(field: &'static str, text: &str, max: usize, errors: &mut Vec
         let why = format!("must be one line without invisible characters (there is U+{:04X})", u32::from(unseen));
         errors.push(FieldError::new(field, why));
     } else if !text.is_empty() && !text.chars().any(is_drawn) {
-        errors.push(FieldError::new(field, "must hold something that can be seen"));
+        errors.push(FieldError::new(field, "must contain a visible character"));
     }
     text.to_owned()
 }

@@ -58,7 +58,7 @@ fn check(headers: &HeaderMap, hosts: &Hosts) -> Result<(), Problem> {
     if sites.peek().is_some() {
         return match sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
             true => Ok(()),
-            false => Err(foreign("This request comes from the page of another site; nothing was changed.")),
+            false => Err(foreign("This request comes from a page of another site. Nothing was changed.")),
         };
     }
     // `null` is a sandboxed frame or a file, and no host.

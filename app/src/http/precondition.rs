@@ -39,10 +39,11 @@ impl Precondition {
     /// Checks the version that is there now, within the transaction that changes it.
     pub(crate) fn check(&self, version: i64) -> Result<(), Problem> {
         match self {
-            Self::OneOf(tags) if !tags.contains(&entity_tag(version)) => Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-            )
-            .detail(format!("It has changed since it was read: it is now at version {version}. Nothing was written."))),
+            Self::OneOf(tags) if !tags.contains(&entity_tag(version)) => {
+                Err(Problem::new(StatusCode::PRECONDITION_FAILED).detail(format!(
+                    "The record was changed since it was read and is now at version {version}. Nothing was saved."
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -71,7 +72,7 @@ impl Tags {
         let wrong = || {
             Problem::fields(vec![FieldError::new(
                 name,
-                "must be `*` or entity tags such as \"7\", with commas between",
+                "must be `*` or entity tags such as \"7\", separated by commas",
             )])
         };
         let (mut tags, mut rest) = (Vec::new(), header);

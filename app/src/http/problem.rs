@@ -23,7 +23,7 @@ use crate::db::{Abort, DbError};
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What went wrong, for programs. A code keeps its meaning; new ones may be added.
+/// A stable code for programs. A code keeps its meaning; new codes may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "ProblemCode", rename_all = "snake_case")]
 pub(crate) enum Code {
@@ -105,7 +105,7 @@ impl Code {
     }
 }
 
-/// What went wrong with a request (RFC 9457).
+/// A problem with a request (RFC 9457).
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Problem {
@@ -117,21 +117,21 @@ pub(crate) struct Problem {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What went wrong, in a sentence for people.
+    /// A sentence for people that explains the problem.
     detail: Option<String>,
-    /// The fields that were wrong.
+    /// The invalid fields.
     errors: Option<Vec<FieldError>>,
     /// For how many seconds to wait before trying again; the header says the same.
     #[oai(skip)]
     retry_after: Option<u32>,
 }
 
-/// A field and what is wrong with it.
+/// An invalid field.
 #[derive(Debug, Clone, Object)]
 pub(crate) struct FieldError {
     /// The field's name.
     field: String,
-    /// What is wrong with it; reads on from the field's name.
+    /// The error. It completes a sentence that begins with the field's name.
     message: String,
 }
 
@@ -238,11 +238,11 @@ impl Problem {
         }
         let problem = Self::new(error.status());
         let detail: Cow<'_, str> = if error.is::<NotFoundError>() {
-            "There is nothing at this address.".into()
+            "Nothing was found at this address.".into()
         } else if error.is::<MethodNotAllowedError>() {
-            "This address does not answer that method; the header Allow names those it does.".into()
+            "This address does not support the method. The header Allow lists those it supports.".into()
         } else if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
-            format!("The body is not what it should be: {}.", tidy(&error.reason)).into()
+            format!("The body is invalid: {}.", tidy(&error.reason)).into()
         } else if let Some(error) = error.downcast_ref::<ParseParamError>() {
             return Self::fields(vec![FieldError::new(error.name, format!("cannot be used: {}", tidy(&error.reason)))]);
         } else if let Some(error) = error.downcast_ref::<ParsePathError>() {
@@ -250,10 +250,10 @@ impl Problem {
         } else if let Some(error) = error.downcast_ref::<ContentTypeError>() {
             match error {
                 ContentTypeError::NotSupported { content_type } => {
-                    format!("A body of the type {content_type} is not understood here.").into()
+                    format!("The content type {content_type} is not supported.").into()
                 }
                 ContentTypeError::ExpectContentType => {
-                    "The header Content-Type is missing; the body should be application/json.".into()
+                    "The Content-Type header is missing. The body should be application/json.".into()
                 }
             }
         } else if error.is::<ParseFormError>() || error.is::<ParseQueryError>() {
@@ -266,7 +266,7 @@ impl Problem {
         } else if error.status().is_server_error() {
             // What the framework says here is for the log.
             tracing::error!("A request failed: {error}");
-            "Something went wrong in Hearth itself; its log says what.".into()
+            "An internal error occurred. See Hearth's log for details.".into()
         } else {
             format!("{error}.").into()
         };
@@ -344,20 +344,20 @@ impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Full => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE).detail("The server's disk is full; nothing was written.")
+                Self::new(StatusCode::INSUFFICIENT_STORAGE).detail("The server's disk is full. Nothing was saved.")
             }
             DbError::Refused(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE)
-                .detail("The server's disk refuses what is written; nothing was written."),
-            DbError::Busy => Self::unavailable("The database is busy; nothing was written.", 1),
-            DbError::Closed => Self::unavailable("Hearth is stopping; nothing was written.", 5),
+                .detail("The server cannot write to its disk. Nothing was saved."),
+            DbError::Busy => Self::unavailable("The database is busy. Nothing was saved.", 1),
+            DbError::Closed => Self::unavailable("Hearth is stopping. Nothing was saved.", 5),
             DbError::Damaged(_) | DbError::NotADatabase => {
-                Self::unavailable("The database is damaged; the operator finds what to do in Hearth's log.", 60)
+                Self::unavailable("The database is damaged. The operator finds what to do in Hearth's log.", 60)
             }
-            DbError::ReadOnly => Self::unavailable("The database can only be read at the moment.", 60),
+            DbError::ReadOnly => Self::unavailable("The database is read-only.", 60),
             DbError::Other(text) => {
                 tracing::error!("The database refused something: {text}");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR)
-                    .detail("Something went wrong in Hearth itself; its log says what.")
+                    .detail("An internal error occurred. See Hearth's log for details.")
             }
         }
     }
@@ -415,43 +415,43 @@ fn documented(status: u16, description: &'static str) -> MetaResponse {
 refusal! {
     /// Why something could not be read.
     ReadRefused:
-    400 "A parameter cannot be used.",
-    401 "Nobody is signed in.",
-    403 "Whoever is signed in may not do this.",
-    404 "It is not there, or not for whoever asks.",
-    421 "Hearth does not answer to the name in Host.",
-    500 "A fault in Hearth itself.",
-    503 "Not at the moment; the header Retry-After says when to try again.",
+    400 "A parameter is invalid.",
+    401 "Not signed in.",
+    403 "The user is not allowed to do this.",
+    404 "Not found, or not visible to the user.",
+    421 "The name in the Host header is not configured.",
+    500 "Internal error.",
+    503 "Temporarily unavailable. The header Retry-After says when to retry.",
 }
 
 refusal! {
     /// Why changes could not be read.
     SyncRefused:
-    400 "A parameter cannot be used.",
-    401 "Nobody is signed in.",
-    403 "Whoever is signed in may not do this.",
+    400 "A parameter is invalid.",
+    401 "Not signed in.",
+    403 "The user is not allowed to do this.",
     410 "The cursor is from before a restore, or of another view: begin again without it.",
-    421 "Hearth does not answer to the name in Host.",
-    500 "A fault in Hearth itself.",
-    503 "Not at the moment; the header Retry-After says when to try again.",
+    421 "The name in the Host header is not configured.",
+    500 "Internal error.",
+    503 "Temporarily unavailable. The header Retry-After says when to retry.",
 }
 
 refusal! {
     /// Why something was not written. Nothing was changed then.
     WriteRefused:
-    400 "The body or a parameter cannot be used.",
-    401 "Nobody is signed in, or who signs in is not who they say.",
-    403 "Whoever is signed in may not do this, or the request comes from another site's page.",
-    404 "It is not there, or not for whoever asks.",
+    400 "The body or a parameter is invalid.",
+    401 "Not signed in, or the credentials are wrong.",
+    403 "The user is not allowed to do this, or the request comes from a page of another site.",
+    404 "Not found, or not visible to the user.",
     408 "The body did not arrive in time.",
-    409 "It does not go with how things are.",
+    409 "The request conflicts with the current state.",
     412 "It has changed since it was read: `If-Match` names another version.",
-    413 "The body is larger than this operation takes.",
+    413 "The body is too large.",
     415 "The body is not JSON.",
-    421 "Hearth does not answer to the name in Host.",
-    429 "Too many attempts; the header Retry-After says when to try again.",
-    500 "A fault in Hearth itself.",
-    503 "Not at the moment; the header Retry-After says when to try again.",
+    421 "The name in the Host header is not configured.",
+    429 "Too many attempts. The header Retry-After says when to retry.",
+    500 "Internal error.",
+    503 "Temporarily unavailable. The header Retry-After says when to retry.",
     507 "The server's disk is full.",
 }
 

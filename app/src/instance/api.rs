@@ -22,9 +22,9 @@ enum Tag {
 #[derive(Debug, Object)]
 #[oai(rename = "Instance", skip_serializing_if_is_none)]
 struct InstanceBody {
-    /// The version that runs.
+    /// The running version.
     version: String,
-    /// The newest version; absent while none newer than this one is known.
+    /// The newest version. Absent if no newer version is known.
     update: Option<UpdateBody>,
 }
 
@@ -32,9 +32,9 @@ struct InstanceBody {
 #[derive(Debug, Object)]
 #[oai(rename = "Update", skip_serializing_if_is_none)]
 struct UpdateBody {
-    /// Its number.
+    /// The version number.
     version: String,
-    /// The address of its notes; absent where it is not known.
+    /// The address of the release notes. Absent if unknown.
     notes: Option<String>,
 }
 
@@ -42,7 +42,7 @@ struct UpdateBody {
 impl InstanceApi {
     /// Show the instance
     ///
-    /// Says which version runs here, and whether there is a newer one, as far as the registry was asked.
+    /// Returns the running version and, if known, a newer one.
     #[oai(path = "/instance", method = "get", operation_id = "show_instance", tag = "Tag::Instance")]
     async fn show(&self, Data(news): Data<&News>, _caller: Caller) -> Result<Found<InstanceBody>, ReadRefused> {
         let update = news.newer().map(|newer| UpdateBody { version: newer.version, notes: newer.notes });

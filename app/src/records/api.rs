@@ -34,7 +34,7 @@ pub(crate) struct RecordsApi;
 
 #[derive(Tags)]
 enum Tag {
-    /// What the household keeps: a title, what belongs to it, and when something is due.
+    /// The records of the household: title, category, notes and due date.
     Records,
 }
 
@@ -42,75 +42,75 @@ enum Tag {
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "Record", skip_serializing_if_is_none)]
 struct RecordBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// What it is.
+    /// The title.
     title: Text<1, TITLE_MAX>,
-    /// What it belongs to; may be empty.
+    /// The category. May be empty.
     category: Text<0, CATEGORY_MAX>,
-    /// Anything else; may be empty.
+    /// The notes. May be empty.
     notes: Text<0, NOTES_MAX>,
-    /// When something is to be done; absent when never.
+    /// The due date. Absent if there is none.
     due_date: Option<Day>,
     /// When it was added.
     created_at: Moment,
-    /// When it was changed last.
+    /// When it was last changed.
     updated_at: Moment,
-    /// Who added it, by their number; absent for records from before accounts.
+    /// The id of the user who added it. Absent for records from before accounts.
     owner_id: Option<i64>,
     visibility: Visibility,
-    /// Counts its changes, from 1 on. In quotation marks it is the record's `ETag`.
+    /// The version, which starts at 1 and grows with each change. In quotation marks it is the record's `ETag`.
     version: i64,
 }
 
-/// A record that changed.
+/// A changed record.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct SyncedRecord {
     /// The record's id.
     id: i64,
-    /// Whether it is gone: deleted, or private to somebody else now.
+    /// Whether the record was deleted or became private to another user.
     gone: bool,
     record: Option<RecordBody>,
 }
 
-/// Records that changed, in the order of their last changes.
+/// Changed records, in the order of their last change.
 #[derive(Debug, Object)]
 struct RecordChanges {
-    /// Each as it is now.
+    /// The changed records in their current state.
     items: Vec<SyncedRecord>,
-    /// Give it as `after` the next time.
+    /// Pass it as `after` in the next request.
     cursor: String,
-    /// Whether there are more behind these.
+    /// Whether there are more changes.
     has_more: bool,
 }
 
-/// A record to be added.
+/// A record to create.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewRecord {
-    /// What it is. White space around it is dropped.
+    /// The title. Surrounding white space is removed.
     title: Text<1, TITLE_MAX>,
-    /// What it belongs to. White space around it is dropped.
+    /// The category. Surrounding white space is removed.
     category: Given<Text<0, CATEGORY_MAX>>,
-    /// Anything else.
+    /// The notes.
     notes: Given<Text<0, NOTES_MAX>>,
-    /// When something is to be done.
+    /// The due date.
     due_date: Given<Day>,
     visibility: Given<Visibility>,
 }
 
-/// A change to a record: what is absent stays as it is.
+/// A change to a record. Absent fields keep their values.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct RecordChange {
-    /// What it is. White space around it is dropped.
+    /// The title. Surrounding white space is removed.
     title: Given<Text<1, TITLE_MAX>>,
-    /// What it belongs to. White space around it is dropped.
+    /// The category. Surrounding white space is removed.
     category: Given<Text<0, CATEGORY_MAX>>,
-    /// Anything else.
+    /// The notes.
     notes: Given<Text<0, NOTES_MAX>>,
-    /// When something is to be done; null for never.
+    /// The due date. Null removes it.
     #[oai(nullable)]
     due_date: MaybeUndefined<Day>,
     visibility: Given<Visibility>,
@@ -118,11 +118,11 @@ struct RecordChange {
 
 #[derive(ApiResponse)]
 enum Added {
-    /// The record was added.
+    /// The record was created.
     #[oai(status = 201)]
     Record(
         Json<RecordBody>,
-        /// Where the record is.
+        /// The address of the record.
         #[oai(header = "Location")]
         String,
         /// The version, for `If-Match`.
@@ -141,7 +141,7 @@ enum Read {
         #[oai(header = "ETag")]
         String,
     ),
-    /// It is as the client has it, by `If-None-Match`.
+    /// Not modified: the client has the current version.
     #[oai(status = 304)]
     Unchanged(
         /// The version.
@@ -152,7 +152,7 @@ enum Read {
 
 #[derive(ApiResponse)]
 enum Changed {
-    /// The record as it is now.
+    /// The updated record.
     #[oai(status = 200)]
     Record(
         Json<RecordBody>,
@@ -166,18 +166,18 @@ enum Changed {
 impl RecordsApi {
     /// List records
     ///
-    /// A page holds at most `limit` records, and fewer when they are very long; there are more as long as `next`
-    /// is there. Records that are added or removed between two pages neither repeat nor hide others.
+    /// A page has at most `limit` records, and fewer if they are very long. There are more pages as long as `next` is
+    /// present. Records that are added or removed between two requests neither repeat nor hide others.
     #[oai(path = "/records", method = "get", operation_id = "list_records", tag = "Tag::Records")]
     #[allow(clippy::too_many_arguments, reason = "each is a parameter of the address")]
     async fn list(
         &self,
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
-        /// Words that all have to occur somewhere in title, category or notes. Case, accents and apostrophes do not matter.
+        /// Search words. Each must occur in the title, category or notes. Case, accents and apostrophes are ignored.
         #[oai(validator(max_length = 1000))]
         search: Query<Option<String>>,
-        /// Only records of this category. Case and accents do not matter.
+        /// Only records with this category. Case and accents are ignored.
         #[oai(validator(max_length = 100))]
         category: Query<Option<String>>,
         /// Only records due before this day.
@@ -186,14 +186,14 @@ impl RecordsApi {
         due_after: Query<Option<Day>>,
         /// Only records of the user with this id.
         owner_id: Query<Option<i64>>,
-        /// Only records that the whole household sees, or only one's own private ones.
+        /// Only records with this visibility.
         visibility: Query<Option<Visibility>>,
-        /// In which order; when absent, `updated_desc`.
+        /// The sort order. The default is `updated_desc`.
         // No `default` in the document: it would be an `allOf`, of which openapi-python-client makes no client.
         sort: Query<Option<Order>>,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<RecordBody>, ReadRefused> {
@@ -221,7 +221,7 @@ impl RecordsApi {
         Ok(Listed::page(page.records.into_iter().map(RecordBody::from).collect(), next))
     }
 
-    /// Add a record
+    /// Create a record
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
     async fn create(
         &self,
@@ -250,19 +250,19 @@ impl RecordsApi {
         Ok(Added::Record(Json(record.into()), location, tag))
     }
 
-    /// List what changed
+    /// List changed records
     ///
-    /// For copies of the records: without `after` it lists every record, then what has changed behind the `cursor` of the last
-    /// response. A record that the caller has no longer is `gone`; one that they never had is not mentioned. After a restore a
-    /// cursor is refused with 410, and the copy begins anew.
+    /// For synchronizing a copy of the records. Without `after`, it lists every record; with the `cursor` of the last
+    /// response, the records that changed since. A record that the user can no longer see is `gone`; one that they never
+    /// could see is not listed. After a restore, an old cursor gets 410: start again without it.
     #[oai(path = "/records/changes", method = "get", operation_id = "list_record_changes", tag = "Tag::Records")]
     async fn changes(
         &self,
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `cursor` of the response before.
+        /// The `cursor` of the previous response.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Found<RecordChanges>, SyncRefused> {
@@ -270,12 +270,11 @@ impl RecordsApi {
             .await
             .map_err(|error| database.failed(error))?
             .map_err(|bad| match bad {
-                changes::BadCursor::Unknown => Problem::fields(vec![FieldError::new(
-                    "after",
-                    "is not a `cursor` that a response of this operation gave",
-                )]),
+                changes::BadCursor::Unknown => {
+                    Problem::fields(vec![FieldError::new("after", "is not a `cursor` that this operation returned")])
+                }
                 changes::BadCursor::Outdated => Problem::new(StatusCode::GONE)
-                    .detail("This cursor is from before a restore, or of another view; begin again without it."),
+                    .detail("This cursor is from before a restore, or of another role. Start again without it."),
             })?;
         let items = found.records.into_iter().map(|(id, record)| SyncedRecord {
             id,
@@ -293,7 +292,7 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-        /// Entity tags: the response is 304 when one is the record's.
+        /// Entity tags. If one matches the record, the response is 304.
         #[oai(name = "If-None-Match", validator(max_length = 2000))]
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, ReadRefused> {
@@ -308,9 +307,9 @@ impl RecordsApi {
         })
     }
 
-    /// Change a record
+    /// Update a record
     ///
-    /// Fields that are absent stay as they are; a `due_date` of null takes it away.
+    /// Absent fields keep their values. A `due_date` of null removes the due date.
     #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
@@ -318,7 +317,7 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-        /// The entity tags that the record may have: with another one, the response is 412 and nothing is written.
+        /// Entity tags. If none matches the record, the response is 412 and nothing is changed.
         #[oai(name = "If-Match", validator(max_length = 2000))]
         if_match: Header<Option<String>>,
         body: Json<RecordChange>,
@@ -358,7 +357,7 @@ impl RecordsApi {
         caller: Caller,
         /// The record's id.
         id: Path<i64>,
-        /// The entity tags that the record may have: with another one, the response is 412 and nothing is written.
+        /// Entity tags. If none matches the record, the response is 412 and nothing is changed.
         #[oai(name = "If-Match", validator(max_length = 2000))]
         if_match: Header<Option<String>>,
     ) -> Result<Done, WriteRefused> {

@@ -14,7 +14,7 @@ use super::{
 /// A page ends early when its texts hold more than this.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Records that changed, in the order of their last changes.
+/// Changed records, in the order of their last change.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// The record as it is now; none where the viewer has it no longer.

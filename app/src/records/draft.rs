@@ -67,8 +67,10 @@ impl Change {
         if let Some(notes) = &notes {
             check_length("notes", notes, NOTES_MAX, &mut errors);
             if notes.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-                errors
-                    .push(FieldError::new("notes", "must not hold control characters other than line breaks and tabs"));
+                errors.push(FieldError::new(
+                    "notes",
+                    "must not contain control characters other than line breaks and tabs",
+                ));
             }
         }
         if !errors.is_empty() {

@@ -34,7 +34,7 @@ pub struct Model {
     pub title_key: Option<Vec<u8>>,
 }
 
-/// Who sees a record: the whole `household`, or only who added it (`private`).
+/// Who can see a record: the whole `household`, or only the user who added it (`private`).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, EnumIter, DeriveActiveEnum, Enum, serde::Serialize, serde::Deserialize,
 )]

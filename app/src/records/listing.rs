@@ -14,8 +14,8 @@ use super::{
 };
 use crate::when::{Day, Moment};
 
-/// Order of the list: `updated_desc` puts what was changed last first, `due` what is due first first and what is
-/// never due last, `title` is alphabetical.
+/// The sort order: `updated_desc` lists the most recently changed first, `due` the earliest due date first and
+/// records without one last, `title` sorts alphabetically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum, Deserialize)]
 #[oai(rename = "RecordSort", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -89,9 +89,9 @@ pub(crate) enum Place {
 /// A cursor that this app did not make, or made for another order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadCursor {
-    #[error("is not a cursor that a page of this list gave as `next`")]
+    #[error("is not a cursor that this list returned as `next`")]
     Unknown,
-    #[error("belongs to a list in another order")]
+    #[error("belongs to a list with another sort order")]
     OtherOrder,
 }
 

@@ -30,43 +30,43 @@ use crate::{
 /// The operations.
 pub(crate) struct SessionApi;
 
-/// Which ways in there are.
+/// The available sign-in methods.
 #[derive(Debug, Object)]
 #[oai(rename = "Auth", skip_serializing_if_is_none)]
 struct AuthBody {
-    /// Whether the instance still waits for its owner, who needs the set-up code.
+    /// Whether the instance has no owner yet. The set-up code is needed to become the owner.
     setup_needed: bool,
-    /// Whether passkeys can be used.
+    /// Whether passkeys are available.
     passkeys: bool,
-    /// Absent where there is none.
+    /// Absent if there is none.
     single_sign_on: Option<SingleSignOn>,
 }
 
-/// The household's own provider of sign-ins.
+/// The household's single sign-on provider.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct SingleSignOn {
-    /// The words on the button.
+    /// The label of the sign-in button.
     name: String,
-    /// Where a browser begins, on this host.
+    /// The path on this host that starts the sign-in.
     url: String,
 }
 
-/// Who becomes the owner.
+/// The owner account to create.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct SetUp {
-    /// The set-up code, from the log or by `app setup-code` on the server.
+    /// The set-up code from the log, or from `app setup-code` on the server.
     code: Code,
-    /// What to be called.
+    /// The display name.
     name: Name,
-    /// The e-mail to sign in with.
+    /// The e-mail address, used to sign in.
     email: Email,
-    /// The password to sign in with.
+    /// The password.
     password: NewPassword,
 }
 
-/// Who comes in.
+/// The credentials to sign in with.
 #[derive(Debug, Object)]
 #[oai(rename = "SignIn", deny_unknown_fields, skip_serializing_if_is_none)]
 struct Credentials {
@@ -74,13 +74,13 @@ struct Credentials {
     email: Email,
     /// The password.
     password: Password,
-    /// The one-time password or a recovery code, for who has a second factor.
+    /// The one-time code or a recovery code, for users with two-factor authentication.
     code: Given<Code>,
 }
 
 #[OpenApi]
 impl SessionApi {
-    /// Show the ways in
+    /// Show the sign-in methods
     #[oai(path = "/auth", method = "get", operation_id = "show_auth", tag = "Tag::Session")]
     async fn auth(&self, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Found<AuthBody>, ReadRefused> {
         Ok(Found::new(AuthBody {
@@ -93,9 +93,9 @@ impl SessionApi {
         }))
     }
 
-    /// Set the instance up
+    /// Set up the instance
     ///
-    /// Who has the set-up code becomes the owner and is signed in. Works once.
+    /// The person who enters the set-up code becomes the owner and is signed in. Works once.
     #[oai(path = "/setup", method = "post", operation_id = "set_up", tag = "Tag::Session")]
     async fn set_up(
         &self,
@@ -110,9 +110,9 @@ impl SessionApi {
 
     /// Sign in
     ///
-    /// With e-mail and password, and `code` for who has a second factor: without it they are refused with 401 and the
-    /// code `second_factor_required`. The session's cookie is `hearth-INSTANCE`, or `__Host-hearth-INSTANCE` over https; programs
-    /// use a token.
+    /// Takes e-mail and password, and `code` for users with two-factor authentication. Without the code, such a user gets
+    /// 401 with the code `second_factor_required`. The session's cookie is `hearth-INSTANCE`, or
+    /// `__Host-hearth-INSTANCE` over https. Programs use a token.
     #[oai(path = "/session", method = "post", operation_id = "sign_in", tag = "Tag::Session")]
     async fn sign_in(
         &self,
@@ -123,13 +123,15 @@ impl SessionApi {
         let code = body.code.0.as_ref().map(|code| code.0.as_str());
         match password::by_password(sign_in, &place, &body.email.0, &body.password.0, code).await? {
             Outcome::In(begun) => Ok(signed_in(&begun, &place)),
-            Outcome::CodeWanted(_) => Err(Problem::unauthorized("The code of the second factor is wanted as well.")
-                .code(ProblemCode::SecondFactorRequired)
-                .into()),
+            Outcome::CodeWanted(_) => {
+                Err(Problem::unauthorized("A code is required: this account uses two-factor authentication.")
+                    .code(ProblemCode::SecondFactorRequired)
+                    .into())
+            }
         }
     }
 
-    /// Show who is signed in
+    /// Show the current session
     #[oai(path = "/session", method = "get", operation_id = "show_session", tag = "Tag::Session")]
     async fn show(&self, caller: Caller) -> Result<Found<CurrentBody>, ReadRefused> {
         let by = match caller.by {
@@ -142,8 +144,7 @@ impl SessionApi {
 
     /// Sign out
     ///
-    /// Ends the session that the request came with. A token is revoked instead, and Tailscale's word is not Hearth's to
-    /// end: both are refused with 409.
+    /// Ends the session of the request. A request with a token or through Tailscale has no session to end and gets 409.
     #[oai(path = "/session", method = "delete", operation_id = "sign_out", tag = "Tag::Session")]
     async fn sign_out(
         &self,
@@ -151,7 +152,7 @@ impl SessionApi {
         caller: Caller,
     ) -> Result<Response<Done>, WriteRefused> {
         if caller.session().is_none() {
-            let why = "There is no session to end: this came with a token, or by Tailscale. Tokens are revoked.";
+            let why = "There is no session to end: the request was authenticated by a token or by Tailscale. Revoke the token instead.";
             return Err(Problem::conflict(why).into());
         }
         sessions::sign_out(&sign_in.database, &caller).await?;

@@ -41,7 +41,7 @@ pub(crate) fn check_person(sign_in: &SignIn, name: &str, email: &str, password: 
     }
 }
 
-/// How somebody is signed in: by a browser's `session`, a program's `token`, or `tailscale`.
+/// How the request was authenticated: by a browser's `session`, a program's `token`, or `tailscale`.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub(crate) enum SignedInBy {
@@ -50,11 +50,11 @@ pub(crate) enum SignedInBy {
     Tailscale,
 }
 
-/// Who is signed in, and how.
+/// The signed-in user and how they are authenticated.
 #[derive(Debug, Object)]
 #[oai(rename = "CurrentSession", skip_serializing_if_is_none)]
 pub(crate) struct CurrentBody {
-    /// The session's number; absent when it is none.
+    /// The id of the session. Absent if there is none.
     pub(crate) id: Option<i64>,
     pub(crate) by: SignedInBy,
     pub(crate) user: UserBody,
@@ -68,7 +68,7 @@ impl CurrentBody {
 
 #[derive(ApiResponse)]
 pub(crate) enum SignedIn {
-    /// Signed in: the cookie of the session comes with it.
+    /// Signed in. The response sets the session cookie.
     #[oai(status = 201)]
     Session(Json<CurrentBody>),
 }

@@ -62,7 +62,7 @@ pub(crate) struct FilledCode {
 #[derive(Debug, Default)]
 struct Ways<'a> {
     passkeys: bool,
-    /// The words on the button.
+    /// The label of the sign-in button.
     single_sign_on: Option<&'a str>,
 }
 
@@ -146,8 +146,8 @@ pub(crate) fn again(caller: &Caller, next: &str, what: &str) -> Markup {
     html! {
         @if !caller.is_fresh() {
             p.note {
-                (what) " takes a sign-in within the last hour, and yours is older: "
-                a href=(going_on("/sign-in", next)) { "sign in again" } "."
+                (what) ", you must have signed in within the last hour. "
+                a href=(going_on("/sign-in", next)) { "Sign in again" } "."
             }
         }
     }
@@ -175,11 +175,11 @@ fn page(
             @if let Some(viewer) = viewer.filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
                 p.note {
                     @if viewer.by == By::Tailscale {
-                        "Tailscale answers for this device. " a href=(next) { "Go on as " (viewer.user.name) }
-                        ", or sign in as somebody else."
+                        "Tailscale identifies this device. " a href=(next) { "Continue as " (viewer.user.name) }
+                        ", or sign in as another user."
                     } @else {
-                        "You signed in more than an hour ago. Sign in again for what takes a fresh sign-in, or "
-                        a href=(next) { "go on as " (viewer.user.name) } "."
+                        "You signed in more than an hour ago. Sign in again to make sensitive changes, or "
+                        a href=(next) { "continue as " (viewer.user.name) } "."
                     }
                 }
             }
@@ -207,9 +207,9 @@ fn page(
                 }
             }
             details.ask {
-                summary { "Forgotten your password?" }
-                p { "Ask an admin or an owner of this Hearth: they can make a link by which you choose a new one." }
-                p { "On the server this makes such a link, too:" }
+                summary { "Forgot your password?" }
+                p { "Ask an admin or an owner of this Hearth for a password reset link." }
+                p { "Or create one on the server:" }
                 p { code { "docker compose exec web app user reset-password <e-mail>" } }
             }
             @if ways.passkeys { (page::script()) }
@@ -223,26 +223,26 @@ fn code_page(frame: &Frame, step: &str, next: Option<&str>, refusal: Option<&Pro
     let next = local(next);
     let content = html! {
         div.narrow {
-            h1 { "One more step" }
+            h1 { "Two-factor authentication" }
             form.card method="post" action="/sign-in/code" {
                 (fields.summary("You are not signed in yet."))
                 input type="hidden" name="step" value=(step);
                 input type="hidden" name="next" value=(next);
                 (fields.input(&Input::new("text", "code", "Code").autocomplete("one-time-code").longest(200)
-                    .hint("The six digits that your authenticator app shows now, or one of your recovery codes.")))
+                    .hint("The six digits that your authenticator app shows, or one of your recovery codes.")))
                 button.main { "Sign in" }
             }
             details.ask {
                 summary { "Lost your phone?" }
-                p { "Type one of your recovery codes; each is good once." }
-                p { "Without one, ask an admin or an owner for a link that also removes your second factor." }
-                p { "On the server this makes such a link, too:" }
+                p { "Enter one of your recovery codes. Each works once." }
+                p { "Without one, ask an admin or an owner for a reset link that also turns off two-factor authentication." }
+                p { "Or create one on the server:" }
                 p { code { "docker compose exec web app user reset-password --remove-totp <e-mail>" } }
             }
-            p { a href=(going_on("/sign-in", next)) { "Begin again" } }
+            p { a href=(going_on("/sign-in", next)) { "Start over" } }
         }
     };
-    frame.page(&title_of("One more step", refusal), &content)
+    frame.page(&title_of("Two-factor authentication", refusal), &content)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn what_was_wrong_is_said_in_the_form_and_what_was_typed_stays() {
     assert!(text.contains("The title must not be empty."), "{text}");
     assert!(text.contains("<title>Error: Records"), "{text}");
     assert!(text.find("<h1") < text.find("<h2"), "{text}");
-    assert!(text.contains("The due date is no day"));
+    assert!(text.contains("The due date is not a valid date"));
     assert!(text.contains("value=\"Keep &quot;me&quot;\""));
     assert!(text.contains("\n\nand me</textarea>"));
     assert!(text.contains("aria-invalid=\"true\""));
@@ -72,7 +72,7 @@ fn the_list_is_paged_searched_and_ordered() {
     }
     assert_eq!(pages, 3);
     assert_eq!(seen, (0..45).map(|number| format!("Number {number:02}")).collect::<Vec<_>>());
-    assert!(app.get("/?search=nothing+like+it").text().contains("Nothing was found"));
+    assert!(app.get("/?search=nothing+like+it").text().contains("No records found"));
     app.stop();
 }
 
@@ -84,7 +84,7 @@ fn a_person_gets_a_page_where_a_program_gets_a_document() {
         let answer = app.ask("GET", path, &[HTML], b"");
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
-        assert!(answer.text().contains("Back to the records"));
+        assert!(answer.text().contains("Back to Records"));
         app.get(path).problem(status);
     }
     let cookie = join(&app, "member", "anna@example.org").cookie();
@@ -103,7 +103,7 @@ fn a_page_under_a_name_that_is_not_ours_leads_nowhere() {
     let answer = app.ask("GET", "/", &[HTML, ("host", "evil.example")], b"");
     assert_eq!(answer.status, 421);
     let text = answer.text();
-    assert!(text.contains("HEARTH_HTTP__HOSTS") && !text.contains("Back to the records"), "{text}");
+    assert!(text.contains("HEARTH_HTTP__HOSTS") && !text.contains("Back to Records"), "{text}");
     app.stop();
 }
 

@@ -67,7 +67,7 @@ fn a_record_is_added_read_changed_and_deleted() {
     // Of what cannot be taken away, null could mean two things.
     let refused = app.send("PATCH", path, &json!({ "title": "Boiler", "notes": null }));
     assert_eq!(refused.status, 400);
-    assert!(refused.json()["detail"].as_str().unwrap().contains("left out, and not null"), "{refused:?}");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("omitted instead of null"), "{refused:?}");
     assert_eq!(app.get(path).json()["title"], "Boiler service");
     assert_eq!(app.get(path).json(), changed);
     // A change that changes nothing is no change.

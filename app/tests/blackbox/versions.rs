@@ -93,7 +93,7 @@ fn a_page_that_is_out_of_date_shows_both_versions() {
     };
     let refused = save("&version=1");
     assert_eq!(refused.status, 412);
-    for text in ["Stove of Ben", "Oven of Anna", "What is saved now", "Your version", r#"name="version" value="2""#] {
+    for text in ["Stove of Ben", "Oven of Anna", "Saved version", "Your version", r#"name="version" value="2""#] {
         assert!(refused.text().contains(text), "{text}: {}", refused.text());
     }
     assert_eq!(app.ask("POST", &format!("{page}/delete"), &own, b"version=1").status, 412);

@@ -18,15 +18,15 @@ use crate::{
 /// The operations.
 pub(crate) struct LinksApi;
 
-/// An account elsewhere that signs somebody in here.
+/// An account at a provider that signs the user in.
 #[derive(Debug, Object)]
 #[oai(rename = "LinkedAccount", skip_serializing_if_is_none)]
 struct LinkedBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// Whose word it is: `oidc` or `tailscale`; later versions add more.
+    /// The provider: `oidc` or `tailscale`. Later versions may add more.
     provider: String,
-    /// What they call the person.
+    /// The provider's name or id for the person.
     provider_id: String,
     /// When it was linked.
     created_at: Moment,
@@ -45,17 +45,17 @@ impl From<account::Model> for LinkedBody {
 
 #[OpenApi]
 impl LinksApi {
-    /// List one's own linked accounts
+    /// List your linked accounts
     ///
-    /// The oldest first.
+    /// Oldest first.
     #[oai(path = "/linked-accounts", method = "get", operation_id = "list_linked_accounts", tag = "Tag::Account")]
     async fn list(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<LinkedBody>, ReadRefused> {
@@ -65,9 +65,9 @@ impl LinksApi {
         Ok(window.cut(found, ById::OldestFirst, |account| account.id, LinkedBody::from))
     }
 
-    /// Unlink one of one's own linked accounts
+    /// Unlink one of your linked accounts
     ///
-    /// It is linked again when it answers for the e-mail that its user has here.
+    /// A later sign-in with the user's e-mail links the account again.
     #[oai(path = "/linked-accounts/:id", method = "delete", operation_id = "unlink_account", tag = "Tag::Account")]
     async fn unlink(
         &self,

@@ -19,7 +19,7 @@ pub(crate) const LINKED: Part = Part {
     page: "/account",
     id: "linked",
     title: "Linked accounts",
-    done: &[("unlinked", "It is taken away. What answers for the e-mail that you have here would be linked again.")],
+    done: &[("unlinked", "The link was removed. The next sign-in with this e-mail will link the account again.")],
 };
 
 #[handler]
@@ -29,7 +29,7 @@ pub(crate) async fn unlink(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let outcome = store::unlink(&accounts.database, &visitor, id).await;
-    LINKED.taken_away(outcome, "unlinked", "That account was taken away before.")
+    LINKED.taken_away(outcome, "unlinked", "This account is not linked any more.")
 }
 
 /// Returns the part with the linked accounts, and where one more is linked; nothing where there is neither.
@@ -40,16 +40,16 @@ pub(crate) fn section(linked: &[account::Model], email: &str, oidc: bool, state:
     }
     let content = html! {
         (LINKED.fields(state).summary("Nothing was changed."))
-        @if linked.is_empty() { p.quiet { "No account elsewhere signs you in." } }
+        @if linked.is_empty() { p.quiet { "You have no linked accounts." } }
         @else {
             p {
-                "Whoever signs in there is signed in here as you. Take away those that you do not know; what answers for "
-                (email) " is linked again, so change that e-mail first if it is not yours."
+                "Signing in to one of these accounts signs in to Hearth as you. Unlink those you do not recognize. An account with "
+                "the e-mail " (email) " is linked again at its next sign-in: if that e-mail is not yours, change it first."
             }
             ul.things { @for linked in linked { (entry(linked)) } }
         }
         @if offers {
-            p { "An account there with the e-mail " (email) " can be linked within an hour of your sign-in here." }
+            p { "You can link an account with the e-mail " (email) " within an hour of signing in." }
             p { a.button href="/sign-in/oidc?next=/account" { "Link single sign-on" } }
         }
     };
@@ -66,10 +66,10 @@ fn entry(linked: &account::Model) -> Markup {
         li {
             div {
                 h3 { (provider) }
-                p.quiet { (linked.provider_id) ", since " (moment(linked.created_at)) "." }
+                p.quiet { (linked.provider_id) ", linked " (moment(linked.created_at)) "." }
             }
             form method="post" action={ "/account/linked/" (linked.id) "/unlink#linked" } {
-                button aria-label={ "Take away " (provider) " " (linked.provider_id) } { "Take away" }
+                button aria-label={ "Unlink " (provider) " " (linked.provider_id) } { "Unlink" }
             }
         }
     }

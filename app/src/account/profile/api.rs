@@ -20,29 +20,29 @@ use crate::{
 /// The operations.
 pub(crate) struct ProfileApi;
 
-/// A change to one's own profile: what is absent stays as it is.
+/// A change to your profile. Absent fields keep their values.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct ProfileChange {
-    /// What to be called.
+    /// The display name.
     name: Given<Name>,
-    /// The e-mail to sign in with.
+    /// The e-mail address, used to sign in.
     email: Given<Email>,
 }
 
-/// A change of one's own password.
+/// A change of your password.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct PasswordChange {
-    /// The present one; absent for who has none yet.
+    /// The current password. Omit it if the user has none.
     current_password: Given<Password>,
-    /// The new one.
+    /// The new password.
     new_password: NewPassword,
 }
 
 #[OpenApi]
 impl ProfileApi {
-    /// Change one's own profile
+    /// Update your profile
     #[oai(path = "/profile", method = "patch", operation_id = "update_profile", tag = "Tag::Account")]
     async fn update(
         &self,
@@ -57,7 +57,7 @@ impl ProfileApi {
         Ok(Found::new(user))
     }
 
-    /// Change one's own password
+    /// Change your password
     ///
     /// Ends all other sessions.
     #[oai(path = "/password", method = "post", operation_id = "change_password", tag = "Tag::Account")]

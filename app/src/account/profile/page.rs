@@ -31,7 +31,7 @@ pub(crate) const PASSWORD: Part = Part {
     page: "/account",
     id: "password",
     title: "Password",
-    done: &[("password", "Your password was changed. All your other browsers were signed out.")],
+    done: &[("password", "Your password was changed. All your other sessions were ended.")],
 };
 
 /// What the form of the profile sends.
@@ -90,7 +90,7 @@ pub(crate) fn section(user: &user::Model, state: &PageState<'_>) -> Markup {
             (fields.summary("Your profile was not saved."))
             (fields.input(&Input::new("text", "name", "Name").value(name).autocomplete("name").longest(NAME_MAX)))
             (fields.input(&Input::new("email", "email", "E-mail").value(email).autocomplete("username")
-                .longest(EMAIL_MAX).hint("To sign in with. Hearth sends nothing to it.")))
+                .longest(EMAIL_MAX).hint("You sign in with it. Hearth sends no e-mail.")))
             button { "Save" }
         }
     };
@@ -102,21 +102,21 @@ pub(crate) fn password_section(user: &user::Model, has_password: bool, state: &P
     let fields = PASSWORD.fields(state);
     let content = html! {
         p {
-            @if has_password { "Changing it signs out all your other browsers." }
-            @else { "You have none so far, and come in by other ways." }
+            @if has_password { "Changing your password ends all your other sessions." }
+            @else { "You have not set a password. You sign in another way." }
         }
         details.ask open[fields.is_refused()] {
-            summary { @if has_password { "Change the password…" } @else { "Choose a password…" } }
+            summary { @if has_password { "Change password…" } @else { "Set password…" } }
             form method="post" action="/account/password#password" {
                 (fields.summary("Your password was not changed."))
                 // So that a password manager knows whose password it keeps.
                 input type="text" autocomplete="username" value=(user.email) readonly hidden;
                 @if has_password {
-                    (fields.input(&Input::new("password", "current_password", "Present password")
+                    (fields.input(&Input::new("password", "current_password", "Current password")
                         .autocomplete("current-password")))
                 }
                 (fields.input(&Input::new_password("new_password", "New password")))
-                button { @if has_password { "Change the password" } @else { "Set the password" } }
+                button { @if has_password { "Change password" } @else { "Set password" } }
             }
         }
     };

@@ -25,7 +25,7 @@ pub(crate) async fn change(sign_in: &SignIn, caller: &Caller, current: &str, new
     write_as(&sign_in.database, caller, async move |tx, caller| {
         // Another one was set since this one was confirmed.
         if ways::password(tx, caller.user.id).await? != kept {
-            return Err(Problem::conflict("Your password was changed a moment ago; try again.").into());
+            return Err(Problem::conflict("Your password was just changed. Try again.").into());
         }
         ways::set_password(tx, caller.user.id, &hash).await?;
         sessions::end_all(tx, caller.user.id, caller.session()).await?;

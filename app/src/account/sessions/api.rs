@@ -18,24 +18,24 @@ use crate::{
 /// The operations.
 pub(crate) struct SessionsApi;
 
-/// A browser that is signed in.
+/// A signed-in browser.
 #[derive(Debug, Object)]
 #[oai(rename = "Session", skip_serializing_if_is_none)]
 struct SessionBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     current: bool,
     method: Method,
-    /// Where it signed in from.
+    /// The IP address it signed in from.
     address: String,
-    /// What the browser called itself.
+    /// The User-Agent of the browser.
     user_agent: String,
     /// When it signed in.
     created_at: Moment,
-    /// When it was used last, to ten minutes.
+    /// When it was last used, to within ten minutes.
     last_seen_at: Moment,
-    /// When it ends unless it is used.
+    /// When it expires if it is not used.
     expires_at: Moment,
 }
 
@@ -56,17 +56,17 @@ impl SessionBody {
 
 #[OpenApi]
 impl SessionsApi {
-    /// List one's own sessions
+    /// List your sessions
     ///
-    /// The newest first.
+    /// Newest first.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions", tag = "Tag::Account")]
     async fn list(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<SessionBody>, ReadRefused> {
@@ -77,7 +77,7 @@ impl SessionsApi {
         Ok(window.cut(found, ById::NewestFirst, |session| session.id, |session| SessionBody::new(session, own)))
     }
 
-    /// End one of one's own sessions
+    /// End one of your sessions
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_session", tag = "Tag::Account")]
     async fn revoke(
         &self,
@@ -92,7 +92,7 @@ impl SessionsApi {
         }
     }
 
-    /// End all of one's own sessions but the present one
+    /// End all your other sessions
     #[oai(path = "/sessions", method = "delete", operation_id = "revoke_other_sessions", tag = "Tag::Account")]
     async fn revoke_others(&self, Data(accounts): Data<&Arc<Accounts>>, caller: Caller) -> Result<Done, WriteRefused> {
         store::revoke_others(&accounts.database, &caller).await?;

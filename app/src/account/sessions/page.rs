@@ -18,8 +18,8 @@ use crate::{
 pub(crate) const SESSIONS: Part = Part {
     page: "/account",
     id: "browsers",
-    title: "Browsers",
-    done: &[("session", "That browser was signed out."), ("sessions", "All your other browsers were signed out.")],
+    title: "Sessions",
+    done: &[("session", "The session was ended."), ("sessions", "All your other sessions were ended.")],
 };
 
 #[handler]
@@ -29,7 +29,7 @@ pub(crate) async fn revoke(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let outcome = store::revoke(&accounts.database, &visitor, id).await;
-    SESSIONS.taken_away(outcome, "session", "That browser is not signed in any more.")
+    SESSIONS.taken_away(outcome, "session", "This session has already ended.")
 }
 
 #[handler]
@@ -44,15 +44,15 @@ pub(crate) async fn revoke_others(visitor: Visitor, Data(accounts): Data<&Arc<Ac
 pub(crate) fn section(sessions: &[session::Model], own: Option<i64>, state: &PageState<'_>) -> Markup {
     let others = sessions.iter().any(|session| own != Some(session.id));
     let content = html! {
-        (SESSIONS.fields(state).summary("Nobody was signed out."))
-        @if sessions.is_empty() { p.quiet { "No browser is signed in as you." } }
+        (SESSIONS.fields(state).summary("No session was ended."))
+        @if sessions.is_empty() { p.quiet { "You have no sessions." } }
         @else {
-            p { "These browsers are signed in as you. Sign out those that you do not know." }
+            p { "These browsers are signed in to your account. Sign out those you do not recognize." }
             ul.things { @for session in sessions { (entry(session, own == Some(session.id))) } }
         }
         @if others {
             form method="post" action="/account/sessions/revoke-others#browsers" {
-                button { "Sign out all other browsers" }
+                button { "Sign out all other sessions" }
             }
         }
     };
@@ -66,7 +66,7 @@ fn entry(session: &session::Model, is_own: bool) -> Markup {
             div {
                 h3 title=(session.user_agent) { (name) @if is_own { span.mark { "This browser" } } }
                 p.quiet {
-                    "Last seen " (moment(session.last_seen_at)) "; signed in " (moment(session.created_at)) " by "
+                    "Last seen " (moment(session.last_seen_at)) "; signed in " (moment(session.created_at)) " with "
                     (session.method.name()) @if !session.address.is_empty() { " from " (session.address) } "."
                 }
             }

@@ -26,20 +26,20 @@ use crate::{
 /// The operations.
 pub(crate) struct TokensApi;
 
-/// A token of a program.
+/// An API token.
 #[derive(Debug, Object)]
 #[oai(rename = "Token", skip_serializing_if_is_none)]
 struct TokenBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// What it is for.
+    /// What the token is used for.
     name: Name,
     scope: Scope,
-    /// When it was made.
+    /// When it was created.
     created_at: Moment,
-    /// When it ends; absent when never.
+    /// When it expires. Absent if never.
     expires_at: Option<Moment>,
-    /// When it was used last, to ten minutes; absent when never.
+    /// When it was last used, to within ten minutes. Absent if never.
     last_used_at: Option<Moment>,
 }
 
@@ -56,39 +56,39 @@ impl From<api_token::Model> for TokenBody {
     }
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewToken {
-    /// What it is for.
+    /// What the token is used for.
     name: Name,
     scope: Scope,
-    /// When it ends; absent for never.
+    /// When it expires. Absent for never.
     expires_at: Given<Moment>,
 }
 
-/// A token that was made.
+/// A token that was created.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct CreatedToken {
-    /// The token itself, to be sent as `Authorization: Bearer …`. It is not shown again.
+    /// The secret, sent as `Authorization: Bearer …`. It is not shown again.
     secret: String,
     token: TokenBody,
 }
 
 #[OpenApi]
 impl TokensApi {
-    /// List one's own tokens
+    /// List your tokens
     ///
-    /// The newest first.
+    /// Newest first.
     #[oai(path = "/tokens", method = "get", operation_id = "list_tokens", tag = "Tag::Account")]
     async fn list(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<TokenBody>, ReadRefused> {
@@ -98,9 +98,9 @@ impl TokensApi {
         Ok(window.cut(found, ById::NewestFirst, |token| token.id, TokenBody::from))
     }
 
-    /// Make a token for a program
+    /// Create a token
     ///
-    /// It may what its user may, within its scope.
+    /// The token can do what its user can do, within its scope.
     #[oai(path = "/tokens", method = "post", operation_id = "create_token", tag = "Tag::Account")]
     async fn create(
         &self,
@@ -120,7 +120,7 @@ impl TokensApi {
         Ok(Created::new(CreatedToken { secret: secret.expose().to_owned(), token: token.into() }))
     }
 
-    /// Revoke one of one's own tokens
+    /// Revoke one of your tokens
     #[oai(path = "/tokens/:id", method = "delete", operation_id = "revoke_token", tag = "Tag::Account")]
     async fn revoke(
         &self,

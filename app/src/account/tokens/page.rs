@@ -26,12 +26,8 @@ use crate::{
 };
 
 /// The part with the tokens.
-pub(crate) const TOKENS: Part = Part {
-    page: "/account",
-    id: "tokens",
-    title: "API tokens",
-    done: &[("token", "The token was revoked. It is good for nothing any more.")],
-};
+pub(crate) const TOKENS: Part =
+    Part { page: "/account", id: "tokens", title: "API tokens", done: &[("token", "The token was revoked.")] };
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
@@ -62,7 +58,7 @@ impl GoodFor {
         (Self::Month, "30d", "30 days"),
         (Self::Quarter, "90d", "90 days"),
         (Self::Year, "1y", "1 year"),
-        (Self::Ever, "ever", "Until it is revoked"),
+        (Self::Ever, "ever", "Never"),
     ];
 
     /// Returns what a value of the form stands for.
@@ -90,8 +86,8 @@ impl GoodFor {
 fn may(scope: Scope) -> &'static str {
     match scope {
         Scope::Read => "Read only",
-        Scope::Write => "Read and change records",
-        Scope::Admin => "Everything that you may",
+        Scope::Write => "Read and write records",
+        Scope::Admin => "Full access to your account",
     }
 }
 
@@ -128,7 +124,7 @@ pub(crate) async fn revoke(
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    TOKENS.taken_away(store::revoke(accounts, &visitor, id).await, "token", "That token was revoked before.")
+    TOKENS.taken_away(store::revoke(accounts, &visitor, id).await, "token", "This token has already been revoked.")
 }
 
 /// Returns the part with the tokens.
@@ -143,13 +139,13 @@ pub(crate) fn section(tokens: &[api_token::Model], state: &PageState<'_>) -> Mar
         good_for: filled("good_for").and_then(GoodFor::read).unwrap_or_default(),
     };
     let content = html! {
-        p { "A token lets a program in as you: a script, a calendar, a home automation." }
+        p { "A token lets a program access Hearth as you, such as a script, a calendar or home automation." }
         @if !tokens.is_empty() {
             ul.things { @for token in tokens { (entry(token)) } }
         }
         @if !was_sent { (fields.summary("Nothing was changed.")) }
         details.ask open[was_sent] {
-            summary { "Make a token…" }
+            summary { "Create token…" }
             (form(&filled, &fields, was_sent))
         }
     };
@@ -161,11 +157,11 @@ fn made(frame: &Frame, name: &str, token: &str) -> Markup {
     let content = html! {
         div.narrow {
             h1 { "Your new token" }
-            p.done role="status" { "The token “" (name) "” was made." }
-            p { "Copy it now into the program that is to use it. " strong { "It is not shown again." } }
+            p.done role="status" { "The token “" (name) "” was created." }
+            p { "Copy it now. " strong { "It is not shown again." } }
             p { code.secret { (token) } }
             p.quiet { "Programs send it as " code { "Authorization: Bearer …" } "." }
-            p { a.button.main href="/account#tokens" { "I have copied it" } }
+            p { a.button.main href="/account#tokens" { "Done" } }
         }
     };
     frame.page("Your new token", &content)
@@ -175,10 +171,10 @@ fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
     let good_for = fields.id("good_for");
     html! {
         form method="post" action="/account/tokens#tokens" {
-            @if was_sent { (fields.summary("No token was made.")) }
-            (fields.input(&Input::new("text", "name", "What it is for").value(&filled.name).longest(NAME_MAX)))
+            @if was_sent { (fields.summary("The token was not created.")) }
+            (fields.input(&Input::new("text", "name", "Name").value(&filled.name).longest(NAME_MAX)))
             fieldset.choice {
-                legend { "What it may do" }
+                legend { "Permissions" }
                 @for scope in Scope::ALL {
                     label {
                         input type="radio" name="scope" value=(scope.name())
@@ -188,14 +184,14 @@ fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
                 }
             }
             div.field {
-                label for=(good_for) { "How long it is good" }
+                label for=(good_for) { "Expires after" }
                 select id=(good_for) name="good_for" {
                     @for (choice, value, words) in GoodFor::ALL {
                         option value=(value) selected[choice == filled.good_for] { (words) }
                     }
                 }
             }
-            button { "Make the token" }
+            button { "Create token" }
         }
     }
 }
@@ -214,8 +210,8 @@ fn entry(token: &api_token::Model) -> Markup {
                     }
                     "; "
                     @match token.expires_at {
-                        Some(end) => { @if is_over { "ended " } @else { "ends " } (moment(end)) }
-                        None => "good until it is revoked",
+                        Some(end) => { @if is_over { "expired " } @else { "expires " } (moment(end)) }
+                        None => "does not expire",
                     }
                     "."
                 }

@@ -42,7 +42,7 @@ pub(crate) async fn create(
     write_as(&accounts.database, caller, async move |tx, caller| {
         let now = Moment::now();
         if list(tx, caller.user.id).await?.len() >= MOST {
-            return Err(Problem::conflict(format!("There are {MOST} tokens already; revoke some first.")).into());
+            return Err(Problem::conflict(format!("You already have {MOST} tokens. Revoke some first.")).into());
         }
         let subject = format!("{name} ({})", scope.name());
         let row = ActiveModel {

@@ -136,7 +136,7 @@ impl Tailscaled {
         if trouble.said.is_none_or(|said| said.elapsed() >= SAID) {
             trouble.said = trouble.last;
             tracing::warn!(
-                "Nobody is signed in by Tailscale: tailscaled behind {} (auth.tailscale_socket) {why}",
+                "Signing in with Tailscale does not work: tailscaled behind {} (auth.tailscale_socket) {why}",
                 self.socket.display()
             );
         }

@@ -32,27 +32,27 @@ use crate::{
 /// The operations.
 pub(crate) struct InvitationsApi;
 
-/// Whom to invite.
+/// An invitation to create.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewInvitation {
     role: Role,
-    /// Fills in the form of who takes it.
+    /// The e-mail address that prefills the form.
     email: Given<Email>,
 }
 
-/// An invitation that is open.
+/// A pending invitation.
 #[derive(Debug, Object)]
 #[oai(rename = "Invitation", skip_serializing_if_is_none)]
 struct InvitationBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
     role: Role,
-    /// Whom it is for.
+    /// The e-mail address of the person invited.
     email: Option<Email>,
-    /// When it was made.
+    /// When it was created.
     created_at: Moment,
-    /// Until when it is good.
+    /// When it expires.
     expires_at: Moment,
 }
 
@@ -68,7 +68,7 @@ impl From<verification::Model> for InvitationBody {
     }
 }
 
-/// An invitation that was made.
+/// An invitation that was created.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct CreatedInvitation {
@@ -76,33 +76,33 @@ struct CreatedInvitation {
     link: LinkBody,
 }
 
-/// An invitation and who takes it.
+/// The acceptance of an invitation.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct Acceptance {
-    /// The token of the link.
+    /// The token from the link.
     token: Code,
-    /// What to be called.
+    /// The display name.
     name: Name,
-    /// The e-mail to sign in with.
+    /// The e-mail address, used to sign in.
     email: Email,
-    /// The password to sign in with.
+    /// The password.
     password: NewPassword,
 }
 
 #[OpenApi]
 impl InvitationsApi {
-    /// List open invitations
+    /// List pending invitations
     ///
-    /// The newest first.
+    /// Newest first.
     #[oai(path = "/invitations", method = "get", operation_id = "list_invitations", tag = "Tag::People")]
     async fn invitations(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<InvitationBody>, ReadRefused> {
@@ -111,9 +111,9 @@ impl InvitationsApi {
         Ok(window.cut(found, ById::NewestFirst, |invitation| invitation.id, InvitationBody::from))
     }
 
-    /// Invite somebody
+    /// Create an invitation
     ///
-    /// The link is good for a week, and once.
+    /// The link works once and expires after a week.
     #[oai(path = "/invitations", method = "post", operation_id = "create_invitation", tag = "Tag::People")]
     async fn invite(
         &self,
@@ -129,7 +129,7 @@ impl InvitationsApi {
         Ok(Created::new(CreatedInvitation { invitation: invitation.into(), link }))
     }
 
-    /// Take an invitation back
+    /// Revoke an invitation
     #[oai(path = "/invitations/:id", method = "delete", operation_id = "revoke_invitation", tag = "Tag::People")]
     async fn revoke(
         &self,
@@ -146,7 +146,7 @@ impl InvitationsApi {
 
     /// Accept an invitation
     ///
-    /// Its holder becomes one of the household and is signed in.
+    /// The person who accepts it joins the household and is signed in.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation", tag = "Tag::Session")]
     async fn accept(
         &self,

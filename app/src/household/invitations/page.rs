@@ -68,10 +68,10 @@ pub(crate) async fn create(
         Ok((invitation, secret)) => {
             let link = Link::to(accounts, request, &place, &format!("/invitation/{}", secret.expose()));
             let what = html! {
-                "With this link, " strong { (invitation.email.as_deref().unwrap_or("whoever has it")) }
-                " joins the household as " (filled.role().name()) "."
+                "With this link, " strong { (invitation.email.as_deref().unwrap_or("anyone who has it")) }
+                " can join the household as " (filled.role().name()) "."
             };
-            Ok(answer(StatusCode::OK, link_page(&frame, "A link to join", &what, "a week", &link)))
+            Ok(answer(StatusCode::OK, link_page(&frame, "Invitation link", &what, "a week", &link)))
         }
         Err(problem) => {
             let role = filled.role().name();
@@ -88,7 +88,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response> {
     let problem = match store::revoke(accounts, &visitor, id).await {
         Ok(true) => return Ok(see("/people?done=revoked")),
-        Ok(false) => Problem::not_found("That invitation was used, taken back or is over."),
+        Ok(false) => Problem::not_found("This invitation was already used or revoked, or has expired."),
         Err(problem) => problem,
     };
     Err(Refusal::new(PART, problem).into())
@@ -101,16 +101,16 @@ pub(crate) fn section(invitations: &[verification::Model], viewer: Role, state: 
     let email = state.filled(PART, "email").unwrap_or_default();
     html! {
         section.card aria-labelledby="invitations" {
-            h2 #invitations { "Invite somebody" }
+            h2 #invitations { "Invite someone" }
             (fields.summary("Nothing was changed."))
             form method="post" action="/people/invitations" {
                 (roles(&fields, viewer, role.unwrap_or(INVITED)))
                 (fields.input(&Input::new("email", "email", "E-mail").value(email).longest(EMAIL_MAX).optional()
-                    .hint("Fills in their form. Hearth sends nothing to it: you give them the link.")))
-                button.main { "Make a link" }
+                    .hint("Hearth sends no e-mail. You send the link yourself.")))
+                button.main { "Create link" }
             }
             @if !invitations.is_empty() {
-                h3 { "Open invitations" }
+                h3 { "Pending invitations" }
                 ul.things { @for invitation in invitations { (entry(invitation, viewer)) } }
             }
         }
@@ -119,16 +119,16 @@ pub(crate) fn section(invitations: &[verification::Model], viewer: Role, state: 
 
 fn entry(invitation: &verification::Model, viewer: Role) -> Markup {
     let role = invitation.role.unwrap_or(Role::Guest);
-    let whom = invitation.email.as_deref().unwrap_or("Whoever has the link");
+    let whom = invitation.email.as_deref().unwrap_or("Anyone with the link");
     html! {
         li {
             div {
                 h4 { (whom) " " span.mark { (role.name()) } }
-                p.quiet { "Made " (moment(invitation.created_at)) "; ends " (moment(invitation.expires_at)) "." }
+                p.quiet { "Created " (moment(invitation.created_at)) "; expires " (moment(invitation.expires_at)) "." }
             }
             @if viewer.rules(role) {
                 form method="post" action={ "/people/invitations/" (invitation.id) "/revoke" } {
-                    button aria-label={ "Take back the invitation of " (whom) } { "Take back" }
+                    button aria-label={ "Revoke invitation for " (whom) } { "Revoke" }
                 }
             }
         }

@@ -39,7 +39,7 @@ pub(crate) async fn create(
     email: Option<String>,
 ) -> Result<(Model, Secret), Problem> {
     if !caller.role().rules(role) {
-        return Err(Problem::forbidden("Nobody gives away a role as high as their own, but an owner."));
+        return Err(Problem::forbidden("You can only give roles below your own, unless you are an owner."));
     }
     caller.check_fresh()?;
     let secret = Secret::token();
@@ -49,7 +49,7 @@ pub(crate) async fn create(
         {
             return Err(users::taken().into());
         }
-        let subject = format!("{} as {}", email.as_deref().unwrap_or("whoever has the link"), role.name());
+        let subject = format!("{} as {}", email.as_deref().unwrap_or("anyone with the link"), role.name());
         let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
         let made = verification::keep(tx, Invitation, &secret, about, verification::INVITATION).await?;
         audit_log::write(tx, Kind::InvitationCreated, &Actor::caller(caller), &subject).await?;
@@ -66,10 +66,10 @@ pub(crate) async fn revoke(accounts: &Accounts, caller: &Caller, id: i64) -> Res
         };
         let role = found.role.unwrap_or(Role::Guest);
         if !caller.role().rules(role) {
-            return Err(Problem::forbidden("Only an owner takes back an invitation for this role.").into());
+            return Err(Problem::forbidden("Only an owner can revoke an invitation for this role.").into());
         }
         verification::void_one(tx, id).await?;
-        let subject = format!("{} as {}", found.email.as_deref().unwrap_or("whoever has the link"), role.name());
+        let subject = format!("{} as {}", found.email.as_deref().unwrap_or("anyone with the link"), role.name());
         audit_log::write(tx, Kind::InvitationRevoked, &Actor::caller(caller), &subject).await?;
         Ok(true)
     })

@@ -24,20 +24,20 @@ use crate::{
 /// The operations.
 pub(crate) struct PeopleApi;
 
-/// A change to somebody: what is absent stays as it is.
+/// A change to a user. Absent fields keep their values.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct UserChange {
     role: Given<Role>,
-    /// Whether they cannot come in any more. Ends their sessions.
+    /// Whether the account is disabled. Disabling ends the user's sessions.
     disabled: Given<bool>,
-    /// The login by which Tailscale knows them; empty for none. For owners to say.
+    /// The user's Tailscale login. Empty removes it. Only owners can set it.
     tailscale_login: Given<Text<0, 254>>,
 }
 
 #[OpenApi]
 impl PeopleApi {
-    /// List the household
+    /// List users
     ///
     /// In the order in which they joined.
     #[oai(path = "/users", method = "get", operation_id = "list_users", tag = "Tag::People")]
@@ -45,9 +45,9 @@ impl PeopleApi {
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         _caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<UserBody>, ReadRefused> {
@@ -67,9 +67,9 @@ impl PeopleApi {
         ))
     }
 
-    /// Change somebody
+    /// Update a user
     ///
-    /// An admin changes members and guests, an owner everybody. There is always an owner.
+    /// Admins can update members and guests. Owners can update everyone. At least one owner must remain.
     #[oai(path = "/users/:id", method = "patch", operation_id = "update_user", tag = "Tag::People")]
     async fn update(
         &self,

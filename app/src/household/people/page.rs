@@ -123,8 +123,8 @@ pub(crate) async fn reset(
     match resets::create_reset(accounts, &visitor, id, filled.remove_totp).await {
         Ok(Some(secret)) => {
             let link = Link::to(accounts, request, &place, &format!("/reset/{}", secret.expose()));
-            let what = html! { "With this link, " strong { (user.name) } " chooses a new password." };
-            let page = link_page(&frame, "A link for a new password", &what, "a day", &link);
+            let what = html! { "With this link, " strong { (user.name) } " can choose a new password." };
+            let page = link_page(&frame, "Password reset link", &what, "a day", &link);
             Ok(answer(StatusCode::OK, page))
         }
         Ok(None) => Err(nobody(id).into()),
@@ -133,16 +133,16 @@ pub(crate) async fn reset(
 }
 
 fn nobody(id: i64) -> Problem {
-    Problem::not_found(format!("There is nobody with the number {id}."))
+    Problem::not_found(format!("There is no user with the id {id}."))
 }
 
 /// What somebody with a role does, in few words: they have to fit in a list on a phone.
 fn does(role: Role) -> &'static str {
     match role {
-        Role::Guest => "only reads",
-        Role::Member => "keeps records",
-        Role::Admin => "looks after people",
-        Role::Owner => "does everything",
+        Role::Guest => "view only",
+        Role::Member => "edit records",
+        Role::Admin => "manage people",
+        Role::Owner => "full access",
     }
 }
 
@@ -186,8 +186,8 @@ pub(crate) fn card(person: &Person, caller: &Caller, tailscale: bool, state: &Pa
             p.quiet {
                 (user.email)
                 @for other in &person.alike {
-                    br; strong { "This e-mail could be taken for that of " (other) "." }
-                    " Single sign-on and Tailscale link neither of them; one of them should change it."
+                    br; strong { "This e-mail can be confused with that of " (other) "." }
+                    " Single sign-on and Tailscale link neither account. One of them should use another e-mail."
                 }
                 @if let Some(login) = &person.tailscale_login { br; "Tailscale: " (login) }
                 br;
@@ -195,11 +195,11 @@ pub(crate) fn card(person: &Person, caller: &Caller, tailscale: bool, state: &Pa
                     Some(last) => { "Last seen " (moment(last)) }
                     None => "Not signed in anywhere",
                 }
-                "; came " (moment(user.created_at)) "."
+                "; joined " (moment(user.created_at)) "."
             }
             @if rules || (is_self && names_login) {
                 details.ask open[fields.is_refused()] {
-                    summary { "Change" span.hidden { " " (user.name) } "…" }
+                    summary { "Edit" span.hidden { " " (user.name) } "…" }
                     (fields.summary("Nothing was changed."))
                     (change_form(person, caller.role(), &fields, rules, names_login, state))
                     @if rules {
@@ -228,7 +228,7 @@ fn change_form(
             @if rules { (roles(fields, viewer, person.user.role)) }
             @if names_login {
                 (fields.input(&Input::new("text", "tailscale_login", "Tailscale login").value(login).longest(254)
-                    .optional().hint("Whom Tailscale calls that is signed in as this person.")))
+                    .optional().hint("The Tailscale user with this login is signed in as this person.")))
             }
             button { "Save" }
         }
@@ -239,13 +239,13 @@ fn reset_form(user: &user::Model) -> Markup {
     html! {
         form method="post" action={ "/people/" (user.id) "/reset" } {
             fieldset.choice {
-                legend { "Forgotten password" }
+                legend { "Password reset" }
                 label {
                     input type="checkbox" name="remove_totp" value="true";
-                    "Remove the second factor, too (the phone is gone)"
+                    "Also turn off two-factor authentication (for a lost phone)"
                 }
             }
-            button { "Make a link for a new password" }
+            button { "Create reset link" }
         }
     }
 }
@@ -255,10 +255,10 @@ fn disable_form(user: &user::Model) -> Markup {
         form method="post" action={ "/people/" (user.id) } {
             input type="hidden" name="disabled" value=(!user.disabled);
             @if user.disabled {
-                p { "Now they cannot come in. What they keep is untouched." }
-                button { "Let them in again" }
+                p { "This account cannot sign in. Its records are kept." }
+                button { "Enable " (user.name) }
             } @else {
-                p { "Who is disabled is signed out everywhere and cannot come in. What they keep stays." }
+                p { "A disabled account is signed out everywhere and cannot sign in. Its records are kept." }
                 button.danger { "Disable " (user.name) }
             }
         }

@@ -49,7 +49,7 @@ pub(crate) async fn update(
         let was_owner = before.role == Role::Owner && !before.disabled;
         let is_owner = user.role == Role::Owner && !user.disabled;
         if was_owner && !is_owner && users::owners(tx).await? == 1 {
-            let why = "This is the only owner; make somebody else one first.";
+            let why = "This is the only owner. Make another user an owner first.";
             return Err(Problem::conflict(why).into());
         }
         let new_login = match &change.tailscale_login {
@@ -92,7 +92,7 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
             };
             let is_owner = user.role == Role::Owner && !user.disabled;
             if is_owner && role != Role::Owner && users::owners(tx).await? <= 1 {
-                return Err(Problem::conflict("This is the only owner; make somebody else one first.").into());
+                return Err(Problem::conflict("This is the only owner. Make another user an owner first.").into());
             }
             let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
             let now = Model { role, disabled: false, updated_at: Moment::now(), ..user.clone() };
@@ -107,17 +107,17 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
 fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static str> {
     let role = caller.role();
     if caller.user.id == user.id && (change.disabled == Some(true) || change.role.is_some_and(|new| new != user.role)) {
-        return Some("Nobody changes their own role or disables themselves.");
+        return Some("You cannot change your own role or disable yourself.");
     }
     // Who can name a login of their own would be that person for good, whatever becomes of them.
     if change.tailscale_login.is_some() && role != Role::Owner {
-        return Some("Only an owner says by which Tailscale login somebody is known.");
+        return Some("Only an owner can set the Tailscale login of a user.");
     }
     if caller.user.id != user.id && !role.rules(user.role) {
-        return Some("Only somebody with a higher role may change this person.");
+        return Some("Only a user with a higher role can edit this person.");
     }
     if change.role.is_some_and(|new| new != user.role && !role.rules(new)) {
-        return Some("Nobody gives away a role as high as their own, but an owner.");
+        return Some("You can only give roles below your own, unless you are an owner.");
     }
     None
 }

@@ -21,19 +21,19 @@ use crate::{
 /// The operations.
 pub(crate) struct ResetsApi;
 
-/// What a reset does beside the password.
+/// A password reset to create.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewReset {
-    /// Whether their second factor is taken away too, for who lost phone and recovery codes.
+    /// Whether to turn off the user's two-factor authentication too, for a lost phone.
     remove_totp: Given<bool>,
 }
 
-/// A reset and the new password.
+/// A password reset with the token of its link.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct Reset {
-    /// The token of the link.
+    /// The token from the link.
     token: Code,
     /// The new password.
     password: NewPassword,
@@ -41,9 +41,9 @@ struct Reset {
 
 #[OpenApi]
 impl ResetsApi {
-    /// Make a link for somebody to choose a new password
+    /// Create a password reset link
     ///
-    /// It is good for a day, and once; hand it over by a way that only they read.
+    /// The link works once and expires after a day. Send it privately.
     #[oai(path = "/users/:id/reset", method = "post", operation_id = "create_reset", tag = "Tag::People")]
     async fn create(
         &self,
@@ -58,9 +58,9 @@ impl ResetsApi {
         Ok(Created::new(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token }))
     }
 
-    /// Choose a new password by a link
+    /// Reset a password
     ///
-    /// Ends all sessions of whom the link is for. They sign in with the new password then.
+    /// Ends all sessions of the user, who can then sign in with the new password.
     #[oai(path = "/reset", method = "post", operation_id = "use_reset", tag = "Tag::Session")]
     async fn redeem(
         &self,

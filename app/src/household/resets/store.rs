@@ -38,14 +38,16 @@ pub(crate) async fn create_reset(
         };
         // Not for oneself: a browser that was left open would get past the question for the password.
         if caller.user.id == id {
-            return Err(Problem::forbidden("Your own password and second factor are changed under Account.").into());
+            return Err(
+                Problem::forbidden("Change your own password and two-factor authentication under Account.").into()
+            );
         }
         if !caller.role().rules(user.role) {
-            return Err(Problem::forbidden("Only somebody with a higher role may do this for this person.").into());
+            return Err(Problem::forbidden("Only a user with a higher role can do this for this person.").into());
         }
         if user.disabled {
             let name = &user.name;
-            let why = format!("{name} is disabled, and a link would be good for nothing: let them in again first.");
+            let why = format!("{name} is disabled. Enable the account first.");
             return Err(Problem::conflict(why).into());
         }
         offer_reset(tx, &user, &secret, remove_totp, &Actor::caller(caller), Some(caller.user.id)).await?;
@@ -144,5 +146,5 @@ pub(crate) async fn use_reset(
 
 /// The refusal of a link that is not good any more.
 pub(crate) fn spent() -> Problem {
-    Problem::not_found("This link was used before, has expired, or was never given out; ask for a new one.")
+    Problem::not_found("This link was already used, has expired or does not exist. Ask for a new one.")
 }

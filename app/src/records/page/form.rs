@@ -71,7 +71,7 @@ impl Filled {
             Ok(day) => check(day),
             Err(error) => {
                 let mut errors = check(None).err().unwrap_or_default();
-                errors.push(FieldError::new("due_date", format!("is no day: {error}")));
+                errors.push(FieldError::new("due_date", format!("is not a valid date: {error}")));
                 Err(errors)
             }
         }
@@ -106,7 +106,7 @@ fn visibility(chosen: Visibility, fields: &Fields<'_>) -> Markup {
     let id = fields.id("visibility");
     html! {
         fieldset.choice aria-describedby=[fields.described("visibility")] {
-            legend { "Who sees it" }
+            legend { "Visible to" }
             @for (visibility, value, name, id) in [
                 (Visibility::Household, "household", "Everyone in the household", Some(&id)),
                 (Visibility::Private, "private", "Only me", None),

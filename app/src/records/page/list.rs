@@ -43,14 +43,14 @@ impl List<'_> {
         };
         let add = html! {
             section.card aria-labelledby="add" {
-                h2 #add { "Add a record" }
+                h2 #add { "Add record" }
                 (self.form())
             }
         };
         let content = html! {
             div.title {
                 h1 #list { "Records" }
-                @if may_add { a.to-form href="#add" { "Add a record" } }
+                @if may_add { a.to-form href="#add" { "Add record" } }
             }
             @if may_add {
                 div.columns {
@@ -92,12 +92,12 @@ fn search_form(asked: &Asked) -> Markup {
             label.hidden for="search" { "Search" }
             input #search type="search" name="search" value=(asked.search) placeholder="Search records"
                 maxlength="1000";
-            label.hidden for="sort" { "Order" }
+            label.hidden for="sort" { "Sort by" }
             select #sort name="sort" {
                 @for (order, name) in [
-                    (Order::Updated, "Newest first"),
-                    (Order::Due, "Due first"),
-                    (Order::Title, "By title"),
+                    (Order::Updated, "Recently updated"),
+                    (Order::Due, "Due date"),
+                    (Order::Title, "Title"),
                 ] {
                     option value=(order.name()) selected[order == asked.order] { (name) }
                 }
@@ -111,7 +111,7 @@ fn records(asked: &Asked, page: &Page, may_add: bool) -> Markup {
     html! {
         @if page.records.is_empty() {
             p.nothing {
-                @if !asked.search.is_empty() || asked.after.is_some() { "Nothing was found." }
+                @if !asked.search.is_empty() || asked.after.is_some() { "No records found." }
                 @else if may_add { "There are no records yet. Add the first one." }
                 @else { "There are no records yet." }
             }
@@ -218,6 +218,6 @@ mod tests {
         };
         let text = list.page(&Frame::default(), false).into_string();
         assert_eq!(text.matches("<form").count(), 1, "{text}");
-        assert!(!text.contains("Add a record") && text.contains("Only me"), "{text}");
+        assert!(!text.contains("Add record") && text.contains("Only me"), "{text}");
     }
 }

@@ -193,5 +193,5 @@ async fn get_one(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Resu
 }
 
 fn no_such_record(id: i64) -> Problem {
-    Problem::not_found(format!("There is no record with the number {id}, or it is somebody else's alone."))
+    Problem::not_found(format!("There is no record with the id {id}, or it is private to another user."))
 }

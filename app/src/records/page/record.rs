@@ -24,7 +24,7 @@ pub(crate) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) 
     let refusal = editing.as_ref().and_then(|editing| editing.refusal);
     let is_conflict = refusal.is_some_and(|problem| problem.status() == StatusCode::PRECONDITION_FAILED);
     let content = html! {
-        p.back { a href="/" { "Back to the records" } }
+        p.back { a href="/" { "Back to Records" } }
         h1 { (record.title) }
         @match &editing {
             None => { (shown) }
@@ -38,7 +38,7 @@ pub(crate) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) 
                     }
                     @if refusal.is_some() {
                         div {
-                            @if is_conflict { h2 { "What is saved now" } }
+                            @if is_conflict { h2 { "Saved version" } }
                             (shown)
                         }
                     }
@@ -56,7 +56,7 @@ fn shown(record: &Model) -> Markup {
             dl.facts {
                 @if !record.category.is_empty() { dt { "Category" } dd { (record.category) } }
                 @if let Some(day) = record.due_date { dt { "Due" } dd { time datetime=(day) { (day) } } }
-                dt { "Changed" } dd { (moment(record.updated_at)) }
+                dt { "Updated" } dd { (moment(record.updated_at)) }
             }
             @if !record.notes.is_empty() {
                 h2.hidden { "Notes" }
@@ -71,13 +71,14 @@ fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
     let fields = Fields::new("record", editing.refusal);
     html! {
         section.card aria-labelledby="edit" {
-            h2 #edit { @if is_conflict { "Your version" } @else { "Change it" } }
+            h2 #edit { @if is_conflict { "Your version" } @else { "Edit" } }
             form method="post" action={ "/records/" (record.id) } {
                 // The version that is shown beside the form: to save it then is a decision.
                 input type="hidden" name="version" value=(record.version);
                 @if is_conflict {
                     p.error role="alert" {
-                        "The record was changed while this page was open, and nothing was overwritten. Compare your                          version with what is saved now; saving replaces it."
+                        "The record was changed while this page was open. Nothing was saved. Compare your version with the saved \
+                         one. Saving replaces it."
                     }
                 } @else { (fields.summary("The record was not saved.")) }
                 (form::fields(editing.filled, &fields, editing.is_own))
@@ -90,11 +91,11 @@ fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
 fn delete(record: &Model) -> Markup {
     html! {
         details.ask {
-            summary { "Delete this record…" }
+            summary { "Delete record…" }
             form method="post" action={ "/records/" (record.id) "/delete" } {
                 input type="hidden" name="version" value=(record.version);
-                p { "“" (record.title) "” will be gone for good, for everyone who sees it." }
-                button.danger { "Delete it for good" }
+                p { "This permanently deletes “" (record.title) "” for everyone who can see it." }
+                button.danger { "Delete permanently" }
             }
         }
     }

@@ -103,10 +103,10 @@ pub(crate) struct Callback<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OidcError {
     /// It is not theirs, or took too long.
-    #[error("This sign-in was begun in another browser, or over ten minutes ago. Please begin it again.")]
+    #[error("This sign-in was started in another browser or has expired. Start again.")]
     Stale,
     /// They, or the provider, did not want to.
-    #[error("The sign-in was broken off at the provider ({0}).")]
+    #[error("The sign-in was cancelled at the provider ({0}).")]
     BrokenOff(String),
     /// The provider cannot be reached, or does not do what a provider does.
     #[error("The provider {issuer} {why}.")]
@@ -117,7 +117,7 @@ pub(crate) enum OidcError {
         why: String,
     },
     /// What it said is not to be believed.
-    #[error("What the provider says cannot be believed: {0}.")]
+    #[error("The provider's response is not valid: {0}.")]
     Unbelievable(String),
 }
 
@@ -267,7 +267,7 @@ impl Oidc {
         if let Some(url) = ends.user_info_url().filter(|_| lacks) {
             match self.user_info(url, tokens).await {
                 Ok(info) if info.text("sub") != Some(subject) => {
-                    return Err(self.trouble("does not say who somebody is, but somebody else"));
+                    return Err(self.trouble("names another user in its user info than in its ID token"));
                 }
                 Ok(info) => {
                     // The address and whether it is verified are one statement.
@@ -289,7 +289,7 @@ impl Oidc {
     }
 
     async fn user_info(&self, url: &UserInfoUrl, tokens: &CoreTokenResponse) -> Result<Claims, OidcError> {
-        let unsaid = |why: &str| self.trouble(&format!("does not say who somebody is ({})", printable(why)));
+        let unsaid = |why: &str| self.trouble(&format!("does not return the user info ({})", printable(why)));
         let request = Request::builder()
             .uri(url.as_str())
             .header(header::ACCEPT, "application/json")
@@ -314,7 +314,7 @@ impl Oidc {
         }
         let ends = self.discover().await.map(Arc::new);
         if let Err(error) = &ends {
-            tracing::warn!("{error} Nobody can sign in by it (auth.oidc_issuer) until that has changed.");
+            tracing::warn!("{error} Single sign-on (auth.oidc_issuer) does not work until this is fixed.");
         }
         *learnt = Some(Learnt { at: Instant::now(), ends: ends.clone() });
         ends

@@ -119,7 +119,7 @@ fn at_public_url(sign_in: &SignIn, place: Place) -> Place {
 /// the log tells the operator, once in a minute at most.
 fn refused(sign_in: &SignIn, error: &OidcError) -> Problem {
     if matches!(error, OidcError::Provider { .. } | OidcError::Unbelievable(_)) && sign_in.is_news(News::Provider) {
-        tracing::warn!("Nobody was signed in by single sign-on. {error}");
+        tracing::warn!("Single sign-on failed. {error}");
     }
     Problem::unauthorized(error.to_string())
 }
@@ -177,32 +177,32 @@ async fn present(sign_in: &SignIn, place: &Place) -> Result<Option<i64>, Problem
 fn unknown(email: Option<&str>, is_verified: bool, stranger: Stranger) -> String {
     match email {
         Some(email) if is_verified && stranger == Stranger::Ambiguous => format!(
-            "The e-mail {email} could be taken for that of somebody else here, so it is linked to nobody. Sign in with your \
-             password, or ask an admin or an owner for help: they see both e-mails among the people."
+            "The e-mail {email} can be confused with that of another user, so it was not linked. Sign in with your \
+             password, or ask an admin or an owner for help: they see both e-mails under People."
         ),
         Some(email) if is_verified && stranger == Stranger::Unproven => format!(
-            "An account here has the e-mail {email}, but only its user says that it is theirs. If the account is yours, sign in \
-             with its password or passkey, then use single sign-on again in the same browser within the hour: that links \
-             it. If it is not yours, tell an admin or an owner."
+            "An account with the e-mail {email} exists, but the e-mail was never verified. If the account is yours, sign in \
+             with its password or passkey, then use single sign-on in the same browser within the hour. That links the \
+             accounts. If it is not yours, tell an admin or an owner."
         ),
         Some(email) if is_verified => format!(
-            "Nobody of the household who may come in has the e-mail {email}, or they come by another account there. Ask an \
+            "No active user has the e-mail {email}, or that user is linked to another account at the provider. Ask an \
              admin or an owner for an invitation."
         ),
         Some(email) => format!(
-            "The provider has not verified that {email} is your e-mail, so it is not linked to anybody here. Verify it \
-             there and come back, or sign in with your password; whoever has none asks an admin for a link."
+            "The provider has not verified that {email} is your e-mail, so it was not linked. Verify it there and try \
+             again, or sign in with your password. If you have none, ask an admin for a reset link."
         ),
         None => {
-            "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and \
-                 come back, or sign in with your password; whoever has none asks an admin for a link."
+            "The provider did not send your e-mail, so the account was not linked. Add one there, verify it and try \
+                 again, or sign in with your password. If you have none, ask an admin for a reset link."
                 .to_owned()
         }
     }
 }
 
 fn off() -> Problem {
-    Problem::not_found("Single sign-on is not set up here.")
+    Problem::not_found("Single sign-on is not set up.")
 }
 
 fn pending_cookie(place: &Place, value: Option<&str>) -> String {

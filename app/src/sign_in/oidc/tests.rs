@@ -368,7 +368,7 @@ async fn a_token_endpoint_that_fails_is_told_in_a_sentence() {
     }
     provider.ways().token_answer = Some((200, r#"{"access_token":"a","token_type":"Bearer"}"#.to_owned()));
     let failure = sign_in(&oidc, &provider).await.unwrap_err().to_string();
-    assert_eq!(failure, "What the provider says cannot be believed: there is no ID token.");
+    assert_eq!(failure, "The provider's response is not valid: there is no ID token.");
     provider.ways().token_answer = Some((200, " ".repeat(1 << 20)));
     let failure = sign_in(&oidc, &provider).await.unwrap_err().to_string();
     assert!(failure.ends_with("answers without an end."), "{failure}");

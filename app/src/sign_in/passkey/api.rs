@@ -34,13 +34,13 @@ pub(crate) struct PasskeysApi;
 #[derive(Debug, Object)]
 #[oai(rename = "Passkey", skip_serializing_if_is_none)]
 struct PasskeyBody {
-    /// Given by Hearth; never used twice.
+    /// Assigned by Hearth. Never reused.
     id: i64,
-    /// What its user calls it.
+    /// The name that its user chose.
     name: Name,
     /// When it was added.
     created_at: Moment,
-    /// When somebody came in by it last; absent when never.
+    /// When it was last used to sign in. Absent if never.
     last_used_at: Option<Moment>,
 }
 
@@ -55,34 +55,34 @@ impl From<passkey::Model> for PasskeyBody {
     }
 }
 
-/// What a browser is to be asked (Web Authentication, Level 3).
+/// Options for the browser's WebAuthn call (Web Authentication, Level 3).
 #[derive(Debug, Object)]
 struct Ceremony {
-    /// To be given back with the answer, within five minutes.
+    /// Send it back with the browser's response within five minutes.
     ceremony: String,
-    /// For `navigator.credentials.create` or `get`, binary values in base64url.
+    /// The options for `navigator.credentials.create` or `get`, with binary values in base64url.
     options: Any<Value>,
 }
 
-/// What a browser made.
+/// A passkey to add.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct NewPasskey {
-    /// The ceremony that was begun.
+    /// The `ceremony` that was returned with the options.
     ceremony: Code,
-    /// What to call it.
+    /// The name of the passkey.
     name: Name,
-    /// The browser's answer, binary values in base64url.
+    /// The browser's response, with binary values in base64url.
     credential: Any<Value>,
 }
 
-/// What a browser signed.
+/// A passkey's response to a sign-in.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct Assertion {
-    /// The ceremony that was begun.
+    /// The `ceremony` that was returned with the options.
     ceremony: Code,
-    /// The browser's answer, binary values in base64url.
+    /// The browser's response, with binary values in base64url.
     credential: Any<Value>,
 }
 
@@ -92,17 +92,17 @@ fn asked((ceremony, options): (String, Value)) -> Created<Ceremony> {
 
 #[OpenApi]
 impl PasskeysApi {
-    /// List one's own passkeys
+    /// List your passkeys
     ///
-    /// The oldest first.
+    /// Oldest first.
     #[oai(path = "/passkeys", method = "get", operation_id = "list_passkeys", tag = "Tag::Account")]
     async fn list(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
         caller: Caller,
-        /// How many at most.
+        /// The maximum number of items per page.
         limit: Query<Limit>,
-        /// Where to go on: the `next` of the page before.
+        /// The `next` value of the previous page.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
     ) -> Result<Listed<PasskeyBody>, ReadRefused> {
@@ -112,7 +112,7 @@ impl PasskeysApi {
         Ok(window.cut(found, ById::OldestFirst, |passkey| passkey.id, PasskeyBody::from))
     }
 
-    /// Begin to add a passkey
+    /// Start adding a passkey
     #[oai(path = "/passkeys/options", method = "post", operation_id = "begin_passkey", tag = "Tag::Account")]
     async fn begin(
         &self,
@@ -140,7 +140,7 @@ impl PasskeysApi {
         Ok(Created::new(added))
     }
 
-    /// Delete one of one's own passkeys
+    /// Delete one of your passkeys
     #[oai(path = "/passkeys/:id", method = "delete", operation_id = "delete_passkey", tag = "Tag::Account")]
     async fn delete(
         &self,
@@ -155,7 +155,7 @@ impl PasskeysApi {
         }
     }
 
-    /// Begin to sign in by a passkey
+    /// Start signing in with a passkey
     #[oai(
         path = "/session/passkey/options",
         method = "post",
@@ -170,7 +170,7 @@ impl PasskeysApi {
         Ok(asked(store::begin_sign_in(sign_in, &place)?))
     }
 
-    /// Sign in by a passkey
+    /// Sign in with a passkey
     #[oai(path = "/session/passkey", method = "post", operation_id = "sign_in_by_passkey", tag = "Tag::Session")]
     async fn sign_in(
         &self,

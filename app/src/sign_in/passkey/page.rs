@@ -63,7 +63,7 @@ pub(crate) async fn delete(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let outcome = store::delete(sign_in, &visitor, id).await;
-    PASSKEYS.taken_away(outcome, "passkey-deleted", "That passkey was deleted before.")
+    PASSKEYS.taken_away(outcome, "passkey-deleted", "This passkey has already been deleted.")
 }
 
 /// Returns the part with the passkeys; nothing where they are off.
@@ -73,18 +73,18 @@ pub(crate) fn section(passkeys: Option<&[passkey::Model]>, state: &PageState<'_>
     let name = fields.id("name");
     let content = html! {
         (fields.summary("Nothing was changed."))
-        p { "With a passkey you sign in by the fingerprint, face or PIN of your device, without password and code." }
+        p { "A passkey lets you sign in with the fingerprint, face or PIN of your device, without a password or code." }
         @if !passkeys.is_empty() {
             ul.things { @for passkey in passkeys { (entry(passkey)) } }
         }
         // Shown by the script where the browser has passkeys; the form is sent by nothing else.
         div.field {
-            label for=(name) { "Name of a new passkey" span.optional { "optional" } }
+            label for=(name) { "Passkey name" span.optional { "optional" } }
             input id=(name) type="text" maxlength=(NAME_MAX) autocomplete="off" placeholder="Phone" data-passkey-name;
         }
-        button type="button" hidden data-passkey="register" data-next=(PASSKEYS.address("passkey-added")) { "Add a passkey" }
+        button type="button" hidden data-passkey="register" data-next=(PASSKEYS.address("passkey-added")) { "Add passkey" }
         (says())
-        noscript { p.quiet { "Adding a passkey takes JavaScript." } }
+        noscript { p.quiet { "Adding a passkey requires JavaScript." } }
         (script())
     };
     PASSKEYS.section(state, &content)

@@ -33,7 +33,7 @@ const MOST: usize = 50;
 impl SignIn {
     fn passkeys(&self) -> Result<&Passkeys, Problem> {
         self.passkeys.as_ref().ok_or_else(|| {
-            Problem::conflict("Passkeys are off here: they need http.public_url, the address that the household uses.")
+            Problem::conflict("Passkeys are off. They need http.public_url, the address that the household uses.")
         })
     }
 }
@@ -93,7 +93,7 @@ pub(crate) async fn add(
             return Err(Problem::from(PasskeyError::Registered).into());
         }
         if list(tx, caller.user.id).await?.len() >= MOST {
-            return Err(Problem::conflict(format!("There are {MOST} passkeys already; delete some first.")).into());
+            return Err(Problem::conflict(format!("You already have {MOST} passkeys. Delete some first.")).into());
         }
         let row = ActiveModel {
             id: NotSet,

@@ -53,25 +53,25 @@ pub(crate) struct Used {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PasskeyError {
     /// There is no such ceremony, or not any more.
-    #[error("This took longer than five minutes, or was answered already; please start again.")]
+    #[error("This request has expired or was already used. Start again.")]
     Over,
     /// What the browser sent is not what browsers send.
-    #[error("The browser's answer could not be read.")]
+    #[error("The browser's response could not be read.")]
     Unreadable,
     /// The device did not check the person.
-    #[error("The device did not check that it is you; set a PIN, a fingerprint or face recognition on it first.")]
+    #[error("The device did not verify you. Set up a PIN, a fingerprint or face recognition on it first.")]
     NotVerified,
     /// It was made under another address.
-    #[error("The browser is at another address than the one in http.public_url, which passkeys belong to.")]
+    #[error("Passkeys only work at the address in http.public_url. The browser is at another address.")]
     WrongAddress,
     /// It is registered already.
-    #[error("This device or password manager has a passkey for this account already.")]
+    #[error("This device or password manager already has a passkey for this account.")]
     Registered,
     /// Nobody has it.
-    #[error("Nobody here has this passkey; sign in another way and register it again.")]
+    #[error("This passkey is not registered here. Sign in another way and add it again.")]
     Unknown,
     /// Its counter went backwards.
-    #[error("There seem to be two copies of this security key; sign in another way and remove it from your account.")]
+    #[error("This security key seems to have been copied. Sign in another way and delete it from your account.")]
     Copied,
     /// The signature or something in it is wrong.
     #[error("The passkey could not be verified.")]
@@ -212,7 +212,7 @@ fn written(passkey: &Passkey) -> Result<String, PasskeyError> {
 fn read(text: &str) -> Option<Passkey> {
     let passkey = serde_json::from_str(text);
     if let Err(error) = &passkey {
-        tracing::error!("A passkey in the database cannot be read, its owner has to register it again: {error}");
+        tracing::error!("A passkey in the database cannot be read. Its owner must register it again: {error}");
     }
     passkey.ok()
 }

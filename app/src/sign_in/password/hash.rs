@@ -44,7 +44,7 @@ const LONGEST_BYTES: usize = 4096;
 
 /// Too many passwords are being hashed; another try in some seconds may do (`Retry-After: 2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Too many people are signing in at the moment; try again in a few seconds.")]
+#[error("Too many people are signing in. Try again in a few seconds.")]
 pub(crate) struct Busy;
 
 /// What a password turned out to be.

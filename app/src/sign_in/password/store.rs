@@ -99,8 +99,8 @@ pub(crate) async fn by_second_step(sign_in: &SignIn, place: &Place, step: &str, 
         Some(id) => users::enabled(sign_in.reads(), id).await.map_err(failed)?,
         None => None,
     };
-    let user =
-        user.ok_or_else(|| Problem::unauthorized("This took too long; begin again with e-mail and password."))?;
+    let user = user
+        .ok_or_else(|| Problem::unauthorized("This sign-in has expired. Start again with your e-mail and password."))?;
     let device = sessions::known_device(sign_in.reads(), place, user.id).await.map_err(failed)?;
     let ticket = sign_in.admit(place, &user.email, &user.email, device).await?;
     let kept = ways::password(sign_in.reads(), user.id).await.map_err(failed)?;
@@ -185,7 +185,7 @@ fn wrong() -> Problem {
 }
 
 fn wrong_code() -> Problem {
-    Problem::unauthorized("The code is wrong, or was used before.")
+    Problem::unauthorized("The code is wrong or was already used.")
 }
 
 impl SignIn {
@@ -208,6 +208,6 @@ impl SignIn {
         if verdict?.right {
             return Ok(());
         }
-        Err(Problem::fields(vec![FieldError::new(field, "is not your password")]))
+        Err(Problem::fields(vec![FieldError::new(field, "is wrong")]))
     }
 }

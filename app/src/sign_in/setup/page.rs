@@ -71,22 +71,22 @@ fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
         div.narrow {
             h1 { "Welcome to Hearth" }
             p {
-                "Nobody owns this Hearth yet. Whoever has the set-up code becomes its owner, and can invite the others \
-                 afterwards."
+                "This Hearth has no owner yet. The person who enters the set-up code becomes the owner and can then invite \
+                 others."
             }
             form.card method="post" action="/set-up" {
-                (fields.summary("Nothing was set up."))
+                (fields.summary("The account was not created."))
                 div.note {
-                    p { "The set-up code stands in Hearth's log. On the server this prints it as well:" }
+                    p { "You find the set-up code in Hearth's log. Or print it on the server:" }
                     p { code { "docker compose exec web app setup-code" } }
                 }
                 (fields.input(&Input::new("text", "code", "Set-up code").value(&filled.code).longest(200)))
                 (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
                     .longest(NAME_MAX)))
                 (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
-                    .longest(EMAIL_MAX).hint("To sign in with. Hearth sends nothing to it.")))
+                    .longest(EMAIL_MAX).hint("You sign in with it. Hearth sends no e-mail.")))
                 (fields.input(&Input::new_password("password", "Password")))
-                button.main { "Become the owner" }
+                button.main { "Create owner account" }
             }
         }
     };

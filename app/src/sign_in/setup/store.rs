@@ -114,7 +114,7 @@ pub(crate) async fn set_up(
     {
         return Err(match is_needed(sign_in).await? {
             true => wrong_code(),
-            false => Problem::conflict("This instance has an owner already."),
+            false => Problem::conflict("This instance already has an owner."),
         });
     }
     let hash = sign_in.hasher.hash(password).await?;
@@ -123,7 +123,7 @@ pub(crate) async fn set_up(
         .database
         .write(async move |tx| {
             if users::any(tx).await? {
-                return Err(Problem::conflict("This instance has an owner already.").into());
+                return Err(Problem::conflict("This instance already has an owner.").into());
             }
             if verification::take(tx, SetUp, &code).await?.is_none() {
                 return Err(wrong_code().into());
@@ -139,14 +139,14 @@ pub(crate) async fn set_up(
     let used = sign_in.code_file.clone();
     // Nobody waits long for a disk that hangs.
     let _ = timeout(PATIENCE, spawn_blocking(move || fs::remove_file(used))).await;
-    tracing::info!("{} set this instance up and is its owner", begun.user.email);
+    tracing::info!("{} set up this instance and is its owner", begun.user.email);
     Ok(begun)
 }
 
 fn wrong_code() -> Problem {
     Problem::fields(vec![FieldError::new(
         "code",
-        "is not the set-up code; it stands in the log, or run on the server: app setup-code",
+        "is wrong. You find it in the log; or run on the server: app setup-code",
     )])
 }
 
@@ -191,6 +191,6 @@ pub(crate) async fn by_settings(sign_in: &SignIn, admin: &Admin) -> Result<(), F
         .await
         .map_err(|problem: Problem| unmade(problem.sentence()))?;
     let _ = fs::remove_file(&sign_in.code_file);
-    tracing::info!("{email} is the owner, as the settings say");
+    tracing::info!("{email} is now the owner, as configured");
     Ok(())
 }

@@ -20,53 +20,53 @@ use crate::{
 /// The operations.
 pub(crate) struct SecondFactorApi;
 
-/// Whether there is a second factor.
+/// The state of two-factor authentication.
 #[derive(Debug, Object)]
 #[oai(rename = "Totp", skip_serializing_if_is_none)]
 struct TotpBody {
-    /// Whether a one-time password is asked for at a sign-in.
+    /// Whether signing in with a password requires a one-time code.
     active: bool,
-    /// How many recovery codes are left.
+    /// The number of unused recovery codes.
     recovery_codes: u64,
 }
 
-/// A secret for an app that makes one-time passwords.
+/// A secret for an authenticator app.
 #[derive(Debug, Object)]
 #[oai(rename = "TotpOffer", skip_serializing_if_is_none)]
 struct OfferBody {
-    /// In base32, to be typed.
+    /// The secret in base32, to enter by hand.
     secret: String,
-    /// To be shown as a QR code.
+    /// The otpauth URI, to show as a QR code.
     uri: String,
 }
 
-/// The first code.
+/// The code that confirms the setup.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct Confirmation {
-    /// What the app shows now.
+    /// The code that the authenticator app shows.
     code: Code,
 }
 
-/// The confirmation that it is really the user.
+/// A confirmation by password.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct Removal {
-    /// The present password.
+    /// The current password.
     password: Password,
 }
 
-/// Codes for when the phone is gone.
+/// Recovery codes, for a lost phone.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 struct RecoveryCodes {
-    /// Each is good once. They are not shown again.
+    /// Each works once. They are not shown again.
     recovery_codes: Vec<String>,
 }
 
 #[OpenApi]
 impl SecondFactorApi {
-    /// Show one's own second factor
+    /// Show your two-factor authentication
     #[oai(path = "/totp", method = "get", operation_id = "show_totp", tag = "Tag::Account")]
     async fn show(&self, Data(sign_in): Data<&Arc<SignIn>>, caller: Caller) -> Result<Found<TotpBody>, ReadRefused> {
         let failed = |error| sign_in.database.failed(error);
@@ -75,9 +75,9 @@ impl SecondFactorApi {
         Ok(Found::new(TotpBody { active, recovery_codes: left as u64 }))
     }
 
-    /// Begin a second factor
+    /// Start setting up two-factor authentication
     ///
-    /// Makes a secret for an app that makes one-time passwords (RFC 6238: SHA-1, six digits, 30 s).
+    /// Creates a secret for an authenticator app (RFC 6238: SHA-1, six digits, 30 s).
     #[oai(path = "/totp", method = "post", operation_id = "begin_totp", tag = "Tag::Account")]
     async fn begin(
         &self,
@@ -88,9 +88,9 @@ impl SecondFactorApi {
         Ok(Created::new(OfferBody { secret: offer.secret, uri: offer.uri }))
     }
 
-    /// Confirm a second factor
+    /// Turn on two-factor authentication
     ///
-    /// From then on a code is asked for at each sign-in with a password.
+    /// From then on, each sign-in with a password requires a code.
     #[oai(path = "/totp", method = "put", operation_id = "confirm_totp", tag = "Tag::Account")]
     async fn confirm(
         &self,
@@ -102,7 +102,7 @@ impl SecondFactorApi {
         Ok(Found::new(RecoveryCodes { recovery_codes }))
     }
 
-    /// Remove one's own second factor
+    /// Turn off two-factor authentication
     #[oai(path = "/totp/remove", method = "post", operation_id = "remove_totp", tag = "Tag::Account")]
     async fn remove(
         &self,

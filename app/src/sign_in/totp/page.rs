@@ -40,8 +40,8 @@ pub(crate) struct FilledPassword {
 pub(crate) const SECOND_FACTOR: Part = Part {
     page: "/account",
     id: "second-factor",
-    title: "Second factor",
-    done: &[("totp-removed", "Your second factor was removed.")],
+    title: "Two-factor authentication",
+    done: &[("totp-removed", "Two-factor authentication was turned off.")],
 };
 
 /// Where the second factor stands.
@@ -129,13 +129,13 @@ fn recovery_codes_page(frame: &Frame, codes: &[String]) -> Markup {
     let content = html! {
         div.narrow {
             h1 { "Your recovery codes" }
-            p.done role="status" { "Your second factor is on." }
+            p.done role="status" { "Two-factor authentication is on." }
             p {
-                "Each of these codes lets you in once when your phone is gone. Print this page, or copy them into a \
+                "If you lose your phone, each of these codes signs you in once. Print this page or save them in a \
                  password manager. " strong { "They are not shown again." }
             }
             ul.codes { @for code in codes { li { code { (code) } } } }
-            p { a.button.main href="/account#second-factor" { "I have kept them" } }
+            p { a.button.main href="/account#second-factor" { "Done" } }
         }
     };
     frame.page("Your recovery codes", &content)
@@ -145,30 +145,30 @@ fn off(has_password: bool, fields: &Fields<'_>) -> Markup {
     html! {
         (fields.summary("Nothing was changed."))
         @if has_password {
-            p { "With a second factor, signing in takes a code from an app on your phone as well as your password." }
+            p { "Two-factor authentication asks for a code from an app on your phone in addition to your password." }
             form method="post" action="/account/totp#second-factor" {
-                button { "Set up a second factor" }
+                button { "Set up two-factor authentication" }
             }
         } @else {
-            p { "It guards signing in with a password. Choose a password first." }
+            p { "Two-factor authentication protects your password. Set a password first." }
         }
     }
 }
 
 fn offered(secret: &str, uri: &str, fields: &Fields<'_>) -> Markup {
     html! {
-        p { "Scan this with an authenticator app, then type the code that it shows." }
-        @if let Some(picture) = qr::picture(uri, "QR code for your authenticator app; below is its secret as text") {
+        p { "Scan this QR code with an authenticator app, then enter the code that it shows." }
+        @if let Some(picture) = qr::picture(uri, "QR code for your authenticator app. Its secret is shown below as text.") {
             div.picture { (picture) }
         }
-        p.quiet { "Or type this secret into the app:" }
+        p.quiet { "Or enter this key in the app:" }
         p { code.secret { (in_fours(secret)) } }
         form method="post" action="/account/totp/confirm#second-factor" {
-            (fields.summary("The second factor is not on yet."))
+            (fields.summary("Two-factor authentication was not turned on."))
             (fields.input(&Input::new("text", "code", "Code").autocomplete("one-time-code").numeric().longest(20)))
             div.buttons {
-                button { "Turn it on" }
-                a.button.plain href="/account#second-factor" { "Not now" }
+                button { "Turn on" }
+                a.button.plain href="/account#second-factor" { "Cancel" }
             }
         }
     }
@@ -177,20 +177,20 @@ fn offered(secret: &str, uri: &str, fields: &Fields<'_>) -> Markup {
 fn on(recovery_codes: usize, email: &str, fields: &Fields<'_>) -> Markup {
     html! {
         p {
-            strong { "It is on. " }
+            strong { "On. " }
             @match recovery_codes {
-                0 => "You have no recovery codes left: remove it and set it up again to get new ones.",
+                0 => "You have no recovery codes left. Turn two-factor authentication off and on again to get new ones.",
                 1 => "You have one recovery code left.",
                 number => { "You have " (number) " recovery codes left." }
             }
         }
         details.ask open[fields.is_refused()] {
-            summary { "Remove the second factor…" }
+            summary { "Turn off…" }
             form method="post" action="/account/totp/remove#second-factor" {
-                (fields.summary("The second factor was not removed."))
+                (fields.summary("Two-factor authentication was not turned off."))
                 input type="text" autocomplete="username" value=(email) readonly hidden;
                 (fields.input(&Input::new("password", "password", "Your password").autocomplete("current-password")))
-                button.danger { "Remove it" }
+                button.danger { "Turn off two-factor authentication" }
             }
         }
     }

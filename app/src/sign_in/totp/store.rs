@@ -97,7 +97,7 @@ pub(crate) async fn begin(sign_in: &SignIn, caller: &Caller) -> Result<Offer, Pr
     write_as(&sign_in.database, caller, async move |tx, caller| {
         let user_id = caller.user.id;
         if of(tx, user_id).await?.is_some() {
-            return Err(Problem::conflict("There is a second factor already; remove it first.").into());
+            return Err(Problem::conflict("Two-factor authentication is already on. Turn it off first.").into());
         }
         Entity::delete_many().filter(Column::UserId.eq(user_id)).exec(tx).await?;
         let row = ActiveModel {
@@ -134,10 +134,10 @@ pub(crate) async fn confirm(sign_in: &SignIn, caller: &Caller, code: &str) -> Re
     write_as(&sign_in.database, caller, async move |tx, caller| {
         let found = Entity::find().filter(Column::UserId.eq(caller.user.id)).one(tx).await?;
         let Some(own) = found.filter(|totp| totp.confirmed_at.is_none()) else {
-            return Err(Problem::conflict("There is no second factor that waits for its first code.").into());
+            return Err(Problem::conflict("There is no two-factor setup to confirm. Start again.").into());
         };
         if !take_one_time(tx, &own, &code).await? {
-            let error = FieldError::new("code", "is not the one that the app shows now");
+            let error = FieldError::new("code", "does not match the code in the app");
             return Err(Problem::fields(vec![error]).into());
         }
         Entity::update_many()

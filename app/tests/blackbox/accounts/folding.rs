@@ -113,7 +113,7 @@ fn whoever_is_there_signs_in_as_before_whatever_their_address_is() {
     assert_eq!(sign_in(&app, "b\u{ff45}ck@example.org", PASSWORD).1.status, 401);
     // The owner sees both.
     let page = app.get("/people").text().to_owned();
-    assert_eq!(page.matches("could be taken for that of").count(), 2, "{page}");
+    assert_eq!(page.matches("can be confused with that of").count(), 2, "{page}");
     app.stop();
 }
 

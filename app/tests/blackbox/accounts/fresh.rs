@@ -39,15 +39,15 @@ fn an_hour_after_the_sign_in_nothing_lasting_is_made_until_the_next() {
     for request in requests() {
         let problem = ask(&app, &mut browser, &request).problem(403);
         assert_eq!(problem["type"], AGAIN, "{request:?}");
-        assert!(problem["detail"].as_str().unwrap().contains("sign in again"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("Sign in again"), "{problem}");
     }
     // The pages say so before anything is typed, and lead to where it is mended.
     for path in ["/account", "/people"] {
         let page = browser.get(&app, path).text().to_owned();
-        assert!(page.contains(&format!(r#"href="/sign-in?next=%2F{}">sign in again"#, &path[1..])), "{page}");
+        assert!(page.contains(&format!(r#"href="/sign-in?next=%2F{}">Sign in again"#, &path[1..])), "{page}");
     }
     let page = browser.get(&app, "/sign-in?next=/account");
-    assert!(page.status == 200 && page.text().contains(r#"href="/account">go on as"#), "{page:?}");
+    assert!(page.status == 200 && page.text().contains(r#"href="/account">continue as"#), "{page:?}");
     // All else goes on.
     assert_eq!(browser.post(&app, "/api/v1/records", &json!({ "title": "x" })).status, 201);
     assert_eq!(browser.send(&app, "PATCH", "/api/v1/profile", Some(&json!({ "name": "Anna" }))).status, 200);

@@ -83,11 +83,11 @@ fn whom_tailscale_answers_for_can_sign_in_as_somebody_else() {
     let app = serve(&data).start();
     let html = ("accept", "text/html");
     let account = by_serve(&data, "/account", &[LOGIN, html]);
-    assert!(account.text().contains(r#"href="/sign-in">Sign in as somebody else"#), "{}", account.text());
+    assert!(account.text().contains(r#"href="/sign-in">Sign in as another user"#), "{}", account.text());
     assert!(!account.text().contains("/sign-out"), "{}", account.text());
     let page = by_serve(&data, "/sign-in?next=/people", &[LOGIN, html]);
     assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.text().contains(r#"href="/people">Go on as The owner"#), "{}", page.text());
+    assert!(page.text().contains(r#"href="/people">Continue as The owner"#), "{}", page.text());
     // A session goes before Tailscale's word, and who has one is sent on.
     let cookie = join(&app, "member", "anna@example.org").cookie();
     let session = by_serve(&data, "/api/v1/session", &[LOGIN, ("cookie", &cookie)]);
@@ -208,7 +208,7 @@ fn a_session_that_ended_does_nothing_in_the_name_of_whom_tailscale_answers_for()
     assert!(answer.text().contains("Nothing was saved") && answer.text().contains("Diary"), "{}", answer.text());
     // With the next page the old cookie goes, and it is Tailscale's word that counts.
     let page = by_serve(&data, "/account", &[LOGIN, own, ("accept", "text/html")]);
-    assert!(page.text().contains("signed in by Tailscale"), "{}", page.text());
+    assert!(page.text().contains("signed in with Tailscale"), "{}", page.text());
     assert!(page.header("set-cookie").is_some_and(|cookie| cookie.starts_with("hearth-0000002a=; ")), "{page:?}");
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM record"), 0);

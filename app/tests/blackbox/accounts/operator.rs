@@ -57,7 +57,7 @@ fn somebody_locked_out_gets_a_link_while_the_app_runs() {
     assert_eq!(Browser::default().post(&app, "/api/v1/reset", &body).status, 204, "{text}");
     assert_eq!(sign_in(&app, "anna@example.org", "eight-blue-bottles").1.status, 201);
     let text = refused(&app_command(&data, &["user", "reset-password", "nobody@example.org"]));
-    assert!(text.contains("nobody has the e-mail") && text.contains("app user list"), "{text}");
+    assert!(text.contains("no user has the e-mail") && text.contains("app user list"), "{text}");
     let events = app.get("/api/v1/audit-events").json();
     let event = events["items"].as_array().unwrap().iter().find(|event| event["kind"] == "reset_created").unwrap();
     assert_eq!(event["who"], "the operator");
@@ -81,7 +81,7 @@ fn people_are_listed_added_and_given_roles() {
     let text = refused(&app_command(&data, &["user", "set-role", "owner0@example.org", "guest"]));
     assert!(text.contains("only owner"), "{text}");
     let text = refused(&app_command(&data, &["user", "create", "ben@example.org"]));
-    assert!(text.contains("belongs to somebody"), "{text}");
+    assert!(text.contains("already used by another user"), "{text}");
     let wrong = app_command(&data, &["user", "set-role", "ben@example.org", "king"]);
     assert_eq!(wrong.status.code(), Some(2));
     app.stop();
@@ -106,7 +106,7 @@ fn nothing_is_written_past_an_upgrade_that_is_under_way() {
             .unwrap()
     };
     let text = refused(&command());
-    assert!(text.contains("under way") && text.contains("supervisor status"), "{text}");
+    assert!(text.contains("in progress") && text.contains("supervisor status"), "{text}");
     std::fs::remove_file(new.join("STAGING")).unwrap();
     said(&command());
     // A generation that is live no more is not written to either, whoever names it.
@@ -161,7 +161,7 @@ fn links_begin_where_config_toml_says_that_hearth_is_reached() {
     };
     let reset = ["user", "reset-password", "ada@example.org"];
     let text = said(&run(&[], &["user", "create", "ada@example.org", "--role", "owner"]));
-    assert!(text.contains("put the address of this Hearth before it"), "{text}");
+    assert!(text.contains("Put the address of this Hearth in front of it"), "{text}");
     std::fs::write(data.join("config.toml"), "[http]\npublic_url = \"https://hearth.example.org\"\n").unwrap();
     let text = said(&run(&[], &reset));
     assert!(text.contains("https://hearth.example.org/reset/"), "{text}");

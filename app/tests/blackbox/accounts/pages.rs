@@ -77,7 +77,7 @@ fn a_link_that_others_may_not_be_able_to_open_is_shown_with_a_warning() {
     let here = invite(&app, "nas:3000");
     assert!(here.contains("http://nas:3000/invitation/") && here.contains("HEARTH_HTTP__PUBLIC_URL"), "{here}");
     let alone = invite(&app, "localhost:3000");
-    assert!(alone.contains("only on this machine") && alone.contains("HEARTH_HTTP__PUBLIC_URL"), "{alone}");
+    assert!(alone.contains("only works on this machine") && alone.contains("HEARTH_HTTP__PUBLIC_URL"), "{alone}");
     app.stop();
     let app = Start::alone(&data).env("HEARTH_HTTP__PUBLIC_URL", "https://hearth.example.org").start();
     let everybody = invite(&app, "localhost:3000");

@@ -19,9 +19,9 @@ const HERE: &str = "127.0.0.1";
 const ELSEWHERE: &str = "127.0.0.2";
 const FURTHER: &str = "127.0.0.3";
 
-const OVER: &str = "This took longer than five minutes, or was answered already; please start again.";
-const UNREADABLE: &str = "The browser's answer could not be read.";
-const UNKNOWN: &str = "Nobody here has this passkey; sign in another way and register it again.";
+const OVER: &str = "This request has expired or was already used. Start again.";
+const UNREADABLE: &str = "The browser's response could not be read.";
+const UNKNOWN: &str = "This passkey is not registered here. Sign in another way and add it again.";
 
 fn with_passkeys(data: &Data) -> Start<'_> {
     Start::alone(data).env("HEARTH_HTTP__PUBLIC_URL", "https://hearth.example.org")

@@ -165,7 +165,7 @@ fn the_code_is_in_the_log_whatever_is_logged_otherwise() {
                 .start();
             let code = setup_code(&data);
             let line = app.log.wait(&code);
-            app.log.wait("become its owner with this set-up code");
+            app.log.wait("enter this set-up code to become the owner");
             assert_eq!(format == "json", serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
             app.stop();
         }

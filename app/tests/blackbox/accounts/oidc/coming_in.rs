@@ -129,7 +129,7 @@ fn whoever_is_not_of_the_household_joins_as_the_settings_say() {
         say(&provider, &[("email_verified", json!(false))]);
         let mut visitor = Visitor::default();
         let answer = visitor.sign_in(&app, &provider);
-        turned_away(&mut visitor, &app, &answer, 403, "so it is not linked to anybody here");
+        turned_away(&mut visitor, &app, &answer, 403, "so it was not linked");
         say(&provider, &[]);
         for _ in 0..2 {
             let answer = visitor.sign_in(&app, &provider);
@@ -168,13 +168,7 @@ fn nobody_joins_an_instance_without_an_owner() {
     let app = with(&data, &provider).env("HEARTH_AUTH__OIDC_JOIN", "member").start();
     let mut visitor = Visitor::default();
     let answer = visitor.sign_in(&app, &provider);
-    turned_away(
-        &mut visitor,
-        &app,
-        &answer,
-        403,
-        "Nobody of the household who may come in has the e-mail alice@example.org",
-    );
+    turned_away(&mut visitor, &app, &answer, 403, "No active user has the e-mail alice@example.org");
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM user"), 0);
 }

@@ -28,7 +28,7 @@ fn an_email_that_only_its_user_claims_is_not_linked_to_its_true_owners_first_sig
         claim(&app, role, None);
         let mut alice = Visitor::default();
         let answer = alice.sign_in(&app, &provider);
-        turned_away(&mut alice, &app, &answer, 403, "only its user says that it is theirs");
+        turned_away(&mut alice, &app, &answer, 403, "the e-mail was never verified");
         app.stop();
         assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0);
         assert_eq!(data.count("SELECT count(*) FROM user"), 2);
@@ -47,7 +47,7 @@ fn an_email_that_somebody_changed_to_is_a_claim_as_well() {
     assert_eq!(mallory.send(&app, "PATCH", "/api/v1/profile", Some(&json!({ "email": ALICE }))).status, 200);
     let mut alice = Visitor::default();
     let answer = alice.sign_in(&app, &provider);
-    turned_away(&mut alice, &app, &answer, 403, "only its user says that it is theirs");
+    turned_away(&mut alice, &app, &answer, 403, "the e-mail was never verified");
     app.stop();
 }
 
@@ -93,10 +93,10 @@ fn an_address_that_only_folds_into_somebodys_is_nobodys() {
     let alice = add_alice(&data);
     let app = with(&data, &provider).env("HEARTH_AUTH__OIDC_JOIN", "member").start();
     for (email, words) in [
-        ("\u{ff41}lice@example.org", "could be taken for that of somebody else"),
-        ("al\u{131}ce@example.org", "could be taken for that of somebody else"),
-        ("alice@\u{ff45}xample.org", "could be taken for that of somebody else"),
-        ("bec\u{212a}@example.org", "Nobody of the household"),
+        ("\u{ff41}lice@example.org", "can be confused with that of another user"),
+        ("al\u{131}ce@example.org", "can be confused with that of another user"),
+        ("alice@\u{ff45}xample.org", "can be confused with that of another user"),
+        ("bec\u{212a}@example.org", "No active user"),
     ] {
         say(&provider, &[("email", json!(email)), ("sub", json!(email))]);
         let mut visitor = Visitor::default();
@@ -111,7 +111,7 @@ fn an_address_that_only_folds_into_somebodys_is_nobodys() {
     say(&provider, &[]);
     let mut visitor = Visitor::default();
     let answer = visitor.sign_in(&app, &provider);
-    turned_away(&mut visitor, &app, &answer, 403, "could be taken for that of somebody else");
+    turned_away(&mut visitor, &app, &answer, 403, "can be confused with that of another user");
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0);
     // Who was linked before signs in all the same.

@@ -103,7 +103,7 @@ fn single_sign_on_says_why_somebody_is_not_known() {
     assert_eq!(unverified.status, 403, "{unverified:?}");
     let text = unverified.text();
     assert!(text.contains("has not verified that alice@example.org is your e-mail"), "{text}");
-    assert!(text.contains("not linked") && text.contains(r#"href="/sign-in">To the sign-in page"#), "{text}");
+    assert!(text.contains("not linked") && text.contains(r#"href="/sign-in">Sign in"#), "{text}");
     app.stop();
     assert_eq!(data.count("SELECT count(*) FROM account WHERE provider = 'oidc'"), 0);
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What is said about a sign-in that is not this browser's, or not any more.
-const STALE: &str = "This sign-in was begun in another browser, or over ten minutes ago. Please begin it again.";
+const STALE: &str = "This sign-in was started in another browser or has expired. Start again.";
 
 #[test]
 fn without_the_setting_there_is_no_such_way() {
@@ -21,7 +21,7 @@ fn without_the_setting_there_is_no_such_way() {
     assert!(!visitor.open(&app, "/sign-in").text().contains("oidc"));
     for path in [BEGIN, CALLBACK] {
         let answer = visitor.open(&app, path);
-        turned_away(&mut visitor, &app, &answer, 404, "Single sign-on is not set up here.");
+        turned_away(&mut visitor, &app, &answer, 404, "Single sign-on is not set up.");
         app.get(path).problem(404);
     }
     app.stop();
@@ -33,10 +33,10 @@ fn an_email_that_is_not_verified_or_not_known_is_nobodys() {
     add_alice(&data);
     provider.ways().info = json!({ "sub": "alice-1" });
     let app = with(&data, &provider).start();
-    let unverified = "The provider has not verified that alice@example.org is your e-mail, so it is not linked to anybody \
-                      here. Verify it there and come back,";
-    let none = "The provider names no e-mail of yours, so it is not linked to anybody here. Add one there, verify it and \
-                come back,";
+    let unverified = "The provider has not verified that alice@example.org is your e-mail, so it was not linked. \
+                      Verify it there and try again,";
+    let none = "The provider did not send your e-mail, so the account was not linked. Add one there, verify it and try \
+                again,";
     let unknown = "Ask an admin or an owner for an invitation.";
     for (claims, words) in [
         (&[("email_verified", json!(false))][..], unverified),
@@ -107,7 +107,7 @@ fn an_email_that_passed_to_somebody_else_is_not_believed_again() {
     say(&provider, &[("sub", json!("bob-2"))]);
     let mut bob = Visitor::default();
     let answer = bob.sign_in(&app, &provider);
-    turned_away(&mut bob, &app, &answer, 403, "or they come by another account there");
+    turned_away(&mut bob, &app, &answer, 403, "or that user is linked to another account at the provider");
     // Until she takes the former one away.
     let links = data.count("SELECT id FROM account WHERE provider = 'oidc'");
     data.sql(&format!("DELETE FROM account WHERE id = {links}"));
@@ -202,7 +202,7 @@ fn an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
         say(&provider, claims);
         let mut visitor = Visitor::default();
         let answer = visitor.sign_in(&app, &provider);
-        let words = format!("What the provider says cannot be believed: {words}");
+        let words = format!("The provider's response is not valid: {words}");
         turned_away(&mut visitor, &app, &answer, 401, &words);
     }
     assert_eq!(kinds(&app), json!([]));
@@ -247,13 +247,13 @@ fn who_breaks_off_at_the_provider_reads_so() {
         let (_, state) = provider.visit(&visitor.begin(&app));
         // Whoever denies is not let in by a code beside it.
         let answer = visitor.open(&app, &format!("{CALLBACK}?error={error}&state={state}&code=code-0"));
-        let words = format!("The sign-in was broken off at the provider {shown}.");
+        let words = format!("The sign-in was cancelled at the provider {shown}.");
         turned_away(&mut visitor, &app, &answer, 401, &words);
     }
     let mut visitor = Visitor::default();
     let (_, state) = provider.visit(&visitor.begin(&app));
     let answer = visitor.open(&app, &format!("{CALLBACK}?state={state}"));
-    turned_away(&mut visitor, &app, &answer, 401, "begun in another browser, or over ten minutes ago");
+    turned_away(&mut visitor, &app, &answer, 401, "started in another browser or has expired");
     app.stop();
 }
 
@@ -266,7 +266,7 @@ fn who_is_disabled_gets_nothing() {
         let answer = app.send("PATCH", &format!("/api/v1/users/{alice}"), &json!({ "disabled": disabled }));
         assert_eq!(answer.status, 200, "{answer:?}");
     };
-    let words = "Nobody of the household who may come in has the e-mail alice@example.org";
+    let words = "No active user has the e-mail alice@example.org";
     disable(true);
     let mut visitor = Visitor::default();
     let answer = visitor.sign_in(&app, &provider);

@@ -93,7 +93,7 @@ fn a_provider_that_fails_in_between_leaves_nobody_half_signed_in() {
     let_in(&mut visitor, &app, &answer);
     // The operator is told once, not each time.
     let lines = app.stop();
-    let said: Vec<_> = lines.iter().filter(|line| line.contains("Nobody was signed in by single sign-on.")).collect();
+    let said: Vec<_> = lines.iter().filter(|line| line.contains("Single sign-on failed.")).collect();
     assert!(said.len() == 1 && said[0].contains("invalid_client"), "{lines:#?}");
 }
 

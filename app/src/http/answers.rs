@@ -47,6 +47,13 @@ pub(crate) enum Done {
     Done,
 }
 
+impl Done {
+    /// Returns the response to what was done where it was `found`, else that something is `missing`.
+    pub(crate) fn where_found(found: bool, missing: impl FnOnce() -> String) -> Result<Self, Problem> {
+        if found { Ok(Self::Done) } else { Err(Problem::not_found(missing())) }
+    }
+}
+
 impl<T: ToJSON> Listed<T> {
     /// Returns a page, and where the next one begins.
     pub(crate) fn page(items: Vec<T>, next: Option<String>) -> Self {

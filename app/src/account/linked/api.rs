@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::account, ways},
-    http::{ById, Done, Limit, Listed, Problem, ReadRefused, Window, WriteRefused},
+    http::{ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -76,9 +76,7 @@ impl LinksApi {
         /// The linked account's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match store::unlink(&accounts.database, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("You have no linked account with the id {}.", id.0)).into()),
-        }
+        let found = store::unlink(&accounts.database, &caller, id.0).await?;
+        Ok(Done::where_found(found, || format!("You have no linked account with the id {}.", id.0))?)
     }
 }

@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::session, role::Method, sessions},
-    http::{ById, Done, Limit, Listed, Problem, ReadRefused, Window, WriteRefused},
+    http::{ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -86,10 +86,8 @@ impl SessionsApi {
         /// The session's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match store::revoke(&accounts.database, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("You have no session with the id {}.", id.0)).into()),
-        }
+        let found = store::revoke(&accounts.database, &caller, id.0).await?;
+        Ok(Done::where_found(found, || format!("You have no session with the id {}.", id.0))?)
     }
 
     /// End all your other sessions

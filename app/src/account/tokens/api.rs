@@ -129,9 +129,7 @@ impl TokensApi {
         /// The token's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match store::revoke(accounts, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("You have no token with the id {}.", id.0)).into()),
-        }
+        let found = store::revoke(accounts, &caller, id.0).await?;
+        Ok(Done::where_found(found, || format!("You have no token with the id {}.", id.0))?)
     }
 }

@@ -138,10 +138,8 @@ impl InvitationsApi {
         /// The invitation's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match store::revoke(accounts, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("There is no open invitation with the id {}.", id.0)).into()),
-        }
+        let found = store::revoke(accounts, &caller, id.0).await?;
+        Ok(Done::where_found(found, || format!("There is no open invitation with the id {}.", id.0))?)
     }
 
     /// Accept an invitation

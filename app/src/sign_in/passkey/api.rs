@@ -149,10 +149,8 @@ impl PasskeysApi {
         /// The passkey's id.
         id: Path<i64>,
     ) -> Result<Done, WriteRefused> {
-        match store::delete(sign_in, &caller, id.0).await? {
-            true => Ok(Done::Done),
-            false => Err(Problem::not_found(format!("You have no passkey with the id {}.", id.0)).into()),
-        }
+        let found = store::delete(sign_in, &caller, id.0).await?;
+        Ok(Done::where_found(found, || format!("You have no passkey with the id {}.", id.0))?)
     }
 
     /// Start signing in with a passkey

@@ -8,11 +8,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 
 use super::{
     entity::Model,
+    listing::PAGE_BYTES,
     store::{self, Viewer},
 };
-
-/// A page ends early when its texts hold more than this.
-const PAGE_BYTES: usize = 4 << 20;
 
 /// Changed records, in the order of their last change.
 #[derive(Debug, Default)]
@@ -64,7 +62,7 @@ pub(crate) async fn list(
         number = row.try_get_by_index(0)?;
         let id = row.try_get_by_index(1)?;
         let record = store::get(reads, viewer, id).await?;
-        bytes += record.as_ref().map_or(0, |record| record.title.len() + record.category.len() + record.notes.len());
+        bytes += record.as_ref().map_or(0, Model::text_bytes);
         changes.records.push((id, record));
     }
     changes.cursor = BASE64URL_NOPAD.encode(format!("c{number}.{view}").as_bytes());

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::when::{Day, Moment};
 
+/// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
+pub(crate) const PAGE_BYTES: usize = 4 << 20;
+
 /// The sort order: `updated_desc` lists the most recently changed first, `due` the earliest due date first and
 /// records without one last, `title` sorts alphabetically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum, Deserialize)]
@@ -57,16 +60,21 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Returns the filters that no index has columns for. The sign keeps SQLite from using an index for the day.
+    /// Returns the filters that the index of texts knows nothing of. The sign keeps SQLite from using an index for the day.
     pub(crate) fn narrowed(&self, due_sign: &str) -> Condition {
-        let day = self
-            .due_after
-            .map(|day| Expr::cust_with_values(format!(r#"{due_sign}"record"."due_date" > ?"#), [day.to_string()]));
+        let due = |operator: &str, day: Option<Day>| {
+            let due = format!(r#"{due_sign}"record"."due_date" {operator} ?"#);
+            day.map(|day| Expr::cust_with_values(due, [day.to_string()]))
+        };
         let owner = self.owner_id.map(|id| Expr::cust_with_values(r#"+"record"."owner_id" = ?"#, [id]));
         let visibility = self
             .visibility
             .map(|visibility| Expr::cust_with_values(r#"+"record"."visibility" = ?"#, [visibility.name()]));
-        Condition::all().add_option(day).add_option(owner).add_option(visibility)
+        Condition::all()
+            .add_option(due("<", self.due_before))
+            .add_option(due(">", self.due_after))
+            .add_option(owner)
+            .add_option(visibility)
     }
 }
 

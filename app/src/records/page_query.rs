@@ -17,13 +17,10 @@ use sea_orm::{
 use super::{
     entity::{Column, Entity},
     fold::category_key,
-    listing::{Listing, Order, Page, Place},
+    listing::{Listing, Order, PAGE_BYTES, Page, Place},
     search,
     store::Viewer,
 };
-
-/// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
-const PAGE_BYTES: usize = 4 << 20;
 
 /// When is which way taken?
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +77,7 @@ async fn fill(
     // One more than there is room for tells whether there is a next page.
     let mut found = query.limit(budget.rows + 1).stream(reads).await?;
     while let Some(record) = found.try_next().await? {
-        let bytes = record.title.len() + record.category.len() + record.notes.len();
+        let bytes = record.text_bytes();
         let fits = budget.rows > 0 && (bytes <= budget.bytes || page.records.is_empty());
         if !fits {
             return Ok(false);
@@ -238,10 +235,6 @@ impl<'a> List<'a> {
     }
 
     fn filtered(&self, mut query: Select<Entity>, due_sign: &str) -> Select<Entity> {
-        if let Some(day) = self.listing.due_before {
-            let due = format!(r#"{due_sign}"record"."due_date" < ?"#);
-            query = query.filter(Expr::cust_with_values(due, [day.to_string()]));
-        }
         if let Some(key) = &self.category_key {
             query = query.filter(Expr::cust_with_values(r#"+"record"."category_key" = ?"#, [key.as_str()]));
         }

@@ -24,13 +24,6 @@ use crate::{
     when::Moment,
 };
 
-/// How long a one-time code is shown (RFC 6238).
-const STEP_SECONDS: i64 = 30;
-
-fn totp_step(now: Moment) -> i64 {
-    now.unix().div_euclid(STEP_SECONDS)
-}
-
 /// Voids what a restore would bring back to life.
 pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
     let (sessions, links) = database
@@ -42,7 +35,7 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             }
             verification::void(tx, Verification::Recovery, None).await?;
             // The latest code that could be right now counts as used.
-            let step = totp_step(Moment::now()) + 1;
+            let step = Moment::now().unix().div_euclid(verification::CODE_SECONDS) + 1;
             totp::Entity::update_many().col_expr(totp::Column::LastStep, Expr::value(step)).exec(tx).await?;
             let owners = Query::select()
                 .column(user::Column::Id)

@@ -30,6 +30,8 @@ pub(crate) const RESET: Duration = Duration::days(1);
 pub(crate) const DEVICE: Duration = Duration::days(180);
 /// How long the second step of a sign-in may take.
 pub(crate) const SECOND_STEP: Duration = Duration::minutes(5);
+/// How long a one-time code is shown, in seconds (RFC 6238).
+pub(crate) const CODE_SECONDS: i64 = 30;
 /// Recovery codes are good until they are used or replaced: a century.
 pub(crate) const RECOVERY: Duration = Duration::days(36_500);
 

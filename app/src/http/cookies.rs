@@ -4,7 +4,7 @@
 //! instances of Hearth would take each other's for their own. So each instance has names of its own, and of the header it
 //! reads those alone. Names of 0.4.0, which all instances shared, are read until their cookies expire.
 
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use cookie::{Cookie, SameSite};
 use poem::http::{HeaderMap, header};
@@ -120,10 +120,7 @@ fn values_in(header: &str, name: &str) -> Vec<String> {
 
 /// Returns a document of the API with the names of an instance.
 pub(crate) fn named(document: &str, names: &CookieNames) -> String {
-    let mut any = String::new();
-    // Writing to a String cannot fail.
-    let _ = write!(any, "hearth-{ANY_INSTANCE}");
-    document.replace(&any, &format!("hearth-{}", names.instance))
+    document.replace(&format!("hearth-{ANY_INSTANCE}"), &format!("hearth-{}", names.instance))
 }
 
 #[cfg(test)]

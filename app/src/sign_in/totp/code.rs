@@ -10,12 +10,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use crate::{http::encoded, secret};
+use crate::{auth::verification::CODE_SECONDS, http::encoded, secret};
 
 /// Bytes of a secret: as long as the hash (RFC 4226, section 4, R6).
 pub(crate) const SECRET_BYTES: usize = 20;
 
-const STEP_SECONDS: i64 = 30;
 const DIGITS: u32 = 6;
 /// So many steps may the clocks differ (RFC 6238, section 6).
 const SKEW: i64 = 1;
@@ -37,7 +36,7 @@ pub(crate) fn new_secret() -> [u8; SECRET_BYTES] {
 /// the last. All steps that could be meant are compared, each in constant time.
 pub(crate) fn check(secret: &[u8], code: &str, now_unix: i64, last_step: Option<i64>) -> Option<i64> {
     let typed: String = code.chars().filter(|c| !is_separator(*c)).map(digit).collect();
-    let now = now_unix.div_euclid(STEP_SECONDS);
+    let now = now_unix.div_euclid(CODE_SECONDS);
     let mut found = None;
     for step in now - SKEW..=now + SKEW {
         let same: bool = code_at(secret, step).as_bytes().ct_eq(typed.as_bytes()).into();
@@ -80,7 +79,7 @@ pub(crate) fn base32(secret: &[u8]) -> String {
 /// Returns the address that an authenticator app reads from the picture (the "Key Uri Format" of Google Authenticator).
 pub(crate) fn uri(secret: &[u8], email: &str) -> String {
     format!(
-        "otpauth://totp/Hearth:{}?secret={}&issuer=Hearth&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}",
+        "otpauth://totp/Hearth:{}?secret={}&issuer=Hearth&algorithm=SHA1&digits={DIGITS}&period={CODE_SECONDS}",
         encoded(email),
         base32(secret)
     )

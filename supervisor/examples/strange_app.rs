@@ -6,7 +6,7 @@
 //! down and ends), `shutdown-tailscale` (the one of that name), `mute` (never says READY), `deaf` (stops answering health checks once ready), `pong`
 //! (sends the watchdog one sign of life and no more), `flood` (never stops sending notifications, from its start on), `eat=N` (takes N MiB of memory, once ready). `once=FILE` limits what follows it to the first start.
 //! In probation it behaves well, but that it refuses a setting (`HEARTH_HTTP__HOSTS=refused`) as in any start, and where it is told that its database was restored, it marks it with `TEST_MARK` (SQLite's
-//! `application_id`) and leaves that in the WAL. `TEST_VERSION` is the version it says it has, if it is to say one. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
+//! `user_version`) and leaves that in the WAL. `TEST_VERSION` is the version it says it has, if it is to say one. What it received is written to `TEST_LOG`, a word a line. Both variables can also be its
 //! arguments, as for env(1): a released supervisor hands on no variables of tests.
 
 use std::{
@@ -120,7 +120,7 @@ fn mark_database(mark: &str) {
     let database = std::env::var("HEARTH_DATABASE").expect("HEARTH_DATABASE");
     let connection = rusqlite::Connection::open(database).expect("the database opens");
     connection
-        .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA application_id = {mark}"))
+        .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA user_version = {mark}"))
         .expect("the database can be written to");
     std::mem::forget(connection);
 }

@@ -10,7 +10,9 @@ mod hearth {
 
 use hearth::{
     Client, Error as Refused,
-    types::{NewRecord, NewRecordCategory, NewToken, RecordChange, RecordChangeNotes, RecordSort, Scope, SetUp, SignIn},
+    types::{
+        NewRecord, NewRecordCategory, NewToken, RecordChange, RecordChangeNotes, RecordSort, Scope, SetUp, SignIn,
+    },
 };
 
 type Outcome = Result<(), Box<dyn Error>>;

@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi, param::Query};
 
 use crate::{
     auth::{Accounts, api::Tag, audit_log, caller::Caller, entity::audit_event},
-    http::{Limit, Listed, ReadRefused, Window},
+    http::{After, Limit, Listed, ReadRefused, Window},
     when::Moment,
 };
 
@@ -72,10 +72,9 @@ impl AuditApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<EventBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let page = audit_log::list(accounts.reads(), window.after, window.limit)
             .await
             .map_err(|error| accounts.database.failed(error))?;

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use data_encoding::BASE64URL_NOPAD;
 use poem_openapi::{
     ApiResponse,
     payload::Json,
@@ -13,7 +12,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
 
 /// 200, with a page of a list.
 #[derive(ApiResponse)]
@@ -188,6 +187,57 @@ impl ParseFromParameter for Limit {
     }
 }
 
+/// The parameter `after` of a list that is ordered by id: the last id of the page before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct After(Option<i64>);
+
+impl After {
+    /// What the API's document says of it, so that whatever fits the document is taken.
+    const PATTERN: &str = "^i[0-9]{1,18}$";
+}
+
+impl Type for After {
+    const IS_REQUIRED: bool = false;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string(cursor)".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            pattern: Some(Self::PATTERN.to_owned()),
+            ..MetaSchema::new_with_format("string", "cursor")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ParseFromParameter for After {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let digits = value
+            .strip_prefix('i')
+            .filter(|digits| (1..=18).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()));
+        let id = digits.and_then(|digits| digits.parse().ok());
+        id.map(|id| Self(Some(id))).ok_or_else(|| ParseError::custom("it is not a cursor of this list"))
+    }
+
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
+        match values.into_iter().next() {
+            Some(value) => Self::parse_from_parameter(value.as_ref()),
+            None => Ok(Self(None)),
+        }
+    }
+}
+
 /// Which part of a list that is ordered by id a page shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
@@ -205,18 +255,13 @@ pub(crate) enum ById {
 
 impl Window {
     /// Returns the part that the parameters `limit` and `after` ask for.
-    pub(crate) fn new(limit: Limit, after: Option<&str>) -> Result<Self, Problem> {
-        let id = |cursor: &str| {
-            let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
-            text.strip_prefix('i')?.parse().ok()
-        };
-        let after = after.map(|cursor| id(cursor).ok_or_else(unknown_cursor)).transpose()?;
-        Ok(Self { limit: limit.0, after })
+    pub(crate) fn new(limit: Limit, after: After) -> Self {
+        Self { limit: limit.0, after: after.0 }
     }
 
     /// Returns the cursor of the page behind an item.
     pub(crate) fn cursor(id: i64) -> String {
-        BASE64URL_NOPAD.encode(format!("i{id}").as_bytes())
+        format!("i{id}")
     }
 
     /// Cuts this part out of a whole list, which is short.
@@ -244,16 +289,13 @@ impl Window {
     }
 }
 
-fn unknown_cursor() -> Problem {
-    Problem::fields(vec![FieldError::new("after", "is not a cursor that this list returned as `next`")])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn page(limit: u64, after: Option<&str>, direction: ById) -> (Vec<i64>, Option<String>) {
-        let window = Window::new(Limit(limit), after).unwrap();
+        let after = After::parse_from_parameters(after).unwrap();
+        let window = Window::new(Limit(limit), after);
         let Listed::Page(Json(Page { items, next })) = window.cut(vec![3, 1, 9], direction, |id| *id, |id| id);
         (items, next)
     }
@@ -279,7 +321,7 @@ mod tests {
         assert_eq!(page(5, Some(&Window::cursor(2)), ById::OldestFirst).0, [3, 9]);
         assert_eq!(page(5, Some(&Window::cursor(4)), ById::NewestFirst).0, [3, 1]);
         for cursor in ["", "7", "x", "aQ", "!!"] {
-            assert!(Window::new(Limit(1), Some(cursor)).is_err(), "{cursor}");
+            assert!(After::parse_from_parameter(cursor).is_err(), "{cursor}");
         }
     }
 }

@@ -208,6 +208,7 @@ impl Document {
         Some(match (schema["type"].as_str()?, schema["format"].as_str()) {
             ("string", Some("date")) => "must be a day, such as 2026-11-24".to_owned(),
             ("string", Some("date-time")) => "must be a time, such as 2026-11-24T22:30:00Z (RFC 3339)".to_owned(),
+            ("string", Some("cursor")) => "is not a cursor that this list returned as `next`".to_owned(),
             ("string", _) => match (limit("minLength"), limit("maxLength")) {
                 (Some(least), Some(most)) => format!("must be text of {least} to {most} characters"),
                 (None, Some(most)) => format!("must be text of at most {most} characters"),

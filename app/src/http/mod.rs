@@ -29,7 +29,7 @@ use poem::{Response, endpoint::BoxEndpoint};
 
 pub(crate) use self::{
     acceptor::TcpAcceptor,
-    answers::{ById, Created, Done, Found, Limit, Listed, Window},
+    answers::{After, ById, Created, Done, Found, Limit, Listed, Window},
     connections::{Server, Stop},
     cookies::{CookieNames, Purpose, named as with_cookie_names},
     docs::Docs,

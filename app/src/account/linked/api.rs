@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::account, ways},
-    http::{ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
+    http::{After, ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -56,10 +56,9 @@ impl LinksApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<LinkedBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let found = ways::linked(accounts.reads(), caller.user.id).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
         Ok(window.cut(found, ById::OldestFirst, |account| account.id, LinkedBody::from))

@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::session, role::Method, sessions},
-    http::{ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
+    http::{After, ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
     when::Moment,
 };
 
@@ -67,10 +67,9 @@ impl SessionsApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<SessionBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let found =
             sessions::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         let own = caller.session();

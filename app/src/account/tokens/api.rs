@@ -19,7 +19,9 @@ use crate::{
         profile,
         role::Scope,
     },
-    http::{ById, Created, Done, FieldError, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
+    http::{
+        After, ById, Created, Done, FieldError, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused,
+    },
     when::Moment,
 };
 
@@ -89,10 +91,9 @@ impl TokensApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<TokenBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let found =
             store::list(accounts.reads(), caller.user.id).await.map_err(|error| accounts.database.failed(error))?;
         Ok(window.cut(found, ById::NewestFirst, |token| token.id, TokenBody::from))

@@ -21,7 +21,7 @@ use crate::{
         role::Role,
     },
     household::link::LinkBody,
-    http::{ById, Created, Done, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
+    http::{After, ById, Created, Done, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
@@ -103,10 +103,9 @@ impl InvitationsApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<InvitationBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let found = store::list(accounts.reads()).await.map_err(|error| accounts.database.failed(error))?;
         Ok(window.cut(found, ById::NewestFirst, |invitation| invitation.id, InvitationBody::from))
     }

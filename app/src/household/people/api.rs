@@ -18,7 +18,7 @@ use crate::{
         role::Role,
         users, ways,
     },
-    http::{ById, Found, Given, Limit, Listed, ReadRefused, Text, Window, WriteRefused},
+    http::{After, ById, Found, Given, Limit, Listed, ReadRefused, Text, Window, WriteRefused},
 };
 
 /// The operations.
@@ -48,10 +48,9 @@ impl PeopleApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<UserBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let failed = |error| accounts.database.failed(error);
         let logins = ways::list_by(accounts.reads(), ways::TAILSCALE).await.map_err(failed)?;
         let found = users::list(accounts.reads()).await.map_err(failed)?;

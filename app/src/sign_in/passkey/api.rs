@@ -19,7 +19,7 @@ use crate::{
         entity::passkey,
         profile,
     },
-    http::{ById, Created, Done, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
+    http::{After, ById, Created, Done, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
@@ -103,10 +103,9 @@ impl PasskeysApi {
         /// The maximum number of items per page.
         limit: Query<Limit>,
         /// The `next` value of the previous page.
-        #[oai(validator(max_length = 2000))]
-        after: Query<Option<String>>,
+        after: Query<After>,
     ) -> Result<Listed<PasskeyBody>, ReadRefused> {
-        let window = Window::new(limit.0, after.0.as_deref())?;
+        let window = Window::new(limit.0, after.0);
         let found =
             store::list(sign_in.reads(), caller.user.id).await.map_err(|error| sign_in.database.failed(error))?;
         Ok(window.cut(found, ById::OldestFirst, |passkey| passkey.id, PasskeyBody::from))

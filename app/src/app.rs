@@ -14,10 +14,10 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
 use self::{frame::Frames, front::Front};
 use crate::{
-    audit::heard_backups::HeardBackups,
+    audit::backup_audit::HeardBackups,
     auth::{
         access::Access,
-        acting::AuthorizedDatabase,
+        authority::AuthorizedDatabase,
         gate::Gate,
         role::{Role, Scope},
     },

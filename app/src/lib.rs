@@ -8,7 +8,7 @@
 //! Imports point one way; a module may import what stands further right, and nothing else (`.ci/module-graph` checks it):
 //!
 //! main → cli → serve, operator → app → account, household, records, instance → sign_in, audit → feature → auth → html →
-//! http → db, config, when → secret, failure, fault
+//! http → db, config, datetime → secret, failure, fault
 //!
 //! cli → threads
 //!
@@ -23,6 +23,7 @@ mod audit;
 mod auth;
 pub mod cli;
 mod config;
+mod datetime;
 mod db;
 mod failure;
 pub mod fault;
@@ -39,4 +40,3 @@ mod secret;
 mod serve;
 mod sign_in;
 mod threads;
-mod when;

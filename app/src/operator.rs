@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::{
     auth::{
         audit_log::{self, Actor, Kind},
+        login_methods,
         profile::Profile,
         role::Role,
-        users, ways,
+        users,
     },
     config::{PublicUrl, public_url, variable},
     db::{Access, Database},
@@ -40,7 +41,7 @@ pub(crate) enum Task {
 
 /// Does it and prints what came of it, as JSON for programs.
 pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(), Failure> {
-    let place = Place::find(database)?;
+    let place = DatabasePath::find(database)?;
     place.check_idle()?;
     // What is wrong with the settings is said before anything is done.
     let url = if task.makes_link() { public_url(place.data_dir())? } else { None };
@@ -72,14 +73,14 @@ impl Task {
 }
 
 /// Where the live database is.
-struct Place {
+struct DatabasePath {
     /// As it was named: by the link of the live generation, mostly.
     named: PathBuf,
     /// The file itself.
     database: PathBuf,
 }
 
-impl Place {
+impl DatabasePath {
     fn find(database: Option<&str>) -> Result<Self, Failure> {
         let named = match (database, variable("HEARTH_DATABASE")) {
             (Some(path), _) => PathBuf::from(path),
@@ -133,7 +134,7 @@ struct Person<'a> {
 
 async fn carry_out(
     database: &Database,
-    place: &Place,
+    place: &DatabasePath,
     url: Option<&PublicUrl>,
     task: &Task,
     json: bool,
@@ -165,7 +166,7 @@ async fn carry_out(
         Task::ResetPassword { email, remove_totp } => {
             match resets::reset_by_operator(database, email, *remove_totp).await.map_err(failed)? {
                 Some(secret) => Ok(link(&secret, url, json, "choose a new password")),
-                None => Err(nobody(email)),
+                None => Err(no_such_person(email)),
             }
         }
         Task::SetRole { email, role } => match people::set_role(database, email, *role).await.map_err(failed)? {
@@ -174,7 +175,7 @@ async fn carry_out(
             } else {
                 format!("{email} is now {}.", role.name())
             }),
-            false => Err(nobody(email)),
+            false => Err(no_such_person(email)),
         },
     }
 }
@@ -185,7 +186,7 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
     database
         .write(async move |tx| {
             let user = users::add(tx, &profile, role).await?;
-            ways::vouch(tx, &user).await?;
+            login_methods::vouch(tx, &user).await?;
             let actor = Actor::operator("app user create");
             let subject = format!("{} as {}", user.email, role.name());
             audit_log::write(tx, Kind::UserCreated, &actor, &subject).await?;
@@ -195,7 +196,7 @@ async fn create(database: &Database, profile: Profile, role: Role) -> Result<Sec
         .await
 }
 
-fn nobody(email: &str) -> Failure {
+fn no_such_person(email: &str) -> Failure {
     Failure::new(format!("no user has the e-mail {email}")).hint("app user list shows all users")
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     app,
-    audit::heard_backups::HeardBackups,
+    audit::backup_audit::HeardBackups,
     auth::{self, Accounts, tailscale::Peer},
     config::Config,
     db::{Access, Database},
@@ -119,7 +119,7 @@ async fn start(
         records::fold_stale(database).await?;
     }
     #[cfg(feature = "faults")]
-    planted_fault(database, &health, config.probation, Moment::BeforeReady).await;
+    planted_fault(database, &health, config.probation, Stage::BeforeReady).await;
 
     let (stop_public, public_stop) = Stop::channel();
     let (stop_private, private_stop) = Stop::channel();
@@ -183,7 +183,7 @@ async fn start(
     notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });
     hit("app.ready")?;
     #[cfg(feature = "faults")]
-    planted_fault(database, &health, config.probation, Moment::AfterReady).await;
+    planted_fault(database, &health, config.probation, Stage::AfterReady).await;
     Ok(Running { public, private, stop_public, stop_private })
 }
 
@@ -313,17 +313,17 @@ fn hit(point: &'static str) -> Result<(), Failure> {
 
 #[cfg(feature = "faults")]
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
+enum Stage {
     BeforeReady,
     AfterReady,
 }
 
 /// Obeys the fault that a test's migration left in the database.
 #[cfg(feature = "faults")]
-async fn planted_fault(database: &Database, health: &Health, probation: bool, now: Moment) {
+async fn planted_fault(database: &Database, health: &Health, probation: bool, now: Stage) {
     let due = match probation {
-        true => Moment::BeforeReady,
-        false => Moment::AfterReady,
+        true => Stage::BeforeReady,
+        false => Stage::AfterReady,
     };
     match fault::in_database(database.reads()).await {
         Some(fault::Kind::Unhealthy) => health.force_failing(),

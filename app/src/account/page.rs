@@ -27,9 +27,9 @@ use super::{
 use crate::{
     auth::{
         self,
-        caller::{By, Caller, Visitor},
+        caller::{Caller, Credential, Visitor},
         entity::{account, api_token, passkey, session},
-        ways,
+        login_methods,
     },
     html::{Frame, PageState, Part, answer, on_page, refused, title_of},
     http::Problem,
@@ -63,10 +63,10 @@ impl Account {
         let (reads, id) = (sign_in.reads(), caller.user.id);
         let failed = |error| Problem::from(sign_in.database.failed(error));
         Ok(Self {
-            has_password: ways::password(reads, id).await.map_err(failed)?.is_some(),
+            has_password: login_methods::password(reads, id).await.map_err(failed)?.is_some(),
             second_factor: SecondFactor::of(sign_in, caller, offering).await?,
             passkeys: passkeys::of(sign_in, caller).await?,
-            linked: ways::linked(reads, id).await.map_err(failed)?,
+            linked: login_methods::linked(reads, id).await.map_err(failed)?,
             oidc: sign_in.oidc.is_some(),
             sessions: auth::sessions::list(reads, id).await.map_err(failed)?,
             tokens: store::list(reads, id).await.map_err(failed)?,
@@ -86,7 +86,7 @@ impl Account {
 
 /// What the address of the page may ask for.
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct PageQuery {
     done: Option<String>,
     totp: Option<String>,
 }
@@ -96,10 +96,10 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
-    let state = PageState { done: asked.done.as_deref(), refusal: None };
-    let account = Account::of(sign_in, &visitor, asked.totp.is_some()).await?;
+    let state = PageState { done: query.done.as_deref(), refusal: None };
+    let account = Account::of(sign_in, &visitor, query.totp.is_some()).await?;
     Ok(answer(StatusCode::OK, page(&frame, &account, &state)))
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn form(form: impl Endpoint<Output = Response> + 'static) -> BoxEndpo
 
 fn page(frame: &Frame, account: &Account, state: &PageState<'_>) -> Markup {
     let user = &account.caller.user;
-    let by_tailscale = account.caller.by == By::Tailscale;
+    let by_tailscale = account.caller.by == Credential::Tailscale;
     let content = html! {
         h1 { "Account" }
         p.quiet {
@@ -159,13 +159,13 @@ mod tests {
             for_tests::caller,
             role::{Method, Role},
         },
+        datetime::Timestamp,
         html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
-        when::Moment,
     };
 
     fn evil() -> Account {
-        let (now, text) = (Moment::now(), || EVIL.to_owned());
+        let (now, text) = (Timestamp::now(), || EVIL.to_owned());
         let session = |id| session::Model {
             id,
             user_id: 1,
@@ -210,7 +210,7 @@ mod tests {
         let mut account = evil();
         let text = |account: &Account| page(&Frame::default(), account, &PageState::default()).into_string();
         assert!(!text(&account).contains("Sign in as another user"));
-        account.caller.by = By::Tailscale;
+        account.caller.by = Credential::Tailscale;
         assert!(text(&account).contains(r#"href="/sign-in">Sign in as another user"#));
     }
 

@@ -5,7 +5,7 @@ use poem::{Request, http::Method};
 use crate::{
     auth::{
         access::{Access, Rule},
-        caller::{By, Caller},
+        caller::{Caller, Credential},
         role::Role,
     },
     html::{Entry, Frame, Viewer},
@@ -31,8 +31,10 @@ impl Frames {
         let looks_after = caller.is_some_and(|caller| caller.role() >= Role::Admin);
         Frame {
             path: request.uri().path().to_owned(),
-            viewer: caller
-                .map(|caller| Viewer { name: caller.user.name.clone(), can_sign_out: caller.by != By::Tailscale }),
+            viewer: caller.map(|caller| Viewer {
+                name: caller.user.name.clone(),
+                can_sign_out: caller.by != Credential::Tailscale,
+            }),
             navigation: self.navigation.iter().filter(may_see).copied().collect(),
             newer: if looks_after { self.news.newer() } else { None },
         }

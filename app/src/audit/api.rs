@@ -7,8 +7,8 @@ use poem_openapi::{Object, OpenApi, param::Query};
 
 use crate::{
     auth::{Accounts, api::Tag, audit_log, caller::Caller, entity::audit_event},
+    datetime::Timestamp,
     http::{After, Limit, Listed, ReadRefused, Window},
-    when::Moment,
 };
 
 /// The operations.
@@ -21,7 +21,7 @@ struct EventBody {
     /// Assigned by Hearth. Never reused.
     id: i64,
     /// When it happened.
-    at: Moment,
+    at: Timestamp,
     /// What; later versions add more: `set_up`, `signed_in`, `sign_in_failed`, `sign_in_throttled`, `signed_out`,
     /// `session_revoked`, `password_changed`, `password_reset`, `profile_changed`, `totp_added`, `totp_removed`,
     /// `recovery_code_used`, `passkey_added`, `passkey_removed`, `token_created`, `token_revoked`,

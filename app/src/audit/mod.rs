@@ -1,7 +1,7 @@
 //! What happened: the audit log as people read it.
 
 pub(crate) mod api;
-pub(crate) mod heard_backups;
+pub(crate) mod backup_audit;
 pub(crate) mod page;
 
 use poem::EndpointExt;

@@ -22,7 +22,7 @@ use crate::{
 
 /// What the address of the page may ask for.
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct PageQuery {
     before: Option<i64>,
 }
 
@@ -30,11 +30,11 @@ pub(crate) struct Asked {
 pub(crate) async fn show(
     frame: Frame,
     Data(accounts): Data<&Arc<Accounts>>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
-    let found = audit_log::list(accounts.reads(), asked.before, PAGE).await;
+    let found = audit_log::list(accounts.reads(), query.before, PAGE).await;
     let found = found.map_err(|error| Problem::from(accounts.database.failed(error)))?;
-    Ok(answer(StatusCode::OK, page(&frame, &found, asked.before.is_some())))
+    Ok(answer(StatusCode::OK, page(&frame, &found, query.before.is_some())))
 }
 
 fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
@@ -118,14 +118,14 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
 mod tests {
     use super::*;
     use crate::{
+        datetime::Timestamp,
         html::for_tests::{EVIL, assert_harmless},
-        when::Moment,
     };
 
     fn event(kind: &str, who: &str, subject: &str) -> Model {
         Model {
             id: 7,
-            at: Moment::now(),
+            at: Timestamp::now(),
             kind: kind.to_owned(),
             user_id: None,
             who: who.to_owned(),

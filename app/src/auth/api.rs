@@ -7,7 +7,7 @@ use super::{
     profile::{EMAIL_MAX, NAME_MAX},
     role::Role,
 };
-use crate::{http::Text, when::Moment};
+use crate::{datetime::Timestamp, http::Text};
 
 #[derive(Tags)]
 pub(crate) enum Tag {
@@ -46,7 +46,7 @@ pub(crate) struct UserBody {
     /// The user's Tailscale login.
     pub(crate) tailscale_login: Option<String>,
     /// When the user joined.
-    pub(crate) created_at: Moment,
+    pub(crate) created_at: Timestamp,
 }
 
 impl From<user::Model> for UserBody {

@@ -8,10 +8,10 @@ use sea_orm::{
 use time::Duration;
 
 use super::{
-    caller::{Caller, Place},
+    caller::{Caller, ClientInfo},
     entity::audit_event::{ActiveModel, Column, Entity, Model},
 };
-use crate::when::Moment;
+use crate::datetime::Timestamp;
 
 /// Events on a page of the list.
 pub(crate) const PAGE: u64 = 50;
@@ -138,22 +138,22 @@ pub(crate) struct Actor {
 impl Actor {
     /// Returns somebody of the household who is signed in.
     pub(crate) fn caller(caller: &Caller) -> Self {
-        Self::user(caller.user.id, &caller.user.email, &caller.by.name(), &caller.place)
+        Self::user(caller.user.id, &caller.user.email, &caller.by.name(), &caller.client)
     }
 
     /// Returns somebody of the household who comes in by this method.
-    pub(crate) fn user(id: i64, email: &str, method: &str, place: &Place) -> Self {
-        Self { user_id: Some(id), ..Self::somebody(email, method, place) }
+    pub(crate) fn user(id: i64, email: &str, method: &str, client: &ClientInfo) -> Self {
+        Self { user_id: Some(id), ..Self::somebody(email, method, client) }
     }
 
     /// Returns somebody of whom only the word is known.
-    pub(crate) fn somebody(who: &str, method: &str, place: &Place) -> Self {
+    pub(crate) fn somebody(who: &str, method: &str, client: &ClientInfo) -> Self {
         Self {
             user_id: None,
             who: who.to_owned(),
             method: method.to_owned(),
-            address: place.address(),
-            user_agent: place.user_agent.clone(),
+            address: client.address(),
+            user_agent: client.user_agent.clone(),
         }
     }
 
@@ -177,7 +177,7 @@ pub(crate) async fn write(
 ) -> Result<(), DbErr> {
     let event = ActiveModel {
         id: NotSet,
-        at: Set(Moment::now()),
+        at: Set(Timestamp::now()),
         kind: Set(kind.name().to_owned()),
         user_id: Set(actor.user_id),
         who: Set(actor.who.clone()),
@@ -194,7 +194,7 @@ pub(crate) async fn write(
 pub(crate) async fn tidy(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
     Entity::delete_many()
         .filter(Column::Kind.is_in([Kind::SignInFailed.name(), Kind::SignInThrottled.name()]))
-        .filter(Column::At.lt(Moment::now().before(FAILURES)))
+        .filter(Column::At.lt(Timestamp::now().before(FAILURES)))
         .exec(transaction)
         .await
         .map(drop)

@@ -23,8 +23,8 @@ use super::{
     role::{Method, Role, Scope},
 };
 use crate::{
+    datetime::Timestamp,
     http::{Code, CookieNames, Problem, Purpose, is_unseen, shows_token},
-    when::Moment,
 };
 
 /// How long after a sign-in somebody may open further ways in, or let others in.
@@ -34,22 +34,22 @@ const FRESH: Duration = Duration::hours(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) user: user::Model,
-    pub(crate) by: By,
-    pub(crate) place: Place,
+    pub(crate) by: Credential,
+    pub(crate) client: ClientInfo,
 }
 
 /// How it is known who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum Credential {
     /// By the cookie of this session.
-    Session { id: i64, method: Method, began: Moment },
+    Session { id: i64, method: Method, began: Timestamp },
     /// By this token of a program.
     Token { id: i64, name: String, scope: Scope },
     /// By Tailscale's word on the device.
     Tailscale,
 }
 
-impl By {
+impl Credential {
     /// Returns the words for the audit log.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -62,7 +62,7 @@ impl By {
 
 /// From where a request comes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ClientInfo {
     /// The peer's address; that of a proxy where there is one.
     pub(crate) address: Option<IpAddr>,
     /// What the browser calls itself; cut to a length that is still told apart, control characters left out.
@@ -79,7 +79,7 @@ pub(crate) struct Place {
     pub(crate) device: Option<String>,
 }
 
-impl Place {
+impl ClientInfo {
     /// The longest name of a browser that is kept, in characters.
     const USER_AGENT: usize = 200;
 
@@ -122,8 +122,8 @@ impl Place {
 }
 
 /// Whether somebody who signed in then showed not long ago who they are.
-pub(crate) fn is_fresh(began: Moment) -> bool {
-    began > Moment::now().before(FRESH)
+pub(crate) fn is_fresh(began: Timestamp) -> bool {
+    began > Timestamp::now().before(FRESH)
 }
 
 impl Caller {
@@ -131,8 +131,8 @@ impl Caller {
     /// each request.
     pub(crate) fn is_fresh(&self) -> bool {
         match self.by {
-            By::Session { began, .. } => is_fresh(began),
-            By::Token { .. } | By::Tailscale => true,
+            Credential::Session { began, .. } => is_fresh(began),
+            Credential::Token { .. } | Credential::Tailscale => true,
         }
     }
 
@@ -156,19 +156,19 @@ impl Caller {
     /// Returns the number of the session, for who came with one.
     pub(crate) fn session(&self) -> Option<i64> {
         match self.by {
-            By::Session { id, .. } => Some(id),
+            Credential::Session { id, .. } => Some(id),
             _ => None,
         }
     }
 
     /// Returns the caller of a request that went through the gate.
     pub(crate) fn of(request: &Request) -> Result<Self, Problem> {
-        request.extensions().get::<Self>().cloned().ok_or_else(nobody)
+        request.extensions().get::<Self>().cloned().ok_or_else(unauthenticated)
     }
 }
 
 /// The refusal of somebody who is not signed in.
-pub(crate) fn nobody() -> Problem {
+pub(crate) fn unauthenticated() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED).detail("You are not signed in. A session or a token is required.")
 }
 
@@ -254,7 +254,7 @@ impl Deref for Visitor {
 }
 
 /// Where a request comes from, whoever asks.
-impl<'a> FromRequest<'a> for Place {
+impl<'a> FromRequest<'a> for ClientInfo {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
         Ok(request.extensions().get::<Self>().cloned().unwrap_or_default())
     }

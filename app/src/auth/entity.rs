@@ -4,7 +4,7 @@
 pub mod user {
     use sea_orm::entity::prelude::*;
 
-    use crate::{auth::role::Role, when::Moment};
+    use crate::{auth::role::Role, datetime::Timestamp};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "user")]
@@ -19,9 +19,9 @@ pub mod user {
         pub role: Role,
         pub disabled: bool,
         #[sea_orm(column_type = "Text")]
-        pub created_at: Moment,
+        pub created_at: Timestamp,
         #[sea_orm(column_type = "Text")]
-        pub updated_at: Moment,
+        pub updated_at: Timestamp,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -38,7 +38,7 @@ macro_rules! of_a_user {
             use sea_orm::entity::prelude::*;
 
             #[allow(unused_imports, reason = "each table takes what it needs")]
-            use crate::{auth::role::{Method, Scope}, when::Moment};
+            use crate::{auth::role::{Method, Scope}, datetime::Timestamp};
 
             #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
             #[sea_orm(table_name = $table)]
@@ -79,8 +79,8 @@ of_a_user! {
     provider_id: String,
     /// As PHC text; with a password only.
     password_hash: Option<String>,
-    created_at: Moment,
-    updated_at: Moment,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 of_a_user! {
@@ -90,9 +90,9 @@ of_a_user! {
     method: Method,
     address: String,
     user_agent: String,
-    created_at: Moment,
-    last_seen_at: Moment,
-    expires_at: Moment,
+    created_at: Timestamp,
+    last_seen_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 of_a_user! {
@@ -102,8 +102,8 @@ of_a_user! {
     credential_id: String,
     /// What has to be known to check a signature, as JSON.
     credential: String,
-    created_at: Moment,
-    last_used_at: Option<Moment>,
+    created_at: Timestamp,
+    last_used_at: Option<Timestamp>,
 }
 
 of_a_user! {
@@ -112,16 +112,16 @@ of_a_user! {
     name: String,
     token_hash: String,
     scope: Scope,
-    created_at: Moment,
-    expires_at: Option<Moment>,
-    last_used_at: Option<Moment>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
 }
 
 /// The secret of somebody's one-time passwords.
 pub mod totp {
     use sea_orm::entity::prelude::*;
 
-    use crate::when::Moment;
+    use crate::datetime::Timestamp;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "totp")]
@@ -133,11 +133,11 @@ pub mod totp {
         pub secret: String,
         /// When a first code was shown to be right; until then it is not asked for.
         #[sea_orm(column_type = "Text", nullable)]
-        pub confirmed_at: Option<Moment>,
+        pub confirmed_at: Option<Timestamp>,
         /// The step of the last code that was taken: none is taken twice.
         pub last_step: Option<i64>,
         #[sea_orm(column_type = "Text")]
-        pub created_at: Moment,
+        pub created_at: Timestamp,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -150,7 +150,7 @@ pub mod totp {
 pub mod verification {
     use sea_orm::entity::prelude::*;
 
-    use crate::{auth::role::Role, when::Moment};
+    use crate::{auth::role::Role, datetime::Timestamp};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "verification")]
@@ -168,11 +168,11 @@ pub mod verification {
         pub email: Option<String>,
         pub created_by: Option<i64>,
         #[sea_orm(column_type = "Text")]
-        pub created_at: Moment,
+        pub created_at: Timestamp,
         #[sea_orm(column_type = "Text")]
-        pub expires_at: Moment,
+        pub expires_at: Timestamp,
         #[sea_orm(column_type = "Text", nullable)]
-        pub used_at: Option<Moment>,
+        pub used_at: Option<Timestamp>,
     }
 
     /// What it is good for.
@@ -203,7 +203,7 @@ pub mod verification {
 pub mod audit_event {
     use sea_orm::entity::prelude::*;
 
-    use crate::when::Moment;
+    use crate::datetime::Timestamp;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "audit_event")]
@@ -211,7 +211,7 @@ pub mod audit_event {
         #[sea_orm(primary_key)]
         pub id: i64,
         #[sea_orm(column_type = "Text")]
-        pub at: Moment,
+        pub at: Timestamp,
         #[sea_orm(column_type = "Text")]
         pub kind: String,
         /// Who did it; nobody of the household when absent.

@@ -1,15 +1,15 @@
 //! Somebody for tests, with a hostile name.
 
 use super::{
-    caller::{By, Caller, Place},
+    caller::{Caller, ClientInfo, Credential},
     entity::user,
     role::{Method, Role},
 };
-use crate::{html::for_tests::EVIL, when::Moment};
+use crate::{datetime::Timestamp, html::for_tests::EVIL};
 
 /// Returns somebody with this role and a hostile name.
 pub(crate) fn user(role: Role) -> user::Model {
-    let now = Moment::now();
+    let now = Timestamp::now();
     let (name, email) = (EVIL.to_owned(), EVIL.to_owned());
     user::Model { id: 1, name, email, role, disabled: false, created_at: now, updated_at: now }
 }
@@ -18,7 +18,7 @@ pub(crate) fn user(role: Role) -> user::Model {
 pub(crate) fn caller(role: Role) -> Caller {
     Caller {
         user: user(role),
-        by: By::Session { id: 1, method: Method::Password, began: Moment::now() },
-        place: Place::default(),
+        by: Credential::Session { id: 1, method: Method::Password, began: Timestamp::now() },
+        client: ClientInfo::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Who asks, and may they?
 //!
 //! Stands before every route of the household's: finds out who asks, looks up in the rules (`access`) who may, and
-//! leaves `Caller` and `Place` in the request. A bearer token alone decides when there is one. A cookie and Tailscale's
+//! leaves `Caller` and `ClientInfo` in the request. A bearer token alone decides when there is one. A cookie and Tailscale's
 //! word come with whatever a browser sends, so a change has to show beside them that a page of this site asks for it.
 
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use super::{
     Accounts, News,
     access::{Access, Rule, Terms},
     audit_log::{Actor, Kind},
-    caller::{By, Caller, Place, nobody},
+    caller::{Caller, ClientInfo, Credential, unauthenticated},
     email,
-    in_passing::Used,
-    joining::{self, Known},
+    external_identity::{self, ExternalIdentity},
+    last_used_writer::Used,
+    login_methods,
     sessions::{self, Due},
-    tailscale, tokens, ways,
+    tailscale, tokens,
 };
 use crate::{
+    datetime::Timestamp,
     http::{Entrance, Guest, Hosts, Problem, Size, bearer_tokens, check_origin, is_https, shows_its_origin},
     secret::API_PREFIX,
-    when::Moment,
 };
 
 /// What the household's requests pass, at one entrance.
@@ -53,8 +54,8 @@ impl Gate {
             return Ok(Passed::default());
         };
         let cookies = &self.accounts.cookies;
-        let place = Place::of(request, self.address(request), is_https(request, &self.hosts, cookies), cookies);
-        request.set_data(place.clone());
+        let client = ClientInfo::of(request, self.address(request), is_https(request, &self.hosts, cookies), cookies);
+        request.set_data(client.clone());
         let reads = reads(request);
         if rule == Rule::Public && !reads {
             // A token exempts from this only where it is looked at.
@@ -62,7 +63,7 @@ impl Gate {
             return Ok(Passed::default());
         }
         let mut passed = Passed::default();
-        let caller = match self.identify(request, &place, &mut passed).await {
+        let caller = match self.identify(request, &client, &mut passed).await {
             // What is for anybody is for who shows something that is not good, too.
             Err(problem) if rule == Rule::Public && problem.status().is_client_error() => {
                 tracing::debug!("Taken for nobody: {problem}");
@@ -94,42 +95,51 @@ impl Gate {
         }
     }
 
-    async fn identify(&self, request: &Request, place: &Place, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
+    async fn identify(
+        &self,
+        request: &Request,
+        client: &ClientInfo,
+        passed: &mut Passed,
+    ) -> Result<Option<Caller>, Problem> {
         if let Some(token) = bearer(request)? {
-            return self.by_token(&token, place).await.map(Some);
+            return self.by_token(&token, client).await.map(Some);
         }
-        if let Some(caller) = self.by_session(place, passed).await? {
+        if let Some(caller) = self.by_session(client, passed).await? {
             return Ok(Some(caller));
         }
-        let is_over = place.session.is_some() && !place.is_session_shared;
+        let is_over = client.session.is_some() && !client.is_session_shared;
         // What somebody sent as themselves is not done as whom Tailscale answers for on their device.
         if is_over && !reads(request) {
-            return Err(nobody());
+            return Err(unauthenticated());
         }
-        let caller = self.by_tailscale(request, place).await?;
+        let caller = self.by_tailscale(request, client).await?;
         if is_over && caller.is_some() {
-            passed.cookie = Some(sessions::cookie(place, None, sessions::LIFE));
+            passed.cookie = Some(sessions::cookie(client, None, sessions::LIFE));
         }
         Ok(caller)
     }
 
-    async fn by_token(&self, token: &str, place: &Place) -> Result<Caller, Problem> {
+    async fn by_token(&self, token: &str, client: &ClientInfo) -> Result<Caller, Problem> {
         let accounts = &self.accounts;
         let look = tokens::find(accounts.reads(), token);
         let found = accounts.recent_tokens.find(&accounts.database, token, look).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
         let (token, user) =
             found.ok_or_else(|| Problem::unauthorized("The token is unknown, has expired or was revoked."))?;
-        if tokens::is_due(&token, Moment::now()) {
+        if tokens::is_due(&token, Timestamp::now()) {
             let (database, id) = (accounts.database.clone(), token.id);
             accounts.in_passing.write(Used::Token(id), async move { tokens::used(&database, id).await });
         }
-        Ok(Caller { user, by: By::Token { id: token.id, name: token.name, scope: token.scope }, place: place.clone() })
+        Ok(Caller {
+            user,
+            by: Credential::Token { id: token.id, name: token.name, scope: token.scope },
+            client: client.clone(),
+        })
     }
 
-    async fn by_session(&self, place: &Place, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
+    async fn by_session(&self, client: &ClientInfo, passed: &mut Passed) -> Result<Option<Caller>, Problem> {
         let accounts = &self.accounts;
-        let Some(secret) = &place.session else {
+        let Some(secret) = &client.session else {
             return Ok(None);
         };
         let look = sessions::find(accounts.reads(), secret);
@@ -138,43 +148,43 @@ impl Gate {
         let Some((session, user)) = found else {
             return Ok(None);
         };
-        let now = Moment::now();
-        if place.is_session_shared {
+        let now = Timestamp::now();
+        if client.is_session_shared {
             // From now on it goes by this instance's own name.
             let left = Duration::seconds(session.expires_at.unix().saturating_sub(now.unix()));
-            passed.cookie = Some(sessions::cookie(place, Some(secret), left));
+            passed.cookie = Some(sessions::cookie(client, Some(secret), left));
         }
         let due = sessions::due(&session, now);
         if due != Due::Nothing {
             let (database, id) = (accounts.database.clone(), session.id);
             if due == Due::Renewal {
-                passed.cookie = Some(sessions::cookie(place, Some(secret), sessions::LIFE));
+                passed.cookie = Some(sessions::cookie(client, Some(secret), sessions::LIFE));
             }
             accounts.in_passing.write(Used::Session(id), async move { sessions::seen(&database, id, due).await });
         }
-        let by = By::Session { id: session.id, method: session.method, began: session.created_at };
-        Ok(Some(Caller { user, by, place: place.clone() }))
+        let by = Credential::Session { id: session.id, method: session.method, began: session.created_at };
+        Ok(Some(Caller { user, by, client: client.clone() }))
     }
 
-    async fn by_tailscale(&self, request: &Request, place: &Place) -> Result<Option<Caller>, Problem> {
+    async fn by_tailscale(&self, request: &Request, client: &ClientInfo) -> Result<Option<Caller>, Problem> {
         let Some(identity) = self.accounts.tailscale.identify(request).await else {
             return Ok(None);
         };
         let login = email::lower_case(&email::spelling(&identity.login));
-        let known = Known {
-            provider: ways::TAILSCALE,
+        let known = ExternalIdentity {
+            provider: login_methods::TAILSCALE,
             provider_id: login.clone(),
             // The tailnet's own identity provider answers for it.
             verified_email: Some(login),
             name: Some(identity.name.clone()),
             join: self.accounts.tailscale_join(),
         };
-        let user = joining::user_of(&self.accounts, place, known, None).await?.ok();
+        let user = external_identity::user_of(&self.accounts, client, known, None).await?.ok();
         if user.is_none() && self.accounts.is_news(News::TailscaleStranger) {
-            let actor = Actor::somebody(&identity.login, ways::TAILSCALE, place);
+            let actor = Actor::somebody(&identity.login, login_methods::TAILSCALE, client);
             self.accounts.note(Kind::SignInFailed, actor).await;
         }
-        Ok(user.map(|user| Caller { user, by: By::Tailscale, place: place.clone() }))
+        Ok(user.map(|user| Caller { user, by: Credential::Tailscale, client: client.clone() }))
     }
 }
 
@@ -188,7 +198,7 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
     let Rule::Role { least, scope: needed } = rule else {
         return Ok(());
     };
-    let caller = caller.ok_or_else(nobody)?;
+    let caller = caller.ok_or_else(unauthenticated)?;
     if caller.role() < least {
         return Err(Problem::forbidden(format!(
             "This requires the role {} or higher. {} is {}.",
@@ -198,7 +208,7 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
         )));
     }
     match &caller.by {
-        By::Token { scope, .. } => match needed {
+        Credential::Token { scope, .. } => match needed {
             None => Err(Problem::forbidden("A token cannot do this. Sign in as a user.")),
             Some(needed) if *scope < needed => Err(Problem::forbidden(format!(
                 "This requires a token with the scope {}. This token has the scope {}.",
@@ -207,14 +217,14 @@ fn check(rule: Rule, caller: Option<&Caller>) -> Result<(), Problem> {
             ))),
             Some(_) => Ok(()),
         },
-        By::Session { .. } | By::Tailscale => Ok(()),
+        Credential::Session { .. } | Credential::Tailscale => Ok(()),
     }
 }
 
 /// Refuses a change that a browser may have sent unasked: with all but a token, it has to show that a page of this site
 /// asks.
 fn check_asked(request: &Request, caller: Option<&Caller>, reads: bool) -> Result<(), Problem> {
-    let unasked = caller.is_some_and(|caller| !matches!(caller.by, By::Token { .. }));
+    let unasked = caller.is_some_and(|caller| !matches!(caller.by, Credential::Token { .. }));
     if unasked && !reads && !shows_its_origin(request) {
         return Err(Problem::forbidden(
             "A change with a session needs the header Origin or Sec-Fetch-Site. Browsers send them; programs use a \

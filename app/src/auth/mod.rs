@@ -5,20 +5,21 @@
 //! links is here; how somebody signs in, and what they change, is in the features.
 
 pub(crate) mod access;
-pub(crate) mod acting;
 pub(crate) mod api;
 pub(crate) mod audit_log;
+pub(crate) mod auth_cache;
+pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod email;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
+pub(crate) mod external_identity;
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub(crate) mod gate;
-pub(crate) mod in_passing;
-pub(crate) mod joining;
+pub(crate) mod last_used_writer;
+pub(crate) mod login_methods;
 pub(crate) mod profile;
-pub(crate) mod recent;
 pub(crate) mod restored;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod role;
@@ -29,7 +30,6 @@ pub(crate) mod throttle;
 pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod verification;
-pub(crate) mod ways;
 
 use std::{
     collections::HashMap,
@@ -41,9 +41,9 @@ use sea_orm::DatabaseConnection;
 
 use self::{
     audit_log::{Actor, Kind},
-    caller::Place,
-    in_passing::InPassing,
-    recent::Recent,
+    auth_cache::Recent,
+    caller::ClientInfo,
+    last_used_writer::InPassing,
     tailscale::Tailscale,
     throttle::{Attempt, Throttle, Ticket},
 };
@@ -108,28 +108,28 @@ impl Accounts {
     /// e-mail as it was typed; `who` is written down, and so nothing that was only typed.
     pub(crate) async fn admit(
         &self,
-        place: &Place,
+        client: &ClientInfo,
         account: &str,
         who: &str,
         device: Option<i64>,
     ) -> Result<Ticket, Problem> {
-        let address = place.address_or_none();
+        let address = client.address_or_none();
         let wait = match self.throttle.admit(Instant::now(), &Attempt { address, account, device }) {
             Ok(ticket) => return Ok(ticket),
             Err(wait) => wait,
         };
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         if self.is_news(News::Throttled) {
-            self.note(Kind::SignInThrottled, Actor::somebody(who, "", place)).await;
+            self.note(Kind::SignInThrottled, Actor::somebody(who, "", client)).await;
         }
         Err(Problem::too_many(format!("There were too many attempts. Try again in {seconds} seconds."), seconds))
     }
 
     /// As [`admit`](Self::admit), for what is nobody's account and too long to be guessed: it counts for the address
     /// alone, so that no other address can use it up.
-    pub(crate) async fn admit_from(&self, place: &Place, what: &str) -> Result<Ticket, Problem> {
-        let account = format!("{what} from {}", place.address());
-        self.admit(place, &account, &account, None).await
+    pub(crate) async fn admit_from(&self, client: &ClientInfo, what: &str) -> Result<Ticket, Problem> {
+        let account = format!("{what} from {}", client.address());
+        self.admit(client, &account, &account, None).await
     }
 
     /// Writes down that somebody was turned away, which they are all the same when the disk is full.

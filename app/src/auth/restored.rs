@@ -19,9 +19,9 @@ use super::{
     verification,
 };
 use crate::{
+    datetime::Timestamp,
     db::{Database, DbError},
     failure::Failure,
-    when::Moment,
 };
 
 /// Voids what a restore would bring back to life.
@@ -35,7 +35,7 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             }
             verification::void(tx, Verification::Recovery, None).await?;
             // The latest code that could be right now counts as used.
-            let step = Moment::now().unix().div_euclid(verification::CODE_SECONDS) + 1;
+            let step = Timestamp::now().unix().div_euclid(verification::CODE_SECONDS) + 1;
             totp::Entity::update_many().col_expr(totp::Column::LastStep, Expr::value(step)).exec(tx).await?;
             let owners = Query::select()
                 .column(user::Column::Id)
@@ -43,7 +43,7 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
                 .and_where(user::Column::Role.eq(Role::Owner))
                 .and_where(user::Column::Disabled.eq(false))
                 .to_owned();
-            let now = Moment::now();
+            let now = Timestamp::now();
             api_token::Entity::update_many()
                 .col_expr(api_token::Column::ExpiresAt, Expr::value(now))
                 .filter(api_token::Column::UserId.not_in_subquery(owners))

@@ -2,7 +2,7 @@
 
 use sea_orm::DbErr;
 
-use super::{entity::verification::Kind, sessions, tokens, users, verification, ways};
+use super::{entity::verification::Kind, login_methods, sessions, tokens, users, verification};
 use crate::db::Database;
 
 /// Reads through each query that finds out who is calling; returns somebody's number.
@@ -13,9 +13,9 @@ pub(crate) async fn read_through(database: &Database) -> Result<i64, DbErr> {
     users::get(reads, id).await?;
     users::alike(reads, "nobody@example.org").await?;
     users::owners(reads).await?;
-    ways::find(reads, ways::PASSWORD, "1").await?;
-    ways::linked(reads, id).await?;
-    ways::list_by(reads, ways::TAILSCALE).await?;
+    login_methods::find(reads, login_methods::PASSWORD, "1").await?;
+    login_methods::linked(reads, id).await?;
+    login_methods::list_by(reads, login_methods::TAILSCALE).await?;
     sessions::find(reads, "none").await?;
     sessions::list(reads, id).await?;
     sessions::get(reads, 1).await?;

@@ -13,7 +13,7 @@ use time::Duration;
 
 use super::{
     audit_log::{self, Actor, Kind},
-    caller::{Caller, Place},
+    caller::{Caller, ClientInfo},
     entity::{
         session::{ActiveModel, Column, Entity, Model},
         user,
@@ -23,10 +23,10 @@ use super::{
     verification::{self, About},
 };
 use crate::{
+    datetime::Timestamp,
     db::{Database, DbError},
     http::Purpose,
     secret::{Secret, digest},
-    when::Moment,
 };
 
 /// How long a session is good without being used.
@@ -38,7 +38,7 @@ const SEEN_AFTER: Duration = Duration::minutes(10);
 
 /// A session that has just begun, with its secret.
 #[derive(Debug, Clone)]
-pub(crate) struct Begun {
+pub(crate) struct NewSession {
     pub(crate) user: user::Model,
     pub(crate) session: Model,
     pub(crate) token: Secret,
@@ -46,12 +46,12 @@ pub(crate) struct Begun {
     pub(crate) device: Option<Secret>,
 }
 
-impl Begun {
+impl NewSession {
     /// Returns the `Set-Cookie` headers that give the browser what it is to keep.
-    pub(crate) fn cookies(&self, place: &Place) -> Vec<String> {
-        let session = cookie(place, Some(self.token.expose()), LIFE);
+    pub(crate) fn cookies(&self, client: &ClientInfo) -> Vec<String> {
+        let session = cookie(client, Some(self.token.expose()), LIFE);
         let device = self.device.as_ref();
-        let device = device.map(|secret| place.cookie(Purpose::Device, Some(secret.expose()), verification::DEVICE));
+        let device = device.map(|secret| client.cookie(Purpose::Device, Some(secret.expose()), verification::DEVICE));
         [Some(session), device].into_iter().flatten().collect()
     }
 }
@@ -61,10 +61,10 @@ pub(crate) async fn begin(
     transaction: &impl ConnectionTrait,
     user: &user::Model,
     method: Method,
-    place: &Place,
-) -> Result<Begun, DbErr> {
-    let (now, token) = (Moment::now(), Secret::token());
-    if let Some(former) = &place.session {
+    client: &ClientInfo,
+) -> Result<NewSession, DbErr> {
+    let (now, token) = (Timestamp::now(), Secret::token());
+    if let Some(former) = &client.session {
         Entity::delete_many().filter(Column::TokenHash.eq(digest(former))).exec(transaction).await?;
     }
     // What has expired goes when somebody comes in: often enough, and never for a read.
@@ -76,15 +76,16 @@ pub(crate) async fn begin(
         user_id: Set(user.id),
         token_hash: Set(token.digest()),
         method: Set(method),
-        address: Set(place.address()),
-        user_agent: Set(place.user_agent.clone()),
+        address: Set(client.address()),
+        user_agent: Set(client.user_agent.clone()),
         created_at: Set(now),
         last_seen_at: Set(now),
         expires_at: Set(now.after(LIFE)),
     };
     let session = Entity::insert(row).exec_with_returning(transaction).await?;
-    audit_log::write(transaction, Kind::SignedIn, &Actor::user(user.id, &user.email, method.name(), place), "").await?;
-    let device = match known_device(transaction, place, user.id).await? {
+    audit_log::write(transaction, Kind::SignedIn, &Actor::user(user.id, &user.email, method.name(), client), "")
+        .await?;
+    let device = match known_device(transaction, client, user.id).await? {
         Some(_) => None,
         None => {
             let secret = Secret::token();
@@ -93,16 +94,16 @@ pub(crate) async fn begin(
             Some(secret)
         }
     };
-    Ok(Begun { user: user.clone(), session, token, device })
+    Ok(NewSession { user: user.clone(), session, token, device })
 }
 
 /// Returns the number of the browser, when it shows that this user signed in with it before.
 pub(crate) async fn known_device(
     reads: &impl ConnectionTrait,
-    place: &Place,
+    client: &ClientInfo,
     user_id: i64,
 ) -> Result<Option<i64>, DbErr> {
-    let Some(secret) = &place.device else { return Ok(None) };
+    let Some(secret) = &client.device else { return Ok(None) };
     let found = verification::find(reads, Device, secret).await?;
     Ok(found.filter(|device| device.user_id == Some(user_id)).map(|device| device.id))
 }
@@ -121,7 +122,7 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<
 }
 
 fn while_good(found: Option<(Model, Option<user::Model>)>) -> Option<(Model, user::Model)> {
-    let now = Moment::now();
+    let now = Timestamp::now();
     found
         .and_then(|(session, user)| user.map(|user| (session, user)))
         .filter(|(session, user)| session.expires_at > now && !user.disabled)
@@ -138,7 +139,7 @@ pub(crate) enum Due {
 }
 
 /// Says what a use, now, asks to be written.
-pub(crate) fn due(session: &Model, now: Moment) -> Due {
+pub(crate) fn due(session: &Model, now: Timestamp) -> Due {
     if session.expires_at < now.after(LIFE).before(RENEWED_AFTER) {
         Due::Renewal
     } else if session.last_seen_at < now.before(SEEN_AFTER) {
@@ -152,7 +153,7 @@ pub(crate) fn due(session: &Model, now: Moment) -> Due {
 pub(crate) async fn seen(database: &Database, id: i64, due: Due) -> Result<(), DbError> {
     database
         .write(async move |tx| {
-            let now = Moment::now();
+            let now = Timestamp::now();
             let mut row =
                 Entity::update_many().col_expr(Column::LastSeenAt, Expr::value(now)).filter(Column::Id.eq(id));
             if due == Due::Renewal {
@@ -168,7 +169,7 @@ pub(crate) async fn seen(database: &Database, id: i64, due: Due) -> Result<(), D
 pub(crate) async fn list(reads: &DatabaseConnection, user_id: i64) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::UserId.eq(user_id))
-        .filter(Column::ExpiresAt.gt(Moment::now()))
+        .filter(Column::ExpiresAt.gt(Timestamp::now()))
         .order_by(Column::LastSeenAt, Order::Desc)
         .order_by(Column::Id, Order::Desc)
         .all(reads)
@@ -203,8 +204,8 @@ pub(crate) async fn end_all(
 }
 
 /// Returns the `Set-Cookie` of a session's token for so long, or, without one, of its end.
-pub(crate) fn cookie(place: &Place, token: Option<&str>, age: Duration) -> String {
-    place.cookie(Purpose::Session, token, age)
+pub(crate) fn cookie(client: &ClientInfo, token: Option<&str>, age: Duration) -> String {
+    client.cookie(Purpose::Session, token, age)
 }
 
 #[cfg(test)]
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_session_is_renewed_when_a_day_old_and_not_written_at_each_look() {
-        let begun: Moment = "2026-11-24T12:00:00.000Z".parse().unwrap();
+        let new_session: Timestamp = "2026-11-24T12:00:00.000Z".parse().unwrap();
         let session = Model {
             id: 1,
             user_id: 1,
@@ -221,12 +222,12 @@ mod tests {
             method: Method::Password,
             address: String::new(),
             user_agent: String::new(),
-            created_at: begun,
-            last_seen_at: begun,
-            expires_at: begun.after(LIFE),
+            created_at: new_session,
+            last_seen_at: new_session,
+            expires_at: new_session.after(LIFE),
         };
-        assert_eq!(due(&session, begun.after(Duration::minutes(5))), Due::Nothing);
-        assert_eq!(due(&session, begun.after(Duration::minutes(11))), Due::Seen);
-        assert_eq!(due(&session, begun.after(Duration::hours(25))), Due::Renewal);
+        assert_eq!(due(&session, new_session.after(Duration::minutes(5))), Due::Nothing);
+        assert_eq!(due(&session, new_session.after(Duration::minutes(11))), Due::Seen);
+        assert_eq!(due(&session, new_session.after(Duration::hours(25))), Due::Renewal);
     }
 }

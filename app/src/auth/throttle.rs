@@ -112,7 +112,7 @@ impl Throttle {
     }
 
     /// Gives back what a try had taken, since it was no guess.
-    pub(crate) fn succeeded(&self, ticket: Ticket) {
+    pub(crate) fn refund(&self, ticket: Ticket) {
         let mut buckets = self.buckets();
         match ticket.0 {
             Keys::Device(device) => buckets.devices.give(&device),
@@ -231,7 +231,7 @@ mod tests {
             flooded += admitted(&throttle, now, &at(1, "anna@example.org"), 100);
             if second % 60 == 30 {
                 let ticket = throttle.admit(now, &at(2, "anna@example.org")).expect("the household gets in");
-                throttle.succeeded(ticket);
+                throttle.refund(ticket);
             }
         }
         assert_eq!(flooded, 10 + 29, "ten, then one each two minutes");
@@ -262,7 +262,7 @@ mod tests {
     fn a_try_that_succeeds_costs_nothing() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for attempt in [known(7), at(1, "anna@example.org")].repeat(100) {
-            throttle.succeeded(throttle.admit(now, &attempt).unwrap());
+            throttle.refund(throttle.admit(now, &attempt).unwrap());
         }
     }
 
@@ -338,7 +338,7 @@ mod tests {
             let ticket = throttle.admit(start + Duration::from_millis(moment), &step.attempt());
             decisions.push((moment, step.clone(), ticket.is_ok()));
             match ticket {
-                Ok(ticket) if step.right => throttle.succeeded(ticket),
+                Ok(ticket) if step.right => throttle.refund(ticket),
                 _ => {}
             }
         }

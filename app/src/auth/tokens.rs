@@ -11,9 +11,9 @@ use super::entity::{
     user,
 };
 use crate::{
+    datetime::Timestamp,
     db::{Database, DbError},
     secret::digest,
-    when::Moment,
 };
 
 /// How exactly it is known when a token was used last.
@@ -44,12 +44,12 @@ fn while_good(found: Option<(Model, Option<user::Model>)>) -> Option<(Model, use
 impl Model {
     /// Whether it has not expired.
     pub(crate) fn is_good(&self) -> bool {
-        self.expires_at.is_none_or(|end| end > Moment::now())
+        self.expires_at.is_none_or(|end| end > Timestamp::now())
     }
 }
 
 /// Whether a use, now, asks to be written.
-pub(crate) fn is_due(token: &Model, now: Moment) -> bool {
+pub(crate) fn is_due(token: &Model, now: Timestamp) -> bool {
     token.last_used_at.is_none_or(|last| last < now.before(USED_AFTER))
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn used(database: &Database, id: i64) -> Result<(), DbError> {
     database
         .write(async move |tx| {
             Entity::update_many()
-                .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                .col_expr(Column::LastUsedAt, Expr::value(Timestamp::now()))
                 .filter(Column::Id.eq(id))
                 .exec(tx)
                 .await?;

@@ -9,14 +9,14 @@ use sea_orm::{
 use super::{
     email,
     entity::user::{ActiveModel, Column, Entity, Model},
+    login_methods,
     profile::Profile,
     role::Role,
-    ways,
 };
 use crate::{
+    datetime::Timestamp,
     db::Abort,
     http::{FieldError, Problem},
-    when::Moment,
 };
 
 /// Returns everybody, in the order in which they came.
@@ -75,9 +75,9 @@ pub(crate) async fn add(
     role: Role,
 ) -> Result<Model, Abort<Problem>> {
     if is_taken(transaction, &profile.email, None).await? {
-        return Err(taken().into());
+        return Err(email_in_use().into());
     }
-    let now = Moment::now();
+    let now = Timestamp::now();
     let row = ActiveModel {
         id: NotSet,
         name: Set(profile.name.clone()),
@@ -98,12 +98,12 @@ pub(crate) async fn add_with_password(
     hash: &str,
 ) -> Result<Model, Abort<Problem>> {
     let user = add(transaction, profile, role).await?;
-    ways::set_password(transaction, user.id, hash).await?;
+    login_methods::set_password(transaction, user.id, hash).await?;
     Ok(user)
 }
 
 /// The refusal of an e-mail that somebody has.
-pub(crate) fn taken() -> Problem {
+pub(crate) fn email_in_use() -> Problem {
     Problem::fields(vec![FieldError::new("email", "is already used by another user")])
 }
 

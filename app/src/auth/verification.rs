@@ -16,8 +16,8 @@ use super::{
     role::Role,
 };
 use crate::{
+    datetime::Timestamp,
     secret::{Secret, digest},
-    when::Moment,
 };
 
 /// How long a set-up code is good; a start after that makes another.
@@ -52,7 +52,7 @@ pub(crate) async fn keep(
     about: About,
     time: Duration,
 ) -> Result<Model, DbErr> {
-    let now = Moment::now();
+    let now = Timestamp::now();
     let row = ActiveModel {
         id: NotSet,
         kind: Set(kind),
@@ -70,7 +70,10 @@ pub(crate) async fn keep(
 
 /// Conditions under which a secret of this kind is still good.
 fn good(kind: Kind) -> Condition {
-    Condition::all().add(Column::Kind.eq(kind)).add(Column::UsedAt.is_null()).add(Column::ExpiresAt.gt(Moment::now()))
+    Condition::all()
+        .add(Column::Kind.eq(kind))
+        .add(Column::UsedAt.is_null())
+        .add(Column::ExpiresAt.gt(Timestamp::now()))
 }
 
 /// Returns what is known of a secret that is still good.
@@ -94,7 +97,7 @@ pub(crate) async fn take(transaction: &impl ConnectionTrait, kind: Kind, secret:
         return Ok(None);
     };
     let used = Entity::update_many()
-        .col_expr(Column::UsedAt, Expr::value(Moment::now()))
+        .col_expr(Column::UsedAt, Expr::value(Timestamp::now()))
         .filter(Column::Id.eq(found.id))
         .filter(Column::UsedAt.is_null())
         .exec(transaction)
@@ -123,6 +126,6 @@ pub(crate) async fn void_one(transaction: &impl ConnectionTrait, id: i64) -> Res
 
 /// Forgets what nobody can use any more; what was used is in the audit log.
 pub(crate) async fn tidy(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
-    let over = Condition::any().add(Column::UsedAt.is_not_null()).add(Column::ExpiresAt.lte(Moment::now()));
+    let over = Condition::any().add(Column::UsedAt.is_not_null()).add(Column::ExpiresAt.lte(Timestamp::now()));
     Entity::delete_many().filter(over).exec(transaction).await.map(drop)
 }

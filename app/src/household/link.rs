@@ -10,7 +10,7 @@ use poem_openapi::Object;
 use url::Url;
 
 use crate::{
-    auth::{Accounts, caller::Place},
+    auth::{Accounts, caller::ClientInfo},
     config::is_loopback,
     html::Frame,
 };
@@ -34,10 +34,10 @@ pub(crate) enum Reach {
 
 impl Link {
     /// Returns the link to a path.
-    pub(crate) fn to(accounts: &Accounts, request: &Request, place: &Place, path: &str) -> Self {
+    pub(crate) fn to(accounts: &Accounts, request: &Request, client: &ClientInfo, path: &str) -> Self {
         let is_set = accounts.http.public_url.is_some();
         let address = match request.header(header::HOST) {
-            Some(host) if !is_set => format!("{}://{host}{path}", if place.https { "https" } else { "http" }),
+            Some(host) if !is_set => format!("{}://{host}{path}", if client.https { "https" } else { "http" }),
             _ => accounts.address_of(path),
         };
         Self { reach: Reach::of(&address, is_set), address }

@@ -16,16 +16,16 @@ use serde::Deserialize;
 
 use super::{
     invitations,
-    resets::{self, spent},
+    resets::{self, link_expired},
 };
 use crate::{
     auth::{
-        caller::Place,
+        caller::ClientInfo,
         entity::user,
         profile::{EMAIL_MAX, NAME_MAX},
         role::Role,
     },
-    html::{Fields, Frame, Input, answer, refused, see, title_of},
+    html::{Fields, Frame, Input, answer, redirect, refused, title_of},
     http::Problem,
     sign_in::{
         SignIn,
@@ -46,7 +46,7 @@ pub(crate) struct FilledPerson {
 
 /// What the form of a reset sends.
 #[derive(Deserialize)]
-pub(crate) struct FilledPassword {
+pub(crate) struct PasswordForm {
     #[serde(default)]
     password: String,
 }
@@ -61,31 +61,31 @@ pub(crate) async fn show_invitation(
         return Ok(over(&frame));
     };
     let role = invitation.role.unwrap_or(Role::Guest);
-    let filled = FilledPerson { email: invitation.email.unwrap_or_default(), ..FilledPerson::default() };
-    Ok(discreet(answer(StatusCode::OK, invitation_page(&frame, &token, role, &filled, None))))
+    let submitted = FilledPerson { email: invitation.email.unwrap_or_default(), ..FilledPerson::default() };
+    Ok(discreet(answer(StatusCode::OK, invitation_page(&frame, &token, role, &submitted, None))))
 }
 
 #[handler]
 pub(crate) async fn accept(
     frame: Frame,
-    place: Place,
+    client: ClientInfo,
     Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
-    Form(filled): Form<FilledPerson>,
+    Form(submitted): Form<FilledPerson>,
 ) -> Result<Response> {
     let Some(invitation) = invitations::find(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
-    let outcome = match check_person(sign_in, &filled.name, &filled.email, &filled.password) {
-        Ok(profile) => invitations::accept(sign_in, &place, &token, profile, &filled.password).await,
+    let outcome = match check_person(sign_in, &submitted.name, &submitted.email, &submitted.password) {
+        Ok(profile) => invitations::accept(sign_in, &client, &token, profile, &submitted.password).await,
         Err(problem) => Err(problem),
     };
     let role = invitation.role.unwrap_or(Role::Guest);
     Ok(discreet(match outcome {
-        Ok(begun) => enter(&begun, &place, "/"),
+        Ok(begun) => enter(&begun, &client, "/"),
         // Used by another request meanwhile.
         Err(problem) if problem.status() == StatusCode::NOT_FOUND => over(&frame),
-        Err(problem) => refused(&problem, invitation_page(&frame, &token, role, &filled, Some(&problem))),
+        Err(problem) => refused(&problem, invitation_page(&frame, &token, role, &submitted, Some(&problem))),
     }))
 }
 
@@ -104,18 +104,18 @@ pub(crate) async fn show_reset(
 #[handler]
 pub(crate) async fn reset(
     frame: Frame,
-    place: Place,
+    client: ClientInfo,
     Data(sign_in): Data<&Arc<SignIn>>,
     Path(token): Path<String>,
-    Form(filled): Form<FilledPassword>,
+    Form(submitted): Form<PasswordForm>,
 ) -> Result<Response> {
     let Some(user) = resets::reset_for(sign_in, &token).await? else {
         return Ok(over(&frame));
     };
-    Ok(discreet(match resets::use_reset(sign_in, &place, &token, &filled.password, true).await {
-        Ok(Some(begun)) => enter(&begun, &place, "/"),
+    Ok(discreet(match resets::use_reset(sign_in, &client, &token, &submitted.password, true).await {
+        Ok(Some(begun)) => enter(&begun, &client, "/"),
         // Whoever has a second factor shows it as always.
-        Ok(None) => see("/sign-in?done=reset"),
+        Ok(None) => redirect("/sign-in?done=reset"),
         Err(problem) if problem.status() == StatusCode::NOT_FOUND => over(&frame),
         Err(problem) => refused(&problem, reset_page(&frame, &token, &user, Some(&problem))),
     }))
@@ -129,7 +129,7 @@ fn discreet(mut response: Response) -> Response {
 
 /// Returns the page for a link that is not good any more.
 fn over(frame: &Frame) -> Response {
-    let problem = spent();
+    let problem = link_expired();
     let content = html! {
         div.narrow {
             h1 { "This link is not valid" }
@@ -140,7 +140,13 @@ fn over(frame: &Frame) -> Response {
     discreet(refused(&problem, frame.page("This link is not valid", &content)))
 }
 
-fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson, refusal: Option<&Problem>) -> Markup {
+fn invitation_page(
+    frame: &Frame,
+    token: &str,
+    role: Role,
+    submitted: &FilledPerson,
+    refusal: Option<&Problem>,
+) -> Markup {
     let fields = Fields::new("join", refusal);
     let content = html! {
         div.narrow {
@@ -154,9 +160,9 @@ fn invitation_page(frame: &Frame, token: &str, role: Role, filled: &FilledPerson
             }
             form.card method="post" action={ "/invitation/" (token) } {
                 (fields.summary("You have not joined yet."))
-                (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
+                (fields.input(&Input::new("text", "name", "Your name").value(&submitted.name).autocomplete("name")
                     .longest(NAME_MAX)))
-                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
+                (fields.input(&Input::new("email", "email", "E-mail").value(&submitted.email).autocomplete("username")
                     .longest(EMAIL_MAX).hint("You sign in with it. Hearth sends no e-mail.")))
                 (fields.input(&Input::new_password("password", "Password")))
                 button.main { "Join" }
@@ -205,9 +211,9 @@ mod tests {
     #[test]
     fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {
         let password = "correct horse".to_owned();
-        let filled = FilledPerson { name: EVIL.to_owned(), email: EVIL.to_owned(), password };
+        let submitted = FilledPerson { name: EVIL.to_owned(), email: EVIL.to_owned(), password };
         let problem = Problem::conflict(EVIL);
-        let page = invitation_page(&Frame::default(), EVIL, Role::Member, &filled, Some(&problem));
+        let page = invitation_page(&Frame::default(), EVIL, Role::Member, &submitted, Some(&problem));
         assert_harmless(&page);
         assert!(!page.into_string().contains("correct horse"));
         assert_harmless(&reset_page(&Frame::default(), EVIL, &user(Role::Guest), Some(&problem)));

@@ -22,10 +22,10 @@ use crate::{
         caller::{Caller, Visitor},
         entity::verification,
     },
-    html::{Frame, PageState, answer, moment, on_page, refused, title_of},
+    datetime::Timestamp,
+    html::{Frame, PageState, answer, on_page, refused, timestamp, title_of},
     http::Problem,
     sign_in::page::again,
-    when::Moment,
 };
 
 /// How things are with the household.
@@ -36,7 +36,7 @@ struct Household {
     /// Whether Tailscale says who somebody is.
     tailscale: bool,
     /// When the data was restored, if that was not long ago.
-    restored: Option<Moment>,
+    restored: Option<Timestamp>,
 }
 
 /// How long the page says that the data was restored.
@@ -53,14 +53,14 @@ impl Household {
                 .await
                 .map_err(|error| accounts.database.failed(error))?
                 .map(|event| event.at)
-                .filter(|at| *at > Moment::now().before(RESTORED_SHOWN)),
+                .filter(|at| *at > Timestamp::now().before(RESTORED_SHOWN)),
         })
     }
 }
 
 /// What the address of the page may ask for.
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct PageQuery {
     done: Option<String>,
 }
 
@@ -69,9 +69,9 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
-    let done = match asked.done.as_deref() {
+    let done = match query.done.as_deref() {
         Some("changed") => Some("The changes were saved."),
         Some("disabled") => Some("The account was disabled and signed out everywhere."),
         Some("enabled") => Some("The account was enabled."),
@@ -103,7 +103,7 @@ fn page(frame: &Frame, household: &Household, done: Option<&str>, state: &PageSt
         @if let Some(done) = done { p.done role="status" { (done) } }
         @if let Some(at) = household.restored {
             p.hint {
-                "The data was restored " (moment(at)) ". Users, roles and passwords are as they were in the backup. Disable \
+                "The data was restored " (timestamp(at)) ". Users, roles and passwords are as they were in the backup. Disable \
                  again the accounts that were disabled since. Recovery codes, and the tokens of all users but owners, must be \
                  created again."
             }
@@ -145,7 +145,7 @@ mod tests {
             people: vec![person(user(viewer)), person(user::Model { id: 2, ..user(other) })],
             invitations: Vec::new(),
             tailscale: false,
-            restored: Some(Moment::now()),
+            restored: Some(Timestamp::now()),
         }
     }
 

@@ -10,8 +10,8 @@ pub(crate) mod browser;
 pub(crate) mod for_tests;
 mod form;
 mod layout;
-mod moments;
 mod part;
+mod relative_time;
 mod session_over;
 
 use maud::{Markup, html};
@@ -26,8 +26,8 @@ use poem::{
 pub(crate) use self::{
     form::{Fields, Input, title_of},
     layout::{Entry, Frame, Newer, Viewer},
-    moments::moment,
     part::{PageState, Part, Refusal, on_page},
+    relative_time::timestamp,
     session_over::session_over,
 };
 use crate::http::Problem;
@@ -93,15 +93,15 @@ pub(crate) fn refused(problem: &Problem, page: Markup) -> Response {
 }
 
 /// Sends somebody on to another page, after a form: reloading that page does nothing twice.
-pub(crate) fn see(address: &str) -> Response {
+pub(crate) fn redirect(address: &str) -> Response {
     Redirect::see_other(address).with_header(header::CACHE_CONTROL, "no-store").into_response()
 }
 
 /// Sends somebody to the sign-in page, and back to where they wanted to go.
 pub(crate) fn to_sign_in(wanted: Option<&str>) -> Response {
     match wanted {
-        None | Some("/") => see("/sign-in"),
-        Some(wanted) => see(&format!("/sign-in?next={}", encoded(wanted))),
+        None | Some("/") => redirect("/sign-in"),
+        Some(wanted) => redirect(&format!("/sign-in?next={}", encoded(wanted))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{borrow::Cow, future::Future, sync::Arc};
 use maud::{Markup, html};
 use poem::{Endpoint, EndpointExt, Request, Response, Result, endpoint::BoxEndpoint};
 
-use super::{Fields, see};
+use super::{Fields, redirect};
 use crate::http::Problem;
 
 /// A part of a page: a heading, and forms of its own.
@@ -31,7 +31,7 @@ impl Part {
 
     /// Returns the response to a form that did something.
     pub(crate) fn done(&self, done: &str) -> Response {
-        see(&self.address(done))
+        redirect(&self.address(done))
     }
 
     /// Returns the response to a form that takes something away that may be gone already.
@@ -122,7 +122,7 @@ impl<'a> PageState<'a> {
     }
 
     /// Returns what was filled in there.
-    pub(crate) fn filled(&self, part: &str, field: &str) -> Option<&'a str> {
+    pub(crate) fn submitted(&self, part: &str, field: &str) -> Option<&'a str> {
         let refusal = self.refusal.filter(|refusal| refusal.part == part)?;
         refusal.filled.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_str())
     }

@@ -49,7 +49,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(300);
 /// How long to wait when accepting fails for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How a server is told to stop: nothing, or by when it has to be done.
+/// A request to stop a server: none yet, or the deadline.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop(watch::Receiver<Option<Instant>>);
 
@@ -60,8 +60,8 @@ impl Stop {
         (sender, Self(receiver))
     }
 
-    /// Waits until it is told to stop.
-    async fn told(&mut self) {
+    /// Waits until a stop is requested.
+    async fn requested(&mut self) {
         // An error means that the sender is gone, which is a stop as well.
         let _ = self.0.wait_for(Option::is_some).await;
     }
@@ -112,11 +112,11 @@ impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A
             }
             let permit = tokio::select! {
                 permit = room.clone().acquire_owned() => permit,
-                () = stop.told() => break,
+                () = stop.requested() => break,
             };
             let accepted = tokio::select! {
                 accepted = acceptor.accept() => accepted,
-                () = stop.told() => break,
+                () = stop.requested() => break,
             };
             // Forget those that have ended.
             while connections.try_join_next().is_some() {}
@@ -197,7 +197,7 @@ where
     tokio::select! {
         // Errors are the client's: it went away, or did not speak HTTP.
         _ = connection.as_mut() => return,
-        () = stop.told() => {}
+        () = stop.requested() => {}
     }
     if !has_asked.load(Ordering::Relaxed) {
         // It was accepted a moment ago, and its first request may be on its way: hyper, asked to shut down, would

@@ -14,7 +14,7 @@ use super::{
     API,
     problem::{FieldError, Problem},
 };
-use crate::when::{Day, Moment};
+use crate::datetime::{Day, Timestamp};
 
 /// The parts of the API's document that say what requests may hold.
 #[derive(Debug, Default)]
@@ -187,7 +187,7 @@ impl Document {
             ("integer", Value::Number(number)) => number.is_i64() || number.is_u64(),
             ("string", Value::String(text)) => match schema["format"].as_str() {
                 Some("date") => text.parse::<Day>().is_ok(),
-                Some("date-time") => text.parse::<Moment>().is_ok(),
+                Some("date-time") => text.parse::<Timestamp>().is_ok(),
                 _ => length(text),
             },
             _ => false,

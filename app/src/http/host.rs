@@ -49,14 +49,14 @@ impl Hosts {
     }
 
     fn admit(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(asked) = asked(version, uri, headers)? else { return Ok(()) };
-        if self.answers_to(asked.host) {
+        let Some(target) = request_target(version, uri, headers)? else { return Ok(()) };
+        if self.answers_to(target.host) {
             return Ok(());
         }
         Err(Problem::new(StatusCode::MISDIRECTED_REQUEST).detail(format!(
             "Hearth does not answer to the name {} until it is one of http.hosts (HEARTH_HTTP__HOSTS) or that of \
              http.public_url.",
-            asked.host.name()
+            target.host.name()
         )))
     }
 
@@ -91,8 +91,8 @@ impl Hosts {
     }
 
     /// Returns whether this is the very host and port of an https `http.public_url`.
-    fn is_public_https(&self, asked: Asked) -> bool {
-        self.public.as_ref().is_some_and(|url| url.is_https() && asked.is_at(url))
+    fn is_public_https(&self, target: RequestTarget) -> bool {
+        self.public.as_ref().is_some_and(|url| url.is_https() && target.is_at(url))
     }
 }
 
@@ -115,25 +115,25 @@ pub(crate) fn is_https(request: &Request, hosts: &Hosts, cookies: &CookieNames) 
         // that of plain http, too.
         None => {
             request.headers().contains_key("sec-fetch-site")
-                && matches!(asked(request.version(), request.uri(), request.headers()),
-                Ok(Some(asked)) if hosts.is_public_https(asked))
+                && matches!(request_target(request.version(), request.uri(), request.headers()),
+                Ok(Some(target)) if hosts.is_public_https(target))
         }
     }
 }
 
 /// Returns whether a request is meant for the very host and port of an address.
 pub(crate) fn is_meant_for(request: &Request, url: &PublicUrl) -> bool {
-    matches!(asked(request.version(), request.uri(), request.headers()), Ok(Some(asked)) if asked.is_at(url))
+    matches!(request_target(request.version(), request.uri(), request.headers()), Ok(Some(target)) if target.is_at(url))
 }
 
 /// What a request is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Asked<'a> {
+struct RequestTarget<'a> {
     host: Host<'a>,
     port: Option<u16>,
 }
 
-impl Asked<'_> {
+impl RequestTarget<'_> {
     /// Whether it is the host and port of an address; browsers leave out the port that is the scheme's own.
     fn is_at(&self, url: &PublicUrl) -> bool {
         matches!(self.host, Host::Name(name) if name.eq_ignore_ascii_case(url.host()))
@@ -141,7 +141,7 @@ impl Asked<'_> {
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestTarget<'a> {
     /// The scheme is no help: behind `tailscale serve` the browser speaks https and Hearth http.
     fn without_default_port(self) -> Self {
         Self { port: self.port.filter(|port| !matches!(port, 80 | 443)), ..self }
@@ -149,7 +149,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Reads `scheme://host[:port]`, and whether that is https.
-fn read_origin(text: &str) -> Option<(bool, Asked<'_>)> {
+fn read_origin(text: &str) -> Option<(bool, RequestTarget<'_>)> {
     let (scheme, authority) = text.split_once("://")?;
     let https = scheme.eq_ignore_ascii_case("https");
     (https || scheme.eq_ignore_ascii_case("http")).then_some((https, read(authority)?))
@@ -187,11 +187,15 @@ impl<'a> Host<'a> {
 }
 
 /// Returns what a request is meant for: RFC 9112, 3.2 wants `Host` exactly once, which only HTTP/1.0 may leave out.
-fn asked<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<Asked<'a>>, Problem> {
+fn request_target<'a>(
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Option<RequestTarget<'a>>, Problem> {
     let refused = |why: &str| Problem::new(StatusCode::BAD_REQUEST).detail(why);
     let malformed = || refused("The Host header is invalid.");
     let mut values = headers.get_all(header::HOST).iter();
-    let asked = match (values.next(), values.next()) {
+    let target = match (values.next(), values.next()) {
         (Some(_), Some(_)) => return Err(refused("The request has more than one Host header.")),
         (Some(value), None) => Some(value.to_str().ok().and_then(read).ok_or_else(malformed)?),
         (None, _) if version >= Version::HTTP_11 => return Err(refused("The Host header is missing.")),
@@ -200,15 +204,15 @@ fn asked<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Result<O
     // A proxy's form, in which the address counts and not the header (RFC 9112, 3.2.2): everything after this reads the
     // header, so the two must agree.
     match uri.authority() {
-        Some(authority) if read(authority.as_str()) != asked => {
+        Some(authority) if read(authority.as_str()) != target => {
             Err(refused("The request line and the Host header name different hosts."))
         }
-        _ => Ok(asked),
+        _ => Ok(target),
     }
 }
 
 /// Reads `host[:port]` (RFC 3986, 3.2), without what a browser never sends: user names, zones, other alphabets.
-fn read(text: &str) -> Option<Asked<'_>> {
+fn read(text: &str) -> Option<RequestTarget<'_>> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
@@ -226,7 +230,7 @@ fn read(text: &str) -> Option<Asked<'_>> {
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
         _ => return None,
     };
-    Some(Asked { host, port })
+    Some(RequestTarget { host, port })
 }
 
 /// Underscores are no part of a host's name in the DNS, but of many a container's.

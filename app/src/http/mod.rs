@@ -12,11 +12,11 @@ mod connections;
 mod cookies;
 mod docs;
 mod explain;
-mod given;
 mod guests;
 mod host;
 mod limits;
 mod line;
+mod optional_field;
 mod origin;
 mod precondition;
 mod problem;
@@ -34,11 +34,11 @@ pub(crate) use self::{
     cookies::{CookieNames, Purpose, named as with_cookie_names},
     docs::Docs,
     explain::Explain,
-    given::Given,
     guests::Guest,
     host::{Hosts, is_https, is_meant_for},
     limits::{BodyLimit, Budget, Held, Size},
     line::{filled_line, first_unseen, is_unseen, line},
+    optional_field::OptionalField,
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
     precondition::{Precondition, entity_tag, has_already},
     problem::{Code, FieldError, Problem, ReadRefused, SyncRefused, WriteRefused},

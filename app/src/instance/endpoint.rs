@@ -9,7 +9,7 @@ use poem::{
 };
 
 use super::{Backups, Health, News, Report, Status};
-use crate::{audit::heard_backups::HeardBackups, html::Newer};
+use crate::{audit::backup_audit::HeardBackups, html::Newer};
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
@@ -35,10 +35,10 @@ pub(crate) async fn answer_supervisor(
 ) -> Response {
     let said = |name| request.headers().get(name).map(HeaderValue::as_bytes);
     if let (Some(backups), Some(id)) = (backups, request.header(BACKUPS_LAST)) {
-        backups.heard(id);
+        backups.remember(id);
     }
-    health.heard(said(BACKUPS).map(Backups::read));
-    news.heard(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
+    health.remember(said(BACKUPS).map(Backups::read));
+    news.remember(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
     answer(health.report().await)
 }
 

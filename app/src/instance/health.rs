@@ -122,7 +122,7 @@ impl Health {
     }
 
     /// Takes in what the supervisor says of the backups.
-    pub(crate) fn heard(&self, backups: Option<Backups>) {
+    pub(crate) fn remember(&self, backups: Option<Backups>) {
         *self.backups.lock().unwrap_or_else(PoisonError::into_inner) = backups;
     }
 

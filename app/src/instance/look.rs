@@ -16,13 +16,13 @@ use futures_util::{
 use tokio::{task::spawn_blocking, time::timeout};
 
 /// Since when a call is under way, and what comes of it.
-type Begun<T> = (Instant, Shared<BoxFuture<'static, Option<T>>>);
+type PendingCall<T> = (Instant, Shared<BoxFuture<'static, Option<T>>>);
 
 /// A call that may hang.
 pub(super) struct Look<T: Clone> {
     call: Arc<dyn Fn() -> T + Send + Sync>,
     patience: Duration,
-    last: Arc<Mutex<Option<Begun<T>>>>,
+    last: Arc<Mutex<Option<PendingCall<T>>>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Look<T> {
@@ -44,7 +44,7 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
         }
     }
 
-    fn under_way(&self) -> Begun<T> {
+    fn under_way(&self) -> PendingCall<T> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((since, answer)) = &*last
             && answer.peek().is_none()

@@ -31,7 +31,7 @@ impl Newer {
 
 impl News {
     /// Takes in what the supervisor says; `None`: that there is none.
-    pub(crate) fn heard(&self, newer: Option<Newer>) {
+    pub(crate) fn remember(&self, newer: Option<Newer>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newer;
     }
 

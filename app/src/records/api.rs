@@ -15,18 +15,18 @@ use super::{
     changes,
     draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
-    listing::{Listing, Order, Place},
+    listing::{Cursor, Listing, Order},
     page_query,
     search::Search,
     store::{self, Viewer},
 };
 use crate::{
-    auth::{acting::AuthorizedDatabase, caller::Caller},
+    auth::{authority::AuthorizedDatabase, caller::Caller},
+    datetime::{Day, Timestamp},
     http::{
-        Done, FieldError, Found, Given, Limit, Listed, Precondition, Problem, ReadRefused, SyncRefused, Text,
+        Done, FieldError, Found, Limit, Listed, OptionalField, Precondition, Problem, ReadRefused, SyncRefused, Text,
         WriteRefused, entity_tag, has_already,
     },
-    when::{Day, Moment},
 };
 
 /// The operations on records.
@@ -53,9 +53,9 @@ struct RecordBody {
     /// The due date. Absent if there is none.
     due_date: Option<Day>,
     /// When it was added.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When it was last changed.
-    updated_at: Moment,
+    updated_at: Timestamp,
     /// The id of the user who added it. Absent for records from before accounts.
     owner_id: Option<i64>,
     visibility: Visibility,
@@ -92,12 +92,12 @@ struct NewRecord {
     /// The title. Surrounding white space is removed.
     title: Text<1, TITLE_MAX>,
     /// The category. Surrounding white space is removed.
-    category: Given<Text<0, CATEGORY_MAX>>,
+    category: OptionalField<Text<0, CATEGORY_MAX>>,
     /// The notes.
-    notes: Given<Text<0, NOTES_MAX>>,
+    notes: OptionalField<Text<0, NOTES_MAX>>,
     /// The due date.
-    due_date: Given<Day>,
-    visibility: Given<Visibility>,
+    due_date: OptionalField<Day>,
+    visibility: OptionalField<Visibility>,
 }
 
 /// A change to a record. Absent fields keep their values.
@@ -105,15 +105,15 @@ struct NewRecord {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct RecordChange {
     /// The title. Surrounding white space is removed.
-    title: Given<Text<1, TITLE_MAX>>,
+    title: OptionalField<Text<1, TITLE_MAX>>,
     /// The category. Surrounding white space is removed.
-    category: Given<Text<0, CATEGORY_MAX>>,
+    category: OptionalField<Text<0, CATEGORY_MAX>>,
     /// The notes.
-    notes: Given<Text<0, NOTES_MAX>>,
+    notes: OptionalField<Text<0, NOTES_MAX>>,
     /// The due date. Null removes it.
     #[oai(nullable)]
     due_date: MaybeUndefined<Day>,
-    visibility: Given<Visibility>,
+    visibility: OptionalField<Visibility>,
 }
 
 #[derive(ApiResponse)]
@@ -200,7 +200,7 @@ impl RecordsApi {
         let order = sort.0.unwrap_or_default();
         let after = after
             .0
-            .map(|cursor| Place::from_cursor(&cursor, order))
+            .map(|cursor| Cursor::parse(&cursor, order))
             .transpose()
             .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
         let listing = Listing {
@@ -231,10 +231,10 @@ impl RecordsApi {
     ) -> Result<Added, WriteRefused> {
         let NewRecord {
             title,
-            category: Given(category),
-            notes: Given(notes),
-            due_date: Given(due_date),
-            visibility: Given(visibility),
+            category: OptionalField(category),
+            notes: OptionalField(notes),
+            due_date: OptionalField(due_date),
+            visibility: OptionalField(visibility),
         } = body.0;
         let draft = Draft::check(
             &title.0,
@@ -324,11 +324,11 @@ impl RecordsApi {
     ) -> Result<Changed, WriteRefused> {
         let precondition = Precondition::if_match(if_match.0.as_deref())?;
         let RecordChange {
-            title: Given(title),
-            category: Given(category),
-            notes: Given(notes),
+            title: OptionalField(title),
+            category: OptionalField(category),
+            notes: OptionalField(notes),
             due_date,
-            visibility: Given(visibility),
+            visibility: OptionalField(visibility),
         } = body.0;
         let due_date = match due_date {
             MaybeUndefined::Undefined => None,

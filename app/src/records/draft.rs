@@ -4,8 +4,8 @@
 
 use super::entity::{Model, Visibility};
 use crate::{
+    datetime::Day,
     http::{FieldError, filled_line, line},
-    when::Day,
 };
 
 pub(crate) const TITLE_MAX: usize = 200;

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use poem_openapi::Enum;
 
-use crate::when::{Day, Moment};
+use crate::datetime::{Day, Timestamp};
 
 /// A record of the binder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -21,9 +21,9 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub due_date: Option<Day>,
     #[sea_orm(column_type = "Text")]
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     #[sea_orm(column_type = "Text")]
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
     /// Who added it; nobody for those from before accounts.
     pub owner_id: Option<i64>,
     pub visibility: Visibility,

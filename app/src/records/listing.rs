@@ -12,7 +12,7 @@ use super::{
     entity::{Model, Visibility},
     search::Search,
 };
-use crate::when::{Day, Moment};
+use crate::datetime::{Day, Timestamp};
 
 /// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
@@ -55,7 +55,7 @@ pub(crate) struct Listing {
     pub(crate) owner_id: Option<i64>,
     pub(crate) visibility: Option<Visibility>,
     pub(crate) order: Order,
-    pub(crate) after: Option<Place>,
+    pub(crate) after: Option<Cursor>,
     pub(crate) limit: u64,
 }
 
@@ -83,13 +83,13 @@ impl Listing {
 pub(crate) struct Page {
     pub(crate) records: Vec<Model>,
     /// Where the next page begins, when there is one.
-    pub(crate) next: Option<Place>,
+    pub(crate) next: Option<Cursor>,
 }
 
 /// A place in the list: behind the record with this key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    Updated(Moment, i64),
+pub(crate) enum Cursor {
+    Updated(Timestamp, i64),
     Due(Option<Day>, i64),
     Title(Vec<u8>, i64),
 }
@@ -103,7 +103,7 @@ pub(crate) enum BadCursor {
     OtherOrder,
 }
 
-impl Place {
+impl Cursor {
     /// Returns the place behind `record` in a list in this order.
     pub(crate) fn behind(record: &Model, order: Order) -> Self {
         match order {
@@ -116,7 +116,7 @@ impl Place {
     /// Returns the cursor that stands for this place.
     pub(crate) fn to_cursor(&self) -> String {
         let (order, id, key) = match self {
-            Self::Updated(moment, id) => ('u', id, moment.to_string().into_bytes()),
+            Self::Updated(timestamp, id) => ('u', id, timestamp.to_string().into_bytes()),
             Self::Due(None, id) => ('n', id, Vec::new()),
             Self::Due(Some(day), id) => ('d', id, day.to_string().into_bytes()),
             Self::Title(key, id) => ('k', id, key.clone()),
@@ -127,7 +127,7 @@ impl Place {
     }
 
     /// Returns the place that a cursor stands for.
-    pub(crate) fn from_cursor(cursor: &str, order: Order) -> Result<Self, BadCursor> {
+    pub(crate) fn parse(cursor: &str, order: Order) -> Result<Self, BadCursor> {
         let place = Self::decode(cursor).ok_or(BadCursor::Unknown)?;
         let fits = matches!(
             (&place, order),
@@ -158,25 +158,25 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_back_to_its_place() {
-        let moment: Moment = "2026-11-24T22:30:00.123Z".parse().unwrap();
+        let timestamp: Timestamp = "2026-11-24T22:30:00.123Z".parse().unwrap();
         let day: Day = "2026-11-24".parse().unwrap();
         for (place, order) in [
-            (Place::Updated(moment, 7), Order::Updated),
-            (Place::Due(None, 7), Order::Due),
-            (Place::Due(Some(day), i64::MAX), Order::Due),
-            (Place::Title(vec![0xff, b'.', 0, 7], 1), Order::Title),
+            (Cursor::Updated(timestamp, 7), Order::Updated),
+            (Cursor::Due(None, 7), Order::Due),
+            (Cursor::Due(Some(day), i64::MAX), Order::Due),
+            (Cursor::Title(vec![0xff, b'.', 0, 7], 1), Order::Title),
         ] {
             let cursor = place.to_cursor();
-            assert_eq!(Place::from_cursor(&cursor, order), Ok(place));
+            assert_eq!(Cursor::parse(&cursor, order), Ok(place));
             let other = Order::ALL[(order as usize + 1) % 3];
-            assert_eq!(Place::from_cursor(&cursor, other), Err(BadCursor::OtherOrder));
+            assert_eq!(Cursor::parse(&cursor, other), Err(BadCursor::OtherOrder));
         }
     }
 
     #[test]
     fn what_is_no_cursor_is_refused() {
         for text in ["", "x", "!!", "dQ", "dTEu", "4piD"] {
-            assert_eq!(Place::from_cursor(text, Order::Updated), Err(BadCursor::Unknown), "{text}");
+            assert_eq!(Cursor::parse(text, Order::Updated), Err(BadCursor::Unknown), "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ use sea_orm::{
 use super::{
     entity::{Column, Entity},
     fold::category_key,
-    listing::{Listing, Order, PAGE_BYTES, Page, Place},
+    listing::{Cursor, Listing, Order, PAGE_BYTES, Page},
     search,
     store::Viewer,
 };
@@ -53,7 +53,7 @@ pub(crate) async fn list_by(
         for query in list.queries(reads, run, thresholds).await? {
             if !fill(&mut page, &mut budget, reads, query).await? {
                 // There is more; the last record is where the next page begins.
-                page.next = page.records.last().map(|record| Place::behind(record, listing.order));
+                page.next = page.records.last().map(|record| Cursor::behind(record, listing.order));
                 return Ok(page);
             }
         }
@@ -113,14 +113,14 @@ impl Run {
         let run = |key, after| Self { key, after, until: None };
         let at = |key: Value, id: i64| Some((key, id));
         match (listing.order, &listing.after) {
-            (Order::Updated, Some(Place::Updated(moment, id))) => {
+            (Order::Updated, Some(Cursor::Updated(moment, id))) => {
                 vec![run(Key::Updated, at(moment.to_string().into(), *id))]
             }
             (Order::Updated, _) => vec![run(Key::Updated, None)],
-            (Order::Title, Some(Place::Title(key, id))) => vec![run(Key::Title, at(key.clone().into(), *id))],
+            (Order::Title, Some(Cursor::Title(key, id))) => vec![run(Key::Title, at(key.clone().into(), *id))],
             (Order::Title, _) => vec![run(Key::Title, None)],
-            (Order::Due, Some(Place::Due(None, id))) => vec![run(Key::Never, at(Value::Int(None), *id))],
-            (Order::Due, Some(Place::Due(Some(day), id))) => {
+            (Order::Due, Some(Cursor::Due(None, id))) => vec![run(Key::Never, at(Value::Int(None), *id))],
+            (Order::Due, Some(Cursor::Due(Some(day), id))) => {
                 vec![run(Key::Due, at(day.to_string().into(), *id)), run(Key::Never, None)]
             }
             (Order::Due, _) => vec![run(Key::Due, None), run(Key::Never, None)],

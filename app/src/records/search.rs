@@ -101,19 +101,19 @@ pub(crate) async fn index(
 mod tests {
     use super::*;
 
-    fn asked(text: &str) -> Option<String> {
+    fn index_query(text: &str) -> Option<String> {
         candidates(Search::parse(text).as_ref(), None, &[0, 7])
     }
 
     #[test]
     fn the_index_is_asked_for_runs_in_each_scope() {
         for nothing in ["", " \t\u{3000}", "\u{ad}"] {
-            assert_eq!(asked(nothing), None);
+            assert_eq!(index_query(nothing), None);
         }
-        assert_eq!(asked("保险 Öl"), Some(r#"(".ol" AND ".保险") OR ("7.ol" AND "7.保险")"#.to_owned()));
-        assert_eq!(asked("caré"), Some(r#"(".are" AND ".car") OR ("7.are" AND "7.car")"#.to_owned()));
-        assert_eq!(asked("\" OR"), Some(r#"(".""" AND ".or") OR ("7.""" AND "7.or")"#.to_owned()));
-        assert_eq!(asked("a\0b"), Some(r#"(".a" AND ".b") OR ("7.a" AND "7.b")"#.to_owned()));
+        assert_eq!(index_query("保险 Öl"), Some(r#"(".ol" AND ".保险") OR ("7.ol" AND "7.保险")"#.to_owned()));
+        assert_eq!(index_query("caré"), Some(r#"(".are" AND ".car") OR ("7.are" AND "7.car")"#.to_owned()));
+        assert_eq!(index_query("\" OR"), Some(r#"(".""" AND ".or") OR ("7.""" AND "7.or")"#.to_owned()));
+        assert_eq!(index_query("a\0b"), Some(r#"(".a" AND ".b") OR ("7.a" AND "7.b")"#.to_owned()));
         assert_eq!(candidates(None, Some("a b"), &[0]), Some("(\"=a\u{a0}b\")".to_owned()));
     }
 

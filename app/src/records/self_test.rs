@@ -10,7 +10,7 @@ use super::{
     stale,
     store::{self, Viewer},
 };
-use crate::{db::Database, when::Day};
+use crate::{datetime::Day, db::Database};
 
 /// Reads through each query of the records, and decodes a page from both ends of the table.
 ///
@@ -22,16 +22,16 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     for (name, direction) in [("oldest", Direction::Asc), ("newest", Direction::Desc)] {
         let records = store::end(reads, direction, 200)
             .await
-            .map_err(|error| said(database, &format!("read the {name} records"), error))?;
+            .map_err(|error| self_test_failed(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
     }
     store::get(reads, viewer, ends.first().map_or(1, |record| record.id))
         .await
-        .map_err(|error| said(database, "get a record", error))?;
-    stale::self_test(reads).await.map_err(|error| said(database, "look for records to fold", error))?;
+        .map_err(|error| self_test_failed(database, "get a record", error))?;
+    stale::self_test(reads).await.map_err(|error| self_test_failed(database, "look for records to fold", error))?;
     super::changes::list(reads, viewer, None, 10)
         .await
-        .map_err(|error| said(database, "list the changes", error))?
+        .map_err(|error| self_test_failed(database, "list the changes", error))?
         .map(drop)
         .unwrap_or_default();
     // What is in the table is looked for; what is in no table takes its place in an empty one.
@@ -44,7 +44,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
             let listing = Listing { order, ..filter };
             list_two_pages(reads, viewer, listing)
                 .await
-                .map_err(|error| said(database, &format!("list records by {}", order.name()), error))?;
+                .map_err(|error| self_test_failed(database, &format!("list records by {}", order.name()), error))?;
         }
     }
     Ok(())
@@ -60,7 +60,7 @@ async fn list_two_pages(reads: &DatabaseConnection, viewer: Viewer, mut listing:
         let Some(last) = first.records.last() else {
             continue;
         };
-        listing.after = Some(super::listing::Place::behind(last, listing.order));
+        listing.after = Some(super::listing::Cursor::behind(last, listing.order));
         page_query::list_by(reads, viewer, &listing, thresholds).await?;
     }
     Ok(())
@@ -84,6 +84,6 @@ fn filters(word: &str, category: &str, day: Option<Day>) -> Vec<Listing> {
     ]
 }
 
-fn said(database: &Database, what: &str, error: DbErr) -> String {
+fn self_test_failed(database: &Database, what: &str, error: DbErr) -> String {
     format!("the self-test could not {what}: {}", database.failed(error))
 }

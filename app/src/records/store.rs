@@ -19,15 +19,15 @@ use super::{
 };
 use crate::{
     auth::{
-        acting::AuthorizedDatabase,
         audit_log::{self, Actor, Kind},
+        authority::AuthorizedDatabase,
         caller::Caller,
         role::Role,
     },
+    datetime::Timestamp,
     db::{Database, DbError, Tx, difference},
     failure::Failure,
     http::{FieldError, Precondition, Problem},
-    when::Moment,
 };
 
 /// Who looks: what is somebody else's alone is not there for them.
@@ -86,7 +86,7 @@ pub(crate) async fn create(database: &AuthorizedDatabase, caller: &Caller, draft
     database
         .write(caller, async move |tx, caller| {
             let Draft { title, category, notes, due_date, visibility } = draft.clone();
-            let (id, now, owner_id) = (0, Moment::now(), Some(caller.user.id));
+            let (id, now, owner_id) = (0, Timestamp::now(), Some(caller.user.id));
             let (created_at, updated_at) = (now, now);
             let folded = Folded::new(&title, &category, &notes);
             let (version, title_key) = (1, Some(folded.title_key.clone()));
@@ -152,7 +152,7 @@ pub(crate) async fn update(
             }
             let mut record = change.applied(&before);
             if record != before {
-                record.updated_at = Moment::now();
+                record.updated_at = Timestamp::now();
                 record.version += 1;
                 write(tx, before.clone(), &mut record).await?;
             }
@@ -234,9 +234,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::{caller::By, users},
+        auth::{caller::Credential, users},
+        datetime::Day,
         db::{Access, Database},
-        when::Day,
     };
 
     const OWNER_AND_ALARM: &str = "
@@ -256,7 +256,7 @@ mod tests {
         rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
         let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
         let user = users::get(database.reads(), 1).await.unwrap().unwrap();
-        let caller = Caller { user, by: By::Tailscale, place: Default::default() };
+        let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
         let writes = AuthorizedDatabase::new(database.clone());
         let draft = Draft::check("Boiler", "house", "yearly".to_owned(), None, Visibility::Household).unwrap();
         let id = create(&writes, &caller, draft).await.unwrap().id;

@@ -16,11 +16,11 @@ use super::{
 use crate::{
     auth::{
         api::{Code, Email, Name, NewPassword, Password, Tag},
-        caller::{By, Caller, Place},
+        caller::{Caller, ClientInfo, Credential},
         profile::Profile,
         sessions,
     },
-    http::{Code as ProblemCode, Done, Found, Given, Problem, ReadRefused, WriteRefused},
+    http::{Code as ProblemCode, Done, Found, OptionalField, Problem, ReadRefused, WriteRefused},
     sign_in::{
         SignIn,
         enter::{CurrentBody, SignedIn, SignedInBy, signed_in},
@@ -75,7 +75,7 @@ struct Credentials {
     /// The password.
     password: Password,
     /// The one-time code or a recovery code, for users with two-factor authentication.
-    code: Given<Code>,
+    code: OptionalField<Code>,
 }
 
 #[OpenApi]
@@ -100,12 +100,12 @@ impl SessionApi {
     async fn set_up(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
         body: Json<SetUp>,
     ) -> Result<Response<SignedIn>, WriteRefused> {
         let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
-        let begun = setup::set_up(sign_in, &place, &body.code.0, profile, &body.password.0).await?;
-        Ok(signed_in(&begun, &place))
+        let begun = setup::set_up(sign_in, &client, &body.code.0, profile, &body.password.0).await?;
+        Ok(signed_in(&begun, &client))
     }
 
     /// Sign in
@@ -117,12 +117,12 @@ impl SessionApi {
     async fn sign_in(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
         body: Json<Credentials>,
     ) -> Result<Response<SignedIn>, WriteRefused> {
         let code = body.code.0.as_ref().map(|code| code.0.as_str());
-        match password::by_password(sign_in, &place, &body.email.0, &body.password.0, code).await? {
-            Outcome::In(begun) => Ok(signed_in(&begun, &place)),
+        match password::by_password(sign_in, &client, &body.email.0, &body.password.0, code).await? {
+            Outcome::In(begun) => Ok(signed_in(&begun, &client)),
             Outcome::CodeWanted(_) => {
                 Err(Problem::unauthorized("A code is required: this account uses two-factor authentication.")
                     .code(ProblemCode::SecondFactorRequired)
@@ -135,9 +135,9 @@ impl SessionApi {
     #[oai(path = "/session", method = "get", operation_id = "show_session", tag = "Tag::Session")]
     async fn show(&self, caller: Caller) -> Result<Found<CurrentBody>, ReadRefused> {
         let by = match caller.by {
-            By::Session { .. } => SignedInBy::Session,
-            By::Token { .. } => SignedInBy::Token,
-            By::Tailscale => SignedInBy::Tailscale,
+            Credential::Session { .. } => SignedInBy::Session,
+            Credential::Token { .. } => SignedInBy::Token,
+            Credential::Tailscale => SignedInBy::Tailscale,
         };
         Ok(Found::new(CurrentBody { id: caller.session(), by, user: caller.user.into() }))
     }
@@ -156,6 +156,6 @@ impl SessionApi {
             return Err(Problem::conflict(why).into());
         }
         sessions::sign_out(&sign_in.database, &caller).await?;
-        Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(&caller.place, None, sessions::LIFE)))
+        Ok(Response::new(Done::Done).header("set-cookie", sessions::cookie(&caller.client, None, sessions::LIFE)))
     }
 }

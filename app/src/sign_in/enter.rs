@@ -1,8 +1,8 @@
 //! What does somebody get who has just signed in, in a browser and by the API?
 
 use crate::{
-    auth::{api::UserBody, caller::Place, profile::Profile, sessions::Begun},
-    html::see,
+    auth::{api::UserBody, caller::ClientInfo, profile::Profile, sessions::NewSession},
+    html::redirect,
     http::Problem,
     sign_in::SignIn,
 };
@@ -16,9 +16,9 @@ use poem_openapi::{
 };
 
 /// Sends somebody on who has just come in, with the cookies of their session.
-pub(crate) fn enter(begun: &Begun, place: &Place, next: &str) -> Response {
-    let mut response = see(next);
-    for cookie in begun.cookies(place) {
+pub(crate) fn enter(new_session: &NewSession, client: &ClientInfo, next: &str) -> Response {
+    let mut response = redirect(next);
+    for cookie in new_session.cookies(client) {
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -61,8 +61,8 @@ pub(crate) struct CurrentBody {
 }
 
 impl CurrentBody {
-    pub(crate) fn of(begun: &Begun) -> Self {
-        Self { id: Some(begun.session.id), by: SignedInBy::Session, user: begun.user.clone().into() }
+    pub(crate) fn of(new_session: &NewSession) -> Self {
+        Self { id: Some(new_session.session.id), by: SignedInBy::Session, user: new_session.user.clone().into() }
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) enum SignedIn {
 }
 
 /// Returns the response to somebody who has signed in, with the cookies of their session.
-pub(crate) fn signed_in(begun: &Begun, place: &Place) -> payload::Response<SignedIn> {
-    let response = payload::Response::new(SignedIn::Session(Json(CurrentBody::of(begun))));
-    begun.cookies(place).into_iter().fold(response, |response, cookie| response.header("set-cookie", cookie))
+pub(crate) fn signed_in(new_session: &NewSession, client: &ClientInfo) -> payload::Response<SignedIn> {
+    let response = payload::Response::new(SignedIn::Session(Json(CurrentBody::of(new_session))));
+    new_session.cookies(client).into_iter().fold(response, |response, cookie| response.header("set-cookie", cookie))
 }

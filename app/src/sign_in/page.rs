@@ -22,25 +22,25 @@ use super::{
 };
 use crate::{
     auth::{
-        caller::{By, Caller, Place, Visitor},
+        caller::{Caller, ClientInfo, Credential, Visitor},
         profile::EMAIL_MAX,
         sessions,
     },
-    html::{Fields, Frame, Input, answer, encoded, refused, see, title_of},
+    html::{Fields, Frame, Input, answer, encoded, redirect, refused, title_of},
     http::Problem,
     sign_in::SignIn,
 };
 
 /// What the address of the page may ask for.
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct PageQuery {
     next: Option<String>,
     done: Option<String>,
 }
 
 /// What the first form sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct PasswordForm {
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -50,7 +50,7 @@ pub(crate) struct Filled {
 
 /// What the second form sends.
 #[derive(Deserialize)]
-pub(crate) struct FilledCode {
+pub(crate) struct CodeForm {
     #[serde(default)]
     step: String,
     #[serde(default)]
@@ -60,13 +60,13 @@ pub(crate) struct FilledCode {
 
 /// The ways in that the page offers beside a password.
 #[derive(Debug, Default)]
-struct Ways<'a> {
+struct LoginMethods<'a> {
     passkeys: bool,
     /// The label of the sign-in button.
     single_sign_on: Option<&'a str>,
 }
 
-impl<'a> Ways<'a> {
+impl<'a> LoginMethods<'a> {
     fn of(sign_in: &'a SignIn) -> Self {
         Self { passkeys: page::passkeys_on(sign_in), single_sign_on: sign_in.oidc.as_ref().map(|oidc| oidc.name()) }
     }
@@ -77,65 +77,66 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Option<Visitor>,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
     if setup::is_needed(sign_in).await? {
-        return Ok(see("/set-up"));
+        return Ok(redirect("/set-up"));
     }
     // Whom Tailscale answers for may be on a device of several people, and sign in as another of them; who signed in long
     // ago may want to do what takes a fresh sign-in.
     if visitor.as_deref().is_some_and(|viewer| viewer.session().is_some() && viewer.is_fresh()) {
-        return Ok(see(local(asked.next.as_deref())));
+        return Ok(redirect(local(query.next.as_deref())));
     }
-    let filled = Filled { next: asked.next, ..Filled::default() };
-    let done = match asked.done.as_deref() {
+    let submitted = PasswordForm { next: query.next, ..PasswordForm::default() };
+    let done = match query.done.as_deref() {
         Some("signed-out") => "You are signed out.",
         Some("reset") => "Your new password is set. Sign in with it.",
         _ => "",
     };
-    Ok(answer(StatusCode::OK, page(&frame, visitor.as_deref(), &Ways::of(sign_in), &filled, done, None)))
+    Ok(answer(StatusCode::OK, page(&frame, visitor.as_deref(), &LoginMethods::of(sign_in), &submitted, done, None)))
 }
 
 #[handler]
 pub(crate) async fn by_password(
     frame: Frame,
     visitor: Option<Visitor>,
-    place: Place,
+    client: ClientInfo,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<PasswordForm>,
 ) -> Result<Response> {
-    let outcome = match password::by_password(sign_in, &place, &filled.email, &filled.password, None).await {
-        Ok(Outcome::In(begun)) => return Ok(enter(&begun, &place, local(filled.next.as_deref()))),
+    let outcome = match password::by_password(sign_in, &client, &submitted.email, &submitted.password, None).await {
+        Ok(Outcome::In(begun)) => return Ok(enter(&begun, &client, local(submitted.next.as_deref()))),
         Ok(Outcome::CodeWanted(user)) => password::second_step(sign_in, &user).await,
         Err(problem) => Err(problem),
     };
     Ok(match outcome {
-        Ok(step) => answer(StatusCode::OK, code_page(&frame, step.expose(), filled.next.as_deref(), None)),
-        Err(problem) => {
-            refused(&problem, page(&frame, visitor.as_deref(), &Ways::of(sign_in), &filled, "", Some(&problem)))
-        }
+        Ok(step) => answer(StatusCode::OK, code_page(&frame, step.expose(), submitted.next.as_deref(), None)),
+        Err(problem) => refused(
+            &problem,
+            page(&frame, visitor.as_deref(), &LoginMethods::of(sign_in), &submitted, "", Some(&problem)),
+        ),
     })
 }
 
 #[handler]
 pub(crate) async fn by_code(
     frame: Frame,
-    place: Place,
+    client: ClientInfo,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<FilledCode>,
+    Form(submitted): Form<CodeForm>,
 ) -> Result<Response> {
-    let next = filled.next.as_deref();
-    Ok(match password::by_second_step(sign_in, &place, &filled.step, &filled.code).await {
-        Ok(begun) => enter(&begun, &place, local(next)),
-        Err(problem) => refused(&problem, code_page(&frame, &filled.step, next, Some(&problem))),
+    let next = submitted.next.as_deref();
+    Ok(match password::by_second_step(sign_in, &client, &submitted.step, &submitted.code).await {
+        Ok(begun) => enter(&begun, &client, local(next)),
+        Err(problem) => refused(&problem, code_page(&frame, &submitted.step, next, Some(&problem))),
     })
 }
 
 #[handler]
 pub(crate) async fn sign_out(visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
     sessions::sign_out(&sign_in.database, &visitor).await.map_err(Problem::from)?;
-    let mut response = see("/sign-in?done=signed-out");
-    if let Ok(cookie) = HeaderValue::from_str(&sessions::cookie(&visitor.place, None, sessions::LIFE)) {
+    let mut response = redirect("/sign-in?done=signed-out");
+    if let Ok(cookie) = HeaderValue::from_str(&sessions::cookie(&visitor.client, None, sessions::LIFE)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
@@ -161,20 +162,20 @@ fn going_on(way: &str, next: &str) -> String {
 fn page(
     frame: &Frame,
     viewer: Option<&Caller>,
-    ways: &Ways<'_>,
-    filled: &Filled,
+    ways: &LoginMethods<'_>,
+    submitted: &PasswordForm,
     done: &str,
     refusal: Option<&Problem>,
 ) -> Markup {
     let fields = Fields::new("sign-in", refusal);
-    let next = local(filled.next.as_deref());
+    let next = local(submitted.next.as_deref());
     let content = html! {
         div.narrow {
             h1 { "Sign in" }
             @if !done.is_empty() { p.done role="status" { (done) } }
-            @if let Some(viewer) = viewer.filter(|viewer| viewer.by == By::Tailscale || !viewer.is_fresh()) {
+            @if let Some(viewer) = viewer.filter(|viewer| viewer.by == Credential::Tailscale || !viewer.is_fresh()) {
                 p.note {
-                    @if viewer.by == By::Tailscale {
+                    @if viewer.by == Credential::Tailscale {
                         "Tailscale identifies this device. " a href=(next) { "Continue as " (viewer.user.name) }
                         ", or sign in as another user."
                     } @else {
@@ -186,7 +187,7 @@ fn page(
             form.card method="post" action="/sign-in" {
                 (fields.summary("You are not signed in."))
                 input type="hidden" name="next" value=(next);
-                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).longest(EMAIL_MAX)
+                (fields.input(&Input::new("email", "email", "E-mail").value(&submitted.email).longest(EMAIL_MAX)
                     .autocomplete("username")))
                 (fields.input(&Input::new("password", "password", "Password").autocomplete("current-password")))
                 button.main { "Sign in" }
@@ -252,11 +253,11 @@ mod tests {
 
     #[test]
     fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {
-        let filled =
-            Filled { email: EVIL.to_owned(), password: "correct horse".to_owned(), next: Some(EVIL.to_owned()) };
+        let submitted =
+            PasswordForm { email: EVIL.to_owned(), password: "correct horse".to_owned(), next: Some(EVIL.to_owned()) };
         let problem = Problem::unauthorized(EVIL);
-        let ways = Ways { passkeys: false, single_sign_on: Some(EVIL) };
-        let page = page(&Frame::default(), None, &ways, &filled, "", Some(&problem));
+        let ways = LoginMethods { passkeys: false, single_sign_on: Some(EVIL) };
+        let page = page(&Frame::default(), None, &ways, &submitted, "", Some(&problem));
         assert_harmless(&page);
         let text = page.into_string();
         assert!(!text.contains("correct horse") && text.contains(r#"name="next" value="/""#), "{text}");
@@ -265,24 +266,25 @@ mod tests {
 
     #[test]
     fn the_page_offers_the_ways_that_are_on_and_no_script_without_passkeys() {
-        let text = |ways| page(&Frame::default(), None, &ways, &Filled::default(), "", None).into_string();
-        let plain = text(Ways::default());
+        let text = |ways| page(&Frame::default(), None, &ways, &PasswordForm::default(), "", None).into_string();
+        let plain = text(LoginMethods::default());
         assert!(!plain.contains("<script") && !plain.contains("oidc") && !plain.contains("passkey"), "{plain}");
-        let all = text(Ways { passkeys: true, single_sign_on: Some("Pocket ID") });
+        let all = text(LoginMethods { passkeys: true, single_sign_on: Some("Pocket ID") });
         assert!(all.contains("/assets/passkey.js?") && all.contains(r#"data-passkey="sign-in""#), "{all}");
         assert!(all.contains(r#"href="/sign-in/oidc">Sign in with Pocket ID"#), "{all}");
         // No script asks for passkeys in that field.
         assert!(all.contains(r#"autocomplete="username""#), "{all}");
-        let ways = Ways { passkeys: true, single_sign_on: Some("Pocket ID") };
-        let filled = Filled { next: Some("/people#anna".to_owned()), ..Filled::default() };
-        let on = page(&Frame::default(), None, &ways, &filled, "", None).into_string();
+        let ways = LoginMethods { passkeys: true, single_sign_on: Some("Pocket ID") };
+        let submitted = PasswordForm { next: Some("/people#anna".to_owned()), ..PasswordForm::default() };
+        let on = page(&Frame::default(), None, &ways, &submitted, "", None).into_string();
         assert!(on.contains(r#"href="/sign-in/oidc?next=%2Fpeople%23anna""#), "{on}");
         assert!(on.contains(r#"data-next="/people#anna""#), "{on}");
     }
 
     #[test]
     fn who_is_locked_out_reads_what_to_do() {
-        let first = page(&Frame::default(), None, &Ways::default(), &Filled::default(), "", None).into_string();
+        let first =
+            page(&Frame::default(), None, &LoginMethods::default(), &PasswordForm::default(), "", None).into_string();
         assert!(first.contains("app user reset-password &lt;e-mail&gt;"), "{first}");
         let second = code_page(&Frame::default(), "", None, None).into_string();
         assert!(second.contains("recovery code"), "{second}");

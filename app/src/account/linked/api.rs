@@ -10,9 +10,9 @@ use poem_openapi::{
 
 use super::store;
 use crate::{
-    auth::{Accounts, api::Tag, caller::Caller, entity::account, ways},
+    auth::{Accounts, api::Tag, caller::Caller, entity::account, login_methods},
+    datetime::Timestamp,
     http::{After, ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
-    when::Moment,
 };
 
 /// The operations.
@@ -29,7 +29,7 @@ struct LinkedBody {
     /// The provider's name or id for the person.
     provider_id: String,
     /// When it was linked.
-    created_at: Moment,
+    created_at: Timestamp,
 }
 
 impl From<account::Model> for LinkedBody {
@@ -59,7 +59,7 @@ impl LinksApi {
         after: Query<After>,
     ) -> Result<Listed<LinkedBody>, ReadRefused> {
         let window = Window::new(limit.0, after.0);
-        let found = ways::linked(accounts.reads(), caller.user.id).await;
+        let found = login_methods::linked(accounts.reads(), caller.user.id).await;
         let found = found.map_err(|error| accounts.database.failed(error))?;
         Ok(window.cut(found, ById::OldestFirst, |account| account.id, LinkedBody::from))
     }

@@ -10,8 +10,8 @@ use poem::{
 
 use super::store;
 use crate::{
-    auth::{Accounts, caller::Visitor, entity::account, ways},
-    html::{PageState, Part, moment},
+    auth::{Accounts, caller::Visitor, entity::account, login_methods},
+    html::{PageState, Part, timestamp},
 };
 
 /// The part with the linked accounts.
@@ -34,7 +34,7 @@ pub(crate) async fn unlink(
 
 /// Returns the part with the linked accounts, and where one more is linked; nothing where there is neither.
 pub(crate) fn section(linked: &[account::Model], email: &str, oidc: bool, state: &PageState<'_>) -> Markup {
-    let offers = oidc && !linked.iter().any(|linked| linked.provider == ways::OIDC);
+    let offers = oidc && !linked.iter().any(|linked| linked.provider == login_methods::OIDC);
     if linked.is_empty() && !offers && LINKED.was_done(state).is_none() {
         return html! {};
     }
@@ -58,15 +58,15 @@ pub(crate) fn section(linked: &[account::Model], email: &str, oidc: bool, state:
 
 fn entry(linked: &account::Model) -> Markup {
     let provider = match &*linked.provider {
-        ways::TAILSCALE => "Tailscale",
-        ways::OIDC => "Single sign-on",
+        login_methods::TAILSCALE => "Tailscale",
+        login_methods::OIDC => "Single sign-on",
         other => other,
     };
     html! {
         li {
             div {
                 h3 { (provider) }
-                p.quiet { (linked.provider_id) ", linked " (moment(linked.created_at)) "." }
+                p.quiet { (linked.provider_id) ", linked " (timestamp(linked.created_at)) "." }
             }
             form method="post" action={ "/account/linked/" (linked.id) "/unlink#linked" } {
                 button aria-label={ "Unlink " (provider) " " (linked.provider_id) } { "Unlink" }
@@ -79,8 +79,8 @@ fn entry(linked: &account::Model) -> Markup {
 mod tests {
     use super::*;
     use crate::{
+        datetime::Timestamp,
         html::for_tests::{EVIL, assert_harmless},
-        when::Moment,
     };
 
     #[test]
@@ -91,8 +91,8 @@ mod tests {
             provider: EVIL.to_owned(),
             provider_id: EVIL.to_owned(),
             password_hash: None,
-            created_at: Moment::now(),
-            updated_at: Moment::now(),
+            created_at: Timestamp::now(),
+            updated_at: Timestamp::now(),
         };
         assert_harmless(&section(&[linked], EVIL, true, &PageState::default()));
     }

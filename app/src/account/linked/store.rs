@@ -4,11 +4,11 @@ use sea_orm::EntityTrait;
 
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::account::Entity,
-        ways::linked,
+        login_methods::linked,
     },
     db::Database,
     http::Problem,

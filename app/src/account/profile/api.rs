@@ -13,7 +13,7 @@ use crate::{
         caller::Caller,
         profile::Profile,
     },
-    http::{Done, Found, Given, Problem, WriteRefused},
+    http::{Done, Found, OptionalField, Problem, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -25,9 +25,9 @@ pub(crate) struct ProfileApi;
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct ProfileChange {
     /// The display name.
-    name: Given<Name>,
+    name: OptionalField<Name>,
     /// The e-mail address, used to sign in.
-    email: Given<Email>,
+    email: OptionalField<Email>,
 }
 
 /// A change of your password.
@@ -35,7 +35,7 @@ struct ProfileChange {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct PasswordChange {
     /// The current password. Omit it if the user has none.
-    current_password: Given<Password>,
+    current_password: OptionalField<Password>,
     /// The new password.
     new_password: NewPassword,
 }

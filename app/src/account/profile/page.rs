@@ -36,7 +36,7 @@ pub(crate) const PASSWORD: Part = Part {
 
 /// What the form of the profile sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct ProfileForm {
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -45,7 +45,7 @@ pub(crate) struct Filled {
 
 /// What the form of the password sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct FilledPassword {
+pub(crate) struct PasswordForm {
     #[serde(default)]
     current_password: String,
     #[serde(default)]
@@ -56,15 +56,15 @@ pub(crate) struct FilledPassword {
 pub(crate) async fn change(
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<ProfileForm>,
 ) -> Result<Response> {
-    let outcome = match Profile::check(&filled.name, &filled.email) {
+    let outcome = match Profile::check(&submitted.name, &submitted.email) {
         Ok(profile) => store::update(&accounts.database, &visitor, profile).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
         Ok(_) => Ok(PROFILE.done("profile")),
-        Err(problem) => Err(PROFILE.refuse(problem).with("name", filled.name).with("email", filled.email).into()),
+        Err(problem) => Err(PROFILE.refuse(problem).with("name", submitted.name).with("email", submitted.email).into()),
     }
 }
 
@@ -72,9 +72,9 @@ pub(crate) async fn change(
 pub(crate) async fn change_password(
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<FilledPassword>,
+    Form(submitted): Form<PasswordForm>,
 ) -> Result<Response> {
-    match password_change::change(sign_in, &visitor, &filled.current_password, &filled.new_password).await {
+    match password_change::change(sign_in, &visitor, &submitted.current_password, &submitted.new_password).await {
         Ok(()) => Ok(PASSWORD.done("password")),
         Err(problem) => Err(PASSWORD.refuse(problem).into()),
     }
@@ -83,8 +83,8 @@ pub(crate) async fn change_password(
 /// Returns the part with name and e-mail.
 pub(crate) fn section(user: &user::Model, state: &PageState<'_>) -> Markup {
     let fields = PROFILE.fields(state);
-    let filled = |field| state.filled(PROFILE.id, field);
-    let (name, email) = (filled("name").unwrap_or(&user.name), filled("email").unwrap_or(&user.email));
+    let submitted = |field| state.submitted(PROFILE.id, field);
+    let (name, email) = (submitted("name").unwrap_or(&user.name), submitted("email").unwrap_or(&user.email));
     let content = html! {
         form method="post" action="/account/profile#profile" {
             (fields.summary("Your profile was not saved."))

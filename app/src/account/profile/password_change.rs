@@ -2,11 +2,11 @@
 
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::verification::Kind::{Reset, SecondStep},
-        sessions, verification, ways,
+        login_methods, sessions, verification,
     },
     http::Problem,
     sign_in::SignIn,
@@ -15,7 +15,9 @@ use crate::{
 /// Changes the caller's password. All other sessions end, and links to choose a new one.
 pub(crate) async fn change(sign_in: &SignIn, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
     sign_in.check_password("new_password", new, &caller.user.email, &caller.user.name)?;
-    let kept = ways::password(sign_in.reads(), caller.user.id).await.map_err(|error| sign_in.database.failed(error))?;
+    let kept = login_methods::password(sign_in.reads(), caller.user.id)
+        .await
+        .map_err(|error| sign_in.database.failed(error))?;
     match kept {
         Some(_) => sign_in.confirm_password(caller, "current_password", current).await?,
         // Who came in by other ways so far has none to confirm.
@@ -24,10 +26,10 @@ pub(crate) async fn change(sign_in: &SignIn, caller: &Caller, current: &str, new
     let hash = sign_in.hasher.hash(new).await?;
     write_as(&sign_in.database, caller, async move |tx, caller| {
         // Another one was set since this one was confirmed.
-        if ways::password(tx, caller.user.id).await? != kept {
+        if login_methods::password(tx, caller.user.id).await? != kept {
             return Err(Problem::conflict("Your password was just changed. Try again.").into());
         }
-        ways::set_password(tx, caller.user.id, &hash).await?;
+        login_methods::set_password(tx, caller.user.id, &hash).await?;
         sessions::end_all(tx, caller.user.id, caller.session()).await?;
         for kind in [Reset, SecondStep] {
             verification::void(tx, kind, Some(caller.user.id)).await?;

@@ -4,16 +4,16 @@ use sea_orm::EntityTrait;
 
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::user::{Entity, Model},
         profile::Profile,
         users,
     },
+    datetime::Timestamp,
     db::{Database, difference},
     http::Problem,
-    when::Moment,
 };
 
 /// Changes the caller's own name and e-mail.
@@ -24,14 +24,14 @@ pub(crate) async fn update(database: &Database, caller: &Caller, profile: Profil
     write_as(database, caller, async move |tx, caller| {
         let before = caller.user.clone();
         if profile.email != before.email && users::is_taken(tx, &profile.email, Some(before.id)).await? {
-            return Err(users::taken().into());
+            return Err(users::email_in_use().into());
         }
         if (&profile.name, &profile.email) == (&before.name, &before.email) {
             return Ok(before);
         }
         let subject = format!("{} <{}>", profile.name, profile.email);
         let Profile { name, email } = profile.clone();
-        let user = Model { name, email, updated_at: Moment::now(), ..before.clone() };
+        let user = Model { name, email, updated_at: Timestamp::now(), ..before.clone() };
         Entity::update(difference(before, user.clone())).exec(tx).await?;
         audit_log::write(tx, Kind::ProfileChanged, &Actor::caller(caller), &subject).await?;
         Ok(user)

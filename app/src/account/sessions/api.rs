@@ -11,8 +11,8 @@ use poem_openapi::{
 use super::store;
 use crate::{
     auth::{Accounts, api::Tag, caller::Caller, entity::session, role::Method, sessions},
+    datetime::Timestamp,
     http::{After, ById, Done, Limit, Listed, ReadRefused, Window, WriteRefused},
-    when::Moment,
 };
 
 /// The operations.
@@ -32,11 +32,11 @@ struct SessionBody {
     /// The User-Agent of the browser.
     user_agent: String,
     /// When it signed in.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When it was last used, to within ten minutes.
-    last_seen_at: Moment,
+    last_seen_at: Timestamp,
     /// When it expires if it is not used.
-    expires_at: Moment,
+    expires_at: Timestamp,
 }
 
 impl SessionBody {

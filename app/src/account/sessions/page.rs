@@ -11,7 +11,7 @@ use poem::{
 use super::store;
 use crate::{
     auth::{Accounts, caller::Visitor, entity::session},
-    html::{PageState, Part, browser, moment},
+    html::{PageState, Part, browser, timestamp},
 };
 
 /// The part with the browsers.
@@ -66,7 +66,7 @@ fn entry(session: &session::Model, is_own: bool) -> Markup {
             div {
                 h3 title=(session.user_agent) { (name) @if is_own { span.mark { "This browser" } } }
                 p.quiet {
-                    "Last seen " (moment(session.last_seen_at)) "; signed in " (moment(session.created_at)) " with "
+                    "Last seen " (timestamp(session.last_seen_at)) "; signed in " (timestamp(session.created_at)) " with "
                     (session.method.name()) @if !session.address.is_empty() { " from " (session.address) } "."
                 }
             }

@@ -19,10 +19,11 @@ use crate::{
         profile,
         role::Scope,
     },
+    datetime::Timestamp,
     http::{
-        After, ById, Created, Done, FieldError, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused,
+        After, ById, Created, Done, FieldError, Limit, Listed, OptionalField, Problem, ReadRefused, Text, Window,
+        WriteRefused,
     },
-    when::Moment,
 };
 
 /// The operations.
@@ -38,11 +39,11 @@ struct TokenBody {
     name: Name,
     scope: Scope,
     /// When it was created.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When it expires. Absent if never.
-    expires_at: Option<Moment>,
+    expires_at: Option<Timestamp>,
     /// When it was last used, to within ten minutes. Absent if never.
-    last_used_at: Option<Moment>,
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<api_token::Model> for TokenBody {
@@ -66,7 +67,7 @@ struct NewToken {
     name: Name,
     scope: Scope,
     /// When it expires. Absent for never.
-    expires_at: Given<Moment>,
+    expires_at: OptionalField<Timestamp>,
 }
 
 /// A token that was created.
@@ -111,7 +112,7 @@ impl TokensApi {
     ) -> Result<Created<CreatedToken>, WriteRefused> {
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
-        if body.expires_at.0.is_some_and(|end| end <= Moment::now()) {
+        if body.expires_at.0.is_some_and(|end| end <= Timestamp::now()) {
             errors.push(FieldError::new("expires_at", "must be in the future"));
         }
         if !errors.is_empty() {

@@ -20,9 +20,9 @@ use crate::{
         profile::{NAME_MAX, label},
         role::Scope,
     },
-    html::{Fields, Frame, Input, PageState, Part, answer, moment},
+    datetime::Timestamp,
+    html::{Fields, Frame, Input, PageState, Part, answer, timestamp},
     http::Problem,
-    when::Moment,
 };
 
 /// The part with the tokens.
@@ -31,7 +31,7 @@ pub(crate) const TOKENS: Part =
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct TokenForm {
     #[serde(default)]
     name: String,
     scope: Option<Scope>,
@@ -71,14 +71,14 @@ impl GoodFor {
         Self::ALL.into_iter().find(|(choice, ..)| *choice == self).map_or("", |(_, value, _)| value)
     }
 
-    fn end(self) -> Option<Moment> {
+    fn end(self) -> Option<Timestamp> {
         let days = match self {
             Self::Month => 30,
             Self::Quarter => 90,
             Self::Year => 365,
             Self::Ever => return None,
         };
-        Some(Moment::now().after(Duration::days(days)))
+        Some(Timestamp::now().after(Duration::days(days)))
     }
 }
 
@@ -96,14 +96,14 @@ pub(crate) async fn create(
     frame: Frame,
     visitor: Visitor,
     Data(accounts): Data<&Arc<Accounts>>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<TokenForm>,
 ) -> Result<Response> {
     let mut errors = Vec::new();
-    let name = label("name", &filled.name, &mut errors);
+    let name = label("name", &submitted.name, &mut errors);
     let outcome = match errors.is_empty() {
         true => {
-            let scope = filled.scope.unwrap_or(Scope::Read);
-            store::create(accounts, &visitor, name, scope, filled.good_for.end()).await
+            let scope = submitted.scope.unwrap_or(Scope::Read);
+            store::create(accounts, &visitor, name, scope, submitted.good_for.end()).await
         }
         false => Err(Problem::fields(errors)),
     };
@@ -111,9 +111,9 @@ pub(crate) async fn create(
         Ok((token, secret)) => Ok(answer(StatusCode::OK, made(&frame, &token.name, secret.expose()))),
         Err(problem) => Err(TOKENS
             .refuse(problem)
-            .with("name", filled.name)
-            .with("scope", filled.scope.map_or("", Scope::name))
-            .with("good_for", filled.good_for.value())
+            .with("name", submitted.name)
+            .with("scope", submitted.scope.map_or("", Scope::name))
+            .with("good_for", submitted.good_for.value())
             .into()),
     }
 }
@@ -130,13 +130,13 @@ pub(crate) async fn revoke(
 /// Returns the part with the tokens.
 pub(crate) fn section(tokens: &[api_token::Model], state: &PageState<'_>) -> Markup {
     let fields = TOKENS.fields(state);
-    let filled = |field| state.filled(TOKENS.id, field);
+    let submitted = |field| state.submitted(TOKENS.id, field);
     // A token that could not be revoked was refused without a form to fill in.
-    let was_sent = filled("name").is_some();
-    let filled = Filled {
-        name: filled("name").unwrap_or_default().to_owned(),
-        scope: filled("scope").and_then(|scope| Scope::ALL.into_iter().find(|known| known.name() == scope)),
-        good_for: filled("good_for").and_then(GoodFor::read).unwrap_or_default(),
+    let was_sent = submitted("name").is_some();
+    let submitted = TokenForm {
+        name: submitted("name").unwrap_or_default().to_owned(),
+        scope: submitted("scope").and_then(|scope| Scope::ALL.into_iter().find(|known| known.name() == scope)),
+        good_for: submitted("good_for").and_then(GoodFor::read).unwrap_or_default(),
     };
     let content = html! {
         p { "A token lets a program access Hearth as you, such as a script, a calendar or home automation." }
@@ -146,7 +146,7 @@ pub(crate) fn section(tokens: &[api_token::Model], state: &PageState<'_>) -> Mar
         @if !was_sent { (fields.summary("Nothing was changed.")) }
         details.ask open[was_sent] {
             summary { "Create token…" }
-            (form(&filled, &fields, was_sent))
+            (form(&submitted, &fields, was_sent))
         }
     };
     TOKENS.section(state, &content)
@@ -167,18 +167,18 @@ fn made(frame: &Frame, name: &str, token: &str) -> Markup {
     frame.page("Your new token", &content)
 }
 
-fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
+fn form(submitted: &TokenForm, fields: &Fields<'_>, was_sent: bool) -> Markup {
     let good_for = fields.id("good_for");
     html! {
         form method="post" action="/account/tokens#tokens" {
             @if was_sent { (fields.summary("The token was not created.")) }
-            (fields.input(&Input::new("text", "name", "Name").value(&filled.name).longest(NAME_MAX)))
+            (fields.input(&Input::new("text", "name", "Name").value(&submitted.name).longest(NAME_MAX)))
             fieldset.choice {
                 legend { "Permissions" }
                 @for scope in Scope::ALL {
                     label {
                         input type="radio" name="scope" value=(scope.name())
-                            checked[scope == filled.scope.unwrap_or(Scope::Read)];
+                            checked[scope == submitted.scope.unwrap_or(Scope::Read)];
                         (may(scope))
                     }
                 }
@@ -187,7 +187,7 @@ fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
                 label for=(good_for) { "Expires after" }
                 select id=(good_for) name="good_for" {
                     @for (choice, value, words) in GoodFor::ALL {
-                        option value=(value) selected[choice == filled.good_for] { (words) }
+                        option value=(value) selected[choice == submitted.good_for] { (words) }
                     }
                 }
             }
@@ -197,7 +197,7 @@ fn form(filled: &Filled, fields: &Fields<'_>, was_sent: bool) -> Markup {
 }
 
 fn entry(token: &api_token::Model) -> Markup {
-    let is_over = token.expires_at.is_some_and(|end| end <= Moment::now());
+    let is_over = token.expires_at.is_some_and(|end| end <= Timestamp::now());
     html! {
         li {
             div {
@@ -205,12 +205,12 @@ fn entry(token: &api_token::Model) -> Markup {
                 p.quiet {
                     (may(token.scope)) "; "
                     @match token.last_used_at {
-                        Some(last) => { "last used " (moment(last)) }
+                        Some(last) => { "last used " (timestamp(last)) }
                         None => "never used",
                     }
                     "; "
                     @match token.expires_at {
-                        Some(end) => { @if is_over { "expired " } @else { "expires " } (moment(end)) }
+                        Some(end) => { @if is_over { "expired " } @else { "expires " } (timestamp(end)) }
                         None => "does not expire",
                     }
                     "."
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
-        let now = Moment::now();
+        let now = Timestamp::now();
         let token = api_token::Model {
             id: 1,
             user_id: 1,

@@ -9,16 +9,16 @@ use sea_orm::{
 use crate::{
     auth::{
         Accounts,
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::api_token::{ActiveModel, Column, Entity, Model},
         role::Scope,
         tokens::get,
     },
+    datetime::Timestamp,
     http::Problem,
     secret::Secret,
-    when::Moment,
 };
 
 /// Tokens that somebody may have: more is a program that makes one at each start.
@@ -35,12 +35,12 @@ pub(crate) async fn create(
     caller: &Caller,
     name: String,
     scope: Scope,
-    expires_at: Option<Moment>,
+    expires_at: Option<Timestamp>,
 ) -> Result<(Model, Secret), Problem> {
     caller.check_fresh()?;
     let secret = Secret::api_token();
     write_as(&accounts.database, caller, async move |tx, caller| {
-        let now = Moment::now();
+        let now = Timestamp::now();
         if list(tx, caller.user.id).await?.len() >= MOST {
             return Err(Problem::conflict(format!("You already have {MOST} tokens. Revoke some first.")).into());
         }

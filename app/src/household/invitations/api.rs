@@ -14,19 +14,21 @@ use crate::{
     auth::{
         Accounts,
         api::{Code, Email, Name, NewPassword, Tag},
-        caller::{Caller, Place},
+        caller::{Caller, ClientInfo},
         email,
         entity::verification,
         profile::Profile,
         role::Role,
     },
+    datetime::Timestamp,
     household::link::LinkBody,
-    http::{After, ById, Created, Done, Given, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
+    http::{
+        After, ById, Created, Done, Limit, Listed, OptionalField, Problem, ReadRefused, Text, Window, WriteRefused,
+    },
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
     },
-    when::Moment,
 };
 
 /// The operations.
@@ -38,7 +40,7 @@ pub(crate) struct InvitationsApi;
 struct NewInvitation {
     role: Role,
     /// The e-mail address that prefills the form.
-    email: Given<Email>,
+    email: OptionalField<Email>,
 }
 
 /// A pending invitation.
@@ -51,9 +53,9 @@ struct InvitationBody {
     /// The e-mail address of the person invited.
     email: Option<Email>,
     /// When it was created.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When it expires.
-    expires_at: Moment,
+    expires_at: Timestamp,
 }
 
 impl From<verification::Model> for InvitationBody {
@@ -148,11 +150,11 @@ impl InvitationsApi {
     async fn accept(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
         body: Json<Acceptance>,
     ) -> Result<Response<SignedIn>, WriteRefused> {
         let profile = Profile::check(&body.name.0, &body.email.0).map_err(Problem::fields)?;
-        let begun = store::accept(sign_in, &place, &body.token.0, profile, &body.password.0).await?;
-        Ok(signed_in(&begun, &place))
+        let begun = store::accept(sign_in, &client, &body.token.0, profile, &body.password.0).await?;
+        Ok(signed_in(&begun, &client))
     }
 }

@@ -14,7 +14,7 @@ use super::store;
 use crate::{
     auth::{
         Accounts,
-        caller::{Place, Visitor},
+        caller::{ClientInfo, Visitor},
         email::{self, EMAIL_MAX},
         entity::verification,
         role::Role,
@@ -23,7 +23,7 @@ use crate::{
         link::{Link, link_page},
         people::page::roles,
     },
-    html::{Fields, Frame, Input, PageState, Refusal, answer, moment, see},
+    html::{Fields, Frame, Input, PageState, Refusal, answer, redirect, timestamp},
     http::Problem,
 };
 
@@ -35,13 +35,13 @@ const INVITED: Role = Role::Member;
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct InvitationForm {
     role: Option<Role>,
     #[serde(default)]
     pub(crate) email: String,
 }
 
-impl Filled {
+impl InvitationForm {
     fn role(&self) -> Role {
         self.role.unwrap_or(INVITED)
     }
@@ -52,30 +52,30 @@ pub(crate) async fn create(
     request: &Request,
     frame: Frame,
     visitor: Visitor,
-    place: Place,
+    client: ClientInfo,
     Data(accounts): Data<&Arc<Accounts>>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<InvitationForm>,
 ) -> Result<Response> {
-    let email = match filled.email.trim() {
+    let email = match submitted.email.trim() {
         "" => Ok(None),
         email => email::check(email).map(Some).map_err(|error| Problem::fields(vec![error])),
     };
     let outcome = match email {
-        Ok(email) => store::create(accounts, &visitor, filled.role(), email).await,
+        Ok(email) => store::create(accounts, &visitor, submitted.role(), email).await,
         Err(problem) => Err(problem),
     };
     match outcome {
         Ok((invitation, secret)) => {
-            let link = Link::to(accounts, request, &place, &format!("/invitation/{}", secret.expose()));
+            let link = Link::to(accounts, request, &client, &format!("/invitation/{}", secret.expose()));
             let what = html! {
                 "With this link, " strong { (invitation.email.as_deref().unwrap_or("anyone who has it")) }
-                " can join the household as " (filled.role().name()) "."
+                " can join the household as " (submitted.role().name()) "."
             };
             Ok(answer(StatusCode::OK, link_page(&frame, "Invitation link", &what, "a week", &link)))
         }
         Err(problem) => {
-            let role = filled.role().name();
-            Err(Refusal::new(PART, problem).with("email", filled.email).with("role", role).into())
+            let role = submitted.role().name();
+            Err(Refusal::new(PART, problem).with("email", submitted.email).with("role", role).into())
         }
     }
 }
@@ -87,7 +87,7 @@ pub(crate) async fn revoke(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let problem = match store::revoke(accounts, &visitor, id).await {
-        Ok(true) => return Ok(see("/people?done=revoked")),
+        Ok(true) => return Ok(redirect("/people?done=revoked")),
         Ok(false) => Problem::not_found("This invitation was already used or revoked, or has expired."),
         Err(problem) => problem,
     };
@@ -97,8 +97,8 @@ pub(crate) async fn revoke(
 /// Returns the part of the page with the invitations.
 pub(crate) fn section(invitations: &[verification::Model], viewer: Role, state: &PageState<'_>) -> Markup {
     let fields = Fields::new(PART, state.problem_of(PART));
-    let role = state.filled(PART, "role").and_then(|role| Role::ALL.into_iter().find(|known| known.name() == role));
-    let email = state.filled(PART, "email").unwrap_or_default();
+    let role = state.submitted(PART, "role").and_then(|role| Role::ALL.into_iter().find(|known| known.name() == role));
+    let email = state.submitted(PART, "email").unwrap_or_default();
     html! {
         section.card aria-labelledby="invitations" {
             h2 #invitations { "Invite someone" }
@@ -124,7 +124,7 @@ fn entry(invitation: &verification::Model, viewer: Role) -> Markup {
         li {
             div {
                 h4 { (whom) " " span.mark { (role.name()) } }
-                p.quiet { "Created " (moment(invitation.created_at)) "; expires " (moment(invitation.expires_at)) "." }
+                p.quiet { "Created " (timestamp(invitation.created_at)) "; expires " (timestamp(invitation.expires_at)) "." }
             }
             @if viewer.rules(role) {
                 form method="post" action={ "/people/invitations/" (invitation.id) "/revoke" } {
@@ -140,8 +140,8 @@ mod tests {
     use super::*;
     use crate::{
         auth::entity::verification::Kind,
+        datetime::Timestamp,
         html::for_tests::{EVIL, assert_harmless},
-        when::Moment,
     };
 
     fn invitation(role: Role) -> verification::Model {
@@ -153,8 +153,8 @@ mod tests {
             role: Some(role),
             email: Some(EVIL.to_owned()),
             created_by: None,
-            created_at: Moment::now(),
-            expires_at: Moment::now(),
+            created_at: Timestamp::now(),
+            expires_at: Timestamp::now(),
             used_at: None,
         }
     }

@@ -8,19 +8,19 @@ use sea_orm::DatabaseConnection;
 use crate::{
     auth::{
         Accounts,
-        acting::write_as,
         audit_log::{self, Actor, Kind},
-        caller::{Caller, Place},
+        authority::write_as,
+        caller::{Caller, ClientInfo},
         email,
         entity::verification::{Kind::Invitation, Model},
+        login_methods,
         profile::Profile,
         role::{Method, Role},
-        sessions::{self, Begun},
+        sessions::{self, NewSession},
         users,
         verification::{self, About},
-        ways,
     },
-    household::resets::spent,
+    household::resets::link_expired,
     http::Problem,
     secret::Secret,
     sign_in::SignIn,
@@ -47,7 +47,7 @@ pub(crate) async fn create(
         if let Some(email) = &email
             && users::is_taken(tx, email, None).await?
         {
-            return Err(users::taken().into());
+            return Err(users::email_in_use().into());
         }
         let subject = format!("{} as {}", email.as_deref().unwrap_or("anyone with the link"), role.name());
         let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
@@ -86,45 +86,45 @@ pub(crate) async fn find(accounts: &Accounts, token: &str) -> Result<Option<Mode
 /// Makes the holder of an invitation one of the household, and signs them in.
 pub(crate) async fn accept(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     token: &str,
     profile: Profile,
     password: &str,
-) -> Result<Begun, Problem> {
-    find(sign_in, token).await?.ok_or_else(spent)?;
+) -> Result<NewSession, Problem> {
+    find(sign_in, token).await?.ok_or_else(link_expired)?;
     let taken = users::is_taken(sign_in.reads(), &profile.email, None).await;
     // Before the work of a hash, and again when it is written.
     if taken.map_err(|error| sign_in.database.failed(error))? {
-        return Err(users::taken());
+        return Err(users::email_in_use());
     }
     sign_in.check_password("password", password, &profile.email, &profile.name)?;
     let hash = sign_in.hasher.hash(password).await?;
-    let (token, place) = (token.to_owned(), place.clone());
+    let (token, client) = (token.to_owned(), client.clone());
     sign_in
         .database
         .write(async move |tx| {
             if users::is_taken(tx, &profile.email, None).await? {
-                return Err(users::taken().into());
+                return Err(users::email_in_use().into());
             }
             let Some(invitation) = verification::find(tx, Invitation, &token).await? else {
-                return Err(spent().into());
+                return Err(link_expired().into());
             };
             let role = invitation.role.unwrap_or(Role::Guest);
             // Who made it may have lost the right to since.
             if !users::still_rules(tx, invitation.created_by, role).await?
                 || verification::take(tx, Invitation, &token).await?.is_none()
             {
-                return Err(spent().into());
+                return Err(link_expired().into());
             }
             let user = users::add_with_password(tx, &profile, role, &hash).await?;
             // Not one that whoever has the link wrote: it may be anybody's.
             if invitation.email.as_deref().is_some_and(|invited| email::spelling(invited) == user.email) {
-                ways::vouch(tx, &user).await?;
+                login_methods::vouch(tx, &user).await?;
             }
-            let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &place);
+            let actor = Actor::user(user.id, &user.email, Method::Invitation.name(), &client);
             audit_log::write(tx, Kind::InvitationAccepted, &actor, &format!("{} as {}", user.email, role.name()))
                 .await?;
-            Ok(sessions::begin(tx, &user, Method::Invitation, &place).await?)
+            Ok(sessions::begin(tx, &user, Method::Invitation, &client).await?)
         })
         .await
 }

@@ -15,10 +15,11 @@ use crate::{
         Accounts,
         api::{Tag, UserBody},
         caller::Caller,
+        login_methods,
         role::Role,
-        users, ways,
+        users,
     },
-    http::{After, ById, Found, Given, Limit, Listed, ReadRefused, Text, Window, WriteRefused},
+    http::{After, ById, Found, Limit, Listed, OptionalField, ReadRefused, Text, Window, WriteRefused},
 };
 
 /// The operations.
@@ -28,11 +29,11 @@ pub(crate) struct PeopleApi;
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct UserChange {
-    role: Given<Role>,
+    role: OptionalField<Role>,
     /// Whether the account is disabled. Disabling ends the user's sessions.
-    disabled: Given<bool>,
+    disabled: OptionalField<bool>,
     /// The user's Tailscale login. Empty removes it. Only owners can set it.
-    tailscale_login: Given<Text<0, 254>>,
+    tailscale_login: OptionalField<Text<0, 254>>,
 }
 
 #[OpenApi]
@@ -52,7 +53,7 @@ impl PeopleApi {
     ) -> Result<Listed<UserBody>, ReadRefused> {
         let window = Window::new(limit.0, after.0);
         let failed = |error| accounts.database.failed(error);
-        let logins = ways::list_by(accounts.reads(), ways::TAILSCALE).await.map_err(failed)?;
+        let logins = login_methods::list_by(accounts.reads(), login_methods::TAILSCALE).await.map_err(failed)?;
         let found = users::list(accounts.reads()).await.map_err(failed)?;
         Ok(window.cut(
             found,
@@ -85,8 +86,9 @@ impl PeopleApi {
         };
         let user =
             store::update(&accounts.database, &caller, id.0, change).await?.ok_or_else(|| users::unknown(id.0))?;
-        let known = ways::linked(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
-        let login = known.into_iter().find(|way| way.provider == ways::TAILSCALE);
+        let known =
+            login_methods::linked(accounts.reads(), user.id).await.map_err(|error| accounts.database.failed(error))?;
+        let login = known.into_iter().find(|way| way.provider == login_methods::TAILSCALE);
         let tailscale_login = login.map(|login| login.provider_id);
         Ok(Found::new(UserBody { tailscale_login, ..user.into() }))
     }

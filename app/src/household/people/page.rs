@@ -16,19 +16,20 @@ use super::store::{self, Change};
 use crate::{
     auth::{
         Accounts,
-        caller::{Caller, Place, Visitor},
+        caller::{Caller, ClientInfo, Visitor},
         email,
         entity::user,
+        login_methods,
         role::Role,
-        sessions, users, ways,
+        sessions, users,
     },
+    datetime::Timestamp,
     household::{
         link::{Link, link_page},
         resets,
     },
-    html::{Fields, Frame, Input, PageState, Refusal, answer, moment, see},
+    html::{Fields, Frame, Input, PageState, Refusal, answer, redirect, timestamp},
     http::Problem,
-    when::Moment,
 };
 
 /// Somebody of the household, with what is known of them elsewhere.
@@ -36,7 +37,7 @@ pub(crate) struct Person {
     pub(crate) user: user::Model,
     pub(crate) tailscale_login: Option<String>,
     /// When a browser of theirs that is still signed in was seen last.
-    pub(crate) last_seen: Option<Moment>,
+    pub(crate) last_seen: Option<Timestamp>,
     /// The names of the others whose e-mail folds into theirs.
     pub(crate) alike: Vec<String>,
 }
@@ -46,7 +47,7 @@ impl Person {
     pub(crate) async fn all(accounts: &Accounts) -> Result<Vec<Self>, Problem> {
         let reads = accounts.reads();
         let failed = |error| Problem::from(accounts.database.failed(error));
-        let logins = ways::list_by(reads, ways::TAILSCALE).await.map_err(failed)?;
+        let logins = login_methods::list_by(reads, login_methods::TAILSCALE).await.map_err(failed)?;
         let mut people = Vec::new();
         let users = users::list(reads).await.map_err(failed)?;
         for user in users.clone() {
@@ -88,19 +89,19 @@ pub(crate) async fn change(
     Path(id): Path<i64>,
     Form(filled): Form<FilledChange>,
 ) -> Result<Response> {
-    let known = ways::list_by(accounts.reads(), ways::TAILSCALE).await;
+    let known = login_methods::list_by(accounts.reads(), login_methods::TAILSCALE).await;
     let known = known.map_err(|error| Problem::from(accounts.database.failed(error)))?;
     let known = known.iter().find(|login| login.user_id == id).map_or("", |login| login.provider_id.as_str());
     // The form sends it whether it was touched or not, and what did not change is not to be written down.
     let login = filled.tailscale_login.clone().filter(|login| login.trim() != known);
     let change = Change { role: filled.role, disabled: filled.disabled, tailscale_login: login };
     match store::update(&accounts.database, &visitor, id, change).await {
-        Ok(Some(_)) => Ok(see(match filled.disabled {
+        Ok(Some(_)) => Ok(redirect(match filled.disabled {
             Some(true) => "/people?done=disabled",
             Some(false) => "/people?done=enabled",
             None => "/people?done=changed",
         })),
-        Ok(None) => Err(nobody(id).into()),
+        Ok(None) => Err(no_such_person(id).into()),
         Err(problem) => {
             let login = filled.tailscale_login.unwrap_or_default();
             Err(Refusal::new(part(id), problem).with("tailscale_login", login).into())
@@ -113,26 +114,27 @@ pub(crate) async fn reset(
     request: &Request,
     frame: Frame,
     visitor: Visitor,
-    place: Place,
+    client: ClientInfo,
     Data(accounts): Data<&Arc<Accounts>>,
     Path(id): Path<i64>,
     Form(filled): Form<FilledReset>,
 ) -> Result<Response> {
     let user = users::get(accounts.reads(), id).await;
-    let user = user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| nobody(id))?;
+    let user =
+        user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| no_such_person(id))?;
     match resets::create_reset(accounts, &visitor, id, filled.remove_totp).await {
         Ok(Some(secret)) => {
-            let link = Link::to(accounts, request, &place, &format!("/reset/{}", secret.expose()));
+            let link = Link::to(accounts, request, &client, &format!("/reset/{}", secret.expose()));
             let what = html! { "With this link, " strong { (user.name) } " can choose a new password." };
             let page = link_page(&frame, "Password reset link", &what, "a day", &link);
             Ok(answer(StatusCode::OK, page))
         }
-        Ok(None) => Err(nobody(id).into()),
+        Ok(None) => Err(no_such_person(id).into()),
         Err(problem) => Err(Refusal::new(part(id), problem).into()),
     }
 }
 
-fn nobody(id: i64) -> Problem {
+fn no_such_person(id: i64) -> Problem {
     Problem::not_found(format!("There is no user with the id {id}."))
 }
 
@@ -192,10 +194,10 @@ pub(crate) fn card(person: &Person, caller: &Caller, tailscale: bool, state: &Pa
                 @if let Some(login) = &person.tailscale_login { br; "Tailscale: " (login) }
                 br;
                 @match person.last_seen {
-                    Some(last) => { "Last seen " (moment(last)) }
+                    Some(last) => { "Last seen " (timestamp(last)) }
                     None => "Not signed in anywhere",
                 }
-                "; joined " (moment(user.created_at)) "."
+                "; joined " (timestamp(user.created_at)) "."
             }
             @if rules || (is_self && names_login) {
                 details.ask open[fields.is_refused()] {
@@ -221,7 +223,7 @@ fn change_form(
     names_login: bool,
     state: &PageState<'_>,
 ) -> Markup {
-    let typed = state.filled(&part(person.user.id), "tailscale_login");
+    let typed = state.submitted(&part(person.user.id), "tailscale_login");
     let login = typed.or(person.tailscale_login.as_deref()).unwrap_or_default();
     html! {
         form method="post" action={ "/people/" (person.user.id) } {

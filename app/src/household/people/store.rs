@@ -7,16 +7,17 @@ use sea_orm::EntityTrait;
 
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::user::{Entity, Model},
+        login_methods,
         role::Role,
-        sessions, users, ways,
+        sessions, users,
     },
+    datetime::Timestamp,
     db::{Database, difference},
     http::Problem,
-    when::Moment,
 };
 
 /// A change to somebody by somebody who may; `None` leaves a thing as it is.
@@ -53,7 +54,7 @@ pub(crate) async fn update(
             return Err(Problem::conflict(why).into());
         }
         let new_login = match &change.tailscale_login {
-            Some(login) => ways::set_tailscale(tx, id, login).await?,
+            Some(login) => login_methods::set_tailscale(tx, id, login).await?,
             None => None,
         };
         let mut said = Vec::new();
@@ -67,7 +68,7 @@ pub(crate) async fn update(
             said.push(format!("Tailscale login “{login}”"));
         }
         if user != before {
-            user.updated_at = Moment::now();
+            user.updated_at = Timestamp::now();
             Entity::update(difference(before, user.clone())).exec(tx).await?;
         }
         if user.disabled {
@@ -95,7 +96,7 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
                 return Err(Problem::conflict("This is the only owner. Make another user an owner first.").into());
             }
             let subject = format!("{}: {} → {}, enabled", user.email, user.role.name(), role.name());
-            let now = Model { role, disabled: false, updated_at: Moment::now(), ..user.clone() };
+            let now = Model { role, disabled: false, updated_at: Timestamp::now(), ..user.clone() };
             Entity::update(difference(user, now)).exec(tx).await?;
             audit_log::write(tx, Kind::UserChanged, &Actor::operator("app user set-role"), &subject).await?;
             Ok(true)

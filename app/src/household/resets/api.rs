@@ -10,11 +10,11 @@ use crate::{
     auth::{
         Accounts,
         api::{Code, NewPassword, Tag},
-        caller::{Caller, Place},
+        caller::{Caller, ClientInfo},
         users,
     },
     household::link::LinkBody,
-    http::{Created, Done, Given, WriteRefused},
+    http::{Created, Done, OptionalField, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct ResetsApi;
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct NewReset {
     /// Whether to turn off the user's two-factor authentication too, for a lost phone.
-    remove_totp: Given<bool>,
+    remove_totp: OptionalField<bool>,
 }
 
 /// A password reset with the token of its link.
@@ -65,10 +65,10 @@ impl ResetsApi {
     async fn redeem(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
         body: Json<Reset>,
     ) -> Result<Done, WriteRefused> {
-        store::use_reset(sign_in, &place, &body.token.0, &body.password.0, false).await?;
+        store::use_reset(sign_in, &client, &body.token.0, &body.password.0, false).await?;
         Ok(Done::Done)
     }
 }

@@ -3,4 +3,4 @@
 pub(crate) mod api;
 mod store;
 
-pub(crate) use self::store::{create_reset, offer_reset, reset_by_operator, reset_for, spent, use_reset};
+pub(crate) use self::store::{create_reset, link_expired, offer_reset, reset_by_operator, reset_for, use_reset};

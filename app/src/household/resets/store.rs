@@ -3,18 +3,18 @@
 use crate::{
     auth::{
         Accounts,
-        acting::write_as,
         audit_log::{self, Actor, Kind},
-        caller::{Caller, Place},
+        authority::write_as,
+        caller::{Caller, ClientInfo},
         entity::{
             user,
             verification::Kind::{Reset, SecondStep},
         },
+        login_methods,
         role::Method,
-        sessions::{self, Begun},
+        sessions::{self, NewSession},
         users,
         verification::{self, About},
-        ways,
     },
     db::{Database, Tx},
     http::Problem,
@@ -108,43 +108,43 @@ pub(crate) async fn reset_for(accounts: &Accounts, token: &str) -> Result<Option
 /// factor they have to sign in as always, and get `None`.
 pub(crate) async fn use_reset(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     token: &str,
     password: &str,
     signs_in: bool,
-) -> Result<Option<Begun>, Problem> {
-    let user = reset_for(sign_in, token).await?.ok_or_else(spent)?;
+) -> Result<Option<NewSession>, Problem> {
+    let user = reset_for(sign_in, token).await?.ok_or_else(link_expired)?;
     sign_in.check_password("password", password, &user.email, &user.name)?;
     let hash = sign_in.hasher.hash(password).await?;
-    let (token, place) = (token.to_owned(), place.clone());
+    let (token, client) = (token.to_owned(), client.clone());
     sign_in
         .database
         .write(async move |tx| {
             let now = users::enabled(tx, user.id).await?;
             let (Some(reset), Some(user)) = (verification::find(tx, Reset, &token).await?, now) else {
-                return Err(spent().into());
+                return Err(link_expired().into());
             };
             // Who made it may have lost the right to since, or the person may have risen above them.
             if !users::still_rules(tx, reset.created_by, user.role).await? {
-                return Err(spent().into());
+                return Err(link_expired().into());
             }
             if verification::take(tx, Reset, &token).await?.is_none() {
-                return Err(spent().into());
+                return Err(link_expired().into());
             }
-            ways::set_password(tx, user.id, &hash).await?;
+            login_methods::set_password(tx, user.id, &hash).await?;
             sessions::end_all(tx, user.id, None).await?;
             verification::void(tx, SecondStep, Some(user.id)).await?;
-            let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &place);
+            let actor = Actor::user(user.id, &user.email, Method::Reset.name(), &client);
             audit_log::write(tx, Kind::PasswordReset, &actor, "").await?;
             if !signs_in || totp::of(tx, user.id).await?.is_some() {
                 return Ok(None);
             }
-            Ok(Some(sessions::begin(tx, &user, Method::Reset, &place).await?))
+            Ok(Some(sessions::begin(tx, &user, Method::Reset, &client).await?))
         })
         .await
 }
 
 /// The refusal of a link that is not good any more.
-pub(crate) fn spent() -> Problem {
+pub(crate) fn link_expired() -> Problem {
     Problem::not_found("This link was already used, has expired or does not exist. Ask for a new one.")
 }

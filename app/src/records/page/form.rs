@@ -4,18 +4,18 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
+    datetime::Day,
     html::{Fields, Input},
     http::FieldError,
     records::{
         draft::{CATEGORY_MAX, Change, Draft, TITLE_MAX},
         entity::{Model, Visibility},
     },
-    when::Day,
 };
 
 /// What the form sends.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct RecordForm {
     #[serde(default)]
     pub(crate) title: String,
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(crate) struct Filled {
     pub(crate) version: Option<i64>,
 }
 
-impl Filled {
+impl RecordForm {
     /// Returns the form as it is filled in for a record.
     pub(crate) fn of(record: &Model) -> Self {
         Self {
@@ -79,21 +79,21 @@ impl Filled {
 }
 
 /// Returns the fields of a record; who sees it only where whoever fills them in may say so.
-pub(crate) fn fields(filled: &Filled, fields: &Fields<'_>, chooses_visibility: bool) -> Markup {
+pub(crate) fn fields(form: &RecordForm, fields: &Fields<'_>, chooses_visibility: bool) -> Markup {
     let notes = fields.id("notes");
     html! {
-        (fields.input(&Input::new("text", "title", "Title").value(&filled.title).longest(TITLE_MAX)))
-        (fields.input(&Input::new("text", "category", "Category").value(&filled.category).longest(CATEGORY_MAX)
+        (fields.input(&Input::new("text", "title", "Title").value(&form.title).longest(TITLE_MAX)))
+        (fields.input(&Input::new("text", "category", "Category").value(&form.category).longest(CATEGORY_MAX)
             .optional()))
-        (fields.input(&Input::new("date", "due_date", "Due").value(&filled.due_date).optional()))
+        (fields.input(&Input::new("date", "due_date", "Due").value(&form.due_date).optional()))
         div.field {
             label for=(notes) { "Notes" span.optional { "optional" } }
             // A line break right after the tag belongs to the tag; this one keeps one that a person typed.
             textarea id=(notes) name="notes" rows="5" aria-invalid=[fields.invalid("notes")]
-                aria-describedby=[fields.described("notes")] autofocus[fields.is_first("notes")] { "\n" (filled.notes) }
+                aria-describedby=[fields.described("notes")] autofocus[fields.is_first("notes")] { "\n" (form.notes) }
             (fields.error("notes"))
         }
-        @if chooses_visibility { (visibility(filled.visibility.unwrap_or_default(), fields)) }
+        @if chooses_visibility { (visibility(form.visibility.unwrap_or_default(), fields)) }
         // Somebody else's choice that this form sent all the same.
         @else if fields.invalid("visibility").is_some() {
             div.field id=(fields.id("visibility")) tabindex="-1" { (fields.error("visibility")) }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::{
-    Asked, FORM_TARGET,
-    form::{self, Filled},
+    FORM_TARGET, ListQuery,
+    form::{self, RecordForm},
 };
 use crate::{
     html::{Fields, Frame, encoded, title_of},
@@ -24,10 +24,10 @@ pub(crate) enum Outcome {
 
 /// The list, and the form as it was filled in and refused.
 pub(crate) struct List<'a> {
-    pub(crate) asked: &'a Asked,
+    pub(crate) list_query: &'a ListQuery,
     pub(crate) page: &'a Page,
     pub(crate) outcome: Option<Outcome>,
-    pub(crate) filled: &'a Filled,
+    pub(crate) submitted: &'a RecordForm,
     pub(crate) refusal: Option<&'a Problem>,
 }
 
@@ -37,8 +37,8 @@ impl List<'_> {
         let list = html! {
             section.list aria-labelledby="list" {
                 @if let Some(outcome) = &self.outcome { (done(outcome)) }
-                (search_form(self.asked))
-                (records(self.asked, self.page, may_add))
+                (search_form(self.list_query))
+                (records(self.list_query, self.page, may_add))
             }
         };
         let add = html! {
@@ -67,7 +67,7 @@ impl List<'_> {
         html! {
             form method="post" action=(FORM_TARGET) {
                 (fields.summary("The record was not added."))
-                (form::fields(self.filled, &fields, true))
+                (form::fields(self.submitted, &fields, true))
                 button.main { "Add" }
             }
         }
@@ -86,11 +86,11 @@ fn done(outcome: &Outcome) -> Markup {
     }
 }
 
-fn search_form(asked: &Asked) -> Markup {
+fn search_form(list_query: &ListQuery) -> Markup {
     html! {
         form.search role="search" method="get" action="/" {
             label.hidden for="search" { "Search" }
-            input #search type="search" name="search" value=(asked.search) placeholder="Search records"
+            input #search type="search" name="search" value=(list_query.search) placeholder="Search records"
                 maxlength="1000";
             label.hidden for="sort" { "Sort by" }
             select #sort name="sort" {
@@ -99,7 +99,7 @@ fn search_form(asked: &Asked) -> Markup {
                     (Order::Due, "Due date"),
                     (Order::Title, "Title"),
                 ] {
-                    option value=(order.name()) selected[order == asked.order] { (name) }
+                    option value=(order.name()) selected[order == list_query.order] { (name) }
                 }
             }
             button { "Search" }
@@ -107,11 +107,11 @@ fn search_form(asked: &Asked) -> Markup {
     }
 }
 
-fn records(asked: &Asked, page: &Page, may_add: bool) -> Markup {
+fn records(list_query: &ListQuery, page: &Page, may_add: bool) -> Markup {
     html! {
         @if page.records.is_empty() {
             p.nothing {
-                @if !asked.search.is_empty() || asked.after.is_some() { "No records found." }
+                @if !list_query.search.is_empty() || list_query.after.is_some() { "No records found." }
                 @else if may_add { "There are no records yet. Add the first one." }
                 @else { "There are no records yet." }
             }
@@ -120,13 +120,13 @@ fn records(asked: &Asked, page: &Page, may_add: bool) -> Markup {
                 @for record in &page.records { (entry(record)) }
             }
         }
-        @if asked.after.is_some() || page.next.is_some() {
+        @if list_query.after.is_some() || page.next.is_some() {
             nav.pages aria-label="Pages" {
-                @if asked.after.is_some() {
-                    a rel="first" href=(address(asked, None)) { "First page" }
+                @if list_query.after.is_some() {
+                    a rel="first" href=(address(list_query, None)) { "First page" }
                 }
                 @if let Some(next) = &page.next {
-                    a rel="next" href=(address(asked, Some(&next.to_cursor()))) { "Next page" }
+                    a rel="next" href=(address(list_query, Some(&next.to_cursor()))) { "Next page" }
                 }
             }
         }
@@ -156,10 +156,10 @@ fn entry(record: &Model) -> Markup {
 }
 
 /// The address of another page of the same list.
-fn address(asked: &Asked, after: Option<&str>) -> String {
-    let mut query = vec![("sort", asked.order.name())];
-    if !asked.search.is_empty() {
-        query.push(("search", &asked.search));
+fn address(list_query: &ListQuery, after: Option<&str>) -> String {
+    let mut query = vec![("sort", list_query.order.name())];
+    if !list_query.search.is_empty() {
+        query.push(("search", &list_query.search));
     }
     if let Some(after) = after {
         query.push(("after", after));
@@ -174,12 +174,12 @@ mod tests {
     use crate::{
         html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
-        records::{listing::Place, page::record::tests::evil},
+        records::{listing::Cursor, page::record::tests::evil},
     };
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
-        let filled = Filled {
+        let submitted = RecordForm {
             title: EVIL.to_owned(),
             category: EVIL.to_owned(),
             notes: format!("</textarea>{EVIL}"),
@@ -187,14 +187,14 @@ mod tests {
             visibility: None,
             version: None,
         };
-        let asked = Asked { search: EVIL.to_owned(), ..Asked::default() };
+        let list_query = ListQuery { search: EVIL.to_owned(), ..ListQuery::default() };
         let problem = Problem::fields(vec![FieldError::new("title", EVIL)]);
-        let page = Page { next: Some(Place::Title(EVIL.as_bytes().to_owned(), 1)), records: vec![evil()] };
+        let page = Page { next: Some(Cursor::Title(EVIL.as_bytes().to_owned(), 1)), records: vec![evil()] };
         let list = List {
-            asked: &asked,
+            list_query: &list_query,
             page: &page,
             outcome: Some(Outcome::Added(evil())),
-            filled: &filled,
+            submitted: &submitted,
             refusal: Some(&problem),
         };
         let page = list.page(&Frame::default(), true);
@@ -210,10 +210,10 @@ mod tests {
     #[test]
     fn who_may_not_add_gets_no_form_but_the_search() {
         let list = List {
-            asked: &Asked::default(),
+            list_query: &ListQuery::default(),
             page: &Page { records: vec![evil()], next: None },
             outcome: None,
-            filled: &Filled::default(),
+            submitted: &RecordForm::default(),
             refusal: None,
         };
         let text = list.page(&Frame::default(), false).into_string();

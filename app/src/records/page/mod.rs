@@ -15,19 +15,19 @@ use poem::{
 use serde::Deserialize;
 
 use self::{
-    form::Filled,
+    form::RecordForm,
     list::{List, Outcome},
 };
 use super::{
     entity::Model,
-    listing::{Listing, Order, Page, Place},
+    listing::{Cursor, Listing, Order, Page},
     page_query,
     search::Search,
     store::{self, Viewer},
 };
 use crate::{
-    auth::{acting::AuthorizedDatabase, caller::Visitor, role::Role},
-    html::{Frame, answer, refused, see},
+    auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role},
+    html::{Frame, answer, redirect, refused},
     http::{FieldError, Precondition, Problem},
 };
 
@@ -39,7 +39,7 @@ const LIMIT: u64 = 20;
 
 /// What the address of the list may ask for.
 #[derive(Debug, Default, Deserialize)]
-struct Asked {
+struct ListQuery {
     #[serde(default)]
     search: String,
     #[serde(default, rename = "sort")]
@@ -56,17 +56,17 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
-    let outcome = match (asked.added, asked.changed, &asked.deleted) {
+    let outcome = match (query.added, query.changed, &query.deleted) {
         (Some(id), _, _) => seen(database, viewer, id).await?.map(Outcome::Added),
         (_, Some(id), _) => seen(database, viewer, id).await?.map(Outcome::Changed),
         (_, _, Some(_)) => Some(Outcome::Deleted),
         _ => None,
     };
-    let page = find(database, viewer, &asked).await?;
-    let list = List { asked: &asked, page: &page, outcome, filled: &Filled::default(), refusal: None };
+    let page = find(database, viewer, &query).await?;
+    let list = List { list_query: &query, page: &page, outcome, submitted: &RecordForm::default(), refusal: None };
     Ok(answer(StatusCode::OK, list.page(&frame, visitor.role() >= Role::Member)))
 }
 
@@ -75,19 +75,20 @@ pub(crate) async fn add(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<RecordForm>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
-    let outcome = match filled.draft() {
+    let outcome = match submitted.draft() {
         Ok(draft) => store::create(database, &visitor, draft).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
-        Ok(record) => Ok(see(&format!("/?added={}", record.id))),
+        Ok(record) => Ok(redirect(&format!("/?added={}", record.id))),
         Err(problem) => {
-            let asked = Asked::default();
-            let page = find(database, viewer, &asked).await?;
-            let list = List { asked: &asked, page: &page, outcome: None, filled: &filled, refusal: Some(&problem) };
+            let query = ListQuery::default();
+            let page = find(database, viewer, &query).await?;
+            let list =
+                List { list_query: &query, page: &page, outcome: None, submitted: &submitted, refusal: Some(&problem) };
             Ok(refused(&problem, list.page(&frame, true)))
         }
     }
@@ -101,8 +102,8 @@ pub(crate) async fn show_one(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let record = get_one(database, Viewer::of(&visitor), id).await?;
-    let filled = Filled::of(&record);
-    Ok(answer(StatusCode::OK, one_page(&frame, &visitor, &record, &filled, None)))
+    let submitted = RecordForm::of(&record);
+    Ok(answer(StatusCode::OK, one_page(&frame, &visitor, &record, &submitted, None)))
 }
 
 #[handler]
@@ -111,20 +112,20 @@ pub(crate) async fn change(
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
     Path(id): Path<i64>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<RecordForm>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
-    let outcome = match (filled.change(), meant_for(filled.version)) {
+    let outcome = match (submitted.change(), meant_for(submitted.version)) {
         (Ok(change), Ok(precondition)) => store::update(database, &visitor, id, change, precondition).await,
         (Err(errors), _) => Err(Problem::fields(errors)),
         (_, Err(problem)) => Err(problem),
     };
     match outcome {
-        Ok(Some(record)) => Ok(see(&format!("/?changed={}", record.id))),
+        Ok(Some(record)) => Ok(redirect(&format!("/?changed={}", record.id))),
         Ok(None) => Err(no_such_record(id).into()),
         Err(problem) => {
             let record = get_one(database, viewer, id).await?;
-            Ok(refused(&problem, one_page(&frame, &visitor, &record, &filled, Some(&problem))))
+            Ok(refused(&problem, one_page(&frame, &visitor, &record, &submitted, Some(&problem))))
         }
     }
 }
@@ -142,12 +143,12 @@ pub(crate) async fn delete(
         Err(problem) => Err(problem),
     };
     match outcome {
-        Ok(true) => Ok(see("/?deleted=1")),
+        Ok(true) => Ok(redirect("/?deleted=1")),
         Ok(false) => Err(no_such_record(id).into()),
         Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
             let record = get_one(database, Viewer::of(&visitor), id).await?;
-            let filled = Filled::of(&record);
-            Ok(refused(&problem, one_page(&frame, &visitor, &record, &filled, Some(&problem))))
+            let submitted = RecordForm::of(&record);
+            Ok(refused(&problem, one_page(&frame, &visitor, &record, &submitted, Some(&problem))))
         }
         Err(problem) => Err(problem.into()),
     }
@@ -165,22 +166,28 @@ fn meant_for(version: Option<i64>) -> Result<Precondition, Problem> {
     Ok(Precondition::version(version))
 }
 
-fn one_page(frame: &Frame, visitor: &Visitor, record: &Model, filled: &Filled, refusal: Option<&Problem>) -> Markup {
+fn one_page(
+    frame: &Frame,
+    visitor: &Visitor,
+    record: &Model,
+    submitted: &RecordForm,
+    refusal: Option<&Problem>,
+) -> Markup {
     let may_change = visitor.role() >= Role::Member;
     // Who added a record alone says who sees it; of those from before accounts nobody is known to have.
     let is_own = record.owner_id == Some(visitor.user.id);
-    record::page(frame, record, may_change.then_some(record::Editing { filled, is_own, refusal }))
+    record::page(frame, record, may_change.then_some(record::Editing { submitted, is_own, refusal }))
 }
 
-async fn find(database: &AuthorizedDatabase, viewer: Viewer, asked: &Asked) -> Result<Page, Problem> {
-    let after = asked
+async fn find(database: &AuthorizedDatabase, viewer: Viewer, query: &ListQuery) -> Result<Page, Problem> {
+    let after = query
         .after
         .as_deref()
-        .map(|cursor| Place::from_cursor(cursor, asked.order))
+        .map(|cursor| Cursor::parse(cursor, query.order))
         .transpose()
         .map_err(|error| Problem::fields(vec![FieldError::new("after", error.to_string())]))?;
     let listing =
-        Listing { search: Search::parse(&asked.search), order: asked.order, after, limit: LIMIT, ..Listing::default() };
+        Listing { search: Search::parse(&query.search), order: query.order, after, limit: LIMIT, ..Listing::default() };
     page_query::list(database.reads(), viewer, &listing).await.map_err(|error| database.failed(error).into())
 }
 

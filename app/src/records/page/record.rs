@@ -3,16 +3,16 @@
 use maud::{Markup, html};
 use poem::http::StatusCode;
 
-use super::form::{self, Filled};
+use super::form::{self, RecordForm};
 use crate::{
-    html::{Fields, Frame, moment, title_of},
+    html::{Fields, Frame, timestamp, title_of},
     http::Problem,
     records::entity::{Model, Visibility},
 };
 
 /// The form for who may change a record, as it was filled in and refused.
 pub(crate) struct Editing<'a> {
-    pub(crate) filled: &'a Filled,
+    pub(crate) submitted: &'a RecordForm,
     /// Whether it was them who added it.
     pub(crate) is_own: bool,
     pub(crate) refusal: Option<&'a Problem>,
@@ -56,7 +56,7 @@ fn shown(record: &Model) -> Markup {
             dl.facts {
                 @if !record.category.is_empty() { dt { "Category" } dd { (record.category) } }
                 @if let Some(day) = record.due_date { dt { "Due" } dd { time datetime=(day) { (day) } } }
-                dt { "Updated" } dd { (moment(record.updated_at)) }
+                dt { "Updated" } dd { (timestamp(record.updated_at)) }
             }
             @if !record.notes.is_empty() {
                 h2.hidden { "Notes" }
@@ -81,7 +81,7 @@ fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
                          one. Saving replaces it."
                     }
                 } @else { (fields.summary("The record was not saved.")) }
-                (form::fields(editing.filled, &fields, editing.is_own))
+                (form::fields(editing.submitted, &fields, editing.is_own))
                 button.main { "Save" }
             }
         }
@@ -117,8 +117,8 @@ pub(crate) mod tests {
             category: EVIL.to_owned(),
             notes: format!("</textarea>{EVIL}"),
             due_date: None,
-            created_at: crate::when::Moment::now(),
-            updated_at: crate::when::Moment::now(),
+            created_at: crate::datetime::Timestamp::now(),
+            updated_at: crate::datetime::Timestamp::now(),
             owner_id: None,
             visibility: Visibility::Private,
             version: 1,
@@ -129,19 +129,19 @@ pub(crate) mod tests {
     #[test]
     fn text_of_people_is_never_taken_for_html() {
         let record = evil();
-        let filled = Filled::of(&record);
-        let editing = Editing { filled: &filled, is_own: true, refusal: None };
+        let submitted = RecordForm::of(&record);
+        let editing = Editing { submitted: &submitted, is_own: true, refusal: None };
         assert_harmless(&page(&Frame::default(), &record, Some(editing)));
     }
 
     #[test]
     fn only_who_added_it_says_who_sees_it_and_guests_get_no_form() {
         let record = evil();
-        let filled = Filled::of(&record);
+        let submitted = RecordForm::of(&record);
         let text = |editing| page(&Frame::default(), &record, editing).into_string();
-        let own = text(Some(Editing { filled: &filled, is_own: true, refusal: None }));
+        let own = text(Some(Editing { submitted: &submitted, is_own: true, refusal: None }));
         assert!(own.contains(r#"value="private" checked"#), "{own}");
-        let anothers = text(Some(Editing { filled: &filled, is_own: false, refusal: None }));
+        let anothers = text(Some(Editing { submitted: &submitted, is_own: false, refusal: None }));
         assert!(!anothers.contains("visibility") && anothers.contains("/records/1/delete"), "{anothers}");
         assert!(!text(None).contains("<form"));
     }
@@ -149,9 +149,9 @@ pub(crate) mod tests {
     #[test]
     fn what_was_wrong_leads_to_a_field_and_no_title_comes_before_that_of_the_page() {
         let (record, problem) = (evil(), Problem::fields(vec![FieldError::new("visibility", "is wrong")]));
-        let filled = Filled::of(&record);
+        let submitted = RecordForm::of(&record);
         for is_own in [true, false] {
-            let editing = Editing { filled: &filled, is_own, refusal: Some(&problem) };
+            let editing = Editing { submitted: &submitted, is_own, refusal: Some(&problem) };
             let text = page(&Frame::default(), &record, Some(editing)).into_string();
             assert!(text.contains(r##"href="#record-visibility""##), "{text}");
             assert_eq!(text.matches(r#"id="record-visibility""#).count(), 1, "{text}");

@@ -34,7 +34,7 @@ use self::{
     client::{Broken, Client, TokenClient, printable},
     id_token::{Claims, Disbelief, Expected},
 };
-use super::ceremonies::Ceremonies;
+use super::pending_challenges::PendingChallenges;
 use crate::{
     config::{OidcSettings, PublicUrl},
     secret::Secret,
@@ -68,7 +68,7 @@ pub(crate) struct OidcIdentity {
 }
 
 /// A sign-in that was begun.
-pub(crate) struct Begun {
+pub(crate) struct StartedLogin {
     /// Where the browser goes now.
     pub(crate) redirect: String,
     /// What the browser keeps until it comes back, in a cookie that is not for scripts and lives for [`WITHIN`]. All its tabs
@@ -127,11 +127,11 @@ type Ends = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotS
 /// What was last learnt of the provider.
 struct Learnt {
     at: Instant,
-    ends: Result<Arc<Known>, OidcError>,
+    ends: Result<Arc<Discovered>, OidcError>,
 }
 
 /// A provider's ends and its keys.
-struct Known {
+struct Discovered {
     ends: Ends,
     keys: CoreJsonWebKeySet,
 }
@@ -153,7 +153,7 @@ pub(crate) struct Oidc {
     redirect: String,
     client: Client,
     learnt: Mutex<Option<Learnt>>,
-    pending: Ceremonies<IpAddr, Login>,
+    pending: PendingChallenges<IpAddr, Login>,
 }
 
 impl fmt::Debug for Oidc {
@@ -170,7 +170,7 @@ impl Oidc {
             client: Client::new(&settings.issuer),
             settings,
             learnt: Mutex::default(),
-            pending: Ceremonies::new(WITHIN),
+            pending: PendingChallenges::new(WITHIN),
         }
     }
 
@@ -184,7 +184,12 @@ impl Oidc {
     ///
     /// # Errors
     /// What is the matter with the provider.
-    pub(crate) async fn begin(&self, address: IpAddr, next: &str, browser: Option<&str>) -> Result<Begun, OidcError> {
+    pub(crate) async fn begin(
+        &self,
+        address: IpAddr,
+        next: &str,
+        browser: Option<&str>,
+    ) -> Result<StartedLogin, OidcError> {
         let known = self.known(KEPT).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let (redirect, state, nonce) = known
@@ -203,7 +208,7 @@ impl Oidc {
         let browser = browser.map_or_else(|| Secret::token().expose().to_owned(), str::to_owned);
         let login = Login { browser: browser.clone(), state, nonce, verifier, next: next.to_owned() };
         self.pending.begin(now, address, login);
-        Ok(Begun { redirect: redirect.into(), browser })
+        Ok(StartedLogin { redirect: redirect.into(), browser })
     }
 
     /// Returns who came back, and where they wanted to go. `browser` is what their browser kept. A sign-in ends by a code or an
@@ -304,7 +309,7 @@ impl Oidc {
     }
 
     /// Returns what the provider says of itself, asked at most so long ago. One asks, and the others wait for that.
-    async fn known(&self, at_most: Duration) -> Result<Arc<Known>, OidcError> {
+    async fn known(&self, at_most: Duration) -> Result<Arc<Discovered>, OidcError> {
         let mut learnt = self.learnt.lock().await;
         if let Some(Learnt { at, ends }) = &*learnt {
             let good_for = if ends.is_ok() { at_most } else { PAUSE };
@@ -320,7 +325,7 @@ impl Oidc {
         ends
     }
 
-    async fn discover(&self) -> Result<Known, OidcError> {
+    async fn discover(&self) -> Result<Discovered, OidcError> {
         let unusable = |what: &str| self.trouble(&format!("{what} that cannot be used"));
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|_| unusable("has an address"))?;
         let said = CoreProviderMetadata::discover_async(issuer, &self.client).await;
@@ -342,7 +347,7 @@ impl Oidc {
         if ends.token_uri().is_none() {
             return Err(self.trouble("names no token endpoint"));
         }
-        Ok(Known { ends, keys })
+        Ok(Discovered { ends, keys })
     }
 
     fn undiscovered(&self, error: DiscoveryError<Broken>) -> OidcError {

@@ -18,14 +18,15 @@ use crate::{
     auth::{
         News,
         audit_log::{Actor, Kind},
-        caller::Place,
+        caller::ClientInfo,
         caller::is_fresh,
-        joining::{self, Known, Stranger},
+        external_identity::{self, ExternalIdentity, Stranger},
+        login_methods,
         role::Method,
-        sessions, users, ways,
+        sessions, users,
     },
     config::PublicUrl,
-    html::{encoded, see},
+    html::{encoded, redirect},
     http::{Problem, Purpose, is_meant_for, network},
     sign_in::{SignIn, next},
 };
@@ -38,7 +39,7 @@ const LONGEST_NEXT: usize = 2000;
 
 /// What the browser begins with.
 #[derive(Debug, Default, Deserialize)]
-struct Asked {
+struct StartQuery {
     next: Option<String>,
     /// Whether it was sent here from another host. That happens once: before a proxy that puts a name of its own in `Host`,
     /// it would go on for ever.
@@ -58,25 +59,25 @@ struct Brought {
 pub(crate) async fn begin(
     request: &poem::Request,
     Data(sign_in): Data<&Arc<SignIn>>,
-    place: Place,
-    Query(asked): Query<Asked>,
+    client: ClientInfo,
+    Query(query): Query<StartQuery>,
 ) -> Result<Response> {
     let Some(oidc) = &sign_in.oidc else { return Err(off().into()) };
-    let next = Some(next::local(asked.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
-    let place = at_public_url(sign_in, place);
+    let next = Some(next::local(query.next.as_deref())).filter(|next| next.len() <= LONGEST_NEXT).unwrap_or("/");
+    let client = at_public_url(sign_in, client);
     if let Some(url) = &sign_in.http.public_url
-        && !asked.moved
+        && !query.moved
         && !is_meant_for(request, url)
     {
-        return Ok(see(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
+        return Ok(redirect(&format!("{url}{BEGIN}?moved=true&next={}", encoded(next))));
     }
-    let browser = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
-    let begun = oidc
-        .begin(network(place.address_or_none()), next, browser.as_deref())
+    let browser = client.cookies.find(request.headers(), Purpose::Oidc, client.https).map(|found| found.value);
+    let new_session = oidc
+        .begin(network(client.address_or_none()), next, browser.as_deref())
         .await
         .map_err(|error| Problem::unavailable(error.to_string(), 10))?;
-    let cookie = pending_cookie(&place, Some(&begun.browser));
-    Ok(Redirect::see_other(begun.redirect)
+    let cookie = pending_cookie(&client, Some(&new_session.browser));
+    Ok(Redirect::see_other(new_session.redirect)
         .with_header(header::SET_COOKIE, cookie)
         .with_header(header::CACHE_CONTROL, "no-store")
         .into_response())
@@ -86,21 +87,22 @@ pub(crate) async fn begin(
 pub(crate) async fn come_back(
     request: &poem::Request,
     Data(sign_in): Data<&Arc<SignIn>>,
-    place: Place,
+    client: ClientInfo,
     Query(brought): Query<Brought>,
 ) -> Result<Response> {
     let Some(oidc) = &sign_in.oidc else { return Err(off().into()) };
-    let place = at_public_url(sign_in, place);
-    let pending = place.cookies.find(request.headers(), Purpose::Oidc, place.https).map(|found| found.value);
+    let client = at_public_url(sign_in, client);
+    let pending = client.cookies.find(request.headers(), Purpose::Oidc, client.https).map(|found| found.value);
     let callback =
         Callback { state: brought.state.as_deref(), code: brought.code.as_deref(), error: brought.error.as_deref() };
     let Finished { identity, next, trouble, others_wait } = oidc
         .finish(pending.as_deref().unwrap_or_default(), callback)
         .await
         .map_err(|error| refused(sign_in, &error))?;
-    let begun = enter(sign_in, &place, identity, trouble).await?;
-    let mut response = see(&next);
-    for cookie in begun.cookies(&place).into_iter().chain((!others_wait).then(|| pending_cookie(&place, None))) {
+    let new_session = enter(sign_in, &client, identity, trouble).await?;
+    let mut response = redirect(&next);
+    for cookie in new_session.cookies(&client).into_iter().chain((!others_wait).then(|| pending_cookie(&client, None)))
+    {
         if let Ok(value) = cookie.parse() {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
@@ -110,9 +112,9 @@ pub(crate) async fn come_back(
 
 /// Returns the place as it is for the browser: the provider sends it back to `http.public_url`, whatever a proxy on the way
 /// makes of the request.
-fn at_public_url(sign_in: &SignIn, place: Place) -> Place {
-    let https = sign_in.http.public_url.as_ref().map_or(place.https, PublicUrl::is_https);
-    Place { https, ..place }
+fn at_public_url(sign_in: &SignIn, client: ClientInfo) -> ClientInfo {
+    let https = sign_in.http.public_url.as_ref().map_or(client.https, PublicUrl::is_https);
+    ClientInfo { https, ..client }
 }
 
 /// Refuses a sign-in that came to nothing. Where it was the provider's doing, such as a wrong `auth.oidc_client_secret`,
@@ -127,33 +129,33 @@ fn refused(sign_in: &SignIn, error: &OidcError) -> Problem {
 /// Begins the session of whom the provider names, if they are of the household or may join.
 async fn enter(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     identity: OidcIdentity,
     trouble: Option<OidcError>,
-) -> Result<sessions::Begun, Problem> {
+) -> Result<sessions::NewSession, Problem> {
     let who = identity.email.clone().unwrap_or_else(|| identity.subject.clone());
     let (email, is_verified) = (identity.email.clone(), identity.email_verified);
     let why_not = move |stranger| unknown(email.as_deref(), is_verified, stranger);
-    let known = Known {
-        provider: ways::OIDC,
+    let known = ExternalIdentity {
+        provider: login_methods::OIDC,
         // No issuer holds a blank.
         provider_id: format!("{} {}", identity.issuer, identity.subject),
         verified_email: identity.email.filter(|_| identity.email_verified),
         name: identity.name,
         join: sign_in.auth.oidc.as_ref().map(|oidc| oidc.join).unwrap_or_default(),
     };
-    let present = present(sign_in, place).await?;
-    let user = match joining::user_of(sign_in, place, known, present).await? {
+    let present = present(sign_in, client).await?;
+    let user = match external_identity::user_of(sign_in, client, known, present).await? {
         Ok(user) => user,
         Err(stranger) => {
-            sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), place)).await;
+            sign_in.note(Kind::SignInFailed, Actor::somebody(&who, Method::Oidc.name(), client)).await;
             return Err(match trouble {
                 Some(error) if !is_verified => refused(sign_in, &error),
                 _ => Problem::forbidden(why_not(stranger)),
             });
         }
     };
-    let place = place.clone();
+    let client = client.clone();
     sign_in
         .database
         .write(async move |tx| {
@@ -161,14 +163,14 @@ async fn enter(
             let Some(user) = users::enabled(tx, user.id).await? else {
                 return Err(Problem::forbidden(why_not(Stranger::Unknown)).into());
             };
-            Ok(sessions::begin(tx, &user, Method::Oidc, &place).await?)
+            Ok(sessions::begin(tx, &user, Method::Oidc, &client).await?)
         })
         .await
 }
 
 /// Returns who signed in in this browser not long ago: that and the provider's word are enough to link an account.
-async fn present(sign_in: &SignIn, place: &Place) -> Result<Option<i64>, Problem> {
-    let Some(secret) = &place.session else { return Ok(None) };
+async fn present(sign_in: &SignIn, client: &ClientInfo) -> Result<Option<i64>, Problem> {
+    let Some(secret) = &client.session else { return Ok(None) };
     let found = sessions::find(sign_in.reads(), secret).await.map_err(|error| sign_in.database.failed(error))?;
     Ok(found.filter(|(session, _)| is_fresh(session.created_at)).map(|(_, user)| user.id))
 }
@@ -205,6 +207,6 @@ fn off() -> Problem {
     Problem::not_found("Single sign-on is not set up.")
 }
 
-fn pending_cookie(place: &Place, value: Option<&str>) -> String {
-    place.cookie(Purpose::Oidc, value, super::WITHIN.try_into().unwrap_or(time::Duration::ZERO))
+fn pending_cookie(client: &ClientInfo, value: Option<&str>) -> String {
+    client.cookie(Purpose::Oidc, value, super::WITHIN.try_into().unwrap_or(time::Duration::ZERO))
 }

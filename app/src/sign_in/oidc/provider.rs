@@ -38,7 +38,7 @@ pub(super) enum Signs {
 type Change = Box<dyn Fn(&mut Value) + Send>;
 
 /// What a test can make different.
-pub(super) struct Ways {
+pub(super) struct Behaviour {
     pub(super) signs: Signs,
     /// What becomes of the ID token's claims.
     pub(super) claims: Change,
@@ -68,14 +68,14 @@ pub(super) struct Provider {
 struct Shared {
     issuer: String,
     keys: [EcdsaKeyPair; 2],
-    ways: Mutex<Ways>,
+    ways: Mutex<Behaviour>,
 }
 
 impl Provider {
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let ways = Ways {
+        let ways = Behaviour {
             signs: Signs::Es256,
             claims: Box::new(|_| {}),
             metadata: Box::new(|_| {}),
@@ -108,7 +108,7 @@ impl Provider {
         &self.shared.issuer
     }
 
-    pub(super) fn ways(&self) -> MutexGuard<'_, Ways> {
+    pub(super) fn ways(&self) -> MutexGuard<'_, Behaviour> {
         self.shared.ways.lock().unwrap()
     }
 
@@ -176,7 +176,7 @@ impl Shared {
         );
     }
 
-    fn metadata(&self, ways: &Ways) -> String {
+    fn metadata(&self, ways: &Behaviour) -> String {
         let issuer = &self.issuer;
         let mut metadata = json!({
             "issuer": issuer,
@@ -192,7 +192,7 @@ impl Shared {
         metadata.to_string()
     }
 
-    fn published(&self, ways: &Ways) -> String {
+    fn published(&self, ways: &Behaviour) -> String {
         let point = self.keys[ways.published].public_key().as_ref();
         let mut keys = json!({ "keys": [
             { "kty": "oct", "kid": "other", "k": "c2VjcmV0" },
@@ -207,7 +207,7 @@ impl Shared {
         keys.to_string()
     }
 
-    fn tokens(&self, ways: &Ways) -> (u16, String) {
+    fn tokens(&self, ways: &Behaviour) -> (u16, String) {
         if let Some(answer) = &ways.token_answer {
             return answer.clone();
         }
@@ -231,7 +231,7 @@ impl Shared {
         (200, answer.to_string())
     }
 
-    fn signed(&self, ways: &Ways, claims: &Value) -> String {
+    fn signed(&self, ways: &Behaviour, claims: &Value) -> String {
         let algorithm = match ways.signs {
             Signs::Hs256 => "HS256",
             Signs::None => "none",

@@ -15,16 +15,16 @@ use super::store;
 use crate::{
     auth::{
         api::{Code, Name, Tag},
-        caller::{Caller, Place},
+        caller::{Caller, ClientInfo},
         entity::passkey,
         profile,
     },
+    datetime::Timestamp,
     http::{After, ById, Created, Done, Limit, Listed, Problem, ReadRefused, Text, Window, WriteRefused},
     sign_in::{
         SignIn,
         enter::{SignedIn, signed_in},
     },
-    when::Moment,
 };
 
 /// The operations.
@@ -39,9 +39,9 @@ struct PasskeyBody {
     /// The name that its user chose.
     name: Name,
     /// When it was added.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When it was last used to sign in. Absent if never.
-    last_used_at: Option<Moment>,
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<passkey::Model> for PasskeyBody {
@@ -86,7 +86,7 @@ struct Assertion {
     credential: Any<Value>,
 }
 
-fn asked((ceremony, options): (String, Value)) -> Created<Ceremony> {
+fn ceremony_created((ceremony, options): (String, Value)) -> Created<Ceremony> {
     Created::new(Ceremony { ceremony, options: Any(options) })
 }
 
@@ -118,7 +118,7 @@ impl PasskeysApi {
         Data(sign_in): Data<&Arc<SignIn>>,
         caller: Caller,
     ) -> Result<Created<Ceremony>, WriteRefused> {
-        Ok(asked(store::begin(sign_in, &caller).await?))
+        Ok(ceremony_created(store::begin(sign_in, &caller).await?))
     }
 
     /// Add a passkey
@@ -162,9 +162,9 @@ impl PasskeysApi {
     async fn begin_sign_in(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
     ) -> Result<Created<Ceremony>, WriteRefused> {
-        Ok(asked(store::begin_sign_in(sign_in, &place)?))
+        Ok(ceremony_created(store::begin_sign_in(sign_in, &client)?))
     }
 
     /// Sign in with a passkey
@@ -172,11 +172,11 @@ impl PasskeysApi {
     async fn sign_in(
         &self,
         Data(sign_in): Data<&Arc<SignIn>>,
-        place: Place,
+        client: ClientInfo,
         body: Json<Assertion>,
     ) -> Result<Response<SignedIn>, WriteRefused> {
         let Assertion { ceremony, credential } = body.0;
-        let begun = store::sign_in(sign_in, &place, &ceremony.0, credential.0).await?;
-        Ok(signed_in(&begun, &place))
+        let begun = store::sign_in(sign_in, &client, &ceremony.0, credential.0).await?;
+        Ok(signed_in(&begun, &client))
     }
 }

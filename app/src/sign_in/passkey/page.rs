@@ -15,7 +15,7 @@ use crate::{
         entity::passkey,
         profile::NAME_MAX,
     },
-    html::{PageState, Part, asset_address, moment},
+    html::{PageState, Part, asset_address, timestamp},
     http::Problem,
     sign_in::SignIn,
 };
@@ -96,9 +96,9 @@ fn entry(passkey: &passkey::Model) -> Markup {
             div {
                 h3 { (passkey.name) }
                 p.quiet {
-                    "Added " (moment(passkey.created_at)) "; "
+                    "Added " (timestamp(passkey.created_at)) "; "
                     @match passkey.last_used_at {
-                        Some(last) => { "last used " (moment(last)) "." }
+                        Some(last) => { "last used " (timestamp(last)) "." }
                         None => "not used yet.",
                     }
                 }
@@ -113,7 +113,7 @@ fn entry(passkey: &passkey::Model) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{html::for_tests::EVIL, when::Moment};
+    use crate::{datetime::Timestamp, html::for_tests::EVIL};
 
     #[test]
     fn text_of_people_is_never_taken_for_html() {
@@ -123,7 +123,7 @@ mod tests {
             name: EVIL.to_owned(),
             credential_id: EVIL.to_owned(),
             credential: EVIL.to_owned(),
-            created_at: Moment::now(),
+            created_at: Timestamp::now(),
             last_used_at: None,
         };
         let text = section(Some(&[passkey]), &PageState::default()).into_string();

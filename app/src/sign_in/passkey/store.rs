@@ -14,17 +14,17 @@ use serde_json::Value;
 use super::webauthn::{self, PasskeyError, Passkeys, Used};
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
-        caller::{Caller, Place},
+        authority::write_as,
+        caller::{Caller, ClientInfo},
         entity::passkey::{ActiveModel, Column, Entity, Model},
         role::Method,
-        sessions::{self, Begun},
+        sessions::{self, NewSession},
         users,
     },
+    datetime::Timestamp,
     http::{Problem, network},
     sign_in::SignIn,
-    when::Moment,
 };
 
 /// Passkeys that somebody may have: more is a mistake.
@@ -101,7 +101,7 @@ pub(crate) async fn add(
             name: Set(name.clone()),
             credential_id: Set(new.credential_id.clone()),
             credential: Set(new.credential.clone()),
-            created_at: Set(Moment::now()),
+            created_at: Set(Timestamp::now()),
             last_used_at: Set(None),
         };
         let made = Entity::insert(row).exec_with_returning(tx).await?;
@@ -125,24 +125,24 @@ pub(crate) async fn delete(sign_in: &SignIn, caller: &Caller, id: i64) -> Result
 }
 
 /// Begins to come in: returns the ceremony and what the browser is to be asked.
-pub(crate) fn begin_sign_in(sign_in: &SignIn, place: &Place) -> Result<(String, Value), Problem> {
-    Ok(sign_in.passkeys()?.begin_sign_in(network(place.address_or_none()))?)
+pub(crate) fn begin_sign_in(sign_in: &SignIn, client: &ClientInfo) -> Result<(String, Value), Problem> {
+    Ok(sign_in.passkeys()?.begin_sign_in(network(client.address_or_none()))?)
 }
 
 /// Checks what the device signed, and begins a session.
 pub(crate) async fn sign_in(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     ceremony: &str,
     credential: Value,
-) -> Result<Begun, Problem> {
+) -> Result<NewSession, Problem> {
     let passkeys = sign_in.passkeys()?;
     let failed = |error| sign_in.database.failed(error);
     let (user_id, credential_id) = webauthn::identify(&credential).ok_or(PasskeyError::Unreadable)?;
-    let device = sessions::known_device(sign_in.reads(), place, user_id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), client, user_id).await.map_err(failed)?;
     // By whom it says that it is, as with an e-mail: nobody uses up what is somebody else's.
     let account = format!("passkey of {user_id}");
-    let ticket = sign_in.admit(place, &account, &account, device).await?;
+    let ticket = sign_in.admit(client, &account, &account, device).await?;
     let known = find(sign_in.reads(), user_id, &credential_id).await.map_err(failed)?;
     let stored: Vec<_> = known.iter().map(|passkey| passkey.credential.clone()).collect();
     let outcome = match (passkeys.finish_sign_in(ceremony, credential, &stored), known) {
@@ -150,12 +150,12 @@ pub(crate) async fn sign_in(
         (Err(error @ (PasskeyError::Over | PasskeyError::Unreadable)), _) => return Err(unproven(&error)),
         (Err(error), _) => Err(unproven(&error)),
         (Ok(_), None) => Err(unproven(&PasskeyError::Unknown)),
-        (Ok(used), Some(passkey)) => begin_session(sign_in, place, passkey, used).await,
+        (Ok(used), Some(passkey)) => begin_session(sign_in, client, passkey, used).await,
     };
     match &outcome {
-        Ok(_) => sign_in.throttle.succeeded(ticket),
+        Ok(_) => sign_in.throttle.refund(ticket),
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
-            sign_in.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", place)).await;
+            sign_in.note(Kind::SignInFailed, Actor::somebody("somebody", "passkey", client)).await;
         }
         Err(_) => {}
     }
@@ -163,8 +163,13 @@ pub(crate) async fn sign_in(
 }
 
 /// Keeps what the device said with its signature, and begins the session.
-async fn begin_session(sign_in: &SignIn, place: &Place, passkey: Model, used: Used) -> Result<Begun, Problem> {
-    let place = place.clone();
+async fn begin_session(
+    sign_in: &SignIn,
+    client: &ClientInfo,
+    passkey: Model,
+    used: Used,
+) -> Result<NewSession, Problem> {
+    let client = client.clone();
     sign_in
         .database
         .write(async move |tx| {
@@ -173,7 +178,7 @@ async fn begin_session(sign_in: &SignIn, place: &Place, passkey: Model, used: Us
                 return unknown();
             };
             let mut row = Entity::update_many()
-                .col_expr(Column::LastUsedAt, Expr::value(Moment::now()))
+                .col_expr(Column::LastUsedAt, Expr::value(Timestamp::now()))
                 .filter(Column::Id.eq(passkey.id));
             if let Some(updated) = &used.updated {
                 row = row.col_expr(Column::Credential, Expr::value(updated));
@@ -182,7 +187,7 @@ async fn begin_session(sign_in: &SignIn, place: &Place, passkey: Model, used: Us
             if row.exec(tx).await?.rows_affected == 0 {
                 return unknown();
             }
-            Ok(sessions::begin(tx, &user, Method::Passkey, &place).await?)
+            Ok(sessions::begin(tx, &user, Method::Passkey, &client).await?)
         })
         .await
 }

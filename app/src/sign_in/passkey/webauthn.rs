@@ -18,7 +18,7 @@ use webauthn_rs::prelude::{
     RegisterPublicKeyCredential, Url, Uuid, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
-use crate::sign_in::ceremonies::Ceremonies;
+use crate::sign_in::pending_challenges::PendingChallenges;
 
 /// As long as a browser is told to wait for the person (WebAuthn, section 15.1: five minutes).
 const WITHIN: Duration = Duration::from_secs(300);
@@ -27,8 +27,8 @@ const WITHIN: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Passkeys {
     webauthn: Webauthn,
-    registrations: Ceremonies<i64, PasskeyRegistration>,
-    sign_ins: Ceremonies<IpAddr, DiscoverableAuthentication>,
+    registrations: PendingChallenges<i64, PasskeyRegistration>,
+    sign_ins: PendingChallenges<IpAddr, DiscoverableAuthentication>,
 }
 
 /// A passkey that was registered.
@@ -101,7 +101,11 @@ impl Passkeys {
         let webauthn = WebauthnBuilder::new(name, &url)
             .and_then(|builder| builder.rp_name("Hearth").build())
             .map_err(|error| format!("http.public_url cannot be used for passkeys ({text}: {error})"))?;
-        Ok(Some(Self { webauthn, registrations: Ceremonies::new(WITHIN), sign_ins: Ceremonies::new(WITHIN) }))
+        Ok(Some(Self {
+            webauthn,
+            registrations: PendingChallenges::new(WITHIN),
+            sign_ins: PendingChallenges::new(WITHIN),
+        }))
     }
 
     /// Begins a registration for a signed-in user: returns the ceremony's id and what the browser's

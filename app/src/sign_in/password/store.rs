@@ -7,13 +7,13 @@
 use crate::{
     auth::{
         audit_log::{self, Actor, Kind},
-        caller::{Caller, Place},
+        caller::{Caller, ClientInfo},
         entity::{user, verification::Kind::SecondStep},
+        login_methods,
         role::Method,
-        sessions::{self, Begun},
+        sessions::{self, NewSession},
         users,
         verification::{self, About},
-        ways,
     },
     db::Tx,
     http::{FieldError, Problem},
@@ -27,7 +27,7 @@ use crate::{
 
 /// How a try with the right password ends.
 pub(crate) enum Outcome {
-    In(Box<Begun>),
+    In(Box<NewSession>),
     /// A code is wanted as well.
     CodeWanted(Box<user::Model>),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
 /// Checks e-mail and password, and the code when one is given; begins a session when all is right.
 pub(crate) async fn by_password(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     email: &str,
     password: &str,
     code: Option<&str>,
@@ -46,26 +46,26 @@ pub(crate) async fn by_password(
     let who = user.as_ref().map_or("no e-mail", |user| &user.email).to_owned();
     // Asked for also when there is nobody: the same reads for all.
     let id = user.as_ref().map_or(0, |user| user.id);
-    let kept = ways::password(sign_in.reads(), id).await.map_err(failed)?;
-    let device = sessions::known_device(sign_in.reads(), place, id).await.map_err(failed)?;
-    let ticket = sign_in.admit(place, email, &who, device).await?;
+    let kept = login_methods::password(sign_in.reads(), id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), client, id).await.map_err(failed)?;
+    let ticket = sign_in.admit(client, email, &who, device).await?;
     let verdict = match sign_in.hasher.verify(kept.as_deref(), password).await {
         Ok(verdict) => verdict,
         Err(busy) => {
             // Not looked at, so no guess.
-            sign_in.throttle.succeeded(ticket);
+            sign_in.throttle.refund(ticket);
             return Err(busy.into());
         }
     };
     let user = user.filter(|user| verdict.right && !user.disabled);
     let Some(user) = user else {
-        sign_in.note(Kind::SignInFailed, Actor::somebody(&who, "password", place)).await;
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&who, "password", client)).await;
         return Err(wrong());
     };
     let code = match (totp::of(sign_in.reads(), user.id).await.map_err(failed)?, code) {
         (None, _) => None,
         (Some(_), None) => {
-            sign_in.throttle.succeeded(ticket);
+            sign_in.throttle.refund(ticket);
             return Ok(Outcome::CodeWanted(Box::new(user)));
         }
         (Some(_), Some(code)) => Some(code.to_owned()),
@@ -74,9 +74,9 @@ pub(crate) async fn by_password(
         true => Some(sign_in.hasher.hash(password).await?),
         false => None,
     };
-    let begun = begin(sign_in, place, user, Shown { code, kept, better_hash: better, step: None }).await?;
-    sign_in.throttle.succeeded(ticket);
-    Ok(Outcome::In(Box::new(begun)))
+    let new_session = begin(sign_in, client, user, Shown { code, kept, better_hash: better, step: None }).await?;
+    sign_in.throttle.refund(ticket);
+    Ok(Outcome::In(Box::new(new_session)))
 }
 
 /// Gives out the secret of a second step, for a page that must not keep the password.
@@ -92,7 +92,12 @@ pub(crate) async fn second_step(sign_in: &SignIn, user: &user::Model) -> Result<
 }
 
 /// Checks the code of a second step; the step itself stays good for another try until its time is up.
-pub(crate) async fn by_second_step(sign_in: &SignIn, place: &Place, step: &str, code: &str) -> Result<Begun, Problem> {
+pub(crate) async fn by_second_step(
+    sign_in: &SignIn,
+    client: &ClientInfo,
+    step: &str,
+    code: &str,
+) -> Result<NewSession, Problem> {
     let failed = |error| sign_in.database.failed(error);
     let found = verification::find(sign_in.reads(), SecondStep, step).await.map_err(failed)?;
     let user = match found.and_then(|found| found.user_id) {
@@ -101,13 +106,13 @@ pub(crate) async fn by_second_step(sign_in: &SignIn, place: &Place, step: &str, 
     };
     let user = user
         .ok_or_else(|| Problem::unauthorized("This sign-in has expired. Start again with your e-mail and password."))?;
-    let device = sessions::known_device(sign_in.reads(), place, user.id).await.map_err(failed)?;
-    let ticket = sign_in.admit(place, &user.email, &user.email, device).await?;
-    let kept = ways::password(sign_in.reads(), user.id).await.map_err(failed)?;
+    let device = sessions::known_device(sign_in.reads(), client, user.id).await.map_err(failed)?;
+    let ticket = sign_in.admit(client, &user.email, &user.email, device).await?;
+    let kept = login_methods::password(sign_in.reads(), user.id).await.map_err(failed)?;
     let shown = Shown { code: Some(code.to_owned()), kept, better_hash: None, step: Some(step.to_owned()) };
-    let begun = begin(sign_in, place, user, shown).await?;
-    sign_in.throttle.succeeded(ticket);
-    Ok(begun)
+    let new_session = begin(sign_in, client, user, shown).await?;
+    sign_in.throttle.refund(ticket);
+    Ok(new_session)
 }
 
 /// What somebody has shown, beside who they are.
@@ -123,8 +128,8 @@ struct Shown {
 }
 
 /// Takes the code and begins the session, both in one transaction: no code is taken twice.
-async fn begin(sign_in: &SignIn, place: &Place, user: user::Model, shown: Shown) -> Result<Begun, Problem> {
-    let from = place.clone();
+async fn begin(sign_in: &SignIn, client: &ClientInfo, user: user::Model, shown: Shown) -> Result<NewSession, Problem> {
+    let from = client.clone();
     let email = user.email.clone();
     let outcome = sign_in
         .database
@@ -138,7 +143,7 @@ async fn begin(sign_in: &SignIn, place: &Place, user: user::Model, shown: Shown)
             }
             // What was read before the password was hashed may have changed since.
             let now = users::enabled(tx, user.id).await?;
-            let same = ways::password(tx, user.id).await? == *kept;
+            let same = login_methods::password(tx, user.id).await? == *kept;
             let factor = totp::of(tx, user.id).await?.is_some();
             let Some(user) = now.filter(|_| same && (code.is_some() || !factor)) else {
                 return Err(wrong().into());
@@ -154,7 +159,7 @@ async fn begin(sign_in: &SignIn, place: &Place, user: user::Model, shown: Shown)
                 verification::take(tx, SecondStep, step).await?;
             }
             if let Some(hash) = better_hash {
-                ways::set_password(tx, user.id, hash).await?;
+                login_methods::set_password(tx, user.id, hash).await?;
             }
             Ok(sessions::begin(tx, &user, method, &from).await?)
         })
@@ -162,16 +167,16 @@ async fn begin(sign_in: &SignIn, place: &Place, user: user::Model, shown: Shown)
     if let Err(problem) = &outcome
         && problem.status().as_u16() == 401
     {
-        sign_in.note(Kind::SignInFailed, Actor::somebody(&email, "code", place)).await;
+        sign_in.note(Kind::SignInFailed, Actor::somebody(&email, "code", client)).await;
     }
     outcome
 }
 
-async fn take_code(tx: &Tx, user: &user::Model, code: &str, place: &Place) -> Result<bool, sea_orm::DbErr> {
+async fn take_code(tx: &Tx, user: &user::Model, code: &str, client: &ClientInfo) -> Result<bool, sea_orm::DbErr> {
     match totp::take(tx, user.id, code).await? {
         Some(Code::OneTime) => Ok(true),
         Some(Code::Recovery { left }) => {
-            let actor = Actor::user(user.id, &user.email, "recovery code", place);
+            let actor = Actor::user(user.id, &user.email, "recovery code", client);
             audit_log::write(tx, Kind::RecoveryCodeUsed, &actor, &format!("{left} left")).await?;
             Ok(true)
         }
@@ -197,13 +202,13 @@ impl SignIn {
         password: &str,
     ) -> Result<(), Problem> {
         let failed = |error| self.database.failed(error);
-        let kept = ways::password(self.reads(), caller.user.id).await.map_err(failed)?;
-        let device = sessions::known_device(self.reads(), &caller.place, caller.user.id).await.map_err(failed)?;
-        let ticket = self.admit(&caller.place, &caller.user.email, &caller.user.email, device).await?;
+        let kept = login_methods::password(self.reads(), caller.user.id).await.map_err(failed)?;
+        let device = sessions::known_device(self.reads(), &caller.client, caller.user.id).await.map_err(failed)?;
+        let ticket = self.admit(&caller.client, &caller.user.email, &caller.user.email, device).await?;
         let verdict = self.hasher.verify(kept.as_deref(), password).await;
         if !matches!(verdict, Ok(Verdict { right: false, .. })) {
             // Right, or not looked at: no guess.
-            self.throttle.succeeded(ticket);
+            self.throttle.refund(ticket);
         }
         if verdict?.right {
             return Ok(());

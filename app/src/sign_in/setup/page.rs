@@ -13,10 +13,10 @@ use serde::Deserialize;
 use super::store;
 use crate::{
     auth::{
-        caller::Place,
+        caller::ClientInfo,
         profile::{EMAIL_MAX, NAME_MAX},
     },
-    html::{Fields, Frame, Input, answer, refused, see, title_of},
+    html::{Fields, Frame, Input, answer, redirect, refused, title_of},
     http::Problem,
     sign_in::{
         SignIn,
@@ -26,7 +26,7 @@ use crate::{
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
-pub(crate) struct Filled {
+pub(crate) struct SetupForm {
     #[serde(default)]
     code: String,
     #[serde(default)]
@@ -40,32 +40,32 @@ pub(crate) struct Filled {
 #[handler]
 pub(crate) async fn show(frame: Frame, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
     if !store::is_needed(sign_in).await? {
-        return Ok(see("/sign-in"));
+        return Ok(redirect("/sign-in"));
     }
-    Ok(answer(StatusCode::OK, page(&frame, &Filled::default(), None)))
+    Ok(answer(StatusCode::OK, page(&frame, &SetupForm::default(), None)))
 }
 
 #[handler]
 pub(crate) async fn set_up(
     frame: Frame,
-    place: Place,
+    client: ClientInfo,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<Filled>,
+    Form(submitted): Form<SetupForm>,
 ) -> Result<Response> {
     if !store::is_needed(sign_in).await? {
-        return Ok(see("/sign-in"));
+        return Ok(redirect("/sign-in"));
     }
-    let outcome = match check_person(sign_in, &filled.name, &filled.email, &filled.password) {
-        Ok(profile) => store::set_up(sign_in, &place, &filled.code, profile, &filled.password).await,
+    let outcome = match check_person(sign_in, &submitted.name, &submitted.email, &submitted.password) {
+        Ok(profile) => store::set_up(sign_in, &client, &submitted.code, profile, &submitted.password).await,
         Err(problem) => Err(problem),
     };
     Ok(match outcome {
-        Ok(begun) => enter(&begun, &place, "/"),
-        Err(problem) => refused(&problem, page(&frame, &filled, Some(&problem))),
+        Ok(begun) => enter(&begun, &client, "/"),
+        Err(problem) => refused(&problem, page(&frame, &submitted, Some(&problem))),
     })
 }
 
-fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
+fn page(frame: &Frame, submitted: &SetupForm, refusal: Option<&Problem>) -> Markup {
     let fields = Fields::new("set-up", refusal);
     let content = html! {
         div.narrow {
@@ -80,10 +80,10 @@ fn page(frame: &Frame, filled: &Filled, refusal: Option<&Problem>) -> Markup {
                     p { "You find the set-up code in Hearth's log. Or print it on the server:" }
                     p { code { "docker compose exec web app setup-code" } }
                 }
-                (fields.input(&Input::new("text", "code", "Set-up code").value(&filled.code).longest(200)))
-                (fields.input(&Input::new("text", "name", "Your name").value(&filled.name).autocomplete("name")
+                (fields.input(&Input::new("text", "code", "Set-up code").value(&submitted.code).longest(200)))
+                (fields.input(&Input::new("text", "name", "Your name").value(&submitted.name).autocomplete("name")
                     .longest(NAME_MAX)))
-                (fields.input(&Input::new("email", "email", "E-mail").value(&filled.email).autocomplete("username")
+                (fields.input(&Input::new("email", "email", "E-mail").value(&submitted.email).autocomplete("username")
                     .longest(EMAIL_MAX).hint("You sign in with it. Hearth sends no e-mail.")))
                 (fields.input(&Input::new_password("password", "Password")))
                 button.main { "Create owner account" }
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn text_of_people_is_never_taken_for_html_and_the_password_is_not_sent_back() {
-        let filled = Filled {
+        let submitted = SetupForm {
             code: EVIL.to_owned(),
             name: EVIL.to_owned(),
             email: EVIL.to_owned(),
             password: "correct horse".to_owned(),
         };
         let problem = Problem::fields(vec![FieldError::new("code", EVIL)]);
-        let page = page(&Frame::default(), &filled, Some(&problem));
+        let page = page(&Frame::default(), &submitted, Some(&problem));
         assert_harmless(&page);
         assert!(!page.into_string().contains("correct horse"));
     }

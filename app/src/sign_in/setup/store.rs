@@ -17,14 +17,14 @@ use tokio::{task::spawn_blocking, time::timeout};
 use crate::{
     auth::{
         audit_log::{self, Actor, Kind},
-        caller::Place,
+        caller::ClientInfo,
         entity::verification::Kind::SetUp,
+        login_methods,
         profile::Profile,
         role::{Method, Role},
-        sessions::{self, Begun},
+        sessions::{self, NewSession},
         users,
         verification::{self, About},
-        ways,
     },
     config::Admin,
     db::{Database, DbError},
@@ -98,14 +98,14 @@ pub(crate) async fn is_needed(sign_in: &SignIn) -> Result<bool, Problem> {
 /// Makes who has the code the owner, and signs them in.
 pub(crate) async fn set_up(
     sign_in: &SignIn,
-    place: &Place,
+    client: &ClientInfo,
     code: &str,
     profile: Profile,
     password: &str,
-) -> Result<Begun, Problem> {
+) -> Result<NewSession, Problem> {
     sign_in.check_password("password", password, &profile.email, &profile.name)?;
     // 80 random bits are not guessed, and each guess costs no hash; slowed down like any other way in all the same.
-    let ticket = sign_in.admit_from(place, "set-up").await?;
+    let ticket = sign_in.admit_from(client, "set-up").await?;
     let Some(code) = code::normalise(code) else { return Err(wrong_code()) };
     if verification::find(sign_in.reads(), SetUp, &code)
         .await
@@ -118,8 +118,8 @@ pub(crate) async fn set_up(
         });
     }
     let hash = sign_in.hasher.hash(password).await?;
-    let place = place.clone();
-    let begun = sign_in
+    let client = client.clone();
+    let new_session = sign_in
         .database
         .write(async move |tx| {
             if users::any(tx).await? {
@@ -129,18 +129,18 @@ pub(crate) async fn set_up(
                 return Err(wrong_code().into());
             }
             let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
-            ways::vouch(tx, &user).await?;
-            let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &place);
+            login_methods::vouch(tx, &user).await?;
+            let actor = Actor::user(user.id, &user.email, Method::SetUp.name(), &client);
             audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?;
-            Ok(sessions::begin(tx, &user, Method::SetUp, &place).await?)
+            Ok(sessions::begin(tx, &user, Method::SetUp, &client).await?)
         })
         .await?;
-    sign_in.throttle.succeeded(ticket);
+    sign_in.throttle.refund(ticket);
     let used = sign_in.code_file.clone();
     // Nobody waits long for a disk that hangs.
     let _ = timeout(PATIENCE, spawn_blocking(move || fs::remove_file(used))).await;
-    tracing::info!("{} set up this instance and is its owner", begun.user.email);
-    Ok(begun)
+    tracing::info!("{} set up this instance and is its owner", new_session.user.email);
+    Ok(new_session)
 }
 
 fn wrong_code() -> Problem {
@@ -183,7 +183,7 @@ pub(crate) async fn by_settings(sign_in: &SignIn, admin: &Admin) -> Result<(), F
                 return Ok(());
             }
             let user = users::add_with_password(tx, &profile, Role::Owner, &hash).await?;
-            ways::vouch(tx, &user).await?;
+            login_methods::vouch(tx, &user).await?;
             verification::void(tx, SetUp, None).await?;
             let actor = Actor::operator("settings");
             Ok(audit_log::write(tx, Kind::SetUp, &actor, &user.email).await?)

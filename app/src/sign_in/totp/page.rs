@@ -17,21 +17,21 @@ use crate::{
         entity::verification::Kind::Recovery,
         verification,
     },
-    html::{Fields, Frame, Input, PageState, Part, answer, see},
+    html::{Fields, Frame, Input, PageState, Part, answer, redirect},
     http::Problem,
     sign_in::{SignIn, totp::Offer},
 };
 
 /// What the form with the first code sends.
 #[derive(Deserialize)]
-pub(crate) struct FilledCode {
+pub(crate) struct CodeForm {
     #[serde(default)]
     code: String,
 }
 
 /// What the form of the removal sends.
 #[derive(Deserialize)]
-pub(crate) struct FilledPassword {
+pub(crate) struct PasswordForm {
     #[serde(default)]
     password: String,
 }
@@ -73,7 +73,7 @@ impl SecondFactor {
 
 /// Whether the form with the first code was refused, and its secret is to be shown again.
 pub(crate) fn is_offering(state: &PageState<'_>) -> bool {
-    state.filled(SECOND_FACTOR.id, OFFERING).is_some()
+    state.submitted(SECOND_FACTOR.id, OFFERING).is_some()
 }
 
 /// What tells a refusal of the first code from others.
@@ -82,7 +82,7 @@ const OFFERING: &str = "offering";
 #[handler]
 pub(crate) async fn begin(visitor: Visitor, Data(sign_in): Data<&Arc<SignIn>>) -> Result<Response> {
     match store::begin(sign_in, &visitor).await {
-        Ok(_) => Ok(see("/account?totp=begun#second-factor")),
+        Ok(_) => Ok(redirect("/account?totp=begun#second-factor")),
         Err(problem) => Err(SECOND_FACTOR.refuse(problem).into()),
     }
 }
@@ -92,9 +92,9 @@ pub(crate) async fn confirm(
     frame: Frame,
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<FilledCode>,
+    Form(submitted): Form<CodeForm>,
 ) -> Result<Response> {
-    match store::confirm(sign_in, &visitor, &filled.code).await {
+    match store::confirm(sign_in, &visitor, &submitted.code).await {
         Ok(codes) => Ok(answer(StatusCode::OK, recovery_codes_page(&frame, &codes))),
         Err(problem) => Err(SECOND_FACTOR.refuse(problem).with(OFFERING, "").into()),
     }
@@ -104,9 +104,9 @@ pub(crate) async fn confirm(
 pub(crate) async fn remove(
     visitor: Visitor,
     Data(sign_in): Data<&Arc<SignIn>>,
-    Form(filled): Form<FilledPassword>,
+    Form(submitted): Form<PasswordForm>,
 ) -> Result<Response> {
-    match store::remove(sign_in, &visitor, &filled.password).await {
+    match store::remove(sign_in, &visitor, &submitted.password).await {
         Ok(()) => Ok(SECOND_FACTOR.done("totp-removed")),
         Err(problem) => Err(SECOND_FACTOR.refuse(problem).into()),
     }

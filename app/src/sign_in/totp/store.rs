@@ -12,8 +12,8 @@ use sea_orm::{
 use super::code;
 use crate::{
     auth::{
-        acting::write_as,
         audit_log::{self, Actor, Kind},
+        authority::write_as,
         caller::Caller,
         entity::{
             totp::{ActiveModel, Column, Entity, Model},
@@ -21,10 +21,10 @@ use crate::{
         },
         verification::{self, About},
     },
+    datetime::Timestamp,
     http::{FieldError, Problem},
     secret::Secret,
     sign_in::SignIn,
-    when::Moment,
 };
 
 /// What was shown.
@@ -68,7 +68,7 @@ async fn take_one_time(transaction: &impl ConnectionTrait, own: &Model, code: &s
     let Some(secret) = code::from_base32(&own.secret) else {
         return Ok(false);
     };
-    let Some(step) = code::check(&secret, code, Moment::now().unix(), own.last_step) else {
+    let Some(step) = code::check(&secret, code, Timestamp::now().unix(), own.last_step) else {
         return Ok(false);
     };
     let earlier = Condition::any().add(Column::LastStep.is_null()).add(Column::LastStep.lt(step));
@@ -106,7 +106,7 @@ pub(crate) async fn begin(sign_in: &SignIn, caller: &Caller) -> Result<Offer, Pr
             secret: Set(secret.clone()),
             confirmed_at: Set(None),
             last_step: Set(None),
-            created_at: Set(Moment::now()),
+            created_at: Set(Timestamp::now()),
         };
         Entity::insert(row).exec_without_returning(tx).await?;
         Ok(Offer { secret: secret.clone(), uri: code::uri(&bytes, &caller.user.email) })
@@ -141,7 +141,7 @@ pub(crate) async fn confirm(sign_in: &SignIn, caller: &Caller, code: &str) -> Re
             return Err(Problem::fields(vec![error]).into());
         }
         Entity::update_many()
-            .col_expr(Column::ConfirmedAt, Expr::value(Moment::now()))
+            .col_expr(Column::ConfirmedAt, Expr::value(Timestamp::now()))
             .filter(Column::Id.eq(own.id))
             .exec(tx)
             .await?;

@@ -8,12 +8,12 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{
     Accounts,
     audit_log::{self, Actor, Kind},
-    caller::Place,
+    caller::ClientInfo,
     email,
     entity::user,
+    login_methods,
     profile::Profile,
     role::Role,
-    ways,
 };
 use crate::{
     auth::users,
@@ -23,7 +23,7 @@ use crate::{
 
 /// Somebody by another's word.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct ExternalIdentity {
     pub(crate) provider: &'static str,
     pub(crate) provider_id: String,
     /// Only one that the other has seen to be theirs.
@@ -58,61 +58,62 @@ pub(crate) enum Stranger {
 /// same browser.
 pub(crate) async fn user_of(
     accounts: &Accounts,
-    place: &Place,
-    known: Known,
+    client: &ClientInfo,
+    identity: ExternalIdentity,
     present: Option<i64>,
 ) -> Result<Result<user::Model, Stranger>, Problem> {
     let failed = |error| accounts.database.failed(error);
-    if let Some(user) = linked_user(accounts.reads(), &known).await.map_err(failed)? {
+    if let Some(user) = linked_user(accounts.reads(), &identity).await.map_err(failed)? {
         return Ok(enabled(user));
     }
-    let Some(named) = known.verified_email.as_deref() else {
+    let Some(named) = identity.verified_email.as_deref() else {
         return Ok(Err(Stranger::Unknown));
     };
     // A login of Tailscale's is an e-mail only where the tailnet's users have some.
     let email = email::check(named);
-    let stranger = match (decide(accounts.reads(), named, &email, &known, present).await.map_err(failed)?, known.join) {
-        (Err(stranger), _) => Some(stranger),
-        (Ok(None), Join::Refuse) => Some(Stranger::Unknown),
-        _ => None,
-    };
+    let stranger =
+        match (decide(accounts.reads(), named, &email, &identity, present).await.map_err(failed)?, identity.join) {
+            (Err(stranger), _) => Some(stranger),
+            (Ok(None), Join::Refuse) => Some(Stranger::Unknown),
+            _ => None,
+        };
     if let Some(stranger) = stranger {
         // Another request may have linked them since the first look, and that link is what spoke against them here.
-        let linked = linked_user(accounts.reads(), &known).await.map_err(failed)?;
+        let linked = linked_user(accounts.reads(), &identity).await.map_err(failed)?;
         return Ok(linked.map_or(Err(stranger), enabled));
     }
-    let (place, named) = (place.clone(), named.to_owned());
+    let (client, named) = (client.clone(), named.to_owned());
     accounts
         .database
         .write(async move |tx| {
             // Two requests of a new browser come at once.
-            if let Some(user) = linked_user(tx, &known).await? {
+            if let Some(user) = linked_user(tx, &identity).await? {
                 return Ok(enabled(user));
             }
             // The first owner comes by the set-up code alone.
             if !users::any(tx).await? {
                 return Ok(Err(Stranger::Unknown));
             }
-            let role = match known.join {
+            let role = match identity.join {
                 Join::Refuse => None,
                 Join::Guest => Some(Role::Guest),
                 Join::Member => Some(Role::Member),
             };
-            let (user, kind) = match (decide(tx, &named, &email, &known, present).await?, role, &email) {
+            let (user, kind) = match (decide(tx, &named, &email, &identity, present).await?, role, &email) {
                 (Err(stranger), ..) => return Ok(Err(stranger)),
                 (Ok(Some(user)), ..) => (user, Kind::AccountLinked),
                 (Ok(None), Some(role), Ok(email)) => {
-                    let name = known.name.as_deref().unwrap_or(email);
+                    let name = identity.name.as_deref().unwrap_or(email);
                     let named = Profile::check(name, email).or_else(|_| Profile::check(email, email));
                     let Ok(profile) = named else { return Ok(Err(Stranger::Unknown)) };
                     (users::add(tx, &profile, role).await?, Kind::UserCreated)
                 }
                 _ => return Ok(Err(Stranger::Unknown)),
             };
-            ways::vouch(tx, &user).await?;
-            ways::add(tx, user.id, known.provider, &known.provider_id, None).await?;
-            let actor = Actor::user(user.id, &user.email, known.provider, &place);
-            audit_log::write(tx, kind, &actor, &format!("{} {}", known.provider, known.provider_id)).await?;
+            login_methods::vouch(tx, &user).await?;
+            login_methods::add(tx, user.id, identity.provider, &identity.provider_id, None).await?;
+            let actor = Actor::user(user.id, &user.email, identity.provider, &client);
+            audit_log::write(tx, kind, &actor, &format!("{} {}", identity.provider, identity.provider_id)).await?;
             Ok(Ok(user))
         })
         .await
@@ -123,16 +124,16 @@ fn enabled(user: user::Model) -> Result<user::Model, Stranger> {
 }
 
 /// Returns whom the provider has named before.
-async fn linked_user(reads: &impl ConnectionTrait, known: &Known) -> Result<Option<user::Model>, DbErr> {
-    if let Some((_, user)) = ways::find(reads, known.provider, &known.provider_id).await? {
+async fn linked_user(reads: &impl ConnectionTrait, identity: &ExternalIdentity) -> Result<Option<user::Model>, DbErr> {
+    if let Some((_, user)) = login_methods::find(reads, identity.provider, &identity.provider_id).await? {
         return Ok(Some(user));
     }
-    if known.provider != ways::TAILSCALE {
+    if identity.provider != login_methods::TAILSCALE {
         return Ok(None);
     }
     // Up to 0.4.0 a login was kept with its domain as Tailscale spells it.
-    let logins = ways::list_by(reads, known.provider).await?;
-    let found = logins.iter().find(|way| email::spelling(&way.provider_id) == known.provider_id);
+    let logins = login_methods::list_by(reads, identity.provider).await?;
+    let found = logins.iter().find(|way| email::spelling(&way.provider_id) == identity.provider_id);
     match found {
         Some(way) => users::get(reads, way.user_id).await,
         None => Ok(None),
@@ -144,7 +145,7 @@ async fn decide(
     reads: &impl ConnectionTrait,
     named: &str,
     email: &Result<String, FieldError>,
-    known: &Known,
+    identity: &ExternalIdentity,
     present: Option<i64>,
 ) -> Result<Result<Option<user::Model>, Stranger>, DbErr> {
     let mut alike = users::alike(reads, named).await?;
@@ -155,10 +156,12 @@ async fn decide(
         (Some(_), _) => return Ok(Err(Stranger::Ambiguous)),
     };
     // An e-mail is believed once: it may have passed to somebody else since.
-    if user.disabled || ways::is_known_otherwise(reads, user.id, known.provider, &known.provider_id).await? {
+    if user.disabled
+        || login_methods::is_known_otherwise(reads, user.id, identity.provider, &identity.provider_id).await?
+    {
         return Ok(Err(Stranger::Unknown));
     }
-    if present != Some(user.id) && !ways::is_vouched(reads, &user).await? {
+    if present != Some(user.id) && !login_methods::is_vouched(reads, &user).await? {
         return Ok(Err(Stranger::Unproven));
     }
     Ok(Ok(Some(user)))

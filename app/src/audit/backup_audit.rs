@@ -27,7 +27,7 @@ impl HeardBackups {
     }
 
     /// Takes in the newest backup's id; writes it down, off the path of the question, when it is news.
-    pub(crate) fn heard(self: &Arc<Self>, id: &str) {
+    pub(crate) fn remember(self: &Arc<Self>, id: &str) {
         let is_id = id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_id || last.as_deref() == Some(id) {

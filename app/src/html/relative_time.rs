@@ -4,22 +4,22 @@
 
 use maud::{Markup, html};
 
-use crate::when::Moment;
+use crate::datetime::Timestamp;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// Returns a moment as how long ago it was, or how long it is until then.
-pub(crate) fn moment(moment: Moment) -> Markup {
+pub(crate) fn timestamp(timestamp: Timestamp) -> Markup {
     html! {
-        time datetime=(moment) title=(format!("{} UTC", moment.short())) { (words_of(moment, Moment::now())) }
+        time datetime=(timestamp) title=(format!("{} UTC", timestamp.short())) { (words_of(timestamp, Timestamp::now())) }
     }
 }
 
 /// Returns the words for a moment, seen from another one.
-fn words_of(moment: Moment, now: Moment) -> String {
-    let seconds = now.unix() - moment.unix();
+fn words_of(timestamp: Timestamp, now: Timestamp) -> String {
+    let seconds = now.unix() - timestamp.unix();
     // What was made a moment ago for seven days ends in seven days, not in six.
     let whole = |unit| if seconds < 0 { (-seconds + unit - 1) / unit } else { seconds / unit };
     let time = match seconds.abs() {
@@ -27,7 +27,7 @@ fn words_of(moment: Moment, now: Moment) -> String {
         length if length < HOUR => counted(whole(MINUTE), "minute"),
         length if length < 2 * DAY => counted(whole(HOUR), "hour"),
         length if length < 100 * DAY => counted(whole(DAY), "day"),
-        _ => return format!("on {}", &moment.short()[..10]),
+        _ => return format!("on {}", &timestamp.short()[..10]),
     };
     if seconds < 0 { format!("in {time}") } else { format!("{time} ago") }
 }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_moment_reads_as_how_long_ago_it_was() {
-        let now: Moment = "2026-11-24T12:00:00.000Z".parse().unwrap();
+        let now: Timestamp = "2026-11-24T12:00:00.000Z".parse().unwrap();
         let ago = |time| words_of(now.before(time), now);
         assert_eq!(ago(Duration::seconds(59)), "just now");
         assert_eq!(ago(Duration::seconds(61)), "1 minute ago");

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 /// A field of a request that may be absent, and is never null.
 #[derive(Debug)]
-pub(crate) struct Given<T>(pub(crate) Option<T>);
+pub(crate) struct OptionalField<T>(pub(crate) Option<T>);
 
-impl<T: Type> Type for Given<T> {
+impl<T: Type> Type for OptionalField<T> {
     const IS_REQUIRED: bool = false;
     type RawValueType = T::RawValueType;
     type RawElementValueType = T::RawElementValueType;
@@ -44,7 +44,7 @@ impl<T: Type> Type for Given<T> {
     }
 }
 
-impl<T: ParseFromJSON> ParseFromJSON for Given<T> {
+impl<T: ParseFromJSON> ParseFromJSON for OptionalField<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         match value {
             None => Ok(Self(None)),
@@ -55,7 +55,7 @@ impl<T: ParseFromJSON> ParseFromJSON for Given<T> {
 }
 
 // The framework wants it of every object; requests are not written.
-impl<T: ToJSON> ToJSON for Given<T> {
+impl<T: ToJSON> ToJSON for OptionalField<T> {
     fn to_json(&self) -> Option<Value> {
         self.0.to_json()
     }

@@ -18,7 +18,7 @@ const MOST: usize = 2_000;
 
 /// Ceremonies of one kind, the oldest first.
 #[derive(Debug)]
-pub(crate) struct Ceremonies<O, S> {
+pub(crate) struct PendingChallenges<O, S> {
     /// How long each waits.
     lifetime: Duration,
     waiting: Mutex<Vec<Ceremony<O, S>>>,
@@ -32,7 +32,7 @@ struct Ceremony<O, S> {
     state: S,
 }
 
-impl<O: PartialEq, S> Ceremonies<O, S> {
+impl<O: PartialEq, S> PendingChallenges<O, S> {
     /// Returns none; each to come waits so long.
     pub(crate) fn new(lifetime: Duration) -> Self {
         Self { lifetime, waiting: Mutex::new(Vec::new()) }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_taken_once_and_in_time() {
-        let (ceremonies, now) = (Ceremonies::new(LIFETIME), Instant::now());
+        let (ceremonies, now) = (PendingChallenges::new(LIFETIME), Instant::now());
         let id = ceremonies.begin(now, 1, "state");
         assert_eq!(ceremonies.end(now, "another"), None);
         assert_eq!(ceremonies.end(now, &id), Some((1, "state")));
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn who_begins_thousands_ends_nobody_elses() {
-        let (ceremonies, now) = (Ceremonies::new(LIFETIME), Instant::now());
+        let (ceremonies, now) = (PendingChallenges::new(LIFETIME), Instant::now());
         let id = ceremonies.begin(now, 1, ());
         let flood: Vec<_> = (0..5_000).map(|_| ceremonies.begin(now, 2, ())).collect();
         assert_eq!(flood.iter().filter(|id| ceremonies.end(now, id).is_some()).count(), MOST_OF_ONE);

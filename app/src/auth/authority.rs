@@ -10,8 +10,8 @@ use std::sync::Arc;
 use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{
-    caller::{By, Caller, nobody},
-    sessions, tokens, users, ways,
+    caller::{Caller, Credential, unauthenticated},
+    login_methods, sessions, tokens, users,
 };
 use crate::{
     db::{Abort, Database, DbError, Tx},
@@ -72,14 +72,16 @@ where
 async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
     let id = caller.user.id;
     let user = match &caller.by {
-        By::Session { id: session, .. } => sessions::get(tx, *session).await?.map(|(_, user)| user),
-        By::Token { id: token, .. } => tokens::get_with_user(tx, *token).await?.map(|(_, user)| user),
-        By::Tailscale => match ways::linked(tx, id).await?.iter().any(|way| way.provider == ways::TAILSCALE) {
-            true => users::enabled(tx, id).await?,
-            false => None,
-        },
+        Credential::Session { id: session, .. } => sessions::get(tx, *session).await?.map(|(_, user)| user),
+        Credential::Token { id: token, .. } => tokens::get_with_user(tx, *token).await?.map(|(_, user)| user),
+        Credential::Tailscale => {
+            match login_methods::linked(tx, id).await?.iter().any(|way| way.provider == login_methods::TAILSCALE) {
+                true => users::enabled(tx, id).await?,
+                false => None,
+            }
+        }
     };
-    let user = user.filter(|user| user.id == id).ok_or_else(nobody)?;
+    let user = user.filter(|user| user.id == id).ok_or_else(unauthenticated)?;
     // The gate's answer was for the other role.
     if user.role != caller.user.role {
         return Err(Problem::conflict("Your role was just changed. Nothing else was changed. Try again.").into());
@@ -96,11 +98,11 @@ mod tests {
     use super::*;
     use crate::{
         auth::{
-            caller::Place,
+            caller::ClientInfo,
             role::{Method, Role, Scope},
         },
+        datetime::Timestamp,
         db::Access,
-        when::Moment,
     };
 
     const PEOPLE: &str = "
@@ -125,8 +127,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_let_in_and_lost_it_since_changes_nothing() {
-        let by_session = By::Session { id: 1, method: Method::Password, began: Moment::now() };
-        let by_token = By::Token { id: 1, name: "robot".to_owned(), scope: Scope::Admin };
+        let by_session = Credential::Session { id: 1, method: Method::Password, began: Timestamp::now() };
+        let by_token = Credential::Token { id: 1, name: "robot".to_owned(), scope: Scope::Admin };
         for (by, meanwhile, status) in [
             (by_session.clone(), "SELECT 1", None),
             (by_token.clone(), "SELECT 1", None),
@@ -135,15 +137,15 @@ mod tests {
             (by_token.clone(), "DELETE FROM api_token", Some(401)),
             (by_token.clone(), "UPDATE api_token SET expires_at = '2026-11-25T00:00:00.000Z'", Some(401)),
             (by_token, "UPDATE user SET disabled = 1", Some(401)),
-            (By::Tailscale, "SELECT 1", None),
-            (By::Tailscale, "UPDATE user SET disabled = 1", Some(401)),
-            (By::Tailscale, "DELETE FROM account", Some(401)),
+            (Credential::Tailscale, "SELECT 1", None),
+            (Credential::Tailscale, "UPDATE user SET disabled = 1", Some(401)),
+            (Credential::Tailscale, "DELETE FROM account", Some(401)),
             (by_session, "UPDATE user SET role = 'guest'", Some(409)),
         ] {
             let (_directory, path) = household().await;
             let database = Database::open(&path, Access::Write).await.unwrap();
             let user = users::get(database.reads(), 1).await.unwrap().unwrap();
-            let caller = Caller { user, by, place: Place::default() };
+            let caller = Caller { user, by, client: ClientInfo::default() };
             rusqlite::Connection::open(&path).unwrap().execute_batch(meanwhile).unwrap();
             let outcome = write_as(&database, &caller, async |tx, caller| {
                 tx.execute_unprepared("UPDATE user SET name = 'Changed'").await?;

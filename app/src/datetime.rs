@@ -30,9 +30,9 @@ pub(crate) struct Day(Date);
 /// A moment, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 #[sea_orm(value_type = "String", column_type = "Text")]
-pub(crate) struct Moment(OffsetDateTime);
+pub(crate) struct Timestamp(OffsetDateTime);
 
-impl Moment {
+impl Timestamp {
     /// Returns the current moment.
     pub(crate) fn now() -> Self {
         let now = OffsetDateTime::now_utc();
@@ -67,7 +67,7 @@ pub(crate) enum NotATime {
     #[error("a day is written as 2026-11-24")]
     Day,
     #[error("a moment is written as 2026-11-24T22:30:00Z or 2026-11-24T23:30:00+01:00 (RFC 3339)")]
-    Moment,
+    Timestamp,
 }
 
 impl FromStr for Day {
@@ -88,23 +88,23 @@ impl fmt::Display for Day {
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for Timestamp {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
         // `time` would take any letter in place of the T, and more than ASCII digits nowhere.
         if !text.as_bytes().get(10).is_some_and(|letter| matches!(letter, b'T' | b't')) {
-            return Err(NotATime::Moment);
+            return Err(NotATime::Timestamp);
         }
-        let moment = OffsetDateTime::parse(&text.to_ascii_uppercase(), &Rfc3339).map_err(|_| NotATime::Moment)?;
-        let moment = moment.checked_to_offset(UtcOffset::UTC).ok_or(NotATime::Moment)?;
+        let timestamp = OffsetDateTime::parse(&text.to_ascii_uppercase(), &Rfc3339).map_err(|_| NotATime::Timestamp)?;
+        let timestamp = timestamp.checked_to_offset(UtcOffset::UTC).ok_or(NotATime::Timestamp)?;
         // In UTC it may be another year, and only four digits sort as text.
-        let fits = (0..=9999).contains(&moment.year());
-        fits.then(|| Self(moment.truncate_to_millisecond())).ok_or(NotATime::Moment)
+        let fits = (0..=9999).contains(&timestamp.year());
+        fits.then(|| Self(timestamp.truncate_to_millisecond())).ok_or(NotATime::Timestamp)
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.format(MOMENT).map_err(|_| fmt::Error)?)
     }
@@ -159,7 +159,7 @@ macro_rules! text_in_the_api {
 }
 
 text_in_the_api!(Day, "date");
-text_in_the_api!(Moment, "date-time");
+text_in_the_api!(Timestamp, "date-time");
 
 #[cfg(test)]
 mod tests {
@@ -173,9 +173,9 @@ mod tests {
             assert_eq!(text.parse::<Day>().unwrap().to_string(), text);
         }
         for text in ["2026-11-24T22:30:00.000Z", "1999-12-31T23:59:59.999Z"] {
-            assert_eq!(text.parse::<Moment>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
-        let now = Moment::now();
+        let now = Timestamp::now();
         assert_eq!(now.to_string().parse(), Ok(now));
     }
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_moment_comes_in_any_form_of_rfc_3339() {
-        for (text, moment) in [
+        for (text, timestamp) in [
             ("2026-11-24T22:30:00Z", "2026-11-24T22:30:00.000Z"),
             ("2026-11-24t22:30:00z", "2026-11-24T22:30:00.000Z"),
             ("2026-11-24T22:30:00.5Z", "2026-11-24T22:30:00.500Z"),
@@ -210,7 +210,11 @@ mod tests {
             ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999Z"),
             ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00.000Z"),
         ] {
-            assert_eq!(text.parse::<Moment>().map(|moment| moment.to_string()), Ok(moment.to_owned()), "{text}");
+            assert_eq!(
+                text.parse::<Timestamp>().map(|timestamp| timestamp.to_string()),
+                Ok(timestamp.to_owned()),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -242,7 +246,7 @@ mod tests {
             "9999-12-31T23:59:59-00:01",
             "2026-W48-2T22:30:00Z",
         ] {
-            assert_eq!(text.parse::<Moment>(), Err(NotATime::Moment), "{text}");
+            assert_eq!(text.parse::<Timestamp>(), Err(NotATime::Timestamp), "{text}");
         }
     }
 
@@ -269,12 +273,12 @@ mod tests {
             let month = u8::from(month);
             let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}");
             let text = if small { text.to_lowercase() } else { text };
-            let moment = text.parse::<Moment>();
-            prop_assert_eq!(moment.map(Moment::unix), Ok(seconds), "{}", text);
+            let timestamp = text.parse::<Timestamp>();
+            prop_assert_eq!(timestamp.map(Timestamp::unix), Ok(seconds), "{}", text);
             let milliseconds = digits.iter().chain(&[0; 3]).take(3).fold(0, |sum, digit| sum * 10 + u16::from(*digit));
-            prop_assert_eq!(moment.unwrap().0.millisecond(), milliseconds);
+            prop_assert_eq!(timestamp.unwrap().0.millisecond(), milliseconds);
             // What goes out comes in again.
-            prop_assert_eq!(moment.unwrap().to_string().parse(), moment);
+            prop_assert_eq!(timestamp.unwrap().to_string().parse(), timestamp);
         }
     }
 }

@@ -17,9 +17,9 @@ use super::{
     role::Role,
 };
 use crate::{
+    datetime::Timestamp,
     db::Abort,
     http::{FieldError, Problem, first_unseen},
-    when::Moment,
 };
 
 pub(crate) const PASSWORD: &str = "password";
@@ -99,7 +99,7 @@ pub(crate) async fn add(
     provider_id: &str,
     password_hash: Option<String>,
 ) -> Result<(), DbErr> {
-    let now = Moment::now();
+    let now = Timestamp::now();
     let row = ActiveModel {
         id: NotSet,
         user_id: Set(user_id),
@@ -116,7 +116,7 @@ pub(crate) async fn add(
 pub(crate) async fn set_password(transaction: &impl ConnectionTrait, user_id: i64, hash: &str) -> Result<(), DbErr> {
     let changed = Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
-        .col_expr(Column::UpdatedAt, Expr::value(Moment::now()))
+        .col_expr(Column::UpdatedAt, Expr::value(Timestamp::now()))
         .filter(Column::Provider.eq(PASSWORD))
         .filter(Column::ProviderId.eq(user_id.to_string()))
         .exec(transaction)

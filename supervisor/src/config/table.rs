@@ -87,143 +87,144 @@ macro_rules! settings {
 
 settings! {
     {
-        /// Where everything is kept. Not settable in the file, which lies in it.
+        /// The directory of all data. Cannot be set in the file, which is in this directory.
         data_dir: PathBuf = "./data", Kind::Directory;
-        /// The address people reach Hearth at. Beyond 127.0.0.1, everyone who can reach it gets to the sign-in page; and plain
-        /// HTTP, without Tailscale or a proxy with a certificate, can be read on its way.
+        /// The address at which Hearth listens. If it is not 127.0.0.1, everyone who can reach it gets to the sign-in page.
+        /// Plain HTTP can be read on its way unless Tailscale or a proxy with a certificate encrypts it.
         listen: SocketAddr = "127.0.0.1:3000", Kind::Address;
     }
 
     /// Which names Hearth goes by. The app checks them.
     http: Http {
-        /// Where people reach Hearth. Passkeys are bound to its name, and links in invitations begin with it.
+        /// The address at which people reach Hearth. Passkeys are bound to its name, and links in invitations begin with it.
         public_url: String = "", Kind::Line("https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000");
-        /// Further names that Hearth goes by. A request for any other name is answered with 421, so that no foreign web page
-        /// reaches Hearth by a name of its own (DNS rebinding). IP addresses, names without a dot and that of
-        /// `http.public_url` need not be named.
+        /// Further names at which people reach Hearth. Hearth answers a request for any other name with 421, so that no
+        /// stranger's web page reaches it under its own name (DNS rebinding). IP addresses, names without a dot and the name in
+        /// `http.public_url` are always allowed.
         hosts: Vec<String> = "[]", Kind::Lines(r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#);
-        /// The reverse proxies whose word is believed on the address of a client (`X-Forwarded-For`) and on the name that it
-        /// asked for (`X-Forwarded-Host`); and from whom any number of connections may come. Name a proxy only if it sets
+        /// The reverse proxies that Hearth trusts to tell the address of a client (`X-Forwarded-For`) and the name that the
+        /// client requested (`X-Forwarded-Host`). Any number of connections may come from them. Name a proxy only if it sets
         /// both headers itself.
         trusted_proxies: Vec<String> = "[]", Kind::Lines(r#"a list of IP addresses and networks, such as ["172.18.0.2", "192.168.1.0/24"]; in the environment with commas between them"#);
     }
 
     /// Who may sign in how. The app checks it.
     auth: Auth {
-        /// With `auth.admin_password`: the owner that is made where there is none yet, instead of by the set-up code in the
-        /// log.
+        /// The e-mail of the owner to create if there is no user yet, instead of the set-up code. Needs `auth.admin_password`.
         admin_email: String = "", Kind::Line("an e-mail address, such as ada@example.org");
         /// The owner's first password. Never shown.
         admin_password: String = "", Kind::SecretLine("10 to 128 characters");
-        /// Whether Tailscale signs people in ([TAILSCALE.md](TAILSCALE.md#signing-in-by-tailscale)): `serve` believes the
-        /// headers of `tailscale serve` on `auth.tailscale_listen` alone, `localapi` asks tailscaled whose address it is.
+        /// How Tailscale signs people in ([TAILSCALE.md](TAILSCALE.md#signing-in-by-tailscale)): `serve` trusts the headers of
+        /// `tailscale serve`, only on `auth.tailscale_listen`; `localapi` asks tailscaled whose address it is.
         tailscale: Tailscale = "off", Kind::Choice(Tailscale::WORDS);
-        /// For `serve`: where `tailscale serve` reaches Hearth, and nobody else does; who can connect there can be anybody.
-        /// A unix socket is made with mode 0600, so that root (tailscaled) and Hearth's own user reach it.
+        /// For `serve`: the address at which only `tailscale serve` reaches Hearth. Anybody else who can connect there can sign
+        /// in as anybody. A unix socket is created with mode 0600, for root (tailscaled) and Hearth's own user.
         tailscale_listen: String = "", Kind::Endpoint;
-        /// For `localapi`: tailscaled's socket. The app may then connect to unix sockets ([SECURITY.md](SECURITY.md)).
+        /// For `localapi`: the socket of tailscaled. With `localapi` the app can connect to unix sockets
+        /// ([SECURITY.md](SECURITY.md)).
         tailscale_socket: PathBuf = "/var/run/tailscale/tailscaled.sock", Kind::Line("the path of a unix socket, such as /var/run/tailscale/tailscaled.sock");
-        /// What becomes of a person of the tailnet whom Hearth does not know.
+        /// Whether a user of the tailnet who has no account in Hearth is refused, or joins as a guest or member.
         tailscale_join: String = "refuse", JOIN;
-        /// The provider of single sign-on (Pocket ID, Authelia, Keycloak), as its own documents name the issuer.
+        /// The issuer URL of the single sign-on provider (Pocket ID, Authelia, Keycloak), exactly as the provider documents it.
         oidc_issuer: String = "", Kind::Line("an address that begins with https://, or with http://localhost");
-        /// As whom Hearth is registered there.
+        /// The client ID of Hearth at the provider.
         oidc_client_id: String = "", Kind::Line("a line of up to 255 characters");
-        /// The secret that belongs to it. Never shown.
+        /// The client secret of Hearth at the provider. Never shown.
         oidc_client_secret: String = "", Kind::SecretLine("printable ASCII");
-        /// What the sign-in page calls the provider.
+        /// The name of the provider on the sign-in page.
         oidc_name: String = "single sign-on", Kind::Line("a line of up to 40 characters");
-        /// What becomes of a person of the provider's whom Hearth does not know.
+        /// Whether a user of the provider who has no account in Hearth is refused, or joins as a guest or member.
         oidc_join: String = "refuse", JOIN;
     }
 
     /// What is logged, and how.
     #[derive(Copy)]
     log: Log {
-        /// `text` for people, `json` for one JSON document a line.
+        /// `text` for people, or `json` for one JSON document per line.
         format: LogFormat = "text", Kind::Choice(LogFormat::WORDS);
-        /// The least important lines that are shown.
+        /// The lowest level that is logged.
         level: LogLevel = "info", Kind::Choice(LogLevel::WORDS);
     }
 
     /// What app, migrator and jobs are confined to.
     #[derive(Copy)]
     sandbox: Sandbox {
-        /// What the app, the migrator and the jobs are confined to ([SECURITY.md](SECURITY.md)): what the kernel offers,
-        /// nothing less than all of it, or nothing.
+        /// How the app, the migrator and the jobs are sandboxed ([SECURITY.md](SECURITY.md)): `best-effort` uses what the
+        /// kernel offers, `enforce` starts nothing without the whole sandbox, and `off` turns it off.
         mode: SandboxMode = "best-effort", Kind::Choice(SandboxMode::WORDS);
     }
 
     /// The app.
     app: App {
-        /// The app, and its arguments. By default the program beside the supervisor.
+        /// The app and its arguments. The default is the program beside the supervisor.
         command: Vec<String> = "app serve", Kind::Command;
-        /// How long the app may take until it is ready, in probation too.
+        /// How long the app may take to become ready, also in probation.
         #[serde(with = "humantime_serde")]
         start_timeout: Duration = "60s", time(MS_100, DAY);
     }
 
     /// The migrator.
     migrator: Migrator {
-        /// The migrator. By default the program beside the supervisor.
+        /// The migrator and its arguments. The default is the program beside the supervisor.
         command: Vec<String> = "migrator", Kind::Command;
     }
 
     /// How the app is asked whether it is healthy.
     health: Health {
-        /// What the supervisor asks the app for, on its private socket.
+        /// The path of the health check on the app's private socket.
         path: String = "/health", Kind::UrlPath;
         /// The time between two health checks.
         #[serde(with = "humantime_serde")]
         interval: Duration = "5s", time(MS_10, HOUR);
-        /// How long an answer may take.
+        /// How long a response to a health check may take.
         #[serde(with = "humantime_serde")]
         timeout: Duration = "5s", time(MS_10, HOUR);
-        /// How many questions in a row may go without an answer before the app is ended and started again.
+        /// How many health checks in a row may fail before the supervisor stops the app and starts it again.
         failures: u32 = "3", Kind::Number(1, 1000);
     }
 
     /// How the app shows that it is alive.
     watchdog: Watchdog {
-        /// How long the app may be silent, once it has sent a first sign of life.
+        /// How long the app may go without a watchdog notification, after it has sent the first one.
         #[serde(with = "humantime_serde")]
         interval: Duration = "30s", time(MS_100, DAY);
     }
 
     /// How an app that ended is started again.
     restart: Restart {
-        /// The first wait before an app that ended is started again; it doubles each time.
+        /// The wait before the supervisor restarts an app that exited. It doubles with each restart.
         #[serde(with = "humantime_serde")]
         backoff: Duration = "500ms", time(MS_10, HOUR);
-        /// The longest such wait.
+        /// The longest wait before a restart.
         #[serde(with = "humantime_serde")]
         backoff_max: Duration = "30s", time(MS_10, DAY);
-        /// How many ends within `restart.window` are a crash loop, which is held.
+        /// How many exits of the app within `restart.window` count as a crash loop; Hearth is then held.
         attempts: u32 = "5", Kind::Number(1, 1000);
-        /// The time in which the ends are counted that `restart.attempts` limits.
+        /// The time within which `restart.attempts` are counted.
         #[serde(with = "humantime_serde")]
         window: Duration = "5m", time(MS_100, DAY);
     }
 
     /// How the app is stopped.
     stop: Stop {
-        /// Between TERM and KILL. Docker's own is 10 s, so keep it below that or raise `stop_grace_period` too.
+        /// The grace period between TERM and KILL. Docker's is 10 s, so keep this one shorter, or raise `stop_grace_period`
+        /// too.
         #[serde(with = "humantime_serde")]
         grace: Duration = "7s", time(MS_100, HOUR);
     }
 
     /// How the data directory's lock is waited for.
     lock: Lock {
-        /// How long a start waits for a data directory that another supervisor, or what is left of it, has in use.
+        /// How long a start waits while another supervisor, or a process that it left behind, uses the data directory.
         #[serde(with = "humantime_serde")]
         wait: Duration = "30s", time(Duration::ZERO, DAY);
     }
 
     /// Which snapshots are kept.
     snapshots: Snapshots {
-        /// How many snapshots are kept at least.
+        /// The number of newest snapshots that are always kept.
         keep: usize = "3", Kind::Number(1, 1000);
-        /// Snapshots that the household wrote to within this time are kept besides.
+        /// Snapshots to which the household wrote within this time are kept as well.
         #[serde(with = "humantime_serde")]
         keep_written: Duration = "7d", time(Duration::ZERO, TEN_YEARS);
     }
@@ -231,43 +232,43 @@ settings! {
     /// When backups are made, where they go, and which are kept (as restic's `forget` does).
     #[derive(Serialize)]
     backup: Backup {
-        /// Where backups lie. Not in `generations/`, `files/` or `supervisor/`.
+        /// The directory of the backups. It cannot be in `generations/`, `files/` or `supervisor/`.
         dir: PathBuf = "backups", Kind::DirectoryOfBackups;
-        /// When a backup is made by itself, in the time zone of `TZ`.
+        /// When Hearth makes backups, in the time zone of `TZ`.
         schedule: String = "0 3 * * *", Kind::Schedule;
-        /// Up to how much later; each night another.
+        /// The longest delay of a scheduled backup; the delay differs each night.
         #[serde(with = "humantime_serde")]
         jitter: Duration = "30m", time(Duration::ZERO, HALF_A_DAY);
-        /// From when on the next backup by schedule is also booted from.
+        /// When a drill becomes due: the next scheduled backup is then also booted from.
         drill: String = "0 3 * * 0", Kind::Schedule;
-        /// How many of the last backups are kept, of each reason (scheduled, manual).
+        /// How many of the newest backups are kept, counted separately for scheduled and manual ones.
         keep_last: u32 = "3", Kind::Number(0, 10_000);
-        /// For how many days the last one of each is kept.
+        /// For how many days the last backup of each day is kept.
         keep_daily: u32 = "7", Kind::Number(0, 10_000);
-        /// For how many weeks.
+        /// For how many weeks the last backup of each week is kept.
         keep_weekly: u32 = "4", Kind::Number(0, 10_000);
-        /// For how many months.
+        /// For how many months the last backup of each month is kept.
         keep_monthly: u32 = "12", Kind::Number(0, 10_000);
-        /// For how many years. All five 0: everything is kept.
+        /// For how many years the last backup of each year is kept. If all five are 0, everything is kept.
         keep_yearly: u32 = "3", Kind::Number(0, 10_000);
-        /// To whom backups are encrypted; none: they are not.
+        /// The age recipients to whom backups are encrypted. Without any, backups are not encrypted.
         recipients: Vec<String> = "[]", Kind::Recipients;
-        /// Where each backup is copied to; see [BACKUPS.md](BACKUPS.md).
+        /// The places to which each backup is copied; see [BACKUPS.md](BACKUPS.md).
         destinations: Vec<String> = "[]", Kind::Destinations;
         /// The access key for S3 destinations without `credentials=FILE`.
         s3_access_key_id: String = "", Kind::Secret;
-        /// The secret that belongs to it. Never shown.
+        /// The secret access key that belongs to it. Never shown.
         s3_secret_access_key: String = "", Kind::Secret;
     }
 
     /// How it is found out whether there is a newer version.
     update: Update {
-        /// Whether the registry of `update.image` is asked once a day for a newer version: an anonymous GET of the list of
-        /// tags, and nothing more. Nothing is ever downloaded or installed.
+        /// Whether Hearth asks the registry of `update.image` once a day for a newer version, with an anonymous GET of the list
+        /// of tags. It never downloads or installs anything.
         check: Switch = "on", Kind::Choice(Switch::WORDS);
-        /// The image whose versions are looked at; the container image names itself. Without one, as when run from source,
-        /// nothing is asked. Plain HTTP is spoken to a registry on this very machine only; others are reached over HTTPS,
-        /// through the proxy of `HTTPS_PROXY` if there is one.
+        /// The image whose versions are checked; the container image sets its own name. If it is not set, as when Hearth runs
+        /// from source, nothing is checked. Hearth uses plain HTTP only for a registry on this machine, and HTTPS for others,
+        /// through the proxy of `HTTPS_PROXY` if that is set.
         image: String = "", Kind::Image;
     }
 }

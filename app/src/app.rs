@@ -1,5 +1,6 @@
 //! What is served: the features, and what stands before them.
 
+mod document;
 mod frame;
 mod front;
 
@@ -12,7 +13,11 @@ use poem::{
 };
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
-use self::{frame::Frames, front::Front};
+use self::{
+    document::{Documented, finished},
+    frame::Frames,
+    front::Front,
+};
 use crate::{
     audit::backup_audit::HeardBackups,
     auth::{
@@ -45,7 +50,7 @@ pub(crate) fn public(
 ) -> Result<App, Failure> {
     let accounts = sign_in.accounts();
     let api = service();
-    let spec = Bytes::from(with_cookie_names(&api.spec(), &accounts.cookies));
+    let spec = Bytes::from(with_cookie_names(&finished(&api.spec()), &accounts.cookies));
     let document = serde_json::from_slice(&spec).unwrap_or_default();
     let pages = pages();
     let access = access(&document, &pages)?;
@@ -88,7 +93,7 @@ pub(crate) fn private(health: &Health, news: &News, backups: Option<Arc<HeardBac
 
 /// Returns the API's OpenAPI document.
 pub(crate) fn spec() -> String {
-    service().spec()
+    finished(&service().spec())
 }
 
 /// Makes the list of features from their folders: each says in its constant `FEATURE` what there is to know.
@@ -117,7 +122,7 @@ features! {
 fn pages() -> Vec<Page> {
     let docs = Page::get(DOCS, Rule::role(Role::Guest, Scope::Read), || {
         let (documented, docs) = (service(), Docs::default());
-        make_sync(move |_| docs.answer(|| documented.swagger_ui_html())).boxed()
+        make_sync(move |_| docs.answer(|| finished(&documented.swagger_ui_html()))).boxed()
     });
     FEATURES.iter().flat_map(|feature| feature.pages).copied().chain([docs]).collect()
 }
@@ -165,12 +170,13 @@ pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<()
 }
 
 fn service() -> OpenApiService<impl OpenApi, ()> {
-    OpenApiService::new(operations(), "Hearth", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new(Documented(operations()), "Hearth", env!("CARGO_PKG_VERSION"))
         .summary("A household's binder")
         .description(
             "Every error is an `application/problem+json` document (RFC 9457) with a `code` for programs; new codes may be \
              added. Of a request that is refused for its fields or parameters, `errors` names each. An answer to a write means that \
-             the write is on the disk. New fields, and new values of a field \
+             the write is on the disk. A request takes no fields but those that are described: others are refused with 400, and \
+             `errors` names them. New fields, and new values of a field \
              that has a list of them, may be added to answers at any time; ignore those you do not know.",
         )
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))

@@ -24,7 +24,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
     api: (profile::api::ProfileApi, sessions::api::SessionsApi, linked::api::LinksApi, tokens::api::TokensApi),
     operations: &[
         Operation::new("update_profile", OWN),
-        Operation::new("change_password", SIGNED_IN),
+        Operation::new("change_password", SIGNED_IN).may_give(&[429]),
         Operation::new("list_sessions", OWN),
         Operation::new("revoke_session", OWN),
         Operation::new("revoke_other_sessions", OWN),

@@ -54,17 +54,49 @@ pub(crate) struct Operation {
     /// Its id in the API's document.
     id: &'static str,
     terms: Terms,
+    writes: bool,
+    statuses: &'static [u16],
 }
 
 impl Operation {
     /// Returns an operation with its rule.
     pub(crate) const fn new(id: &'static str, rule: Rule) -> Self {
-        Self { id, terms: Terms { rule, body: BODY } }
+        Self { id, terms: Terms { rule, body: BODY }, writes: true, statuses: &[] }
     }
 
     /// Takes a body with much text.
     pub(crate) const fn with_large_body(self) -> Self {
         Self { terms: Terms { body: LARGE_BODY, ..self.terms }, ..self }
+    }
+
+    /// Writes nothing into the database, though it is no GET.
+    pub(crate) const fn without_writing(self) -> Self {
+        Self { writes: false, ..self }
+    }
+
+    /// Declares statuses for the API's document that do not follow from what the operation takes (`app/document.rs`).
+    pub(crate) const fn may_give(self, statuses: &'static [u16]) -> Self {
+        Self { statuses, ..self }
+    }
+
+    /// Returns its id in the API's document.
+    pub(crate) fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// Returns who may.
+    pub(crate) fn rule(&self) -> Rule {
+        self.terms.rule
+    }
+
+    /// Returns whether a change of it is written into the database.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// Returns the statuses that were declared.
+    pub(crate) fn statuses(&self) -> &'static [u16] {
+        self.statuses
     }
 }
 

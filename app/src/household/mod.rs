@@ -28,8 +28,8 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("list_invitations", ADMINS),
         Operation::new("create_invitation", ADMINS),
         Operation::new("revoke_invitation", ADMINS),
-        Operation::new("accept_invitation", Rule::Public),
-        Operation::new("use_reset", Rule::Public),
+        Operation::new("accept_invitation", Rule::Public).may_give(&[404]),
+        Operation::new("use_reset", Rule::Public).may_give(&[404]),
     ],
     pages: &[
         Page::get("/people", ADMINS, || page::show.boxed()),

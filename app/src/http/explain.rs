@@ -111,16 +111,10 @@ impl Document {
             let name = number.and_then(|number| name.clone().nth(number)).unwrap_or(error.name);
             return Some(parameter(name, &error.reason));
         }
-        let error = error.downcast_ref::<ParseRequestPayloadError>()?;
+        error.downcast_ref::<ParseRequestPayloadError>()?;
         let body: Value = serde_json::from_slice(body).ok()?;
         let mut wrong = Vec::new();
         self.check(operation.body.as_ref()?, &body, "", &mut wrong);
-        // What the document does not say: an object that takes no other fields.
-        if let Some((_, rest)) = error.reason.split_once("unknown field `")
-            && let Some((name, _)) = rest.split_once('`')
-        {
-            wrong.push(FieldError::new(name, "is not a field of this request"));
-        }
         (!wrong.is_empty()).then(|| Problem::fields(wrong))
     }
 
@@ -164,6 +158,10 @@ impl Document {
                 if let Some(value) = fields.get(field) {
                     self.check(schema, value, &within(field), wrong);
                 }
+            }
+            if schema["additionalProperties"] == false {
+                let unknown = fields.keys().filter(|field| schema["properties"].get(field.as_str()).is_none());
+                wrong.extend(unknown.map(|field| FieldError::new(&within(field), "is not a field of this request")));
             }
         }
         if let Value::Array(values) = value {
@@ -258,6 +256,7 @@ mod tests {
                 "Order": { "type": "string", "enum": ["up", "down"] },
                 "Thing": {
                     "type": "object",
+                    "additionalProperties": false,
                     "required": ["title"],
                     "properties": {
                         "title": { "type": "string", "minLength": 1, "maxLength": 5 },
@@ -266,7 +265,12 @@ mod tests {
                         "at": { "type": "string", "format": "date-time" },
                         "count": { "type": "integer" },
                         "on": { "type": "boolean" },
-                        "inner": { "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } },
+                        "inner": {
+                            "type": "object",
+                            "additionalProperties": false,
+                            "required": ["id"],
+                            "properties": { "id": { "type": "string" } },
+                        },
                         "list": { "type": "array", "items": { "type": "string" } },
                     },
                 },
@@ -308,9 +312,13 @@ mod tests {
                 &["inner.id is missing", "list[1] must be text"],
             ),
             (
-                json!({ "title": "a", "titel": "b" }),
+                json!({ "title": "a", "titel": "b", "x": null, "inner": { "id": "a", "idd": 1 } }),
                 "failed to parse \"Thing\": unknown field `titel`.",
-                &["titel is not a field of this request"],
+                &[
+                    "inner.idd is not a field of this request",
+                    "titel is not a field of this request",
+                    "x is not a field of this request",
+                ],
             ),
             (json!({ "title": "a", "due": null, "count": 7, "on": true, "at": "2026-11-24t22:30:00z" }), "", &[]),
         ] {

@@ -41,7 +41,7 @@ pub(crate) use self::{
     optional_field::OptionalField,
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
     precondition::{Precondition, entity_tag, has_already},
-    problem::{Code, FieldError, Problem, ReadRefused, SyncRefused, WriteRefused},
+    problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},
     sockets::{Public, ServeSocket, Sockets},
     text::Text,

@@ -369,7 +369,8 @@ impl From<Problem> for Abort<Problem> {
     }
 }
 
-/// Makes a [`Problem`] the refusal of an operation, documented with each status it can have.
+/// Makes a [`Problem`] the refusal of an operation, documented with each status that any operation gives; `app/document.rs` takes
+/// those away that one cannot give.
 macro_rules! refusal {
     ($(#[$doc:meta])* $name:ident: $($status:literal $description:literal,)*) => {
         $(#[$doc])*
@@ -419,17 +420,6 @@ refusal! {
     401 "Not signed in.",
     403 "The user is not allowed to do this.",
     404 "Not found, or not visible to the user.",
-    421 "The name in the Host header is not configured.",
-    500 "Internal error.",
-    503 "Temporarily unavailable. The header Retry-After says when to retry.",
-}
-
-refusal! {
-    /// Why changes could not be read.
-    SyncRefused:
-    400 "A parameter is invalid.",
-    401 "Not signed in.",
-    403 "The user is not allowed to do this.",
     410 "The cursor is from before a restore, or of another view: begin again without it.",
     421 "The name in the Host header is not configured.",
     500 "Internal error.",

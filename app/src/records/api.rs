@@ -24,8 +24,8 @@ use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller},
     datetime::{Day, Timestamp},
     http::{
-        Done, FieldError, Found, Limit, Listed, OptionalField, Precondition, Problem, ReadRefused, SyncRefused, Text,
-        WriteRefused, entity_tag, has_already,
+        Done, FieldError, Found, Limit, Listed, OptionalField, Precondition, Problem, ReadRefused, Text, WriteRefused,
+        entity_tag, has_already,
     },
 };
 
@@ -265,7 +265,7 @@ impl RecordsApi {
         /// The `cursor` of the previous response.
         #[oai(validator(max_length = 2000))]
         after: Query<Option<String>>,
-    ) -> Result<Found<RecordChanges>, SyncRefused> {
+    ) -> Result<Found<RecordChanges>, ReadRefused> {
         let found = changes::list(database.reads(), Viewer::of(&caller), after.0.as_deref(), limit.0.0)
             .await
             .map_err(|error| database.failed(error))?

@@ -35,7 +35,7 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
     operations: &[
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
-        Operation::new("list_record_changes", READ),
+        Operation::new("list_record_changes", READ).may_give(&[410]),
         Operation::new("create_record", WRITE).with_large_body(),
         Operation::new("update_record", WRITE).with_large_body(),
         Operation::new("delete_record", WRITE),

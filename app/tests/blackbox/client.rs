@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 /// An answer as it came over the wire.
@@ -45,8 +47,21 @@ impl Answer {
     }
 }
 
-/// Sends one request, asking for the connection to be closed, and reads the answer to its end.
+/// Sends one request to what the household reaches, and reads the answer to its end: one that the API's document knows.
 pub(crate) fn exchange(
+    stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let answer = exchange_with_anything(stream, method, path, headers, body);
+    assert_documented(method, path, body, &answer);
+    answer
+}
+
+/// Sends one request, asking for the connection to be closed, and reads the answer to its end.
+pub(crate) fn exchange_with_anything(
     mut stream: impl Read + Write,
     method: &str,
     path: &str,
@@ -68,6 +83,30 @@ pub(crate) fn exchange(
     // The server may answer and close before it has read all of a body that it refuses.
     let _ = stream.write_all(body);
     read_answer(&mut stream)
+}
+
+/// Expects a status that the API's document lists for the operation, whatever a test asks for.
+fn assert_documented(method: &str, path: &str, body: &[u8], answer: &Answer) {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| serde_json::from_str(include_str!("openapi.json")).unwrap());
+    let Some(path) = path.split('?').next().unwrap().strip_prefix("/api/v1") else { return };
+    let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
+    let segments: Vec<_> = path.split('/').collect();
+    let fits = |known: &str| {
+        let known: Vec<_> = known.split('/').collect();
+        let same = |(known, asked): (&&str, &&str)| known.starts_with('{') || known == asked;
+        known.len() == segments.len() && known.iter().zip(&segments).all(same)
+    };
+    // What is named outright goes before what fits a pattern.
+    let paths = document["paths"].as_object().unwrap();
+    let known = paths.keys().filter(|known| fits(known)).min_by_key(|known| known.matches('{').count());
+    let Some(operation) = known.and_then(|known| paths[known].get(&method)) else { return };
+    // Of a body that the operation does not take the document says nothing.
+    if matches!(answer.status, 408 | 413) && operation.get("requestBody").is_none() && !body.is_empty() {
+        return;
+    }
+    let is_listed = operation["responses"].get(answer.status.to_string()).is_some();
+    assert!(is_listed, "the document does not list this status of {}: {answer:?}", operation["operationId"]);
 }
 
 /// Reads an answer; its body is as long as `content-length` says.

@@ -111,9 +111,43 @@ fn every_wrong_field_of_every_body_is_named() {
             let problem = operation.send(&app, b"{}").problem(400);
             assert_eq!(fields(&problem), required, "{name}: {problem}");
         }
+        // Those that are not known, and the document says so.
+        assert_eq!(body["additionalProperties"], false, "{name}");
+        let problem = operation.send(&app, b"{\"titel\": 1, \"x\": null}").problem(400);
+        let unknown = fields(&problem);
+        assert!(unknown.contains("titel") && unknown.contains("x"), "{name}: {problem}");
         tried += 1;
     }
     assert!(tried >= 12, "{tried}");
+    app.stop();
+}
+
+#[test]
+fn requests_take_no_other_fields_and_answers_may_have_more() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let (operations, document) = operations(&app);
+    let mut closed = Vec::new();
+    for operation in &operations {
+        let mut left: Vec<_> = operation.body(&document).into_iter().collect();
+        while let Some(schema) = left.pop() {
+            if schema["type"] == "object" {
+                assert_eq!(schema["additionalProperties"], false, "{}: {schema}", operation.name);
+                closed.push(schema);
+            }
+            left.extend(schema["items"].as_object().map(|_| resolve(&document, &schema["items"])));
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            left.extend(properties.map(|(_, schema)| resolve(&document, schema)));
+        }
+    }
+    assert!(closed.len() >= 12, "{}", closed.len());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let is_of_a_request = closed.iter().any(|closed| std::ptr::eq(*closed, schema));
+        assert_eq!(schema["additionalProperties"] == false, is_of_a_request, "{name}");
+    }
+    // The page for people shows the same document.
+    let page = app.ask("GET", "/api/v1/docs", &[("accept", "text/html")], b"");
+    assert_eq!(page.text().matches("\"additionalProperties\": false").count(), closed.len());
     app.stop();
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     auth::{
         audit_log::{self, Actor, Kind},
-        login_methods,
+        email_keys, login_methods,
         profile::Profile,
         role::Role,
         users,
@@ -66,6 +66,11 @@ pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(),
 }
 
 impl Task {
+    /// Whether it looks for a user by their e-mail.
+    fn finds_by_email(&self) -> bool {
+        !matches!(self, Self::SetupCode | Self::List)
+    }
+
     /// Whether a link comes of it.
     fn makes_link(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::ResetPassword { .. })
@@ -140,6 +145,9 @@ async fn carry_out(
     json: bool,
 ) -> Result<String, Failure> {
     let failed = |problem: Problem| Failure::new(lower(problem.sentence()));
+    if task.finds_by_email() {
+        email_keys::fill(database).await?;
+    }
     match task {
         Task::SetupCode => match setup::code(database, &place.database).await? {
             Some(code) if json => Ok(serde_json::json!({ "code": code }).to_string()),

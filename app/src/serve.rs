@@ -117,6 +117,7 @@ async fn start(
         }
     } else {
         records::fold_stale(database).await?;
+        auth::email_keys::fill(database).await?;
     }
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Stage::BeforeReady).await;

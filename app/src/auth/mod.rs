@@ -11,6 +11,7 @@ pub(crate) mod auth_cache;
 pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod email;
+pub(crate) mod email_keys;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
 pub(crate) mod external_identity;

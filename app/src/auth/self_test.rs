@@ -2,7 +2,7 @@
 
 use sea_orm::DbErr;
 
-use super::{entity::verification::Kind, login_methods, sessions, tokens, users, verification};
+use super::{email_keys, entity::verification::Kind, login_methods, sessions, tokens, users, verification};
 use crate::db::Database;
 
 /// Reads through each query that finds out who is calling; returns somebody's number.
@@ -12,6 +12,7 @@ pub(crate) async fn read_through(database: &Database) -> Result<i64, DbErr> {
     let id = users::list(reads).await?.last().map_or(1, |user| user.id);
     users::get(reads, id).await?;
     users::alike(reads, "nobody@example.org").await?;
+    email_keys::batch(reads, 0).await?;
     users::owners(reads).await?;
     login_methods::find(reads, login_methods::PASSWORD, "1").await?;
     login_methods::linked(reads, id).await?;

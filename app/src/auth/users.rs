@@ -2,12 +2,12 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Order,
 };
 
 use super::{
-    email,
+    email, email_keys,
     entity::user::{ActiveModel, Column, Entity, Model},
     login_methods,
     profile::Profile,
@@ -34,10 +34,10 @@ pub(crate) async fn enabled(reads: &impl ConnectionTrait, id: i64) -> Result<Opt
     Ok(get(reads, id).await?.filter(|user| !user.disabled))
 }
 
-/// Returns everybody whose e-mail is this one, or folds into it by Unicode's rules. A household is small: all are looked at.
+/// Returns everybody whose e-mail is this one, or folds into it by Unicode's rules.
 pub(crate) async fn alike(reads: &impl ConnectionTrait, email: &str) -> Result<Vec<Model>, DbErr> {
     let key = email::key(email);
-    let mut found = Entity::find().all(reads).await?;
+    let mut found = email_keys::candidates(reads, &key).await?;
     found.retain(|user| email::key(&user.email) == key);
     Ok(found)
 }
@@ -65,7 +65,8 @@ pub(crate) async fn is_taken(reads: &impl ConnectionTrait, email: &str, but_by: 
 
 /// Returns whether there is anybody.
 pub(crate) async fn any(reads: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    Ok(Entity::find().count(reads).await? > 0)
+    let one = Entity::find().select_only().column(Column::Id).into_tuple::<i64>().one(reads).await?;
+    Ok(one.is_some())
 }
 
 /// Adds somebody, when nobody has the e-mail yet.
@@ -87,7 +88,9 @@ pub(crate) async fn add(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    Ok(Entity::insert(row).exec_with_returning(transaction).await?)
+    let user = Entity::insert(row).exec_with_returning(transaction).await?;
+    email_keys::write(transaction, user.id, &user.email).await?;
+    Ok(user)
 }
 
 /// Adds somebody who signs in with a password.

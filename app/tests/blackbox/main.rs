@@ -25,4 +25,5 @@ mod stopping;
 mod strangers;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod tailscaled;
+mod unfolded;
 mod versions;

@@ -17,6 +17,9 @@
 //! others, and what was always private leaves none for them. Numbers come from `record_state.change_number`; `epoch` changes
 //! when a backup is restored, after which numbers are given again.
 //!
+//! **E-mails.** `user.email_key` is for finding a user by any spelling of an e-mail. The app writes it; a row without one is
+//! looked at in every search, so an e-mail that changes without the key takes the key away.
+//!
 //! The three columns of `record_search` are from before; all tokens stand in the first. The indexes of before stay, since the
 //! rule says so.
 
@@ -58,7 +61,7 @@ const SEARCH: &str = r##"fts5(
     tokenize = 'ascii tokenchars ''!"#$%&()*+,-./:;<=>?@[\]^_`{|}~'''
 )"##;
 
-const TRIGGERS: [(&str, &str); 7] = [
+const TRIGGERS: [(&str, &str); 8] = [
     // An insert that replaces a row fires no delete trigger.
     (
         "record_search_insert",
@@ -112,6 +115,13 @@ const TRIGGERS: [(&str, &str); 7] = [
                 WHERE record_id = old.id AND scope = old.scope;
         END",
     ),
+    // The app writes the key right after the e-mail; whoever does not leaves none behind that is not the e-mail's.
+    (
+        "user_email",
+        "AFTER UPDATE OF email ON user WHEN new.email <> old.email BEGIN
+            UPDATE user SET email_key = NULL WHERE id = new.id;
+        END",
+    ),
 ];
 
 /// Tables and what follows their names.
@@ -163,8 +173,8 @@ impl MigrationTrait for Migration {
         }
         add::unique_index(manager, "record_change_record", "record_change (record_id, scope)").await?;
         add::index(manager, "idempotency_key_created_at", "idempotency_key (created_at)").await?;
-        // What is equal for e-mails that one mailbox may have; the app fills it. Not unique: a household in which two are
-        // alike has to be upgraded too.
+        // What is equal for e-mails that can be taken for one another; the app fills it. Not unique: a household in which
+        // two are alike has to be upgraded too.
         add::column(manager, "user", "email_key", "TEXT NULL").await?;
         add::index(manager, "user_email_key", "user (email_key)").await?;
         number_changes(manager).await?;

@@ -7,6 +7,7 @@ use crate::{
         audit_log::{self, Actor, Kind},
         authority::write_as,
         caller::Caller,
+        email_keys,
         entity::user::{Entity, Model},
         profile::Profile,
         users,
@@ -33,6 +34,7 @@ pub(crate) async fn update(database: &Database, caller: &Caller, profile: Profil
         let Profile { name, email } = profile.clone();
         let user = Model { name, email, updated_at: Timestamp::now(), ..before.clone() };
         Entity::update(difference(before, user.clone())).exec(tx).await?;
+        email_keys::write(tx, user.id, &user.email).await?;
         audit_log::write(tx, Kind::ProfileChanged, &Actor::caller(caller), &subject).await?;
         Ok(user)
     })

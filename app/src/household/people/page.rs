@@ -50,17 +50,17 @@ impl Person {
         let logins = login_methods::list_by(reads, login_methods::TAILSCALE).await.map_err(failed)?;
         let mut people = Vec::new();
         let users = users::list(reads).await.map_err(failed)?;
-        for user in users.clone() {
+        let keys: Vec<_> = users.iter().map(|user| email::key(&user.email)).collect();
+        for (user, key) in users.iter().zip(&keys) {
             let login = logins.iter().find(|login| login.user_id == user.id);
             // The last used comes first.
             let last = sessions::list(reads, user.id).await.map_err(failed)?.into_iter().next();
-            let key = email::key(&user.email);
-            let others = users.iter().filter(|other| other.id != user.id && email::key(&other.email) == key);
+            let others = users.iter().zip(&keys).filter(|(other, others)| other.id != user.id && *others == key);
             people.push(Self {
-                alike: others.map(|other| other.name.clone()).collect(),
+                alike: others.map(|(other, _)| other.name.clone()).collect(),
                 tailscale_login: login.map(|login| login.provider_id.clone()),
                 last_seen: last.map(|session| session.last_seen_at),
-                user,
+                user: user.clone(),
             });
         }
         Ok(people)

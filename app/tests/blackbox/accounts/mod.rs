@@ -2,6 +2,7 @@
 
 mod access;
 pub(crate) mod browser;
+mod email_keys;
 mod folding;
 mod fresh;
 mod held_body;

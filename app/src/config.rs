@@ -102,8 +102,8 @@ impl Config {
         config.restored = settings.is_told("HEARTH_RESTORED");
         if config.restored && !config.probation {
             settings.wrong.push(
-                Failure::new("HEARTH_RESTORED is set, and HEARTH_PROBATION is not")
-                    .hint("the supervisor sets both, for the app that proves a restored database"),
+                Failure::new("HEARTH_RESTORED is set without HEARTH_PROBATION")
+                    .hint("the supervisor sets both while the app is proven on a restored database"),
             );
         }
         if settings.wrong.is_empty() { Ok(config) } else { Err(settings.wrong) }

@@ -139,7 +139,7 @@ fn a_mistake_that_only_a_job_or_the_app_can_tell_ends_a_start_as_any_other_does(
             file.display()
         ),
         "auth.admin_password (from HEARTH_AUTH__ADMIN_PASSWORD_FILE) cannot be used; allowed: 10 to 128 characters",
-        "auth.oidc_issuer (from HEARTH_AUTH__OIDC_ISSUER) cannot be used: over plain http:// anybody on the way",
+        "auth.oidc_issuer (from HEARTH_AUTH__OIDC_ISSUER) cannot be used: over plain http:// anybody on the network",
         "auth.oidc_issuer (from HEARTH_AUTH__OIDC_ISSUER) cannot be used: it needs auth.oidc_client_id",
     ] {
         assert!(log.contains(wrong), "{wrong}: {log}");

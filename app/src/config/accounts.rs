@@ -122,9 +122,9 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let email = settings.read("auth.admin_email", email);
     let password =
         settings.read("auth.admin_password", |text| line(text, PASSWORD_SHORTEST..=PASSWORD_LONGEST).map(Secret::from));
-    let first = "HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file with it";
+    let first = "HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file that holds the password";
     settings.together("auth.admin_email", "auth.admin_password", first);
-    let owner = "HEARTH_AUTH__ADMIN_EMAIL is the e-mail address that the owner signs in with";
+    let owner = "HEARTH_AUTH__ADMIN_EMAIL is the e-mail address with which the owner signs in";
     settings.together("auth.admin_password", "auth.admin_email", owner);
     let admin = email.zip(password).map(|(email, password)| Admin { email, password });
 
@@ -144,11 +144,11 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let name =
         settings.read("auth.oidc_name", |text| line(text, 1..=LONGEST_NAME)).unwrap_or_else(|| OIDC_NAME.to_owned());
     let join = settings.read("auth.oidc_join", choice(JOIN)).unwrap_or_default();
-    let both = "HEARTH_AUTH__OIDC_ISSUER and HEARTH_AUTH__OIDC_CLIENT_ID belong together; the provider says both";
+    let both = "HEARTH_AUTH__OIDC_ISSUER and HEARTH_AUTH__OIDC_CLIENT_ID must be set together; the provider shows both";
     settings.together("auth.oidc_issuer", "auth.oidc_client_id", both);
     settings.together("auth.oidc_client_id", "auth.oidc_issuer", both);
     settings.together("auth.oidc_client_secret", "auth.oidc_issuer", both);
-    let back = "HEARTH_HTTP__PUBLIC_URL is the address that the provider sends browsers back to";
+    let back = "HEARTH_HTTP__PUBLIC_URL is the address to which the provider sends browsers back";
     settings.together("auth.oidc_issuer", "http.public_url", back);
     let oidc =
         issuer.zip(client_id).map(|(issuer, client_id)| OidcSettings { issuer, client_id, client_secret, name, join });
@@ -199,10 +199,10 @@ impl std::str::FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const NO_NAME: &str = "it has no name: passkeys are bound to one, and an IP address is none";
+        const NO_NAME: &str = "it has no host name: passkeys are bound to a name, and an IP address is not a name";
         let url = Url::parse(text).map_err(|error| match error {
             ParseError::RelativeUrlWithoutBase => NO_HTTPS,
-            ParseError::InvalidPort => "its port is no port",
+            ParseError::InvalidPort => "its port is not valid",
             _ => NO_NAME,
         })?;
         let https = match url.scheme() {
@@ -212,12 +212,12 @@ impl std::str::FromStr for PublicUrl {
         };
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
-            return Err("it is the address alone, without a path or a user");
+            return Err("it must be an address without a path or a user");
         }
         let Some(Host::Domain(host)) = url.host() else { return Err(NO_NAME) };
         let host = host_name(host).ok_or(NO_NAME)?;
         if !https && host != "localhost" {
-            return Err("over plain http:// a browser takes only localhost for secure");
+            return Err("over plain http:// browsers treat only localhost as secure");
         }
         Ok(Self { host, port: url.port(), https })
     }
@@ -254,7 +254,7 @@ fn host_name(text: &str) -> Option<String> {
 
 fn hosts(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(|name| host_name(name).ok_or_else(|| format!("{name:?} is no name of a host"))).collect()
+    names.map(|name| host_name(name).ok_or_else(|| format!("{name:?} is not a host name"))).collect()
 }
 
 /// Reads addresses and networks between commas.
@@ -265,10 +265,10 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
             let network = text.parse::<IpAddr>().map(|address| address.to_canonical().into());
             match network.or_else(|_| text.parse::<IpNet>()) {
                 Ok(network) if network.prefix_len() == 0 => {
-                    Err(format!("{text:?} is everybody: anybody could say who they are"))
+                    Err(format!("{text:?} matches every address, so anybody could forge theirs"))
                 }
                 Ok(network) => Ok(network.trunc()),
-                Err(_) => Err(format!("{text:?} is no IP address and no network")),
+                Err(_) => Err(format!("{text:?} is neither an IP address nor a network")),
             }
         })
         .collect()
@@ -302,7 +302,7 @@ fn socket(text: &str) -> Result<PathBuf, &'static str> {
 
 /// Plain http is for a provider on this very machine; the id, the secret and the tokens go there.
 fn issuer(text: &str) -> Result<String, &'static str> {
-    const NO_ADDRESS: &str = "it is no address of a provider";
+    const NO_ADDRESS: &str = "it is not the address of a provider";
     let url = Url::parse(text).map_err(|error| match error {
         ParseError::RelativeUrlWithoutBase => NO_HTTPS,
         _ => NO_ADDRESS,
@@ -312,7 +312,7 @@ fn issuer(text: &str) -> Result<String, &'static str> {
         "https" | "http" if !bare || !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(NO_ADDRESS),
         "https" => Ok(text.to_owned()),
         "http" if is_loopback(&url) => Ok(text.to_owned()),
-        "http" => Err("over plain http:// anybody on the way could sign in as anybody"),
+        "http" => Err("over plain http:// anybody on the network could sign in as anybody"),
         _ => Err(NO_HTTPS),
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn public_url(data_dir: Option<&Path>) -> Result<Option<PublicUrl>, F
 fn in_file(path: &Path, is_named: bool) -> Result<Option<String>, Failure> {
     let unusable = |why: String| {
         Failure::new(format!("{} cannot be read: {why}", path.display()))
-            .hint("nothing was done; `supervisor config` shows all that is wrong with it")
+            .hint("nothing was changed; `supervisor config` shows all mistakes in the file")
     };
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -53,7 +53,9 @@ fn in_file(path: &Path, is_named: bool) -> Result<Option<String>, Failure> {
     match settings.get("http").and_then(|http| http.get("public_url")) {
         None => Ok(None),
         Some(toml::Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.trim().is_empty())),
-        Some(other) => Err(unusable(format!("http.public_url is {}, and no text", other.type_str()))),
+        Some(other) => {
+            Err(unusable(format!("http.public_url has the type {}, but it must be a string", other.type_str())))
+        }
     }
 }
 

@@ -10,32 +10,26 @@ use crate::failure::Failure;
 
 /// All settings, and what each may be.
 const KEYS: [(&str, &str); 20] = [
-    ("database", "the path of a database that the migrator set up"),
+    ("database", "the path of a database that the migrator has created"),
     ("files", "the path of the directory of attachments"),
     ("listen", "an address and a port, such as 127.0.0.1:3000 or [::]:3000"),
     ("log.format", "text, json"),
     ("log.level", "error, warn, info, debug, trace"),
     ("stop.grace", "a duration such as 8s or 1m 30s"),
     ("http.public_url", "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000"),
-    ("http.hosts", "names besides that of http.public_url, such as hearth.example.org, with commas between them"),
-    (
-        "http.trusted_proxies",
-        "IP addresses and networks, such as 172.18.0.2 or 192.168.1.0/24, with commas between them",
-    ),
+    ("http.hosts", "further names, such as hearth.example.org, separated by commas"),
+    ("http.trusted_proxies", "IP addresses and networks, such as 172.18.0.2 or 192.168.1.0/24, separated by commas"),
     ("auth.admin_email", "an e-mail address, such as ada@example.org"),
     ("auth.admin_password", "10 to 128 characters; HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file that holds it"),
     ("auth.tailscale", "off, serve, localapi"),
     (
         "auth.tailscale_listen",
-        "an address and a port that nothing but `tailscale serve` can reach, or the absolute path of a unix socket",
+        "an address and a port that only `tailscale serve` can reach, or the absolute path of a unix socket",
     ),
     ("auth.tailscale_socket", "the path of a unix socket, such as /var/run/tailscale/tailscaled.sock"),
     ("auth.tailscale_join", "refuse, guest, member"),
-    (
-        "auth.oidc_issuer",
-        "the provider's address exactly as the provider itself writes it, such as https://id.example.org",
-    ),
-    ("auth.oidc_client_id", "a line of up to 255 characters: the id that the provider gave to Hearth"),
+    ("auth.oidc_issuer", "the issuer URL exactly as the provider documents it, such as https://id.example.org"),
+    ("auth.oidc_client_id", "a line of up to 255 characters: the client ID of Hearth at the provider"),
     ("auth.oidc_client_secret", "printable ASCII; HEARTH_AUTH__OIDC_CLIENT_SECRET_FILE names a file that holds it"),
     ("auth.oidc_name", "a line of up to 40 characters"),
     ("auth.oidc_join", "refuse, guest, member"),
@@ -130,7 +124,7 @@ impl Settings {
         match variable(name) {
             Some(text) if text.to_string_lossy().trim() == "1" => true,
             Some(text) => {
-                self.wrong.push(Failure::new(format!("{name} is {text:?}, and it can only be 1 or not there")));
+                self.wrong.push(Failure::new(format!("{name} is {text:?}, but it must be 1 or unset")));
                 false
             }
             None => false,

@@ -198,7 +198,7 @@ fn what_cannot_be_used_is_refused_in_a_sentence() {
         ),
         ("HEARTH_LOG__FORMAT", "xml", ["error: log.format = \"xml\" (from HEARTH_LOG__FORMAT) cannot", "text, json"]),
         ("HEARTH_STOP__GRACE", "soon", ["error: stop.grace = \"soon\" (from HEARTH_STOP__GRACE) cannot", "such as 8s"]),
-        ("HEARTH_PROBATION", "yes", ["error: HEARTH_PROBATION is \"yes\"", "only be 1"]),
+        ("HEARTH_PROBATION", "yes", ["error: HEARTH_PROBATION is \"yes\"", "must be 1 or unset"]),
         ("HEARTH_DATABASE", "", ["error: database is not set", "hint: HEARTH_DATABASE or --database is the path"]),
     ] {
         refused(Start::alone(&data).env(name, value), 2, &words);

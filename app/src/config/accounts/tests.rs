@@ -42,11 +42,11 @@ fn an_address_for_browsers_is_https_or_this_machine_and_nothing_more() {
         ("ftp://hearth.example.org", "does not begin with https://"),
         ("javascript:alert(1)", "does not begin with https://"),
         ("http://hearth.example.org", "only localhost"),
-        ("http://127.0.0.1:3000", "no name"),
-        ("https://192.168.1.2", "no name"),
-        ("https://[::1]:3000", "no name"),
-        ("https://", "no name"),
-        ("https://hearth.example.org:https", "no port"),
+        ("http://127.0.0.1:3000", "no host name"),
+        ("https://192.168.1.2", "no host name"),
+        ("https://[::1]:3000", "no host name"),
+        ("https://", "no host name"),
+        ("https://hearth.example.org:https", "port is not valid"),
         ("https://hearth.example.org/app", "without a path"),
         ("https://hearth.example.org/?a", "without a path"),
         ("https://hearth.example.org/#a", "without a path"),
@@ -77,7 +77,7 @@ fn names_are_read_between_commas_and_kept_as_the_dns_has_them() {
     ] {
         let said = read(&[("http.hosts", text)]).unwrap_err();
         assert!(said.starts_with("error: http.hosts (from HEARTH_TEST) cannot be used: \""), "{said}");
-        assert!(said.contains("is no name of a host"), "{said}");
+        assert!(said.contains("is not a host name"), "{said}");
     }
 }
 
@@ -87,12 +87,12 @@ fn proxies_are_addresses_and_networks() {
     let read_as: Vec<_> = http.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(read_as, ["172.18.0.2/32", "10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]);
     for (text, why) in [
-        ("caddy", "is no IP address and no network"),
-        ("10.0.0.0/33", "is no IP address and no network"),
-        ("10.0.0.1:3000", "is no IP address and no network"),
-        ("172.18.0.2,localhost", "\"localhost\" is no IP address"),
-        ("0.0.0.0/0", "is everybody"),
-        ("::/0", "is everybody"),
+        ("caddy", "is neither an IP address nor a network"),
+        ("10.0.0.0/33", "is neither an IP address nor a network"),
+        ("10.0.0.1:3000", "is neither an IP address nor a network"),
+        ("172.18.0.2,localhost", "\"localhost\" is neither an IP address"),
+        ("0.0.0.0/0", "matches every address"),
+        ("::/0", "matches every address"),
     ] {
         let said = read(&[("http.trusted_proxies", text)]).unwrap_err();
         assert!(said.contains(why) && said.contains("hint: allowed: IP addresses"), "{said}");
@@ -190,7 +190,7 @@ fn tailscale_is_one_of_its_three_ways() {
 #[test]
 fn a_provider_on_this_machine_may_do_without_tls() {
     let said = read(&[URL, CLIENT, (ISSUER.0, "http://id.example.org")]).unwrap_err();
-    assert!(said.contains("anybody on the way could sign in"), "{said}");
+    assert!(said.contains("anybody on the network could sign in"), "{said}");
     for (url, loopback) in [
         ("http://localhost:8080", true),
         ("http://127.0.0.9", true),

@@ -78,7 +78,7 @@ impl Client {
         let client = self.client.get_or_try_init(|| async { self.build() }).await?;
         let request = Request::try_from(request).map_err(|error| explain(&error))?;
         if !self.may_ask(request.url()) {
-            return Err(Broken("names an address without TLS, which is not asked".to_owned()));
+            return Err(Broken("names an address without TLS, which is not allowed".to_owned()));
         }
         let mut answer = client.execute(request).await.map_err(|error| explain(&error))?;
         let mut response = HttpResponse::new(Vec::new());
@@ -86,7 +86,7 @@ impl Client {
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         while let Some(piece) = answer.chunk().await.map_err(|error| explain(&error))? {
             if response.body().len() + piece.len() > LONGEST {
-                return Err(Broken("answers without an end".to_owned()));
+                return Err(Broken("sends a response that is too large".to_owned()));
             }
             response.body_mut().extend_from_slice(&piece);
         }
@@ -162,16 +162,16 @@ fn explain(error: &reqwest::Error) -> Broken {
     let says = |words: &str| chain().any(|error| error.to_string().contains(words));
     Broken(match error {
         _ if says("invalid peer certificate") => format!(
-            "shows a certificate that is not trusted ({innermost}); one of the house's own goes into the system's root \
-             certificates, or into a file that SSL_CERT_FILE names"
+            "presents a certificate that is not trusted ({innermost}); if the certificate authority is your own, add it to \
+             the system's root certificates, or name its file in SSL_CERT_FILE"
         ),
         _ if says("No CA certificates were loaded") => {
-            "cannot be known for itself: this system has no root certificates (the package ca-certificates)".to_owned()
+            "cannot be verified: this system has no root certificates (install the package ca-certificates)".to_owned()
         }
         _ if error.is_timeout() => "does not answer".to_owned(),
         _ if error.is_connect() => format!("cannot be reached ({innermost})"),
-        _ if error.is_builder() => format!("cannot be asked ({innermost})"),
-        _ => format!("broke the connection off, or speaks no HTTP ({innermost})"),
+        _ if error.is_builder() => format!("cannot be sent a request ({innermost})"),
+        _ => format!("closed the connection, or does not speak HTTP ({innermost})"),
     })
 }
 

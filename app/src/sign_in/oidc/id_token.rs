@@ -105,24 +105,24 @@ impl Claims {
             Some(party) => party == expected.client,
         };
         if self.text("iss") != Some(expected.issuer) {
-            return wrong("it is another provider's");
+            return wrong("the ID token is from another provider");
         }
         if !audiences.contains(&expected.client) || !is_party {
-            return wrong("it is meant for another program");
+            return wrong("the ID token is for another client");
         }
         let Some((end, made)) = self.number("exp").zip(self.number("iat")) else {
-            return wrong("it does not say when it was made and until when it is good");
+            return wrong("the ID token does not say when it was issued and when it expires");
         };
         let begins_later = |moment: f64| moment > expected.now + LEEWAY;
         if end + LEEWAY <= expected.now || begins_later(made) || self.number("nbf").is_some_and(begins_later) {
-            return wrong("it has expired, or a clock is wrong, here or there");
+            return wrong("the ID token has expired, or the clock here or at the provider is wrong");
         }
         if self.text("nonce") != Some(expected.nonce.secret().as_str()) {
-            return wrong("it belongs to another sign-in");
+            return wrong("the ID token belongs to another sign-in");
         }
         // Core, 2: at most 255 characters.
         if self.text("sub").is_none_or(|subject| subject.is_empty() || subject.len() > 255) {
-            return wrong("it names nobody");
+            return wrong("the ID token names no user");
         }
         Ok(self)
     }
@@ -130,7 +130,7 @@ impl Claims {
 
 /// Returns what a token says, once its signature, issuer, audience, nonce and time hold.
 pub(super) fn check(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<'_>) -> Result<Claims, Disbelief> {
-    let unreadable = || Disbelief::Unreadable("the ID token is none");
+    let unreadable = || Disbelief::Unreadable("the ID token is not a JSON Web Token");
     let decoded = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| unreadable());
     let (signed, signature) = token.rsplit_once('.').ok_or_else(unreadable)?;
     let (head, payload) = signed.split_once('.').ok_or_else(unreadable)?;
@@ -142,13 +142,13 @@ pub(super) fn check(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<'
 
 fn check_signature(head: &Head, signed: &str, signature: &[u8], keys: &CoreJsonWebKeySet) -> Result<(), Disbelief> {
     if head.alg == "none" {
-        return Err(Disbelief::Claims("it is not signed"));
+        return Err(Disbelief::Claims("the ID token is not signed"));
     }
     let algorithm = SIGNATURES.into_iter().find(|known| serde_json::to_value(known).is_ok_and(|name| name == head.alg));
     let Some(algorithm) = algorithm.filter(|_| head.crit.is_none()) else {
-        return Err(Disbelief::Claims("it is not signed in a way that is believed (RS256, ES256 or EdDSA)"));
+        return Err(Disbelief::Claims("the ID token is not signed with RS256, ES256 or EdDSA"));
     };
-    let mut why = "it is signed with a key that is not the provider's";
+    let mut why = "the ID token is signed with a key that is not the provider's";
     for key in keys.keys() {
         // A key without a name, or a token that names none, may belong together with any.
         let is_named = key.key_id().zip(head.kid.as_ref()).is_none_or(|(known, named)| named == known.as_str());
@@ -159,7 +159,7 @@ fn check_signature(head: &Head, signed: &str, signature: &[u8], keys: &CoreJsonW
             Ok(()) => return Ok(()),
             // Of another kind, or for something else.
             Err(SignatureVerificationError::InvalidKey(_)) => {}
-            Err(_) => why = "its signature is wrong",
+            Err(_) => why = "the signature of the ID token is wrong",
         }
     }
     Err(Disbelief::Signature(why))

@@ -229,7 +229,7 @@ impl Oidc {
         };
         let mut known = self.known(KEPT).await?;
         let asks = TokenClient::new(&self.client);
-        let request = known.ends.exchange_code(code).map_err(|_| self.trouble("names no token endpoint"))?;
+        let request = known.ends.exchange_code(code).map_err(|_| self.trouble("does not name a token endpoint"))?;
         let tokens = request.set_pkce_verifier(login.verifier).request_async(&asks).await;
         let tokens = tokens.map_err(|error| self.no_tokens(error))?;
         let token = asks.into_id_token();
@@ -272,7 +272,7 @@ impl Oidc {
         if let Some(url) = ends.user_info_url().filter(|_| lacks) {
             match self.user_info(url, tokens).await {
                 Ok(info) if info.text("sub") != Some(subject) => {
-                    return Err(self.trouble("names another user in its user info than in its ID token"));
+                    return Err(self.trouble("names one user in its ID token and another in its user info"));
                 }
                 Ok(info) => {
                     // The address and whether it is verified are one statement.
@@ -300,12 +300,12 @@ impl Oidc {
             .header(header::ACCEPT, "application/json")
             .header(header::AUTHORIZATION, format!("Bearer {}", tokens.access_token().secret()))
             .body(Vec::new())
-            .map_err(|_| self.trouble("gives an access token that is none"))?;
+            .map_err(|_| self.trouble("returned an access token that is not valid"))?;
         let answer = self.client.ask(request).await.map_err(|broken| unsaid(&broken.to_string()))?;
         if !answer.status().is_success() {
             return Err(unsaid(&answer.status().to_string()));
         }
-        Claims::read(answer.body()).ok_or_else(|| unsaid("in words that cannot be read"))
+        Claims::read(answer.body()).ok_or_else(|| unsaid("the response is not a JSON object"))
     }
 
     /// Returns what the provider says of itself, asked at most so long ago. One asks, and the others wait for that.
@@ -331,7 +331,7 @@ impl Oidc {
         let said = CoreProviderMetadata::discover_async(issuer, &self.client).await;
         let said = said.map_err(|error| self.undiscovered(error))?;
         if !self.client.may_ask(said.authorization_endpoint().url()) {
-            return Err(unusable("sends browsers to an address"));
+            return Err(unusable("names an authorization endpoint"));
         }
         let secret = self.settings.client_secret.as_ref().map(|secret| ClientSecret::new(secret.expose().to_owned()));
         // In a header unless the provider wants it in the body alone (OpenID Connect Discovery, 3: the default is Basic).
@@ -340,28 +340,29 @@ impl Oidc {
                 && !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
         });
         let keys = said.jwks().clone();
-        let redirect = RedirectUrl::new(self.redirect.clone()).map_err(|_| unusable("is told an address"))?;
+        let redirect = RedirectUrl::new(self.redirect.clone())
+            .map_err(|_| self.trouble("cannot send browsers back to http.public_url"))?;
         let ends = CoreClient::from_provider_metadata(said, ClientId::new(self.settings.client_id.clone()), secret)
             .set_redirect_uri(redirect)
             .set_auth_type(if only_by_post { AuthType::RequestBody } else { AuthType::BasicAuth });
         if ends.token_uri().is_none() {
-            return Err(self.trouble("names no token endpoint"));
+            return Err(self.trouble("does not name a token endpoint"));
         }
         Ok(Discovered { ends, keys })
     }
 
     fn undiscovered(&self, error: DiscoveryError<Broken>) -> OidcError {
-        let what = "does not say how to sign in by it";
+        let what = "does not describe how to sign in with it";
         self.trouble(&match error {
             DiscoveryError::Request(broken) => broken.to_string(),
-            DiscoveryError::Response(status, _, _) if !status.is_success() => {
-                format!(
-                    "{what}: {status} at its address with /.well-known/openid-configuration behind it, or at its keys"
-                )
-            }
-            DiscoveryError::Validation(why) => {
-                format!("goes by another name ({}); auth.oidc_issuer must be that, to the last slash", printable(&why))
-            }
+            DiscoveryError::Response(status, _, _) if !status.is_success() => format!(
+                "{what}: {status} at its address followed by /.well-known/openid-configuration, or at the address of its \
+                 keys"
+            ),
+            DiscoveryError::Validation(why) => format!(
+                "names another issuer URL ({}); auth.oidc_issuer must match it exactly, including any slash at its end",
+                printable(&why)
+            ),
             DiscoveryError::Parse(why) => format!("{what} ({})", printable(&why.to_string())),
             other => format!("{what} ({})", printable(&other.to_string())),
         })
@@ -371,21 +372,21 @@ impl Oidc {
         self.trouble(&match error {
             RequestTokenError::Request(broken) => broken.to_string(),
             RequestTokenError::ServerResponse(refusal) => format!(
-                "does not take the code ({}); if that happens each time, auth.oidc_client_id, auth.oidc_client_secret or \
-                 the address to return to, {}, is not what it knows",
+                "rejects the code ({}); if this happens every time, auth.oidc_client_id, auth.oidc_client_secret or the \
+                 redirect URL {} does not match the settings of the provider",
                 printable(&refusal.to_string()),
                 self.redirect
             ),
             RequestTokenError::Parse(why, _) => {
-                format!("gives tokens that cannot be read ({})", printable(&why.to_string()))
+                format!("returned tokens that cannot be read ({})", printable(&why.to_string()))
             }
-            RequestTokenError::Other(why) => format!("gives no tokens ({})", printable(&why)),
+            RequestTokenError::Other(why) => format!("returned no tokens ({})", printable(&why)),
         })
     }
 
     fn disbelieve(&self, why: &Disbelief) -> OidcError {
         match why {
-            Disbelief::Unreadable(why) => self.trouble(&format!("gives tokens that cannot be read ({why})")),
+            Disbelief::Unreadable(why) => self.trouble(&format!("returned tokens that cannot be read ({why})")),
             Disbelief::Signature(why) | Disbelief::Claims(why) => OidcError::Unbelievable((*why).to_owned()),
         }
     }

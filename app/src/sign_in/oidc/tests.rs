@@ -146,16 +146,16 @@ async fn a_token_that_is_not_the_providers_for_this_sign_in_is_not_believed() {
     let provider = Provider::start();
     let oidc = oidc(provider.issuer());
     for (key, value, words) in [
-        ("nonce", json!("another"), "it belongs to another sign-in"),
-        ("nonce", Value::Null, "it belongs to another sign-in"),
-        ("aud", json!("another"), "it is meant for another program"),
-        ("aud", json!([]), "it is meant for another program"),
-        ("aud", Value::Null, "it is meant for another program"),
-        ("aud", json!([CLIENT, "another"]), "it is meant for another program"),
-        ("iss", json!("https://id.example.org"), "it is another provider's"),
-        ("iss", json!(format!("{}/", provider.issuer())), "it is another provider's"),
-        ("exp", json!(1_700_000_000), "it has expired, or a clock is wrong, here or there"),
-        ("sub", json!(""), "it names nobody"),
+        ("nonce", json!("another"), "the ID token belongs to another sign-in"),
+        ("nonce", Value::Null, "the ID token belongs to another sign-in"),
+        ("aud", json!("another"), "the ID token is for another client"),
+        ("aud", json!([]), "the ID token is for another client"),
+        ("aud", Value::Null, "the ID token is for another client"),
+        ("aud", json!([CLIENT, "another"]), "the ID token is for another client"),
+        ("iss", json!("https://id.example.org"), "the ID token is from another provider"),
+        ("iss", json!(format!("{}/", provider.issuer())), "the ID token is from another provider"),
+        ("exp", json!(1_700_000_000), "the ID token has expired, or the clock here or at the provider is wrong"),
+        ("sub", json!(""), "the ID token names no user"),
     ] {
         provider.ways().claims = set(key, value.clone());
         assert_eq!(sign_in(&oidc, &provider).await, Err(OidcError::Unbelievable(words.to_owned())), "{key} {value}");
@@ -165,12 +165,12 @@ async fn a_token_that_is_not_the_providers_for_this_sign_in_is_not_believed() {
         assert!(sign_in(&oidc, &provider).await.is_err(), "{key} {value}");
     }
     provider.ways().claims = Box::new(|_| {});
-    let unsupported = "it is not signed in a way that is believed (RS256, ES256 or EdDSA)";
+    let unsupported = "the ID token is not signed with RS256, ES256 or EdDSA";
     for (signs, words) in [
-        (Signs::None, "it is not signed"),
+        (Signs::None, "the ID token is not signed"),
         (Signs::Hs256, unsupported),
-        (Signs::StolenName, "its signature is wrong"),
-        (Signs::Wrongly, "its signature is wrong"),
+        (Signs::StolenName, "the signature of the ID token is wrong"),
+        (Signs::Wrongly, "the signature of the ID token is wrong"),
     ] {
         provider.ways().signs = signs;
         assert_eq!(sign_in(&oidc, &provider).await, Err(OidcError::Unbelievable(words.to_owned())));
@@ -217,7 +217,7 @@ async fn a_sign_in_is_finished_once_and_by_the_browser_that_began_it() {
     let (_, stolen, _) = begin().await;
     let (pending, _, state) = begin().await;
     let refused = oidc.finish(&pending, back(&stolen, &state)).await.unwrap_err();
-    assert!(refused.to_string().contains("does not take the code (invalid_grant: no  such)"), "{refused}");
+    assert!(refused.to_string().contains("rejects the code (invalid_grant: no  such)"), "{refused}");
 
     let (pending, _, state) = begin().await;
     let refused = Callback { state: Some(&state), code: None, error: Some("access_denied") };
@@ -342,7 +342,7 @@ async fn a_new_key_under_the_old_name_or_under_none_is_fetched() {
         // The other key signs from now on, and is published.
         provider.ways().signs = Signs::StolenName;
         provider.ways().published = 1;
-        let wrong = "its signature is wrong".to_owned();
+        let wrong = "the signature of the ID token is wrong".to_owned();
         assert_eq!(sign_in(&oidc, &provider).await, Err(OidcError::Unbelievable(wrong)));
         oidc.learnt.lock().await.as_mut().unwrap().at -= FRESH;
         sign_in(&oidc, &provider).await.unwrap();
@@ -355,11 +355,15 @@ async fn a_token_endpoint_that_fails_is_told_in_a_sentence() {
     let provider = Provider::start();
     let oidc = oidc(provider.issuer());
     for (status, body, words) in [
-        (401, r#"{"error":"invalid_client"}"#, "does not take the code (invalid_client); if that happens each time"),
-        (500, "", "gives no tokens"),
-        (302, "{}", "gives tokens that cannot be read"),
-        (200, "<html>", "gives tokens that cannot be read"),
-        (200, r#"{"access_token":"a","token_type":"Bearer","id_token":"a.b.c"}"#, "gives tokens that cannot be read"),
+        (401, r#"{"error":"invalid_client"}"#, "rejects the code (invalid_client); if this happens every time"),
+        (500, "", "returned no tokens"),
+        (302, "{}", "returned tokens that cannot be read"),
+        (200, "<html>", "returned tokens that cannot be read"),
+        (
+            200,
+            r#"{"access_token":"a","token_type":"Bearer","id_token":"a.b.c"}"#,
+            "returned tokens that cannot be read",
+        ),
     ] {
         provider.ways().token_answer = Some((status, body.to_owned()));
         let failure = sign_in(&oidc, &provider).await.unwrap_err().to_string();
@@ -371,7 +375,7 @@ async fn a_token_endpoint_that_fails_is_told_in_a_sentence() {
     assert_eq!(failure, "The provider's response is not valid: there is no ID token.");
     provider.ways().token_answer = Some((200, " ".repeat(1 << 20)));
     let failure = sign_in(&oidc, &provider).await.unwrap_err().to_string();
-    assert!(failure.ends_with("answers without an end."), "{failure}");
+    assert!(failure.ends_with("sends a response that is too large."), "{failure}");
     assert!(!provider.ways().asked.iter().any(|path| path == "/elsewhere"));
 }
 
@@ -381,7 +385,7 @@ async fn a_new_key_of_the_provider_is_fetched_when_it_is_used() {
     let oidc = oidc(provider.issuer());
     sign_in(&oidc, &provider).await.unwrap();
     provider.ways().key = 1;
-    let unknown = "it is signed with a key that is not the provider's".to_owned();
+    let unknown = "the ID token is signed with a key that is not the provider's".to_owned();
     // A moment after its keys were fetched it is not asked again, whoever claims to have a new one.
     assert_eq!(sign_in(&oidc, &provider).await, Err(OidcError::Unbelievable(unknown)));
     oidc.learnt.lock().await.as_mut().unwrap().at -= FRESH;
@@ -394,14 +398,18 @@ async fn a_provider_that_is_none_is_told_and_tried_again() {
     let begin =
         async |oidc: &Oidc| oidc.begin(HERE, "/", None).await.err().map(|error| error.to_string()).unwrap_or_default();
     for (key, value, words) in [
-        ("issuer", json!("https://id.example.org"), "goes by another name"),
-        ("issuer", json!(format!("{}/", provider.issuer())), "auth.oidc_issuer must be that, to the last slash"),
-        ("authorization_endpoint", json!("javascript:alert(1)"), "sends browsers to an address that cannot be used"),
-        ("authorization_endpoint", json!("http://id.example.org/"), "sends browsers to an address that cannot be used"),
-        ("jwks_uri", json!("http://192.0.2.1/jwks"), "names an address without TLS, which is not asked"),
+        ("issuer", json!("https://id.example.org"), "names another issuer URL"),
+        ("issuer", json!(format!("{}/", provider.issuer())), "auth.oidc_issuer must match it exactly"),
+        ("authorization_endpoint", json!("javascript:alert(1)"), "names an authorization endpoint that cannot be used"),
+        (
+            "authorization_endpoint",
+            json!("http://id.example.org/"),
+            "names an authorization endpoint that cannot be used",
+        ),
+        ("jwks_uri", json!("http://192.0.2.1/jwks"), "names an address without TLS, which is not allowed"),
         ("jwks_uri", json!(format!("{}/nothing", provider.issuer())), "404"),
-        ("token_endpoint", Value::Null, "names no token endpoint"),
-        ("response_types_supported", Value::Null, "does not say how to sign in by it"),
+        ("token_endpoint", Value::Null, "does not name a token endpoint"),
+        ("response_types_supported", Value::Null, "does not describe how to sign in with it"),
     ] {
         provider.ways().metadata = set(key, value.clone());
         let failure = begin(&oidc(provider.issuer())).await;

@@ -178,7 +178,7 @@ fn the_code_of_another_sign_in_is_worth_nothing() {
     let mut thief = Visitor::default();
     let (_, state) = provider.visit(&thief.begin(&app));
     let answer = thief.open(&app, &back(&stolen, &state));
-    turned_away(&mut thief, &app, &answer, 401, "does not take the code (invalid_grant");
+    turned_away(&mut thief, &app, &answer, 401, "rejects the code (invalid_grant");
     // It was sent with the thief's own verifier, and refused for that.
     assert_eq!(provider.ways().posted[0].0["code"], stolen);
     app.stop();
@@ -191,13 +191,13 @@ fn an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
     let app = with(&data, &provider).env("HEARTH_AUTH__OIDC_JOIN", "member").start();
     let long_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 600;
     for (claims, words) in [
-        (&[("nonce", json!("another"))][..], "it belongs to another sign-in"),
-        (&[("nonce", Value::Null)], "it belongs to another sign-in"),
-        (&[("iss", json!("https://id.example.org"))], "it is another provider's"),
-        (&[("aud", json!("another"))], "it is meant for another program"),
-        (&[("aud", json!([CLIENT, "another"]))], "it is meant for another program"),
-        (&[("exp", json!(long_ago))], "it has expired"),
-        (&[("sub", json!(""))], "it names nobody"),
+        (&[("nonce", json!("another"))][..], "the ID token belongs to another sign-in"),
+        (&[("nonce", Value::Null)], "the ID token belongs to another sign-in"),
+        (&[("iss", json!("https://id.example.org"))], "the ID token is from another provider"),
+        (&[("aud", json!("another"))], "the ID token is for another client"),
+        (&[("aud", json!([CLIENT, "another"]))], "the ID token is for another client"),
+        (&[("exp", json!(long_ago))], "the ID token has expired"),
+        (&[("sub", json!(""))], "the ID token names no user"),
     ] {
         say(&provider, claims);
         let mut visitor = Visitor::default();
@@ -216,10 +216,10 @@ fn an_id_token_that_the_provider_did_not_sign_is_not_believed() {
     add_alice(&data);
     let app = with(&data, &provider).start();
     for (signs, words) in [
-        (Signs::StolenName, "its signature is wrong"),
-        (Signs::Wrongly, "its signature is wrong"),
-        (Signs::Hs256, "it is not signed in a way that is believed"),
-        (Signs::None, "it is not signed"),
+        (Signs::StolenName, "the signature of the ID token is wrong"),
+        (Signs::Wrongly, "the signature of the ID token is wrong"),
+        (Signs::Hs256, "the ID token is not signed with RS256"),
+        (Signs::None, "the ID token is not signed"),
     ] {
         provider.ways().signs = signs;
         let mut visitor = Visitor::default();

@@ -54,7 +54,7 @@ fn a_provider_that_comes_back_is_asked_again_soon() {
     provider.ways().metadata = Box::new(|said| said["issuer"] = json!("https://id.example.org"));
     let mut visitor = Visitor::default();
     let answer = visitor.open(&app, BEGIN);
-    turned_away(&mut visitor, &app, &answer, 503, "auth.oidc_issuer must be that, to the last slash");
+    turned_away(&mut visitor, &app, &answer, 503, "auth.oidc_issuer must match it exactly");
     provider.ways().metadata = Box::new(|_| {});
     eventually("the provider", || (visitor.open(&app, BEGIN).status == 303).then_some(()));
     let mut visitor = Visitor::default();
@@ -78,9 +78,9 @@ fn a_provider_that_fails_in_between_leaves_nobody_half_signed_in() {
     provider.ways().metadata = Box::new(|_| {});
     let app = with(&data, &provider).start();
     for (status, body, words) in [
-        (401, r#"{"error":"invalid_client"}"#, "does not take the code (invalid_client); if that happens each time"),
-        (500, "", "gives no tokens"),
-        (200, "<html>", "gives tokens that cannot be read"),
+        (401, r#"{"error":"invalid_client"}"#, "rejects the code (invalid_client); if this happens every time"),
+        (500, "", "returned no tokens"),
+        (200, "<html>", "returned tokens that cannot be read"),
         (200, r#"{"access_token":"a","token_type":"Bearer"}"#, "there is no ID token"),
     ] {
         provider.ways().token_answer = Some((status, body.to_owned()));

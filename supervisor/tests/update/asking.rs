@@ -135,7 +135,7 @@ fn a_registry_that_is_not_this_machine_is_asked_over_tls() {
     hearth.set("SSL_CERT_FILE", stranger.certificate().display().to_string());
     let told = hearth.refused(&["update", "check"]);
     assert!(
-        told.starts_with(&format!("error: the registry {place} shows a certificate that is not trusted")),
+        told.starts_with(&format!("error: the registry {place} presents a certificate that is not trusted")),
         "{told}"
     );
     // a system that trusts nobody, and a server without TLS are not asked.
@@ -280,7 +280,7 @@ fn garbage_ends_as_a_sentence() {
         ("404 Not Found", "knows no image"),
         ("429 Too Many Requests", "too often"),
         ("500 Internal Server Error", "answers 500"),
-        ("503 \u{1b}[31mred", "speaks no HTTP"),
+        ("503 \u{1b}[31mred", "does not speak HTTP"),
         ("503 Red", "answers 503 Service Unavailable"),
         ("204 No Content", "answers 204"),
         ("999 Nothing", "answers 999"),
@@ -315,7 +315,7 @@ fn garbage_ends_as_a_sentence() {
         [short, b"SSH-2.0-OpenSSH\r\n".to_vec(), Vec::new(), vec![0xff; 9999], b"HTTP/1.1 200 OK\r\n".repeat(99_999)]
     {
         let told = trouble(bytes).unwrap_err();
-        assert!(told.contains("broke the connection off"), "{told}");
+        assert!(told.contains("closed the connection"), "{told}");
     }
     // What is in a list and no version is nothing, whatever it is.
     let mixed = r#"{"tags":[null,5,["v9.0.0"],{"a":"v9.0.0"},"v9.0.0\r\nX: y","v9.0.0\u001b[2J","v9.0.0;x","v1.1.0","9.9"],"more":1}"#;

@@ -243,11 +243,11 @@ fn explain(image: &Reference, error: &reqwest::Error) -> Failure {
     };
     let innermost = printable(&innermost);
     if let Some(certificate) = chain().find_map(reach::certificate_error) {
-        return trouble(image, &format!("shows a certificate that is not trusted ({innermost})"))
+        return trouble(image, &format!("presents a certificate that is not trusted ({innermost})"))
             .hint(reach::help_with(&certificate, std::env::var("SSL_CERT_FILE").ok()));
     }
     if chain().any(|error| error.to_string().contains("No CA certificates were loaded")) {
-        return trouble(image, "cannot be known for itself: this system has no root certificates")
+        return trouble(image, "cannot be verified: this system has no root certificates")
             .hint("install the package ca-certificates, or name a file with them in SSL_CERT_FILE");
     }
     let proxy =
@@ -256,8 +256,8 @@ fn explain(image: &Reference, error: &reqwest::Error) -> Failure {
     let what = match error {
         _ if error.is_timeout() => format!("does not answer{through}"),
         _ if error.is_connect() => format!("cannot be reached{through} ({innermost})"),
-        _ if error.is_builder() => format!("cannot be asked ({innermost})"),
-        _ => format!("broke the connection off, or speaks no HTTP ({innermost})"),
+        _ if error.is_builder() => format!("cannot be sent a request ({innermost})"),
+        _ => format!("closed the connection, or does not speak HTTP ({innermost})"),
     };
     trouble(image, &what).hint(if proxy.is_some() { reach::PROXY } else { NETWORK })
 }

@@ -110,7 +110,8 @@ pub(crate) fn add_person(database: &Path, role: &str, token: &str) -> i64 {
     let count: i64 = connection.query_row("SELECT count(*) FROM user", [], |row| row.get(0)).unwrap();
     connection
         .execute(
-            "INSERT INTO user (name, email, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            // With its key, so that a start has nothing to write.
+            "INSERT INTO user (name, email, email_key, role, created_at, updated_at) VALUES (?1, ?2, ?2, ?3, ?4, ?4)",
             [format!("The {role}"), format!("{role}{count}@example.org"), role.to_owned(), now.to_owned()],
         )
         .unwrap();

@@ -30,6 +30,7 @@ fn add_users(data: &Data, number: usize) {
 #[test]
 fn the_key_is_written_with_each_new_and_changed_email() {
     let data = Data::new();
+    data.sql("UPDATE user SET email_key = NULL");
     let app = Start::alone(&data).start();
     let mut anna = join(&app, "member", "Anna@xn--bcher-kva.example");
     let key = |id: i64| -> Option<String> {

@@ -368,12 +368,12 @@ fn record(connection: &Connection, title: &str, visibility: &str) {
     connection.execute(sql, [title, visibility]).unwrap();
 }
 
-/// Every change, as scope, record and whether it is gone there, by its number.
-fn changes(connection: &Connection) -> Vec<(i64, i64, i64)> {
+/// Every change, as scope, number, record and whether it is gone there.
+fn changes(connection: &Connection) -> Vec<(i64, i64, i64, i64)> {
     let number = |value: &Sql| if let Sql::Integer(number) = value { *number } else { panic!("{value:?}") };
-    query(connection, "SELECT scope, record_id, is_gone FROM record_change ORDER BY number")
+    query(connection, "SELECT scope, number, record_id, is_gone FROM record_change ORDER BY scope, number")
         .iter()
-        .map(|row| (number(&row[0]), number(&row[1]), number(&row[2])))
+        .map(|row| (number(&row[0]), number(&row[1]), number(&row[2]), number(&row[3])))
         .collect()
 }
 
@@ -400,19 +400,20 @@ fn what_an_older_program_writes_is_counted_and_waits_to_be_folded() {
 }
 
 #[test]
-fn changes_are_numbered_and_what_left_a_scope_is_a_tombstone_there() {
+fn changes_are_numbered_in_each_scope_and_what_left_one_is_a_tombstone_there() {
     let (_place, connection) = household();
     record(&connection, "shared", "household");
     record(&connection, "always private", "private");
-    assert_eq!(changes(&connection), [(0, 1, 0), (7, 2, 0)]);
+    record(&connection, "shared as well", "household");
+    assert_eq!(changes(&connection), [(0, 1, 1, 0), (0, 2, 3, 0), (7, 1, 2, 0)]);
     connection.execute_batch("UPDATE record SET title = 'shared still' WHERE id = 1").unwrap();
-    assert_eq!(changes(&connection), [(7, 2, 0), (0, 1, 0)], "one row for each, with the number of its last change");
+    let one_for_each = [(0, 2, 3, 0), (0, 3, 1, 0), (7, 1, 2, 0)];
+    assert_eq!(changes(&connection), one_for_each, "one row for each, with the number of its last change");
     connection.execute_batch("UPDATE record SET visibility = 'private' WHERE id = 1").unwrap();
-    assert_eq!(changes(&connection), [(7, 2, 0), (0, 1, 1), (7, 1, 0)]);
-    connection.execute_batch("DELETE FROM record WHERE id = 2").unwrap();
-    assert_eq!(changes(&connection), [(0, 1, 1), (7, 1, 0), (7, 2, 1)], "the others learn nothing of it");
+    assert_eq!(changes(&connection), [(0, 2, 3, 0), (0, 4, 1, 1), (7, 1, 2, 0), (7, 2, 1, 0)]);
+    connection.execute_batch("DELETE FROM record WHERE id = 2; UPDATE record SET notes = 'x' WHERE id = 1").unwrap();
+    let unknown_to_others = [(0, 2, 3, 0), (0, 4, 1, 1), (7, 3, 2, 1), (7, 4, 1, 0)];
+    assert_eq!(changes(&connection), unknown_to_others, "the numbers of the household do not tell of it either");
     connection.execute_batch("UPDATE record SET visibility = 'household' WHERE id = 1").unwrap();
-    assert_eq!(changes(&connection), [(7, 2, 1), (7, 1, 1), (0, 1, 0)], "and it is back");
-    let numbers = query(&connection, "SELECT max(number) = change_number FROM record_change, record_state");
-    assert_eq!(numbers, [[Sql::Integer(1)]]);
+    assert_eq!(changes(&connection), [(0, 2, 3, 0), (0, 5, 1, 0), (7, 3, 2, 1), (7, 5, 1, 1)], "and it is back");
 }

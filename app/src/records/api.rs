@@ -74,7 +74,7 @@ struct SyncedRecord {
     record: Option<RecordBody>,
 }
 
-/// Changed records, in the order of their last change.
+/// Changed records: the household's first, then the user's private ones, each in the order of their last change.
 #[derive(Debug, Object)]
 struct RecordChanges {
     /// The changed records in their current state.

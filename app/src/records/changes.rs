@@ -1,7 +1,8 @@
 //! What has changed since a client looked last?
 //!
-//! Changes are numbered (`record_change`, which the migrator describes), so that no clock decides. A cursor holds the number, the
-//! epoch, which a restore ends, and whose eyes it was made for.
+//! Changes are numbered in each scope (`record_change`, which the migrator describes), so that no clock decides and nobody's
+//! numbers tell of what others keep to themselves. A cursor holds the number of each scope that its viewer sees, the epoch,
+//! which a restore ends, and the scopes.
 
 use data_encoding::BASE64URL_NOPAD;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
@@ -12,7 +13,7 @@ use super::{
     store::{self, Viewer},
 };
 
-/// Changed records, in the order of their last change.
+/// Changed records: the household's first, then one's own, in the order of their last change.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// The record as it is now; none where the viewer has it no longer.
@@ -37,40 +38,61 @@ pub(crate) async fn list(
     after: Option<&str>,
     limit: u64,
 ) -> Result<Result<Changes, BadCursor>, DbErr> {
-    let scopes: Vec<_> = viewer.scopes().iter().map(ToString::to_string).collect();
+    let scopes = viewer.scopes();
     let row = reads.query_one_raw(Statement::from_string(DbBackend::Sqlite, "SELECT epoch FROM record_state")).await?;
     let epoch: String = row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?;
-    let view = format!("{epoch}.{}", scopes.join(","));
-    let mut number = match after.map(decode) {
-        None => 0,
+    let view = format!("{epoch}.{}", joined(&scopes));
+    let mut numbers = match after.map(decode) {
+        None => vec![0; scopes.len()],
         Some(None) => return Ok(Err(BadCursor::Unknown)),
-        Some(Some((made_for, number))) if made_for == view => number,
+        Some(Some((numbers, made_for))) if made_for == view && numbers.len() == scopes.len() => numbers,
         Some(Some(_)) => return Ok(Err(BadCursor::Outdated)),
     };
-    let sql = format!(
-        "SELECT number, record_id FROM record_change WHERE scope IN ({}) AND number > ? ORDER BY number LIMIT ?",
-        scopes.join(", ")
-    );
-    let values: [Value; 2] = [number.into(), (limit + 1).into()];
-    let rows = reads.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
     let (mut changes, mut bytes) = (Changes::default(), 0);
-    for row in rows {
-        if changes.records.len() as u64 >= limit || bytes > PAGE_BYTES {
-            changes.has_more = true;
-            break;
+    for (scope, number) in scopes.iter().zip(&mut numbers) {
+        // The file may have been put back by hand.
+        if last(reads, *scope).await? < *number {
+            return Ok(Err(BadCursor::Outdated));
         }
-        number = row.try_get_by_index(0)?;
-        let id = row.try_get_by_index(1)?;
-        let record = store::get(reads, viewer, id).await?;
-        bytes += record.as_ref().map_or(0, Model::text_bytes);
-        changes.records.push((id, record));
+        let room = limit - changes.records.len() as u64;
+        for (next, id) in behind(reads, *scope, *number, room + 1).await? {
+            if changes.records.len() as u64 >= limit || bytes > PAGE_BYTES {
+                changes.has_more = true;
+                break;
+            }
+            *number = next;
+            let record = store::get(reads, viewer, id).await?;
+            bytes += record.as_ref().map_or(0, Model::text_bytes);
+            changes.records.push((id, record));
+        }
     }
-    changes.cursor = BASE64URL_NOPAD.encode(format!("c{number}.{view}").as_bytes());
+    changes.cursor = BASE64URL_NOPAD.encode(format!("c{}.{view}", joined(&numbers)).as_bytes());
     Ok(Ok(changes))
 }
 
-fn decode(cursor: &str) -> Option<(String, i64)> {
+/// Returns the number of a scope's last change.
+async fn last(reads: &DatabaseConnection, scope: i64) -> Result<i64, DbErr> {
+    let sql = r#"SELECT ifnull(max("number"), 0) FROM "record_change" WHERE "scope" = ?"#;
+    let row = reads.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [scope.into()])).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// Returns the changes in a scope behind a number, with the records' ids.
+async fn behind(reads: &DatabaseConnection, scope: i64, number: i64, most: u64) -> Result<Vec<(i64, i64)>, DbErr> {
+    let sql = r#"SELECT "number", "record_id" FROM "record_change" WHERE "scope" = ? AND "number" > ? ORDER BY "number" LIMIT ?"#;
+    let values: [Value; 3] = [scope.into(), number.into(), most.into()];
+    let rows = reads.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+fn joined(numbers: &[i64]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Returns the numbers, and for which view they are.
+fn decode(cursor: &str) -> Option<(Vec<i64>, String)> {
     let text = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
-    let (number, view) = text.strip_prefix('c')?.split_once('.')?;
-    Some((view.to_owned(), number.parse().ok()?))
+    let (numbers, view) = text.strip_prefix('c')?.split_once('.')?;
+    let numbers = numbers.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some((numbers, view.to_owned()))
 }

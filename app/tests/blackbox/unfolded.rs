@@ -106,7 +106,7 @@ fn what_0_4_0_wrote_is_found_listed_and_counted_after_the_next_start() {
     assert_eq!(ids(&app, "sort=updated_desc")[0], 1);
     assert_eq!([1, 2, 4, 5].map(|id| version(&app, id)), [2, 2, 1, 1]);
     let (changed, _) = changes(&app, &cursor);
-    assert_eq!(changed, [(4, false), (5, false), (1, false), (2, false), (3, true)]);
+    assert_eq!(changed, [(4, false), (1, false), (2, false), (3, true), (5, false)]);
     app.stop();
 }
 

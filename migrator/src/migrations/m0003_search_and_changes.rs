@@ -14,8 +14,9 @@
 //!
 //! **Changes.** `record_change` has one row for each record in each scope that it was ever in: the number of its last change
 //! there, and whether it is gone from there (deleted, or moved to another scope). So what became private is a tombstone to the
-//! others, and what was always private leaves none for them. Numbers come from `record_state.change_number`; `epoch` changes
-//! when a backup is restored, after which numbers are given again.
+//! others, and what was always private leaves none for them. Each scope counts for itself, so that the numbers of one do not
+//! tell how much is changed in another. `record_state.epoch` changes when a backup is restored, after which numbers are given
+//! again.
 //!
 //! **E-mails.** `user.email_key` is for finding a user by any spelling of an e-mail. The app writes it; a row without one is
 //! looked at in every search, so an e-mail that changes without the key takes the key away.
@@ -91,27 +92,32 @@ const TRIGGERS: [(&str, &str); 8] = [
     (
         "record_change_insert",
         "AFTER INSERT ON record BEGIN
-            UPDATE record_state SET change_number = change_number + 1;
-            INSERT OR REPLACE INTO record_change (scope, number, record_id)
-                SELECT new.scope, change_number, new.id FROM record_state;
+            INSERT OR REPLACE INTO record_change (scope, number, record_id) VALUES (
+                new.scope,
+                ifnull((SELECT max(number) FROM record_change WHERE scope = new.scope), 0) + 1,
+                new.id
+            );
         END",
     ),
-    // A change of scope is two changes: gone from the old one, then there in the new one.
+    // A change of scope is two changes: gone from the old one, and there in the new one.
     (
         "record_change_update",
         "AFTER UPDATE OF title, category, notes, due_date, owner_id, visibility ON record BEGIN
-            UPDATE record_change SET number = (SELECT change_number + 1 FROM record_state), is_gone = 1
+            UPDATE record_change
+                SET number = (SELECT max(number) + 1 FROM record_change WHERE scope = old.scope), is_gone = 1
                 WHERE record_id = old.id AND scope = old.scope AND old.scope <> new.scope;
-            UPDATE record_state SET change_number = change_number + 1 + (old.scope <> new.scope);
-            INSERT OR REPLACE INTO record_change (scope, number, record_id)
-                SELECT new.scope, change_number, new.id FROM record_state;
+            INSERT OR REPLACE INTO record_change (scope, number, record_id) VALUES (
+                new.scope,
+                ifnull((SELECT max(number) FROM record_change WHERE scope = new.scope), 0) + 1,
+                new.id
+            );
         END",
     ),
     (
         "record_change_delete",
         "AFTER DELETE ON record BEGIN
-            UPDATE record_state SET change_number = change_number + 1;
-            UPDATE record_change SET number = (SELECT change_number FROM record_state), is_gone = 1
+            UPDATE record_change
+                SET number = (SELECT max(number) + 1 FROM record_change WHERE scope = old.scope), is_gone = 1
                 WHERE record_id = old.id AND scope = old.scope;
         END",
     ),
@@ -131,7 +137,6 @@ const TABLES: [(&str, &str); 3] = [
         "record_state",
         "(
             id INTEGER PRIMARY KEY CHECK (id = 1),
-            change_number INTEGER NOT NULL,
             epoch TEXT NOT NULL,
             fold_version INTEGER NOT NULL
         ) STRICT",
@@ -200,21 +205,19 @@ async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
 /// Numbers the records that are there, what was changed first first.
 async fn number_changes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let state = format!(
-        "INSERT OR IGNORE INTO record_state (id, change_number, epoch, fold_version)
-            VALUES (1, 0, lower(hex(randomblob(8))), {FOLD_VERSION})"
+        "INSERT OR IGNORE INTO record_state (id, epoch, fold_version)
+            VALUES (1, lower(hex(randomblob(8))), {FOLD_VERSION})"
     );
     run(manager, &state).await?;
     run(
         manager,
         "INSERT INTO record_change (scope, number, record_id)
-            SELECT scope, (SELECT change_number FROM record_state) + row_number() OVER (ORDER BY updated_at, id), id
+            SELECT
+                scope,
+                ifnull((SELECT max(number) FROM record_change AS known WHERE known.scope = record.scope), 0)
+                    + row_number() OVER (PARTITION BY scope ORDER BY updated_at, id),
+                id
             FROM record WHERE id NOT IN (SELECT record_id FROM record_change)",
-    )
-    .await?;
-    run(
-        manager,
-        "UPDATE record_state SET change_number = max(change_number, (SELECT ifnull(max(number), 0) FROM record_change))
-            WHERE change_number < (SELECT ifnull(max(number), 0) FROM record_change)",
     )
     .await
 }

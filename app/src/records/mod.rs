@@ -13,6 +13,8 @@ mod search;
 mod self_test;
 mod stale;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{stale::fold_stale, store::begin_epoch};
 

@@ -12,6 +12,7 @@ mod harness;
 mod headers;
 mod lifecycle;
 mod pages;
+mod privacy;
 mod probation;
 mod problems;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]

@@ -1,0 +1,162 @@
+//! Does a search do the same work whatever others keep to themselves?
+//!
+//! Counted are the steps of SQLite's virtual machine, which are the same on every machine.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use sea_orm::{DatabaseConnection, sqlx::pool::PoolConnection};
+use tempfile::TempDir;
+
+use super::{
+    changes, fold_stale,
+    listing::{Listing, Order},
+    page_query,
+    search::Search,
+    store::Viewer,
+};
+use crate::{
+    datetime::Day,
+    db::{Access, Database},
+};
+
+const ANNA: i64 = 2;
+const BEN: i64 = 3;
+
+/// Adds so many records with words of every frequency.
+fn add(path: &Path, number: usize, owner: i64, visibility: &str) {
+    let sql = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})
+         INSERT INTO record (title, category, notes, due_date, created_at, updated_at, owner_id, visibility)
+         SELECT
+             char(97 + i % 26) || 'ing 保険 ' || i || iif(i % 700 = 0, ' seldom', ''),
+             'category ' || i % 7,
+             'note ' || i * 7919 % 1000,
+             iif(i % 3, date('2027-01-01', i || ' days'), NULL),
+             '2026-11-24T12:00:00.000Z',
+             strftime('%Y-%m-%dT%H:%M:%fZ', 1800000000 + i * 7919 % {number}, 'unixepoch'),
+             {owner}, '{visibility}'
+         FROM n"
+    );
+    rusqlite::Connection::open(path).unwrap().execute_batch(&sql).unwrap();
+}
+
+/// Returns a household in which Ben keeps so many records to himself.
+async fn household(secrets: usize) -> (TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.db");
+    std::fs::write(&path, "").unwrap();
+    migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (id, name) in [(1, "owner"), (ANNA, "anna"), (BEN, "ben")] {
+        let sql =
+            "INSERT INTO user (id, name, email, role, created_at, updated_at) VALUES (?1, ?2, ?2, 'member', '', '')";
+        connection.execute(sql, rusqlite::params![id, name]).unwrap();
+    }
+    // In the middle of the others.
+    add(&path, 1500, 1, "household");
+    if secrets > 0 {
+        add(&path, secrets, BEN, "private");
+    }
+    add(&path, 1500, BEN, "household");
+    add(&path, 300, ANNA, "private");
+    let database = Database::open(&path, Access::Write).await.unwrap();
+    fold_stale(&database).await.unwrap();
+    // In one piece, so that what is compared does not hang on how many writes there were.
+    connection.execute_batch("INSERT INTO record_search (record_search) VALUES ('optimize')").unwrap();
+    (directory, database)
+}
+
+/// Counts the steps of all connections of a pool.
+async fn counted(reads: &DatabaseConnection) -> Arc<AtomicU64> {
+    let steps = Arc::new(AtomicU64::new(0));
+    let mut all: Vec<PoolConnection<_>> = Vec::new();
+    let pool = reads.get_sqlite_connection_pool();
+    for _ in 0..pool.options().get_max_connections() {
+        let mut connection = pool.acquire().await.unwrap();
+        let steps = steps.clone();
+        connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
+            steps.fetch_add(1, SeqCst);
+            true
+        });
+        all.push(connection);
+    }
+    steps
+}
+
+/// What Anna may ask for, in each way that a list takes.
+fn listings() -> Vec<Listing> {
+    let searches = ["", "a", "in", "ing", "保", "保険", "seldom", "ing seldom", "note", "777", "category", "nowhere"];
+    let mut all = Vec::new();
+    for order in Order::ALL {
+        for search in searches {
+            let listing = Listing { search: Search::parse(search), order, limit: 30, ..Listing::default() };
+            let day: Option<Day> = Some("2028-06-01".parse().unwrap());
+            all.extend([
+                Listing { category: Some("Category 3".to_owned()), ..listing.clone() },
+                Listing { category: Some("category 99".to_owned()), ..listing.clone() },
+                Listing { due_before: day, ..listing.clone() },
+                Listing { due_after: day, owner_id: Some(BEN), ..listing.clone() },
+                Listing { owner_id: Some(ANNA), ..listing.clone() },
+                listing,
+            ]);
+        }
+    }
+    all
+}
+
+/// An index with more in it may be deeper, or cut into pages elsewhere: each way down takes some steps more or less, whatever
+/// is found there. A record costs a dozen.
+fn is_the_same(before: u64, after: u64) -> bool {
+    after.abs_diff(before) <= 200 + before / 100
+}
+
+#[tokio::test]
+async fn a_search_does_the_same_work_whatever_others_keep_to_themselves() {
+    let (_without, less) = household(0).await;
+    let (_with, more) = household(5000).await;
+    let databases = [(&less, counted(less.reads()).await), (&more, counted(more.reads()).await)];
+    for viewer in [Viewer::with_id(ANNA), Viewer::with_id(1)] {
+        for listing in listings() {
+            let [(found, before), (found_among_more, after)] = two_pages(&databases, viewer, &listing).await;
+            assert_eq!(found, found_among_more, "{listing:?}");
+            assert!(before > 0 && is_the_same(before, after), "{before} steps, then {after}: {listing:?}");
+        }
+        let mut steps = Vec::new();
+        for (database, counter) in &databases {
+            counter.store(0, SeqCst);
+            changes::list(database.reads(), viewer, None, 50).await.unwrap().unwrap();
+            steps.push(counter.load(SeqCst));
+        }
+        assert!(is_the_same(steps[0], steps[1]), "{steps:?}");
+    }
+    // Who has those records does feel them.
+    let listing = Listing { search: Search::parse("ing seldom"), limit: 30, ..Listing::default() };
+    let [(found, before), (all, after)] = two_pages(&databases, Viewer::with_id(BEN), &listing).await;
+    assert!(all.len() > found.len() && !is_the_same(before, after), "{before} steps, then {after}");
+    less.close().await;
+    more.close().await;
+}
+
+/// Returns for each database the titles of two pages, and the steps that these took.
+async fn two_pages(
+    databases: &[(&Database, Arc<AtomicU64>); 2],
+    viewer: Viewer,
+    listing: &Listing,
+) -> [(Vec<String>, u64); 2] {
+    let mut both = [(Vec::new(), 0), (Vec::new(), 0)];
+    for ((database, counter), (titles, steps)) in databases.iter().zip(&mut both) {
+        counter.store(0, SeqCst);
+        let first = page_query::list(database.reads(), viewer, listing).await.unwrap();
+        let next = Listing { after: first.next.clone(), ..listing.clone() };
+        let second = page_query::list(database.reads(), viewer, &next).await.unwrap();
+        *steps = counter.load(SeqCst);
+        titles.extend(first.records.into_iter().chain(second.records).map(|record| record.title));
+    }
+    both
+}

@@ -6,7 +6,7 @@ mod harness;
 
 use std::{fs, path::PathBuf, thread};
 
-use harness::{Hearth, get, household, wait_for};
+use harness::{Answer, Hearth, get, household, wait_for};
 use serde_json::{Value, json};
 
 fn archive(made: &Value) -> PathBuf {
@@ -49,6 +49,58 @@ fn a_live_restore_brings_back_records_and_attachments_and_can_be_taken_back() {
         household::all(address).contains_key(&added["id"].as_i64().unwrap()).then_some(())
     });
     hearth.assert_tidy();
+}
+
+#[test]
+fn a_copy_of_the_records_made_before_a_restore_begins_again() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    let mut address = running.wait_serving();
+    let changes = |address, after: &str| get(address, &format!("/api/v1/records/changes?limit=200{after}"));
+    let seen = |answer: &Answer| -> (Vec<i64>, String) {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let page = answer.json();
+        let ids = page["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect();
+        (ids, format!("&after={}", page["cursor"].as_str().unwrap()))
+    };
+    let assert_gone = |address, after: &str| {
+        let refused = changes(address, after);
+        assert_eq!((refused.status, &refused.json()["code"]), (410, &json!("gone")), "{}", refused.body);
+    };
+    household::fill(address, 5);
+    let (five, at_backup) = seen(&changes(address, ""));
+    assert_eq!(five.len(), 5);
+    hearth.backup(&[]);
+    household::add(address, &json!({"title": "written after the backup"}));
+    let (added, later) = seen(&changes(address, &at_backup));
+    assert_eq!(added.len(), 1);
+    // A backup is no restore, and neither is a start.
+    running.stop();
+    running = hearth.start();
+    address = running.wait_serving();
+    assert_eq!(seen(&changes(address, &at_backup)).0, added);
+    assert!(seen(&changes(address, &later)).0.is_empty());
+
+    hearth.done(&["restore", "latest", "--yes"]);
+    address = running.wait_serving();
+    wait_for("the restored records", || (household::all(address).len() == 5).then_some(()));
+    // Numbers are given again: the next record would have that of the one that is lost.
+    household::add(address, &json!({"title": "written after the restore"}));
+    for after in [&at_backup, &later] {
+        assert_gone(address, after);
+    }
+    let (all, restored) = seen(&changes(address, ""));
+    assert_eq!((all.len(), seen(&changes(address, &restored)).0.len()), (6, 0));
+
+    // Back to the snapshot that the restore left: neither has its cursors any more.
+    hearth.done(&["restore", "1", "--yes"]);
+    address = running.wait_serving();
+    wait_for("the snapshot", || (changes(address, &restored).status == 410).then_some(()));
+    for after in [&at_backup, &later, &restored] {
+        assert_gone(address, after);
+    }
+    assert_eq!(seen(&changes(address, "")).0.len(), 6);
+    running.stop();
 }
 
 #[test]

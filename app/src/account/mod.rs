@@ -53,6 +53,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Table::of::<entity::account::Entity>(),
         Table::of::<entity::session::Entity>(),
         Table::of::<entity::api_token::Entity>(),
+        Table::of::<entity::idempotency_key::Entity>(),
     ],
     self_test: |database| Box::pin(self_test(database)),
 };

@@ -117,6 +117,34 @@ of_a_user! {
     last_used_at: Option<Timestamp>,
 }
 
+/// What a request with a key of the client's created.
+pub mod idempotency_key {
+    use sea_orm::entity::prelude::*;
+
+    use crate::datetime::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "idempotency_key")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: i64,
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub key: String,
+        /// Of the operation and the body.
+        #[sea_orm(column_type = "Text")]
+        pub request_hash: String,
+        /// Which one was created; the hash says of what kind.
+        pub created_id: i64,
+        #[sea_orm(column_type = "Text")]
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// The secret of somebody's one-time passwords.
 pub mod totp {
     use sea_orm::entity::prelude::*;

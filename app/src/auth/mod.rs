@@ -18,6 +18,7 @@ pub(crate) mod external_identity;
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub(crate) mod gate;
+pub(crate) mod idempotency;
 pub(crate) mod last_used_writer;
 pub(crate) mod login_methods;
 pub(crate) mod profile;

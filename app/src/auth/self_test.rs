@@ -2,7 +2,9 @@
 
 use sea_orm::DbErr;
 
-use super::{email_keys, entity::verification::Kind, login_methods, sessions, tokens, users, verification};
+use super::{
+    email_keys, entity::verification::Kind, idempotency, login_methods, sessions, tokens, users, verification,
+};
 use crate::db::Database;
 
 /// Reads through each query that finds out who is calling; returns somebody's number.
@@ -27,6 +29,7 @@ pub(crate) async fn read_through(database: &Database) -> Result<i64, DbErr> {
     tokens::find(reads, "none").await?;
     tokens::get(reads, id, 1).await?;
     tokens::get_with_user(reads, 1).await?;
+    idempotency::find(reads, id, "none").await?;
     Ok(id)
 }
 

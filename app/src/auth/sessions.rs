@@ -19,6 +19,7 @@ use super::{
         user,
         verification::Kind::Device,
     },
+    idempotency,
     role::Method,
     verification::{self, About},
 };
@@ -71,6 +72,7 @@ pub(crate) async fn begin(
     Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(transaction).await?;
     verification::tidy(transaction).await?;
     audit_log::tidy(transaction).await?;
+    idempotency::tidy(transaction).await?;
     let row = ActiveModel {
         id: NotSet,
         user_id: Set(user.id),

@@ -207,6 +207,10 @@ impl Document {
             ("string", Some("date")) => "must be a day, such as 2026-11-24".to_owned(),
             ("string", Some("date-time")) => "must be a time, such as 2026-11-24T22:30:00Z (RFC 3339)".to_owned(),
             ("string", Some("cursor")) => "is not a cursor that this list returned as `next`".to_owned(),
+            ("string", Some("idempotency-key")) => {
+                "must be 1 to 255 visible ASCII characters without quotation marks and backslashes, bare or in quotation marks"
+                    .to_owned()
+            }
             ("string", _) => match (limit("minLength"), limit("maxLength")) {
                 (Some(least), Some(most)) => format!("must be text of {least} to {most} characters"),
                 (None, Some(most)) => format!("must be text of at most {most} characters"),

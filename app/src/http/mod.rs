@@ -13,7 +13,9 @@ mod cookies;
 mod docs;
 mod explain;
 mod guests;
+mod header;
 mod host;
+mod idempotency_key;
 mod limits;
 mod line;
 mod optional_field;
@@ -35,7 +37,9 @@ pub(crate) use self::{
     docs::Docs,
     explain::Explain,
     guests::Guest,
+    header::Header,
     host::{Hosts, is_https, is_meant_for},
+    idempotency_key::IdempotencyKey,
     limits::{BodyLimit, Budget, Held, Size},
     line::{filled_line, first_unseen, is_unseen, line},
     optional_field::OptionalField,

@@ -49,6 +49,8 @@ pub(crate) enum Code {
     RequestTimeout,
     /// 409: it conflicts with the current state.
     Conflict,
+    /// 409: an earlier request with this `Idempotency-Key` created it, and its secret is not shown again.
+    AlreadyCreated,
     /// 410: it was there, and is no longer.
     Gone,
     /// 412: it has changed since it was read.
@@ -61,6 +63,8 @@ pub(crate) enum Code {
     UnknownHost,
     /// 422: the request can be read and cannot be carried out.
     Unprocessable,
+    /// 422: the `Idempotency-Key` was used for another request.
+    IdempotencyKeyReused,
     /// 429: too many attempts.
     TooManyRequests,
     /// 500: a fault in Hearth itself.
@@ -435,10 +439,12 @@ refusal! {
     404 "Not found, or not visible to the user.",
     408 "The body did not arrive in time.",
     409 "The request conflicts with the current state.",
+    410 "An earlier request with this `Idempotency-Key` created it, and it was deleted since.",
     412 "It has changed since it was read: `If-Match` names another version.",
     413 "The body is too large.",
     415 "The body is not JSON.",
     421 "The name in the Host header is not configured.",
+    422 "The `Idempotency-Key` was used for another request.",
     429 "Too many attempts. The header Retry-After says when to retry.",
     500 "Internal error.",
     503 "Temporarily unavailable. The header Retry-After says when to retry.",

@@ -6,7 +6,7 @@
 use poem::{http::StatusCode, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
     types::MaybeUndefined,
 };
@@ -21,11 +21,11 @@ use super::{
     store::{self, Viewer},
 };
 use crate::{
-    auth::{authority::AuthorizedDatabase, caller::Caller},
+    auth::{authority::AuthorizedDatabase, caller::Caller, idempotency::Once},
     datetime::{Day, Timestamp},
     http::{
-        Done, FieldError, Found, Limit, Listed, OptionalField, Precondition, Problem, ReadRefused, Text, WriteRefused,
-        entity_tag, has_already,
+        Done, FieldError, Found, Header, IdempotencyKey, Limit, Listed, OptionalField, Precondition, Problem,
+        ReadRefused, Text, WriteRefused, entity_tag, has_already,
     },
 };
 
@@ -222,13 +222,21 @@ impl RecordsApi {
     }
 
     /// Create a record
+    ///
+    /// With an `Idempotency-Key`, a request that is sent again within 24 hours creates nothing more: its response has the
+    /// record that the first one created, as it is now. If that was deleted since, the response is 410. Another request of
+    /// the same user with the same key gets 422.
     #[oai(path = "/records", method = "post", operation_id = "create_record", tag = "Tag::Records")]
     async fn create(
         &self,
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
+        /// A text of the client's choice, such as a UUID, that is new for each record to create.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<IdempotencyKey>,
         body: Json<NewRecord>,
     ) -> Result<Added, WriteRefused> {
+        let once = Once::new(key.0, "create_record", &body.0);
         let NewRecord {
             title,
             category: OptionalField(category),
@@ -244,7 +252,7 @@ impl RecordsApi {
             visibility.unwrap_or_default(),
         )
         .map_err(Problem::fields)?;
-        let record = store::create(database, &caller, draft).await?;
+        let record = store::create(database, &caller, draft, once).await?;
         let location = format!("/api/v1/records/{}", record.id);
         let tag = entity_tag(record.version);
         Ok(Added::Record(Json(record.into()), location, tag))

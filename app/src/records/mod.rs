@@ -38,7 +38,7 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
         Operation::new("list_record_changes", READ).may_give(&[410]),
-        Operation::new("create_record", WRITE).with_large_body(),
+        Operation::new("create_record", WRITE).with_large_body().may_give(&[410]),
         Operation::new("update_record", WRITE).with_large_body(),
         Operation::new("delete_record", WRITE),
     ],

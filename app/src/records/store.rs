@@ -3,6 +3,7 @@
 //! Every statement on the table `record` starts here. Whoever adds a read adds it to the self-test too; the test
 //! `the_self_test_covers_every_read_of_the_api` compares what both prepare.
 
+use poem::http::StatusCode;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
@@ -22,6 +23,7 @@ use crate::{
         audit_log::{self, Actor, Kind},
         authority::AuthorizedDatabase,
         caller::Caller,
+        idempotency::{self, Once},
         role::Role,
     },
     datetime::Timestamp,
@@ -82,9 +84,17 @@ pub(crate) async fn get(reads: &impl ConnectionTrait, viewer: Viewer, id: i64) -
 }
 
 /// Adds a record.
-pub(crate) async fn create(database: &AuthorizedDatabase, caller: &Caller, draft: Draft) -> Result<Model, Problem> {
+pub(crate) async fn create(
+    database: &AuthorizedDatabase,
+    caller: &Caller,
+    draft: Draft,
+    once: Option<Once>,
+) -> Result<Model, Problem> {
     database
         .write(caller, async move |tx, caller| {
+            if let Some(id) = idempotency::earlier(tx, caller, once.as_ref()).await? {
+                return Ok(get(tx, Viewer::of(caller), id).await?.ok_or_else(|| deleted_since(id))?);
+            }
             let Draft { title, category, notes, due_date, visibility } = draft.clone();
             let (id, now, owner_id) = (0, Timestamp::now(), Some(caller.user.id));
             let (created_at, updated_at) = (now, now);
@@ -105,9 +115,17 @@ pub(crate) async fn create(database: &AuthorizedDatabase, caller: &Caller, draft
             };
             let id = insert(tx, &record, &folded).await?;
             search::index(tx, id, scope(&record), &folded).await?;
+            idempotency::keep(tx, caller, once.as_ref(), id).await?;
             Ok(Model { id, ..record })
         })
         .await
+}
+
+/// The refusal to create again what was created and deleted.
+fn deleted_since(id: i64) -> Problem {
+    Problem::new(StatusCode::GONE).detail(format!(
+        "An earlier request with this Idempotency-Key created the record {id}, which was deleted since. Nothing was created."
+    ))
 }
 
 /// Adds a row, with what is made from its texts, and returns its id.
@@ -237,6 +255,7 @@ mod tests {
         auth::{caller::Credential, users},
         datetime::Day,
         db::{Access, Database},
+        http::IdempotencyKey,
     };
 
     const OWNER_AND_ALARM: &str = "
@@ -259,7 +278,7 @@ mod tests {
         let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
         let writes = AuthorizedDatabase::new(database.clone());
         let draft = Draft::check("Boiler", "house", "yearly".to_owned(), None, Visibility::Household).unwrap();
-        let id = create(&writes, &caller, draft).await.unwrap().id;
+        let id = create(&writes, &caller, draft, None).await.unwrap().id;
         let day: Option<Day> = Some("2027-01-31".parse().unwrap());
         // As the page sends it: with the texts as they were.
         let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
@@ -268,6 +287,57 @@ mod tests {
         assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
         let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
         assert!(update(&writes, &caller, id, title, Precondition::Any).await.is_err(), "the alarm works");
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn of_two_requests_with_one_key_in_one_transaction_one_creates() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        std::fs::write(&path, "").unwrap();
+        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
+        let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
+        let user = users::get(database.reads(), 1).await.unwrap().unwrap();
+        let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
+        let writes = AuthorizedDatabase::new(database.clone());
+        let once = Once::new(IdempotencyKey(Some("key".to_owned())), "create_record", &"body".to_owned());
+        let draft = Draft::check("Boiler", "", String::new(), None, Visibility::Household).unwrap();
+        // While one write is under way, the next ones gather for the transaction behind it.
+        let (begun, is_begun) = tokio::sync::oneshot::channel();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let mut gate = Some((begun, released));
+        let blocked = database.clone();
+        let blocker = tokio::spawn(async move {
+            let outcome: Result<(), DbError> = blocked
+                .write(async move |_| {
+                    if let Some((begun, released)) = gate.take() {
+                        let _ = begun.send(());
+                        let _ = released.await;
+                    }
+                    Ok(())
+                })
+                .await;
+            outcome.unwrap();
+        });
+        is_begun.await.unwrap();
+        let two = async {
+            tokio::join!(
+                create(&writes, &caller, draft.clone(), once.clone()),
+                create(&writes, &caller, draft.clone(), once.clone()),
+                async {
+                    // Both have been polled, and so they wait, by now.
+                    release.send(()).unwrap();
+                }
+            )
+        };
+        let (first, second, ()) = two.await;
+        blocker.await.unwrap();
+        assert_eq!(first.unwrap(), second.unwrap());
+        let count = rusqlite::Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count.unwrap(), 1);
         database.close().await;
     }
 }

@@ -10,6 +10,7 @@ mod conventions;
 mod disk;
 mod harness;
 mod headers;
+mod idempotency;
 mod lifecycle;
 mod pages;
 mod privacy;

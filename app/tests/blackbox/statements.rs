@@ -96,6 +96,10 @@ fn use_everything(app: &App) {
     let path = "/api/v1/records/60";
     assert_eq!(app.send("PATCH", path, &json!({ "title": "Changed", "due_date": null })).status, 200);
     app.create(&json!({ "title": "To be deleted" }));
+    for _ in 0..2 {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "7")];
+        assert_eq!(app.ask("POST", "/api/v1/records", &headers, br#"{"title":"Created once"}"#).status, 201);
+    }
     assert_eq!(app.ask("DELETE", "/api/v1/records/61", &[], b"").status, 204);
     let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(app.ask("POST", "/records", &[form], b"title=From+the+page").status, 303);

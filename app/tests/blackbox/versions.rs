@@ -30,6 +30,10 @@ fn a_change_or_deletion_is_for_the_version_that_was_read() {
         let refused = app.ask("DELETE", &path, &[("if-match", tag)], b"");
         assert_eq!(refused.problem(412)["code"], "precondition_failed", "{tag}");
     }
+    // Not ASCII, which is a tag of nobody's, and a second line of the header.
+    assert_eq!(patch("\"\u{e9}\"", "lost").problem(412)["code"], "precondition_failed");
+    let two = [JSON, ("if-match", "\"1\""), ("if-match", "\"x\"")];
+    app.ask("PATCH", &path, &two, br#"{"title":"lost"}"#).problem(412);
     for tag in ["2", "\"2", "\"2\" \"3\"", ","] {
         assert_eq!(patch(tag, "lost").problem(400)["errors"][0]["field"], "If-Match", "{tag}");
     }

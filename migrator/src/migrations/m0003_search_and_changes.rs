@@ -151,16 +151,16 @@ const TABLES: [(&str, &str); 3] = [
             PRIMARY KEY (scope, number)
         ) STRICT, WITHOUT ROWID",
     ),
-    // What a request with an Idempotency-Key was answered, so that the same request again is answered likewise. Rows are of no
-    // use after 24 hours.
+    // What a request with an Idempotency-Key created, so that the same request again creates nothing more. Rows are of no use
+    // after 24 hours. `request_hash` is of the operation and the body; `created_id` is a number in the table that the operation
+    // writes to.
     (
         "idempotency_key",
         "(
             user_id INTEGER NOT NULL REFERENCES user (id),
             key TEXT NOT NULL,
-            body_hash TEXT NOT NULL,
-            status INTEGER NOT NULL,
-            record_id INTEGER NULL,
+            request_hash TEXT NOT NULL,
+            created_id INTEGER NOT NULL,
             created_at TEXT NOT NULL,
             PRIMARY KEY (user_id, key)
         ) STRICT, WITHOUT ROWID",

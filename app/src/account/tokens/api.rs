@@ -16,13 +16,14 @@ use crate::{
         api::{Name, Tag},
         caller::Caller,
         entity::api_token,
+        idempotency::Once,
         profile,
         role::Scope,
     },
     datetime::Timestamp,
     http::{
-        After, ById, Created, Done, FieldError, Limit, Listed, OptionalField, Problem, ReadRefused, Text, Window,
-        WriteRefused,
+        After, ById, Created, Done, FieldError, Header, IdempotencyKey, Limit, Listed, OptionalField, Problem,
+        ReadRefused, Text, Window, WriteRefused,
     },
 };
 
@@ -103,13 +104,20 @@ impl TokensApi {
     /// Create a token
     ///
     /// The token can do what its user can do, within its scope.
+    ///
+    /// With an `Idempotency-Key`, a request that is sent again within 24 hours creates nothing more and gets 409 with the code
+    /// `already_created`, since the secret is in the first response only. Another request with the same key gets 422.
     #[oai(path = "/tokens", method = "post", operation_id = "create_token", tag = "Tag::Account")]
     async fn create(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
+        /// A text of the client's choice, such as a UUID, that is new for each token to create.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<IdempotencyKey>,
         body: Json<NewToken>,
     ) -> Result<Created<CreatedToken>, WriteRefused> {
+        let once = Once::new(key.0, "create_token", &body.0);
         let mut errors = Vec::new();
         let name = profile::label("name", &body.name.0, &mut errors);
         if body.expires_at.0.is_some_and(|end| end <= Timestamp::now()) {
@@ -118,7 +126,7 @@ impl TokensApi {
         if !errors.is_empty() {
             return Err(Problem::fields(errors).into());
         }
-        let (token, secret) = store::create(accounts, &caller, name, body.scope, body.expires_at.0).await?;
+        let (token, secret) = store::create(accounts, &caller, name, body.scope, body.expires_at.0, once).await?;
         Ok(Created::new(CreatedToken { secret: secret.expose().to_owned(), token: token.into() }))
     }
 

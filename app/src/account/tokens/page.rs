@@ -103,7 +103,7 @@ pub(crate) async fn create(
     let outcome = match errors.is_empty() {
         true => {
             let scope = submitted.scope.unwrap_or(Scope::Read);
-            store::create(accounts, &visitor, name, scope, submitted.good_for.end()).await
+            store::create(accounts, &visitor, name, scope, submitted.good_for.end(), None).await
         }
         false => Err(Problem::fields(errors)),
     };

@@ -13,6 +13,7 @@ use crate::{
         authority::write_as,
         caller::Caller,
         entity::api_token::{ActiveModel, Column, Entity, Model},
+        idempotency::{self, Once},
         role::Scope,
         tokens::get,
     },
@@ -36,10 +37,12 @@ pub(crate) async fn create(
     name: String,
     scope: Scope,
     expires_at: Option<Timestamp>,
+    once: Option<Once>,
 ) -> Result<(Model, Secret), Problem> {
     caller.check_fresh()?;
     let secret = Secret::api_token();
     write_as(&accounts.database, caller, async move |tx, caller| {
+        idempotency::check_first(tx, caller, once.as_ref()).await?;
         let now = Timestamp::now();
         if list(tx, caller.user.id).await?.len() >= MOST {
             return Err(Problem::conflict(format!("You already have {MOST} tokens. Revoke some first.")).into());
@@ -56,6 +59,7 @@ pub(crate) async fn create(
             last_used_at: Set(None),
         };
         let made = Entity::insert(row).exec_with_returning(tx).await?;
+        idempotency::keep(tx, caller, once.as_ref(), made.id).await?;
         audit_log::write(tx, Kind::TokenCreated, &Actor::caller(caller), &subject).await?;
         Ok((made, secret.clone()))
     })

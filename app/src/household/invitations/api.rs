@@ -17,13 +17,15 @@ use crate::{
         caller::{Caller, ClientInfo},
         email,
         entity::verification,
+        idempotency::Once,
         profile::Profile,
         role::Role,
     },
     datetime::Timestamp,
     household::link::LinkBody,
     http::{
-        After, ById, Created, Done, Limit, Listed, OptionalField, Problem, ReadRefused, Text, Window, WriteRefused,
+        After, ById, Created, Done, Header, IdempotencyKey, Limit, Listed, OptionalField, Problem, ReadRefused, Text,
+        Window, WriteRefused,
     },
     sign_in::{
         SignIn,
@@ -115,16 +117,23 @@ impl InvitationsApi {
     /// Create an invitation
     ///
     /// The link works once and expires after a week.
+    ///
+    /// With an `Idempotency-Key`, a request that is sent again within 24 hours creates nothing more and gets 409 with the code
+    /// `already_created`, since the secret is in the first response only. Another request with the same key gets 422.
     #[oai(path = "/invitations", method = "post", operation_id = "create_invitation", tag = "Tag::People")]
     async fn invite(
         &self,
         Data(accounts): Data<&Arc<Accounts>>,
         caller: Caller,
+        /// A text of the client's choice, such as a UUID, that is new for each invitation to create.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<IdempotencyKey>,
         body: Json<NewInvitation>,
     ) -> Result<Created<CreatedInvitation>, WriteRefused> {
+        let once = Once::new(key.0, "create_invitation", &body.0);
         let email = body.email.0.as_ref().map(|email| email::check(&email.0)).transpose();
         let email = email.map_err(|error| Problem::fields(vec![error]))?;
-        let (invitation, secret) = store::create(accounts, &caller, body.role, email).await?;
+        let (invitation, secret) = store::create(accounts, &caller, body.role, email, once).await?;
         let token = secret.expose().to_owned();
         let link = LinkBody { url: accounts.address_of(&format!("/invitation/{token}")), token };
         Ok(Created::new(CreatedInvitation { invitation: invitation.into(), link }))

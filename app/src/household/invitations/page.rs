@@ -61,7 +61,7 @@ pub(crate) async fn create(
         email => email::check(email).map(Some).map_err(|error| Problem::fields(vec![error])),
     };
     let outcome = match email {
-        Ok(email) => store::create(accounts, &visitor, submitted.role(), email).await,
+        Ok(email) => store::create(accounts, &visitor, submitted.role(), email, None).await,
         Err(problem) => Err(problem),
     };
     match outcome {

@@ -13,6 +13,7 @@ use crate::{
         caller::{Caller, ClientInfo},
         email,
         entity::verification::{Kind::Invitation, Model},
+        idempotency::{self, Once},
         login_methods,
         profile::Profile,
         role::{Method, Role},
@@ -37,6 +38,7 @@ pub(crate) async fn create(
     caller: &Caller,
     role: Role,
     email: Option<String>,
+    once: Option<Once>,
 ) -> Result<(Model, Secret), Problem> {
     if !caller.role().rules(role) {
         return Err(Problem::forbidden("You can only give roles below your own, unless you are an owner."));
@@ -44,6 +46,7 @@ pub(crate) async fn create(
     caller.check_fresh()?;
     let secret = Secret::token();
     write_as(&accounts.database, caller, async move |tx, caller| {
+        idempotency::check_first(tx, caller, once.as_ref()).await?;
         if let Some(email) = &email
             && users::is_taken(tx, email, None).await?
         {
@@ -52,6 +55,7 @@ pub(crate) async fn create(
         let subject = format!("{} as {}", email.as_deref().unwrap_or("anyone with the link"), role.name());
         let about = About { role: Some(role), email: email.clone(), created_by: Some(caller.user.id), user_id: None };
         let made = verification::keep(tx, Invitation, &secret, about, verification::INVITATION).await?;
+        idempotency::keep(tx, caller, once.as_ref(), made.id).await?;
         audit_log::write(tx, Kind::InvitationCreated, &Actor::caller(caller), &subject).await?;
         Ok((made, secret.clone()))
     })

@@ -122,7 +122,7 @@ pub(crate) async fn reset(
     let user = users::get(accounts.reads(), id).await;
     let user =
         user.map_err(|error| Problem::from(accounts.database.failed(error)))?.ok_or_else(|| no_such_person(id))?;
-    match resets::create_reset(accounts, &visitor, id, filled.remove_totp).await {
+    match resets::create_reset(accounts, &visitor, id, filled.remove_totp, None).await {
         Ok(Some(secret)) => {
             let link = Link::to(accounts, request, &client, &format!("/reset/{}", secret.expose()));
             let what = html! { "With this link, " strong { (user.name) } " can choose a new password." };

@@ -11,10 +11,11 @@ use crate::{
         Accounts,
         api::{Code, NewPassword, Tag},
         caller::{Caller, ClientInfo},
+        idempotency::Once,
         users,
     },
     household::link::LinkBody,
-    http::{Created, Done, OptionalField, WriteRefused},
+    http::{Created, Done, Header, IdempotencyKey, OptionalField, WriteRefused},
     sign_in::SignIn,
 };
 
@@ -43,7 +44,10 @@ struct Reset {
 impl ResetsApi {
     /// Create a password reset link
     ///
-    /// The link works once and expires after a day. Send it privately.
+    /// The link works once and expires after a day. Send it privately. It takes the place of an earlier one.
+    ///
+    /// With an `Idempotency-Key`, a request that is sent again within 24 hours creates nothing more and gets 409 with the code
+    /// `already_created`, since the secret is in the first response only. Another request with the same key gets 422.
     #[oai(path = "/users/:id/reset", method = "post", operation_id = "create_reset", tag = "Tag::People")]
     async fn create(
         &self,
@@ -51,9 +55,13 @@ impl ResetsApi {
         caller: Caller,
         /// The user's id.
         id: Path<i64>,
+        /// A text of the client's choice, such as a UUID, that is new for each link to create.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<IdempotencyKey>,
         body: Json<NewReset>,
     ) -> Result<Created<LinkBody>, WriteRefused> {
-        let secret = store::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default()).await?;
+        let once = Once::new(key.0, &format!("create_reset {}", id.0), &body.0);
+        let secret = store::create_reset(accounts, &caller, id.0, body.remove_totp.0.unwrap_or_default(), once).await?;
         let token = secret.ok_or_else(|| users::unknown(id.0))?.expose().to_owned();
         Ok(Created::new(LinkBody { url: accounts.address_of(&format!("/reset/{token}")), token }))
     }

@@ -10,6 +10,7 @@ use crate::{
             user,
             verification::Kind::{Reset, SecondStep},
         },
+        idempotency::{self, Once},
         login_methods,
         role::Method,
         sessions::{self, NewSession},
@@ -29,10 +30,12 @@ pub(crate) async fn create_reset(
     caller: &Caller,
     id: i64,
     remove_totp: bool,
+    once: Option<Once>,
 ) -> Result<Option<Secret>, Problem> {
     caller.check_fresh()?;
     let secret = Secret::token();
     write_as(&accounts.database, caller, async move |tx, caller| {
+        idempotency::check_first(tx, caller, once.as_ref()).await?;
         let Some(user) = users::get(tx, id).await? else {
             return Ok(None);
         };
@@ -50,7 +53,8 @@ pub(crate) async fn create_reset(
             let why = format!("{name} is disabled. Enable the account first.");
             return Err(Problem::conflict(why).into());
         }
-        offer_reset(tx, &user, &secret, remove_totp, &Actor::caller(caller), Some(caller.user.id)).await?;
+        let made = offer_reset(tx, &user, &secret, remove_totp, &Actor::caller(caller), Some(caller.user.id)).await?;
+        idempotency::keep(tx, caller, once.as_ref(), made).await?;
         Ok(Some(secret.clone()))
     })
     .await
@@ -75,7 +79,7 @@ pub(crate) async fn reset_by_operator(
         .await
 }
 
-/// Keeps the secret of a link, in place of an earlier one.
+/// Keeps the secret of a link, in place of an earlier one, and returns its number.
 pub(crate) async fn offer_reset(
     tx: &Tx,
     user: &user::Model,
@@ -83,15 +87,16 @@ pub(crate) async fn offer_reset(
     remove_totp: bool,
     actor: &Actor,
     created_by: Option<i64>,
-) -> Result<(), sea_orm::DbErr> {
+) -> Result<i64, sea_orm::DbErr> {
     verification::void(tx, Reset, Some(user.id)).await?;
     let about = About { user_id: Some(user.id), created_by, ..About::default() };
-    verification::keep(tx, Reset, secret, about, verification::RESET).await?;
+    let made = verification::keep(tx, Reset, secret, about, verification::RESET).await?;
     if remove_totp {
         totp::clear(tx, user.id).await?;
         audit_log::write(tx, Kind::TotpRemoved, actor, &user.email).await?;
     }
-    audit_log::write(tx, Kind::ResetCreated, actor, &user.email).await
+    audit_log::write(tx, Kind::ResetCreated, actor, &user.email).await?;
+    Ok(made.id)
 }
 
 /// Returns whose password a link resets, while it is good.

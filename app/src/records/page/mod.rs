@@ -79,7 +79,7 @@ pub(crate) async fn add(
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
     let outcome = match submitted.draft() {
-        Ok(draft) => store::create(database, &visitor, draft).await,
+        Ok(draft) => store::create(database, &visitor, draft, None).await,
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {

@@ -1,9 +1,10 @@
 //! How does the app reach its database?
 //!
-//! Reads go through a pool of read-only connections; writes through the one [`writer`], which commits those that
+//! The household's content is read by [`DirectReads`], all else through a pool of read-only connections; writes through the one [`writer`], which commits those that
 //! wait together in one transaction. The app never creates a database file and never migrates one: both are the
 //! migrator's.
 
+mod direct;
 mod error;
 mod instance;
 #[cfg(feature = "faults")]
@@ -28,14 +29,15 @@ use sea_orm::{
 
 use self::writer::Writer;
 pub(crate) use self::{
+    direct::{DirectReads, READERS},
     error::DbError,
     transaction::{Abort, Tx},
     writer::WriterState,
 };
 use crate::failure::Failure;
 
-/// Readers wait for nobody in WAL mode; more than this only waits for the processor on a small server.
-const READERS: u32 = 4;
+/// Connections for all reads but those of the household's content.
+const POOL: u32 = 2;
 
 /// Page cache of each connection. The kernel's own cache holds the file; SQLite's default of 2 MiB times five
 /// connections would be a third of the app's memory.
@@ -66,6 +68,7 @@ pub(crate) enum Access {
 #[derive(Debug)]
 pub(crate) struct Database {
     reads: DatabaseConnection,
+    direct: DirectReads,
     writer: Option<Writer>,
     damaged: AtomicBool,
     /// Why the disk refused a write; until that is asked for.
@@ -97,6 +100,7 @@ impl Database {
         };
         Ok(Self {
             reads,
+            direct: DirectReads::new(path),
             writer,
             damaged: AtomicBool::new(false),
             hindered: AtomicBool::new(false),
@@ -105,9 +109,14 @@ impl Database {
         })
     }
 
-    /// Returns the pool of readers.
+    /// Returns what reads all else.
     pub(crate) fn reads(&self) -> &DatabaseConnection {
         &self.reads
+    }
+
+    /// Returns what reads the household's content.
+    pub(crate) fn direct(&self) -> &DirectReads {
+        &self.direct
     }
 
     /// Carries out `work` in a writing transaction; when it returns, the work is on the disk or did not happen. It may be
@@ -219,6 +228,7 @@ impl Database {
         if tokio::time::timeout(CLOSE_TIMEOUT, self.reads.close_by_ref()).await.is_err() {
             tracing::warn!("A read was still under way when the database was closed");
         }
+        self.direct.close();
         if let Some(writer) = &self.writer {
             writer.close().await;
         }
@@ -299,7 +309,7 @@ async fn connect(path: &Path, role: Role) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new("sqlite::memory:");
     options
         .max_connections(match role {
-            Role::Reader => READERS,
+            Role::Reader => POOL,
             Role::Writer => 1,
         })
         .min_connections(1)

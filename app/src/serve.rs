@@ -19,7 +19,7 @@ use crate::{
     audit::backup_audit::HeardBackups,
     auth::{self, Accounts, tailscale::Peer},
     config::Config,
-    db::{Access, Database},
+    db::{Access, Database, READERS},
     failure::Failure,
     fault,
     http::{Budget, CookieNames, Entrance, Hosts, Proxies, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
@@ -30,9 +30,8 @@ use crate::{
     sign_in::{SignIn, setup},
 };
 
-/// Threads that answer requests. Each connection to the database has one of its own beside them, so that two keep
-/// four cores busy; more only cost memory.
-const WORKERS: usize = 2;
+/// Threads that answer requests: one more than may wait for the disk at a time.
+const WORKERS: usize = READERS + 1;
 
 /// What is kept of the grace period for closing the database after the last request.
 const CLOSING: Duration = Duration::from_secs(1);

@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DbErr;
 
 use super::{
     caller::{Caller, Credential, unauthenticated},
     login_methods, sessions, tokens, users,
 };
 use crate::{
-    db::{Abort, Database, DbError, Tx},
+    db::{Abort, Database, DbError, DirectReads, Tx},
     http::Problem,
 };
 
@@ -27,9 +27,9 @@ impl AuthorizedDatabase {
         Self(database)
     }
 
-    /// Returns the pool of readers.
-    pub(crate) fn reads(&self) -> &DatabaseConnection {
-        self.0.reads()
+    /// Returns what reads the household's content.
+    pub(crate) fn reads(&self) -> &DirectReads {
+        self.0.direct()
     }
 
     /// Returns the error of a read as the app speaks of it.

@@ -93,7 +93,11 @@ impl DbError {
     }
 }
 
+/// Returns SQLite's extended code; the low byte is the primary one.
 fn extended_code(error: &DbErr) -> Option<u32> {
+    if let DbErr::Query(RuntimeErr::Internal(text)) = error {
+        return text.strip_prefix(CODE)?.split_once(')')?.0.parse().ok();
+    }
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))) = error
@@ -101,8 +105,19 @@ fn extended_code(error: &DbErr) -> Option<u32> {
         return None;
     };
     match &**error {
-        // sqlx gives SQLite's extended code; the low byte is the primary one.
         sqlx::Error::Database(error) => DatabaseError::code(&**error)?.parse().ok(),
         _ => None,
     }
+}
+
+const CODE: &str = "(code: ";
+
+/// Returns the error of a direct read as one of SeaORM's, which has room for a text alone: SQLite's extended code stands at
+/// its beginning.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn query(error: rusqlite::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::Internal(match error.sqlite_error() {
+        Some(code) => format!("{CODE}{}) {error}", code.extended_code),
+        None => error.to_string(),
+    }))
 }

@@ -304,7 +304,7 @@ impl RecordsApi {
         #[oai(name = "If-None-Match", validator(max_length = 2000))]
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, ReadRefused> {
-        let record = store::get(database.reads(), Viewer::of(&caller), id.0)
+        let record = store::find(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;

@@ -5,13 +5,14 @@
 //! which a restore ends, and the scopes.
 
 use data_encoding::BASE64URL_NOPAD;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 use super::{
     entity::Model,
     listing::PAGE_BYTES,
     store::{self, Viewer},
 };
+use crate::db::DirectReads;
 
 /// Changed records: the household's first, then one's own, in the order of their last change.
 #[derive(Debug, Default)]
@@ -33,14 +34,14 @@ pub(crate) enum BadCursor {
 
 /// Returns the changes behind a cursor; without one, every record.
 pub(crate) async fn list(
-    reads: &DatabaseConnection,
+    reads: &DirectReads,
     viewer: Viewer,
     after: Option<&str>,
     limit: u64,
 ) -> Result<Result<Changes, BadCursor>, DbErr> {
     let scopes = viewer.scopes();
-    let row = reads.query_one_raw(Statement::from_string(DbBackend::Sqlite, "SELECT epoch FROM record_state")).await?;
-    let epoch: String = row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?;
+    let sql = Statement::from_string(DbBackend::Sqlite, "SELECT epoch FROM record_state");
+    let epoch = reads.rows(&sql, |row| row.get::<_, String>(0)).await?.pop().unwrap_or_default();
     let view = format!("{epoch}.{}", joined(&scopes));
     let mut numbers = match after.map(decode) {
         None => vec![0; scopes.len()],
@@ -61,7 +62,7 @@ pub(crate) async fn list(
                 break;
             }
             *number = next;
-            let record = store::get(reads, viewer, id).await?;
+            let record = store::find(reads, viewer, id).await?;
             bytes += record.as_ref().map_or(0, Model::text_bytes);
             changes.records.push((id, record));
         }
@@ -71,18 +72,18 @@ pub(crate) async fn list(
 }
 
 /// Returns the number of a scope's last change.
-async fn last(reads: &DatabaseConnection, scope: i64) -> Result<i64, DbErr> {
+async fn last(reads: &DirectReads, scope: i64) -> Result<i64, DbErr> {
     let sql = r#"SELECT ifnull(max("number"), 0) FROM "record_change" WHERE "scope" = ?"#;
-    let row = reads.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [scope.into()])).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [scope.into()]);
+    Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
 }
 
 /// Returns the changes in a scope behind a number, with the records' ids.
-async fn behind(reads: &DatabaseConnection, scope: i64, number: i64, most: u64) -> Result<Vec<(i64, i64)>, DbErr> {
+async fn behind(reads: &DirectReads, scope: i64, number: i64, most: u64) -> Result<Vec<(i64, i64)>, DbErr> {
     let sql = r#"SELECT "number", "record_id" FROM "record_change" WHERE "scope" = ? AND "number" > ? ORDER BY "number" LIMIT ?"#;
     let values: [Value; 3] = [scope.into(), number.into(), most.into()];
-    let rows = reads.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+    reads.rows(&statement, |row| Ok((row.get(0)?, row.get(1)?))).await
 }
 
 fn joined(numbers: &[i64]) -> String {

@@ -7,20 +7,20 @@
 //! the list is walked through from its beginning; what is left after some 2,000 records is walked through with the set of
 //! candidates at hand.
 
-use futures_util::TryStreamExt;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     Value,
     sea_query::{Expr, Order as Direction, SimpleExpr, UnionType},
 };
 
 use super::{
-    entity::{Column, Entity},
+    entity::{Column, Entity, Model},
     fold::category_key,
     listing::{Cursor, Listing, Order, PAGE_BYTES, Page},
     search,
     store::Viewer,
 };
+use crate::db::DirectReads;
 
 /// When is which way taken?
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +35,13 @@ pub(crate) struct Thresholds {
 const THRESHOLDS: Thresholds = Thresholds { few: 2000, walked: 2000 };
 
 /// Returns a page of the list that the viewer sees.
-pub(crate) async fn list(reads: &DatabaseConnection, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
+pub(crate) async fn list(reads: &DirectReads, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
     list_by(reads, viewer, listing, THRESHOLDS).await
 }
 
 /// As [`list`], with other thresholds, for the self-test.
 pub(crate) async fn list_by(
-    reads: &DatabaseConnection,
+    reads: &DirectReads,
     viewer: Viewer,
     listing: &Listing,
     thresholds: Thresholds,
@@ -71,22 +71,24 @@ struct PageBudget {
 async fn fill(
     page: &mut Page,
     budget: &mut PageBudget,
-    reads: &DatabaseConnection,
+    reads: &DirectReads,
     query: Select<Entity>,
 ) -> Result<bool, DbErr> {
     // One more than there is room for tells whether there is a next page.
-    let mut found = query.limit(budget.rows + 1).stream(reads).await?;
-    while let Some(record) = found.try_next().await? {
+    let query = query.limit(budget.rows + 1);
+    let mut has_room = true;
+    let take = |record: Model| {
         let bytes = record.text_bytes();
-        let fits = budget.rows > 0 && (bytes <= budget.bytes || page.records.is_empty());
-        if !fits {
-            return Ok(false);
+        has_room = budget.rows > 0 && (bytes <= budget.bytes || page.records.is_empty());
+        if has_room {
+            budget.rows -= 1;
+            budget.bytes = budget.bytes.saturating_sub(bytes);
+            page.records.push(record);
         }
-        budget.rows -= 1;
-        budget.bytes = budget.bytes.saturating_sub(bytes);
-        page.records.push(record);
-    }
-    Ok(true)
+        has_room
+    };
+    reads.each(query, take).await?;
+    Ok(has_room)
 }
 
 /// A part of the list that one index runs through.
@@ -193,7 +195,7 @@ impl<'a> List<'a> {
     /// Returns the queries whose results, one after the other, are this part of the list.
     async fn queries(
         &self,
-        reads: &DatabaseConnection,
+        reads: &DirectReads,
         run: Run,
         thresholds: Thresholds,
     ) -> Result<Vec<Select<Entity>>, DbErr> {
@@ -245,7 +247,7 @@ impl<'a> List<'a> {
     }
 
     /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one.
-    async fn bound(&self, reads: &DatabaseConnection, run: &Run, number: u64) -> Result<Option<(Value, i64)>, DbErr> {
+    async fn bound(&self, reads: &DirectReads, run: &Run, number: u64) -> Result<Option<(Value, i64)>, DbErr> {
         let keys = |query: Select<Entity>| {
             let query = query.select_only();
             let query = match run.key.name() {
@@ -256,16 +258,15 @@ impl<'a> List<'a> {
         };
         let in_scope = |scope: &i64| keys(Entity::find()).filter(run.range("")).filter(scope_is(*scope));
         let query = run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "").offset(number).limit(1);
-        Ok(match run.key {
-            Key::Updated | Key::Due => {
-                query.into_tuple::<(String, i64)>().one(reads).await?.map(|(key, id)| (key.into(), id))
-            }
-            Key::Title => {
-                let found = query.into_tuple::<(Option<Vec<u8>>, i64)>().one(reads).await?;
-                found.map(|(key, id)| (key.unwrap_or_default().into(), id))
-            }
-            Key::Never => query.into_tuple::<i64>().one(reads).await?.map(|id| (Value::Int(None), id)),
-        })
+        let statement = query.build(DbBackend::Sqlite);
+        let found = reads.rows(&statement, |row| {
+            Ok(match run.key {
+                Key::Updated | Key::Due => (row.get::<_, String>(0)?.into(), row.get(1)?),
+                Key::Title => (row.get::<_, Option<Vec<u8>>>(0)?.unwrap_or_default().into(), row.get(1)?),
+                Key::Never => (Value::Int(None), row.get(0)?),
+            })
+        });
+        Ok(found.await?.pop())
     }
 }
 

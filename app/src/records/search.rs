@@ -7,9 +7,11 @@
 //! records *may* have the words; the folded text itself says which do.
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, Statement,
     sea_query::{Expr, SimpleExpr},
 };
+
+use crate::db::DirectReads;
 
 use super::fold::{Folded, GRAM_MAX, category_token, fold, scope_prefix, words};
 
@@ -77,12 +79,11 @@ pub(crate) fn is_candidate(candidates: &str, walks: bool) -> SimpleExpr {
 }
 
 /// Counts the candidates, as far as `most`.
-pub(crate) async fn count(reads: &DatabaseConnection, candidates: &str, most: u64) -> Result<u64, DbErr> {
+pub(crate) async fn count(reads: &DirectReads, candidates: &str, most: u64) -> Result<u64, DbErr> {
     let sql = r#"SELECT count(*) FROM (SELECT 1 FROM "record_search" WHERE "record_search" MATCH ? LIMIT ?)"#;
     let values = [candidates.into(), most.into()];
-    let row = reads.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    Ok(count.unsigned_abs())
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+    Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
 }
 
 /// Puts a record into the index, in the place of what was there of it.

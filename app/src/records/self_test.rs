@@ -1,6 +1,6 @@
 //! Can this version read everything that the records' queries may be asked for?
 
-use sea_orm::{DatabaseConnection, DbErr, sea_query::Order as Direction};
+use sea_orm::{DbErr, sea_query::Order as Direction};
 
 use super::{
     entity::Visibility,
@@ -10,7 +10,10 @@ use super::{
     stale,
     store::{self, Viewer},
 };
-use crate::{datetime::Day, db::Database};
+use crate::{
+    datetime::Day,
+    db::{Database, DirectReads},
+};
 
 /// Reads through each query of the records, and decodes a page from both ends of the table.
 ///
@@ -25,11 +28,11 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
             .map_err(|error| self_test_failed(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
     }
-    store::get(reads, viewer, ends.first().map_or(1, |record| record.id))
+    store::find(database.direct(), viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| self_test_failed(database, "get a record", error))?;
     stale::self_test(reads).await.map_err(|error| self_test_failed(database, "look for records to fold", error))?;
-    super::changes::list(reads, viewer, None, 10)
+    super::changes::list(database.direct(), viewer, None, 10)
         .await
         .map_err(|error| self_test_failed(database, "list the changes", error))?
         .map(drop)
@@ -42,7 +45,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     for order in Order::ALL {
         for filter in filters(word, category, day) {
             let listing = Listing { order, ..filter };
-            list_two_pages(reads, viewer, listing)
+            list_two_pages(database.direct(), viewer, listing)
                 .await
                 .map_err(|error| self_test_failed(database, &format!("list records by {}", order.name()), error))?;
         }
@@ -51,7 +54,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
 }
 
 /// Reads the beginning of a list and what comes after it, so that the condition of a next page is tried too.
-async fn list_two_pages(reads: &DatabaseConnection, viewer: Viewer, mut listing: Listing) -> Result<(), DbErr> {
+async fn list_two_pages(reads: &DirectReads, viewer: Viewer, mut listing: Listing) -> Result<(), DbErr> {
     listing.limit = 10;
     // Each way there is to a page.
     for thresholds in [Thresholds { few: 2000, walked: 2000 }, Thresholds { few: 0, walked: 0 }] {

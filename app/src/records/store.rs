@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Alias, DynIden, IntoIden, Order as Direction, Query, SimpleExpr},
 };
 
@@ -27,7 +27,7 @@ use crate::{
         role::Role,
     },
     datetime::Timestamp,
-    db::{Database, DbError, Tx, difference},
+    db::{Database, DbError, DirectReads, Tx, difference},
     failure::Failure,
     http::{FieldError, Precondition, Problem},
 };
@@ -79,8 +79,17 @@ fn scope(record: &Model) -> i64 {
 }
 
 /// Returns the record with this id, if the viewer sees it.
-pub(crate) async fn get(reads: &impl ConnectionTrait, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).filter(viewer.sees()).one(reads).await
+pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
+    reads.one(by_id(viewer, id)).await
+}
+
+/// As [`find`], within a transaction.
+async fn get(tx: &Tx, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
+    by_id(viewer, id).one(tx).await
+}
+
+fn by_id(viewer: Viewer, id: i64) -> Select<Entity> {
+    Entity::find_by_id(id).filter(viewer.sees()).limit(1)
 }
 
 /// Adds a record.
@@ -283,7 +292,7 @@ mod tests {
         // As the page sends it: with the texts as they were.
         let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
         assert_eq!(update(&writes, &caller, id, due, Precondition::Any).await.unwrap().unwrap().due_date, day);
-        let kept = get(database.reads(), Viewer::of(&caller), id).await.unwrap().unwrap();
+        let kept = find(database.direct(), Viewer::of(&caller), id).await.unwrap().unwrap();
         assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
         let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
         assert!(update(&writes, &caller, id, title, Precondition::Any).await.is_err(), "the alarm works");

@@ -10,7 +10,6 @@ use std::{
     },
 };
 
-use sea_orm::{DatabaseConnection, sqlx::pool::PoolConnection};
 use tempfile::TempDir;
 
 use super::{
@@ -72,23 +71,6 @@ async fn household(secrets: usize) -> (TempDir, Database) {
     (directory, database)
 }
 
-/// Counts the steps of all connections of a pool.
-async fn counted(reads: &DatabaseConnection) -> Arc<AtomicU64> {
-    let steps = Arc::new(AtomicU64::new(0));
-    let mut all: Vec<PoolConnection<_>> = Vec::new();
-    let pool = reads.get_sqlite_connection_pool();
-    for _ in 0..pool.options().get_max_connections() {
-        let mut connection = pool.acquire().await.unwrap();
-        let steps = steps.clone();
-        connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
-            steps.fetch_add(1, SeqCst);
-            true
-        });
-        all.push(connection);
-    }
-    steps
-}
-
 /// What Anna may ask for, in each way that a list takes.
 fn listings() -> Vec<Listing> {
     let searches = ["", "a", "in", "ing", "保", "保険", "seldom", "ing seldom", "note", "777", "category", "nowhere"];
@@ -120,7 +102,7 @@ fn is_the_same(before: u64, after: u64) -> bool {
 async fn a_search_does_the_same_work_whatever_others_keep_to_themselves() {
     let (_without, less) = household(0).await;
     let (_with, more) = household(5000).await;
-    let databases = [(&less, counted(less.reads()).await), (&more, counted(more.reads()).await)];
+    let databases = [(&less, less.direct().count_steps().await), (&more, more.direct().count_steps().await)];
     for viewer in [Viewer::with_id(ANNA), Viewer::with_id(1)] {
         for listing in listings() {
             let [(found, before), (found_among_more, after)] = two_pages(&databases, viewer, &listing).await;
@@ -130,7 +112,7 @@ async fn a_search_does_the_same_work_whatever_others_keep_to_themselves() {
         let mut steps = Vec::new();
         for (database, counter) in &databases {
             counter.store(0, SeqCst);
-            changes::list(database.reads(), viewer, None, 50).await.unwrap().unwrap();
+            changes::list(database.direct(), viewer, None, 50).await.unwrap().unwrap();
             steps.push(counter.load(SeqCst));
         }
         assert!(is_the_same(steps[0], steps[1]), "{steps:?}");
@@ -152,9 +134,9 @@ async fn two_pages(
     let mut both = [(Vec::new(), 0), (Vec::new(), 0)];
     for ((database, counter), (titles, steps)) in databases.iter().zip(&mut both) {
         counter.store(0, SeqCst);
-        let first = page_query::list(database.reads(), viewer, listing).await.unwrap();
+        let first = page_query::list(database.direct(), viewer, listing).await.unwrap();
         let next = Listing { after: first.next.clone(), ..listing.clone() };
-        let second = page_query::list(database.reads(), viewer, &next).await.unwrap();
+        let second = page_query::list(database.direct(), viewer, &next).await.unwrap();
         *steps = counter.load(SeqCst);
         titles.extend(first.records.into_iter().chain(second.records).map(|record| record.title));
     }

@@ -192,7 +192,7 @@ async fn find(database: &AuthorizedDatabase, viewer: Viewer, query: &ListQuery) 
 }
 
 async fn seen(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Option<Model>, Problem> {
-    store::get(database.reads(), viewer, id).await.map_err(|error| database.failed(error).into())
+    store::find(database.reads(), viewer, id).await.map_err(|error| database.failed(error).into())
 }
 
 async fn get_one(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Model, Problem> {

@@ -15,7 +15,7 @@ pub(crate) enum Tag {
     Session,
     /// The user's own account.
     Account,
-    /// Managing the household, for admins and owners.
+    /// The people of the household; managing them is for admins and owners.
     People,
 }
 

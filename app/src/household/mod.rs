@@ -22,6 +22,7 @@ use crate::{
 pub(crate) const FEATURE: Feature<Api> = Feature {
     api: (people::api::PeopleApi, invitations::api::InvitationsApi, resets::api::ResetsApi),
     operations: &[
+        Operation::new("list_people", Rule::role(Role::Guest, Scope::Read)),
         Operation::new("list_users", ADMINS),
         Operation::new("update_user", ADMINS),
         Operation::new("create_reset", SIGNED_IN),

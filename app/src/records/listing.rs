@@ -17,31 +17,43 @@ use crate::datetime::{Day, Timestamp};
 /// A page ends early when its texts hold more than this: 200 records with the longest notes would be 80 MB.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
 
-/// The sort order: `updated_desc` lists the most recently changed first, `due` the earliest due date first and
-/// records without one last, `title` sorts alphabetically.
+/// The sort order: `updated_desc` lists the most recently changed first, `due` the earliest due date first, `title` sorts
+/// alphabetically; `updated`, `due_desc` and `title_desc` are the other way round. Records without a due date come last
+/// both ways.
+// Not `-updated`: client generators make names of the values, and drop the sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum, Deserialize)]
 #[oai(rename = "RecordSort", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     #[default]
-    #[oai(rename = "updated_desc")]
-    #[serde(rename = "updated_desc")]
+    UpdatedDesc,
     Updated,
     Due,
+    DueDesc,
     Title,
+    TitleDesc,
 }
 
 impl Order {
     /// All orders, for whoever must not forget one.
-    pub(crate) const ALL: [Self; 3] = [Self::Updated, Self::Due, Self::Title];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::UpdatedDesc, Self::Updated, Self::Due, Self::DueDesc, Self::Title, Self::TitleDesc];
 
     /// Returns the order's name in addresses.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Updated => "updated_desc",
+            Self::UpdatedDesc => "updated_desc",
+            Self::Updated => "updated",
             Self::Due => "due",
+            Self::DueDesc => "due_desc",
             Self::Title => "title",
+            Self::TitleDesc => "title_desc",
         }
+    }
+
+    /// Returns whether the largest key comes first.
+    pub(crate) fn is_descending(self) -> bool {
+        matches!(self, Self::UpdatedDesc | Self::DueDesc | Self::TitleDesc)
     }
 }
 
@@ -86,12 +98,20 @@ pub(crate) struct Page {
     pub(crate) next: Option<Cursor>,
 }
 
-/// A place in the list: behind the record with this key.
+/// A place in the list: behind the record with this key, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cursor {
-    Updated(Timestamp, i64),
-    Due(Option<Day>, i64),
-    Title(Vec<u8>, i64),
+pub(crate) struct Cursor {
+    pub(crate) order: Order,
+    pub(crate) key: SortKey,
+    pub(crate) id: i64,
+}
+
+/// By what a record is sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SortKey {
+    Updated(Timestamp),
+    Due(Option<Day>),
+    Title(Vec<u8>),
 }
 
 /// A cursor that this app did not make, or made for another order.
@@ -106,22 +126,26 @@ pub(crate) enum BadCursor {
 impl Cursor {
     /// Returns the place behind `record` in a list in this order.
     pub(crate) fn behind(record: &Model, order: Order) -> Self {
-        match order {
-            Order::Updated => Self::Updated(record.updated_at, record.id),
-            Order::Due => Self::Due(record.due_date, record.id),
-            Order::Title => Self::Title(record.title_key.clone().unwrap_or_default(), record.id),
-        }
+        let key = match order {
+            Order::Updated | Order::UpdatedDesc => SortKey::Updated(record.updated_at),
+            Order::Due | Order::DueDesc => SortKey::Due(record.due_date),
+            Order::Title | Order::TitleDesc => SortKey::Title(record.title_key.clone().unwrap_or_default()),
+        };
+        Self { order, key, id: record.id }
     }
 
     /// Returns the cursor that stands for this place.
     pub(crate) fn to_cursor(&self) -> String {
-        let (order, id, key) = match self {
-            Self::Updated(timestamp, id) => ('u', id, timestamp.to_string().into_bytes()),
-            Self::Due(None, id) => ('n', id, Vec::new()),
-            Self::Due(Some(day), id) => ('d', id, day.to_string().into_bytes()),
-            Self::Title(key, id) => ('k', id, key.clone()),
+        let (letter, key) = match &self.key {
+            SortKey::Updated(timestamp) => ('u', timestamp.to_string().into_bytes()),
+            SortKey::Due(None) => ('n', Vec::new()),
+            SortKey::Due(Some(day)) => ('d', day.to_string().into_bytes()),
+            SortKey::Title(key) => ('k', key.clone()),
         };
-        let mut cursor = format!("{order}{id}.").into_bytes();
+        // The order that people know is the small letter, as in 0.4.0.
+        let is_usual = matches!(self.order, Order::UpdatedDesc | Order::Due | Order::Title);
+        let letter = if is_usual { letter } else { letter.to_ascii_uppercase() };
+        let mut cursor = format!("{letter}{}.", self.id).into_bytes();
         cursor.extend(key);
         BASE64URL_NOPAD.encode(&cursor)
     }
@@ -129,11 +153,7 @@ impl Cursor {
     /// Returns the place that a cursor stands for.
     pub(crate) fn parse(cursor: &str, order: Order) -> Result<Self, BadCursor> {
         let place = Self::decode(cursor).ok_or(BadCursor::Unknown)?;
-        let fits = matches!(
-            (&place, order),
-            (Self::Updated(..), Order::Updated) | (Self::Due(..), Order::Due) | (Self::Title(..), Order::Title)
-        );
-        if fits { Ok(place) } else { Err(BadCursor::OtherOrder) }
+        if place.order == order { Ok(place) } else { Err(BadCursor::OtherOrder) }
     }
 
     fn decode(cursor: &str) -> Option<Self> {
@@ -142,13 +162,18 @@ impl Cursor {
         let (head, key) = (std::str::from_utf8(&bytes[..dot]).ok()?, &bytes[dot + 1..]);
         let text = || std::str::from_utf8(key).ok();
         let id = head.get(1..)?.parse().ok()?;
-        match head.get(..1)? {
-            "u" => Some(Self::Updated(text()?.parse().ok()?, id)),
-            "n" if key.is_empty() => Some(Self::Due(None, id)),
-            "d" => Some(Self::Due(Some(text()?.parse().ok()?), id)),
-            "k" => Some(Self::Title(key.to_owned(), id)),
-            _ => None,
-        }
+        let (order, key) = match head.get(..1)? {
+            "u" => (Order::UpdatedDesc, SortKey::Updated(text()?.parse().ok()?)),
+            "U" => (Order::Updated, SortKey::Updated(text()?.parse().ok()?)),
+            "n" if key.is_empty() => (Order::Due, SortKey::Due(None)),
+            "N" if key.is_empty() => (Order::DueDesc, SortKey::Due(None)),
+            "d" => (Order::Due, SortKey::Due(Some(text()?.parse().ok()?))),
+            "D" => (Order::DueDesc, SortKey::Due(Some(text()?.parse().ok()?))),
+            "k" => (Order::Title, SortKey::Title(key.to_owned())),
+            "K" => (Order::TitleDesc, SortKey::Title(key.to_owned())),
+            _ => return None,
+        };
+        Some(Self { order, key, id })
     }
 }
 
@@ -160,23 +185,30 @@ mod tests {
     fn a_cursor_leads_back_to_its_place() {
         let timestamp: Timestamp = "2026-11-24T22:30:00.123Z".parse().unwrap();
         let day: Day = "2026-11-24".parse().unwrap();
-        for (place, order) in [
-            (Cursor::Updated(timestamp, 7), Order::Updated),
-            (Cursor::Due(None, 7), Order::Due),
-            (Cursor::Due(Some(day), i64::MAX), Order::Due),
-            (Cursor::Title(vec![0xff, b'.', 0, 7], 1), Order::Title),
-        ] {
-            let cursor = place.to_cursor();
-            assert_eq!(Cursor::parse(&cursor, order), Ok(place));
-            let other = Order::ALL[(order as usize + 1) % 3];
-            assert_eq!(Cursor::parse(&cursor, other), Err(BadCursor::OtherOrder));
+        for order in Order::ALL {
+            let keys = match order {
+                Order::Updated | Order::UpdatedDesc => vec![SortKey::Updated(timestamp)],
+                Order::Due | Order::DueDesc => vec![SortKey::Due(None), SortKey::Due(Some(day))],
+                Order::Title | Order::TitleDesc => vec![SortKey::Title(vec![0xff, b'.', 0, 7])],
+            };
+            for (key, id) in keys.into_iter().zip([7, i64::MAX]) {
+                let place = Cursor { order, key, id };
+                let cursor = place.to_cursor();
+                assert_eq!(Cursor::parse(&cursor, order), Ok(place));
+                for other in Order::ALL.into_iter().filter(|other| *other != order) {
+                    assert_eq!(Cursor::parse(&cursor, other), Err(BadCursor::OtherOrder), "{order:?} {other:?}");
+                }
+            }
         }
+        // What 0.4.0 returned as `next`.
+        let old = BASE64URL_NOPAD.encode(b"u7.2026-11-24T22:30:00.123Z");
+        assert_eq!(Cursor::parse(&old, Order::UpdatedDesc).unwrap().id, 7);
     }
 
     #[test]
     fn what_is_no_cursor_is_refused() {
         for text in ["", "x", "!!", "dQ", "dTEu", "4piD"] {
-            assert_eq!(Cursor::parse(text, Order::Updated), Err(BadCursor::Unknown), "{text}");
+            assert_eq!(Cursor::parse(text, Order::UpdatedDesc), Err(BadCursor::Unknown), "{text}");
         }
     }
 }

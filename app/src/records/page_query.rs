@@ -16,7 +16,7 @@ use sea_orm::{
 use super::{
     entity::{Column, Entity, Model},
     fold::category_key,
-    listing::{Cursor, Listing, Order, PAGE_BYTES, Page},
+    listing::{Cursor, Listing, Order, PAGE_BYTES, Page, SortKey},
     search,
     store::Viewer,
 };
@@ -95,6 +95,7 @@ async fn fill(
 #[derive(Debug, Clone)]
 struct Run {
     key: Key,
+    is_descending: bool,
     /// The keys that it begins behind, and those that it ends with.
     after: Option<(Value, i64)>,
     until: Option<(Value, i64)>,
@@ -112,20 +113,24 @@ enum Key {
 impl Run {
     /// Returns the parts of a list, in order.
     fn all(listing: &Listing) -> Vec<Self> {
-        let run = |key, after| Self { key, after, until: None };
-        let at = |key: Value, id: i64| Some((key, id));
-        match (listing.order, &listing.after) {
-            (Order::Updated, Some(Cursor::Updated(moment, id))) => {
-                vec![run(Key::Updated, at(moment.to_string().into(), *id))]
+        let is_descending = listing.order.is_descending();
+        let run = |key, after| Self { key, is_descending, after, until: None };
+        let (after, id) = listing.after.as_ref().map(|cursor| (&cursor.key, cursor.id)).unzip();
+        let at = |key: Value| id.map(|id| (key, id));
+        match (listing.order, after) {
+            (Order::Updated | Order::UpdatedDesc, Some(SortKey::Updated(moment))) => {
+                vec![run(Key::Updated, at(moment.to_string().into()))]
             }
-            (Order::Updated, _) => vec![run(Key::Updated, None)],
-            (Order::Title, Some(Cursor::Title(key, id))) => vec![run(Key::Title, at(key.clone().into(), *id))],
-            (Order::Title, _) => vec![run(Key::Title, None)],
-            (Order::Due, Some(Cursor::Due(None, id))) => vec![run(Key::Never, at(Value::Int(None), *id))],
-            (Order::Due, Some(Cursor::Due(Some(day), id))) => {
-                vec![run(Key::Due, at(day.to_string().into(), *id)), run(Key::Never, None)]
+            (Order::Updated | Order::UpdatedDesc, _) => vec![run(Key::Updated, None)],
+            (Order::Title | Order::TitleDesc, Some(SortKey::Title(key))) => {
+                vec![run(Key::Title, at(key.clone().into()))]
             }
-            (Order::Due, _) => vec![run(Key::Due, None), run(Key::Never, None)],
+            (Order::Title | Order::TitleDesc, _) => vec![run(Key::Title, None)],
+            (Order::Due | Order::DueDesc, Some(SortKey::Due(None))) => vec![run(Key::Never, at(Value::Int(None)))],
+            (Order::Due | Order::DueDesc, Some(SortKey::Due(Some(day)))) => {
+                vec![run(Key::Due, at(day.to_string().into())), run(Key::Never, None)]
+            }
+            (Order::Due | Order::DueDesc, _) => vec![run(Key::Due, None), run(Key::Never, None)],
         }
     }
 
@@ -137,10 +142,7 @@ impl Run {
             Key::Never => all = all.add(Expr::cust(format!(r#"{sign}"record"."due_date" IS NULL"#))),
             Key::Updated | Key::Title => {}
         }
-        let (behind, upto) = match self.key {
-            Key::Updated => ("<", ">="),
-            Key::Due | Key::Title | Key::Never => (">", "<="),
-        };
+        let (behind, upto) = if self.is_descending { ("<", ">=") } else { (">", "<=") };
         for (operator, bound) in [(behind, &self.after), (upto, &self.until)] {
             let Some((key, id)) = bound else { continue };
             all = all.add(match self.key.name() {
@@ -155,7 +157,7 @@ impl Run {
     }
 
     fn ordered(&self, query: Select<Entity>, sign: &str) -> Select<Entity> {
-        let direction = if self.key == Key::Updated { Direction::Desc } else { Direction::Asc };
+        let direction = if self.is_descending { Direction::Desc } else { Direction::Asc };
         let query = match self.key.name() {
             Some(name) => query.order_by(Expr::cust(format!(r#"{sign}"record"."{name}""#)), direction.clone()),
             None => query,
@@ -282,4 +284,58 @@ fn side_by_side(queries: impl Iterator<Item = Select<Entity>>) -> Select<Entity>
     });
     // Nobody sees no scope at all.
     joined.unwrap_or_else(Entity::find)
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait};
+
+    use super::*;
+    use crate::db::{Access, Database};
+
+    async fn plan(reads: &DatabaseConnection, query: Select<Entity>) -> String {
+        let mut statement = query.limit(50).build(DbBackend::Sqlite);
+        statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let rows = reads.query_all_raw(statement).await.unwrap();
+        let lines = rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap());
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Each order walks through its index, forwards or backwards, and sorts nothing.
+    #[tokio::test]
+    async fn every_order_walks_through_its_index_in_its_direction() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.db");
+        std::fs::write(&path, "").unwrap();
+        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        let database = Database::open(&path, Access::Read).await.unwrap();
+        let (due, key) = ("2027-01-01".parse().ok(), Some("house".to_owned()));
+        for order in Order::ALL {
+            let index = match order {
+                Order::Updated | Order::UpdatedDesc => "record_scope_updated",
+                Order::Due | Order::DueDesc => "record_scope_due",
+                Order::Title | Order::TitleDesc => "record_scope_title",
+            };
+            let place = match order {
+                Order::Updated | Order::UpdatedDesc => SortKey::Updated("2026-11-24T22:30:00Z".parse().unwrap()),
+                Order::Due | Order::DueDesc => SortKey::Due(due),
+                Order::Title | Order::TitleDesc => SortKey::Title(vec![7]),
+            };
+            for after in [None, Some(Cursor { order, key: place, id: 7 })] {
+                for (category, due_before) in [(None, None), (key.clone(), None), (None, due), (key.clone(), due)] {
+                    let listing = Listing { order, after: after.clone(), category, due_before, ..Listing::default() };
+                    let list = List::new(Viewer::with_id(7), &listing);
+                    for run in Run::all(&listing) {
+                        for candidates in [None, Some(".abc")] {
+                            let plan = plan(database.reads(), list.walk(&run, candidates)).await;
+                            assert!(!plan.contains("ORDER BY"), "{order:?} {:?}: {plan}", run.key);
+                            let walks = format!("SEARCH record USING INDEX {index} (scope=?");
+                            assert_eq!(plan.matches(&walks).count(), 2, "{order:?} {:?}: {plan}", run.key);
+                        }
+                    }
+                }
+            }
+        }
+        database.close().await;
+    }
 }

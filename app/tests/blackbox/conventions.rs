@@ -314,6 +314,6 @@ fn each_list_pages_alike() {
         }
         lists += 1;
     }
-    assert_eq!(lists, 8);
+    assert_eq!(lists, 9);
     app.stop();
 }

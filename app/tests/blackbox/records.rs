@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Data, Start};
 
+/// What `sort` takes.
+const ORDERS: [&str; 6] = ["updated_desc", "updated", "due", "due_desc", "title", "title_desc"];
+
 /// Titles of a list, page by page to its end, each page asked with `query`.
 fn walk(app: &App, query: &str, mut between: impl FnMut(usize)) -> Vec<Value> {
     let mut found = Vec::new();
@@ -97,18 +100,31 @@ fn every_order_walks_through_all_records_exactly_once() {
         app.create(&body);
     }
     data.sql("UPDATE record SET updated_at = '2026-11-24T22:30:00.000Z' WHERE id % 2 = 0");
-    for order in ["updated_desc", "due", "title"] {
+    for order in ORDERS {
         let whole = walk(&app, &format!("sort={order}&limit=200"), |_| {});
         assert_eq!(whole.len(), 25);
         for limit in [1, 2, 7, 24, 25] {
             assert_eq!(walk(&app, &format!("sort={order}&limit={limit}"), |_| {}), whole, "{order} {limit}");
         }
-        let key = |record: &Value| match order {
-            "updated_desc" => record["updated_at"].as_str().unwrap().bytes().map(|byte| !byte).collect(),
-            "due" => record["due_date"].as_str().unwrap_or("9").as_bytes().to_owned(),
-            _ => record["title"].as_str().unwrap().to_ascii_lowercase().into_bytes(),
+        let is_descending = order.ends_with("_desc");
+        let key = |record: &Value| {
+            let text = |field: &str| record[field].as_str().map(str::to_ascii_lowercase);
+            let key = match order {
+                "updated" | "updated_desc" => text("updated_at"),
+                "due" | "due_desc" => text("due_date"),
+                _ => text("title"),
+            };
+            let bytes = |text: String| text.bytes().map(|byte| if is_descending { !byte } else { byte }).collect();
+            // What is never due comes last both ways.
+            key.map_or(vec![0xff; 2], bytes)
         };
         assert!(whole.is_sorted_by_key(key), "{order}: {whole:#?}");
+        // The other way round it is the same list, but for what is never due.
+        let due = |record: &&Value| !order.starts_with("due") || record["due_date"].is_string();
+        let reversed = if is_descending { order.trim_end_matches("_desc").to_owned() } else { format!("{order}_desc") };
+        let mut reversed = walk(&app, &format!("sort={reversed}&limit=7"), |_| {});
+        reversed.reverse();
+        assert!(whole.iter().filter(due).eq(reversed.iter().filter(due)), "{order}");
     }
     assert_eq!(walk(&app, "", |_| {}), walk(&app, "sort=updated_desc&limit=3", |_| {}));
     app.stop();
@@ -118,7 +134,7 @@ fn every_order_walks_through_all_records_exactly_once() {
 fn pages_neither_repeat_nor_hide_records_while_others_come_and_go() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    for order in ["updated_desc", "due", "title"] {
+    for order in ORDERS {
         let mut kept = BTreeMap::new();
         for number in 0..30 {
             let due = format!("2027-01-{:02}", number % 28 + 1);

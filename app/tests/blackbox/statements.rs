@@ -71,7 +71,7 @@ fn use_everything(app: &App) {
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer
     };
-    for order in ["updated_desc", "due", "title"] {
+    for order in ["updated_desc", "updated", "due", "due_desc", "title", "title_desc"] {
         for search in ["", "&search=insur", "&search=%E4%BF%9D", "&search=insur%20ca"] {
             for category in ["", "&category=Insurance"] {
                 for due in ["", "&due_before=2040-01-01", "&due_after=2021-01-01&owner_id=1&visibility=household"] {
@@ -117,8 +117,15 @@ fn use_accounts(app: &App) {
     form("/api/v1/invitations", json!({ "role": "guest", "email": "guest@example.org" }));
     let revoked = form("/api/v1/invitations", json!({ "role": "guest" }));
     ok(&app.ask("DELETE", &format!("/api/v1/invitations/{}", revoked["invitation"]["id"]), &[], b""));
-    for path in ["invitations", "users", "audit-events?limit=2", "audit-events?limit=2&after=i9", "tokens", "passkeys"]
-    {
+    for path in [
+        "invitations",
+        "people",
+        "users",
+        "audit-events?limit=2",
+        "audit-events?limit=2&after=i9",
+        "tokens",
+        "passkeys",
+    ] {
         ok(&app.get(&format!("/api/v1/{path}")));
     }
     for path in ["session", "sessions", "totp"] {

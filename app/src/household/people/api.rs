@@ -13,8 +13,9 @@ use super::store::{self, Change};
 use crate::{
     auth::{
         Accounts,
-        api::{Tag, UserBody},
+        api::{Name, Tag, UserBody},
         caller::Caller,
+        entity::user,
         login_methods,
         role::Role,
         users,
@@ -36,8 +37,38 @@ struct UserChange {
     tailscale_login: OptionalField<Text<0, 254>>,
 }
 
+/// A person of the household.
+#[derive(Debug, Object)]
+#[oai(rename = "Person")]
+struct PersonBody {
+    /// The id of the user, as `owner_id` has it.
+    id: i64,
+    /// The display name.
+    name: Name,
+}
+
 #[OpenApi]
 impl PeopleApi {
+    /// List people
+    ///
+    /// The name of each user, also of those who are disabled, to show in place of an `owner_id`. In the order in which they
+    /// joined.
+    #[oai(path = "/people", method = "get", operation_id = "list_people", tag = "Tag::People")]
+    async fn people(
+        &self,
+        Data(accounts): Data<&Arc<Accounts>>,
+        _caller: Caller,
+        /// The maximum number of items per page.
+        limit: Query<Limit>,
+        /// The `next` value of the previous page.
+        after: Query<After>,
+    ) -> Result<Listed<PersonBody>, ReadRefused> {
+        let window = Window::new(limit.0, after.0);
+        let found = users::list(accounts.reads()).await.map_err(|error| accounts.database.failed(error))?;
+        let person = |user: user::Model| PersonBody { id: user.id, name: Text(user.name) };
+        Ok(window.cut(found, ById::OldestFirst, |user| user.id, person))
+    }
+
     /// List users
     ///
     /// In the order in which they joined.

@@ -95,9 +95,12 @@ fn search_form(list_query: &ListQuery) -> Markup {
             label.hidden for="sort" { "Sort by" }
             select #sort name="sort" {
                 @for (order, name) in [
-                    (Order::Updated, "Recently updated"),
+                    (Order::UpdatedDesc, "Recently updated"),
+                    (Order::Updated, "Least recently updated"),
                     (Order::Due, "Due date"),
+                    (Order::DueDesc, "Due date, latest first"),
                     (Order::Title, "Title"),
+                    (Order::TitleDesc, "Title, Z to A"),
                 ] {
                     option value=(order.name()) selected[order == list_query.order] { (name) }
                 }
@@ -174,7 +177,10 @@ mod tests {
     use crate::{
         html::for_tests::{EVIL, assert_harmless},
         http::FieldError,
-        records::{listing::Cursor, page::record::tests::evil},
+        records::{
+            listing::{Cursor, SortKey},
+            page::record::tests::evil,
+        },
     };
 
     #[test]
@@ -189,7 +195,8 @@ mod tests {
         };
         let list_query = ListQuery { search: EVIL.to_owned(), ..ListQuery::default() };
         let problem = Problem::fields(vec![FieldError::new("title", EVIL)]);
-        let page = Page { next: Some(Cursor::Title(EVIL.as_bytes().to_owned(), 1)), records: vec![evil()] };
+        let key = SortKey::Title(EVIL.as_bytes().to_owned());
+        let page = Page { next: Some(Cursor { order: Order::Title, key, id: 1 }), records: vec![evil()] };
         let list = List {
             list_query: &list_query,
             page: &page,

@@ -20,6 +20,7 @@ show_instance         - + + + +
 list_records          - + + + +
 get_record            - + + + +
 list_record_changes   - + + + +
+list_people           - + + + +
 create_record         - - + + +
 update_record         - - + + +
 delete_record         - - + + +
@@ -58,6 +59,7 @@ show_instance + + +
 list_records  + + +
 get_record    + + +
 list_record_changes + + +
+list_people   + + +
 show_session  + + +
 create_record - + +
 update_record - + +

@@ -22,7 +22,7 @@ fn a_private_record_is_not_there_for_anybody_else() {
     assert_eq!(anna.get(&app, &path).status, 200);
     for browser in [&mut guest, &mut admin] {
         browser.get(&app, &path).problem(404);
-        for order in ["updated_desc", "due", "title"] {
+        for order in ["updated_desc", "updated", "due", "due_desc", "title", "title_desc"] {
             for search in ["", "&search=secrets"] {
                 let list = browser.get(&app, &format!("/api/v1/records?sort={order}{search}")).json();
                 let titles: Vec<_> = list["items"].as_array().unwrap().iter().map(|record| &record["title"]).collect();

@@ -288,7 +288,7 @@ fn side_by_side(queries: impl Iterator<Item = Select<Entity>>) -> Select<Entity>
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait};
+    use sea_orm::{ConnectionTrait, DatabaseConnection};
 
     use super::*;
     use crate::db::{Access, Database};

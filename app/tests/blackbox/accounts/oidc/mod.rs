@@ -6,6 +6,7 @@
 mod coming_in;
 mod linking;
 mod pages;
+mod providers;
 mod refused;
 mod secrets;
 mod unreachable;

@@ -25,6 +25,9 @@ use crate::{
 /// Stands for `false` until the document is text: the framework knows schemas only.
 const NO_OTHER_FIELDS: &str = "no other fields";
 
+/// The headers of responses, as they are spelt.
+const HEADERS: [&str; 2] = ["ETag", "Location"];
+
 /// An API whose document is completed.
 pub(super) struct Documented<A>(pub(super) A);
 
@@ -39,6 +42,11 @@ impl<A: OpenApi> OpenApi for Documented<A> {
             let Some(known) = known.find(|known| known.id() == id) else { continue };
             let mut responses = std::mem::take(&mut operation.responses.responses);
             responses.retain(|response| response.status.is_none_or(|status| can_give(operation, known, status)));
+            for header in responses.iter_mut().flat_map(|response| &mut response.headers) {
+                // The framework writes them in capitals.
+                let spelt = HEADERS.into_iter().find(|spelt| spelt.eq_ignore_ascii_case(&header.name));
+                header.name = spelt.map_or_else(|| std::mem::take(&mut header.name), str::to_owned);
+            }
             operation.responses.responses = responses;
         }
         apis

@@ -257,12 +257,23 @@ fn each_list_pages_alike() {
     let mut anna = join(&app, "member", "anna@example.org");
     join(&app, "member", "ben@example.org");
     for number in 0..3 {
-        app.create(&json!({ "title": format!("{number}") }));
+        app.create(&json!({ "title": format!("{number}"), "due_date": format!("2027-01-0{}", number + 1) }));
         app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" }));
         let mut browser = Browser::default();
         browser.post(&app, "/api/v1/session", &json!({ "email": "anna@example.org", "password": PASSWORD }));
         anna.post(&app, "/api/v1/tokens", &json!({ "name": format!("{number}"), "scope": "read" }));
     }
+    // What no test here has a device or a provider for.
+    data.sql(
+        "WITH one (n) AS (VALUES (1), (2), (3)), anna (id) AS (SELECT id FROM user WHERE email = 'anna@example.org')
+         INSERT INTO passkey (user_id, name, credential_id, credential, created_at)
+             SELECT id, 'Phone', 'credential ' || n, '{}', '2026-11-24T12:00:00.000Z' FROM anna, one",
+    );
+    data.sql(
+        "WITH one (n) AS (VALUES (1), (2), (3)), anna (id) AS (SELECT id FROM user WHERE email = 'anna@example.org')
+         INSERT INTO account (user_id, provider, provider_id, created_at, updated_at)
+             SELECT id, 'oidc', 'issuer ' || n, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z' FROM anna, one",
+    );
     let (operations, document) = operations(&app);
     let mut lists = 0;
     for operation in operations
@@ -292,20 +303,38 @@ fn each_list_pages_alike() {
         let ids = |page: &Value| -> Vec<_> {
             page["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect()
         };
-        let all = get("limit=200").json();
-        assert!(all.get("next").is_none(), "{name}: {all}");
-        assert_eq!(get("").json()["items"][0], all["items"][0], "{name}");
-        let (mut walked, mut query) = (Vec::new(), "limit=1".to_owned());
-        loop {
-            let page = get(&query).json();
-            assert!(page["items"].as_array().unwrap().len() <= 1, "{name}: {page}");
-            walked.extend(ids(&page));
-            match page["next"].as_str() {
-                Some(next) => query = format!("limit=1&after={next}"),
-                None => break,
+        // In every order that it has; without `sort`, in the first.
+        let orders = parameter("sort").map(|sort| resolve(&document, &sort["schema"])["enum"].as_array().unwrap());
+        let orders: Vec<_> = orders.into_iter().flatten().map(|order| order.as_str().unwrap()).collect();
+        let sorts = orders.iter().map(|order| format!("sort={order}&"));
+        for sort in std::iter::once(String::new()).chain(sorts) {
+            let all = get(&format!("{sort}limit=200")).json();
+            assert!(all.get("next").is_none(), "{name}: {all}");
+            assert_eq!(get(&sort).json()["items"][0], all["items"][0], "{name}");
+            let (mut walked, mut query) = (Vec::new(), format!("{sort}limit=1"));
+            loop {
+                let page = get(&query).json();
+                assert!(page["items"].as_array().unwrap().len() <= 1, "{name}: {page}");
+                walked.extend(ids(&page));
+                match page["next"].as_str() {
+                    Some(next) => query = format!("{sort}limit=1&after={next}"),
+                    None => break,
+                }
             }
+            assert!(walked.len() > 1, "{name}: there is nothing to walk through");
+            assert_eq!(walked, ids(&all), "{name} {sort}");
         }
-        assert_eq!(walked, ids(&all), "{name}");
+        for order in &orders {
+            let of = |order: &str| format!("sort={order}&limit=200");
+            let reverse = order.strip_suffix("_desc").map_or(format!("{order}_desc"), str::to_owned);
+            let mut other_way = ids(&get(&of(&reverse)).json());
+            other_way.reverse();
+            assert_eq!(ids(&get(&of(order)).json()), other_way, "{name} {order}");
+            // A cursor knows its order.
+            let next = get(&format!("sort={order}&limit=1")).json()["next"].as_str().unwrap().to_owned();
+            let problem = get(&format!("sort={reverse}&after={next}")).problem(400);
+            assert_eq!(fields(&problem), ["after".to_owned()].into(), "{name} {order}: {problem}");
+        }
         for (query, field) in
             [("limit=0", "limit"), ("limit=201", "limit"), ("after=nonsense", "after"), ("after=", "after")]
         {
@@ -315,5 +344,115 @@ fn each_list_pages_alike() {
         lists += 1;
     }
     assert_eq!(lists, 9);
+    app.stop();
+}
+
+#[test]
+fn each_change_of_what_has_versions_knows_if_match() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let (operations, _) = operations(&app);
+    let has = |operation: &Operation, header: &str| {
+        let mut parameters = operation.of["parameters"].as_array().into_iter().flatten();
+        parameters.any(|one| one["in"] == "header" && one["name"] == header)
+    };
+    let mut tried = 0;
+    let versioned = |one: &&Operation| one.of.pointer("/responses/200/headers/ETag").is_some();
+    for versioned in operations.iter().filter(versioned).filter(|one| one.method == "GET") {
+        let of_the_same = |one: &&Operation| one.path == versioned.path;
+        assert!(has(versioned, "If-None-Match"), "{}", versioned.name);
+        for change in operations.iter().filter(of_the_same).filter(|one| one.method != "GET") {
+            let name = &change.name;
+            assert!(has(change, "If-Match"), "{name}");
+            assert!(change.of["responses"]["412"].is_object(), "{name}");
+            let id = app.create(&json!({ "title": "Boiler" }))["id"].to_string();
+            let address = change.address(&id);
+            let before = app.get(&address);
+            let send = |tag: &str| {
+                let headers = [("content-type", "application/json"), ("if-match", tag)];
+                let body: &[u8] = if change.of["requestBody"].is_object() { br#"{"title":"Stove"}"# } else { b"" };
+                app.ask(&change.method, &address, &headers, body)
+            };
+            for stale in ["\"0\"", "W/\"1\"", "\"\u{e9}\""] {
+                assert_eq!(send(stale).problem(412)["code"], "precondition_failed", "{name} {stale}");
+            }
+            assert_eq!(fields(&send("1").problem(400)), ["If-Match".to_owned()].into(), "{name}");
+            assert_eq!(app.get(&address).json(), before.json(), "{name}");
+            assert!(send(before.header("etag").unwrap()).status < 300, "{name}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 2);
+    app.stop();
+}
+
+/// Creations that need no key, and why.
+const WITHOUT_A_KEY: [(&str, &str); 9] = [
+    ("set_up", "works once"),
+    ("accept_invitation", "works once"),
+    ("add_passkey", "the ceremony works once"),
+    ("begin_passkey", "keeps nothing but a question"),
+    ("begin_passkey_sign_in", "keeps nothing but a question"),
+    ("begin_totp", "takes the place of the one before"),
+    ("sign_in", "nobody is signed in, and a session more is one to end"),
+    ("sign_in_by_passkey", "the ceremony works once"),
+    ("confirm_totp", "works once"),
+];
+
+#[test]
+fn each_creation_knows_an_idempotency_key() {
+    let data = Data::new();
+    let member = data.add_person("member", "hearth_member");
+    let app = Start::alone(&data).start();
+    let (operations, _) = operations(&app);
+    let mut tried = 0;
+    for operation in operations.iter().filter(|one| one.of["responses"]["201"].is_object()) {
+        let name = &*operation.name;
+        if WITHOUT_A_KEY.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let key = operation.of["parameters"].as_array().into_iter().flatten();
+        let key = key.filter(|one| one["in"] == "header").find(|one| one["name"] == "Idempotency-Key");
+        let key = key.unwrap_or_else(|| panic!("{name} takes no Idempotency-Key; if it needs none, say why above"));
+        assert_eq!((&key["required"], &key["schema"]["type"]), (&json!(false), &json!("string")), "{name}");
+        let (bodies, is_secret) = match name {
+            "create_record" => ([json!({ "title": "a" }), json!({ "title": "b" })], false),
+            "create_token" => {
+                ([json!({ "name": "a", "scope": "read" }), json!({ "name": "b", "scope": "read" })], true)
+            }
+            "create_invitation" => ([json!({ "role": "guest" }), json!({ "role": "member" })], true),
+            "create_reset" => ([json!({}), json!({ "remove_totp": true })], true),
+            new => panic!("{new} is a new creation: say here what it takes"),
+        };
+        let address = operation.address(&member.to_string());
+        let send = |key: &str, body: &Value| {
+            let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+            app.ask("POST", &address, &headers, body.to_string().as_bytes())
+        };
+        let first = send(name, &bodies[0]);
+        assert_eq!(first.status, 201, "{name}: {first:?}");
+        for _ in 0..2 {
+            let again = send(name, &bodies[0]);
+            if is_secret {
+                assert_eq!(again.problem(409)["code"], "already_created", "{name}");
+            } else {
+                assert_eq!((again.status, again.json()), (201, first.json()), "{name}");
+                assert_eq!(again.header("location"), first.header("location"), "{name}");
+            }
+        }
+        assert_eq!(send(name, &bodies[1]).problem(422)["code"], "idempotency_key_reused", "{name}");
+        assert_eq!(fields(&send("a b", &bodies[0]).problem(400)), ["Idempotency-Key".to_owned()].into(), "{name}");
+        assert_eq!(send("another", &bodies[1]).status, if tried == 0 { 201 } else { 422 }, "{name}");
+        tried += 1;
+    }
+    assert_eq!(tried, 4);
+    // Pages of other origins may send it with a token.
+    let preflight = [
+        ("origin", "http://elsewhere.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization, idempotency-key"),
+    ];
+    let answer = app.ask_as_nobody("OPTIONS", "/api/v1/records", &preflight, b"");
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("idempotency-key"), "{answer:?}");
     app.stop();
 }

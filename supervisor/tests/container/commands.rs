@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     engine::{Container, Volume, both, docker, image, output, try_docker},
     harness::household,
-    project::{Project, compose},
+    project::{Project, composes},
 };
 
 #[test]
@@ -89,7 +89,7 @@ fn the_operators_commands_work_as_they_stand() {
 
 /// `docker compose run --rm web supervisor restore latest`, and a yes.
 fn restore_on_a_terminal(project: &Project) {
-    let line = format!("{} run --rm web supervisor restore latest", compose().join(" "));
+    let line = format!("{} run --rm web supervisor restore latest", composes()[0].join(" "));
     let compose = project.command(&[]);
     let mut script = Command::new("script");
     script.args(["-qefc", &line, "/dev/null"]).current_dir(project.directory.path());

@@ -32,3 +32,4 @@ mod registry;
 mod tailscale;
 mod tiers;
 mod upgrade;
+mod volumes;

@@ -1,7 +1,7 @@
 //! How is a project of the files in compose/ brought up, asked and taken down?
 //!
-//! As an operator does it, with `docker compose` or the older `docker-compose`, in a directory with a `.env`. One more file
-//! gives the volumes names of their own, so that tests run beside each other, and beside the real thing.
+//! As an operator does it, with `docker compose` or the older `docker-compose`, in a directory with a `.env`. The volumes have
+//! names of their own, so that tests run beside each other, and beside the real thing.
 
 use std::{
     fs,
@@ -22,6 +22,7 @@ pub(crate) struct Project {
     /// The directory with the files.
     pub(crate) directory: tempfile::TempDir,
     web: Container,
+    compose: Compose,
 }
 
 impl Deref for Project {
@@ -32,11 +33,23 @@ impl Deref for Project {
     }
 }
 
-/// Returns `docker compose`, or `docker-compose` where that is not there.
-pub(crate) fn compose() -> &'static [&'static str] {
-    static COMPOSE: OnceLock<bool> = OnceLock::new();
-    let plugin = COMPOSE.get_or_init(|| try_docker(&["compose", "version"]).status.success());
-    if *plugin { &["docker", "compose"] } else { &["docker-compose"] }
+/// A compose, as the words that start it.
+pub(crate) type Compose = Vec<String>;
+
+/// Returns each compose that is here: the one that `HEARTH_TEST_COMPOSE` names, `docker compose`, and `docker-compose`, which is
+/// 1.x on Debian.
+pub(crate) fn composes() -> &'static [Compose] {
+    static COMPOSES: OnceLock<Vec<Compose>> = OnceLock::new();
+    COMPOSES.get_or_init(|| {
+        let named = std::env::var("HEARTH_TEST_COMPOSE").map(|path| vec![path]).ok();
+        let plugin = try_docker(&["compose", "version"]).status.success();
+        let plugin = plugin.then(|| vec!["docker".to_owned(), "compose".to_owned()]);
+        let alone = Command::new("docker-compose").arg("version").output().is_ok_and(|output| output.status.success());
+        let alone = alone.then(|| vec!["docker-compose".to_owned()]);
+        let found: Vec<_> = [named, plugin, alone].into_iter().flatten().collect();
+        assert!(!found.is_empty(), "no compose is here: install docker-compose");
+        found
+    })
 }
 
 fn repository() -> PathBuf {
@@ -46,16 +59,19 @@ fn repository() -> PathBuf {
 impl Project {
     /// Sets one up from these files in compose/, with this image; nothing is started yet.
     pub(crate) fn new(files: &[&str], image: &str) -> Self {
+        Self::by(&composes()[0], files, image)
+    }
+
+    /// The same, by this compose.
+    pub(crate) fn by(compose: &Compose, files: &[&str], image: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for file in files {
             fs::copy(repository().join("compose").join(file), directory.path().join(file)).unwrap();
         }
         let (name, address) = name_and_address();
-        let volumes = format!(
-            "services:\n  web:\n    container_name: {name}\nvolumes:\n  app-data:\n    name: {name}-data\n  app-backups:\n    name: {name}-backups\n"
-        );
-        fs::write(directory.path().join("apart.yml"), volumes).unwrap();
-        let project = Self { directory, web: Container { name, address } };
+        let named = format!("services:\n  web:\n    container_name: {name}\n");
+        fs::write(directory.path().join("apart.yml"), named).unwrap();
+        let project = Self { directory, web: Container { name, address }, compose: compose.clone() };
         project.settings(&files.join(":"), image);
         project
     }
@@ -64,7 +80,7 @@ impl Project {
     fn settings(&self, files: &str, image: &str) {
         let Container { name, address } = &self.web;
         let settings = format!(
-            "COMPOSE_FILE={files}:apart.yml\nCOMPOSE_PROJECT_NAME={name}\nHEARTH_IMAGE={image}\nHEARTH_BIND={}\nHEARTH_PORT={}\n",
+            "COMPOSE_FILE={files}:apart.yml\nCOMPOSE_PROJECT_NAME={name}\nHEARTH_VOLUMES={name}\nHEARTH_IMAGE={image}\nHEARTH_BIND={}\nHEARTH_PORT={}\n",
             address.ip(),
             address.port()
         );
@@ -77,13 +93,6 @@ impl Project {
         let path = self.directory.path().join(".env");
         let settings = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{settings}{name}={value}\n")).unwrap();
-    }
-
-    /// Gives one more of the files' volumes a name of its own.
-    pub(crate) fn add_volume(&self, volume: &str) {
-        let path = self.directory.path().join("apart.yml");
-        let apart = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{apart}  {volume}:\n    name: {}-{volume}\n", self.web.name)).unwrap();
     }
 
     /// Names another image in `.env`, as an operator does for an upgrade, and brings it up.
@@ -100,7 +109,7 @@ impl Project {
 
     /// Returns `docker compose` with these arguments, to be run where the files are.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let (program, rest) = compose().split_first().unwrap();
+        let (program, rest) = self.compose.split_first().unwrap();
         let mut command = Command::new(program);
         command.args(rest).args(arguments).current_dir(self.directory.path()).stdin(Stdio::null());
         // Nothing from the environment that the tests run in.

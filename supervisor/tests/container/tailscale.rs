@@ -50,7 +50,6 @@ fn beside(files: &[&str]) -> (Project, String) {
     for file in ["serve.json", "serve-signin.json"] {
         fs::copy(compose.join(file), project.directory.path().join(file)).unwrap();
     }
-    project.add_volume("app-tailscale");
     project.compose(&["up", "-d"]);
     project.wait_health("healthy");
     let tailscale = project.compose(&["ps", "-q", "tailscale"]).trim().to_owned();

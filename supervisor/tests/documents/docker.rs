@@ -3,8 +3,8 @@
 //!
 //! Ignored unless asked for (`cargo test -p supervisor --test documents -- --ignored`): it needs Docker, Debian's
 //! `docker-registry`, and the image that `HEARTH_TEST_IMAGE` names. The blocks run as they stand, on a terminal, one after
-//! the other in the same shell's directory. Only the places are other ones: the port, two directories, and, by a file
-//! beside compose.yml, the volumes, so that a real Hearth on this machine is left alone.
+//! the other in the same shell's directory. Only the places are other ones: the port, two directories and the volumes, so that
+//! a real Hearth on this machine is left alone.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -75,14 +75,10 @@ fn set_up(terminal: &Terminal) {
     let copy = format!("cp -r '{}'/. .", root().join("compose").display());
     terminal.type_in(&copy, "");
     terminal.run(SETUP, "configure");
-    // No other Hearth on this machine is to be touched: volumes of its own.
-    let own = std::process::id();
-    let volumes = format!(
-        "volumes: {{app-data: {{name: hearth-docs-{own}-data}}, app-backups: {{name: hearth-docs-{own}-backups}}}}\n"
-    );
-    fs::write(terminal.directory.borrow().join("volumes.yml"), volumes).unwrap();
-    terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:volumes.yml");
-    terminal.set("COMPOSE_PROJECT_NAME", &format!("hearth-docs-{own}"));
+    // No other Hearth on this machine is to be touched: a name of its own.
+    let own = format!("hearth-docs-{}", std::process::id());
+    terminal.set("COMPOSE_PROJECT_NAME", &own);
+    terminal.set("HEARTH_VOLUMES", &own);
     terminal.set("HEARTH_PORT", &terminal.port.to_string());
     terminal.set_image("latest");
     terminal.run(SETUP, "start");
@@ -98,7 +94,7 @@ fn set_up(terminal: &Terminal) {
 /// A file of one's own with a setting, and directories of one's own.
 fn settle_in(terminal: &Terminal) {
     fs::write(terminal.directory.borrow().join("local.yml"), file_shown(SETUP, "yaml", "Settings")).unwrap();
-    terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:local.yml:volumes.yml");
+    terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:local.yml");
     let said = terminal.run(SETUP, "settings");
     assert!(said.contains("HEARTH_STOP__GRACE"), "{said}");
     terminal.run(SETUP, "directories");

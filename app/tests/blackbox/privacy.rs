@@ -48,7 +48,7 @@ const WORDS: [&str; 14] = [
 const SECRETS: [&str; 3] = ["geheimnis", "秘密", "xylophone"];
 const CATEGORIES: [&str; 5] = ["", "House", "haus", "書類", "Ärzte"];
 const SECRET_CATEGORY: &str = "hidden drawer";
-const SORTS: [&str; 3] = ["updated_desc", "due", "title"];
+const SORTS: [&str; 6] = ["updated_desc", "updated", "due", "due_desc", "title", "title_desc"];
 
 fn day(random: &mut Random) -> Option<String> {
     let day = format!("20{:02}-{:02}-{:02}", 25 + random.below(4), 1 + random.below(12), 1 + random.below(28));

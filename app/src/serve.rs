@@ -52,7 +52,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
         outcome
     });
     if let Err(failure) = &outcome {
-        notifier.status(&failure.message);
+        notifier.status(&failure.to_line());
     }
     outcome
 }

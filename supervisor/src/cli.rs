@@ -186,17 +186,40 @@ fn say(line: &str) {
 }
 
 fn not_running(data: &DataDir) -> Failure {
-    // In a container it can be there and have no control socket: where it may not write, it cannot make one.
-    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
-    if access::in_container() && first.trim() == "supervisor" {
+    let place = data.path().display();
+    if std::fs::metadata(data.path()).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Failure::new(
-            Cause::Permission,
-            format!("the supervisor of this container cannot be asked: it could not make its socket in {}", data.path().display()),
+            Cause::Io,
+            format!("there is no data directory {place}, so no supervisor is running on it"),
         )
-        .hint("its log says why (docker compose logs web); most often the directory belongs to another user. Once that is mended it goes on by itself within a minute, or at once with: docker compose restart web");
+        .hint("the first start makes it; another data directory is named with --data-dir or HEARTH_DATA_DIR");
     }
-    Failure::new(Cause::Io, format!("no supervisor is running on {}", data.path().display()))
-        .hint("start it with: supervisor; another data directory is named with --data-dir or HEARTH_DATA_DIR")
+    // Beside the supervisor of a container, and not in a container of this command's own, whose first process this one is.
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if access::in_container() && std::process::id() != 1 && first.trim() == "supervisor" {
+        // Where it may not write, it cannot make its socket. It goes on by itself once that is mended.
+        return match access::check(data) {
+            Err(closed) => {
+                let message = format!("the supervisor of this container cannot be asked: {}", closed.message);
+                Failure { message, ..closed }
+            }
+            Ok(()) => Failure::new(
+                Cause::Permission,
+                format!("the supervisor of this container cannot be asked: it has no control socket in {place}"),
+            )
+            .hint("its log says why (docker compose logs web); it makes one with: docker compose restart web"),
+        };
+    }
+    Failure::new(Cause::Io, format!("Hearth is stopped: no supervisor is running on {place}")).hint(how_to_start())
+}
+
+/// Says how a stopped supervisor is started.
+fn how_to_start() -> &'static str {
+    if access::in_container() {
+        "start it with: docker compose up --detach; this command sees the volumes of the container that it runs in"
+    } else {
+        "start it with: supervisor; another data directory is named with --data-dir or HEARTH_DATA_DIR"
+    }
 }
 
 /// Looks at the data directory, as whoever runs the command.

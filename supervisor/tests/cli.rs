@@ -50,6 +50,87 @@ fn upgraded() -> Hearth {
 }
 
 #[test]
+fn commands_beside_a_stopped_instance_say_stopped_and_how_it_is_started() {
+    let mut hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    let check = |hearth: &Hearth, start: &str| {
+        let output = hearth.command(&["status"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        let shown = said(&output);
+        assert!(shown.contains("stopped: no supervisor is running on ") && shown.contains(start), "{shown}");
+        assert!(shown.contains("generation 0001"), "{shown}");
+        for command in ["healthcheck", "resume", "restart"] {
+            let output = hearth.command(&[command]).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command}: {}", said(&output));
+            let told = told(&output);
+            assert!(told.starts_with("error: Hearth is stopped: no supervisor is running on "), "{command}: {told}");
+            assert!(told.contains(start) && !told.contains("socket"), "{command}: {told}");
+        }
+    };
+    check(&hearth, "start it with: supervisor;");
+    if !is_root("a container of its own") {
+        return;
+    }
+    // As `docker compose run --rm web supervisor status`: the command is the first process of its container.
+    hearth.set("container", "docker").through(&["unshare", "-pf", "--mount-proc", "--kill-child"]);
+    check(&hearth, "start it with: docker compose up --detach;");
+}
+
+#[test]
+fn where_there_is_no_data_the_commands_say_that() {
+    let hearth = Hearth::new();
+    for (command, status) in [
+        (&["status"][..], 1),
+        (&["healthcheck"], 1),
+        (&["resume"], 1),
+        (&["backup"], 1),
+        (&["restore", "1", "--yes"], 2),
+    ] {
+        let output = hearth.run(command);
+        assert_eq!(output.status.code(), Some(status), "{command:?}: {}", said(&output));
+        let told = told(&output);
+        assert!(told.contains(&format!("there is no data directory {}", hearth.data.display())), "{command:?}: {told}");
+        assert!(told.contains("HEARTH_DATA_DIR"), "{command:?}: {told}");
+    }
+    assert!(!hearth.data.exists());
+}
+
+#[test]
+fn each_program_tells_its_version_and_what_it_is_for() {
+    for name in ["supervisor", "supervisor-job", "migrator", "app"] {
+        let run = |flag: &str| Command::new(program(name)).arg(flag).stdin(Stdio::null()).output().unwrap();
+        let version = said(&run("--version"));
+        assert!(version.starts_with(&format!("{name} ")), "{name}: {version}");
+        let (short, help) = (run("-V"), run("--help"));
+        assert_eq!((said(&short), short.status.code()), (version, Some(0)), "{name}: {}", told(&short));
+        assert!(help.status.success() && !said(&help).contains('{'), "{name}: {}", said(&help));
+    }
+}
+
+#[test]
+fn the_migrator_looks_at_the_data_directory_that_the_others_take_by_themselves() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    let run = |command: &str| {
+        let mut migrator = Command::new(program("migrator"));
+        migrator.arg(command).current_dir(hearth.root.path()).stdin(Stdio::null());
+        migrator.env_remove("HEARTH_DATA_DIR").env_remove("HEARTH_DATABASE").output().unwrap()
+    };
+    for command in ["status", "schema"] {
+        let output = run(command);
+        assert!(output.status.success(), "{command}: {}", told(&output));
+    }
+    assert!(said(&run("status")).contains("data/live/app.db"));
+    // A live database is changed by nothing but the app.
+    let refused = run("up");
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+}
+
+#[test]
 fn a_mistake_in_the_settings_keeps_no_healthy_supervisor_from_being_asked() {
     let mut hearth = Hearth::new();
     let mut running = hearth.start();

@@ -6,7 +6,7 @@ mod harness;
 
 use std::{fs, process::Command, thread};
 
-use harness::{Hearth, Running, household};
+use harness::{Hearth, Running, household, is_root};
 use nix::{
     sys::{
         signal::{Signal, kill},
@@ -353,7 +353,18 @@ fn a_changed_setting_is_something_new_to_try_and_its_secret_is_not_written_down(
     let remembered = || fs::read_to_string(&held).ok().filter(|text| text.ends_with("}\n"));
     for attempted in [true, false] {
         let mut running = hearth.start();
-        running.wait_held(&hearth);
+        let message = held_for(&hearth, &mut running);
+        let is_one_sentence = message
+            .starts_with("the app exited with status 1 before it was ready; it said: the owner of ")
+            && message.contains("is too easy to guess")
+            && message.contains("; see HEARTH_AUTH__ADMIN_EMAIL and HEARTH_AUTH__ADMIN_PASSWORD_FILE")
+            && !message.contains(". ")
+            && !message.ends_with('.');
+        assert!(is_one_sentence, "{message}");
+        // The settings of a process do not change: it is to be started again, and only then the same is tried no more.
+        let ways = hearth.status().unwrap()["held"]["ways_out"].clone();
+        assert_eq!(ways[0]["command"], "start the supervisor again", "{ways}");
+        assert!(!ways.to_string().contains("upgrade"), "{ways}");
         let text = running.wait("held.json", remembered);
         assert!(text.contains("\"settings\"") && !text.contains(WRONG), "{text}");
         assert_eq!(running.log().contains("Applying"), attempted, "{}", running.log());
@@ -393,5 +404,47 @@ fn an_app_that_cannot_use_its_settings_is_held_with_its_own_words_until_they_cha
         let mut running = hearth.start();
         running.wait_serving();
         running.stop();
+    }
+}
+
+#[test]
+fn on_a_directory_of_another_user_the_ways_out_are_those_that_work() {
+    if !is_root("a directory of another user") {
+        return;
+    }
+    for closed in ["", "supervisor"] {
+        let mut hearth = Hearth::new();
+        hearth.for_every_user().set("TEST_RECHECK", "100ms");
+        fs::create_dir(&hearth.data).unwrap();
+        let chown = |path: &std::path::Path, uid: u32| {
+            let done = Command::new("chown").arg("-R").arg(format!("{uid}:{uid}")).arg(path).status().unwrap();
+            assert!(done.success());
+        };
+        hearth.through(&["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--bounding-set=-all"]);
+        if !closed.is_empty() {
+            chown(&hearth.data, 1234);
+            let mut running = hearth.start();
+            running.wait_serving();
+            running.stop();
+            chown(&hearth.data.join(closed), 0);
+        }
+        let mut running = hearth.start();
+        running.wait_for_log("The ways out");
+        running.wait_for_log("stop this supervisor and start it again");
+        let log = running.log();
+        assert!(!log.contains("supervisor resume"), "no command reaches it: {log}");
+        // The command that is printed, word for word.
+        let command = log.lines().find_map(|line| {
+            let at = line.find("  chown -R 1234:1234 ")?;
+            Some(line[at..].split("  (").next()?.trim().to_owned())
+        });
+        let command = command.or_else(|| {
+            let at = log.find("chown -R 1234:1234 ")?;
+            log[at..].split([' ', ';', '\n']).take(3).collect::<Vec<_>>().join(" ").into()
+        });
+        let command = command.unwrap_or_else(|| panic!("{closed}: no chown in {log}"));
+        assert!(Command::new("sh").arg("-c").arg(&command).status().unwrap().success(), "{command}");
+        running.wait_serving();
+        assert!(running.stop().success());
     }
 }

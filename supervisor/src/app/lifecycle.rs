@@ -186,10 +186,10 @@ impl App {
 
     /// Returns what an app that ended before it was ready says of its settings, if it does. Other people's programs end with that
     /// status for other reasons as well, so they have to say it in words, too.
-    pub fn refusal(&self, exit: Exit, how: &str) -> Option<Failure> {
+    pub fn refusal(&self, exit: Exit, how: &str, words: &str) -> Option<Failure> {
         let is_meant = self.instance.programs.app.is_own() || self.said.borrow().is_some();
         (exit == Exit::Code(UNUSABLE_SETTINGS) && is_meant && self.mode != Mode::Drill).then(|| {
-            Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}"))
+            Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}{words}"))
                 .hint("change the setting, then start Hearth anew; all settings: supervisor config")
         })
     }
@@ -205,8 +205,8 @@ impl App {
             let messages = tokio::select! {
                 biased;
                 exit = self.child.wait() => {
-                    let how = self.ended(exit).await;
-                    return Err(self.refusal(exit, &how).unwrap_or_else(|| Failure::new(self.shown_by(exit), format!("the app {how} before it was ready"))));
+                    let (how, words) = self.ended(exit).await;
+                    return Err(self.refusal(exit, &how, &words).unwrap_or_else(|| Failure::new(self.shown_by(exit), format!("the app {how} before it was ready{words}"))));
                 }
                 () = deadline.passed() => match self.said_by_now() {
                     messages if messages.ready => messages,
@@ -252,8 +252,8 @@ impl App {
         exit
     }
 
-    /// Cleans up after the app's own end and tells how it ended, with its last words.
-    pub async fn ended(&self, exit: Exit) -> String {
+    /// Cleans up after the app's own end and tells how it ended, and its last words, which end a sentence.
+    pub async fn ended(&self, exit: Exit) -> (String, String) {
         // Its last words may still be in the socket.
         self.said_by_now();
         let for_memory = exit.killed()
@@ -263,10 +263,10 @@ impl App {
         } else {
             exit.to_string()
         };
-        let how = format!("{how}{}", self.said());
+        let words = self.said();
         self.gone(exit).await;
-        self.publish(|app| app.last_exit = Some(how.clone()));
-        how
+        self.publish(|app| app.last_exit = Some(format!("{how}{words}")));
+        (how, words)
     }
 
     /// What it shows that the app failed in its probation: by this exit, by taking too long, or by what it says of its health. Of
@@ -294,7 +294,8 @@ impl App {
     }
 
     fn said(&self) -> String {
-        self.said.borrow().as_ref().map(|sentence| format!("; it said: {sentence}")).unwrap_or_default()
+        let said = self.said.borrow();
+        said.as_ref().map(|sentence| format!("; it said: {}", sentence.trim_end_matches('.'))).unwrap_or_default()
     }
 
     async fn gone(&self, exit: Exit) {

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{
     backup::{self, age, read_identity},
-    look, not_running, say, say_failure, talk,
+    look, say, say_failure, talk,
     work::{Restoring, run_operation},
 };
 use crate::{
@@ -95,7 +95,10 @@ fn chosen(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<(From, Vec<S
     let what = asked.what.as_str();
     if let Ok(snapshot) = what.parse::<GenerationId>() {
         if !data.path().is_dir() {
-            return Err(not_running(data));
+            let place = data.path().display();
+            let message = format!("there is no snapshot {snapshot}: there is no data directory {place}");
+            return Err(Failure::new(Cause::Configuration, message)
+                .hint("--data-dir or HEARTH_DATA_DIR names another; a backup can be restored without one: supervisor restore PATH"));
         }
         let view = look(data)?;
         is_restorable(&view, snapshot)?;

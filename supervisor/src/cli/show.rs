@@ -5,14 +5,14 @@ use std::fmt::Display;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{ask, backup::age, look, not_running, say, say_failure, talk, to_json};
+use super::{ask, backup::age, how_to_start, look, not_running, say, say_failure, talk, to_json};
 use crate::{
     config::{self, Flags, Loaded},
     control::client::{another, as_owner},
     data::{
         DataDir,
         size::Size,
-        state::{FORMAT, Held},
+        state::{self, FORMAT, Held},
         view::Live,
     },
     failure::{Cause, Failure},
@@ -99,6 +99,10 @@ fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     } else {
         row("phase", format!("stopped: no supervisor is running on {}", data.path().display()));
         live.iter().for_each(|live| row("live", format!("generation {live}")));
+        if let Ok(Some(Held { failure, since, .. })) = state::read_held(data) {
+            row("held", format!("{} (when it last ran, since {since})", failure.message));
+        }
+        row("hint", how_to_start());
     }
     Ok(0)
 }

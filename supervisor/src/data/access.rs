@@ -47,17 +47,13 @@ pub fn in_container() -> bool {
 /// another path.
 fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (u32, u32), container: bool) -> Failure {
     let Owner { uid: owner, gid: group, mode } = owner;
-    let root = data.path().display();
     let message = format!(
         "{doing}: permission denied; {} belongs to uid {owner} gid {group} (mode {mode:03o}), and the supervisor runs as uid {uid} gid {gid}",
         place.display(),
     );
-    let chown = if container {
-        format!(
-            "sudo chown -R {uid}:{gid} DIRECTORY (on the host; DIRECTORY is what the compose file or docker run mounts at {root})"
-        )
-    } else {
-        format!("chown -R {uid}:{gid} {root}")
+    let chown = match chown(data, (uid, gid), container) {
+        (command, Some(explained)) => format!("{command} ({explained})"),
+        (command, None) => command,
     };
     let hint = match uid {
         0 => format!(
@@ -66,7 +62,7 @@ fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (
              \"{owner}:{group}\", or on the machine that has the files: {chown}"
         ),
         _ if uid == owner => {
-            format!("the directory is this user's own, yet closed to it; open it with: chmod -R u+rwX {root}")
+            format!("the directory is this user's own, yet closed to it; open it with: {}", chmod(data))
         }
         _ => {
             // Nobody is told to run as root.
@@ -78,6 +74,36 @@ fn denied(data: &DataDir, place: &Path, doing: &str, owner: Owner, (uid, gid): (
         }
     };
     Failure::new(Cause::Permission, message).hint(hint)
+}
+
+/// Returns the command that makes the data directory this user's, and what to put for a word of it: in a container, the
+/// directory has another path on the host.
+fn chown(data: &DataDir, (uid, gid): (u32, u32), container: bool) -> (String, Option<String>) {
+    let root = data.path().display();
+    if container {
+        let explained = format!("on the host; DIRECTORY is what the compose file or docker run mounts at {root}");
+        (format!("sudo chown -R {uid}:{gid} DIRECTORY"), Some(explained))
+    } else {
+        (format!("chown -R {uid}:{gid} {root}"), None)
+    }
+}
+
+fn chmod(data: &DataDir) -> String {
+    format!("chmod -R u+rwX {}", data.path().display())
+}
+
+/// Returns the command that opens the data directory to this user, with what it does; nothing, where ownership and mode are not what
+/// keeps it out.
+pub fn way_in(data: &DataDir) -> Option<(String, String)> {
+    let (closed, errno) = first_closed(data)?;
+    let denied = matches!(errno, Errno::EACCES | Errno::EPERM);
+    let stat = closed.ancestors().filter(|_| denied).find_map(|place| fs::metadata(place).ok())?;
+    if stat.uid() == geteuid().as_raw() {
+        return Some((chmod(data), "opens the data directory to the user that Hearth runs as".to_owned()));
+    }
+    let (command, explained) = chown(data, (geteuid().as_raw(), getegid().as_raw()), in_container());
+    let explained = explained.map(|explained| format!(": {explained}")).unwrap_or_default();
+    Some((command, format!("gives the data directory to the user that Hearth runs as{explained}")))
 }
 
 /// Makes root the user whom the data directory belongs to, for the rest of this process: what root made there, nobody else could
@@ -111,6 +137,16 @@ pub fn become_owner(data: &DataDir) -> Result<(), Failure> {
 /// # Errors
 /// [`unwritable`] of the first one that it may not.
 pub fn check(data: &DataDir) -> Result<(), Failure> {
+    match first_closed(data) {
+        Some((path, errno)) => {
+            Err(unwritable(data, &path, &format!("cannot read and write {}", path.display()), &errno.into()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns the first thing that a start needs and that this uid may not read and write, with what the system answered.
+fn first_closed(data: &DataDir) -> Option<(PathBuf, Errno)> {
     let directories = [data.path().to_owned(), data.supervisor(), data.generations(), data.files(), data.live()];
     let live = data.live();
     let files = ["app.db", "app.db-wal", "app.db-shm"].map(|name| live.join(name));
@@ -119,19 +155,19 @@ pub fn check(data: &DataDir) -> Result<(), Failure> {
         .into_iter()
         .map(|path| (path, all | AccessFlags::X_OK))
         .chain(files.into_iter().map(|path| (path, all)));
-    for (path, how) in checks {
-        may(data, &path, how)?;
-    }
-    Ok(())
+    checks.into_iter().find_map(|(path, how)| {
+        let errno = refusal(&path, how)?;
+        Some((path, errno))
+    })
 }
 
-fn may(data: &DataDir, path: &PathBuf, how: AccessFlags) -> Result<(), Failure> {
+fn refusal(path: &Path, how: AccessFlags) -> Option<Errno> {
     // By the real ids, which are the effective ones: no program of Hearth's is setuid. To be asked about the effective
     // ones, the C library uses faccessat2, and an old seccomp profile's EPERM to that would be taken for the answer.
     match access(path, how) {
         // What is not there is not this check's matter; nor is a system that cannot answer.
-        Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOSYS | Errno::EINVAL | Errno::ELOOP) => Ok(()),
-        Err(errno) => Err(unwritable(data, path, &format!("cannot read and write {}", path.display()), &errno.into())),
+        Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOSYS | Errno::EINVAL | Errno::ELOOP) => None,
+        Err(errno) => Some(errno),
     }
 }
 

@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     app::lifecycle::{App, point},
-    data::{GenerationId, state::Reason, view::View},
+    data::{
+        GenerationId,
+        state::{Held, Reason},
+        view::View,
+    },
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{
@@ -36,7 +40,8 @@ pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Atte
             let held = held::held(instance, stuck).await;
             // The same as before, since when it was held.
             let same = before.filter(|before| held::is_same_failure(&held.failure, &before.failure));
-            State::Hold(same.map_or(held, Box::new))
+            let ways_out = held.ways_out.clone();
+            State::Hold(same.map_or(held, |before| Box::new(Held { ways_out, ..before })))
         }
     }
 }

@@ -8,7 +8,7 @@
 use crate::{
     config::Config,
     data::{
-        GenerationId,
+        GenerationId, access,
         state::{self, DataState, FORMAT, Held, Step, WayOut},
         view::{self, Generation, Live, View},
     },
@@ -52,9 +52,15 @@ pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
         _ => DataState::Unchanged,
     };
     let identity = identity(instance).await.ok();
+    let mut ways_out = ways_out(step, data, failure.cause, view.as_ref(), live);
+    if failure.cause == Cause::Permission
+        && let Some((command, effect)) = access::way_in(&instance.data)
+    {
+        ways_out.insert(0, WayOut { command, effect });
+    }
     Box::new(Held {
         format: FORMAT,
-        ways_out: ways_out(step, data, failure.cause, view.as_ref(), live),
+        ways_out,
         failure,
         doing,
         since: now(),
@@ -65,6 +71,22 @@ pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
         settings: identity.and_then(|identity| identity.settings),
         data: Some(data),
     })
+}
+
+/// Leaves of the ways out those that work while the control socket could not be opened, so that no command reaches this supervisor.
+pub fn out_of_reach(mut held: Box<Held>) -> Box<Held> {
+    let command = match access::in_container() {
+        true => "docker compose restart web",
+        false => "stop this supervisor and start it again",
+    };
+    let effect = match held.failure.cause.passes() {
+        true => "tries again at once, when that is mended (by itself it tries every minute)",
+        false => "tries again, once the cause is gone",
+    };
+    let again = WayOut { command: command.into(), effect: effect.into() };
+    held.ways_out.retain(|way| !way.command.starts_with("supervisor ") && *way != again);
+    held.ways_out.push(again);
+    held
 }
 
 /// Remembers it on disk, if it can; else it is kept in memory alone, and said.
@@ -206,7 +228,19 @@ fn ways_out(step: Step, data: DataState, cause: Cause, view: Option<&View>, live
                 ways.push(restore(snapshot, view, live));
             }
         }
+        // A supervisor reads its settings when it is started.
+        Cause::Configuration => {
+            ways.push(start_again());
+            ways.extend(version_before(view).filter(|_| is_attempt));
+        }
         Cause::Drift => ways.extend(upgrade_ways(view)),
+        _ if is_attempt && is_first_start(view) => {
+            ways.push(start_again());
+            ways.push(way(
+                "supervisor resume".into(),
+                "tries the first start again with the same settings, now".into(),
+            ));
+        }
         _ if is_attempt => ways.extend(upgrade_ways(view)),
         _ => ways.push(way("supervisor resume".into(), "tries again, once the cause is gone".into())),
     }
@@ -215,12 +249,34 @@ fn ways_out(step: Step, data: DataState, cause: Cause, view: Option<&View>, live
 
 /// Returns what leads out of an upgrade that failed.
 fn upgrade_ways(view: Option<&View>) -> Vec<WayOut> {
-    let before = view.and_then(|view| view.state.as_ref()).map(|state| WayOut {
+    let again = WayOut { command: "supervisor resume".into(), effect: "tries the upgrade again, now".into() };
+    version_before(view).into_iter().chain([again]).collect()
+}
+
+/// Goes back to the version that served last.
+fn version_before(view: Option<&View>) -> Option<WayOut> {
+    let state = view.and_then(|view| view.state.as_ref())?;
+    Some(WayOut {
         command: format!("start the image of v{} again", state.version),
         effect: "serves the data exactly as it was before this upgrade".into(),
-    });
-    let again = WayOut { command: "supervisor resume".into(), effect: "tries the upgrade again, now".into() };
-    before.into_iter().chain([again]).collect()
+    })
+}
+
+/// Starts anew, with the settings as they are then.
+fn start_again() -> WayOut {
+    let command = match access::in_container() {
+        true => "docker compose up --detach",
+        false => "start the supervisor again",
+    };
+    WayOut {
+        command: command.into(),
+        effect: "tries again with a setting that was changed; with the same settings it stays held".into(),
+    }
+}
+
+/// Whether there has been nothing before.
+fn is_first_start(view: Option<&View>) -> bool {
+    view.is_some_and(|view| view.live == Live::Missing && view.state.is_none() && view.snapshots().next().is_none())
 }
 
 fn restore_backup(view: Option<&View>, live: Option<GenerationId>) -> Option<WayOut> {

@@ -195,7 +195,10 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                 state
             }
             State::Serve(generation) => serve::serve(instance, &door, generation, &mut operations).await,
-            State::Hold(held) => hold::hold(instance, &door, held, &mut operations).await,
+            State::Hold(held) => {
+                let held = if control.is_some() { held::out_of_reach(held) } else { held };
+                hold::hold(instance, &door, held, &mut operations).await
+            }
             State::Switch(prepared, back) => {
                 tokio::select! {
                     biased;

@@ -53,8 +53,8 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
         let verdict = tokio::select! {
             biased;
             exit = app.child.wait() => {
-                let how = app.ended(exit).await;
-                return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready")));
+                let (how, words) = app.ended(exit).await;
+                return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready{words}")));
             }
             verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict?,
         };

@@ -178,11 +178,11 @@ impl Run<'_> {
                     // Read before the wait, not across it: a TERM meanwhile would find the channel locked, and this
                     // one thread would wait for itself.
                     let stopping = *instance.stop.borrow() > 0;
-                    let how = app.ended(exit).await;
-                    return match app.refusal(exit, &how).filter(|_| !self.said_ready) {
+                    let (how, words) = app.ended(exit).await;
+                    return match app.refusal(exit, &how, &words).filter(|_| !self.said_ready) {
                         _ if stopping => Ended::Stopped(exit.status()),
                         Some(refusal) => Ended::Refused(refusal),
-                        None => Ended::Failed(how),
+                        None => Ended::Failed(format!("{how}{words}")),
                     };
                 }
                 () = instance.stopping() => {

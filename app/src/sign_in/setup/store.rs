@@ -151,7 +151,7 @@ fn wrong_code() -> Problem {
 }
 
 fn unmade(message: &str) -> Failure {
-    Failure::new(format!("the owner of auth.admin_email cannot be made: {message}"))
+    Failure::new(format!("the owner of auth.admin_email cannot be made: {}", message.trim_end_matches('.')))
         .hint("see HEARTH_AUTH__ADMIN_EMAIL and HEARTH_AUTH__ADMIN_PASSWORD_FILE")
 }
 

@@ -89,6 +89,22 @@ enum UserCommand {
         #[command(flatten)]
         server: OnTheServer,
     },
+    /// Disable a user: signed out everywhere, and kept from signing in; the user's records stay
+    Disable {
+        /// The user's e-mail
+        #[arg(value_name = "EMAIL")]
+        email: String,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
+    /// Enable a disabled user
+    Enable {
+        /// The user's e-mail
+        #[arg(value_name = "EMAIL")]
+        email: String,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
 }
 
 /// Where the data is, and for whom the answer.
@@ -120,6 +136,8 @@ impl UserCommand {
                 server.run(&Task::ResetPassword { email, remove_totp })
             }
             Self::SetRole { email, role, server } => server.run(&Task::SetRole { email, role }),
+            Self::Disable { email, server } => server.run(&Task::SetDisabled { email, disabled: true }),
+            Self::Enable { email, server } => server.run(&Task::SetDisabled { email, disabled: false }),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) enum Task {
     Create { name: String, email: String, role: Role },
     ResetPassword { email: String, remove_totp: bool },
     SetRole { email: String, role: Role },
+    SetDisabled { email: String, disabled: bool },
 }
 
 /// Does it and prints what came of it, as JSON for programs.
@@ -185,6 +186,13 @@ async fn carry_out(
             }),
             false => Err(no_such_person(email)),
         },
+        Task::SetDisabled { email, disabled } => {
+            match people::set_disabled(database, email, *disabled).await.map_err(failed)? {
+                true if json => Ok(serde_json::json!({ "email": email, "disabled": disabled }).to_string()),
+                true => Ok(format!("{email} is now {}.", if *disabled { "disabled" } else { "enabled" })),
+                false => Err(no_such_person(email)),
+            }
+        }
     }
 }
 

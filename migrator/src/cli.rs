@@ -26,7 +26,7 @@ use crate::{Error, Event, Release, database, log, threads};
 
 Environment:
   HEARTH_DATABASE     the database, where --database does not name one
-  HEARTH_DATA_DIR     status and schema look at the live database in it, where neither names one
+  HEARTH_DATA_DIR     status and schema look at the live database in it, where neither names one [default: ./data]
   HEARTH_LOG__FORMAT  text or json
   HEARTH_LOG__LEVEL   error, warn, info, debug or trace
 
@@ -37,7 +37,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH", global = true)]
     database: Option<PathBuf>,
     /// Print the version
-    #[arg(long)]
+    #[arg(long, short = 'V')]
     version: bool,
     #[command(subcommand)]
     command: Option<Command>,
@@ -82,11 +82,14 @@ pub fn main(release: Release) -> ExitCode {
         Err(problem) => return misused(&problem, "see migrator --help"),
     };
     let live = match command {
-        Command::Status { .. } | Command::Schema { .. } => Config::live(),
+        Command::Status { .. } | Command::Schema { .. } => Some(Config::live()),
         Command::Up { .. } => None,
     };
     let Some(path) = &config.database.or(live) else {
-        return misused("no database is named", "pass --database PATH or set HEARTH_DATABASE");
+        return misused(
+            "no database is named",
+            "pass --database PATH or set HEARTH_DATABASE; nothing but the app changes a live database",
+        );
     };
     let json = match command {
         Command::Status { json, .. } | Command::Up { json } | Command::Schema { json } => json,

@@ -88,11 +88,11 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the live database of the data directory that `HEARTH_DATA_DIR` names: what is looked at when nothing else
-    /// is asked for. Never what is migrated: nothing but the app changes a live database.
-    pub(crate) fn live() -> Option<PathBuf> {
-        let data = variable(DATA_DIR)?;
-        Some(PathBuf::from(data).join("live").join("app.db"))
+    /// Returns the live database of the data directory that `HEARTH_DATA_DIR` names, else of `./data`, as with the other programs:
+    /// what is looked at when nothing else is asked for. Never what is migrated: nothing but the app changes a live database.
+    pub(crate) fn live() -> PathBuf {
+        let data = variable(DATA_DIR).map_or_else(|| PathBuf::from("data"), PathBuf::from);
+        data.join("live").join("app.db")
     }
 }
 

@@ -260,3 +260,39 @@ fn the_apps_own_commands_find_the_data_directory() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "/app/data user reset-password ada@example.org\n");
 }
+
+#[test]
+fn the_operator_disables_and_enables_a_user_beside_the_app() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    hearth.done(&["app", "user", "create", "beck@example.org"]);
+    let listed = || {
+        let list: serde_json::Value = serde_json::from_str(&hearth.done(&["app", "user", "list", "--json"])).unwrap();
+        let of = list["users"].as_array().unwrap().iter().find(|user| user["email"] == "beck@example.org").cloned();
+        of.unwrap()["disabled"].as_bool().unwrap()
+    };
+    assert_eq!(hearth.done(&["app", "user", "disable", "beck@example.org"]), "beck@example.org is now disabled.\n");
+    assert!(listed());
+    // Done already is done.
+    let document = hearth.done(&["app", "user", "disable", "BECK@example.org", "--json"]);
+    assert_eq!(document, "{\"disabled\":true,\"email\":\"BECK@example.org\"}\n");
+    assert_eq!(hearth.done(&["app", "user", "enable", "beck@example.org"]), "beck@example.org is now enabled.\n");
+    assert!(!listed());
+    // The only owner stays one who can sign in; whose session goes on.
+    let said = hearth.refused(&["app", "user", "disable", harness::http::EMAIL]);
+    assert!(said.contains("only owner"), "{said}");
+    assert!(hearth.refused(&["app", "user", "enable", "nobody@example.org"]).contains("no user has the e-mail"));
+    // Who is disabled is signed out at once.
+    hearth.done(&["app", "user", "set-role", "beck@example.org", "owner"]);
+    harness::token(address);
+    hearth.done(&["app", "user", "disable", harness::http::EMAIL]);
+    let events = hearth.done(&["app", "user", "list"]);
+    assert!(events.lines().any(|line| line.contains(harness::http::EMAIL) && line.ends_with("(disabled)")), "{events}");
+    running.stop();
+    let database = rusqlite::Connection::open(hearth.database()).unwrap();
+    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM session"), 0);
+    let told = "SELECT count(*) FROM audit_event WHERE method IN ('app user disable', 'app user enable')";
+    assert_eq!(count(told), 3, "nothing is written down where nothing changed");
+}

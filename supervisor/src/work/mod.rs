@@ -56,13 +56,22 @@ const PROGRESS: Duration = Duration::from_millis(100);
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [name, version] = &words[..] else {
-        if words == ["--version"] {
-            println!("{JOB} {VERSION}");
-            return ExitCode::SUCCESS;
-        }
-        eprintln!("error: {JOB} is what the supervisor starts for its work on data, and no command of its own");
-        eprintln!("hint: the commands are those of the supervisor: supervisor --help");
-        return ExitCode::from(2);
+        let about = "what the supervisor starts for its work on data, and no command of its own";
+        return match words.first().map(String::as_str) {
+            Some("--version" | "-V") => {
+                println!("{JOB} {VERSION}");
+                ExitCode::SUCCESS
+            }
+            Some("--help" | "-h") => {
+                println!("{JOB} is {about}. The commands are those of the supervisor: supervisor --help");
+                ExitCode::SUCCESS
+            }
+            _ => {
+                eprintln!("error: {JOB} is {about}");
+                eprintln!("hint: the commands are those of the supervisor: supervisor --help");
+                ExitCode::from(2)
+            }
+        };
     };
     // The keys of an S3 server, a household's data: nobody else's to read.
     sandbox::close_to_others();

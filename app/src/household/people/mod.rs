@@ -4,4 +4,4 @@ pub(crate) mod api;
 pub(crate) mod page;
 mod store;
 
-pub(crate) use self::store::set_role;
+pub(crate) use self::store::{set_disabled, set_role};

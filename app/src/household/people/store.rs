@@ -104,6 +104,37 @@ pub(crate) async fn set_role(database: &Database, email: &str, role: Role) -> Re
         .await
 }
 
+/// Disables or enables who has this e-mail, by the operator's word; returns whether there is anybody. Nothing is written where it is so
+/// already.
+pub(crate) async fn set_disabled(database: &Database, email: &str, disabled: bool) -> Result<bool, Problem> {
+    let email = email.to_owned();
+    database
+        .write(async move |tx| {
+            let Some(user) = users::signing_in(tx, &email).await? else {
+                return Ok(false);
+            };
+            if user.disabled == disabled {
+                return Ok(true);
+            }
+            if disabled && user.role == Role::Owner && users::owners(tx).await? <= 1 {
+                return Err(Problem::conflict("This is the only owner. Make another user an owner first.").into());
+            }
+            let (word, command) = match disabled {
+                true => ("disabled", "app user disable"),
+                false => ("enabled", "app user enable"),
+            };
+            let (id, subject) = (user.id, format!("{}: {word}", user.email));
+            let now = Model { disabled, updated_at: Timestamp::now(), ..user.clone() };
+            Entity::update(difference(user, now)).exec(tx).await?;
+            if disabled {
+                sessions::end_all(tx, id, None).await?;
+            }
+            audit_log::write(tx, Kind::UserChanged, &Actor::operator(command), &subject).await?;
+            Ok(true)
+        })
+        .await
+}
+
 /// Why a caller may not do this, when they may not.
 fn forbidden(caller: &Caller, user: &Model, change: &Change) -> Option<&'static str> {
     let role = caller.role();

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from hearth_client import AuthenticatedClient, Client
 from hearth_client.api.account import create_token, list_tokens, revoke_token
+from hearth_client.api.people import list_people
 from hearth_client.api.records import create_record, delete_record, get_record, list_records, update_record
 from hearth_client.api.session import set_up, show_auth, show_session, sign_in, sign_out
 from hearth_client.models import (
@@ -17,6 +18,7 @@ from hearth_client.models import (
     CurrentSession,
     NewRecord,
     NewToken,
+    PersonPage,
     Problem,
     Record,
     RecordChange,
@@ -75,14 +77,19 @@ def revoke(hearth: AuthenticatedClient, token: CreatedToken) -> None:
 def records(hearth: AuthenticatedClient) -> None:
     ids = []
     for title in ("Passport", "Boiler service", "Bicycle", "Insurance", "Lease"):
-        created = create_record.sync_detailed(
-            client=hearth, body=NewRecord(title=title, category="python", due_date=DUE)
-        )
+        body, key = NewRecord(title=title, category="python", due_date=DUE), title.replace(" ", "-")
+        created = create_record.sync_detailed(client=hearth, body=body, idempotency_key=key)
         record = created.parsed
         assert created.status_code == HTTPStatus.CREATED and isinstance(record, Record), created
         assert created.headers["location"] == f"/api/v1/records/{record.id}"
         assert record.due_date == DUE and isinstance(record.created_at, datetime.datetime)
+        # No response came, say: sent again, it creates nothing more.
+        again = create_record.sync(client=hearth, body=body, idempotency_key=key)
+        assert isinstance(again, Record) and again.id == record.id, again
         ids.append(record.id)
+
+    people = list_people.sync(client=hearth)
+    assert isinstance(people, PersonPage) and [person.name for person in people.items] == ["Anna"]
 
     seen: list[int] = []
     after: str | Unset = UNSET
@@ -97,6 +104,9 @@ def records(hearth: AuthenticatedClient) -> None:
 
     found = list_records.sync(client=hearth, search="boiler", sort=RecordSort.TITLE)
     assert isinstance(found, RecordPage) and "Boiler service" in [record.title for record in found.items]
+
+    last = list_records.sync(client=hearth, category="python", sort=RecordSort.TITLE_DESC)
+    assert isinstance(last, RecordPage) and last.items[0].title == "Passport"
 
     changed = update_record.sync(ids[0], client=hearth, body=RecordChange(notes="the blue one", due_date=None))
     assert isinstance(changed, Record), changed

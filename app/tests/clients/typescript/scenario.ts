@@ -61,15 +61,23 @@ async function revoke(hearth: Hearth, id: number): Promise<void> {
 async function records(hearth: Hearth): Promise<void> {
     const ids: number[] = [];
     for (const title of ["Passport", "Boiler service", "Bicycle", "Insurance", "Lease"]) {
-        const { data, response } = await hearth.POST("/records", {
+        const request = {
+            params: { header: { "Idempotency-Key": title.replace(" ", "-") } },
             body: { title, category: "typescript", due_date: "2027-02-28" },
-        });
+        };
+        const { data, response } = await hearth.POST("/records", request);
         assert(data, title);
         assert.equal(response.status, 201);
         assert.equal(response.headers.get("location"), `/api/v1/records/${data.id}`);
         assert.equal(data.due_date, "2027-02-28");
+        // No response came, say: sent again, it creates nothing more.
+        const again = await hearth.POST("/records", request);
+        assert.equal(again.data?.id, data.id);
         ids.push(data.id);
     }
+
+    const people = await hearth.GET("/people");
+    assert.deepEqual(people.data?.items.map((person) => person.name), ["Anna"]);
 
     const seen: number[] = [];
     let after: string | undefined;
@@ -84,6 +92,10 @@ async function records(hearth: Hearth): Promise<void> {
 
     const found = await hearth.GET("/records", { params: { query: { search: "boiler", sort: "title" } } });
     assert(found.data?.items.some((record) => record.title === "Boiler service"));
+
+    const query = { category: "typescript", sort: "title_desc" } as const;
+    const last = await hearth.GET("/records", { params: { query } });
+    assert.equal(last.data?.items[0]?.title, "Passport");
 
     const id = ids[0];
     assert(id !== undefined);

@@ -74,16 +74,23 @@ async fn come_in(base: &str) -> Result<(String, i64), Box<dyn Error>> {
 }
 
 async fn records(hearth: &Client) -> Outcome {
+    let owner = hearth.show_session().send().await?.user.id;
+    let people = hearth.list_people().send().await?;
+    assert!(people.items.iter().any(|person| person.id == owner && person.name.as_str() == "Anna"));
     let mut ids = Vec::new();
     for title in ["Passport", "Boiler service", "Bicycle", "Insurance", "Lease"] {
         let record = NewRecord::builder()
             .title(title)
             .category(NewRecordCategory::try_from("rust")?)
             .due_date(day("2027-02-28")?);
-        let created = hearth.create_record().body(NewRecord::try_from(record)?).send().await?;
+        let body = NewRecord::try_from(record)?;
+        let created = hearth.create_record().idempotency_key(title.replace(' ', "-")).body(body.clone()).send().await?;
         let location = created.headers().get("location").ok_or("no Location")?.to_str()?;
         assert_eq!(location, format!("/api/v1/records/{}", created.id));
         assert_eq!(created.due_date, Some(day("2027-02-28")?));
+        // No response came, say: sent again, it creates nothing more.
+        let again = hearth.create_record().idempotency_key(title.replace(' ', "-")).body(body).send().await?;
+        assert_eq!(again.id, created.id);
         ids.push(created.id);
     }
 
@@ -106,6 +113,8 @@ async fn records(hearth: &Client) -> Outcome {
 
     let found = hearth.list_records().search("boiler").sort(RecordSort::Title).send().await?;
     assert!(found.items.iter().any(|record| record.title.as_str() == "Boiler service"));
+    let last = hearth.list_records().category("rust").sort(RecordSort::TitleDesc).send().await?;
+    assert_eq!(last.items[0].title.as_str(), "Passport");
 
     let change = RecordChange::builder().notes(RecordChangeNotes::try_from("the blue one")?);
     let changed = hearth.update_record().id(ids[0]).body(RecordChange::try_from(change)?).send().await?;

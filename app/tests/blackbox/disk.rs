@@ -1,6 +1,16 @@
-//! A full disk, with a real one: a small tmpfs, for which the test has to be root (it says so when it is not).
+//! A full disk, with a real one: a small tmpfs, for which the test has to be root (it says so when it is not); and one that does
+//! not answer.
 
-use std::{fs, process::Command};
+use std::{
+    fs::{self, File},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use serde_json::json;
 
@@ -91,4 +101,68 @@ fn a_database_that_another_process_locks_is_busy_and_recovers() {
     other.execute_batch("ROLLBACK").unwrap();
     app.create(&json!({ "title": "after" }));
     app.stop();
+}
+
+/// A FUSE file system whose server reads no request: whoever asks it for anything waits until it goes.
+struct Hung {
+    path: PathBuf,
+    server: Option<File>,
+}
+
+impl Hung {
+    fn mount(path: &Path) -> Option<Self> {
+        let server = File::options().read(true).write(true).open("/dev/fuse");
+        let options = |server: &File| format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        let mounted = server.map_err(|error| error.to_string()).and_then(|server| {
+            mount(Some("hung"), path, Some("fuse"), MsFlags::empty(), Some(options(&server).as_str()))
+                .map(|()| server)
+                .map_err(|errno| errno.to_string())
+        });
+        match mounted {
+            Ok(server) => Some(Self { path: path.to_owned(), server: Some(server) }),
+            Err(why) => {
+                assert!(std::env::var_os("CI").is_none(), "skipped in CI: there is no FUSE: {why}");
+                eprintln!("skipped: there is no FUSE: {why}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_answer_holds_up_neither_health_nor_anybody() {
+    // Where the attachments are, and where the database is, too.
+    for place in ["files", ""] {
+        let data = Data::new();
+        let app = Start::alone(&data).start();
+        app.create(&json!({ "title": "Boiler" }));
+        assert_eq!(app.get("/health").json()["status"], "ok");
+        let Some(hung) = Hung::mount(&data.directory.path().join(place)) else { return };
+        thread::scope(|scope| {
+            // More than the app has threads.
+            let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| app.get("/health"))).collect();
+            let begun = Instant::now();
+            // Without its database it cannot answer but for its health.
+            let asked_for = if place.is_empty() { 0 } else { 5 };
+            for _ in 0..asked_for {
+                assert_eq!(app.get("/api/v1/records").json()["items"][0]["title"], "Boiler", "{place:?}");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{place:?}: {:?}", begun.elapsed());
+            for health in asked {
+                let health = health.join().unwrap().json();
+                assert_eq!(health["status"], "degraded", "{place:?}: {health}");
+                assert!(health.to_string().contains("answered for"), "{place:?}: {health}");
+            }
+        });
+        drop(hung);
+        eventually("health", || (app.get("/health").json()["status"] == "ok").then_some(()));
+        app.stop();
+    }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn fill(database: &Database) -> Result<(), Failure> {
         Failure::new(format!("the users could not be made ready to be found by their e-mail: {error}"))
             .hint("nothing was lost; start it again")
     };
-    let (mut after, mut number) = (0, 0);
+    let (mut after, mut number) = (i64::MIN, 0);
     loop {
         let batch = batch(database.reads(), after).await.map_err(|error| explain(database.failed(error)))?;
         let Some((last, ..)) = batch.last() else { break };

@@ -4,6 +4,7 @@
 //! with the app's own.
 
 mod backup;
+mod env_file;
 mod restore;
 mod show;
 mod update;
@@ -70,7 +71,10 @@ enum Command {
     /// Exit 0 unless the supervisor is held or does not run (for a container's health check)
     Healthcheck,
     /// Show each setting's value and where it came from: the running supervisor's, else what one would start with
-    Config(Json),
+    #[command(
+        after_help = "Examples:\n  supervisor config\n  supervisor config --env .env      is anything wrong in compose's .env? Nothing is started or read but that"
+    )]
+    Config(ShowConfig),
     /// Restart the app
     Restart,
     /// Try again what is held
@@ -100,6 +104,16 @@ enum Snapshot {
 enum Update {
     /// Ask the registry of the image now, instead of once a day
     Check(Json),
+}
+
+#[derive(Args)]
+struct ShowConfig {
+    /// Check the .env of compose line by line, before anything is started with it (-: standard input)
+    #[arg(long, value_name = "FILE")]
+    env: Option<std::path::PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -145,6 +159,9 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         return operations::run(loaded.config, shown);
     }
     signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
+    if let Command::Config(ShowConfig { env: Some(file), json }) = command {
+        return env_file::check(&file, json);
+    }
     // Nothing but the place: a mistake in any other setting is no reason not to ask a supervisor that runs.
     let data = DataDir::new(config::data_dir(&flags)?);
     if !matches!(command, Command::Healthcheck)
@@ -156,7 +173,7 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         Command::Run => Ok(0),
         Command::Status(Json { json }) => show::status(&data, json),
         Command::Healthcheck => show::healthcheck(&data),
-        Command::Config(Json { json }) => show::config(&flags, &data, json),
+        Command::Config(ShowConfig { json, .. }) => show::config(&flags, &data, json),
         Command::Restart => order(&data, "restart"),
         Command::Resume => order(&data, "resume"),
         Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),

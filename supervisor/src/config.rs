@@ -10,7 +10,9 @@ mod backup;
 mod choices;
 pub(crate) mod cron;
 pub mod destination;
+pub mod env_file;
 mod household;
+pub mod ids;
 pub mod image;
 mod key;
 mod names;
@@ -39,7 +41,7 @@ pub use self::{
     },
 };
 use self::{
-    sources::{DEFAULT, Gathered},
+    sources::{DEFAULT, Gathered, Variable},
     table::KEYS,
 };
 use crate::failure::{Cause, Failure};
@@ -118,6 +120,17 @@ impl Loaded {
         current: &Path,
         programs: &Path,
     ) -> Result<Self, Failure> {
+        let environment = environment.into_iter().map(Variable::of_process);
+        Self::from_variables(flags, environment, current, programs).map_err(all)
+    }
+
+    /// The same of variables that may stand elsewhere; with each mistake by itself.
+    fn from_variables(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = Variable>,
+        current: &Path,
+        programs: &Path,
+    ) -> Result<Self, Vec<Failure>> {
         let Gathered { figment, unknown, mut wrong } = sources::gather(flags, environment, current, programs);
         let (mut settings, mut unchecked) = (Vec::new(), Vec::new());
         let mut for_the_app = ForTheApp::default();
@@ -135,13 +148,13 @@ impl Loaded {
             settings.push(Setting { key: key.name, value, source });
         }
         if !wrong.is_empty() {
-            return Err(all(wrong));
+            return Err(wrong);
         }
         let mut config: Config = figment.extract().map_err(|error| {
-            Failure::new(
+            vec![Failure::new(
                 Cause::Configuration,
                 format!("the setting {} cannot be used: {}", error.path.join("."), error.kind),
-            )
+            )]
         })?;
         config.backup.dir = config.data_dir.join(&config.backup.dir);
         (config.unchecked, config.for_the_app) = (unchecked, for_the_app);
@@ -155,7 +168,7 @@ impl Loaded {
             })
             .collect();
         if !wrong.is_empty() {
-            return Err(all(wrong));
+            return Err(wrong);
         }
         Ok(Self { config, warnings: unknown_variables(&unknown).into_iter().collect(), settings })
     }
@@ -186,7 +199,12 @@ fn check_restart(config: &Config) -> Result<(), Mistake> {
 }
 
 /// Makes one failure of all, of which there is at least one.
-pub(crate) fn all(mut wrong: Vec<Failure>) -> Failure {
+pub(crate) fn all(wrong: Vec<Failure>) -> Failure {
+    all_in(wrong, "the settings")
+}
+
+/// The same, of those that were found in a file of this name.
+pub(crate) fn all_in(mut wrong: Vec<Failure>, file: &str) -> Failure {
     if wrong.len() == 1 {
         return wrong.remove(0);
     }
@@ -194,7 +212,7 @@ pub(crate) fn all(mut wrong: Vec<Failure>) -> Failure {
         Some(hint) => format!("\n  {}; {hint}", failure.message),
         None => format!("\n  {}", failure.message),
     });
-    let message = format!("{} mistakes in the settings:{}", wrong.len(), lines.collect::<String>());
+    let message = format!("{} mistakes in {file}:{}", wrong.len(), lines.collect::<String>());
     Failure::new(Cause::Configuration, message).hint("all settings: supervisor config")
 }
 

@@ -191,6 +191,97 @@ fn the_settings_there_are_are_shown_to_whoever_mistyped_one() {
     assert_eq!((output.status.code(), said(&output).as_str()), (Some(2), ""));
 }
 
+/// What `config --env` says of this text: on standard error, on standard output, and by its exit status.
+fn config_of(text: &str, words: &[&str]) -> (String, String, Option<i32>) {
+    let hearth = Hearth::new();
+    let file = hearth.root.path().join("a directory/.env");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    let output = hearth.run(&[&["config", "--env", file.to_str().unwrap()], words].concat());
+    let told = told(&output).replace(file.to_str().unwrap(), ".env");
+    assert!(!hearth.data.exists(), "nothing is made");
+    (told, said(&output).replace(file.to_str().unwrap(), ".env"), output.status.code())
+}
+
+#[test]
+fn an_env_file_is_checked_line_by_line_before_anything_starts() {
+    let (told, said, status) = config_of("TZ=Etc/UTC\nHEARTH_LOG_FORMAT=json\n", &[]);
+    assert_eq!(
+        (told.as_str(), said.as_str(), status),
+        (
+            "error: there is no setting HEARTH_LOG_FORMAT (line 2 of .env)\nhint: did you mean HEARTH_LOG__FORMAT?\n",
+            "",
+            Some(2)
+        )
+    );
+    let (told, _, status) =
+        config_of("# mine\nHEARTH_PORT=30000000\n\nHEARTH_STOP__GRACE=7\nHEARTH_BACKUP_DIR=/x\nPUID=99\n", &[]);
+    assert_eq!(status, Some(2));
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("warning: PUID is not used (line 6 of .env)"), "{told}");
+    assert_eq!(
+        lines[1..],
+        [
+            "error: 3 mistakes in .env:",
+            "  HEARTH_PORT = \"30000000\" cannot be used (line 2 of .env); allowed: a port from 1 to 65535, such as 3000",
+            "  stop.grace = \"7\" (from HEARTH_STOP__GRACE, line 4 of .env) cannot be used; allowed: a time from 100ms to 1h with its unit, such as 7s",
+            "  there is no setting HEARTH_BACKUP_DIR (line 5 of .env); did you mean HEARTH_BACKUP__DIR?",
+            "hint: all settings: supervisor config",
+        ]
+    );
+    let right = "HEARTH_PORT=3000\nHEARTH_LOG__FORMAT=json\nHEARTH_BACKUP__DESTINATIONS=/mnt/nas\n";
+    let (told, said, status) = config_of(right, &[]);
+    assert_eq!((told.as_str(), said.as_str(), status), ("", ".env: 3 variables, and no mistake in them\n", Some(0)));
+    let (_, said, status) = config_of("HEARTH_LISTN=1\n", &["--json"]);
+    let document: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &document["set"]), (Some(2), &1.into()));
+    assert!(document["mistakes"][0]["message"].as_str().unwrap().contains("line 1 of .env"), "{document}");
+}
+
+#[test]
+fn an_env_file_is_checked_by_the_app_and_the_job_too() {
+    // What the supervisor itself cannot tell.
+    for (line, why) in [
+        ("HEARTH_HTTP__PUBLIC_URL=hearth.example.org", "https://"),
+        ("HEARTH_AUTH__ADMIN_EMAIL=ada", "ada@example.org"),
+        ("HEARTH_AUTH__TAILSCALE_JOIN=everybody", "refuse, guest, member"),
+        ("HEARTH_HTTP__TRUSTED_PROXIES=proxy", "IP addresses"),
+        ("HEARTH_BACKUP__SCHEDULE=0 3 31 2 *", "or off"),
+    ] {
+        let (told, _, status) = config_of(&format!("TZ=Etc/UTC\n{line}\n"), &[]);
+        assert!(told.contains("line 2 of .env") && told.contains(why) && status == Some(2), "{line}: {told}");
+    }
+}
+
+#[test]
+fn an_env_file_comes_from_a_pipe_too_and_one_that_cannot_be_read_is_named() {
+    let hearth = Hearth::new();
+    let mut command = hearth.command(&["config", "--env", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"HEARTH_VOLUME=x\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        told(&output).contains("(line 1 of standard input)\nhint: did you mean HEARTH_VOLUMES?"),
+        "{}",
+        told(&output)
+    );
+    let output = hearth.run(&["config", "--env", "/no/such/.env"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).starts_with("error: cannot read /no/such/.env"), "{}", told(&output));
+}
+
+#[test]
+fn puid_and_pgid_are_answered_by_the_log_and_by_config() {
+    let mut hearth = Hearth::new();
+    hearth.set("PUID", "4711").set("PGID", "nobody");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let log = running.log();
+    assert_eq!(log.matches("PUID and PGID are not used").count(), 1, "{log}");
+    let output = hearth.run(&["config"]);
+    assert!(told(&output).contains("warning: PUID and PGID are not used"), "{}", told(&output));
+}
+
 #[test]
 fn what_kubernetes_and_compose_put_into_the_environment_keeps_nothing_from_starting() {
     let mut hearth = Hearth::new();

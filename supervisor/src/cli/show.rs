@@ -16,6 +16,7 @@ use crate::{
         view::Live,
     },
     failure::{Cause, Failure},
+    operations::start,
     status::{Health, Outcome, Progress, Status},
 };
 
@@ -177,7 +178,7 @@ pub(super) fn config(flags: &Flags, data: &DataDir, as_json: bool) -> Result<u8,
     // Said last, below a long table; and also while an earlier start's settings are in force, for the next start will
     // not have them.
     let here = here?;
-    here.warnings.iter().for_each(|warning| talk(&format!("warning: {warning}")));
+    here.warnings.into_iter().chain(start::ids_of_process()).for_each(|warning| talk(&format!("warning: {warning}")));
     Ok(status)
 }
 

@@ -98,7 +98,12 @@ impl Key {
 
     /// Whether its text in the environment is to be read as a number or list; else it is the value itself.
     pub(super) fn is_structured(&self) -> bool {
-        matches!(self.kind, Kind::Number(..) | Kind::Command | Kind::Recipients | Kind::Destinations | Kind::Lines(_))
+        matches!(self.kind, Kind::Number(..) | Kind::Command) || self.is_list()
+    }
+
+    /// Whether it is a list of texts; in the environment also with commas between them.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::Recipients | Kind::Destinations | Kind::Lines(_))
     }
 
     /// Whether the app is handed it.
@@ -122,7 +127,7 @@ impl Key {
     /// # Errors
     /// What is wrong with it; nothing more where what is allowed says it all.
     pub(super) fn check(&self, value: &Value) -> Result<(), String> {
-        let is_list = matches!(self.kind, Kind::Recipients | Kind::Destinations | Kind::Lines(_));
+        let is_list = self.is_list();
         let fits = match (&self.kind, value) {
             (Kind::Number(from, to), value) => value.as_u64().is_some_and(|number| (*from..=*to).contains(&number)),
             (Kind::Command, Value::Array(words)) => {
@@ -220,9 +225,11 @@ impl Key {
             Kind::Schedule => {
                 format!("a cron expression of five fields (minute hour day month weekday), such as {}, or off", self.default)
             }
-            Kind::Recipients => "a list of age recipients, such as [\"age1…\"]".to_owned(),
+            Kind::Recipients => {
+                r#"a list of age recipients, such as ["age1…"]; in the environment with commas between them"#.to_owned()
+            }
             Kind::Destinations => {
-                r#"a list of directories and S3 buckets, such as ["/mnt/nas", "s3://bucket/prefix?endpoint=https://s3.example.org"]"#
+                r#"a list of directories and S3 buckets, such as ["/mnt/nas", "s3://bucket/prefix?endpoint=https://s3.example.org"]; in the environment with commas between them"#
                     .to_owned()
             }
             Kind::Image => "the name of an image without a tag, such as ghcr.io/owner/name".to_owned(),

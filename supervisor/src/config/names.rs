@@ -13,24 +13,12 @@ pub(super) const FILE: &str = "HEARTH_CONFIG";
 /// What the name of a variable ends with that names a file with a secret.
 pub(super) const FROM_FILE: &str = "_FILE";
 
-/// Known, and not the supervisor's: what the compose files put in themselves, and what app and migrator are told.
-const OTHERS: [&str; 15] = [
-    "IMAGE",
-    "USER",
-    "BIND",
-    "PORT",
-    "DATA",
-    "BACKUPS",
-    "MEMORY",
-    "TAILSCALE",
-    "TAILNET_IP",
-    "VOLUMES",
-    "DATABASE",
-    "FILES",
-    "PROBATION",
-    "RESTORED",
-    "SOURCES",
-];
+/// Known, and not the supervisor's: what the compose files put in themselves.
+pub(super) const COMPOSE: [&str; 10] =
+    ["IMAGE", "USER", "BIND", "PORT", "DATA", "BACKUPS", "MEMORY", "TAILSCALE", "TAILNET_IP", "VOLUMES"];
+
+/// Known, and not the supervisor's: what app and migrator are told.
+const TOLD: [&str; 5] = ["DATABASE", "FILES", "PROBATION", "RESTORED", "SOURCES"];
 
 /// What a variable is.
 pub(super) enum Name {
@@ -40,8 +28,10 @@ pub(super) enum Name {
     SecretFile(&'static Key),
     /// It names the file of settings.
     File,
-    /// Somebody else's, and known.
-    Others,
+    /// The compose files put it in themselves.
+    Compose,
+    /// The app and the migrator are told it.
+    Told,
     /// Most probably this variable was meant.
     NearMiss(String),
     /// Nothing that is known.
@@ -61,9 +51,13 @@ pub(super) fn identify(name: &str, value: &str) -> Name {
     if let Some(key) = of_file.and_then(named).filter(|key| key.is_secret()) {
         return Name::SecretFile(key);
     }
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    if COMPOSE.contains(&rest) {
+        return Name::Compose;
+    }
     let is_test = cfg!(feature = "faults") && name == "HEARTH_FAULT";
-    if is_test || name.strip_prefix(PREFIX).is_some_and(|rest| OTHERS.contains(&rest)) {
-        return Name::Others;
+    if is_test || TOLD.contains(&rest) {
+        return Name::Told;
     }
     if describes_a_service(name, value) {
         return Name::Unknown;
@@ -76,7 +70,7 @@ pub(super) fn identify(name: &str, value: &str) -> Name {
 }
 
 /// Whether this is how Kubernetes and `docker --link` describe a service to those that may want it.
-fn describes_a_service(name: &str, value: &str) -> bool {
+pub(super) fn describes_a_service(name: &str, value: &str) -> bool {
     let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let port = ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| name.contains(protocol)) && name.contains("_PORT_");
     address || port || name.contains("_SERVICE_") || name.contains("_ENV_")
@@ -109,7 +103,7 @@ fn near_miss(name: &str) -> Option<String> {
 }
 
 /// The letters and digits of a name, in upper case, without what begins each.
-fn letters(name: &str) -> String {
+pub(super) fn letters(name: &str) -> String {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
 }
@@ -182,9 +176,10 @@ mod tests {
             assert!(matches!(identify(name, "1"), Name::Unknown), "{name}: {:?}", missed(name));
         }
         assert!(matches!(identify("HEARTH_LISTENS", "tcp://10.0.0.5:3000"), Name::Unknown));
-        for name in ["HEARTH_IMAGE", "HEARTH_PORT", "HEARTH_TAILNET_IP", "HEARTH_VOLUMES", "HEARTH_DATABASE"] {
-            assert!(matches!(identify(name, "tcp://10.0.0.5:3000"), Name::Others), "{name}");
+        for name in COMPOSE.map(|name| format!("{PREFIX}{name}")) {
+            assert!(matches!(identify(&name, "tcp://10.0.0.5:3000"), Name::Compose), "{name}");
         }
+        assert!(matches!(identify("HEARTH_DATABASE", "tcp://10.0.0.5:3000"), Name::Told));
     }
 
     #[test]

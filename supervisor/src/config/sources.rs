@@ -31,6 +31,19 @@ const LONGEST: u64 = 256 << 10;
 /// The longest file with a secret, in bytes.
 const LONGEST_SECRET: u64 = 4096;
 
+/// A variable, and where it stands if that is not the environment: `line 3 of .env`.
+pub(super) struct Variable {
+    pub(super) name: OsString,
+    pub(super) value: OsString,
+    pub(super) place: Option<String>,
+}
+
+impl Variable {
+    pub(super) fn of_process((name, value): (OsString, OsString)) -> Self {
+        Self { name, value, place: None }
+    }
+}
+
 /// What all sources say together.
 pub(super) struct Gathered {
     pub(super) figment: Figment,
@@ -66,7 +79,7 @@ impl Provider for Layer {
 /// Puts all sources together, the later over the earlier.
 pub(super) fn gather(
     flags: &Flags,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    environment: impl IntoIterator<Item = Variable>,
     current: &Path,
     programs: &Path,
 ) -> Gathered {
@@ -113,7 +126,8 @@ pub(super) fn data_dir(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     current: &Path,
 ) -> Result<(String, String), Failure> {
-    let Environment { mut layers, wrong, .. } = variables(environment.into_iter().filter(|(name, _)| name == DATA_DIR));
+    let named_so = environment.into_iter().filter(|(name, _)| name == DATA_DIR);
+    let Environment { mut layers, wrong, .. } = variables(named_so.map(Variable::of_process));
     if let Some(failure) = wrong.into_iter().next() {
         return Err(failure);
     }
@@ -156,17 +170,21 @@ fn default(key: &Key, programs: &Path) -> Value {
 /// as it is. Not by figment's own parser of such values: that one panics on some text (0.10.19, a quoted string with
 /// characters of several bytes) and has no limit for nested lists.
 fn from_text(key: &Key, text: &str) -> Value {
-    if key.is_structured()
-        && let Ok(data) = Toml::string(&format!("value = {text}")).data()
-        && let Some(value) = data.into_values().next().and_then(|mut dict| dict.remove("value"))
-    {
-        return value;
+    let written = key.is_structured().then(|| Toml::string(&format!("value = {text}")).data().ok()).flatten();
+    let written = written.and_then(|data| data.into_values().next()?.remove("value"));
+    match (key.is_list(), written) {
+        (false, Some(value)) | (true, Some(value @ Value::Array(..))) => value,
+        (false, None) => Value::from(text),
+        // Without brackets it is one, or several with commas between them; quotes around it may be of the file it stood in.
+        (true, written) => match written.as_ref().and_then(Value::as_str).unwrap_or(text).trim() {
+            // Brackets that are not closed are no name.
+            text if text.starts_with('[') => Value::from(text),
+            text => {
+                let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+                Value::from(names.map(Value::from).collect::<Vec<_>>())
+            }
+        },
     }
-    if matches!(key.kind, Kind::Lines(_)) {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        return Value::from(names.map(Value::from).collect::<Vec<_>>());
-    }
-    Value::from(text)
 }
 
 /// Whether a value is there and says nothing: a field that was left blank in a form, `NAME=` in a file. It is not set.
@@ -185,16 +203,16 @@ struct Environment {
     wrong: Vec<Failure>,
 }
 
-fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
+fn variables(environment: impl IntoIterator<Item = Variable>) -> Environment {
     let mut found = Environment::default();
     let mut files = Vec::new();
-    for (name, value) in environment {
+    for Variable { name, value, place } in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)).map(str::to_owned) else { continue };
         if is_blank(&value.to_string_lossy()) {
             continue;
         }
         match (names::identify(&name, &value.to_string_lossy()), value.to_str()) {
-            (Name::Others, _) => {}
+            (Name::Compose | Name::Told, _) => {}
             (Name::Unknown, _) => found.unknown.push(name),
             (Name::NearMiss(meant), _) => found.wrong.push(
                 Failure::new(Cause::Configuration, format!("there is no setting {name} (in the environment)"))
@@ -212,7 +230,8 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Env
                 found.wrong.push(Failure::new(Cause::Configuration, message));
             }
             (Name::Setting(key), Some(text)) => {
-                found.layers.push(Layer::new(name, key.name, from_text(key, text)));
+                let source = place.map_or(name.clone(), |place| format!("{name}, {place}"));
+                found.layers.push(Layer::new(source, key.name, from_text(key, text)));
             }
             (Name::File, Some(text)) => found.file = Some(text.to_owned()),
         }

@@ -237,13 +237,45 @@ fn backups_lie_beside_the_data_and_never_in_it() {
             "{message}"
         );
     }
-    for wrong in ["/mnt/nas", "[7]", "7"] {
+    for wrong in ["[7]", "[/mnt/nas", "[\"/mnt/nas\""] {
         let message = words(load(&[("HEARTH_BACKUP__DESTINATIONS", wrong)]));
         assert!(message.contains("a list of directories"), "{message}");
     }
     let loaded = load_file("[backup]\ndestinations = [\"/mnt/nas\", \"/mnt/other\"]\nkeep_daily = 0").unwrap();
     assert_eq!(loaded.config.backup.destinations, ["/mnt/nas", "/mnt/other"]);
     assert_eq!(loaded.config.backup.keep_daily, 0);
+}
+
+#[test]
+fn a_list_in_the_environment_is_one_name_or_several_with_commas_between_them() {
+    let loaded = |variable: &str, text: &str| load(&[(variable, text)]).unwrap().config;
+    let (one, both) = (vec!["/mnt/nas"], vec!["/mnt/nas", "s3://bucket/hearth?endpoint=https://s3.example.org"]);
+    for (written, list) in [
+        ("/mnt/nas", &one),
+        (" /mnt/nas, ", &one),
+        ("\"/mnt/nas\"", &one),
+        ("'/mnt/nas'", &one),
+        (r#"["/mnt/nas"]"#, &one),
+        ("/mnt/nas,s3://bucket/hearth?endpoint=https://s3.example.org", &both),
+        ("/mnt/nas , s3://bucket/hearth?endpoint=https://s3.example.org", &both),
+        (r#"["/mnt/nas", "s3://bucket/hearth?endpoint=https://s3.example.org"]"#, &both),
+    ] {
+        let keys = [("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "id"), ("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "secret")];
+        let set = [("HEARTH_BACKUP__DESTINATIONS", written), keys[0], keys[1]];
+        assert_eq!(load(&set).unwrap().config.backup.destinations, *list, "{written}");
+    }
+    assert_eq!(loaded("HEARTH_BACKUP__DESTINATIONS", "/mnt/my nas/it's").backup.destinations, ["/mnt/my nas/it's"]);
+    assert_eq!(loaded("HEARTH_BACKUP__DESTINATIONS", ",").backup.destinations, Vec::<String>::new());
+    let (ada, bob) = (format!("age1tag1{}", "q".repeat(8)), format!("age1tagpq1{}", "q".repeat(8)));
+    assert_eq!(loaded("HEARTH_BACKUP__RECIPIENTS", &ada).backup.recipients, [&*ada]);
+    assert_eq!(loaded("HEARTH_BACKUP__RECIPIENTS", &format!("{ada},{bob}")).backup.recipients, [ada, bob]);
+    assert_eq!(loaded("HEARTH_HTTP__HOSTS", "2026").http.hosts, ["2026"], "a name that looks like a number is a name");
+    for (wrong, why) in
+        [("nas", "neither an absolute path"), ("7", "neither an absolute path"), ("/mnt/nas,~/x", "only a shell")]
+    {
+        let message = words(load(&[("HEARTH_BACKUP__DESTINATIONS", wrong)]));
+        assert!(message.contains(why) && message.contains("a list of directories"), "{message}");
+    }
 }
 
 #[test]

@@ -25,6 +25,22 @@ use crate::{
 
 /// Has a job done that only looks: without the lock, beside a supervisor that may be running, confined like one of its own.
 pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<T, Failure> {
+    beside(config, async move |instance: &Instance| {
+        start::confinement(instance).await?;
+        child::run(instance, job).await
+    })
+}
+
+/// Checks the settings of a configuration as a start does, and starts nothing with it.
+///
+/// # Errors
+/// [`Cause::Configuration`], with all that is wrong.
+pub fn check_settings(config: Config) -> Result<(), Failure> {
+    beside(config, async |instance: &Instance| start::check_settings(instance).await)
+}
+
+/// Has something done that touches no data, until a signal comes.
+fn beside<T>(config: Config, work: impl AsyncFnOnce(&Instance) -> Result<T, Failure>) -> Result<T, Failure> {
     let signals = |done: std::io::Result<()>| done.map_err(|error| Failure::io("cannot block signals", &error));
     signals(signals::block())?;
     let found = super::on_this_thread(async move {
@@ -33,10 +49,7 @@ pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<
         tokio::select! {
             biased;
             () = instance.stopping() => Err(Failure::new(Cause::Interrupted, "interrupted; nothing was changed")),
-            found = async {
-                start::confinement(&instance).await?;
-                child::run(&instance, job).await
-            } => found,
+            found = work(&instance) => found,
         }
     });
     signals(signals::unblock())?;

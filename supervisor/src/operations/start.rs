@@ -6,7 +6,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, time::Duratio
 
 use crate::{
     app::lifecycle::{end_strays, point},
-    config::{self, SandboxMode},
+    config::{self, SandboxMode, ids::WishedIds},
     data::{
         DataDir, access,
         lock::Lock,
@@ -196,35 +196,22 @@ fn make(data: &DataDir, path: &Path, mode: u32) -> Result<(), Failure> {
 
 /// Warns whoever sets `PUID` or `PGID`.
 pub fn warn_of_wished_ids() {
-    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    if let Some(warning) = wished_ids(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own) {
+    if let Some(warning) = ids_of_process() {
         tracing::warn!(target: "Supervisor", "{warning}");
     }
 }
 
-/// Returns what to say to whoever sets `PUID` or `PGID`, as images want it that start as root and go over to another
-/// user: this one never does. Nothing, where it runs as that user anyway.
-fn wished_ids(uid: Option<String>, gid: Option<String>, own: (u32, u32)) -> Option<String> {
-    let names = match (&uid, &gid) {
-        (None, None) => return None,
-        (Some(_), Some(_)) => "PUID and PGID are",
-        (Some(_), None) => "PUID is",
-        (None, Some(_)) => "PGID is",
+/// Returns what to say to whoever has set `PUID` or `PGID` for this process.
+pub fn ids_of_process() -> Option<String> {
+    let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let WishedIds { names, user } = WishedIds::of(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own)?;
+    let how = match access::in_container() {
+        true => format!(
+            "give the container its user with: user: \"{user}\" (docker run: --user {user}; in .env: HEARTH_USER={user})"
+        ),
+        false => "start it as that user (under systemd: User= and Group= of the unit)".to_owned(),
     };
-    let number = |id: Option<String>| id.and_then(|id| id.parse::<u32>().ok());
-    let (uid, gid) = (number(uid), number(gid));
-    if (uid.unwrap_or(own.0), gid.unwrap_or(own.1)) == own {
-        return None;
-    }
-    let user = match (uid, gid) {
-        (Some(uid), Some(gid)) => format!("{uid}:{gid}"),
-        (Some(uid), None) => uid.to_string(),
-        (None, gid) => format!("{}:{}", own.0, gid.unwrap_or(own.1)),
-    };
-    Some(format!(
-        "{names} not used, since Hearth never runs as root to become another user; give the container its user with: \
-         user: \"{user}\" (docker run: --user {user})"
-    ))
+    Some(format!("{names} not used, since Hearth never runs as root to become another user; {how}"))
 }
 
 /// Checks that /proc shows this process's own PID namespace: processes are looked up there, and signalled by what is
@@ -239,24 +226,4 @@ pub fn see_processes() -> Result<(), Failure> {
     }
     Err(Failure::new(Cause::Configuration, "/proc is not mounted, or shows the processes of another PID namespace")
         .hint("mount it for this namespace: mount -t proc proc /proc (unshare does it with --mount-proc)"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wished_ids;
-
-    #[test]
-    fn whoever_sets_puid_and_pgid_is_told_of_user() {
-        let told = |uid: Option<&str>, gid: Option<&str>| {
-            wished_ids(uid.map(str::to_owned), gid.map(str::to_owned), (1001, 1001))
-        };
-        assert_eq!(told(None, None), None);
-        let both = told(Some("99"), Some("100")).unwrap();
-        assert!(both.starts_with("PUID and PGID are not used, "), "{both}");
-        assert!(both.contains("user: \"99:100\"") && both.contains("--user 99:100"), "{both}");
-        assert!(told(Some("99"), None).unwrap().contains("PUID is not used"));
-        assert!(told(Some("99"), None).unwrap().contains("user: \"99\""));
-        assert!(told(None, Some("100")).unwrap().contains("user: \"1001:100\""));
-        assert_eq!(told(Some("1001"), Some("1001")), None, "it is so already");
-    }
 }

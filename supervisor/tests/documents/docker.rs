@@ -23,6 +23,7 @@ pub(crate) const RUN: &[(&str, &str)] = &[
     (SETUP, "place"),
     (SETUP, "configure"),
     (SETUP, "start"),
+    (SETUP, "check-settings"),
     (SETUP, "look"),
     (SETUP, "settings"),
     (SETUP, "directories"),
@@ -81,6 +82,8 @@ fn set_up(terminal: &Terminal) {
     terminal.set("HEARTH_VOLUMES", &own);
     terminal.set("HEARTH_PORT", &terminal.port.to_string());
     terminal.set_image("latest");
+    let said = terminal.run(SETUP, "check-settings");
+    assert!(said.contains("and no mistake in them"), "{said}");
     terminal.run(SETUP, "start");
     terminal.wait_serving();
     let said = terminal.run(SETUP, "look");
@@ -95,8 +98,9 @@ fn set_up(terminal: &Terminal) {
 fn settle_in(terminal: &Terminal) {
     fs::write(terminal.directory.borrow().join("local.yml"), file_shown(SETUP, "yaml", "Settings")).unwrap();
     terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:local.yml");
+    terminal.set("HEARTH_STOP__GRACE", "25s");
     let said = terminal.run(SETUP, "settings");
-    assert!(said.contains("HEARTH_STOP__GRACE"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("stop.grace ") && line.contains(" 25s ")), "{said}");
     terminal.run(SETUP, "directories");
     for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
         terminal.set(name, &terminal.place.path().join(directory).display().to_string());

@@ -136,6 +136,7 @@ impl Terminal {
     pub(crate) fn run_answering(&self, document: &str, name: &str, answer: &str) -> String {
         let script = Document::read(Path::new(document)).block(name).text;
         let script = script
+            .replace("ghcr.io/hearth-home/hearth", &self.image)
             .replace("localhost:3000", &format!("localhost:{}", self.port))
             .replace("/srv/hearth", &self.place.path().join("srv").display().to_string())
             .replace("~/", &format!("{}/", self.place.path().display()));

@@ -241,8 +241,8 @@ fn wrong_usage_is_exit_2_with_a_hint() {
     };
     let none = ("HEARTH_UNKNOWN", "belongs to others");
     assert_eq!(
-        run(&["status"], none),
-        "error: no database is named\nhint: pass --database PATH or set HEARTH_DATABASE\n"
+        run(&["up"], none),
+        "error: no database is named\nhint: pass --database PATH or set HEARTH_DATABASE; nothing but the app changes a live database\n"
     );
     assert!(run(&[], none).starts_with("error: no command is given\nhint: "));
     assert!(run(&["down"], none).contains("down"));

@@ -3,7 +3,7 @@
 //! A [`Failure`] passes unchanged from the place of the failure to the log, the page, the CLI or another process. It is a sentence
 //! that says what was being done to what, a hint with the command that helps, and a cause that programs can act on.
 
-use std::{fmt, io};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,35 @@ impl Failure {
                 .hint("the file system is mounted read-only; mount it read-write, then try again"),
             _ => Self::new(Cause::Io, message),
         }
+    }
+}
+
+impl Failure {
+    /// As [`Failure::io`], of a file or directory that was to be read: where that is not permitted, it says whose it is, and which
+    /// command gives it to this user.
+    pub fn reading(path: &Path, doing: impl fmt::Display, error: &io::Error) -> Self {
+        use nix::errno::Errno;
+        let failure = Self::io(doing, error);
+        if !matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EACCES | Errno::EPERM)) {
+            return failure;
+        }
+        // The next one upwards that this user can see.
+        let seen = path.ancestors().find_map(|place| Some((place, fs::metadata(place).ok()?)));
+        let Some((place, stat)) = seen else { return failure };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let (owner, group, mode) = (stat.uid(), stat.gid(), stat.mode() & 0o7777);
+        let place = place.display();
+        let hint = match owner == uid {
+            true => format!("open it to its owner with: chmod u+rX {place}"),
+            false => format!(
+                "give it to this user, as root: chown {uid}:{gid} {place} (for a container on the host, where it has another path)"
+            ),
+        };
+        let message = format!(
+            "{}; {place} belongs to uid {owner} gid {group} (mode {mode:03o}), and this process runs as uid {uid} gid {gid}",
+            failure.message
+        );
+        Self::new(failure.cause, message).hint(hint)
     }
 }
 

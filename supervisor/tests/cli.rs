@@ -488,6 +488,40 @@ fn another_user_is_told_to_run_the_command_as_the_owner_and_never_to_take_the_da
 }
 
 #[test]
+fn what_belongs_to_another_user_is_named_with_whose_it_is() {
+    if !is_root("what_belongs_to_another_user") {
+        return;
+    }
+    let mut hearth = Hearth::new();
+    hearth.for_every_user();
+    let place = hearth.root.path().join("moved");
+    fs::create_dir(&place).unwrap();
+    let archive = place.join("2026-11-24T03-12-07Z-manual.tar.zst");
+    fs::write(&archive, "x").unwrap();
+    let key = place.join("key.txt");
+    fs::write(&key, "x").unwrap();
+    for file in [&archive, &key] {
+        fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    hearth.through(&["setpriv", "--reuid=1234", "--regid=1235", "--clear-groups", "--bounding-set=-all"]);
+    hearth.set("HEARTH_DATA_DIR", hearth.root.path().join("none").display().to_string());
+    let (archive, key) = (archive.to_str().unwrap(), key.to_str().unwrap());
+    let secret = ("HEARTH_AUTH__ADMIN_PASSWORD_FILE", key);
+    for (command, file, set) in [
+        (&["restore", archive, "--yes"][..], archive, None),
+        (&["restore", archive, "--yes", "--identity", key], key, None),
+        (&["config", "--env", key], key, None),
+        (&["config"], key, Some(secret)),
+    ] {
+        let mut command_line = hearth.command(command);
+        let output = command_line.envs(set).output().unwrap();
+        let told = told(&output);
+        let whose = format!("{file} belongs to uid 0 gid 0 (mode 600), and this process runs as uid 1234 gid 1235");
+        assert!(told.contains(&whose) && told.contains(&format!("chown 1234:1235 {file}")), "{command:?}: {told}");
+    }
+}
+
+#[test]
 fn a_restore_that_failed_says_how_to_try_it_again() {
     let mut hearth = upgraded();
     hearth.set("HEARTH_FAULT", "stage.begun=enospc");

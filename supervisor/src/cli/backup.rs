@@ -159,8 +159,11 @@ pub(super) fn read_identity(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LONGEST_IDENTITY + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
-        Failure::io(format!("cannot read the identity file {}", path.display()), &error)
-            .hint("it is the file that age-keygen made; it need not be in the container for longer than this takes")
+        let failure = Failure::reading(path, format!("cannot read the identity file {}", path.display()), &error);
+        if failure.cause == Cause::Permission {
+            return failure;
+        }
+        failure.hint("it is the file that age-keygen made; it need not be in the container for longer than this takes")
     })?;
     let wrong =
         |what: &str| Failure::new(Cause::Configuration, format!("{} is no identity file: {what}", path.display()));

@@ -27,7 +27,7 @@ const LONGEST: u64 = 256 << 10;
 pub(super) fn check(file: &Path, as_json: bool) -> Result<u8, Failure> {
     let standard_input = file == Path::new("-");
     let name = if standard_input { "standard input".to_owned() } else { file.display().to_string() };
-    let unreadable = |error: io::Error| Failure::io(format!("cannot read {name}"), &error);
+    let unreadable = |error: io::Error| Failure::reading(file, format!("cannot read {name}"), &error);
     let mut bytes = Vec::new();
     let mut reader: Box<dyn Read> =
         if standard_input { Box::new(io::stdin()) } else { Box::new(File::open(file).map_err(unreadable)?) };

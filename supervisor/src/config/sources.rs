@@ -250,7 +250,8 @@ fn secret_in(variable: &str, path: &Path) -> Result<String, Failure> {
     let wrong = |what: &str| {
         Failure::new(Cause::Configuration, format!("{file}, {what}")).hint("it holds the secret and nothing else")
     };
-    let text = read_text(path, LONGEST_SECRET, &file, &wrong)?.ok_or_else(|| wrong("is not there"))?;
+    let unreadable = |error: io::Error| Failure::reading(path, format!("cannot read {file}"), &error);
+    let text = read_text(path, LONGEST_SECRET, &unreadable, &wrong)?.ok_or_else(|| wrong("is not there"))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if is_blank(text) { Err(wrong("is empty")) } else { Ok(text.to_owned()) }
 }
@@ -259,10 +260,9 @@ fn secret_in(variable: &str, path: &Path) -> Result<String, Failure> {
 fn read_text(
     path: &Path,
     longest: u64,
-    file: &str,
+    unreadable: &dyn Fn(io::Error) -> Failure,
     wrong: &dyn Fn(&str) -> Failure,
 ) -> Result<Option<String>, Failure> {
-    let unreadable = |error: io::Error| Failure::io(format!("cannot read {file}"), &error);
     let stat = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         stat => stat.map_err(unreadable)?,
@@ -298,7 +298,9 @@ fn read(path: &Path, named: bool, wrong: &mut Vec<Failure>) -> Result<Option<Lay
     let shown = path.display();
     let refuse = |message: String| Failure::new(Cause::Configuration, message);
     let unusable = |what: &str| refuse(format!("the file of settings {shown} {what}"));
-    match (read_text(path, LONGEST, &format!("the settings in {shown}"), &unusable)?, fs::read_link(path)) {
+    // Whose it is, a command says itself: the file is in the data directory.
+    let unreadable = |error: io::Error| Failure::io(format!("cannot read the settings in {shown}"), &error);
+    match (read_text(path, LONGEST, &unreadable, &unusable)?, fs::read_link(path)) {
         (Some(text), _) => parse(&text, &shown.to_string(), wrong).map(Some),
         (None, Ok(target)) => {
             Err(refuse(format!("the settings {shown} are a link to {}, where nothing is", target.display()))

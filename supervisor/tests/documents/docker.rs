@@ -6,10 +6,17 @@
 //! the other in the same shell's directory. Only the places are other ones: the port, two directories and the volumes, so that
 //! a real Hearth on this machine is left alone.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, chown, symlink},
+    path::Path,
+};
+
+use serde_json::Value;
 
 use crate::{
-    harness::{Hearth, household, pack_libraries, program},
+    harness::{Hearth, household, http, pack_libraries, program},
     markdown::{Document, root},
     terminal::{Terminal, docker, wait_until},
 };
@@ -43,6 +50,9 @@ pub(crate) const RUN: &[(&str, &str)] = &[
     (SECURITY, "taken-over"),
 ];
 
+/// Those that move an installation into directories.
+pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore")];
+
 /// Builds the next version: the image with a migrator that has one more migration.
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
@@ -58,6 +68,11 @@ fn next_version(image: &str, migration: &str, place: &Path) -> String {
     );
     fs::write(context.join("Dockerfile"), lines).unwrap();
     docker(&["build", "--quiet", &context.display().to_string()]).trim().to_owned()
+}
+
+/// Returns the image that is tested.
+fn image() -> String {
+    std::env::var("HEARTH_TEST_IMAGE").expect("HEARTH_TEST_IMAGE names the image, such as hearth:test")
 }
 
 /// Returns the first block of this language below this heading: a file that the document shows.
@@ -77,11 +92,14 @@ fn set_up(terminal: &Terminal) {
     terminal.type_in(&copy, "");
     terminal.run(SETUP, "configure");
     // No other Hearth on this machine is to be touched: a name of its own.
-    let own = format!("hearth-docs-{}", std::process::id());
+    let own = format!("hearth-docs-{}", terminal.port);
     terminal.set("COMPOSE_PROJECT_NAME", &own);
     terminal.set("HEARTH_VOLUMES", &own);
     terminal.set("HEARTH_PORT", &terminal.port.to_string());
     terminal.set_image("latest");
+    for (name, value) in [("EMAIL", http::EMAIL), ("PASSWORD", http::PASSWORD)] {
+        terminal.set(&format!("HEARTH_AUTH__ADMIN_{name}"), value);
+    }
     let said = terminal.run(SETUP, "check-settings");
     assert!(said.contains("and no mistake in them"), "{said}");
     terminal.run(SETUP, "start");
@@ -180,7 +198,7 @@ fn taken_over(terminal: &Terminal) {
 #[test]
 #[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
 fn the_commands_of_setup_and_upgrading_do_what_they_say() {
-    let image = std::env::var("HEARTH_TEST_IMAGE").expect("HEARTH_TEST_IMAGE names the image, such as hearth:test");
+    let image = image();
     let terminal = Terminal::open();
     terminal.push(&image, "latest");
     terminal.push(&image, "old");
@@ -195,4 +213,75 @@ fn the_commands_of_setup_and_upgrading_do_what_they_say() {
     let mut run = RUN.to_vec();
     run.sort_unstable();
     assert_eq!(ran, run, "RUN names what is run");
+}
+
+/// An installation in volumes, with records; returns them.
+fn in_volumes(terminal: &Terminal) -> BTreeMap<i64, Value> {
+    terminal.push(&image(), "latest");
+    set_up(terminal);
+    household::fill(terminal.address(), 20);
+    household::all(terminal.address())
+}
+
+/// The document's blocks of the move, as this user; between them, before the restore, `meanwhile`.
+fn move_into_directories(terminal: &Terminal, user: &str, meanwhile: impl FnOnce(&Path)) {
+    let as_user = |name: &str| {
+        let block = Document::read(Path::new(SETUP)).block(name).text.replace("1001:1001", user);
+        terminal.type_in(&terminal.here(&block), "")
+    };
+    as_user("directories");
+    let said = as_user("move-backups");
+    assert!(said.contains("is made and verified"), "{said}");
+    for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
+        terminal.set(name, &terminal.place.path().join(directory).display().to_string());
+    }
+    terminal.set("HEARTH_USER", user);
+    meanwhile(&terminal.place.path().join("srv/backups"));
+    let said = terminal.run_answering(SETUP, "move-restore", "y\n");
+    assert!(said.contains("is live"), "{said}");
+    terminal.wait_serving();
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
+fn the_move_into_directories_brings_everything_for_whatever_user() {
+    for user in ["1001:1001", "99:100", "0:0"] {
+        let terminal = Terminal::open();
+        let before = in_volumes(&terminal);
+        move_into_directories(&terminal, user, |_| ());
+        assert_eq!(household::all(terminal.address()), before, "{user}");
+        let list = terminal.type_in("docker compose exec web supervisor backup list", "");
+        assert!(list.contains("move"), "{list}");
+        for directory in ["srv/data/live/app.db", "srv/backups"] {
+            let stat = fs::metadata(terminal.place.path().join(directory)).unwrap();
+            assert_eq!(format!("{}:{}", stat.uid(), stat.gid()), user, "{directory}");
+        }
+        // The next backup goes into the directory, beside those that came along.
+        assert!(terminal.run(SETUP, "backup").contains("is made and verified"));
+    }
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
+fn a_move_whose_backups_still_belong_to_root_serves_no_empty_hearth_and_says_whose_they_are() {
+    let terminal = Terminal::open();
+    let before = in_volumes(&terminal);
+    move_into_directories(&terminal, "1001:1001", |backups| {
+        let belong_to = |uid: u32, gid: u32| {
+            for entry in fs::read_dir(backups).unwrap() {
+                chown(entry.unwrap().path(), Some(uid), Some(gid)).unwrap();
+            }
+        };
+        belong_to(0, 0);
+        let said = terminal.type_in("docker compose run --rm web supervisor restore latest --yes || true", "");
+        assert!(said.contains("belongs to uid 0 gid 0 (mode 600)"), "{said}");
+        assert!(said.contains("chown 1001:1001"), "{said}");
+        terminal.type_in("docker compose up -d", "");
+        wait_until("being held", || terminal.status().contains("phase      held"));
+        let said = terminal.status();
+        assert!(said.contains("there are backups") || said.contains("belongs to uid 0"), "{said}");
+        terminal.type_in("docker compose down", "");
+        belong_to(1001, 1001);
+    });
+    assert_eq!(household::all(terminal.address()), before);
 }

@@ -38,7 +38,7 @@ fn assert_nothing(wrong: &[String]) {
 
 #[test]
 fn every_block_of_commands_is_run_by_a_test_or_says_what_it_needs() {
-    let run: BTreeSet<(&str, &str)> = backups::RUN.iter().chain(docker::RUN).copied().collect();
+    let run: BTreeSet<(&str, &str)> = backups::RUN.iter().chain(docker::RUN).chain(docker::MOVE).copied().collect();
     // It builds the image, whose programs it then starts.
     let ci = [".ci/run", ".ci/long", "Dockerfile"].map(|file| fs::read_to_string(root().join(file)).unwrap()).concat();
     let (mut wrong, mut met) = (Vec::new(), BTreeSet::new());

@@ -59,9 +59,12 @@ impl Terminal {
         let place = tempfile::tempdir().unwrap();
         // The directory of the commands has to be reachable for the user that sudo makes of this one.
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let shim = "#!/bin/sh\nif [ \"$1\" = compose ]; then shift; exec docker-compose \"$@\"; fi\n";
+        // The compose that is named, else Docker's own, else the older one by its own name.
+        let named = std::env::var("HEARTH_TEST_COMPOSE").ok();
         let plugin = Command::new("docker").args(["compose", "version"]).output().unwrap().status.success();
-        if !plugin {
+        if named.is_some() || !plugin {
+            let compose = named.unwrap_or_else(|| "docker-compose".to_owned());
+            let shim = format!("#!/bin/sh\nif [ \"$1\" = compose ]; then shift; exec {compose} \"$@\"; fi\n");
             let real = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap().stdout;
             let real = String::from_utf8(real).unwrap();
             let path = place.path().join("docker");
@@ -134,14 +137,18 @@ impl Terminal {
     }
 
     pub(crate) fn run_answering(&self, document: &str, name: &str, answer: &str) -> String {
-        let script = Document::read(Path::new(document)).block(name).text;
-        let script = script
+        let script = self.here(&Document::read(Path::new(document)).block(name).text);
+        self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
+        self.type_in(&script, answer)
+    }
+
+    /// Returns a block with this test's own places and image.
+    pub(crate) fn here(&self, block: &str) -> String {
+        block
             .replace("ghcr.io/hearth-home/hearth", &self.image)
             .replace("localhost:3000", &format!("localhost:{}", self.port))
             .replace("/srv/hearth", &self.place.path().join("srv").display().to_string())
-            .replace("~/", &format!("{}/", self.place.path().display()));
-        self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
-        self.type_in(&script, answer)
+            .replace("~/", &format!("{}/", self.place.path().display()))
     }
 
     /// Sets something in .env, as the document says.

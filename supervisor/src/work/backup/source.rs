@@ -38,7 +38,7 @@ pub fn raw(place: &ArchiveSource, settings: &Settings) -> Result<Box<dyn Read + 
 }
 
 fn no_file(path: &std::path::Path, error: &io::Error) -> Failure {
-    let failure = Failure::io(format!("cannot read the backup {}", path.display()), error);
+    let failure = Failure::reading(path, format!("cannot read the backup {}", path.display()), error);
     if error.kind() == io::ErrorKind::NotFound {
         return failure
             .hint("supervisor backup list shows the backups there are; in a container, the path is the container's");

@@ -13,7 +13,7 @@ each server gets its turn, so that a noisy machine is noisy for all. Needs wrk (
 PyPI into the scratch directory. strace, where it is installed, counts the fsyncs of a create.
 
 The row `refusals` is Hearth's alone: creates, but one request in ten is a change that is refused within its transaction
-(400), which must not slow down the others of its batch.
+(412), which must not slow down the others of its batch.
 """
 
 import argparse
@@ -56,18 +56,20 @@ cronAdd("full", "* * * * *", () => $app.nonconcurrentDB().newQuery("PRAGMA synch
 """
 
 # wrk: `wrk … -- METHOD BASE FILE REFUSED`: with FILE, each request takes one of its lines, as a path or as a body; with
-# REFUSED, one in ten is a change of this record instead, which is refused. The environment says who asks.
+# REFUSED, one in ten is a change of this record as it never was instead, which is refused. The environment says who asks.
 LOAD = """
 local lines = {}
 function init(arguments)
     method, base, file, refused = arguments[1], arguments[2], arguments[3], arguments[4]
     wrk.headers["authorization"] = os.getenv("BENCH_AUTHORIZATION")
     if method == "POST" then wrk.headers["content-type"] = "application/json" end
+    old = {["if-match"] = '"999999"'}
+    for name, value in pairs(wrk.headers) do old[name] = value end
     if file then for line in io.lines(file) do lines[#lines + 1] = line end end
     math.randomseed(os.time())
 end
 function request()
-    if refused and math.random(10) == 1 then return wrk.format("PATCH", refused, nil, '{"visibility": "private"}') end
+    if refused and math.random(10) == 1 then return wrk.format("PATCH", refused, old, '{"category": "none"}') end
     local line = #lines > 0 and lines[math.random(#lines)] or ""
     if method == "POST" then return wrk.format(method, base, nil, line) end
     return wrk.format(method, base .. line)
@@ -120,8 +122,10 @@ class Server:
 
     # What the header that says who asks holds.
     token = None
-    # A record that nobody added, whose visibility therefore nobody changes.
-    of_nobody = None
+    # The file with the ids of its records.
+    ids = None
+    # The record that a change which is refused names.
+    unchanged = None
 
     def start(self, command, directory, environment=None):
         self.port = free_port()
@@ -159,12 +163,6 @@ class Hearth(Server):
             url = f"http://127.0.0.1:{self.port}"
             self.token = hearth.token(url, hearth.become_owner(url, code), "write")["authorization"]
         self.database = directory / "data/live/app.db"
-
-    def disown(self, id):
-        """Makes this record one of nobody's, as those from before accounts."""
-        self.of_nobody = id
-        with contextlib.closing(sqlite3.connect(self.database, timeout=10)) as connection, connection:
-            connection.execute("UPDATE record SET owner_id = NULL WHERE id = ?", [id])
 
 
 class Unsynced(Hearth):
@@ -247,7 +245,7 @@ def load(server, operation, scratch, seconds, connections):
         "get": ["GET", server.records + "/", str(server.ids)],
         "list": ["GET", server.list],
         "create": ["POST", server.records, str(scratch / "bodies")],
-        "refusals": ["POST", server.records, str(scratch / "bodies"), f"{server.records}/{server.of_nobody}"],
+        "refusals": ["POST", server.records, str(scratch / "bodies"), f"{server.records}/{server.unchanged}"],
     }[operation]
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(scratch / "load.lua")]
     wrk = subprocess.Popen(
@@ -328,12 +326,12 @@ def run(options, scratch):
             server.ids = places[servers.index(server)] / "ids"
             server.ids.write_text("\n".join(map(str, ids)))
             if isinstance(server, Hearth) and not options.anonymous:
-                server.disown(ids[-1])
+                server.unchanged = ids[-1]
         found = {}
         for turn in range(options.rounds):
             for operation in OPERATIONS:
                 for server in servers:
-                    if operation == "refusals" and not server.of_nobody:
+                    if operation == "refusals" and not server.unchanged:
                         continue
                     key = operation, server.name
                     print(f"round {turn + 1}: {operation}, {server.name} …", file=sys.stderr)

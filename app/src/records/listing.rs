@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     entity::{Model, Visibility},
     search::Search,
+    store::{HOUSEHOLD, Viewer},
 };
 use crate::datetime::{Day, Timestamp};
 
@@ -72,21 +73,31 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Returns the filters that the index of texts knows nothing of. The sign keeps SQLite from using an index for the day.
-    pub(crate) fn narrowed(&self, due_sign: &str) -> Condition {
+    /// Returns the scopes of what the viewer sees that may have records of this list.
+    pub(crate) fn scopes(&self, viewer: Viewer) -> Vec<i64> {
+        let mut scopes = viewer.scopes();
+        scopes.retain(|scope| match self.visibility {
+            None => true,
+            Some(Visibility::Household) => *scope == HOUSEHOLD,
+            Some(Visibility::Private) => *scope != HOUSEHOLD,
+        });
+        // A private scope is its owner's.
+        scopes.retain(|scope| *scope == HOUSEHOLD || self.owner_id.is_none_or(|owner| owner == *scope));
+        scopes
+    }
+
+    /// Whether it has only what is due at certain days.
+    pub(crate) fn is_dated(&self) -> bool {
+        self.due_before.is_some() || self.due_after.is_some()
+    }
+
+    /// Returns the condition that a record is due then. The sign keeps SQLite from using an index for it.
+    pub(crate) fn dated(&self, sign: &str) -> Condition {
         let due = |operator: &str, day: Option<Day>| {
-            let due = format!(r#"{due_sign}"record"."due_date" {operator} ?"#);
+            let due = format!(r#"{sign}"record"."due_date" {operator} ?"#);
             day.map(|day| Expr::cust_with_values(due, [day.to_string()]))
         };
-        let owner = self.owner_id.map(|id| Expr::cust_with_values(r#"+"record"."owner_id" = ?"#, [id]));
-        let visibility = self
-            .visibility
-            .map(|visibility| Expr::cust_with_values(r#"+"record"."visibility" = ?"#, [visibility.name()]));
-        Condition::all()
-            .add_option(due("<", self.due_before))
-            .add_option(due(">", self.due_after))
-            .add_option(owner)
-            .add_option(visibility)
+        Condition::all().add_option(due("<", self.due_before)).add_option(due(">", self.due_after))
     }
 }
 

@@ -68,7 +68,8 @@ impl Viewer {
     }
 }
 
-const HOUSEHOLD: i64 = 0;
+/// The scope of what everybody sees.
+pub(super) const HOUSEHOLD: i64 = 0;
 
 /// In which scope a record is.
 fn scope(record: &Model) -> i64 {

@@ -13,9 +13,11 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    changes, fold_stale,
+    changes,
+    entity::Visibility,
+    fold_stale,
     listing::{Listing, Order},
-    page_query,
+    page_query::{self, Thresholds},
     search::Search,
     store::Viewer,
 };
@@ -141,4 +143,44 @@ async fn two_pages(
         titles.extend(first.records.into_iter().chain(second.records).map(|record| record.title));
     }
     both
+}
+
+/// Whichever way a page is read, it has the same records.
+#[tokio::test]
+async fn every_way_to_a_page_finds_the_same() {
+    let (_directory, database) = household(20).await;
+    let ways = [(0, 0, 0), (0, 0, 100), (0, 100_000, 0), (100_000, 0, 0)];
+    let viewer = Viewer::with_id(ANNA);
+    let day = |day: &str| Some(day.parse::<Day>().unwrap());
+    let mut all = listings();
+    for (owner_id, visibility) in [
+        (None, Some(Visibility::Household)),
+        (None, Some(Visibility::Private)),
+        (Some(ANNA), Some(Visibility::Private)),
+        (Some(BEN), Some(Visibility::Private)),
+        (Some(BEN), None),
+        (Some(99), None),
+    ] {
+        for search in ["", "ing", "seldom"] {
+            let search = Search::parse(search);
+            let listing = Listing { search, owner_id, visibility, limit: 30, ..Listing::default() };
+            all.push(Listing { due_before: day("2027-03-01"), due_after: day("2027-02-01"), ..listing.clone() });
+            all.push(listing);
+        }
+    }
+    let mut found = 0;
+    for listing in all {
+        let expected = page_query::list(database.direct(), viewer, &listing).await.unwrap();
+        if listing.visibility == Some(Visibility::Private) && listing.owner_id == Some(BEN) {
+            assert!(expected.records.is_empty(), "{listing:?}");
+        }
+        found += expected.records.len();
+        for (few, due, walked) in ways {
+            let thresholds = Thresholds { few, due, walked };
+            let page = page_query::list_by(database.direct(), viewer, &listing, thresholds).await.unwrap();
+            assert_eq!(page.records, expected.records, "{thresholds:?}: {listing:?}");
+            assert_eq!(page.next, expected.next, "{thresholds:?}: {listing:?}");
+        }
+    }
+    assert!(found > 1000, "{found}");
 }

@@ -49,9 +49,9 @@ const RECORD_COLUMNS: [(&str, &str); 6] = [
 /// One for each order of the list, in each scope; the columns at the end are what a list is filtered by, so that a walk looks
 /// at no row in vain. The last is empty but for what an older program wrote.
 const INDEXES: [(&str, &str); 4] = [
-    ("record_scope_updated", "record (scope, updated_at, id, category_key, due_date)"),
-    ("record_scope_due", "record (scope, due_date, id, category_key)"),
-    ("record_scope_title", "record (scope, title_key, id, category_key, due_date)"),
+    ("record_scope_updated", "record (scope, updated_at, id, category_key, due_date, owner_id)"),
+    ("record_scope_due", "record (scope, due_date, id, category_key, owner_id)"),
+    ("record_scope_title", "record (scope, title_key, id, category_key, due_date, owner_id)"),
     ("record_stale", "record (id) WHERE fold_version = 0"),
 ];
 

@@ -5,7 +5,8 @@
 //!
 //! A search asks the index of texts how many candidates there are, and the index of dates how many records are due when they
 //! are to be. Where one of the two has few, those are read and sorted. Of many a page is soon full, so the list is walked
-//! through from its beginning; what is left after some 2,000 records is walked through with the set of candidates at hand.
+//! through from its beginning; what is left after the texts of 2,000 records is walked through with the set of candidates at
+//! hand.
 
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -29,7 +30,7 @@ pub(crate) struct Thresholds {
     pub(crate) few: u64,
     /// So many records that are due then are read and sorted.
     pub(crate) due: u64,
-    /// So many records are walked through before the set of candidates is made.
+    /// The texts of so many records are looked through before the set of candidates is made.
     pub(crate) walked: u64,
 }
 
@@ -266,16 +267,10 @@ impl<'a> List<'a> {
         run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "")
     }
 
-    /// Adds the filters: first what the indexes hold, since SQLite tries them in this order and makes the set of candidates
+    /// Adds the filters, first those of what the indexes hold: SQLite tries them in this order, and makes the set of candidates
     /// when it first needs it.
-    fn filtered(&self, mut query: Select<Entity>, due_sign: &str, candidates: Option<&str>) -> Select<Entity> {
-        query = query.filter(self.listing.dated(due_sign));
-        if let Some(id) = self.listing.owner_id {
-            query = query.filter(Expr::cust_with_values(r#"+"record"."owner_id" = ?"#, [id]));
-        }
-        if let Some(key) = &self.category_key {
-            query = query.filter(Expr::cust_with_values(r#"+"record"."category_key" = ?"#, [key.as_str()]));
-        }
+    fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<&str>) -> Select<Entity> {
+        let mut query = self.narrowed(query, due_sign);
         if let Some(candidates) = candidates {
             query = query.filter(search::is_candidate(candidates, true));
         }
@@ -285,7 +280,20 @@ impl<'a> List<'a> {
         query
     }
 
-    /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one.
+    /// Adds the filters of what the indexes hold.
+    fn narrowed(&self, query: Select<Entity>, due_sign: &str) -> Select<Entity> {
+        let mut query = query.filter(self.listing.dated(due_sign));
+        if let Some(id) = self.listing.owner_id {
+            query = query.filter(Expr::cust_with_values(r#"+"record"."owner_id" = ?"#, [id]));
+        }
+        if let Some(key) = &self.category_key {
+            query = query.filter(Expr::cust_with_values(r#"+"record"."category_key" = ?"#, [key.as_str()]));
+        }
+        query
+    }
+
+    /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one, but for what is
+    /// searched for.
     async fn bound(&self, reads: &DirectReads, run: &Run, number: u64) -> Result<Option<(Value, i64)>, DbErr> {
         let keys = |query: Select<Entity>| {
             let query = query.select_only();
@@ -295,7 +303,9 @@ impl<'a> List<'a> {
             };
             query.column(Column::Id)
         };
-        let in_scope = |scope: &i64| keys(Entity::find()).filter(run.range("")).filter(scope_is(*scope));
+        let sign = if run.key == Key::Due { "" } else { "+" };
+        let in_scope =
+            |scope: &i64| self.narrowed(keys(Entity::find()).filter(run.range("")), sign).filter(scope_is(*scope));
         let query = run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "").offset(number).limit(1);
         let statement = query.build(DbBackend::Sqlite);
         let found = reads.rows(&statement, |row| {

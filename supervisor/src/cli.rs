@@ -84,7 +84,7 @@ enum Command {
     Snapshot(Snapshot),
     /// Make a backup, list, verify and prune them
     #[command(
-        after_help = "Examples:\n  supervisor backup                             make one now\n  supervisor backup --label 'before the move'   and call it something\n  supervisor backup list\n  supervisor backup verify --all\n  supervisor backup verify --drill              boot an app from the newest, in private\n  supervisor backup prune --dry-run             what the policy would remove"
+        after_help = "Examples:\n  supervisor backup                             make one now\n  supervisor backup --label 'before the move'   and call it something\n  supervisor backup list\n  supervisor backup verify --all\n  supervisor backup verify --drill              boot an app from the newest, in private\n  supervisor backup prune --dry-run             what the policy would remove\n  supervisor backup remove 2026-11-24T03-30-00Z-manual"
     )]
     Backup(backup::Backup),
     /// Go back to a backup or snapshot; the present stays behind as a snapshot itself

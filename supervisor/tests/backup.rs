@@ -338,3 +338,37 @@ fn what_lies_beside_an_archive_cannot_steer_the_terminal() {
     let shown = hearth.done(&["backup", "list"]);
     assert!(!shown.contains('\u{1b}') && shown.contains("\\u{1b}[2Jmine\\nnot"), "{shown}");
 }
+
+#[test]
+fn a_labelled_backup_stays_until_a_person_removes_it() {
+    let nas = tempfile::tempdir().unwrap();
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_BACKUP__DESTINATIONS", format!("[{:?}]", nas.path()));
+    for rule in ["DAILY", "WEEKLY", "MONTHLY", "YEARLY"] {
+        hearth.set(&format!("HEARTH_BACKUP__KEEP_{rule}"), "0");
+    }
+    hearth.set("HEARTH_BACKUP__KEEP_LAST", "1");
+    let (mut running, _) = serving(&hearth, 1);
+    let labelled = id(&hearth.backup(&["--label", "before the move"])).to_owned();
+    (0..3).for_each(|_| drop(hearth.backup(&[])));
+    let last = id(&hearth.backup(&[])).to_owned();
+    // Here and at the destination.
+    let listed = || -> Vec<String> { hearth.backups().iter().map(|listed| id(listed).to_owned()).collect() };
+    assert_eq!(listed(), [&*last, &*labelled, &*last, &*labelled]);
+    let table = hearth.done(&["backup", "list"]);
+    assert!(table.contains("manual: before the move (kept)"), "{table}");
+    assert!(hearth.done(&["backup", "prune", "--dry-run"]).contains(&format!("kept     {labelled}  (labelled)")));
+    let said = hearth.refused(&["backup", "remove", &labelled]);
+    assert!(said.contains("not removing without being asked to") && said.contains("--yes"), "{said}");
+    let removed = hearth.done(&["backup", "remove", &labelled, "--yes", "--json"]);
+    let removed: Value = serde_json::from_str(&removed).unwrap();
+    assert_eq!(removed["removed"], serde_json::json!([labelled]));
+    assert_eq!(listed(), [&*last, &*last]);
+    running.stop();
+    // Without a supervisor, too; and one that is not there is told.
+    let output = hearth.run(&["backup", "remove", &last, &labelled, "--yes"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("there is no backup {labelled} in ")) && said.contains("removed 1 backup"), "{said}");
+    assert_eq!(listed(), Vec::<String>::new());
+}

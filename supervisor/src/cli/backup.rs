@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
+    restore::confirm,
     say, say_failure, talk,
     work::{Done, run_operation},
 };
@@ -52,6 +53,18 @@ enum Command {
     },
     /// Restore backups to a scratch place and check what was restored
     Verify(Verify),
+    /// Remove backups, here and at the destinations; also one with a label, which is kept until then
+    Remove {
+        /// The backups' ids (see: supervisor backup list)
+        #[arg(required = true)]
+        ids: Vec<BackupId>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove the backups that the policy (backup.keep_*) does not keep
     Prune {
         /// Only say what would go, and why what is kept is kept
@@ -65,7 +78,7 @@ enum Command {
 
 #[derive(Args)]
 struct Create {
-    /// What to call it in lists; it is pruned as any other
+    /// What to call it in lists; with a label it is kept until you remove it (supervisor backup remove)
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     /// Boot an app from it in private, too
@@ -112,6 +125,14 @@ pub(super) fn backup(flags: &Flags, data: &DataDir, asked: Backup) -> Result<u8,
             let ids = chosen(flags, ids, all)?;
             let identities = identity.as_deref().map(read_identity).transpose()?.map(Identities);
             told(run_operation(flags, data, Operation::Verify { ids, drill, identities }, quiet, None)?, json)
+        }
+        Command::Remove { ids, yes, json } => {
+            if !yes {
+                talk("This removes, here and at the destinations, for good:");
+                ids.iter().for_each(|id| talk(&format!("  {id}")));
+                confirm("removing")?;
+            }
+            told(run_operation(flags, data, Operation::Remove { ids }, true, None)?, json)
         }
         Command::Prune { dry_run, json } => {
             let done = run_operation(flags, data, Operation::Prune { dry_run }, true, None)?;
@@ -246,7 +267,7 @@ fn table(listed: &[Listed]) -> String {
             place = format!("{place} ({})", or_dash(&description.instance));
         }
         let reason = match &description.label {
-            Some(label) => format!("{}: {label}", description.reason),
+            Some(label) => format!("{}: {label} (kept)", description.reason),
             None => description.reason.to_string(),
         };
         [

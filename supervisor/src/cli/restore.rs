@@ -68,7 +68,7 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     let before = view::live(data).unwrap_or_default();
     lines.iter().for_each(|line| talk(line));
     if !asked.yes {
-        confirm()?;
+        confirm("restoring")?;
     }
     let what = match &from {
         From::Snapshot(snapshot) => snapshot.to_string(),
@@ -255,9 +255,10 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
     lines
 }
 
-fn confirm() -> Result<(), Failure> {
+/// Asks whether to go on.
+pub(super) fn confirm(doing: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        let message = "not restoring without being asked to: there is no terminal to confirm it on";
+        let message = format!("not {doing} without being asked to: there is no terminal to confirm it on");
         return Err(Failure::new(Cause::Configuration, message).hint("add --yes"));
     }
     let ask = || {
@@ -268,5 +269,5 @@ fn confirm() -> Result<(), Failure> {
     if ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes)) {
         return Ok(());
     }
-    Err(Failure::new(Cause::Interrupted, "not restored; nothing was changed"))
+    Err(Failure::new(Cause::Interrupted, "stopped; nothing was changed"))
 }

@@ -48,6 +48,11 @@ pub enum Operation {
         /// What opens encrypted ones: the content of an age identity file.
         identities: Option<Identities>,
     },
+    /// Remove these backups, here and at the destinations.
+    Remove {
+        /// Which ones.
+        ids: Vec<BackupId>,
+    },
     /// Remove what the policy does not keep.
     Prune {
         /// Only say what would go.
@@ -86,6 +91,10 @@ impl Operation {
             Self::Verify { ids, .. } => match &ids[..] {
                 [one] => format!("backup verify {one}"),
                 more => format!("backup verify of {} backups", more.len()),
+            },
+            Self::Remove { ids } => match &ids[..] {
+                [one] => format!("backup remove {one}"),
+                more => format!("backup remove of {} backups", more.len()),
             },
             Self::Prune { .. } => "backup prune".to_owned(),
         }

@@ -41,12 +41,21 @@ pub enum BackupJob {
         /// Only say what would go.
         dry_run: bool,
     },
+    /// Remove these from `backup.dir`. Result: the ids of those that were there.
+    Remove {
+        /// The settings.
+        settings: Box<Settings>,
+        /// Which ones.
+        ids: Vec<BackupId>,
+    },
     /// Bring one destination up to date. Result: [`Copied`].
     Copy {
         /// The settings.
         settings: Box<Settings>,
         /// Which one.
         destination: String,
+        /// What is to be removed there, whatever the policy says.
+        remove: Vec<BackupId>,
     },
     /// When is the next one due, and is any overdue? Result: [`BackupStatus`].
     Status(Box<StatusRequest>),
@@ -87,6 +96,7 @@ impl BackupJob {
             Self::Verify(_) => "backup verify",
             Self::Drilled { .. } => "backup drilled",
             Self::Prune { .. } => "backup prune",
+            Self::Remove { .. } => "backup remove",
             Self::Copy { .. } => "backup copy",
             Self::Status(_) => "backup status",
             Self::List { .. } => "backup list",

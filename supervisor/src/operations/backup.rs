@@ -99,23 +99,8 @@ pub async fn back_up(
         }
         Err(failure) => failures.push(noted(instance, "prune", failure).await),
     }
-    let mut destinations = Vec::new();
-    for destination in instance.config.backup.destinations.clone() {
-        let name = destination::named(&destination);
-        instance.publisher.enter(Phase::Copying(name.clone()));
-        let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination };
-        match unless_stuck(instance, job::<Copied>(instance, copy)).await {
-            Ok(copied) => {
-                tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
-                destinations.push(json!({"destination": name, "copied": copied.copied, "removed": copied.removed}));
-            }
-            Err(failure) => {
-                let failure = noted(instance, &format!("{}{name}", COPY), failure).await;
-                destinations.push(json!({"destination": name, "error": failure}));
-                failures.push(failure);
-            }
-        }
-    }
+    let elsewhere = copy(instance, &[]).await;
+    failures.extend(elsewhere.failures);
     let mut sentence = format!("{id} is made and verified ({})", Size(bytes));
     if !removed.is_empty() {
         let removed: Vec<_> = removed.iter().map(BackupId::as_str).collect();
@@ -125,7 +110,7 @@ pub async fn back_up(
         "format": FORMAT,
         "archive": made.archive,
         "backup": description,
-        "destinations": destinations,
+        "destinations": elsewhere.documents,
         "removed": removed,
     });
     if let Some(why) = not_drilled {
@@ -139,6 +124,70 @@ pub async fn back_up(
     // The backup is there, whatever else went wrong: no mistake of the command's.
     let told = Failure::new(Cause::Io, format!("{sentence}, but {}", told.join("; and ")));
     Err(Failure { hint: failures.into_iter().find_map(|failure| failure.hint), ..told })
+}
+
+/// What became of the copies at the destinations.
+#[derive(Default)]
+struct Elsewhere {
+    /// For programs, one for each destination.
+    documents: Vec<Value>,
+    /// What was removed at any.
+    removed: Vec<BackupId>,
+    failures: Vec<Failure>,
+}
+
+/// Brings the destinations up to date, and removes these backups there.
+async fn copy(instance: &Rc<Instance>, remove: &[BackupId]) -> Elsewhere {
+    let mut elsewhere = Elsewhere::default();
+    for destination in instance.config.backup.destinations.clone() {
+        let name = destination::named(&destination);
+        instance.publisher.enter(Phase::Copying(name.clone()));
+        let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination, remove: remove.to_vec() };
+        match unless_stuck(instance, job::<Copied>(instance, copy)).await {
+            Ok(copied) => {
+                tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
+                let document = json!({"destination": name, "copied": copied.copied, "removed": copied.removed});
+                elsewhere.documents.push(document);
+                elsewhere.removed.extend(copied.removed);
+            }
+            Err(failure) => {
+                let failure = noted(instance, &format!("{}{name}", COPY), failure).await;
+                elsewhere.documents.push(json!({"destination": name, "error": failure}));
+                elsewhere.failures.push(failure);
+            }
+        }
+    }
+    elsewhere
+}
+
+/// Removes these backups, here and at the destinations, whatever the policy says; says in a sentence what came of it.
+///
+/// # Errors
+/// One that is nowhere, or another instance's; what went wrong, and what is done nonetheless.
+pub async fn remove(instance: &Rc<Instance>, ids: Vec<BackupId>) -> Result<String, Failure> {
+    instance.publisher.enter(Phase::Pruning);
+    let order = BackupJob::Remove { settings: Box::new(settings(instance)), ids: ids.clone() };
+    let mut removed: Vec<BackupId> = job(instance, order).await?;
+    let elsewhere = copy(instance, &ids).await;
+    removed.extend(elsewhere.removed.into_iter().filter(|id| ids.contains(id)));
+    removed.sort();
+    removed.dedup();
+    publish(instance, json!({"format": FORMAT, "removed": removed, "destinations": elsewhere.documents}));
+    let sentence = format!("removed {}", backups(removed.len()));
+    if let Some(failure) = elsewhere.failures.into_iter().next() {
+        let message = format!("{sentence}, but {}; remove again what may still be there", failure.message);
+        return Err(Failure { message, ..failure });
+    }
+    match ids.iter().find(|id| !removed.contains(id)) {
+        None => Ok(sentence),
+        Some(nowhere) => {
+            let dir = instance.config.backup.dir.display().to_string();
+            let message = format!("there is no backup {nowhere} in {dir}, nor at a destination");
+            let done = if removed.is_empty() { String::new() } else { format!("; {sentence}") };
+            Err(Failure::new(Cause::Configuration, format!("{message}{done}"))
+                .hint("supervisor backup list shows the backups there are"))
+        }
+    }
 }
 
 /// Gives up what has not moved for a long time: a NAS that is gone without a word, on which a process waits for ever.

@@ -48,6 +48,7 @@ pub async fn carry_out(instance: Rc<Instance>, operation: Operation) -> Ending {
         Operation::Verify { ids, drill, identities } => {
             Ending::Ended(backup::verify(&instance, ids, drill, identities).await)
         }
+        Operation::Remove { ids } => Ending::Ended(backup::remove(&instance, ids).await),
         Operation::Prune { dry_run } => Ending::Ended(backup::prune(&instance, dry_run).await),
     }
 }

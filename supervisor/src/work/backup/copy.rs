@@ -21,7 +21,7 @@ use crate::{
     status::now,
 };
 
-/// Brings one destination up to date.
+/// Brings one destination up to date, and removes these backups there, whatever the policy says.
 ///
 /// # Errors
 /// What went wrong; what was copied by then is there, complete.
@@ -30,6 +30,7 @@ pub fn copy(
     support: SandboxSupport,
     settings: &Settings,
     destination: &str,
+    remove: &[BackupId],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, Failure> {
     // What lies there, and what a server sends, may be anything.
@@ -60,7 +61,9 @@ pub fn copy(
         .collect();
     let all = there.iter().chain(missing.iter().map(|local| &local.description));
     let verdicts = decide(all, |instance| instance == own, settings);
-    let keeps = |id: &BackupId| verdicts.iter().any(|verdict| verdict.id == *id && !verdict.kept.is_empty());
+    let keeps = |id: &BackupId| {
+        !remove.contains(id) && verdicts.iter().any(|verdict| verdict.id == *id && !verdict.kept.is_empty())
+    };
     let mut done = Copied { copied: Vec::new(), removed: Vec::new() };
     // The newest first: it is the one that is wanted.
     for local in missing.iter().filter(|local| keeps(&local.description.id)) {

@@ -57,8 +57,9 @@ pub(super) fn run(
         BackupJob::Verify(order) => verify::verify(data, support, &order, progress).and_then(value),
         BackupJob::Drilled { id, dir, found } => verify::drilled(data, support, &dir, &id, found).and_then(value),
         BackupJob::Prune { settings, dry_run } => prune::prune(data, support, &settings, dry_run).and_then(value),
-        BackupJob::Copy { settings, destination } => {
-            let copied = copy::copy(data, support, &settings, &destination, progress);
+        BackupJob::Remove { settings, ids } => prune::remove(data, support, &settings, &ids).and_then(value),
+        BackupJob::Copy { settings, destination, remove } => {
+            let copied = copy::copy(data, support, &settings, &destination, &remove, progress);
             copied.map_err(|failure| space::explain(failure, &[Path::new(&destination)])).and_then(value)
         }
         BackupJob::Status(request) => status::status(data, support, &request).and_then(value),

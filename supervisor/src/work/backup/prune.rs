@@ -11,10 +11,10 @@ use crate::{
     config::Backup as Settings,
     data::{
         DataDir,
-        backup::{BackupId, Description},
+        backup::{About, BackupId, Description},
         durable::Explain,
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     fault,
     jobs::backup::{Pruned, RetentionVerdict},
     process::sandbox::{SandboxSupport, Sockets},
@@ -61,6 +61,39 @@ pub fn prune(data: &DataDir, support: SandboxSupport, settings: &Settings, dry_r
     Ok(Pruned { backups: verdicts, dry_run })
 }
 
+/// Removes these backups, by a person's word and whatever the policy says. Those that are not there are passed over.
+///
+/// # Errors
+/// One that is, or may be, another instance's; what the file system said. What is gone by then is gone.
+pub fn remove(
+    data: &DataDir,
+    support: SandboxSupport,
+    settings: &Settings,
+    ids: &[BackupId],
+) -> Result<Vec<BackupId>, Failure> {
+    let dir = &settings.dir;
+    let shared = if dir.is_dir() { marker::shared(data, dir)? } else { None };
+    confine(data, support, Vec::new(), Some(dir), Sockets::None)?;
+    marker::check(dir, &catalog::history(data, &now())?)?;
+    let lease = lease::take(data, shared.as_ref(), identity::identity(data)?)?;
+    let (own, may_remove) = (&lease.own, lease.may_remove()?);
+    let mut removed = Vec::new();
+    for backup in catalog::list(dir)?.iter().filter(|backup| ids.contains(&backup.description.id)) {
+        let Description { about: About { id, instance, .. }, .. } = &backup.description;
+        let is_own = own.instance == *instance || shared.is_none() && (own.went_by(instance) || instance.is_empty());
+        if !is_own || !may_remove {
+            let message = format!("the backup {id} was not removed: it is another instance's, or may be");
+            return Err(Failure::new(Cause::Configuration, message)
+                .hint(format!("remove it where it was made, or delete {}", backup.archive.display())));
+        }
+        catalog::remove(dir, backup)?;
+        if !removed.contains(id) {
+            removed.push(id.clone());
+        }
+    }
+    Ok(removed)
+}
+
 /// Says of each backup why it is kept. Only this instance's own are judged: others, and those of which nothing is known
 /// (encrypted, and the description is lost), stay.
 pub fn decide<'a>(
@@ -102,6 +135,7 @@ pub(super) fn candidates<'a>(
                 reason: description.reason,
                 at,
                 sound: description.is_sound(),
+                labelled: description.label.is_some(),
             }),
         }
     }

@@ -14,6 +14,8 @@
 //!   It is kept itself for as long as it would be if it counted, since it may be all that is left of that day, and
 //!   somebody may want to look at it.
 //!
+//! - A backup that a person gave a label is kept until a person removes it, and takes no other's place.
+//!
 //! So the newest verified one is always kept. What the policy does not keep can go in any order and at any time: what is
 //! left is judged the same.
 
@@ -60,6 +62,8 @@ pub struct Candidate {
     pub at: Timestamp,
     /// Whether it was verified, and nothing was found wrong since.
     pub sound: bool,
+    /// Whether a person gave it a label.
+    pub labelled: bool,
 }
 
 /// Judges all backups together, and returns the newest first.
@@ -69,12 +73,14 @@ pub fn decide(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &
     let last_sound = newest_first.iter().find(|candidate| candidate.sound).map(|candidate| &candidate.id);
     // What is sound is judged without what is not; what is not, together with all.
     let [sound, all] = [true, false].map(|only_sound| {
-        let judged = newest_first.iter().filter(|candidate| candidate.sound || !only_sound);
+        let judged = newest_first.iter().filter(|candidate| !candidate.labelled && (candidate.sound || !only_sound));
         kept_of_each_class(judged, policy, zone)
     });
     let verdict = |candidate: &Candidate| {
         let kept = if behind {
             vec!["the clock is behind".to_owned()]
+        } else if candidate.labelled {
+            vec!["labelled".to_owned()]
         } else if candidate.sound {
             let mut kept = reasons(&sound, candidate);
             if last_sound == Some(&candidate.id) {

@@ -10,7 +10,7 @@ fn backup(at: &str, sequence: u64) -> Candidate {
 }
 
 fn candidate(at: Timestamp, sequence: u64, reason: Reason, sound: bool) -> Candidate {
-    Candidate { id: BackupId::new(at.into(), reason), sequence, reason, at, sound }
+    Candidate { id: BackupId::new(at.into(), reason), sequence, reason, at, sound, labelled: false }
 }
 
 fn berlin() -> TimeZone {
@@ -176,6 +176,27 @@ fn a_day_that_comes_up_again_since_the_clock_jumped_is_one_day() {
     let kept = kept(&history, &Policy { daily: 8, ..NONE });
     let places: Vec<u64> = kept.into_iter().map(|(sequence, _)| sequence).collect();
     assert_eq!(places, [15, 14, 13, 11, 9, 7, 5, 3]);
+}
+
+#[test]
+fn a_labelled_backup_is_kept_whatever_the_policy_says_and_takes_no_others_place() {
+    let at: Timestamp = "2026-11-24T03:00:00Z".parse().unwrap();
+    let mut history: Vec<_> = (1..=6).map(|sequence| candidate(at, sequence, Reason::Manual, true)).collect();
+    for (place, backup) in history.iter_mut().enumerate() {
+        backup.at += jiff::SignedDuration::from_secs(place as i64);
+        backup.id = BackupId::new(backup.at.into(), Reason::Manual);
+    }
+    history[0].labelled = true;
+    history[4].labelled = true;
+    let policy = Policy { last: 2, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
+    let kept = |history: &[Candidate]| -> Vec<u64> {
+        let verdicts = decide(history, &policy, later(), &TimeZone::UTC);
+        let sequence = |id: &BackupId| history.iter().find(|candidate| candidate.id == *id).unwrap().sequence;
+        verdicts.iter().filter(|verdict| !verdict.kept.is_empty()).map(|verdict| sequence(&verdict.id)).collect()
+    };
+    assert_eq!(kept(&history), [6, 5, 4, 1], "two of those without a label, and both that have one");
+    history[0].labelled = false;
+    assert_eq!(kept(&history), [6, 5, 4]);
 }
 
 #[test]

@@ -49,6 +49,17 @@ enum Command {
     User(UserCommand),
 }
 
+impl Command {
+    /// Whether it prints for programs.
+    fn is_for_programs(&self) -> bool {
+        match self {
+            Self::SetupCode(server) => server.json,
+            Self::User(command) => command.server().json,
+            Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum UserCommand {
     /// List all users
@@ -125,6 +136,17 @@ impl OnTheServer {
 }
 
 impl UserCommand {
+    fn server(&self) -> &OnTheServer {
+        match self {
+            Self::List(server)
+            | Self::Create { server, .. }
+            | Self::ResetPassword { server, .. }
+            | Self::SetRole { server, .. }
+            | Self::Disable { server, .. }
+            | Self::Enable { server, .. } => server,
+        }
+    }
+
     fn run(self) -> Result<(), Failure> {
         match self {
             Self::List(server) => server.run(&Task::List),
@@ -163,6 +185,7 @@ pub fn main() -> ExitCode {
         }
     };
     threads::make_possible();
+    let as_json = cli.command.is_for_programs();
     let outcome = match cli.command {
         Command::Serve(args) => match Config::read(&args) {
             Ok(config) => {
@@ -194,7 +217,10 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure);
+            match as_json {
+                true => report(&failure.json()),
+                false => report(&failure),
+            }
             if failure.is_of_the_data { ExitCode::from(UNFIT_DATA) } else { ExitCode::FAILURE }
         }
     }
@@ -210,7 +236,7 @@ fn print(document: &str) -> Result<(), Failure> {
     }
 }
 
-fn report(failure: &Failure) {
+fn report(failure: &dyn std::fmt::Display) {
     // Not eprintln!, which panics when standard error is closed.
     let _ = writeln!(io::stderr(), "{failure}");
 }

@@ -51,6 +51,15 @@ impl Failure {
         document
     }
 
+    /// Returns it as commands print it with `--json`, in the form of the supervisor's commands.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let mut error = serde_json::json!({ "cause": "failed", "message": self.message });
+        if let Some(hint) = &self.hint {
+            error["hint"] = hint.as_str().into();
+        }
+        serde_json::json!({ "format": 1, "error": error })
+    }
+
     /// Returns the same failure with a hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

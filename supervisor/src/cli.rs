@@ -1,7 +1,8 @@
 //! Which commands are there, and what do they print?
 //!
 //! Results go to standard output, talk to standard error. Exit status: 0 done, 1 failed, 2 wrong usage; `run` ends
-//! with the app's own.
+//! with the app's own. With `--json`, a result is one document on standard output, and standard error has a document a line:
+//! `{"format":1,"error":…}` for a failure, and `{"format":1,"note":…}` for what a person may want to know besides.
 
 mod backup;
 mod env_file;
@@ -14,18 +15,20 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     config::{self, Flags, Loaded},
     control::client::{another, as_owner, call},
     data::{
         DataDir, access,
+        state::FORMAT,
         view::{self, View},
     },
     failure::{Cause, Failure},
@@ -34,6 +37,9 @@ use crate::{
     status::Status,
     status::log,
 };
+
+/// Whether what is said is for programs: whether the command line has `--json`.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
 
 /// How often a command that waits looks again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -69,16 +75,16 @@ enum Command {
     /// Show what the supervisor is doing
     Status(Json),
     /// Exit 0 unless the supervisor is held or does not run (for a container's health check)
-    Healthcheck,
+    Healthcheck(Json),
     /// Show each setting's value and where it came from: the running supervisor's, else what one would start with
     #[command(
         after_help = "Examples:\n  supervisor config\n  supervisor config --env .env      is anything wrong in compose's .env? Nothing is started or read but that"
     )]
     Config(ShowConfig),
     /// Restart the app
-    Restart,
+    Restart(Json),
     /// Try again what is held
-    Resume,
+    Resume(Json),
     /// Look at snapshots: what an upgrade or restore left behind
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -128,8 +134,15 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
     // Before anything else, so that no signal of the first milliseconds is lost. A command that is not `run` lets
     // them through again below.
     let blocked = signals::block();
+    FOR_PROGRAMS.store(words.iter().any(|word| word == "--json"), Ordering::Relaxed);
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && for_programs() => {
+            let text = error.render().to_string();
+            let (message, hint) = text.trim_end().split_once("\n\n").unwrap_or((text.trim_end(), "see: supervisor --help"));
+            say_failure(&Failure::new(Cause::Configuration, message.trim_start_matches("error: ")).hint(hint));
+            return ExitCode::from(2);
+        }
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -164,7 +177,7 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     }
     // Nothing but the place: a mistake in any other setting is no reason not to ask a supervisor that runs.
     let data = DataDir::new(config::data_dir(&flags)?);
-    if !matches!(command, Command::Healthcheck)
+    if !matches!(command, Command::Healthcheck(_))
         && let Some(another) = another(&data)
     {
         talk(&format!("note: {another} answers, and not the supervisor of this container"));
@@ -172,10 +185,10 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     match command {
         Command::Run => Ok(0),
         Command::Status(Json { json }) => show::status(&data, json),
-        Command::Healthcheck => show::healthcheck(&data),
+        Command::Healthcheck(Json { json }) => show::healthcheck(&data, json),
         Command::Config(ShowConfig { json, .. }) => show::config(&flags, &data, json),
-        Command::Restart => order(&data, "restart"),
-        Command::Resume => order(&data, "resume"),
+        Command::Restart(Json { json }) => order(&data, "restart", json),
+        Command::Resume(Json { json }) => order(&data, "resume", json),
         Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
         Command::Backup(asked) => backup::backup(&flags, &data, asked),
         Command::Restore(asked) => restore::restore(&flags, &data, &asked),
@@ -183,9 +196,17 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
+fn for_programs() -> bool {
+    FOR_PROGRAMS.load(Ordering::Relaxed)
+}
+
 /// Says a failure on standard error.
 pub(crate) fn say_failure(failure: &Failure) {
     let mut out = io::stderr().lock();
+    if for_programs() {
+        let _ = writeln!(out, "{}", json!({"format": FORMAT, "error": failure}));
+        return;
+    }
     let _ = writeln!(out, "error: {}", failure.message);
     if let Some(hint) = &failure.hint {
         let _ = writeln!(out, "hint: {hint}");
@@ -194,6 +215,10 @@ pub(crate) fn say_failure(failure: &Failure) {
 
 /// Says something on standard error, beside the result.
 fn talk(line: &str) {
+    if for_programs() {
+        let _ = writeln!(io::stderr().lock(), "{}", json!({"format": FORMAT, "note": line}));
+        return;
+    }
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
@@ -249,7 +274,7 @@ fn ask<T: serde::de::DeserializeOwned>(data: &DataDir, method: Method, path: &st
 }
 
 /// Gives an order and waits for what comes of it.
-fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
+fn order(data: &DataDir, what: &str, as_json: bool) -> Result<u8, Failure> {
     let path = format!("/v1/{what}");
     operations::on_this_thread(async {
         let status = async || call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data));
@@ -258,7 +283,7 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
         let mut last = String::new();
         loop {
             let status = status().await?;
-            if last != status.phase {
+            if last != status.phase && !as_json {
                 talk(&format!("{}...", status.phase));
                 last.clone_from(&status.phase);
             }
@@ -266,7 +291,10 @@ fn order(data: &DataDir, what: &str) -> Result<u8, Failure> {
             match (status.phase.as_str(), status.held) {
                 ("serving", _) if another => {
                     let live = status.live.map(|live| live.to_string()).unwrap_or_default();
-                    say(&format!("serving generation {live}"));
+                    match as_json {
+                        true => say(&json!({"format": FORMAT, "phase": status.phase, "live": status.live}).to_string()),
+                        false => say(&format!("serving generation {live}")),
+                    }
                     return Ok(0);
                 }
                 ("held", Some(held)) if status.boots > before.boots || before.held.as_ref() != Some(&held) => {

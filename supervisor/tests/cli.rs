@@ -78,6 +78,64 @@ fn commands_beside_a_stopped_instance_say_stopped_and_how_it_is_started() {
     check(&hearth, "start it with: docker compose up --detach;");
 }
 
+/// Reads standard error as programs do: a document a line.
+fn documents(output: &Output) -> Vec<Value> {
+    told(output).lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn with_json_results_and_errors_are_documents() {
+    let mut hearth = Hearth::new();
+    // Nothing is there; wrong usage; a wrong setting.
+    for (command, status) in [
+        (&["healthcheck", "--json"][..], 1),
+        (&["resume", "--json"], 1),
+        (&["restart", "--json"], 1),
+        (&["restore", "1", "--yes", "--json"], 2),
+        (&["restore", "latest", "--json"], 2),
+        (&["backup", "--json"], 1),
+        (&["backup", "verify", "never", "--json"], 2),
+        (&["status", "--json", "--frobnicate"], 2),
+        (&["app", "user", "list", "--json"], 1),
+    ] {
+        let output = hearth.run(command);
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(status), ""), "{command:?}");
+        let documents = documents(&output);
+        let error = &documents.last().unwrap()["error"];
+        assert!(error["message"].is_string() && error["cause"].is_string(), "{command:?}: {documents:?}");
+        assert!(error["hint"].is_string(), "{command:?}: {documents:?}");
+        assert!(documents.iter().all(|document| document["format"] == 1), "{command:?}: {documents:?}");
+    }
+    hearth.set("HEARTH_LISTN", "127.0.0.1:1");
+    let output = hearth.run(&["backup", "list", "--json"]);
+    let misspelt = documents(&output).pop().unwrap();
+    assert!(misspelt["error"]["message"].as_str().unwrap().contains("HEARTH_LISTN"), "{misspelt}");
+    hearth.unset("HEARTH_LISTN");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let done = |command: &[&str]| -> Value {
+        let output = hearth.run(command);
+        assert!(output.status.success(), "{command:?}: {}", told(&output));
+        assert!(documents(&output).iter().all(|document| document["note"].is_string()), "{}", told(&output));
+        serde_json::from_str(&said(&output)).unwrap_or_else(|error| panic!("{command:?}: {error}: {}", said(&output)))
+    };
+    let health = done(&["healthcheck", "--json"]);
+    assert_eq!((&health["health"], &health["phase"]), (&"healthy".into(), &"serving".into()), "{health}");
+    assert_eq!(done(&["restart", "--json"]), serde_json::json!({"format": 1, "phase": "serving", "live": 1}));
+    done(&["backup", "--json"]);
+    let restored = done(&["restore", "latest", "--yes", "--json"]);
+    assert_eq!((&restored["live"], &restored["format"]), (&2.into(), &1.into()), "{restored}");
+    let output = hearth.run(&["resume", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(documents(&output)[0]["error"]["message"].as_str().unwrap().contains("nothing is held"));
+    running.stop();
+    // By itself, where the log would be in the way.
+    let restored = done(&["restore", "1", "--yes", "--json"]);
+    assert_eq!(restored["live"], 3, "{restored}");
+    assert_eq!(done(&["status", "--json"])["phase"], "stopped");
+    done(&["backup", "--json"]);
+}
+
 #[test]
 fn where_there_is_no_data_the_commands_say_that() {
     let hearth = Hearth::new();

@@ -8,10 +8,11 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 
 use super::{
     backup::{self, age, read_identity},
-    look, say, say_failure, talk,
+    for_programs, look, say, say_failure, talk,
     work::{Restoring, run_operation},
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     data::{
         DataDir, GenerationId,
         backup::{About, BackupId, Description},
+        state::FORMAT,
         view::{self, Live, View},
     },
     failure::{Cause, Failure},
@@ -61,12 +63,17 @@ pub(super) struct Restore {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<u8, Failure> {
     let (from, lines) = chosen(flags, data, asked)?;
     let before = view::live(data).unwrap_or_default();
-    lines.iter().for_each(|line| talk(line));
+    if !asked.json {
+        lines.iter().for_each(|line| talk(line));
+    }
     if !asked.yes {
         confirm("restoring")?;
     }
@@ -76,14 +83,27 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     };
     let again = format!("try again with: supervisor restore {what}");
     let restoring = Restoring { before: &before, again: &again };
-    match run_operation(flags, data, Operation::Restore(from), false, Some(&restoring)).and_then(|done| done.outcome) {
+    match run_operation(flags, data, Operation::Restore(from), asked.json, Some(&restoring)).and_then(|done| done.outcome) {
+        Ok(done) if asked.json => {
+            let live = match view::live(data) {
+                Ok(Live::Generation(live)) => Some(live),
+                _ => None,
+            };
+            say(&json!({"format": FORMAT, "live": live, "done": done}).to_string());
+            Ok(0)
+        }
         Ok(done) => {
             say(&done);
             Ok(0)
         }
         Err(failure) if may_pass(failure.cause) && view::live(data).is_ok_and(|now| now == before) => {
-            say_failure(&failure);
-            talk(&format!("hint: {again}"));
+            if asked.json {
+                let hint = failure.hint.as_ref().map_or(again.clone(), |hint| format!("{hint}; {again}"));
+                say_failure(&failure.hint(hint));
+            } else {
+                say_failure(&failure);
+                talk(&format!("hint: {again}"));
+            }
             Ok(1)
         }
         Err(failure) => Err(failure),
@@ -257,7 +277,7 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
 
 /// Asks whether to go on.
 pub(super) fn confirm(doing: &str) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
+    if for_programs() || !io::stdin().is_terminal() {
         let message = format!("not {doing} without being asked to: there is no terminal to confirm it on");
         return Err(Failure::new(Cause::Configuration, message).hint("add --yes"));
     }

@@ -108,7 +108,7 @@ fn stopped(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
+pub(super) fn healthcheck(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     if let Some(another) = another(data) {
         let message =
             format!("the supervisor of this container does not serve {}: {another} does", data.path().display());
@@ -119,16 +119,27 @@ pub(super) fn healthcheck(data: &DataDir) -> Result<u8, Failure> {
     let answer: Value = ask(data, Method::GET, "/v1/health")?.ok_or_else(|| not_running(data))?;
     let health = answer["health"].as_str().unwrap_or("unknown");
     // With the token, also what it is doing and how far it is: that it moves.
-    let doing = match ask::<Status>(data, Method::GET, "/v1/status") {
-        Ok(Some(Status { held: Some(held), .. })) => format!(": {}", held.failure.message),
-        Ok(Some(Status { phase, progress: Some(Progress { done, total, .. }), .. })) => {
+    let status = ask::<Status>(data, Method::GET, "/v1/status").ok().flatten();
+    if as_json {
+        let mut document = json!({"format": FORMAT, "health": health});
+        if let Some(status) = status {
+            document["phase"] = status.phase.into();
+            document["progress"] = json!(status.progress);
+            document["detail"] = json!(status.held.map(|held| held.failure.message).or(status.app.health_detail));
+        }
+        say(&document.to_string());
+        return Ok(u8::from(health == health_word(Health::Held)));
+    }
+    let doing = match status {
+        Some(Status { held: Some(held), .. }) => format!(": {}", held.failure.message),
+        Some(Status { phase, progress: Some(Progress { done, total, .. }), .. }) => {
             format!(": {phase} ({done} of {total})")
         }
-        Ok(Some(Status { phase, app, .. })) => match app.health_detail {
+        Some(Status { phase, app, .. }) => match app.health_detail {
             Some(detail) => format!(": {phase} ({detail})"),
             None => format!(": {phase}"),
         },
-        _ => String::new(),
+        None => String::new(),
     };
     say(&format!("{health}{doing}"));
     Ok(u8::from(health == health_word(Health::Held)))

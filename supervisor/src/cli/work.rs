@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{AGAIN, not_running};
 use crate::{
-    config::{Flags, Loaded, LogLevel},
+    config::{Flags, Loaded, LogFormat, LogLevel},
     control::{
         client::{call, call_with},
         orders::Operation,
@@ -148,7 +148,11 @@ async fn by_the_supervisor(
 /// Does it in this process, while no supervisor runs.
 fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Teller) -> Result<Done, Failure> {
     let mut loaded = Loaded::load(flags)?;
-    if let Operation::Restore(_) = operation {
+    if super::for_programs() {
+        // What is done is the document, and a failure is one, too.
+        loaded.config.log.format = LogFormat::Json;
+        loaded.config.log.level = LogLevel::Error;
+    } else if let Operation::Restore(_) = operation {
         // The log says each step.
         teller.quiet = true;
     } else {

@@ -139,7 +139,8 @@ pub fn main(words: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && for_programs() => {
             let text = error.render().to_string();
-            let (message, hint) = text.trim_end().split_once("\n\n").unwrap_or((text.trim_end(), "see: supervisor --help"));
+            let (message, hint) =
+                text.trim_end().split_once("\n\n").unwrap_or((text.trim_end(), "see: supervisor --help"));
             say_failure(&Failure::new(Cause::Configuration, message.trim_start_matches("error: ")).hint(hint));
             return ExitCode::from(2);
         }

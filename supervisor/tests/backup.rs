@@ -369,6 +369,39 @@ fn a_labelled_backup_stays_until_a_person_removes_it() {
     let output = hearth.run(&["backup", "remove", &last, &labelled, "--yes"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&format!("there is no backup {labelled} in ")) && said.contains("removed 1 backup"), "{said}");
+    assert!(
+        said.contains(&format!("there is no backup {labelled} in ")) && said.contains("removed 1 backup"),
+        "{said}"
+    );
     assert_eq!(listed(), Vec::<String>::new());
+}
+
+#[test]
+fn progress_without_a_terminal_is_a_line_from_time_to_time_that_only_grows_and_ends_with_the_work() {
+    let mut hearth = Hearth::new();
+    // Each look of the command tells, where else each ten seconds do.
+    hearth.set("TEST_TELL_EACH", "1ms").patient();
+    let (mut running, _) = serving(&hearth, 1);
+    // So much that each part takes a moment.
+    for number in 0..24_u8 {
+        let noise: Vec<u8> =
+            (0..1_u32 << 20).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8 ^ number).collect();
+        hearth.attach(&noise);
+    }
+    let told = |arguments: &[&str]| -> Vec<u64> {
+        let output = hearth.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let percent = |line: &str| line.split_once(": ")?.1.split_once(" %, ")?.0.trim().parse().ok();
+        said.lines().filter_map(percent).collect()
+    };
+    for command in [&["backup"][..], &["backup", "verify"], &["restore", "latest", "--yes"]] {
+        let percents = told(command);
+        assert!(!percents.is_empty() && percents.is_sorted(), "{command:?}: {percents:?}");
+        assert!(percents.iter().all(|percent| *percent < 100), "{command:?}: {percents:?}");
+    }
+    assert!(hearth.run(&["backup", "--quiet"]).stderr.is_empty());
+    running.stop();
+    // Without a supervisor, too.
+    assert!(!told(&["backup"]).is_empty());
 }

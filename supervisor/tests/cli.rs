@@ -80,7 +80,10 @@ fn commands_beside_a_stopped_instance_say_stopped_and_how_it_is_started() {
 
 /// Reads standard error as programs do: a document a line.
 fn documents(output: &Output) -> Vec<Value> {
-    told(output).lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    told(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 #[test]

@@ -268,7 +268,11 @@ fn a_clone_of_the_whole_machine_and_the_original_leave_each_others_backups_alone
     take_turns();
     let mut running = backups(&["house 3", "house 4", "house 5"]);
     let all = &all | &stay(&["house 4", "house 5"]);
-    assert_eq!(names.below(shared.path()), all, "there are two: it has another name, and prunes what it made under that");
+    assert_eq!(
+        names.below(shared.path()),
+        all,
+        "there are two: it has another name, and prunes what it made under that"
+    );
     wait_told(&running, &hearth, "the name of this instance: another one wrote its backups to");
     running.stop();
     let other = name(&hearth);

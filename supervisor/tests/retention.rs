@@ -43,7 +43,14 @@ fn what_is_kept_and_why_is_what_restic_says() {
         let zone = TimeZone::get(&history.zone).unwrap();
         let candidate = |(sequence, (at, reason)): (u64, &(String, Reason))| {
             let at: Timestamp = at.parse().unwrap();
-            Candidate { id: BackupId::new(at.into(), *reason), sequence, reason: *reason, at, sound: true, labelled: false }
+            Candidate {
+                id: BackupId::new(at.into(), *reason),
+                sequence,
+                reason: *reason,
+                at,
+                sound: true,
+                labelled: false,
+            }
         };
         let candidates: Vec<Candidate> = (0..).zip(&history.backups).map(candidate).collect();
         let now = "2100-01-01T00:00:00Z".parse().unwrap();

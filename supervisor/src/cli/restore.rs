@@ -83,7 +83,9 @@ pub(super) fn restore(flags: &Flags, data: &DataDir, asked: &Restore) -> Result<
     };
     let again = format!("try again with: supervisor restore {what}");
     let restoring = Restoring { before: &before, again: &again };
-    match run_operation(flags, data, Operation::Restore(from), asked.json, Some(&restoring)).and_then(|done| done.outcome) {
+    match run_operation(flags, data, Operation::Restore(from), asked.json, Some(&restoring))
+        .and_then(|done| done.outcome)
+    {
         Ok(done) if asked.json => {
             let live = match view::live(data) {
                 Ok(Live::Generation(live)) => Some(live),

@@ -3,8 +3,9 @@
 //! The running supervisor carries it out; without one, the command does so itself, under the lock.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
 };
 
 use hyper::{Method, body::Bytes};
@@ -28,6 +29,9 @@ use crate::{
     status::{Outcome, Progress, Status},
 };
 
+/// How often a line says how far it is where there is no terminal.
+const EACH: Duration = Duration::from_secs(10);
+
 /// Runs an operation, and tells how far it is on standard error: each step, and on a terminal a bar.
 pub(super) fn run_operation(
     flags: &Flags,
@@ -36,7 +40,7 @@ pub(super) fn run_operation(
     quiet: bool,
     restoring: Option<&Restoring<'_>>,
 ) -> Result<Done, Failure> {
-    let teller = Teller { quiet, bar: io::stderr().is_terminal(), last: RefCell::default() };
+    let teller = Teller::new(quiet);
     let is_there = data.path().is_dir();
     if is_there && super::ask::<Status>(data, Method::GET, "/v1/status")?.is_some() {
         return operations::on_this_thread(by_the_supervisor(data, &operation, &teller, restoring));
@@ -153,8 +157,8 @@ fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Te
         loaded.config.log.format = LogFormat::Json;
         loaded.config.log.level = LogLevel::Error;
     } else if let Operation::Restore(_) = operation {
-        // The log says each step.
-        teller.quiet = true;
+        // The log says each step, and would stand beside a bar.
+        (teller.steps, teller.bar) = (false, false);
     } else {
         // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
         loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
@@ -167,20 +171,44 @@ fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Te
     Ok(Done { outcome, result })
 }
 
-/// Tells how far it is.
+/// Tells how far it is: each step; on a terminal a bar, elsewhere a line each ten seconds.
 struct Teller {
     quiet: bool,
+    /// Whether it tells each step.
+    steps: bool,
     bar: bool,
     last: RefCell<String>,
+    /// When a step began, or something was said of it.
+    said: Cell<Instant>,
+    each: Duration,
 }
 
 impl Teller {
+    fn new(quiet: bool) -> Self {
+        let bar = io::stderr().is_terminal();
+        let for_a_test = std::env::var("TEST_TELL_EACH").ok().filter(|_| cfg!(feature = "faults"));
+        let each = for_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(EACH);
+        Self { quiet, steps: true, bar, last: RefCell::default(), said: Cell::new(Instant::now()), each }
+    }
+
     fn tell(&self, status: &Status) {
         let Some(operation) = status.operation.as_ref().filter(|operation| operation.outcome.is_none()) else { return };
         self.step(&operation.phase);
-        if let (true, Some(progress)) = (self.bar && !self.quiet, status.progress) {
-            let _ = write!(io::stderr().lock(), "\r\x1b[2K{}", bar(progress));
-            let _ = io::stderr().flush();
+        if self.quiet {
+            return;
+        }
+        if self.bar {
+            if let Some(progress) = status.progress {
+                let _ = write!(io::stderr().lock(), "\r\x1b[2K{}", bar(progress));
+                let _ = io::stderr().flush();
+            }
+        } else if self.said.get().elapsed() >= self.each {
+            self.said.set(Instant::now());
+            let phase = &operation.phase;
+            match status.progress {
+                Some(progress) => super::talk(&format!("{phase}: {} %, {progress}", progress.percent())),
+                None => super::talk(&format!("{phase}...")),
+            }
         }
     }
 
@@ -191,7 +219,8 @@ impl Teller {
         }
         self.clear();
         self.last.replace(name.to_owned());
-        if name != "starting" {
+        self.said.set(Instant::now());
+        if name != "starting" && self.steps {
             super::talk(&format!("{name}..."));
         }
     }

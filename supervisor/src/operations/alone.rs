@@ -2,7 +2,7 @@
 //!
 //! By itself, under the lock, in the same steps.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use super::{
     clean_up::clean_up,
@@ -22,6 +22,9 @@ use crate::{
     process::signals,
     status::Status,
 };
+
+/// How often what nothing is told of is told that it goes on.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Has a job done that only looks: without the lock, beside a supervisor that may be running, confined like one of its own.
 pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<T, Failure> {
@@ -72,10 +75,13 @@ pub fn run(
         let is_restore = matches!(operation, Operation::Restore(_));
         let told = async {
             let mut changes = instance.publisher.watch();
-            while changes.changed().await.is_ok() {
+            // Also where nothing changes for long: that it goes on is worth telling.
+            loop {
+                if let Ok(Err(_)) = tokio::time::timeout(LOOK, changes.changed()).await {
+                    return std::future::pending().await;
+                }
                 tell(&instance.publisher.status());
             }
-            std::future::pending().await
         };
         let done = tokio::select! {
             biased;

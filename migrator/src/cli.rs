@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, Format};
@@ -66,6 +66,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Returns the command line there is, for its manual.
+pub fn command() -> clap::Command {
+    Arguments::command().version(env!("CARGO_PKG_VERSION"))
 }
 
 /// Runs the migrator of `release` with the arguments of this process.

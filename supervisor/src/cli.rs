@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -127,6 +127,11 @@ struct Json {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Returns the command line there is, for its manual.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command line, whose first word is the program's name; returns the exit status.

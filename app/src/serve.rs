@@ -208,7 +208,15 @@ fn announce(public: &Public) {
         tracing::info!("Starting server v{}...", env!("CARGO_PKG_VERSION"));
         tracing::info!("No socket was inherited: listening on one of its own");
     }
-    tracing::info!("Serving on http://{}", public.address);
+    tracing::info!("Serving on http://{}", to_open(public.address));
+}
+
+/// Returns an address as this machine's browsers open it: nobody opens 0.0.0.0.
+fn to_open(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    }
 }
 
 fn announce_serve(socket: &ServeSocket) {
@@ -255,7 +263,8 @@ impl Running {
             }
         };
         if cut_off > 0 {
-            tracing::warn!("{cut_off} connections did not finish in time and were closed");
+            let connections = if cut_off == 1 { "connection" } else { "connections" };
+            tracing::warn!("{cut_off} {connections} did not finish in time; closed");
         }
         // The private socket answered until here: the supervisor sees a draining app as alive.
         self.stop_private.send_replace(Some(Instant::now()));

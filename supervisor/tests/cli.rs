@@ -159,6 +159,33 @@ fn where_there_is_no_data_the_commands_say_that() {
 }
 
 #[test]
+fn the_address_that_is_shown_can_be_opened_and_one_is_no_plural() {
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_LISTEN", "0.0.0.0:0");
+    let mut running = hearth.start();
+    let port = running.wait_serving().port();
+    hearth.done(&["restart"]);
+    let status = hearth.done(&["status"]);
+    assert!(status.contains(&format!("on http://localhost:{port}\n")), "{status}");
+    // The last start was the operator's, so that nothing was started again by itself.
+    assert!(status.contains("started again 0 times") || status.contains("started again 1 time\n"), "{status}");
+    let log = running.log();
+    assert!(log.contains("listening at all addresses of this machine") && !log.contains("http://0.0.0.0"), "{log}");
+    hearth.backup(&[]);
+    let preview = String::from_utf8_lossy(&hearth.run(&["restore", "latest"]).stderr).into_owned();
+    assert!(preview.contains(": 1 row then, 1 now") && !preview.contains(" 1 rows"), "{preview}");
+    running.stop();
+    // Behind the container's own address there is what it publishes; which is no alarm.
+    hearth.set("container", "docker").set("HEARTH_HTTP__PUBLIC_URL", "https://hearth.example.org");
+    let mut running = hearth.start();
+    running.wait_serving();
+    assert!(hearth.done(&["status"]).contains(" on https://hearth.example.org\n"));
+    let log = running.log();
+    assert!(log.contains("of this container, at each address where the container publishes it"), "{log}");
+    assert!(!log.contains("warning: listening") && !log.contains("http://0.0.0.0"), "{log}");
+}
+
+#[test]
 fn each_program_tells_its_version_and_what_it_is_for() {
     for name in ["supervisor", "supervisor-job", "migrator", "app"] {
         let run = |flag: &str| Command::new(program(name)).arg(flag).stdin(Stdio::null()).output().unwrap();

@@ -67,7 +67,8 @@ pub(crate) async fn fill(database: &Database) -> Result<(), Failure> {
         written.await.map_err(explain)?;
     }
     if number > 0 {
-        tracing::info!("{number} users were made ready to be found by their e-mail");
+        let users = if number == 1 { "1 user was".to_owned() } else { format!("{number} users were") };
+        tracing::info!("{users} made ready to be found by their e-mail");
     }
     Ok(())
 }

@@ -124,7 +124,8 @@ impl Accounts {
         if self.is_news(News::Throttled) {
             self.note(Kind::SignInThrottled, Actor::somebody(who, "", client)).await;
         }
-        Err(Problem::too_many(format!("There were too many attempts. Try again in {seconds} seconds."), seconds))
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        Err(Problem::too_many(format!("There were too many attempts. Try again in {seconds} {unit}."), seconds))
     }
 
     /// As [`admit`](Self::admit), for what is nobody's account and too long to be guessed: it counts for the address

@@ -63,8 +63,11 @@ pub(crate) async fn void(database: &Database) -> Result<(), Failure> {
             Failure::new(format!("the sessions of the restored database cannot be voided: {error}"))
                 .hint("nothing was restored; what was there before is untouched")
         })?;
+    let counted = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     tracing::info!(
-        "Restored: {sessions} sessions and {links} invitations and links were voided, and all recovery codes, and the tokens of all but owners"
+        "Restored: voided {} and {} (invitations included), all recovery codes, and the tokens of all but owners",
+        counted(sessions, "session"),
+        counted(links, "link")
     );
     tracing::info!(
         "Restored: roles and disabled accounts are as they were at the time of the backup. Check the page People"

@@ -41,7 +41,8 @@ pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
             .map_err(explain)?;
     }
     if folded > 0 {
-        tracing::info!("{folded} records were made ready for the search");
+        let records = if folded == 1 { "1 record was".to_owned() } else { format!("{folded} records were") };
+        tracing::info!("{records} made ready for the search");
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ fn a_client_that_never_ends_is_cut_off_within_the_grace_period() {
     assert!(app.wait().success());
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert!(!data.wal().exists());
-    app.log.wait("1 connections did not finish in time");
+    app.log.wait("1 connection did not finish in time");
     let mut rest = Vec::new();
     let _ = stuck.read_to_end(&mut rest);
 }

@@ -21,6 +21,7 @@ use crate::{
     data::{
         DataDir, GenerationId,
         backup::{About, BackupId, Description},
+        size::counted,
         state::FORMAT,
         view::{self, Live, View},
     },
@@ -261,7 +262,8 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
     )];
     if files > 0 {
         lines.push(format!(
-            "It has {files} attachments; those that are not there any more come back, and none is removed."
+            "It has {}; those that are not there any more come back, and none is removed.",
+            counted(files, "attachment", "attachments")
         ));
     }
     let of_the_household = |table: &&String| !INTERNAL.contains(&table.as_str());
@@ -269,9 +271,10 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
         rows.keys().chain(rows_now.iter().flat_map(BTreeMap::keys)).filter(of_the_household).collect();
     // An archive may come from anywhere: a screenful of names is enough, and none of them moves the cursor.
     for table in tables.into_iter().take(TABLES) {
-        let count = |rows: &BTreeMap<String, u64>| rows.get(table).map_or("none".to_owned(), u64::to_string);
-        let now = rows_now.as_ref().map(|now| format!(" then, {} now", count(now))).unwrap_or_default();
-        lines.push(format!("  {}: {} rows{now}", table.escape_debug(), count(&rows)));
+        let then = rows.get(table).map_or("no rows".to_owned(), |count| counted(*count, "row", "rows"));
+        let now = |now: &BTreeMap<String, u64>| now.get(table).map_or("none".to_owned(), u64::to_string);
+        let now = rows_now.as_ref().map(|rows| format!(" then, {} now", now(rows))).unwrap_or_default();
+        lines.push(format!("  {}: {then}{now}", table.escape_debug()));
     }
     lines.extend(stays_behind(view));
     lines

@@ -11,7 +11,7 @@ use crate::{
     control::client::{another, as_owner},
     data::{
         DataDir,
-        size::Size,
+        size::{Size, counted},
         state::{self, FORMAT, Held},
         view::Live,
     },
@@ -30,7 +30,7 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     }
     row("phase", format!("{} since {}", status.phase, status.since));
     row("health", health_word(status.health));
-    row("version", format!("v{} on http://{}", status.version, status.listen));
+    row("version", format!("v{} on {}", status.version, status.open));
     row("supervisor", status.supervisor);
     row("data", status.data_dir);
     status.live.iter().for_each(|live| row("live", format!("generation {live}")));
@@ -41,11 +41,13 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         row("sandbox", status.sandbox);
     }
     let restarts = status.app.restarts;
+    let has_restarted = restarts > 0;
+    let restarts = counted(restarts.into(), "time", "times");
     match (status.app.pid, &status.app.last_exit) {
-        (Some(pid), Some(exit)) if restarts > 0 => {
-            row("app", format!("process {pid}, started again {restarts} times; the last one {exit}"));
+        (Some(pid), Some(exit)) if has_restarted => {
+            row("app", format!("process {pid}, started again {restarts}; the last one {exit}"));
         }
-        (Some(pid), _) => row("app", format!("process {pid}, started again {restarts} times")),
+        (Some(pid), _) => row("app", format!("process {pid}, started again {restarts}")),
         (None, Some(exit)) => row("app", format!("not running; it {exit}")),
         (None, None) => {}
     }

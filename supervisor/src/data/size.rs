@@ -1,4 +1,4 @@
-//! How is a number of bytes shown to people?
+//! How are numbers of bytes, and of things, shown to people?
 
 use std::fmt;
 
@@ -23,9 +23,20 @@ impl fmt::Display for Size {
     }
 }
 
+/// `1 row`, `2 rows`
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let rows = [0, 1, 2].map(|count| counted(count, "row", "rows"));
+        assert_eq!(rows, ["0 rows", "1 row", "2 rows"]);
+    }
 
     #[test]
     fn sizes_are_short() {

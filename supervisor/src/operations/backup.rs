@@ -14,7 +14,7 @@ use crate::{
     data::{
         DATABASE,
         backup::{BackupId, Reason},
-        size::Size,
+        size::{Size, counted},
         state::FORMAT,
     },
     failure::{Cause, Failure},
@@ -367,7 +367,7 @@ fn publish(instance: &Instance, result: Value) {
 
 /// `1 backup`, `2 backups`
 fn backups(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "backup" } else { "backups" })
+    counted(count as u64, "backup", "backups")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{
     app::lifecycle::{App, point},
     data::{
         GenerationId,
+        size::counted,
         state::{Held, Reason},
         view::View,
     },
@@ -79,8 +80,8 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
                 }
                 Ok((0, _)) => live,
                 Ok((count, _)) => {
-                    let migrations = if count == 1 { "migration" } else { "migrations" };
-                    let doing = format!("upgrading generation {live} to v{VERSION} ({count} {migrations})");
+                    let migrations = counted(count as u64, "migration", "migrations");
+                    let doing = format!("upgrading generation {live} to v{VERSION} ({migrations})");
                     make_next(instance, door, view, Reason::Upgrade, Some(live), doing).await?
                 }
             }

@@ -273,7 +273,10 @@ impl Run<'_> {
             self.failures = 0;
             instance.publisher.enter(Phase::Serving);
             instance.publisher.update(|status| status.app.ready = true);
-            tracing::info!(target: "Supervisor", "serving on http://{}", instance.publisher.status().listen);
+            let status = instance.publisher.status();
+            let here = address_here(&status.listen);
+            let open = if status.open == here { String::new() } else { format!(", which people open as {}", status.open) };
+            tracing::info!(target: "Supervisor", "serving on {here}{open}");
             let _ = point("serve.ready");
             drop(tokio::task::spawn_local(clean_up::clean_up(Rc::clone(instance))));
         }

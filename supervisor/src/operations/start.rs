@@ -2,7 +2,7 @@
 //!
 //! The settings, the lock, the sockets; then the job *start*, which probes the file systems, and recovers the data directory.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
+use std::{fs::DirBuilder, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
 use crate::{
     app::lifecycle::{end_strays, point},
@@ -52,9 +52,25 @@ pub async fn lock(instance: &Instance) -> Result<(), Failure> {
 pub fn bind(instance: &Instance) -> Result<(), Failure> {
     let public = ListeningSocket::bind(Endpoint::Tcp(instance.config.listen), listener::PUBLIC)?;
     let address = public.endpoint().to_string();
-    instance.publisher.update(|status| status.listen.clone_from(&address));
-    if !instance.config.listen.ip().is_loopback() {
-        tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; without Tailscale, or a proxy with a certificate, passwords cross the network as plain text");
+    let open = address_to_open(instance, public.endpoint());
+    instance.publisher.update(|status| {
+        status.listen.clone_from(&address);
+        status.open = open;
+    });
+    const PLAIN: &str = "without Tailscale, or a proxy with a certificate, passwords cross the network as plain text";
+    let port = instance.config.listen.port();
+    match instance.config.listen.ip() {
+        ip if ip.is_loopback() => {}
+        // Who reaches it is decided outside: compose.yml publishes on 127.0.0.1 only.
+        ip if ip.is_unspecified() && access::in_container() => {
+            tracing::info!(target: "Supervisor", "listening on port {port} of this container, at each address where the container publishes it; {PLAIN}");
+        }
+        ip if ip.is_unspecified() => {
+            tracing::warn!(target: "Supervisor", "listening at all addresses of this machine ({address}): everyone who can reach one gets to the sign-in page; {PLAIN}");
+        }
+        _ => {
+            tracing::warn!(target: "Supervisor", "listening on {address}: everyone who can reach this address gets to the sign-in page; {PLAIN}");
+        }
     }
     let mut listeners = vec![("public", public)];
     if let Some(place) = instance.config.serves_tailscale() {
@@ -64,6 +80,21 @@ pub fn bind(instance: &Instance) -> Result<(), Failure> {
     }
     instance.listeners.replace(listeners);
     point("run.bound")
+}
+
+/// Returns the address that people open: the one that they gave Hearth, else that of the socket, as this machine reaches it.
+fn address_to_open(instance: &Instance, bound: &Endpoint) -> String {
+    let names = instance.config.for_the_app.names();
+    let public_url = names.into_iter().find(|(variable, _)| *variable == "HEARTH_HTTP__PUBLIC_URL");
+    public_url.map_or_else(|| address_here(&bound.to_string()), |(_, url)| url)
+}
+
+/// Returns the address of a socket as this machine's browsers open it: nobody opens 0.0.0.0.
+pub fn address_here(listen: &str) -> String {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        _ => format!("http://{listen}"),
+    }
 }
 
 /// Checks what only a job can tell of the settings, and only the app of its own. An app that is somebody else's says it when it is

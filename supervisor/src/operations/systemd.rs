@@ -147,7 +147,7 @@ fn sentence(status: &Status) -> String {
     let more = match (&status.held, &status.next) {
         (Some(held), _) => format!(": {}", held.failure.message),
         (None, Some(next)) => format!(" generation {next}"),
-        (None, None) if *phase == Phase::Serving.name() => format!(" on http://{}", status.listen),
+        (None, None) if *phase == Phase::Serving.name() => format!(" on {}", status.open),
         (None, None) => String::new(),
     };
     let sentence = format!("{phase}{more}");

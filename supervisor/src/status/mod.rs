@@ -22,7 +22,7 @@ use crate::{
         GenerationId,
         backup::BackupId,
         lock,
-        size::Size,
+        size::{Size, counted},
         state::{FORMAT, Held, Step},
     },
     failure::Failure,
@@ -174,7 +174,9 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.unit {
             Unit::Bytes => write!(f, "{} of {}", Size(self.done.min(self.total)), Size(self.total)),
-            Unit::Migrations => write!(f, "{} of {} migrations", self.done.min(self.total), self.total),
+            Unit::Migrations => {
+                write!(f, "{} of {}", self.done.min(self.total), counted(self.total, "migration", "migrations"))
+            }
         }
     }
 }
@@ -305,6 +307,9 @@ pub struct Status {
     pub progress: Option<Progress>,
     /// The address of the public socket.
     pub listen: String,
+    /// The address that people open: `http.public_url`, else as this machine reaches it; empty until the socket is bound.
+    #[serde(default)]
+    pub open: String,
     /// The data directory.
     pub data_dir: String,
     /// What app, migrator and jobs are confined by: `Landlock ABI 7, seccomp`, `none`; empty until it was tried out.

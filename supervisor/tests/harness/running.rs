@@ -72,7 +72,7 @@ impl Running {
     pub fn address(&self) -> Option<SocketAddr> {
         let log = self.log();
         let (_, rest) = log.rsplit_once("[Supervisor] serving on http://")?;
-        rest.split_whitespace().next()?.parse().ok()
+        address(rest)
     }
 
     /// Waits until it serves; returns its address.
@@ -90,7 +90,7 @@ impl Running {
     fn wait_for_address(&mut self, words: &str) -> SocketAddr {
         self.wait_alive(words, |log| {
             let (_, rest) = log.rsplit_once(words)?;
-            rest.split_whitespace().next()?.parse().ok()
+            address(rest)
         })
     }
 
@@ -143,4 +143,10 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The address at the beginning of a text, by whatever name of this machine.
+fn address(text: &str) -> Option<SocketAddr> {
+    let word = text.split([' ', ',', '\n']).next()?;
+    word.replace("localhost:", "127.0.0.1:").parse().ok()
 }

@@ -31,7 +31,9 @@ use crate::{
     data::{
         DATABASE, DataDir,
         durable::{self, Explain},
-        permissions, space,
+        permissions,
+        size::counted,
+        space,
     },
     failure::{Cause, Failure},
     jobs::backup::BackupJob,
@@ -142,7 +144,8 @@ pub(super) fn check_database(path: &Path, manifest: &Manifest) -> Result<Option<
         let differ = manifest.rows.iter().find(|(table, count)| rows.get(*table) != Some(count));
         let told = match differ {
             Some((table, count)) => {
-                format!("table {table} has {} rows, not {count}", rows.get(table).map_or("no".into(), u64::to_string))
+                let found = rows.get(table).map_or("no rows".into(), |rows| counted(*rows, "row", "rows"));
+                format!("table {table} has {found}, not {count}")
             }
             None => "it has tables that the manifest does not know".into(),
         };

@@ -3,7 +3,7 @@
 //! Take the sockets, open the database, test it (in probation), become ready, answer, and, when told to stop,
 //! finish what is under way and close the database.
 
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{marker::PhantomData, net::SocketAddr, sync::Arc, time::Duration};
 
 use poem::listener::UnixAcceptor;
 use tokio::{

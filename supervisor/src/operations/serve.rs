@@ -13,6 +13,7 @@ use super::{
     generation::Prepared,
     held::{self, Stuck},
     ordered::{Event, Operations},
+    start::address_here,
 };
 use crate::{
     app::{
@@ -275,7 +276,8 @@ impl Run<'_> {
             instance.publisher.update(|status| status.app.ready = true);
             let status = instance.publisher.status();
             let here = address_here(&status.listen);
-            let open = if status.open == here { String::new() } else { format!(", which people open as {}", status.open) };
+            let open =
+                if status.open == here { String::new() } else { format!(", which people open as {}", status.open) };
             tracing::info!(target: "Supervisor", "serving on {here}{open}");
             let _ = point("serve.ready");
             drop(tokio::task::spawn_local(clean_up::clean_up(Rc::clone(instance))));

@@ -29,6 +29,7 @@ mod project;
 #[allow(dead_code, reason = "some of it is for the tests of updates")]
 #[path = "../update/real.rs"]
 mod registry;
+mod settings;
 mod tailscale;
 mod tiers;
 mod upgrade;

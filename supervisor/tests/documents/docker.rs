@@ -27,10 +27,14 @@ const UPGRADING: &str = "docs/UPGRADING.md";
 
 /// The blocks that are run here.
 pub(crate) const RUN: &[(&str, &str)] = &[
+    (SETUP, "first-look"),
+    (SETUP, "first-look-code"),
+    (SETUP, "first-look-end"),
     (SETUP, "place"),
     (SETUP, "configure"),
     (SETUP, "start"),
     (SETUP, "check-settings"),
+    (SETUP, "first-owner"),
     (SETUP, "look"),
     (SETUP, "settings"),
     (SETUP, "directories"),
@@ -83,8 +87,18 @@ fn file_shown(document: &str, language: &str, heading: &str) -> String {
     file.split_once("```").unwrap().0.to_owned()
 }
 
-/// From nothing to a served instance.
-fn set_up(terminal: &Terminal) {
+/// One container for a look, which goes again.
+fn first_look(terminal: &Terminal) {
+    terminal.run(SETUP, "first-look");
+    terminal.wait_serving();
+    let code = terminal.run(SETUP, "first-look-code");
+    assert!(code.trim().len() >= 8, "{code}");
+    terminal.run(SETUP, "first-look-end");
+    assert!(!terminal.is_answering());
+}
+
+/// From nothing to a served instance, with these settings in `.env`.
+fn set_up(terminal: &Terminal, settings: &[(&str, &str)]) {
     assert_eq!(terminal.run(SETUP, "bits"), "64\n");
     terminal.run(SETUP, "place");
     // What the download, which needs the internet, would have brought.
@@ -97,9 +111,7 @@ fn set_up(terminal: &Terminal) {
     terminal.set("HEARTH_VOLUMES", &own);
     terminal.set("HEARTH_PORT", &terminal.port.to_string());
     terminal.set_image("latest");
-    for (name, value) in [("EMAIL", http::EMAIL), ("PASSWORD", http::PASSWORD)] {
-        terminal.set(&format!("HEARTH_AUTH__ADMIN_{name}"), value);
-    }
+    settings.iter().for_each(|(name, value)| terminal.set(name, value));
     let said = terminal.run(SETUP, "check-settings");
     assert!(said.contains("and no mistake in them"), "{said}");
     terminal.run(SETUP, "start");
@@ -202,7 +214,11 @@ fn the_commands_of_setup_and_upgrading_do_what_they_say() {
     let terminal = Terminal::open();
     terminal.push(&image, "latest");
     terminal.push(&image, "old");
-    set_up(&terminal);
+    first_look(&terminal);
+    set_up(&terminal, &[]);
+    // Nobody owns it yet.
+    let code = terminal.run(SETUP, "first-owner");
+    assert!(code.trim().len() >= 8, "{code}");
     settle_in(&terminal);
     move_in(&terminal);
     there_and_back(&terminal, &image);
@@ -218,7 +234,7 @@ fn the_commands_of_setup_and_upgrading_do_what_they_say() {
 /// An installation in volumes, with records; returns them.
 fn in_volumes(terminal: &Terminal) -> BTreeMap<i64, Value> {
     terminal.push(&image(), "latest");
-    set_up(terminal);
+    set_up(terminal, &[("HEARTH_AUTH__ADMIN_EMAIL", http::EMAIL), ("HEARTH_AUTH__ADMIN_PASSWORD", http::PASSWORD)]);
     household::fill(terminal.address(), 20);
     household::all(terminal.address())
 }

@@ -147,6 +147,8 @@ impl Terminal {
         block
             .replace("ghcr.io/hearth-home/hearth", &self.image)
             .replace("localhost:3000", &format!("localhost:{}", self.port))
+            .replace("127.0.0.1:3000:", &format!("127.0.0.1:{}:", self.port))
+            .replace("hearth-look", &format!("hearth-look-{}", self.port))
             .replace("/srv/hearth", &self.place.path().join("srv").display().to_string())
             .replace("~/", &format!("{}/", self.place.path().display()))
     }
@@ -171,10 +173,13 @@ impl Terminal {
         self.type_in("docker compose exec web supervisor status || true", "")
     }
 
+    /// Whether Hearth serves.
+    pub(crate) fn is_answering(&self) -> bool {
+        request(self.address(), "GET", "/health", "application/json", None).is_ok_and(|answer| answer.status == 200)
+    }
+
     pub(crate) fn wait_serving(&self) {
-        wait_until("an answer of 200", || {
-            request(self.address(), "GET", "/health", "application/json", None).is_ok_and(|answer| answer.status == 200)
-        });
+        wait_until("an answer of 200", || self.is_answering());
     }
 }
 

@@ -180,7 +180,10 @@ fn read(written: &str) -> Result<Option<(&str, String, bool)>, Wrong> {
             }
             (value.replace("\\\"", "\""), Some(quote))
         }
-        None => (value.find(" #").map_or(value, |comment| value[..comment].trim_end()).to_owned(), None),
+        None => {
+            let comment = [" #", "\t#"].into_iter().filter_map(|start| value.find(start)).min();
+            (comment.map_or(value, |comment| value[..comment].trim_end()).to_owned(), None)
+        }
     };
     let braces = value.contains("${");
     let bare = value.replace("${", "").contains('$');

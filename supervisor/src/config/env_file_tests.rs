@@ -109,7 +109,7 @@ fn a_wrong_value_is_named_with_its_line_and_what_is_allowed() {
             "{line}: {found:?}"
         );
     }
-    let values = "HEARTH_USER=99\nHEARTH_BIND=[::1]\nHEARTH_DATA=./data # here\nHEARTH_MEMORY=1g\nHEARTH_STOP__GRACE='7s' # why\n\
+    let values = "HEARTH_USER=99\nHEARTH_BIND=[::1]\nHEARTH_DATA=./data # here\nHEARTH_MEMORY=1g\t# less\nHEARTH_STOP__GRACE='7s' # why\n\
                   HEARTH_BACKUP__SCHEDULE=0 3 * * *\nHEARTH_LOG__FORMAT=\"json\"\nHEARTH_BACKUP__DESTINATIONS=/mnt/a, /mnt/b\n";
     assert_eq!(wrong(values), Vec::<String>::new());
     let config = checked(&values.replace('\n', "\r\n")).loaded.unwrap().config;

@@ -1,6 +1,6 @@
 //! Whose volumes are they? Each installation has its own, and an upgrade of the compose files takes none away.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
     engine::{image, name_and_address, try_docker},
@@ -44,13 +44,21 @@ fn down_with_volumes_of_one_installation_leaves_the_others_data() {
     }
 }
 
-/// Sets up what 0.4.0's files made: fixed names of the volumes, and a `.env` that knows nothing of them. `app` is another word here, so
-/// that a real Hearth on this machine is left alone.
+/// Sets up an installation as 0.4.0's documents have it: its compose.yml, and its `.env.example` as `.env`, which knows nothing of names
+/// for volumes. `app` is another word here, so that a real Hearth on this machine is left alone.
 fn of_0_4_0(compose: &Compose) -> (Project, String) {
     let project = Project::by(compose, &FILES, &images::old());
     let (app, _) = name_and_address();
+    let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/container/release-0.4.0");
+    fs::copy(released.join("compose.yml"), project.directory.path().join("compose.yml")).unwrap();
+    edit(&project, "compose.yml", "name: app-", &format!("name: {app}-"));
     edit(&project, ".env", &format!("HEARTH_VOLUMES={}\n", project.name), "");
-    edit(&project, "compose.yml", "${HEARTH_VOLUMES:-app}", &app);
+    // What is this test's own comes last, and so it counts.
+    let env = project.directory.path().join(".env");
+    let own = fs::read_to_string(&env).unwrap();
+    let example = fs::read_to_string(released.join(".env.example")).unwrap();
+    assert!(!example.contains("HEARTH_VOLUMES"));
+    fs::write(env, format!("{example}\n{own}")).unwrap();
     (project, app)
 }
 

@@ -1,5 +1,9 @@
 //! Tests of the check of a `.env`.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn checked(text: &str) -> Checked {
@@ -215,6 +219,34 @@ fn the_compose_files_hand_every_setting_on_by_its_name() {
             let key = KEYS.iter().find(|key| key.name == name).unwrap();
             let value = if name == "listen" { listen } else { value };
             assert!(before.contains(&format!("      {}: {value}\n", key.variable())), "{file} does not set {name}");
+        }
+    }
+}
+
+#[test]
+fn what_the_compose_files_put_in_themselves_is_known() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../compose");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "yml"));
+    let texts: Vec<String> = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let names = texts.iter().flat_map(|text| text.split("${").skip(1));
+    let names =
+        names.map(|rest| rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap());
+    let (own, others): (BTreeSet<&str>, BTreeSet<&str>) = names.partition(|name| name.starts_with(PREFIX));
+    assert_eq!(own, COMPOSE.map(|name| format!("{PREFIX}{name}")).iter().map(String::as_str).collect());
+    assert!(others.iter().all(|name| OF_COMPOSE.contains(name) || *name == "TZ"), "{others:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[\\PC\n\t]{0,300}", name in "[A-Za-z_]{0,12}", value in "\\PC{0,40}") {
+        checked(&text);
+        let (at, of) = (name.len() % KEYS.len(), value.len() % COMPOSE.len());
+        for name in [KEYS[at].variable(), format!("{PREFIX}{}", COMPOSE[of]), format!("{PREFIX}{name}"), name] {
+            checked(&format!("{name}={value}"));
+            checked(&format!("{name}='{value}'"));
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) const RUN: &[(&str, &str)] = &[
 ];
 
 /// Those that move an installation into directories.
-pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore")];
+pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore"), (SETUP, "move-end")];
 
 /// Builds the next version: the image with a migrator that has one more migration.
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
@@ -106,9 +106,8 @@ fn set_up(terminal: &Terminal, settings: &[(&str, &str)]) {
     terminal.type_in(&copy, "");
     terminal.run(SETUP, "configure");
     // No other Hearth on this machine is to be touched: a name of its own.
-    let own = format!("hearth-docs-{}", terminal.port);
-    terminal.set("COMPOSE_PROJECT_NAME", &own);
-    terminal.set("HEARTH_VOLUMES", &own);
+    terminal.set("COMPOSE_PROJECT_NAME", &terminal.name());
+    terminal.set("HEARTH_VOLUMES", &terminal.name());
     terminal.set("HEARTH_PORT", &terminal.port.to_string());
     terminal.set_image("latest");
     settings.iter().for_each(|(name, value)| terminal.set(name, value));
@@ -272,6 +271,7 @@ fn the_move_into_directories_brings_everything_for_whatever_user() {
             let stat = fs::metadata(terminal.place.path().join(directory)).unwrap();
             assert_eq!(format!("{}:{}", stat.uid(), stat.gid()), user, "{directory}");
         }
+        terminal.run(SETUP, "move-end");
         // The next backup goes into the directory, beside those that came along.
         assert!(terminal.run(SETUP, "backup").contains("is made and verified"));
     }

@@ -93,6 +93,16 @@ impl Terminal {
         Self { place, directory, port: free_port(), registry, image, ran: RefCell::default() }
     }
 
+    /// The name of this test's installation.
+    pub(crate) fn name(&self) -> String {
+        format!("hearth-docs-{}", self.port)
+    }
+
+    /// Its volumes.
+    fn volumes(&self) -> [String; 2] {
+        ["data", "backups"].map(|volume| format!("{}-{volume}", self.name()))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
@@ -148,6 +158,7 @@ impl Terminal {
             .replace("ghcr.io/hearth-home/hearth", &self.image)
             .replace("localhost:3000", &format!("localhost:{}", self.port))
             .replace("127.0.0.1:3000:", &format!("127.0.0.1:{}:", self.port))
+            .replace("hearth-data hearth-backups", &self.volumes().join(" "))
             .replace("hearth-look", &format!("hearth-look-{}", self.port))
             .replace("/srv/hearth", &self.place.path().join("srv").display().to_string())
             .replace("~/", &format!("{}/", self.place.path().display()))
@@ -191,6 +202,10 @@ impl Drop for Terminal {
         } else if let Ok(directory) = self.directory.try_borrow() {
             let path = format!("{}:{}", self.place.path().display(), std::env::var("PATH").unwrap_or_default());
             let _ = Command::new("sh").args(["-c", compose]).current_dir(&*directory).env("PATH", path).output();
+        }
+        // Of those that no service uses any more, `down` knows nothing.
+        for volume in self.volumes() {
+            let _ = Command::new("docker").args(["volume", "rm", "--force", &volume]).output();
         }
         let _ = self.registry.kill();
         let _ = self.registry.wait();

@@ -37,14 +37,18 @@ impl Folded {
     /// Returns the tokens for the search index, with blanks between them: every run of one to three characters of every
     /// word, and the category. Each begins with its scope, so that a search looks up only what its viewer may see.
     pub fn tokens(&self, scope: i64) -> String {
+        let mut distinct: Vec<&str> = words(&self.text).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
         let mut grams = Vec::new();
-        for word in words(&self.text) {
+        for word in distinct {
             let ends: Vec<usize> = word.char_indices().map(|(start, c)| start + c.len_utf8()).collect();
             for (first, (start, _)) in word.char_indices().enumerate() {
                 grams.extend(ends.iter().skip(first).take(GRAM_MAX).map(|end| &word[start..*end]));
             }
         }
-        grams.sort_unstable();
+        // Hundreds of them: numbers are compared faster than texts.
+        grams.sort_unstable_by_key(|gram| number(gram));
         grams.dedup();
         let scope = scope_prefix(scope);
         let mut tokens = format!("{scope}{}", category_token(&self.category_key));
@@ -53,6 +57,11 @@ impl Folded {
         }
         tokens
     }
+}
+
+/// Returns a number for a run, in the order of the runs' bytes: three characters have twelve at most.
+fn number(gram: &str) -> u128 {
+    gram.bytes().fold(0, |number, byte| number << 8 | u128::from(byte)) << (8 * (16 - gram.len()))
 }
 
 /// The longest run of characters that the index has.

@@ -86,6 +86,11 @@ pub(crate) async fn count(reads: &DirectReads, candidates: &str, most: u64) -> R
     Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
 }
 
+/// Puts a record into the index that it was not in.
+pub(crate) async fn add(tx: &impl ConnectionTrait, id: i64, scope: i64, folded: &Folded) -> Result<ExecResult, DbErr> {
+    put(tx, r#"INSERT INTO "record_search" ("rowid", "title") VALUES (?, ?)"#, id, scope, folded).await
+}
+
 /// Puts a record into the index, in the place of what was there of it.
 pub(crate) async fn index(
     tx: &impl ConnectionTrait,
@@ -93,7 +98,10 @@ pub(crate) async fn index(
     scope: i64,
     folded: &Folded,
 ) -> Result<ExecResult, DbErr> {
-    let sql = r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES (?, ?)"#;
+    put(tx, r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES (?, ?)"#, id, scope, folded).await
+}
+
+async fn put(tx: &impl ConnectionTrait, sql: &str, id: i64, scope: i64, folded: &Folded) -> Result<ExecResult, DbErr> {
     let values = [id.into(), folded.tokens(scope).into()];
     tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await
 }

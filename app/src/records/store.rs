@@ -124,7 +124,7 @@ pub(crate) async fn create(
                 title_key,
             };
             let id = insert(tx, &record, &folded).await?;
-            search::index(tx, id, scope(&record), &folded).await?;
+            search::add(tx, id, scope(&record), &folded).await?;
             idempotency::keep(tx, caller, once.as_ref(), id).await?;
             Ok(Model { id, ..record })
         })

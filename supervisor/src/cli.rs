@@ -88,7 +88,7 @@ enum Command {
     /// Look at snapshots: what an upgrade or restore left behind
     #[command(subcommand)]
     Snapshot(Snapshot),
-    /// Make a backup, list, verify and prune them
+    /// Make a backup; list, verify, remove and prune them
     #[command(
         after_help = "Examples:\n  supervisor backup                             make one now\n  supervisor backup --label 'before the move'   and call it something\n  supervisor backup list\n  supervisor backup verify --all\n  supervisor backup verify --drill              boot an app from the newest, in private\n  supervisor backup prune --dry-run             what the policy would remove\n  supervisor backup remove 2026-11-24T03-30-00Z-manual"
     )]

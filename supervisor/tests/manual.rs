@@ -56,7 +56,10 @@ fn each_command_has_a_man_page_and_is_completed_by_each_shell() {
             let last = words.last().unwrap();
             assert!(completions.iter().all(|script| script.contains(last.as_str())), "{name} {words:?}");
         }
-        assert!(read(&directory.path().join("man").join(format!("{name}.1"))).contains(env!("CARGO_PKG_VERSION")));
+        let page = read(&directory.path().join("man").join(format!("{name}.1")));
+        assert!(page.contains(env!("CARGO_PKG_VERSION")), "{page}");
+        // The examples stand line by line, as in `--help`.
+        assert!(page.contains(".SH EXTRA\n.nf\nExamples:\n  ") && page.contains("\n.fi\n.SH VERSION\n"), "{page}");
     }
     // The command of docs/systemd is the supervisor's.
     assert!(read(&directory.path().join("completions/hearth.bash")).contains("resume"));

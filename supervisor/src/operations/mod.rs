@@ -11,6 +11,7 @@
 //! | backup | backing-up, drilling (where that is due), pruning, copying (to each destination) |
 //! | verify | verifying, drilling (where that was asked for) |
 //! | prune | pruning |
+//! | remove | pruning, copying (to each destination, where the same is removed) |
 //!
 //! [`ordered::carry_out`] does an operation, for the supervisor and for a command without one ([`alone`]), and holds the data's mutex
 //! meanwhile. The loop in `daemon` owns the `State`: it boots, serves, holds, goes over to what a restore has

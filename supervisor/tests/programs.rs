@@ -105,8 +105,14 @@ fn an_installation_of_which_only_a_part_was_replaced_touches_no_data_and_says_wh
 
 #[test]
 fn the_job_started_by_hand_says_what_it_is() {
-    for arguments in [&["--help"][..], &[], &["recover"]] {
-        let output = Command::new(program("supervisor-job")).args(arguments).output().unwrap();
+    let run = |arguments: &[&str]| Command::new(program("supervisor-job")).args(arguments).output().unwrap();
+    let help = run(&["--help"]);
+    let said = String::from_utf8(help.stdout).unwrap();
+    assert!(said.starts_with("supervisor-job is what the supervisor starts for its work on data"), "{said}");
+    assert!(said.ends_with("The commands are those of the supervisor: supervisor --help\n"), "{said}");
+    assert_eq!((help.status.code(), help.stderr.len()), (Some(0), 0));
+    for arguments in [&[][..], &["recover"]] {
+        let output = run(arguments);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.starts_with("error: supervisor-job is what the supervisor starts for its work on data"), "{said}");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));

@@ -37,7 +37,7 @@ const MARGIN: u64 = 64 << 20;
 
 /// The shares of the time that a clone and its check take, and the unpacking of an archive and its check.
 const CLONE: f64 = 0.3;
-const UNPACK: f64 = 0.6;
+const UNPACK: f64 = 0.4;
 
 /// Makes the generation `target` as [`stage`] does, and checks it.
 ///

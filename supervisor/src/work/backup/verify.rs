@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The share of the time that it takes to restore a backup; the rest is the check of the restored database.
-const EXTRACT: f64 = 0.5;
+const EXTRACT: f64 = 0.4;
 
 /// Verifies one backup, and writes down what was found.
 ///

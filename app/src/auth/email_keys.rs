@@ -41,7 +41,7 @@ pub(crate) async fn write(transaction: &impl ConnectionTrait, id: i64, email: &s
 pub(crate) async fn fill(database: &Database) -> Result<(), Failure> {
     let explain = |error: DbError| {
         Failure::new(format!("the users could not be made ready to be found by their e-mail: {error}"))
-            .hint("nothing was lost; start it again")
+            .hint("nothing was lost; start Hearth again")
     };
     let (mut after, mut number) = (i64::MIN, 0);
     loop {

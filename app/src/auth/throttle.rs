@@ -51,7 +51,7 @@ pub(crate) struct Attempt<'a> {
 
 /// The tokens that a try has taken.
 #[derive(Debug)]
-#[must_use = "a try that succeeds gives its tokens back by `Throttle::succeeded`"]
+#[must_use = "a try that succeeds gives its tokens back by `Throttle::refund`"]
 pub(crate) struct Ticket(Keys);
 
 /// The buckets that one attempt takes from.

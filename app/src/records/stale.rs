@@ -25,7 +25,7 @@ const BATCH: usize = 100;
 pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
     let explain = |error: DbError| {
         Failure::new(format!("the records could not be made ready for the search: {error}"))
-            .hint("nothing was lost; start it again")
+            .hint("nothing was lost; start Hearth again")
     };
     let mut folded = fold_all(database, STALE).await.map_err(explain)?;
     let version = folded_with(database.reads()).await.map_err(|error| explain(database.failed(error)))?;

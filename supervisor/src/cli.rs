@@ -5,6 +5,7 @@
 //! `{"format":1,"error":…}` for a failure, and `{"format":1,"note":…}` for what a person may want to know besides.
 
 mod backup;
+mod confirm;
 mod env_file;
 mod restore;
 mod show;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    restore::confirm,
+    confirm::confirm,
     say, say_failure, talk,
     work::{Done, run_operation},
 };

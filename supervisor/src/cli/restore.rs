@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, IsTerminal, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -12,7 +11,8 @@ use serde_json::json;
 
 use super::{
     backup::{self, age, read_identity},
-    for_programs, look, say, say_failure, talk,
+    confirm::confirm,
+    look, say, say_failure, talk,
     work::{Restoring, run_operation},
 };
 use crate::{
@@ -31,7 +31,6 @@ use crate::{
         backup::{Archive, ArchiveSource, BackupJob, Listing, Preview},
     },
     operations::{alone, restore::is_restorable},
-    process::signals,
 };
 
 /// Tables that only Hearth itself knows: how many rows they have is no help to a person.
@@ -278,21 +277,4 @@ fn backup_proposal(view: &View, preview: Preview) -> Vec<String> {
     }
     lines.extend(stays_behind(view));
     lines
-}
-
-/// Asks whether to go on.
-pub(super) fn confirm(doing: &str) -> Result<(), Failure> {
-    if for_programs() || !io::stdin().is_terminal() {
-        let message = format!("not {doing} without being asked to: there is no terminal to confirm it on");
-        return Err(Failure::new(Cause::Configuration, message).hint("add --yes"));
-    }
-    let ask = || {
-        let mut err = io::stderr().lock();
-        write!(err, "Go on? [y/N] ").and_then(|()| err.flush())
-    };
-    let answer = signals::answer(ask).map_err(|error| Failure::io("cannot read the answer", &error))?;
-    if ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes)) {
-        return Ok(());
-    }
-    Err(Failure::new(Cause::Interrupted, "stopped; nothing was changed"))
 }

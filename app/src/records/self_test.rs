@@ -87,6 +87,8 @@ fn filters(word: &str, category: &str, day: Option<Day>) -> Vec<Listing> {
         Listing { category: by_category.clone(), ..none.clone() },
         Listing { due_before, ..none.clone() },
         Listing { due_after: due_before, owner_id: Some(1), visibility: Some(Visibility::Household), ..none.clone() },
+        // Of one scope, in each way.
+        Listing { search: long.clone(), due_before, visibility: Some(Visibility::Household), ..none.clone() },
         Listing { search: long, category: by_category, due_before, ..none },
     ]
 }

@@ -165,6 +165,7 @@ mod tests {
         let (message, told) = Told::default().news(&publisher.status()).unwrap();
         assert_eq!(message, "READY=1\nSTATUS=starting");
         assert!(told.news(&publisher.status()).is_none());
+        publisher.update(|status| status.open = "http://127.0.0.1:3000".to_owned());
         publisher.enter(Phase::Serving);
         let (message, told) = told.news(&publisher.status()).unwrap();
         assert_eq!(message, "STATUS=serving on http://127.0.0.1:3000");

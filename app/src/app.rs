@@ -199,10 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_feature_can_read_what_the_migrator_makes() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("app.db");
-        std::fs::write(&path, "").unwrap();
-        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        let (_directory, path) = db::for_tests::migrated("").await;
         let database = Database::open(&path, db::Access::Read).await.unwrap();
         check_schema(&database).await.unwrap();
         for feature in FEATURES {

@@ -6,6 +6,8 @@
 
 mod direct;
 mod error;
+#[cfg(test)]
+pub(crate) mod for_tests;
 mod instance;
 #[cfg(feature = "faults")]
 mod record;

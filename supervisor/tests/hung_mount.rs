@@ -1,61 +1,27 @@
 //! A disk with the backups that does not answer keeps nothing but backups from being made, and one with the data does not stop
 //! PID 1.
 //!
-//! It is a FUSE file system whose server reads no request: whoever asks it for anything waits until it goes.
+//! It is a FUSE file system whose server reads no request, so each access to it waits until it goes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+#[path = "harness/hung.rs"]
+mod hung;
 
 use std::{
     fs::{self, File},
     io::{Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use harness::{Hearth, household, is_root};
+use hung::Hung;
 use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-
-/// Mounted until it is dropped.
-struct Hung {
-    path: PathBuf,
-    /// Its end is the end of all waits.
-    server: Option<File>,
-}
-
-impl Hung {
-    /// Mounts it over a directory; `None`, and a line that says so, where that cannot be.
-    fn mount(path: &Path) -> Option<Self> {
-        let server = File::options().read(true).write(true).open("/dev/fuse");
-        let options = |server: &File| format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
-        let mounted = server.map_err(|error| error.to_string()).and_then(|server| {
-            mount(Some("hung"), path, Some("fuse"), MsFlags::empty(), Some(options(&server).as_str()))
-                .map(|()| server)
-                .map_err(|errno| errno.to_string())
-        });
-        match mounted {
-            Ok(server) => Some(Self { path: path.to_owned(), server: Some(server) }),
-            Err(why) => {
-                assert!(std::env::var_os("CI").is_none(), "skipped in CI: there is no FUSE: {why}");
-                println!("skipped: there is no FUSE: {why}");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        drop(self.server.take());
-        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-    }
-}
 
 #[test]
 fn a_healthy_instance_starts_serves_and_stops_whatever_its_backup_directory_does() {

@@ -91,8 +91,6 @@ async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>>
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use sea_orm::ConnectionTrait;
 
     use super::*;
@@ -102,7 +100,7 @@ mod tests {
             role::{Method, Role, Scope},
         },
         datetime::Timestamp,
-        db::Access,
+        db::{Access, for_tests::migrated},
     };
 
     const PEOPLE: &str = "
@@ -115,15 +113,6 @@ mod tests {
         INSERT INTO session (id, user_id, token_hash, method, address, user_agent, created_at, last_seen_at, expires_at)
             VALUES (1, 1, 'x', 'password', '', '', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z',
                     '2999-01-01T00:00:00.000Z');";
-
-    async fn household() -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("app.db");
-        std::fs::write(&path, "").unwrap();
-        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
-        rusqlite::Connection::open(&path).unwrap().execute_batch(PEOPLE).unwrap();
-        (directory, path)
-    }
 
     #[tokio::test]
     async fn who_was_let_in_and_lost_it_since_changes_nothing() {
@@ -142,7 +131,7 @@ mod tests {
             (Credential::Tailscale, "DELETE FROM account", Some(401)),
             (by_session, "UPDATE user SET role = 'guest'", Some(409)),
         ] {
-            let (_directory, path) = household().await;
+            let (_directory, path) = migrated(PEOPLE).await;
             let database = Database::open(&path, Access::Write).await.unwrap();
             let user = users::get(database.reads(), 1).await.unwrap().unwrap();
             let caller = Caller { user, by, client: ClientInfo::default() };

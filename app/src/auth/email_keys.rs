@@ -1,7 +1,7 @@
 //! How is a user found by an e-mail without reading all users?
 //!
-//! The column `user.email_key` has [`email::key`] of each e-mail, and an index. It narrows a search and decides nothing: whoever
-//! looks compares the e-mails themselves. Rows without a key are among the candidates of every search, so that nobody is
+//! The column `user.email_key` has [`email::key`] of each e-mail, and an index. It narrows a search and decides
+//! nothing: each search compares the e-mails themselves. Rows without a key are among the candidates of every search, so that nobody is
 //! overlooked: an older program or a person with SQL wrote them. A change of the e-mail alone takes the key away (a trigger of
 //! m0003). At each start every key is compared with what this version makes of the e-mail, since a newer table of Unicode may
 //! make another one, and those that differ are written, some hundreds in a transaction.

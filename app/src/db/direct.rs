@@ -56,13 +56,12 @@ impl DirectReads {
         E: EntityTrait,
         E::ActiveModel: TryIntoModel<E::Model>,
     {
-        let columns: Vec<_> = E::Column::iter().map(|column| (column, Kind::of(&column))).collect();
+        let columns: Vec<_> = E::Column::iter().map(|column| (column, ColumnKind::of(&column))).collect();
         let statement = select.build(DbBackend::Sqlite);
         self.reader().await?.each(&statement, |row| Ok(take(model::<E>(row, &columns)?)))
     }
 
     /// Returns all models that a query finds.
-    #[allow(dead_code, reason = "for a feature whose lists are short: docs/ADDING-A-FEATURE.md")]
     pub(crate) async fn all<E>(&self, select: Select<E>) -> Result<Vec<E::Model>, DbErr>
     where
         E: EntityTrait,
@@ -199,7 +198,7 @@ impl ToSql for Bound<'_> {
 
 /// What SeaORM calls that which a column holds; SQLite knows integers, reals, texts and blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     Bool,
     Int,
     BigInt,
@@ -208,7 +207,7 @@ enum Kind {
     Text,
 }
 
-impl Kind {
+impl ColumnKind {
     fn of(column: &impl ColumnTrait) -> Self {
         match column.def().get_column_type() {
             ColumnType::Boolean => Self::Bool,
@@ -233,7 +232,7 @@ impl Kind {
 }
 
 /// Returns the model that a row holds. A select of an entity has the entity's columns, in their order.
-fn model<E>(row: &Row<'_>, columns: &[(E::Column, Kind)]) -> Result<E::Model, DbErr>
+fn model<E>(row: &Row<'_>, columns: &[(E::Column, ColumnKind)]) -> Result<E::Model, DbErr>
 where
     E: EntityTrait,
     E::ActiveModel: TryIntoModel<E::Model>,

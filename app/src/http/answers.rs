@@ -8,11 +8,11 @@ use poem_openapi::{
     ApiResponse,
     payload::Json,
     registry::{MetaSchema, MetaSchemaRef, Registry},
-    types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type},
+    types::{ParseError, ParseResult, ToJSON, Type},
 };
 use serde_json::{Value, json};
 
-use super::problem::Problem;
+use super::{parameter::optional_parameter, problem::Problem};
 
 /// 200, with a page of a list.
 #[derive(ApiResponse)]
@@ -142,50 +142,26 @@ pub(crate) struct Limit(pub(crate) u64);
 impl Limit {
     const DEFAULT: u64 = 50;
     const MAX: u64 = 200;
-}
 
-impl Type for Limit {
-    const IS_REQUIRED: bool = false;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "integer(uint64)".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            default: Some(Self::DEFAULT.into()),
-            minimum: Some(1.0),
-            maximum: Some(Self::MAX as f64),
-            ..MetaSchema::new_with_format("integer", "uint64")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(self.as_raw_value().into_iter())
-    }
-}
-
-impl ParseFromParameter for Limit {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+    fn read(value: &str) -> ParseResult<Self> {
         match value.parse() {
             Ok(limit) if (1..=Self::MAX).contains(&limit) => Ok(Self(limit)),
             _ => Err(ParseError::custom(format!("it must be a whole number from 1 to {}", Self::MAX))),
         }
     }
-
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
-        match values.into_iter().next() {
-            Some(value) => Self::parse_from_parameter(value.as_ref()),
-            None => Ok(Self(Self::DEFAULT)),
-        }
-    }
 }
+
+optional_parameter!(
+    Limit,
+    "integer(uint64)",
+    MetaSchema {
+        default: Some(Self::DEFAULT.into()),
+        minimum: Some(1.0),
+        maximum: Some(Self::MAX as f64),
+        ..MetaSchema::new_with_format("integer", "uint64")
+    },
+    Self(Self::DEFAULT)
+);
 
 /// The parameter `after` of a list that is ordered by id: the last id of the page before.
 #[derive(Debug, Clone, Copy)]
@@ -194,49 +170,22 @@ pub(crate) struct After(Option<i64>);
 impl After {
     /// What the API's document says of it, so that whatever fits the document is taken.
     const PATTERN: &str = "^i[0-9]{1,18}$";
-}
 
-impl Type for After {
-    const IS_REQUIRED: bool = false;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "string(cursor)".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            pattern: Some(Self::PATTERN.to_owned()),
-            ..MetaSchema::new_with_format("string", "cursor")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(self.as_raw_value().into_iter())
-    }
-}
-
-impl ParseFromParameter for After {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+    fn read(value: &str) -> ParseResult<Self> {
         let digits = value
             .strip_prefix('i')
             .filter(|digits| (1..=18).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()));
         let id = digits.and_then(|digits| digits.parse().ok());
         id.map(|id| Self(Some(id))).ok_or_else(|| ParseError::custom("it is not a cursor of this list"))
     }
-
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
-        match values.into_iter().next() {
-            Some(value) => Self::parse_from_parameter(value.as_ref()),
-            None => Ok(Self(None)),
-        }
-    }
 }
+
+optional_parameter!(
+    After,
+    "string(cursor)",
+    MetaSchema { pattern: Some(Self::PATTERN.to_owned()), ..MetaSchema::new_with_format("string", "cursor") },
+    Self(None)
+);
 
 /// Which part of a list that is ordered by id a page shows.
 #[derive(Debug, Clone, Copy)]
@@ -291,6 +240,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use poem_openapi::types::ParseFromParameter;
+
     use super::*;
 
     fn page(limit: u64, after: Option<&str>, direction: ById) -> (Vec<i64>, Option<String>) {

@@ -3,12 +3,12 @@
 //! By the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). There it is a structured field's string, in
 //! quotation marks; many clients send it bare, which is the same key.
 
-use std::borrow::Cow;
-
 use poem_openapi::{
-    registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseError, ParseFromParameter, ParseResult, Type},
+    registry::MetaSchema,
+    types::{ParseError, ParseResult},
 };
+
+use super::parameter::optional_parameter;
 
 /// The key of a request, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,51 +18,26 @@ impl IdempotencyKey {
     /// What the API's document says of it, so that whatever fits the document is taken.
     const PATTERN: &str = r#"^([!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$"#;
     const LONGEST: usize = 255;
-}
 
-impl Type for IdempotencyKey {
-    const IS_REQUIRED: bool = false;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "string(idempotency-key)".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            pattern: Some(Self::PATTERN.to_owned()),
-            ..MetaSchema::new_with_format("string", "idempotency-key")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(self.as_raw_value().into_iter())
-    }
-}
-
-impl ParseFromParameter for IdempotencyKey {
-    fn parse_from_parameter(header: &str) -> ParseResult<Self> {
+    fn read(header: &str) -> ParseResult<Self> {
         let key = header.strip_prefix('"').map_or(Some(header), |rest| rest.strip_suffix('"'));
         let is_fit = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         let key = key.filter(|key| (1..=Self::LONGEST).contains(&key.len()) && key.bytes().all(is_fit));
         key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| ParseError::custom("it is no key"))
     }
-
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
-        match values.into_iter().next() {
-            Some(value) => Self::parse_from_parameter(value.as_ref()),
-            None => Ok(Self(None)),
-        }
-    }
 }
+
+optional_parameter!(
+    IdempotencyKey,
+    "string(idempotency-key)",
+    MetaSchema { pattern: Some(Self::PATTERN.to_owned()), ..MetaSchema::new_with_format("string", "idempotency-key") },
+    Self(None)
+);
 
 #[cfg(test)]
 mod tests {
+    use poem_openapi::types::ParseFromParameter;
+
     use super::*;
 
     #[test]

@@ -20,6 +20,7 @@ mod limits;
 mod line;
 mod optional_field;
 mod origin;
+mod parameter;
 mod precondition;
 mod problem;
 mod proxies;

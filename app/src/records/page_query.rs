@@ -165,6 +165,11 @@ impl Run {
         all
     }
 
+    /// The sign of the due date on a walk: a list by due date ends where its dates do.
+    fn due_sign(&self) -> &'static str {
+        if self.key == Key::Due { "" } else { "+" }
+    }
+
     fn ordered(&self, query: Select<Entity>, sign: &str) -> Select<Entity> {
         let direction = if self.is_descending { Direction::Desc } else { Direction::Asc };
         let query = match self.key.name() {
@@ -260,9 +265,7 @@ impl<'a> List<'a> {
     /// The records in order, from scope to scope as they come.
     fn walk(&self, run: &Run, candidates: Option<&str>) -> Select<Entity> {
         let in_scope = |scope: &i64| {
-            // A list by due date ends where its dates do.
-            let sign = if run.key == Key::Due { "" } else { "+" };
-            self.filtered(Entity::find().filter(run.range("")), sign, candidates).filter(scope_is(*scope))
+            self.filtered(Entity::find().filter(run.range("")), run.due_sign(), candidates).filter(scope_is(*scope))
         };
         run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "")
     }
@@ -303,9 +306,9 @@ impl<'a> List<'a> {
             };
             query.column(Column::Id)
         };
-        let sign = if run.key == Key::Due { "" } else { "+" };
-        let in_scope =
-            |scope: &i64| self.narrowed(keys(Entity::find()).filter(run.range("")), sign).filter(scope_is(*scope));
+        let in_scope = |scope: &i64| {
+            self.narrowed(keys(Entity::find()).filter(run.range("")), run.due_sign()).filter(scope_is(*scope))
+        };
         let query = run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "").offset(number).limit(1);
         let statement = query.build(DbBackend::Sqlite);
         let found = reads.rows(&statement, |row| {
@@ -337,7 +340,7 @@ mod tests {
     use sea_orm::{ConnectionTrait, DatabaseConnection};
 
     use super::*;
-    use crate::db::{Access, Database};
+    use crate::db::{Access, Database, for_tests::migrated};
 
     async fn plan(reads: &DatabaseConnection, query: Select<Entity>) -> String {
         let mut statement = query.limit(50).build(DbBackend::Sqlite);
@@ -350,10 +353,7 @@ mod tests {
     /// Each order walks through its index, forwards or backwards, and sorts nothing.
     #[tokio::test]
     async fn every_order_walks_through_its_index_in_its_direction() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("app.db");
-        std::fs::write(&path, "").unwrap();
-        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+        let (_directory, path) = migrated("").await;
         let database = Database::open(&path, Access::Read).await.unwrap();
         let (due, key) = ("2027-01-01".parse().ok(), Some("house".to_owned()));
         for order in Order::ALL {

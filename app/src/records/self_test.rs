@@ -19,11 +19,10 @@ use crate::{
 ///
 /// The error names the query.
 pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
-    let reads = database.reads();
     let viewer = Viewer::with_id(1);
     let mut ends = Vec::new();
     for (name, direction) in [("oldest", Direction::Asc), ("newest", Direction::Desc)] {
-        let records = store::end(reads, direction, 200)
+        let records = store::end(database.direct(), direction, 200)
             .await
             .map_err(|error| self_test_failed(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
@@ -31,7 +30,9 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     store::find(database.direct(), viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| self_test_failed(database, "get a record", error))?;
-    stale::self_test(reads).await.map_err(|error| self_test_failed(database, "look for records to fold", error))?;
+    stale::self_test(database.reads())
+        .await
+        .map_err(|error| self_test_failed(database, "look for records to fold", error))?;
     super::changes::list(database.direct(), viewer, None, 10)
         .await
         .map_err(|error| self_test_failed(database, "list the changes", error))?

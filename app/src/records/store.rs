@@ -7,8 +7,8 @@ use poem::http::StatusCode;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, Select,
     sea_query::{Alias, DynIden, IntoIden, Order as Direction, Query, SimpleExpr},
 };
 
@@ -90,7 +90,7 @@ async fn get(tx: &Tx, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
 }
 
 fn by_id(viewer: Viewer, id: i64) -> Select<Entity> {
-    Entity::find_by_id(id).filter(viewer.sees()).limit(1)
+    Entity::find_by_id(id).filter(viewer.sees())
 }
 
 /// Adds a record.
@@ -238,8 +238,8 @@ pub(crate) async fn delete(
 }
 
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
-pub(crate) async fn end(reads: &DatabaseConnection, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
-    Entity::find().order_by(Column::Id, direction).limit(limit).all(reads).await
+pub(crate) async fn end(reads: &DirectReads, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
+    reads.all(Entity::find().order_by(Column::Id, direction).limit(limit)).await
 }
 
 /// Makes numbers of changes from before a restore worthless: they are given again from here on.
@@ -264,7 +264,7 @@ mod tests {
     use crate::{
         auth::{caller::Credential, users},
         datetime::Day,
-        db::{Access, Database},
+        db::{Access, Database, for_tests::migrated},
         http::IdempotencyKey,
     };
 
@@ -278,11 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_due_date_does_not_index_the_texts_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("app.db");
-        std::fs::write(&path, "").unwrap();
-        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
-        rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
+        let (_directory, path) = migrated(OWNER_AND_ALARM).await;
         let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
         let user = users::get(database.reads(), 1).await.unwrap().unwrap();
         let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
@@ -302,11 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_requests_with_one_key_in_one_transaction_one_creates() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("app.db");
-        std::fs::write(&path, "").unwrap();
-        migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
-        rusqlite::Connection::open(&path).unwrap().execute_batch(OWNER_AND_ALARM).unwrap();
+        let (_directory, path) = migrated(OWNER_AND_ALARM).await;
         let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
         let user = users::get(database.reads(), 1).await.unwrap().unwrap();
         let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };

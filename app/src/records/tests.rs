@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     datetime::Day,
-    db::{Access, Database},
+    db::{Access, Database, for_tests::migrated},
 };
 
 const ANNA: i64 = 2;
@@ -49,10 +49,7 @@ fn add(path: &Path, number: usize, owner: i64, visibility: &str) {
 
 /// Returns a household in which Ben keeps so many records to himself.
 async fn household(secrets: usize) -> (TempDir, Database) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("app.db");
-    std::fs::write(&path, "").unwrap();
-    migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+    let (directory, path) = migrated("").await;
     let connection = rusqlite::Connection::open(&path).unwrap();
     for (id, name) in [(1, "owner"), (ANNA, "anna"), (BEN, "ben")] {
         let sql =

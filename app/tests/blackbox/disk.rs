@@ -2,19 +2,18 @@
 //! not answer.
 
 use std::{
-    fs::{self, File},
-    os::fd::AsRawFd,
-    path::{Path, PathBuf},
+    fs,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-
 use serde_json::json;
 
 use crate::harness::{Data, OWNER, Start, add_person, eventually, migrate};
+
+#[path = "../../../supervisor/tests/harness/hung.rs"]
+mod hung;
 
 struct SmallDisk(tempfile::TempDir);
 
@@ -103,39 +102,6 @@ fn a_database_that_another_process_locks_is_busy_and_recovers() {
     app.stop();
 }
 
-/// A FUSE file system whose server reads no request: whoever asks it for anything waits until it goes.
-struct Hung {
-    path: PathBuf,
-    server: Option<File>,
-}
-
-impl Hung {
-    fn mount(path: &Path) -> Option<Self> {
-        let server = File::options().read(true).write(true).open("/dev/fuse");
-        let options = |server: &File| format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
-        let mounted = server.map_err(|error| error.to_string()).and_then(|server| {
-            mount(Some("hung"), path, Some("fuse"), MsFlags::empty(), Some(options(&server).as_str()))
-                .map(|()| server)
-                .map_err(|errno| errno.to_string())
-        });
-        match mounted {
-            Ok(server) => Some(Self { path: path.to_owned(), server: Some(server) }),
-            Err(why) => {
-                assert!(std::env::var_os("CI").is_none(), "skipped in CI: there is no FUSE: {why}");
-                eprintln!("skipped: there is no FUSE: {why}");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        drop(self.server.take());
-        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-    }
-}
-
 #[test]
 fn a_disk_that_does_not_answer_holds_up_neither_health_nor_anybody() {
     // Where the attachments are, and where the database is, too.
@@ -144,7 +110,7 @@ fn a_disk_that_does_not_answer_holds_up_neither_health_nor_anybody() {
         let app = Start::alone(&data).start();
         app.create(&json!({ "title": "Boiler" }));
         assert_eq!(app.get("/health").json()["status"], "ok");
-        let Some(hung) = Hung::mount(&data.directory.path().join(place)) else { return };
+        let Some(hung) = hung::Hung::mount(&data.directory.path().join(place)) else { return };
         thread::scope(|scope| {
             // More than the app has threads.
             let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| app.get("/health"))).collect();

@@ -121,7 +121,7 @@ const TRIGGERS: [(&str, &str); 8] = [
                 WHERE record_id = old.id AND scope = old.scope;
         END",
     ),
-    // The app writes the key right after the e-mail; whoever does not leaves none behind that is not the e-mail's.
+    // The app writes the key right after the e-mail. A program that does not leaves no key of another e-mail behind.
     (
         "user_email",
         "AFTER UPDATE OF email ON user WHEN new.email <> old.email BEGIN

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_sets_puid_and_pgid_is_told_of_user() {
+    fn puid_and_pgid_are_answered_with_the_setting_for_the_user() {
         let told = |uid: &str, gid: &str| {
             let set = |id: &str| (!id.is_empty()).then(|| id.to_owned());
             WishedIds::of(set(uid), set(gid), (1001, 1001)).map(|wished| (wished.names, wished.user))

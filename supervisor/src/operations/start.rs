@@ -232,7 +232,7 @@ pub fn warn_of_wished_ids() {
     }
 }
 
-/// Returns what to say to whoever has set `PUID` or `PGID` for this process.
+/// Returns the advice for an operator who has set `PUID` or `PGID` for this process.
 pub fn ids_of_process() -> Option<String> {
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let WishedIds { names, user } = WishedIds::of(std::env::var("PUID").ok(), std::env::var("PGID").ok(), own)?;

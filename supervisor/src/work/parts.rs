@@ -1,7 +1,7 @@
 //! How far is work that has several parts?
 //!
-//! Each part has its share of the whole time. What is told only grows, and is the whole only once the work has ended: whoever looks
-//! at it never waits at 100 %.
+//! Each part has its share of the whole time. What is told only grows, and reaches the whole only when the work has ended,
+//! so that nobody waits at 100 %.
 
 use std::{
     panic::resume_unwind,

@@ -42,7 +42,7 @@ const UNPACK: f64 = 0.4;
 /// Makes the generation `target` as [`stage`] does, and checks it.
 ///
 /// # Errors
-/// As [`stage`] and [`check`].
+/// As [`stage`] and `check`.
 pub fn stage_and_check(
     data: &DataDir,
     support: SandboxSupport,

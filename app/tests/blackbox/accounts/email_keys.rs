@@ -1,4 +1,4 @@
-//! A user is found by an e-mail through an index, whoever wrote the user and when.
+//! A user is found by an e-mail through an index, no matter which program wrote the user and when.
 
 use std::{collections::BTreeSet, fs};
 

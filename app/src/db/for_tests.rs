@@ -1,0 +1,15 @@
+//! A database for tests, as this version's migrator makes it.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+/// Returns a migrated database with what some SQL adds.
+pub(crate) async fn migrated(sql: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.db");
+    std::fs::write(&path, "").unwrap();
+    migrator::up(&path, &migrator::Release::current(), &mut |_| {}).await.unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    (directory, path)
+}

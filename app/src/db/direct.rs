@@ -19,8 +19,8 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnAcquireErr, DbBackend, DbErr, EntityTrait, Iterable, QueryTrait, Select,
-    Statement, TryIntoModel, Value, sea_query::ColumnType,
+    ActiveModelTrait, ColumnTrait, ConnAcquireErr, DbBackend, DbErr, EntityTrait, Iterable, QuerySelect, QueryTrait,
+    Select, Statement, TryIntoModel, Value, sea_query::ColumnType,
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -76,14 +76,15 @@ impl DirectReads {
         Ok(found)
     }
 
-    /// Returns the one model that a query finds, or the first.
+    /// Returns the one model that a query finds, or the first. The statement is SeaORM's for the same: a transaction prepares it
+    /// too.
     pub(crate) async fn one<E>(&self, select: Select<E>) -> Result<Option<E::Model>, DbErr>
     where
         E: EntityTrait,
         E::ActiveModel: TryIntoModel<E::Model>,
     {
         let mut found = None;
-        self.each(select, |model| {
+        self.each(select.limit(1), |model| {
             found = Some(model);
             false
         })

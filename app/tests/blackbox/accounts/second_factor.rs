@@ -42,18 +42,28 @@ fn sign_in_with(app: &App, browser: &mut Browser, code: Option<&str>) -> Answer 
     browser.post(app, "/api/v1/session", &body)
 }
 
-/// Gives Anna a second factor; returns its secret and the recovery codes.
-fn activate(app: &App, browser: &mut Browser) -> (String, Vec<String>) {
+/// What Anna's second factor was made with.
+struct Activated {
+    secret: String,
+    /// The code that confirmed it.
+    taken: String,
+    recovery_codes: Vec<String>,
+}
+
+/// Gives Anna a second factor.
+fn activate(app: &App, browser: &mut Browser) -> Activated {
     let offer = browser.post(app, "/api/v1/totp", &json!({})).json();
     let secret = offer["secret"].as_str().unwrap().to_owned();
     assert!(offer["uri"].as_str().unwrap().contains(&secret));
     // Nothing is asked for until a first code was right.
     assert_eq!(sign_in_with(app, &mut Browser::default(), None).status, 201);
     browser.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": "000000" }))).problem(400);
-    let answer = browser.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": code(&secret, -1) })));
+    let taken = code(&secret, -1);
+    let answer = browser.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": taken })));
     assert_eq!(answer.status, 200, "{answer:?}");
     let codes = answer.json()["recovery_codes"].as_array().unwrap().clone();
-    (secret, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
+    let recovery_codes = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    Activated { secret, taken, recovery_codes }
 }
 
 #[test]
@@ -61,16 +71,15 @@ fn a_code_is_asked_for_and_taken_once() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
-    let (secret, recovery) = activate(&app, &mut browser);
-    assert_eq!(recovery.len(), 10);
+    let Activated { secret, taken, recovery_codes } = activate(&app, &mut browser);
+    assert_eq!(recovery_codes.len(), 10);
     let wanted = sign_in_with(&app, &mut browser.clone(), None).problem(401);
     assert_eq!(wanted["type"], "urn:hearth:code-wanted");
     // Only who knows the password learns of it.
     let body = json!({ "email": "anna@example.org", "password": "wrong-wrong-wrong" });
     assert_eq!(browser.clone().post(&app, "/api/v1/session", &body).problem(401)["type"], "about:blank");
     sign_in_with(&app, &mut browser.clone(), Some("123456")).problem(401);
-    // The one that confirmed it was taken.
-    sign_in_with(&app, &mut browser.clone(), Some(&code(&secret, -1))).problem(401);
+    sign_in_with(&app, &mut browser.clone(), Some(&taken)).problem(401);
     let now = code(&secret, 0);
     assert_eq!(sign_in_with(&app, &mut browser.clone(), Some(&now)).status, 201);
     sign_in_with(&app, &mut browser.clone(), Some(&now)).problem(401);
@@ -82,7 +91,7 @@ fn a_recovery_code_is_taken_once_and_removing_takes_the_password() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
-    let (_, recovery) = activate(&app, &mut browser);
+    let recovery = activate(&app, &mut browser).recovery_codes;
     let typed = recovery[0].to_uppercase().replace('-', " ");
     assert_eq!(sign_in_with(&app, &mut browser.clone(), Some(&typed)).status, 201);
     sign_in_with(&app, &mut browser.clone(), Some(&recovery[0])).problem(401);
@@ -109,7 +118,7 @@ fn of_two_that_show_the_same_code_at_once_one_comes_in() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let mut browser = join(&app, "member", "anna@example.org");
-    let (secret, _) = activate(&app, &mut browser);
+    let secret = activate(&app, &mut browser).secret;
     let now = code(&secret, 0);
     let statuses: Vec<_> = std::thread::scope(|scope| {
         let tries: Vec<_> = (0..4)

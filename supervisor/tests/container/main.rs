@@ -22,6 +22,7 @@ mod harness;
 mod images;
 mod init;
 mod limits;
+mod nas;
 mod old_engine;
 mod outside;
 mod owners;

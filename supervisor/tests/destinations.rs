@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+#[path = "harness/hung.rs"]
+mod hung;
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +14,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use harness::{Hearth, household, wait_for};
+use harness::{Hearth, Running, get, household, is_root, wait_for};
+use hung::Hung;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 
 fn copying_to(destination: &str) -> Hearth {
@@ -110,6 +114,175 @@ fn a_nas_that_is_away_is_told_and_caught_up_with() {
     hearth.backup(&[]);
     assert_eq!(there(&hearth).len(), 2, "what it missed, too");
     running.wait("the end of it", || hearth.status().filter(|status| status["health"] == "healthy"));
+}
+
+/// What `status` says is wrong with the one destination, once it was tried.
+fn trouble(hearth: &Hearth, running: &mut Running) -> String {
+    running.wait("a trial that fails", || {
+        let status = hearth.status()?;
+        let there = status["backups"]["storage"].as_array()?.iter().find(|place| place["kind"] == "destination")?;
+        let trouble = there["trouble"].as_str()?.to_owned();
+        assert!(there["since"].is_string() && there["tried_at"].is_string(), "{status}");
+        assert_eq!(status["health"], "degraded", "{status}");
+        let told = format!("copy to {}: {trouble}", there["name"].as_str()?);
+        assert!(status["backups"]["trouble"].as_array()?.iter().any(|known| *known == told), "{status}");
+        Some(trouble)
+    })
+}
+
+/// When the destination was last tried.
+fn tried_at(hearth: &Hearth) -> Option<String> {
+    let status = hearth.status()?;
+    let there = status["backups"]["storage"].as_array()?.iter().find(|place| place["kind"] == "destination")?.clone();
+    there["tried_at"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_nas_that_is_away_is_known_before_the_first_backup_and_so_is_its_return() {
+    let place = tempfile::tempdir().unwrap();
+    let nas = place.path().join("nas");
+    let hearth = copying_to(nas.to_str().unwrap());
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    let said = trouble(&hearth, &mut running);
+    assert!(said.contains("is not there (is it mounted?"), "{said}");
+    let health = running.wait("the app to hear of it", || {
+        let health = get(address, "/health").json();
+        (health["status"] == "degraded").then_some(health)
+    });
+    assert_eq!(health["checks"]["backups"]["status"], "degraded", "{health}");
+    let text = hearth.done(&["status"]);
+    assert!(text.contains(&format!("{}: cannot be written to since 20", nas.display())), "{text}");
+    // It is tried again and again, and told once.
+    let before = tried_at(&hearth);
+    running.wait("another trial", || tried_at(&hearth).filter(|at| Some(at) != before.as_ref()));
+    assert_eq!(running.log().matches("is not there").count(), 1, "{}", running.log());
+    assert!(!nas.exists(), "a destination is never made");
+    fs::create_dir(&nas).unwrap();
+    running.wait("the end of it", || hearth.status().filter(|status| status["health"] == "healthy"));
+    let words = format!("backups can be written to {} again", nas.display());
+    assert_eq!(running.log().matches(&words).count(), 1, "{}", running.log());
+    assert!(hearth.done(&["status"]).contains("could be written to"));
+    assert!(there(&hearth).is_empty(), "no backup was made for it");
+    let instances: Vec<_> = fs::read_dir(&nas).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(instances.len(), 1);
+    wait_for("nothing to be left there", || fs::read_dir(&instances[0]).unwrap().next().is_none().then_some(()));
+}
+
+/// A file system in memory, mounted until it is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(path: &Path, options: &str, flags: MsFlags) -> Self {
+        mount(Some("nas"), path, Some("tmpfs"), flags, Some(options)).unwrap();
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_destination_that_is_read_only_or_full_is_known_before_the_first_backup() {
+    if !is_root("a destination that is read-only or full") {
+        return;
+    }
+    let nas = tempfile::tempdir().unwrap();
+    let hearth = copying_to(nas.path().to_str().unwrap());
+    let mounted = Mounted::new(nas.path(), "", MsFlags::MS_RDONLY);
+    let mut running = hearth.start();
+    running.wait_serving();
+    let said = trouble(&hearth, &mut running);
+    assert!(said.contains("read-only file system") && said.contains("mount it read-write"), "{said}");
+    running.stop();
+    drop(mounted);
+    let mounted = Mounted::new(nas.path(), "size=64k", MsFlags::empty());
+    fs::write(nas.path().join("films"), vec![1; 40 << 10]).unwrap();
+    let mut running = hearth.start();
+    running.wait_serving();
+    let said = trouble(&hearth, &mut running);
+    assert!(said.contains("no space left on device") && said.contains("free some space"), "{said}");
+    let before = tried_at(&hearth);
+    running.wait("another trial", || tried_at(&hearth).filter(|at| Some(at) != before.as_ref()));
+    assert_eq!(running.log().matches("no space left").count(), 1, "{}", running.log());
+    let left = fs::read_dir(nas.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    left.for_each(|instance| assert_eq!(fs::read_dir(instance.unwrap().path()).unwrap().count(), 0));
+    running.stop();
+    drop(mounted);
+}
+
+#[test]
+fn a_destination_or_backup_dir_that_does_not_answer_delays_neither_a_start_nor_a_stop() {
+    if !is_root("a destination that does not answer") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let Some(_hung) = Hung::mount(place.path()) else { return };
+    let hearth = copying_to(place.path().to_str().unwrap());
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    let said = trouble(&hearth, &mut running);
+    assert!(said.contains("does not answer within"), "{said}");
+    assert_eq!(get(address, "/health").status, 200);
+    assert!(running.stop().success());
+}
+
+#[test]
+fn a_volume_for_backups_that_is_full_is_known_before_the_first_backup() {
+    if !is_root("a volume for backups that is full") {
+        return;
+    }
+    let volume = tempfile::tempdir().unwrap();
+    let _mounted = Mounted::new(volume.path(), "size=64k", MsFlags::empty());
+    fs::write(volume.path().join("films"), vec![1; 40 << 10]).unwrap();
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_BACKUP__DIR", volume.path().to_str().unwrap());
+    let mut running = hearth.start();
+    running.wait_serving();
+    let status = running.wait("the alarm", || hearth.status().filter(|status| status["health"] == "degraded"));
+    let said = status["backups"]["trouble"][0].as_str().unwrap();
+    assert!(said.starts_with(&format!("backups in {}: ", volume.path().display())), "{said}");
+    assert!(said.contains("no space left on device"), "{said}");
+    fs::remove_file(volume.path().join("films")).unwrap();
+    running.wait("the end of it", || hearth.status().filter(|status| status["health"] == "healthy"));
+}
+
+#[test]
+fn a_server_that_is_dead_refuses_or_hangs_is_known_before_the_first_backup() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut places = vec![
+        (format!("http://{dead}"), "house-backups", "the server cannot be reached"),
+        (format!("http://{}", silent.local_addr().unwrap()), "house-backups", "the server does not answer"),
+    ];
+    let server = Server::start("a server that refuses");
+    if let Some(server) = &server {
+        places.push((server.endpoint.clone(), "nobodys-bucket", "there is no such bucket"));
+        places.push((server.endpoint.clone(), "house-backups", "not the one of this access key"));
+    }
+    for (endpoint, bucket, words) in places {
+        let mut hearth = copying_to(&format!("s3://{bucket}/hearth?endpoint={endpoint}"));
+        hearth.set("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "house");
+        let secret = if bucket == "house-backups" { "wrong" } else { "hush-hush" };
+        hearth.set("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", secret);
+        let mut running = hearth.start();
+        running.wait_serving();
+        let said = trouble(&hearth, &mut running);
+        assert!(said.contains(words), "{said}");
+        assert!(!running.log().contains("hush-hush"), "{}", running.log());
+    }
+    let Some(server) = server else { return };
+    let mut hearth = copying_to(&format!("s3://house-backups/hearth?endpoint={}", server.endpoint));
+    hearth.set("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "house");
+    hearth.set("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush-hush");
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("a trial", || tried_at(&hearth));
+    assert_eq!(hearth.status().unwrap()["health"], "healthy");
+    assert!(there(&hearth).is_empty());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     operations::start,
-    status::{Health, Outcome, Progress, Status},
+    status::{Health, Outcome, Progress, Status, Storage},
 };
 
 pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -66,6 +66,14 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         let last = last.map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
         let next = backups.next_at.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
         row("backup", format!("{last}{next}"));
+    }
+    for Storage { name, tried_at, trouble, since, .. } in &backups.storage {
+        let tried = match (tried_at, trouble, since) {
+            (Some(_), Some(_), Some(since)) => format!("cannot be written to since {since}"),
+            (Some(tried_at), ..) => format!("could be written to {} ago", age(tried_at)),
+            (None, ..) => "not tried yet".to_owned(),
+        };
+        row("storage", format!("{name}: {tried}"));
     }
     let overdue = backups.overdue_since.as_ref().and_then(|_| backups.warning());
     overdue.iter().chain(&backups.trouble).for_each(|trouble| row("trouble", trouble));

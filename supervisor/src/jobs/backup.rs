@@ -14,9 +14,6 @@ use crate::{
 /// The longest time until the next look, whatever the schedule says: clocks are put right meanwhile.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// What a copy's trouble is called, before the destination's name.
-pub const COPY: &str = "copy to ";
-
 /// The jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +53,13 @@ pub enum BackupJob {
         destination: String,
         /// What is to be removed there, whatever the policy says.
         remove: Vec<BackupId>,
+    },
+    /// Write a small file where backups are kept, and remove it again. Result: null.
+    Try {
+        /// The settings.
+        settings: Box<Settings>,
+        /// Which destination; `None`: `backup.dir`.
+        destination: Option<String>,
     },
     /// When is the next one due, and is any overdue? Result: [`BackupStatus`].
     Status(Box<StatusRequest>),
@@ -98,6 +102,7 @@ impl BackupJob {
             Self::Prune { .. } => "backup prune",
             Self::Remove { .. } => "backup remove",
             Self::Copy { .. } => "backup copy",
+            Self::Try { .. } => "backup try",
             Self::Status(_) => "backup status",
             Self::List { .. } => "backup list",
             Self::Preview { .. } => "backup preview",

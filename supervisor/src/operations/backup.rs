@@ -21,10 +21,10 @@ use crate::{
     instance::Instance,
     jobs::{
         Job,
-        backup::{BackupJob, COPY, Copied, Create, DrillResult, How, Made, Pruned, Verified, Verify},
+        backup::{BackupJob, Copied, Create, DrillResult, How, Made, Pruned, Verified, Verify},
         child,
     },
-    status::{Phase, now},
+    status::{COPY, Phase, StorageKind, now},
 };
 
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
@@ -145,6 +145,7 @@ async fn copy(instance: &Rc<Instance>, remove: &[BackupId]) -> Elsewhere {
         let copy = BackupJob::Copy { settings: Box::new(settings(instance)), destination, remove: remove.to_vec() };
         match unless_stuck(instance, job::<Copied>(instance, copy)).await {
             Ok(copied) => {
+                instance.publisher.publish_trial(StorageKind::Destination, &name, None);
                 tracing::info!(target: "Backup", "copied {} to {name}, removed {} there", backups(copied.copied.len()), backups(copied.removed.len()));
                 let document = json!({"destination": name, "copied": copied.copied, "removed": copied.removed});
                 elsewhere.documents.push(document);

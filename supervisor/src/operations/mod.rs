@@ -29,6 +29,7 @@
 pub mod alone;
 pub mod backup;
 pub mod backup_scheduler;
+pub mod backup_trial;
 pub mod boot;
 pub mod clean_up;
 pub mod decide;
@@ -179,6 +180,7 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let update_check = Rc::new(UpdateCheck::default());
     let mut operations = Operations::new(instance, &update_check, taken);
     tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders));
+    tokio::task::spawn_local(backup_trial::keep(Rc::clone(instance)));
     tokio::task::spawn_local(update_check.keep(Rc::clone(instance)));
     let mut state = State::Boot(Attempt::First);
     loop {

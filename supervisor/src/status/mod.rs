@@ -3,6 +3,7 @@
 //! The [`StatusPublisher`] is the one place where a transition is logged, remembered and published: to the control socket,
 //! and to the door's page.
 
+mod backups;
 pub mod log;
 pub mod update;
 
@@ -16,12 +17,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::backups::{Backups, COPY, LastBackup, Storage, StorageKind};
 use self::update::Update;
 use crate::{
     data::{
-        GenerationId,
-        backup::BackupId,
-        lock,
+        GenerationId, lock,
         size::{Size, counted},
         state::{FORMAT, Held, Step},
     },
@@ -229,48 +229,6 @@ pub struct OperationStatus {
     pub result: Option<serde_json::Value>,
 }
 
-/// How the backups are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backups {
-    /// The newest one that was verified.
-    pub last: Option<LastBackup>,
-    /// When the next scheduled one is due, RFC 3339; `None` without a schedule.
-    pub next_at: Option<String>,
-    /// Since when one is overdue, RFC 3339.
-    pub overdue_since: Option<String>,
-    /// What is wrong, as sentences: the last backup, drill or copy failed.
-    pub trouble: Vec<String>,
-}
-
-/// The newest backup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastBackup {
-    /// Its id.
-    pub id: BackupId,
-    /// When it was begun, RFC 3339.
-    pub created_at: String,
-}
-
-impl Backups {
-    /// Says in a word how they are, for the app's health document: `ok`, `overdue` or `failing`.
-    pub fn word(&self) -> &'static str {
-        match (self.overdue_since.is_some(), self.trouble.is_empty()) {
-            (true, _) => "overdue",
-            (false, false) => "failing",
-            (false, true) => "ok",
-        }
-    }
-
-    /// Says in a sentence what is wrong, if anything is.
-    pub fn warning(&self) -> Option<String> {
-        let overdue = self.overdue_since.as_ref().map(|since| match &self.last {
-            Some(last) => format!("a backup is overdue since {since}; the last one is of {}", last.created_at),
-            None => format!("a backup is overdue since {since}; there is none yet"),
-        });
-        overdue.or_else(|| self.trouble.first().cloned())
-    }
-}
-
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -334,6 +292,8 @@ pub struct Status {
 /// The published status.
 pub struct StatusPublisher {
     status: RefCell<Status>,
+    /// How the backups are, without the trials of their storage.
+    backups: RefCell<Backups>,
     step: Cell<Step>,
     changed: watch::Sender<()>,
 }
@@ -356,7 +316,12 @@ impl StatusPublisher {
             data_dir,
             ..Status::default()
         };
-        Self { status: RefCell::new(status), step: Cell::new(Step::Starting), changed: watch::channel(()).0 }
+        Self {
+            status: RefCell::new(status),
+            backups: RefCell::default(),
+            step: Cell::new(Step::Starting),
+            changed: watch::channel(()).0,
+        }
     }
 
     /// Returns the status as it is now.
@@ -412,6 +377,30 @@ impl StatusPublisher {
 
     /// Publishes how the backups are; what is newly wrong is told to the log, once.
     pub fn publish_backups(&self, backups: Backups) {
+        self.backups.replace(backups);
+        let storage = self.status.borrow().backups.storage.clone();
+        self.show_backups(storage);
+    }
+
+    /// Publishes where backups are kept, before anything is known of it.
+    pub fn publish_storage(&self, storage: Vec<Storage>) {
+        self.show_backups(storage);
+    }
+
+    /// Publishes what came of the last use of a place for backups: why it cannot be written to, or that it can.
+    pub fn publish_trial(&self, kind: StorageKind, name: &str, trouble: Option<String>) {
+        let mut storage = self.status.borrow().backups.storage.clone();
+        let Some(tried) = storage.iter_mut().find(|known| known.kind == kind && known.name == name) else { return };
+        let is_well_again = tried.trouble.is_some() && trouble.is_none();
+        tried.tried(trouble);
+        if is_well_again {
+            tracing::info!(target: "Backup", "backups can be written to {name} again");
+        }
+        self.show_backups(storage);
+    }
+
+    fn show_backups(&self, storage: Vec<Storage>) {
+        let backups = self.backups.borrow().clone().with(storage);
         let before = self.status.borrow().backups.clone();
         if backups.overdue_since.is_some() && before.overdue_since.is_none() {
             tracing::warn!(target: "Backup", "{}", backups.warning().unwrap_or_default());

@@ -16,9 +16,9 @@ use crate::{
     },
     failure::{Cause, Failure},
     fault,
-    jobs::backup::{COPY, Copied},
+    jobs::backup::Copied,
     process::sandbox::{SandboxSupport, Sockets},
-    status::now,
+    status::{COPY, now},
 };
 
 /// Brings one destination up to date, and removes these backups there, whatever the policy says.

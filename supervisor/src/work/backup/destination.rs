@@ -7,6 +7,7 @@
 //! <root>/<instance>/<id>.tar.zst[.age]     the archive, as it lies in backup.dir
 //! <root>/<instance>/<id>.json              its description, the last to come and the first to go
 //! <root>/<instance>/<id>.unfinished        while the two are written or removed
+//! <root>/<instance>/try-<digits>           while it is tried whether anything can be written
 //! ```
 //!
 //! A backup counts there once its description is there, fits the place it lies at, and the archive beside it has the
@@ -33,6 +34,7 @@ use std::{
 };
 
 use self::{directory::Directory, s3::S3, store::Store, validate::understand};
+use super::identity::random;
 use crate::{
     config::destination::{Address, Kind},
     data::{
@@ -52,6 +54,11 @@ const BUFFER: usize = 256 << 10;
 const MARK: &str = ".unfinished";
 /// What is in the mark, for people who find it. Not empty: some servers take an empty object for a directory.
 const MARK_TEXT: &[u8] = b"Hearth is writing or removing this backup; the next copy finishes that.\n";
+
+/// What the name of a file begins with that is only written to try it.
+const TRIAL: &str = "try-";
+/// How long it is: nothing that fits beside the names of a full file system.
+const TRIAL_LENGTH: usize = 64 << 10;
 
 /// Where copies of backups go. See the module's documentation.
 pub struct Destination {
@@ -276,6 +283,7 @@ impl Destination {
     pub fn tidy(&self, instance: &str) -> Result<(), Failure> {
         expect_instance(instance)?;
         self.store.sweep(instance)?;
+        self.remove_trials(instance)?;
         let names = self.store.names(instance, false)?;
         for id in names.keys().filter_map(|name| name.strip_suffix(MARK)).filter_map(|id| id.parse::<BackupId>().ok()) {
             if !names.contains_key(&id.description()) {
@@ -305,6 +313,46 @@ impl Destination {
     pub fn leave_note(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         expect_instance(instance)?;
         self.store.write(instance, name, bytes)
+    }
+
+    /// Writes a small file of an instance's, reads it back and removes it. What an earlier trial left goes as well. Another
+    /// instance of the same name may try at the same time, so that a file that is gone is no trouble.
+    ///
+    /// # Errors
+    /// What keeps a file from being written, read or removed. The sentence is the same for the same cause.
+    pub fn try_out(&self, instance: &str) -> Result<(), Failure> {
+        expect_instance(instance)?;
+        let digits = random()?;
+        let name = format!("{TRIAL}{digits}");
+        let tried = self.try_with(instance, &name);
+        if tried.is_err() {
+            let _ = self.store.delete(instance, &name);
+        }
+        tried.map_err(|failure| Failure { message: failure.message.replace(&digits, "…"), ..failure })
+    }
+
+    fn try_with(&self, instance: &str, name: &str) -> Result<(), Failure> {
+        // Nothing that a file system could compress.
+        let mut bytes = vec![0; TRIAL_LENGTH];
+        blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
+        self.remove_trials(instance)?;
+        self.store.write_new(instance, name, &bytes)?;
+        if self.store.names(instance, true)?.contains_key(name)
+            && let Some(read) = self.store.small(instance, name, TRIAL_LENGTH as u64)?
+            && read != bytes
+        {
+            let message = format!("what was written to {} is not what is read there", self.name);
+            return Err(Failure::new(Cause::Io, message).hint("its disk, or the network, loses or changes data"));
+        }
+        self.store.delete(instance, name)
+    }
+
+    /// Removes what killed trials left.
+    fn remove_trials(&self, instance: &str) -> Result<(), Failure> {
+        for name in self.store.names(instance, true)?.keys().filter(|name| name.starts_with(TRIAL)) {
+            self.store.delete(instance, name)?;
+        }
+        Ok(())
     }
 
     /// Refuses to replace a description that a newer version wrote. Any other one is replaced: the archive that it is

@@ -18,6 +18,7 @@ pub mod retention;
 pub mod schedule;
 pub mod source;
 pub mod status;
+mod trial;
 pub mod verify;
 
 use std::{
@@ -63,6 +64,9 @@ pub(super) fn run(
         BackupJob::Copy { settings, destination, remove } => {
             let copied = copy::copy(data, support, &settings, &destination, &remove, progress);
             copied.map_err(|failure| space::explain(failure, &[Path::new(&destination)])).and_then(value)
+        }
+        BackupJob::Try { settings, destination } => {
+            trial::try_out(data, support, &settings, destination.as_deref()).and_then(value)
         }
         BackupJob::Status(request) => status::status(data, support, &request).and_then(value),
         BackupJob::List { settings, elsewhere } => examine::list(data, support, &settings, elsewhere).and_then(value),

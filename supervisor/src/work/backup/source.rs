@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     archive::read::{self, Opened},
-    destination::{Credentials, Destination},
+    destination::{Credentials, Destination, Patience},
     encryption,
 };
 use crate::{
@@ -48,11 +48,16 @@ fn no_file(path: &std::path::Path, error: &io::Error) -> Failure {
 
 /// Opens a destination with the settings' credentials.
 pub fn open_destination(destination: &str, settings: &Settings) -> Result<Destination, Failure> {
+    open_with(destination, settings, Patience::default())
+}
+
+/// As [`open_destination`], with another patience.
+pub fn open_with(destination: &str, settings: &Settings, patience: Patience) -> Result<Destination, Failure> {
     let credentials = Credentials {
         access_key_id: settings.s3_access_key_id.clone(),
         secret_access_key: settings.s3_secret_access_key.clone(),
     };
-    Destination::open(destination, &credentials)
+    Destination::open_with(destination, &credentials, patience)
 }
 
 /// Opens an archive, decrypts it if need be, and reads its manifest.

@@ -1,15 +1,16 @@
 //! When is the next backup due, and is one overdue?
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use nix::unistd::{AccessFlags, access, getegid, geteuid};
+use nix::unistd::{AccessFlags, access};
 
 use super::{
     catalog, confine,
     create::INDEXES,
     identity, marker, prune, retention,
     schedule::{self, Past, Schedule},
+    trial::whose,
 };
 use crate::{
     config::{Backup as Settings, destination},
@@ -18,9 +19,9 @@ use crate::{
         view::{self, Live},
     },
     failure::{Cause, Failure},
-    jobs::backup::{BackupStatus, COPY, StatusRequest},
+    jobs::backup::{BackupStatus, StatusRequest},
     process::sandbox::{SandboxSupport, Sockets},
-    status::{Backups, LastBackup},
+    status::{Backups, COPY, LastBackup},
 };
 
 /// Looks at the backups there are, and at the clock.
@@ -89,6 +90,7 @@ pub fn status(data: &DataDir, support: SandboxSupport, request: &StatusRequest) 
         next_at: plan.next_at.map(in_seconds),
         overdue_since: plan.overdue_since.map(in_seconds),
         trouble,
+        storage: Vec::new(),
     };
     Ok(BackupStatus { status, next_in: plan.next_at.map(wait), due: plan.due, drill: plan.drill })
 }
@@ -114,15 +116,8 @@ fn clock_is_behind(backup: &retention::Candidate, now: Timestamp) -> Option<Stri
 /// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
 fn closed(dir: &Path) -> Option<String> {
     let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-    let stat = fs::metadata(dir).ok()?;
-    let (uid, gid) = (geteuid(), getegid());
-    let owner = format!("uid {} gid {}", stat.uid(), stat.gid());
-    Some(format!(
-        "backups cannot be written to {} (backup.dir): {}; it belongs to {owner}, and the supervisor runs as uid {uid} gid {gid}: \
-         chown -R {uid}:{gid} that directory, on the machine that has it",
-        dir.display(),
-        errno.desc().to_lowercase()
-    ))
+    let (dir, what, whose) = (dir.display(), errno.desc().to_lowercase(), whose(dir)?);
+    Some(format!("backups cannot be written to {dir} (backup.dir): {what}; {whose}"))
 }
 
 /// Says that there are backups where they are by default, and `backup.dir` is elsewhere: nothing lists or restores those.

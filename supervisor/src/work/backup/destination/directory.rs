@@ -174,6 +174,17 @@ impl Store for Directory {
         durable::write(&self.own(instance)?.join(name), bytes)
     }
 
+    /// Writes it under its own name: no rename can meet another who has removed it.
+    fn write_new(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.own(instance)?.join(name);
+        let mut file = durable::create_file(&path)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.explain(|| format!("cannot write {}", path.display()))
+    }
+
     fn delete(&self, instance: &str, name: &str) -> Result<(), Failure> {
         let Some(directory) = self.existing(instance)? else { return Ok(()) };
         if durable::remove_if_there(&directory.join(name))? { durable::sync_directory(&directory) } else { Ok(()) }

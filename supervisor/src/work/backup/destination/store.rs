@@ -47,6 +47,11 @@ pub(super) trait Store {
     /// Writes a small file for good, in place of what was there.
     fn write(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure>;
 
+    /// Writes a small file that is not there yet, and that nobody needs after a crash.
+    fn write_new(&self, instance: &str, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(instance, name, bytes)
+    }
+
     /// Removes a file for good, if it is there.
     fn delete(&self, instance: &str, name: &str) -> Result<(), Failure>;
 

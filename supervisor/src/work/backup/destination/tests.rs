@@ -275,3 +275,42 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_trial_leaves_nothing_and_removes_what_a_killed_one_left() {
+    let house = House::new();
+    let archive = house.archive(3, b"the backup");
+    house.put(&archive).unwrap();
+    let place = |instance: &str| house.away.path().join(instance);
+    let names = |instance: &str| entries_of(&place(instance));
+    let before = names(OWN);
+    fs::write(place(OWN).join("try-0123456789abcdef"), "cut off").unwrap();
+    fs::create_dir(place(OTHER)).unwrap();
+    fs::write(place(OTHER).join("try-0123456789abcdef"), "under way").unwrap();
+    house.destination().try_out(OWN).unwrap();
+    assert_eq!(names(OWN), before);
+    assert_eq!(names(OTHER), ["try-0123456789abcdef"], "another instance's");
+    assert_eq!(house.destination().list().unwrap(), [archive.1]);
+    // A copy cleans up as well.
+    fs::write(place(OWN).join("try-0123456789abcdef"), "cut off").unwrap();
+    house.destination().tidy(OWN).unwrap();
+    assert_eq!(names(OWN), before);
+}
+
+#[test]
+fn two_instances_of_one_name_try_at_once_and_neither_sees_trouble() {
+    let house = House::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| house.destination().try_out(OWN).unwrap()));
+        }
+    });
+    assert_eq!(entries_of(&house.away.path().join(OWN)), [""; 0]);
+}
+
+fn entries_of(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

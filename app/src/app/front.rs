@@ -153,9 +153,11 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
 
 /// Puts the name that the browser asked for in its place: to a unix socket `tailscale serve` says `Host: localhost`, and
 /// the name in `X-Forwarded-Host`, which it sets itself. Other proxies are believed where `http.trusted_proxies` names them.
+/// Some add theirs to what the client wrote (Apache): the last name is the proxy's own.
 fn take_forwarded_host(request: &mut Request) {
-    let mut names = request.headers().get_all("x-forwarded-host").iter();
-    if let (Some(name), None) = (names.next().cloned(), names.next()) {
+    let names = request.headers().get_all("x-forwarded-host").iter().next_back();
+    let last = names.and_then(|names| names.as_bytes().rsplit(|byte| *byte == b',').next());
+    if let Some(Ok(name)) = last.map(|name| HeaderValue::from_bytes(name.trim_ascii())) {
         request.headers_mut().insert(header::HOST, name);
     }
 }

@@ -29,6 +29,7 @@ use super::{
     App,
     guests::{Guests, PER_ADDRESS},
     proxies::Proxies,
+    refused::read_to_the_end,
 };
 
 /// Time for a request's head, and so for which a connection may be idle between requests.
@@ -132,6 +133,7 @@ impl<A: Acceptor + 'static, P: Clone + Default + Send + Sync + 'static> Server<A
                         let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
                         request.set_data(peer.clone());
                         request.set_data(own.clone());
+                        read_to_the_end(&mut request);
                         let own = own.clone();
                         async move {
                             let response = app.get_response(request).await;

@@ -19,7 +19,7 @@ use tokio::{
 use super::{guests::Guest, problem::Problem};
 
 /// How long a body may take: at a mebibyte, a phone on a bad connection has 35 kB a second.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest body of somebody who is not signed in: to sign in by a passkey takes a few kilobytes.
 const STRANGERS: usize = 16 * 1024;

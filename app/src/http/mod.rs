@@ -2,7 +2,7 @@
 //!
 //! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
 //! `host` tells whether a request is for this host and `origin` whether it is from this site, `limits` keeps requests to
-//! their size and time and `guests` connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
+//! their size and time, `refused` reads what nobody else does, `guests` keeps connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
 //! `explain` which fields it names, `answers` is what success looks like. Nothing here knows a feature: the routes, and what stands before
 //! them, are put together in `app`.
 
@@ -24,6 +24,7 @@ mod parameter;
 mod precondition;
 mod problem;
 mod proxies;
+mod refused;
 mod sockets;
 mod text;
 

@@ -219,6 +219,58 @@ fn a_trusted_proxy_says_who_its_clients_are_and_nobody_else_does() {
     }
     // The name that the browser asked the proxy for is the one that counts.
     sign_in("127.0.0.7", "203.0.113.7", "evil.example").problem(421);
+    // Some proxies add theirs to what the client wrote.
+    assert_eq!(sign_in("127.0.0.7", "203.0.113.7", "evil.example, hearth").status, 201);
+    assert_eq!(sign_in("127.0.0.7", "203.0.113.7", "evil.example,hearth:443 ").status, 201);
+    sign_in("127.0.0.7", "203.0.113.7", "hearth, evil.example").problem(421);
     assert_eq!(sign_in("127.0.0.8", "203.0.113.7", "evil.example").status, 201);
+    app.stop();
+}
+
+#[test]
+fn the_answer_to_a_body_that_is_refused_arrives() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let owner = format!("Bearer {OWNER}");
+    let cookie = format!("{SESSION}=x");
+    // More than lies in the buffers of a connection.
+    let length = 8 << 20;
+    for (path, name, value, status) in [
+        ("/api/v1/records", "authorization", &*owner, 413),
+        ("/api/v1/records", "x-nothing", "x", 401),
+        ("/api/v1/records", "authorization", "Bearer hearth_x", 401),
+        ("/api/v1/records", "cookie", &*cookie, 401),
+        ("/api/v1/records", "host", "evil.example", 421),
+        ("/api/v1/session", "x-nothing", "x", 413),
+        ("/api/v1/session", "origin", "http://evil.example", 403),
+        ("/api/v1/nothing", "authorization", &*owner, 413),
+        ("/records/add", "sec-fetch-site", "cross-site", 403),
+        ("/sign-in", "accept", "text/html", 413),
+    ] {
+        for chunked in [false, true] {
+            let mut stream = app.connect();
+            let host = if name == "host" { "" } else { "host: hearth\r\n" };
+            let framing = match chunked {
+                true => "transfer-encoding: chunked".to_owned(),
+                false => format!("content-length: {length}"),
+            };
+            let head = format!("POST {path} HTTP/1.1\r\n{host}{name}: {value}\r\n{framing}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            let piece = [b' '; 64 << 10];
+            for _ in 0..length / piece.len() {
+                // As a proxy does, which reads the answer when it has sent everything.
+                let sent = match chunked {
+                    true => stream.write_all(&[b"10000\r\n", &piece[..], b"\r\n"].concat()),
+                    false => stream.write_all(&piece),
+                };
+                sent.unwrap_or_else(|error| panic!("{path} {name}: {error}"));
+            }
+            if chunked {
+                stream.write_all(b"0\r\n\r\n").unwrap();
+            }
+            let answer = read_answer(&mut stream);
+            assert_eq!(answer.status, status, "{path} {name}: {answer:?}");
+        }
+    }
     app.stop();
 }

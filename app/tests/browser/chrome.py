@@ -66,12 +66,12 @@ def programs():
     return found if all(found) else None
 
 
-def start(browser, driver):
-    """Starts Chromium without a window."""
+def start(browser, driver, *more):
+    """Starts Chromium without a window, with these options as well."""
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     # Root in a container has no namespaces to make a sandbox of; /dev/shm may be 64 MiB.
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en-GB"):
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en-GB", *more):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))

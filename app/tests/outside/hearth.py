@@ -16,6 +16,7 @@ and its exit status is the script's. Other Python imports `start`. The programs 
 
 import contextlib
 import dataclasses
+import http.client
 import json
 import os
 import pathlib
@@ -144,6 +145,17 @@ def wait_until_it_answers(hearth):
             return
         time.sleep(0.02)
     raise RuntimeError(f"the app does not answer:\n{''.join(hearth.log)}")
+
+
+def eventually(is_so):
+    """Waits until something is so; what cannot be reached is not yet."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if is_so():
+                return
+        time.sleep(0.05)
+    raise RuntimeError("it never came")
 
 
 def main():

@@ -102,9 +102,9 @@ settings! {
         /// stranger's web page reaches it under its own name (DNS rebinding). IP addresses, names without a dot and the name in
         /// `http.public_url` are always allowed.
         hosts: Vec<String> = "[]", Kind::Lines(r#"a list of names, such as ["hearth.example.org"]; in the environment with commas between them"#);
-        /// The reverse proxies that Hearth trusts to tell the address of a client (`X-Forwarded-For`) and the name that the
-        /// client requested (`X-Forwarded-Host`). Any number of connections may come from them. Name a proxy only if it sets
-        /// both headers itself.
+        /// The [reverse proxies](REVERSE-PROXY.md) that Hearth trusts to tell the address of a client (`X-Forwarded-For`) and
+        /// the name that the client requested (`X-Forwarded-Host`). Any number of connections may come from them. Name a
+        /// proxy only if it sets both headers itself.
         trusted_proxies: Vec<String> = "[]", Kind::Lines(r#"a list of IP addresses and networks, such as ["172.18.0.2", "192.168.1.0/24"]; in the environment with commas between them"#);
     }
 

@@ -25,6 +25,8 @@ NAME = "hearth.example.org"
 URL = f"https://{NAME}"
 # Where Hearth is in the document.
 UPSTREAM = "127.0.0.1:3000"
+# What the certificate and its key are called, beside the configuration: the proxies run in the directory of both.
+CHAIN, KEY = "chain.pem", "key.pem"
 # From where proxies reach the app, and which address they listen at.
 LOCAL = "127.0.0.1"
 
@@ -60,7 +62,7 @@ class Certificate:
 
 def certificate(place):
     """Makes an authority and a certificate of its own."""
-    made = Certificate(*(place / name for name in ("authority.pem", "chain.pem", "key.pem")))
+    made = Certificate(*(place / name for name in ("authority.pem", CHAIN, KEY)))
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
     authority_key = place / "authority.key"
     ends = ["-addext", f"subjectAltName=DNS:{NAME}", "-addext", "basicConstraints=critical,CA:FALSE"]
@@ -83,16 +85,16 @@ def certificate(place):
     return made
 
 
-def caddy(place, upstream, ports, made):
+def caddy(place, upstream, ports):
     """Caddy with the document's Caddyfile."""
-    tls = f"{NAME} {{\n\ttls {made.chain} {made.key}\n"
+    tls = f"{NAME} {{\n\ttls {CHAIN} {KEY}\n"
     text = put(block("Caddyfile"), (UPSTREAM, upstream), (f"{NAME} {{\n", tls))
     ours = f"admin off\n\tdefault_bind {LOCAL}\n\thttp_port {ports[0]}\n\thttps_port {ports[1]}"
     (place / "Caddyfile").write_text(f"{{\n\t{ours}\n}}\n{text}")
-    return ["caddy", "run", "--config", place / "Caddyfile", "--adapter", "caddyfile"]
+    return ["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
 
 
-def nginx(place, upstream, ports, made):
+def nginx(place, upstream, ports):
     """nginx with the document's server."""
     text = put(
         block("hearth.conf"),
@@ -101,22 +103,22 @@ def nginx(place, upstream, ports, made):
         ("    listen [::]:443 ssl http2;\n", ""),
         ("listen 80;", f"listen {LOCAL}:{ports[0]};"),
         ("listen 443 ", f"listen {LOCAL}:{ports[1]} "),
-        (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(made.chain)),
-        (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(made.key)),
+        (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", CHAIN),
+        (f"/etc/letsencrypt/live/{NAME}/privkey.pem", KEY),
     )
     (place / "hearth.conf").write_text(text)
     # What every nginx has around it, in a directory that nobody else needs to enter.
     user = "user root;" if os.geteuid() == 0 else ""
     kinds = "client_body proxy fastcgi uwsgi scgi".split()
-    temporary = " ".join(f"{kind}_temp_path {place}/{kind};" for kind in kinds)
+    temporary = " ".join(f"{kind}_temp_path {kind};" for kind in kinds)
     (place / "nginx.conf").write_text(
-        f"daemon off; {user} worker_processes 2; pid {place}/pid; events {{}}\n"
-        f"http {{ access_log off; {temporary} include {place}/hearth.conf; }}\n"
+        f"daemon off; {user} worker_processes 2; pid pid; events {{}}\n"
+        f"http {{ access_log off; {temporary} include hearth.conf; }}\n"
     )
-    return ["nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf"]
+    return ["nginx", "-p", place, "-e", "stderr", "-c", "nginx.conf"]
 
 
-def traefik(place, upstream, ports, made):
+def traefik(place, upstream, ports):
     """Traefik with the document's two files."""
     before, resolvers = block("traefik.yml").split("certificatesResolvers:\n")
     assert "tlsChallenge" in resolvers
@@ -124,14 +126,14 @@ def traefik(place, upstream, ports, made):
         before,
         ('":80"', f'"{LOCAL}:{ports[0]}"'),
         ('":443"', f'"{LOCAL}:{ports[1]}"'),
-        ("/etc/traefik/hearth.yml", str(place / "hearth.yml")),
+        ("/etc/traefik/hearth.yml", "hearth.yml"),
     )
     fixed += "global: {checkNewVersion: false, sendAnonymousUsage: false}\n"
     text = put(block("hearth.yml"), (UPSTREAM, upstream), ("tls:\n        certResolver: letsencrypt", "tls: {}"))
-    text += f"tls:\n  certificates:\n    - certFile: {made.chain}\n      keyFile: {made.key}\n"
+    text += f"tls:\n  certificates:\n    - certFile: {CHAIN}\n      keyFile: {KEY}\n"
     (place / "traefik.yml").write_text(fixed)
     (place / "hearth.yml").write_text(text)
-    return ["traefik", f"--configFile={place}/traefik.yml"]
+    return ["traefik", "--configFile=traefik.yml"]
 
 
 # Each proxy of the document.
@@ -243,7 +245,7 @@ def before(kind, upstream):
         place = pathlib.Path(directory)
         made = certificate(place)
         ports = hearth.free_port(), hearth.free_port()
-        words = KINDS[kind](place, f"{LOCAL}:{upstream}", ports, made)
+        words = KINDS[kind](place, f"{LOCAL}:{upstream}", ports)
         log = place / "log"
         # What it keeps stays in the directory.
         environment = hearth.plain() | {"HOME": directory, "XDG_DATA_HOME": directory, "XDG_CONFIG_HOME": directory}

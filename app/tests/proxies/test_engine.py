@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -52,15 +53,20 @@ class Project:
         (place / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines))
 
     def run(self, *words):
+        return self.type_in([*self.compose, *words])
+
+    def type_in(self, words):
         environment = {name: value for name, value in hearth.plain().items() if not name.startswith("COMPOSE_")}
-        done = subprocess.run([*self.compose, *words], cwd=self.place, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=self.place, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     @contextlib.contextmanager
     def up(self):
         try:
-            self.run("up", "-d")
+            # As the document starts it, with this compose.
+            commands = proxies.put(proxies.block("container"), ("docker compose", shlex.join(self.compose)))
+            self.type_in(["bash", "-ec", commands])
             yield self
         finally:
             self.run("down", "--volumes", "--timeout", "20")

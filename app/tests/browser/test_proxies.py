@@ -17,25 +17,28 @@ PASSWORD = hearth.OWNER["password"]
 LOOK = chrome.LOOKS[-1]
 
 
-@pytest.fixture(params=["caddy", "nginx"])
+@pytest.fixture(params=[("caddy", 443), ("nginx", 443), ("nginx", 8443)], ids=lambda param: f"{param[0]}-{param[1]}")
 def behind(request):
-    """A browser at a new Hearth behind a proxy, with a provider of single sign-on."""
+    """A browser at a new Hearth behind a proxy that people reach at this port, with a provider of single sign-on."""
+    kind, port = request.param
     tell = pytest.fail if os.environ.get("CI") else pytest.skip
     if not (found := chrome.programs()):
         tell("there is no Chromium with its driver: apt-get install chromium chromium-driver")
-    if not proxies.program(request.param):
-        tell(f"there is no {request.param}: apt-get install {request.param}")
+    if not proxies.program(kind):
+        tell(f"there is no {kind}: apt-get install {kind}")
+    # The nginx of the document leaves the port out of `Host`.
+    url = proxies.URL if port == 443 else f"{proxies.URL}:{port}"
     with contextlib.ExitStack() as stack:
         identity = stack.enter_context(provider.start(hearth.OWNER["email"]))
-        proxy = stack.enter_context(proxies.start(request.param, identity.settings()))
+        proxy = stack.enter_context(proxies.start(kind, identity.settings() | {"HEARTH_HTTP__PUBLIC_URL": url}))
         driver = chrome.start(
             *found,
-            f"--host-resolver-rules=MAP {proxies.NAME}:443 {proxies.LOCAL}:{proxy.port}",
+            f"--host-resolver-rules=MAP {proxies.NAME}:{port} {proxies.LOCAL}:{proxy.port}",
             f"--ignore-certificate-errors-spki-list={proxy.key_hash()}",
         )
         stack.callback(driver.quit)
         axe = request.config.getoption("axe").read_text()
-        browser = chrome.Browser(driver, proxies.URL, LOOK, axe, request.config.getoption("shots"))
+        browser = chrome.Browser(driver, url, LOOK, axe, request.config.getoption("shots"))
         browser.proxy = proxy
         yield browser
 
@@ -72,7 +75,7 @@ def test_a_password_a_passkey_and_single_sign_on_work_behind_a_proxy(behind):
     behind.open("/sign-in?next=/audit")
     behind.press("a[href^='/sign-in/oidc']")
     behind.has("Sign-ins, changes to accounts and records")
-    assert behind.driver.current_url == f"{proxies.URL}/audit"
+    assert behind.driver.current_url == f"{behind.url}/audit"
     methods = {session["method"] for session in sessions(behind)}
     assert methods == {"oidc"}, methods
 
@@ -80,7 +83,7 @@ def test_a_password_a_passkey_and_single_sign_on_work_behind_a_proxy(behind):
     behind.open("/people")
     behind.fill(email="ben@example.org")
     behind.push("Create link")
-    assert behind.find("code.secret").text.startswith(f"{proxies.URL}/")
+    assert behind.find("code.secret").text.startswith(f"{behind.url}/")
 
 
 def sessions(browser):

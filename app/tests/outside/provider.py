@@ -72,7 +72,7 @@ class Provider:
         return Handler
 
     def documents(self):
-        at = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in (("authorization", "authorize"), ("token", "token"))}
+        at = {"authorization_endpoint": f"{self.issuer}/authorize", "token_endpoint": f"{self.issuer}/token"}
         key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1", "n": self.modulus, "e": "AQAB"}
         return {
             "/.well-known/openid-configuration": at | {

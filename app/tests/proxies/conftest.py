@@ -20,11 +20,14 @@ class Household:
 
     def __init__(self, proxy):
         self.proxy = proxy
-        made = proxy.ask("POST", "/api/v1/setup", [("Origin", proxies.URL)], hearth.OWNER | {"code": proxy.app.setup_code})
+        owner = hearth.OWNER | {"code": proxy.app.setup_code}
+        made = proxy.ask("POST", "/api/v1/setup", [("Origin", proxies.URL)], owner)
         assert made.status == 201, made
         self.cookie = made.cookies()
 
-    def sign_in(self, email=hearth.OWNER["email"], password=hearth.OWNER["password"], headers=(), client="127.0.0.5", ask=None):
+    def sign_in(
+        self, email=hearth.OWNER["email"], password=hearth.OWNER["password"], headers=(), client="127.0.0.5", ask=None
+    ):
         """Asks to be signed in, as a browser does."""
         headers = [("Origin", proxies.URL), *headers]
         body = {"email": email, "password": password}

@@ -48,7 +48,8 @@ class Project:
         shutil.copytree(hearth.ROOT / "compose", place, dirs_exist_ok=True)
         (place / "local.yml").write_text(proxies.put(proxies.block(file), *changes))
         # Beside the document's own: what keeps it apart from any other Hearth on this machine.
-        own = {"COMPOSE_PROJECT_NAME": self.name, "HEARTH_VOLUMES": self.name, "HEARTH_IMAGE": IMAGE, "HEARTH_PORT": self.port}
+        own = {"COMPOSE_PROJECT_NAME": self.name, "HEARTH_VOLUMES": self.name}
+        own |= {"HEARTH_IMAGE": IMAGE, "HEARTH_PORT": self.port}
         lines = (proxies.settings(settings) | own).items()
         (place / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines))
 
@@ -57,7 +58,9 @@ class Project:
 
     def type_in(self, words):
         environment = {name: value for name, value in hearth.plain().items() if not name.startswith("COMPOSE_")}
-        done = subprocess.run(words, cwd=self.place, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            words, cwd=self.place, env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

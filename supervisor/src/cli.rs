@@ -172,11 +172,11 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
     let flags = Flags { data_dir: cli.options.data_dir, listen: cli.options.listen };
     let command = cli.command.unwrap_or(Command::Run);
     if let Command::Run = command {
-        let loaded = Loaded::load(&flags)?;
+        let loaded = Loaded::load(&flags).map_err(where_it_stands)?;
         log::init(&loaded.config.log);
         loaded.warn();
         let shown = loaded.document();
-        return operations::run(loaded.config, shown);
+        return operations::run(loaded.config, shown).map_err(where_it_stands);
     }
     signals::unblock().map_err(|error| Failure::io("cannot unblock signals", &error))?;
     if let Command::Config(ShowConfig { env: Some(file), json }) = command {
@@ -201,6 +201,19 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         Command::Restore(asked) => restore::restore(&flags, &data, &asked),
         Command::Update(Update::Check(Json { json })) => update::check(&flags, &data, json),
     }
+}
+
+/// Says where a setting of a container's environment stands, and what finds its line: in the container there is only its name.
+fn where_it_stands(failure: Failure) -> Failure {
+    let of_the_environment =
+        failure.message.contains(" (from HEARTH_") || failure.message.contains(" (in the environment)");
+    if failure.cause != Cause::Configuration || !of_the_environment || !access::in_container() {
+        return failure;
+    }
+    let here = "compose takes it from .env or a compose file; what is wrong in .env: docker compose run --rm -T web supervisor \
+                config --env - < .env";
+    let hint = failure.hint.as_ref().map_or_else(|| here.to_owned(), |hint| format!("{hint}; {here}"));
+    failure.hint(hint)
 }
 
 fn for_programs() -> bool {

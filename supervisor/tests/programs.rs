@@ -161,3 +161,41 @@ fn a_mistake_that_only_a_job_or_the_app_can_tell_ends_a_start_as_any_other_does(
     let shown = hearth.done(&["config"]);
     assert!(shown.contains("0 3 31 2 *") && shown.contains("nowhere") && !shown.contains("short"), "{shown}");
 }
+
+#[test]
+fn in_a_container_a_refused_setting_leads_to_the_file_of_compose_and_elsewhere_it_does_not() {
+    let way = "docker compose run --rm -T web supervisor config --env - < .env";
+    // One that PID 1 can tell, a misspelt name, one that only a job can tell, and two at once.
+    for (settings, name) in [
+        (
+            &[("HEARTH_BACKUP__KEEP_DAILY", "often")][..],
+            "backup.keep_daily = \"often\" (from HEARTH_BACKUP__KEEP_DAILY)",
+        ),
+        (&[("HEARTH_STOP_GRACE", "7s")], "HEARTH_STOP_GRACE (in the environment)"),
+        (&[("HEARTH_BACKUP__SCHEDULE", "0 3 31 2 *")], "backup.schedule (from HEARTH_BACKUP__SCHEDULE)"),
+        (&[("HEARTH_LOG__LEVEL", "loud"), ("HEARTH_STOP__GRACE", "7")], "stop.grace = \"7\" (from HEARTH_STOP__GRACE)"),
+    ] {
+        for container in [true, false] {
+            let mut hearth = Hearth::new();
+            settings.iter().for_each(|(name, value)| {
+                hearth.set(name, *value);
+            });
+            if container {
+                hearth.set("container", "oci");
+            }
+            let mut running = hearth.start();
+            assert_eq!(running.wait_end().code(), Some(2), "{}", running.log());
+            let log = running.log();
+            assert!(log.contains(name), "{name}: {log}");
+            assert_eq!(log.contains(way) && log.contains(".env"), container, "{log}");
+        }
+    }
+    // A mistake in the file is none of the environment's.
+    let mut hearth = Hearth::new();
+    hearth.set("container", "oci");
+    fs::create_dir(&hearth.data).unwrap();
+    fs::write(hearth.data.join("config.toml"), "[stop]\ngrace = \"7\"\n").unwrap();
+    let mut running = hearth.start();
+    assert_eq!(running.wait_end().code(), Some(2), "{}", running.log());
+    assert!(!running.log().contains(way), "{}", running.log());
+}

@@ -242,7 +242,11 @@ fn handed_on(key: &Key) -> Result<(), Wrong> {
         return wrong(&format!("compose.yml sets it to {value}"), (*instead).to_owned());
     }
     if OF_THE_IMAGE.contains(&key.name) {
-        return wrong("it is the image's own", "set it in local.yml, under environment:, if you mean it".to_owned());
+        return wrong(
+            "compose does not pass it on, since the image sets it itself",
+            "if you mean it, set it in a compose file of your own, such as local.yml, under services: web: environment:"
+                .to_owned(),
+        );
     }
     Ok(())
 }

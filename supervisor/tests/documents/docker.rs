@@ -2,7 +2,7 @@
 //! back, on a real engine?
 //!
 //! Ignored unless asked for (`cargo test -p supervisor --test documents -- --ignored`): it needs Docker, Debian's
-//! `docker-registry`, and the image that `HEARTH_TEST_IMAGE` names. The blocks run as they stand, on a terminal, one after
+//! `docker-registry`, and the image that `HEARTH_TEST_IMAGE` names; without root also `rootlesskit`, `uidmap` and `slirp4netns`. The blocks run as they stand, on a terminal, one after
 //! the other in the same shell's directory. Only the places are other ones: the port, two directories and the volumes, so that
 //! a real Hearth on this machine is left alone.
 
@@ -13,16 +13,20 @@ use std::{
     path::Path,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    harness::{Hearth, household, http, pack_libraries, program},
-    markdown::{Document, root},
+    harness::{Hearth, household, http, pack_libraries, program, request},
+    markdown::Document,
+    rootless::UID,
     terminal::{Terminal, docker, wait_until},
 };
 
 const SETUP: &str = "docs/SETUP.md";
 const SECURITY: &str = "docs/SECURITY.md";
+/// That of 0.4.0.
+const SETUP_OF_0_4_0: &str = "supervisor/tests/documents/release-0.4.0/SETUP.md";
+const BACKUPS: &str = "docs/BACKUPS.md";
 const UPGRADING: &str = "docs/UPGRADING.md";
 
 /// The blocks that are run here.
@@ -53,6 +57,9 @@ pub(crate) const RUN: &[(&str, &str)] = &[
     (UPGRADING, "back-backup"),
     (SECURITY, "taken-over"),
 ];
+
+/// Those that an installation of 0.4.0 takes besides.
+pub(crate) const FROM_0_4_0: &[(&str, &str)] = &[(UPGRADING, "from-0.4.0")];
 
 /// Those that move an installation into directories.
 pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore"), (SETUP, "move-end")];
@@ -101,9 +108,8 @@ fn first_look(terminal: &Terminal) {
 fn set_up(terminal: &Terminal, settings: &[(&str, &str)]) {
     assert_eq!(terminal.run(SETUP, "bits"), "64\n");
     terminal.run(SETUP, "place");
-    // What the download, which needs the internet, would have brought.
-    let copy = format!("cp -r '{}'/. .", root().join("compose").display());
-    terminal.type_in(&copy, "");
+    // The download needs the internet.
+    terminal.fetch(Path::new("compose"));
     terminal.run(SETUP, "configure");
     // No other Hearth on this machine is to be touched: a name of its own.
     terminal.set("COMPOSE_PROJECT_NAME", &terminal.name());
@@ -123,6 +129,23 @@ fn set_up(terminal: &Terminal, settings: &[(&str, &str)]) {
     assert!(said.contains("is made and verified"), "{said}");
 }
 
+/// What docs/BACKUPS.md has, with what it says to put before each command in a container.
+fn back_up(terminal: &Terminal) {
+    let document = Document::read(Path::new(BACKUPS));
+    for line in ["make-one", "look-after-them"]
+        .iter()
+        .flat_map(|name| document.block(name).text.lines().map(str::to_owned).collect::<Vec<_>>())
+    {
+        let said = terminal.type_in(&format!("docker compose exec web {line}"), "");
+        assert!(!said.is_empty(), "{line} says nothing");
+    }
+    let restore = document.block("restore").text;
+    let latest = restore.lines().next().unwrap();
+    let said = terminal.type_in(&format!("docker compose exec web {latest}"), "y\n");
+    assert!(said.contains("is live"), "{latest}: {said}");
+    terminal.wait_serving();
+}
+
 /// A file of one's own with a setting, and directories of one's own.
 fn settle_in(terminal: &Terminal) {
     fs::write(terminal.directory.borrow().join("local.yml"), file_shown(SETUP, "yaml", "Settings")).unwrap();
@@ -130,7 +153,11 @@ fn settle_in(terminal: &Terminal) {
     terminal.set("HEARTH_STOP__GRACE", "25s");
     let said = terminal.run(SETUP, "settings");
     assert!(said.lines().any(|line| line.starts_with("stop.grace ") && line.contains(" 25s ")), "{said}");
-    terminal.run(SETUP, "directories");
+    // One that compose.yml cannot pass on.
+    let image = said.lines().find(|line| line.starts_with("update.image "));
+    assert!(image.is_some_and(|line| line.contains(" registry.example.org/hearth ")), "{said}");
+    terminal.run_as_user(SETUP, "directories");
+    terminal.set("HEARTH_USER", terminal.user);
     for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
         terminal.set(name, &terminal.place.path().join(directory).display().to_string());
     }
@@ -147,7 +174,9 @@ fn move_in(terminal: &Terminal) {
     fs::create_dir(source.root.path().join("target")).unwrap();
     symlink(program("supervisor").parent().unwrap(), source.root.path().join("target/release")).unwrap();
     let here = terminal.directory.replace(source.root.path().to_owned());
-    terminal.run(SETUP, "move-out");
+    terminal.run_as_root(SETUP, "move-out");
+    // The source build is root's here, and its backup belongs to who goes on with it.
+    terminal.give("move.tar.zst");
     running.stop();
     terminal.directory.replace(here);
     terminal.type_in("docker compose down", "");
@@ -206,28 +235,111 @@ fn taken_over(terminal: &Terminal) {
     terminal.wait_serving();
 }
 
+/// Sets an installation up as the documents of 0.4.0 say, with its image; returns its records.
+fn of_0_4_0(terminal: &Terminal) -> BTreeMap<i64, Value> {
+    let old = std::env::var("HEARTH_TEST_OLD_IMAGE").expect("HEARTH_TEST_OLD_IMAGE names the image of 0.4.0");
+    terminal.push(&old, "latest");
+    terminal.run(SETUP_OF_0_4_0, "place");
+    // All that it had; of the tiers, none has changed since.
+    terminal.fetch(Path::new("compose"));
+    terminal.fetch(Path::new("supervisor/tests/container/release-0.4.0"));
+    terminal.run(SETUP_OF_0_4_0, "configure");
+    terminal.set("COMPOSE_PROJECT_NAME", &terminal.name());
+    terminal.set("HEARTH_PORT", &terminal.port.to_string());
+    terminal.set_image("latest");
+    // Its volumes are called app-data and app-backups, also by a real Hearth on this machine.
+    terminal.replace("compose.yml", "name: app-", &format!("name: {}-", terminal.name()));
+    terminal.run(SETUP_OF_0_4_0, "start");
+    terminal.wait_serving();
+    let said = terminal.run(SETUP_OF_0_4_0, "look");
+    assert!(said.contains("Starting server v0.4.0"), "{said}");
+    let code = terminal.run(SETUP_OF_0_4_0, "first-owner");
+    let owner = json!({"code": code.trim(), "name": "Ada", "email": http::EMAIL, "password": http::PASSWORD});
+    let answer = request(terminal.address(), "POST", "/api/v1/setup", "application/json", Some(&owner)).unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    household::fill(terminal.address(), 40);
+    terminal.run(SETUP_OF_0_4_0, "backup");
+    household::all(terminal.address())
+}
+
 #[test]
-#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
-fn the_commands_of_setup_and_upgrading_do_what_they_say() {
+#[ignore = "needs a Docker engine, and the images that HEARTH_TEST_IMAGE and HEARTH_TEST_OLD_IMAGE name"]
+fn an_installation_that_the_documents_of_0_4_0_made_is_upgraded_by_todays_with_its_data() {
+    let terminal = Terminal::open("1001:1001");
+    let before = of_0_4_0(&terminal);
+    // It did nothing in 0.4.0.
+    terminal.set("HEARTH_BACKUP__KEEP_DAILY", "often");
+    terminal.push(&image(), "latest");
+    terminal.run(UPGRADING, "before");
+    terminal.fetch(Path::new("compose"));
+    terminal.replace("compose.yml", ":-app}", &format!(":-{}}}", terminal.name()));
+
+    // Whoever does not check first loses nothing, and the log leads to the line.
+    terminal.run(UPGRADING, "upgrade");
+    wait_until("the mistake in the log", || terminal.type_in("docker compose logs web", "").contains("config --env"));
+    let log = terminal.type_in("docker compose logs web", "");
+    let refused =
+        log.lines().find(|line| line.contains("backup.keep_daily = \"often\" (from HEARTH_BACKUP__KEEP_DAILY)"));
+    assert!(refused.is_some(), "{log}");
+    let (_, way) = log.split_once("what is wrong in .env: ").expect("the way out");
+    let way = way.lines().next().unwrap().trim();
+    for check in [way, &terminal.block(UPGRADING, "from-0.4.0")] {
+        let said = terminal.type_in(&format!("{{ {check}\n}} || true"), "");
+        assert!(said.contains("(from HEARTH_BACKUP__KEEP_DAILY, line "), "{check}: {said}");
+    }
+
+    terminal.set("HEARTH_BACKUP__KEEP_DAILY", "30");
+    let said = terminal.run(UPGRADING, "from-0.4.0");
+    assert!(said.contains("and no mistake in them"), "{said}");
+    terminal.run(UPGRADING, "upgrade");
+    terminal.wait_serving();
+    let said = terminal.run(UPGRADING, "verify");
+    assert!(said.contains("phase      serving"), "{said}");
+    assert_eq!(household::all(terminal.address()), before);
+    let list = terminal.type_in("docker compose exec web supervisor backup list", "");
+    assert!(list.contains("before the upgrade"), "{list}");
+}
+
+/// The documents, from top to bottom.
+fn top_to_bottom(terminal: &Terminal) {
     let image = image();
-    let terminal = Terminal::open();
     terminal.push(&image, "latest");
     terminal.push(&image, "old");
-    first_look(&terminal);
-    set_up(&terminal, &[]);
+    first_look(terminal);
+    set_up(terminal, &[]);
     // Nobody owns it yet.
     let code = terminal.run(SETUP, "first-owner");
     assert!(code.trim().len() >= 8, "{code}");
-    settle_in(&terminal);
-    move_in(&terminal);
-    there_and_back(&terminal, &image);
-    held_and_back(&terminal, &image);
-    taken_over(&terminal);
+    settle_in(terminal);
+    move_in(terminal);
+    assert!(terminal.type_in("docker compose logs web", "").contains(&terminal.runs_as()));
+    back_up(terminal);
+    there_and_back(terminal, &image);
+    held_and_back(terminal, &image);
+    taken_over(terminal);
     let ran = terminal.ran.borrow();
     let ran: Vec<_> = ran.iter().map(|(document, name)| (document.as_str(), name.as_str())).collect();
     let mut run = RUN.to_vec();
     run.sort_unstable();
     assert_eq!(ran, run, "RUN names what is run");
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
+fn the_commands_of_setup_backups_and_upgrading_do_what_they_say_as_the_images_own_user() {
+    top_to_bottom(&Terminal::open("1001:1001"));
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
+fn the_commands_of_setup_backups_and_upgrading_do_what_they_say_as_another_user() {
+    top_to_bottom(&Terminal::open("99:100"));
+}
+
+#[test]
+#[ignore = "needs a Docker engine, the image that HEARTH_TEST_IMAGE names, root, rootlesskit, uidmap and slirp4netns"]
+fn the_commands_of_setup_backups_and_upgrading_do_what_they_say_without_root() {
+    top_to_bottom(&Terminal::open_rootless());
 }
 
 /// An installation in volumes, with records; returns them.
@@ -238,51 +350,57 @@ fn in_volumes(terminal: &Terminal) -> BTreeMap<i64, Value> {
     household::all(terminal.address())
 }
 
-/// The document's blocks of the move, as this user; between them, before the restore, `meanwhile`.
-fn move_into_directories(terminal: &Terminal, user: &str, meanwhile: impl FnOnce(&Path)) {
-    let as_user = |name: &str| {
-        let block = Document::read(Path::new(SETUP)).block(name).text.replace("1001:1001", user);
-        terminal.type_in(&terminal.here(&block), "")
-    };
-    as_user("directories");
-    let said = as_user("move-backups");
+/// The document's blocks of the move; between them, before the restore, `meanwhile`.
+fn move_into_directories(terminal: &Terminal, meanwhile: impl FnOnce(&Path)) {
+    terminal.run_as_user(SETUP, "directories");
+    let said = terminal.run_as_user(SETUP, "move-backups");
     assert!(said.contains("is made and verified"), "{said}");
     for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
         terminal.set(name, &terminal.place.path().join(directory).display().to_string());
     }
-    terminal.set("HEARTH_USER", user);
+    terminal.set("HEARTH_USER", terminal.user);
     meanwhile(&terminal.place.path().join("srv/backups"));
     let said = terminal.run_answering(SETUP, "move-restore", "y\n");
     assert!(said.contains("is live"), "{said}");
     terminal.wait_serving();
 }
 
+/// Moves an installation from volumes into directories, which belong to this user afterwards.
+fn moves_everything(terminal: &Terminal, owner: &str) {
+    let before = in_volumes(terminal);
+    move_into_directories(terminal, |_| ());
+    assert_eq!(household::all(terminal.address()), before, "{owner}");
+    let list = terminal.type_in("docker compose exec web supervisor backup list", "");
+    assert!(list.contains("move"), "{list}");
+    for directory in ["srv/data/live/app.db", "srv/backups"] {
+        let stat = fs::metadata(terminal.place.path().join(directory)).unwrap();
+        assert_eq!(format!("{}:{}", stat.uid(), stat.gid()), owner, "{directory}");
+    }
+    terminal.run(SETUP, "move-end");
+    // The next backup goes into the directory, beside those that came along.
+    assert!(terminal.run(SETUP, "backup").contains("is made and verified"));
+}
+
 #[test]
 #[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
 fn the_move_into_directories_brings_everything_for_whatever_user() {
     for user in ["1001:1001", "99:100", "0:0"] {
-        let terminal = Terminal::open();
-        let before = in_volumes(&terminal);
-        move_into_directories(&terminal, user, |_| ());
-        assert_eq!(household::all(terminal.address()), before, "{user}");
-        let list = terminal.type_in("docker compose exec web supervisor backup list", "");
-        assert!(list.contains("move"), "{list}");
-        for directory in ["srv/data/live/app.db", "srv/backups"] {
-            let stat = fs::metadata(terminal.place.path().join(directory)).unwrap();
-            assert_eq!(format!("{}:{}", stat.uid(), stat.gid()), user, "{directory}");
-        }
-        terminal.run(SETUP, "move-end");
-        // The next backup goes into the directory, beside those that came along.
-        assert!(terminal.run(SETUP, "backup").contains("is made and verified"));
+        moves_everything(&Terminal::open(user), user);
     }
+}
+
+#[test]
+#[ignore = "needs a Docker engine, the image that HEARTH_TEST_IMAGE names, root, rootlesskit, uidmap and slirp4netns"]
+fn the_move_into_directories_brings_everything_without_root() {
+    moves_everything(&Terminal::open_rootless(), &format!("{UID}:{UID}"));
 }
 
 #[test]
 #[ignore = "needs a Docker engine, and the image that HEARTH_TEST_IMAGE names"]
 fn a_move_whose_backups_still_belong_to_root_serves_no_empty_hearth_and_says_whose_they_are() {
-    let terminal = Terminal::open();
+    let terminal = Terminal::open("1001:1001");
     let before = in_volumes(&terminal);
-    move_into_directories(&terminal, "1001:1001", |backups| {
+    move_into_directories(&terminal, |backups| {
         let belong_to = |uid: u32, gid: u32| {
             for entry in fs::read_dir(backups).unwrap() {
                 chown(entry.unwrap().path(), Some(uid), Some(gid)).unwrap();

@@ -12,6 +12,7 @@ mod docker;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod markdown;
+mod rootless;
 mod terminal;
 
 use std::{
@@ -38,7 +39,8 @@ fn assert_nothing(wrong: &[String]) {
 
 #[test]
 fn every_block_of_commands_is_run_by_a_test_or_says_what_it_needs() {
-    let run: BTreeSet<(&str, &str)> = backups::RUN.iter().chain(docker::RUN).chain(docker::MOVE).copied().collect();
+    let run: BTreeSet<(&str, &str)> =
+        [backups::RUN, docker::RUN, docker::FROM_0_4_0, docker::MOVE].concat().into_iter().collect();
     // It builds the image, whose programs it then starts.
     let ci = [".ci/run", ".ci/long", "Dockerfile"].map(|file| fs::read_to_string(root().join(file)).unwrap()).concat();
     let (mut wrong, mut met) = (Vec::new(), BTreeSet::new());
@@ -92,7 +94,7 @@ fn every_command_is_one_that_the_programs_take() {
 
 #[test]
 fn every_setting_that_is_named_is_one() {
-    let files = ["compose", "docs/systemd", "docs/unraid"].iter().flat_map(|directory| {
+    let files = ["compose", "docs/systemd", "docs/unraid", "docs/podman"].iter().flat_map(|directory| {
         let entries = fs::read_dir(root().join(directory)).unwrap();
         entries.map(|entry| Path::new(directory).join(entry.unwrap().file_name())).collect::<Vec<_>>()
     });
@@ -111,6 +113,30 @@ fn every_setting_that_is_named_is_one() {
         for (number, line) in text.lines().enumerate() {
             let unknown = variables(line).filter(|name| !name.starts_with("HEARTH_TEST_") && !known.contains(*name));
             wrong.extend(unknown.map(|name| format!("{}:{}: there is no setting {name}", path.display(), number + 1)));
+        }
+    }
+    assert_nothing(&wrong);
+}
+
+#[test]
+fn nothing_promises_attachments_while_the_app_has_none() {
+    let read = |path: &Path| String::from_utf8(fs::read(root().join(path)).unwrap()).unwrap_or_default();
+    let names_them = |text: &str| text.to_lowercase().contains("attachment");
+    let api = read(Path::new("app/tests/blackbox/openapi.json"));
+    assert!(!names_them(&api), "the app has attachments: this test is of no more use");
+    let mut wrong = Vec::new();
+    // Backups and the sandbox are ready for them, and say that they are not there.
+    let documents = documents().into_iter().filter(|document| document.path != Path::new(MEASUREMENTS));
+    for document in documents.filter(|document| names_them(&document.text)) {
+        let words = document.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !words.contains("Hearth has no attachments yet") {
+            wrong.push(format!("{} names attachments, and does not say that there are none", document.path.display()));
+        }
+    }
+    for directory in ["compose", "docs/unraid", "docs/systemd", "docs/podman"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let path = Path::new(directory).join(entry.unwrap().file_name());
+            wrong.extend(names_them(&read(&path)).then(|| format!("{} promises attachments", path.display())));
         }
     }
     assert_nothing(&wrong);

@@ -1,11 +1,13 @@
 //! Who types the commands of a document into a terminal, with an engine and a registry at hand?
+//!
+//! The engine is the machine's, with root at the terminal, or [`Rootless`], with its user.
 
 use std::{
     cell::RefCell,
     collections::BTreeSet,
     fs,
     io::Write,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,7 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{harness::request, markdown::Document};
+use crate::{
+    harness::request,
+    markdown::{Document, root},
+    rootless::{Rootless, UID},
+};
 
 /// How long the engine may take for anything.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -23,6 +29,10 @@ pub(crate) const TAGS: [&str; 2] = ["latest", "old"];
 
 /// Somebody at a terminal, with an engine and a registry.
 pub(crate) struct Terminal {
+    /// The engine, if it is not the machine's.
+    rootless: Option<Rootless>,
+    /// Whom Hearth runs as once it has directories: `1001:1001`.
+    pub(crate) user: &'static str,
     pub(crate) place: tempfile::TempDir,
     /// Where the shell is.
     pub(crate) directory: RefCell<PathBuf>,
@@ -55,10 +65,23 @@ pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
 }
 
 impl Terminal {
-    pub(crate) fn open() -> Self {
+    /// Opens one at the machine's engine, for a Hearth that runs as this user.
+    pub(crate) fn open(user: &'static str) -> Self {
+        Self::at(None, user)
+    }
+
+    /// Opens one for a user who is not root, with an engine of his own; he is root in there.
+    pub(crate) fn open_rootless() -> Self {
+        Self::at(Some(Rootless::start()), "0:0")
+    }
+
+    fn at(rootless: Option<Rootless>, user: &'static str) -> Self {
         let place = tempfile::tempdir().unwrap();
         // The directory of the commands has to be reachable for the user that sudo makes of this one.
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        if let Some(rootless) = &rootless {
+            rootless.give(place.path());
+        }
         // The compose that is named, else Docker's own, else the older one by its own name.
         let named = std::env::var("HEARTH_TEST_COMPOSE").ok();
         let plugin = Command::new("docker").args(["compose", "version"]).output().unwrap().status.success();
@@ -79,18 +102,22 @@ impl Terminal {
             storage.display()
         );
         fs::write(&config, settings).unwrap();
-        let registry = Command::new("docker-registry")
+        // The engine has to reach it by its own 127.0.0.1.
+        let program = |name: &str| rootless.as_ref().map_or_else(|| Command::new(name), |engine| engine.inside(name));
+        let registry = program("docker-registry")
             .arg("serve")
             .arg(&config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry, of the Debian package of that name");
-        let listening: SocketAddr = address.parse().unwrap();
-        wait_until("the registry", || TcpStream::connect(listening).is_ok());
+        let connect = format!("exec 3<>/dev/tcp/{}", address.replace(':', "/"));
+        wait_until("the registry", || {
+            program("bash").args(["-c", &connect]).stderr(Stdio::null()).status().unwrap().success()
+        });
         let directory = RefCell::new(place.path().to_owned());
         let image = format!("{address}/hearth");
-        Self { place, directory, port: free_port(), registry, image, ran: RefCell::default() }
+        Self { rootless, user, place, directory, port: free_port(), registry, image, ran: RefCell::default() }
     }
 
     /// The name of this test's installation.
@@ -103,6 +130,11 @@ impl Terminal {
         ["data", "backups"].map(|volume| format!("{}-{volume}", self.name()))
     }
 
+    /// How the log says whom Hearth runs as.
+    pub(crate) fn runs_as(&self) -> String {
+        format!("as uid {}", self.user.replace(':', " gid "))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
@@ -111,17 +143,56 @@ impl Terminal {
     pub(crate) fn push(&self, image: &str, tag: &str) {
         let name = format!("{}:{tag}", self.image);
         docker(&["tag", image, &name]);
-        docker(&["push", &name]);
+        if let Some(engine) = &self.rootless {
+            engine.load(&name);
+        }
         // What is here already would be found without the registry.
-        docker(&["rmi", &name]);
+        for arguments in [["push", &name], ["rmi", &name]] {
+            let output = self.docker(&arguments).output().unwrap();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        if self.rootless.is_some() {
+            docker(&["rmi", &name]);
+        }
+    }
+
+    /// A command of Docker's, to the engine that is used here.
+    fn docker(&self, arguments: &[&str]) -> Command {
+        let mut machine = Command::new("docker");
+        machine.args(arguments);
+        self.rootless.as_ref().map_or(machine, |engine| engine.docker(arguments))
     }
 
     /// Runs commands on a terminal, typing this into it; returns what they printed.
     pub(crate) fn type_in(&self, script: &str, answer: &str) -> String {
+        self.type_in_as(self.rootless.as_ref(), script, answer)
+    }
+
+    fn type_in_as(&self, user: Option<&Rootless>, script: &str, answer: &str) -> String {
         let (file, after) = (self.place.path().join("block.sh"), self.place.path().join("directory"));
         let directory = self.directory.borrow().clone();
         fs::write(&file, format!("cd '{}'\n{script}\npwd > '{}'\n", directory.display(), after.display())).unwrap();
-        let mut command = Command::new("script");
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+        // It may be another user's, from before.
+        let _ = fs::remove_file(&after);
+        // Nothing that waits for ever keeps the test from its end.
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", &(2 * LIMIT).as_secs().to_string()]);
+        match user {
+            None => command.arg("script"),
+            Some(engine) => {
+                command.args([
+                    "setpriv",
+                    "--reuid",
+                    &UID.to_string(),
+                    "--regid",
+                    &UID.to_string(),
+                    "--clear-groups",
+                    "script",
+                ]);
+                command.env("HOME", engine.home()).env("DOCKER_HOST", engine.host())
+            }
+        };
         command.args(["-qec", &format!("bash -euo pipefail {}", file.display()), "/dev/null"]);
         // A setting from the environment would go before the one in .env.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARTH_")) {
@@ -147,9 +218,58 @@ impl Terminal {
     }
 
     pub(crate) fn run_answering(&self, document: &str, name: &str, answer: &str) -> String {
-        let script = self.here(&Document::read(Path::new(document)).block(name).text);
+        let script = self.block(document, name);
         self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
         self.type_in(&script, answer)
+    }
+
+    /// The same for a block that names the user whom directories belong to: here it is this test's. Root in an engine without root
+    /// is who types, and there is nothing to give away.
+    pub(crate) fn run_as_user(&self, document: &str, name: &str) -> String {
+        let block = Document::read(Path::new(document)).block(name).text.replace("1001:1001", self.user);
+        let kept = block.lines().filter(|line| self.rootless.is_none() || !line.starts_with("chown "));
+        let script: String = kept.map(|line| format!("{line}\n")).collect();
+        self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
+        self.type_in(&self.here(&script), "")
+    }
+
+    /// The same for a block whose files are root's, whoever the engine's user is.
+    pub(crate) fn run_as_root(&self, document: &str, name: &str) -> String {
+        let script = self.block(document, name);
+        self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
+        self.type_in_as(None, &script, "")
+    }
+
+    /// Gives a file of root's to who types.
+    pub(crate) fn give(&self, name: &str) {
+        if let Some(engine) = &self.rootless {
+            engine.give(&self.place.path().join(name));
+        }
+    }
+
+    /// Puts the compose files here that a download would have brought.
+    pub(crate) fn fetch(&self, folder: &Path) {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let copy = self.directory.borrow().join(entry.file_name());
+            fs::copy(entry.path(), &copy).unwrap();
+            if let Some(engine) = &self.rootless {
+                engine.give(&copy);
+            }
+        }
+    }
+
+    /// Replaces words in a file here.
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
+        let path = self.directory.borrow().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// Returns the block of a document with this test's own places and image.
+    pub(crate) fn block(&self, document: &str, name: &str) -> String {
+        self.here(&Document::read(Path::new(document)).block(name).text)
     }
 
     /// Returns a block with this test's own places and image.
@@ -201,11 +321,15 @@ impl Drop for Terminal {
             self.type_in(compose, "");
         } else if let Ok(directory) = self.directory.try_borrow() {
             let path = format!("{}:{}", self.place.path().display(), std::env::var("PATH").unwrap_or_default());
-            let _ = Command::new("sh").args(["-c", compose]).current_dir(&*directory).env("PATH", path).output();
+            let mut command = Command::new("sh");
+            if let Some(engine) = &self.rootless {
+                command.env("DOCKER_HOST", engine.host());
+            }
+            let _ = command.args(["-c", compose]).current_dir(&*directory).env("PATH", path).output();
         }
         // Of those that no service uses any more, `down` knows nothing.
         for volume in self.volumes() {
-            let _ = Command::new("docker").args(["volume", "rm", "--force", &volume]).output();
+            let _ = self.docker(&["volume", "rm", "--force", &volume]).output();
         }
         let _ = self.registry.kill();
         let _ = self.registry.wait();

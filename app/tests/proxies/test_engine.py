@@ -38,10 +38,16 @@ def works(*words):
     return subprocess.run(words, capture_output=True).returncode == 0
 
 
-class Project:
-    """A project of compose in a directory, with this file of the document as local.yml."""
+# The image's own user, and another.
+WAYS = pytest.mark.parametrize(
+    ("compose", "user"), [(compose, user) for compose in composes() for user in ("", "99:100")], ids=str
+)
 
-    def __init__(self, compose, place, file, settings, *changes):
+
+class Project:
+    """A project of compose in a directory, as this user, with this file of the document as local.yml."""
+
+    def __init__(self, compose, place, user, file, settings, *changes):
         self.compose, self.place = compose, place
         self.name = f"hearth-proxy-{uuid.uuid4().hex[:8]}"
         self.port = hearth.free_port()
@@ -49,7 +55,7 @@ class Project:
         (place / "local.yml").write_text(proxies.put(proxies.block(file), *changes))
         # Beside the document's own: what keeps it apart from any other Hearth on this machine.
         own = {"COMPOSE_PROJECT_NAME": self.name, "HEARTH_VOLUMES": self.name}
-        own |= {"HEARTH_IMAGE": IMAGE, "HEARTH_PORT": self.port}
+        own |= {"HEARTH_IMAGE": IMAGE, "HEARTH_PORT": self.port, "HEARTH_USER": user}
         lines = (proxies.settings(settings) | own).items()
         (place / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines))
 
@@ -117,8 +123,8 @@ def caddy_image():
     subprocess.run(["docker", "image", "rm", name], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("compose", composes(), ids=lambda words: pathlib.Path(words[-1]).name)
-def test_a_proxy_in_a_container_is_believed_and_nobody_else(compose, tmp_path, caddy_image):
+@WAYS
+def test_a_proxy_in_a_container_is_believed_and_nobody_else(compose, user, tmp_path, caddy_image):
     port = hearth.free_port()
     changes = [
         ("caddy:2", caddy_image),
@@ -126,7 +132,7 @@ def test_a_proxy_in_a_container_is_believed_and_nobody_else(compose, tmp_path, c
         ('      - "443:443/udp"\n', ""),
         ('"443:443"', f'"{proxies.LOCAL}:{port}:443"'),
     ]
-    project = Project(compose, tmp_path, "local.yml", "container.env", *changes)
+    project = Project(compose, tmp_path, user, "local.yml", "container.env", *changes)
     caddyfile = proxies.put(proxies.block("Caddyfile"), (proxies.UPSTREAM, "web:3000"),
                             (f"{proxies.NAME} {{\n", f"{proxies.NAME} {{\n\ttls internal\n"))
     (tmp_path / "caddy").mkdir()
@@ -146,9 +152,9 @@ def test_a_proxy_in_a_container_is_believed_and_nobody_else(compose, tmp_path, c
         assert PROXY in trusted
 
 
-@pytest.mark.parametrize("compose", composes(), ids=lambda words: pathlib.Path(words[-1]).name)
-def test_a_proxy_on_the_machine_is_believed_by_a_hearth_in_docker(compose, tmp_path):
-    project = Project(compose, tmp_path, "gateway.yml", "gateway.env")
+@WAYS
+def test_a_proxy_on_the_machine_is_believed_by_a_hearth_in_docker(compose, user, tmp_path):
+    project = Project(compose, tmp_path, user, "gateway.yml", "gateway.env")
     with project.up():
         hearth.eventually(lambda: project.ask("GET", "/health").status == 200)
         with proxies.before("caddy", project.port) as proxy:

@@ -28,7 +28,7 @@ use crate::{
     },
     db::{Database, check_columns},
     failure::Failure,
-    feature::{Feature, Page, Rule},
+    feature::{Entry, Feature, Page, Rule},
     html,
     http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Explain, Hosts, Problem, with_cookie_names},
     instance::{Health, News, endpoint},
@@ -56,7 +56,7 @@ pub(crate) fn public(
     let access = access(&document, &pages)?;
     let front = Front::at(
         Gate { accounts: accounts.clone(), access: Arc::new(access), hosts: hosts.clone(), entrance },
-        Frames { navigation: FEATURES.iter().filter_map(|feature| feature.navigation).collect(), news: news.clone() },
+        Frames { navigation: navigation(), news: news.clone() },
         budget,
     );
     let app = html::assets(routes(&pages))
@@ -91,6 +91,13 @@ pub(crate) fn private(health: &Health, news: &News, backups: Option<Arc<HeardBac
         .boxed()
 }
 
+/// Returns the entries of the navigation; the viewer's own, with their name, is the last.
+fn navigation() -> Vec<Entry> {
+    let mut entries: Vec<_> = FEATURES.iter().filter_map(|feature| feature.navigation).collect();
+    entries.sort_by_key(|entry| entry.is_named);
+    entries
+}
+
 /// Returns the API's OpenAPI document.
 pub(crate) fn spec() -> String {
     finished(&service().spec())
@@ -108,7 +115,7 @@ macro_rules! features {
     };
 }
 
-// In the order of the navigation.
+// In the order of the API's document and of the navigation.
 features! {
     crate::records,
     crate::household,
@@ -214,7 +221,7 @@ mod tests {
         let access = access(&serde_json::from_str(&spec()).unwrap(), &pages).unwrap();
         // poem panics where two routes are the same.
         let _ = routes(&pages);
-        for entry in FEATURES.iter().filter_map(|feature| feature.navigation) {
+        for entry in navigation() {
             assert!(access.terms(&Method::GET, entry.address).is_some(), "{} leads nowhere", entry.label);
         }
     }

@@ -1,12 +1,15 @@
 //! What stands around every page?
 //!
 //! A way past it for the keyboard, where one is and may go, who one is and the way out, and, for those who look after
-//! the instance, that there is a newer version.
+//! the instance, that there is a newer version and that backups fail.
 
 use maud::{DOCTYPE, Markup, html};
 use poem::{FromRequest, Request, RequestBody, Result};
 
 use super::asset_address;
+
+/// The page that says how the instance is.
+const STATUS: &str = "/status";
 
 /// What the pages of a request stand in: who looks at them, from where on they may go on, and what is new.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +19,8 @@ pub(crate) struct Frame {
     /// The entries that the viewer may see.
     pub(crate) navigation: Vec<Entry>,
     pub(crate) newer: Option<Newer>,
+    /// Whether something is wrong with the backups, and the viewer can do something about it.
+    pub(crate) backups_need_attention: bool,
 }
 
 /// Who looks at a page.
@@ -71,6 +76,9 @@ impl Frame {
                     header.top {
                         a.brand href="/" { img src=(icon) alt="" width="28" height="28"; "Hearth" }
                         @if let Some(viewer) = &self.viewer { (self.navigation(viewer)) }
+                    }
+                    @if self.backups_need_attention && self.path != STATUS {
+                        aside.news aria-label="Backups" { p { "The backups need attention. " a href=(STATUS) { "Details" } } }
                     }
                     @if let Some(newer) = &self.newer { (news(newer)) }
                     main #main tabindex="-1" { (content) }
@@ -137,7 +145,7 @@ mod tests {
 
     fn frame(path: &str) -> Frame {
         let viewer = Some(Viewer { name: EVIL.to_owned(), can_sign_out: true });
-        Frame { path: path.to_owned(), viewer, navigation: vec![RECORDS, PEOPLE, ACCOUNT], newer: None }
+        Frame { path: path.to_owned(), viewer, navigation: vec![RECORDS, PEOPLE, ACCOUNT], ..Frame::default() }
     }
 
     #[test]
@@ -155,6 +163,15 @@ mod tests {
         assert!(!page("/peoples").contains("aria-current"));
         let nobody = Frame::default().page("Title", &html! {}).into_string();
         assert!(!nobody.contains("<nav") && !nobody.contains("<footer"), "{nobody}");
+    }
+
+    #[test]
+    fn that_backups_fail_stands_on_every_page_but_the_one_that_says_more() {
+        let page = |path: &str, backups_need_attention| {
+            Frame { backups_need_attention, ..frame(path) }.page("Title", &html! {}).into_string()
+        };
+        assert!(page("/", true).contains(r#"The backups need attention. <a href="/status">"#), "{}", page("/", true));
+        assert!(!page("/status", true).contains("need attention") && !page("/", false).contains("need attention"));
     }
 
     #[test]

@@ -8,13 +8,15 @@ use poem::{
     web::Data,
 };
 
-use super::{Backups, Health, News, Report, Status};
+use super::{BackupReport, Backups, Health, News, Report, Status};
 use crate::{audit::backup_audit::HeardBackups, html::Newer};
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
 /// The header of that question that names the newest backup.
 const BACKUPS_LAST: &str = "hearth-backups-last";
+/// The header of that question that says all that is known of the backups, as JSON.
+const BACKUPS_DETAIL: &str = "hearth-backups-detail";
 /// The headers of that question that name a newer version, and the address of its notes.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -38,7 +40,8 @@ pub(crate) async fn answer_supervisor(
         backups.remember(id);
     }
     health.remember(said(BACKUPS).map(Backups::read));
-    news.remember(said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES))));
+    let newer = said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES)));
+    news.remember(newer, said(BACKUPS_DETAIL).and_then(BackupReport::read));
     answer(health.report().await)
 }
 

@@ -1,16 +1,24 @@
-//! Is there a newer version?
+//! What does the supervisor know that the app tells?
 //!
-//! The supervisor knows, and says so when it asks how the app is; the app tells everybody.
+//! It says so when it asks how the app is: whether there is a newer version, which the app tells everybody, and how the backups are.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::BackupReport;
 use crate::html::Newer;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest version and the longest address that are taken, in bytes.
 const LONGEST: usize = 512;
 
 /// What the supervisor said last.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct News(Arc<Mutex<Option<Newer>>>);
+pub(crate) struct News(Arc<Mutex<Heard>>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    newer: Option<Newer>,
+    backups: Option<BackupReport>,
+}
 
 impl Newer {
     /// Reads the supervisor's words. What cannot be a version is none, and what is no address is left out.
@@ -30,14 +38,28 @@ impl Newer {
 }
 
 impl News {
-    /// Takes in what the supervisor says; `None`: that there is none.
-    pub(crate) fn remember(&self, newer: Option<Newer>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newer;
+    /// Takes in what the supervisor says: a newer version, if there is one, and how the backups are, if it said so.
+    pub(crate) fn remember(&self, newer: Option<Newer>, backups: Option<BackupReport>) {
+        *self.heard() = Heard { newer, backups };
     }
 
-    /// Returns what it said last.
+    /// Returns the newer version that it said last.
     pub(crate) fn newer(&self) -> Option<Newer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.heard().newer.clone()
+    }
+
+    /// Returns what it said last of the backups.
+    pub(crate) fn backups(&self) -> Option<BackupReport> {
+        self.heard().backups.clone()
+    }
+
+    /// Whether something is wrong with the backups.
+    pub(crate) fn backups_need_attention(&self) -> bool {
+        self.heard().backups.as_ref().is_some_and(BackupReport::needs_attention)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -111,6 +111,38 @@ fn what_the_supervisor_says_of_the_backups_is_told_to_everybody_and_never_fails_
 }
 
 #[test]
+fn how_the_backups_are_is_told_to_those_who_look_after_the_instance_and_to_nobody_else() {
+    let data = Data::new();
+    let people = ["guest", "member", "admin", "owner"].map(|role| (role, format!("hearth_{role:0>43}")));
+    for (role, token) in &people {
+        data.add_person(role, token);
+    }
+    let app = Start::with_sockets(&data, &["public", "private"]).start();
+    let golden = include_str!("../../../docs/contracts/app-backups.json");
+    let page = |path: &str, token: &str| {
+        app.ask("GET", path, &[("accept", "text/html"), ("authorization", &format!("Bearer {token}"))], b"")
+    };
+    // On the public socket anybody could say it.
+    app.ask("GET", "/health", &[("hearth-backups-detail", golden.trim())], b"");
+    assert!(page("/status", &people[3].1).text().contains("Nothing is known about backups"));
+    assert_eq!(app.ask_private_with("/health", &[("hearth-backups-detail", golden.trim())]).status, 200);
+    for (role, token) in &people {
+        let (status, records) = (page("/status", token), page("/", token));
+        let looks_after = matches!(*role, "admin" | "owner");
+        assert_eq!(status.status == 200, looks_after, "{role}: {}", status.status);
+        for words in ["/mnt/nas", "is it mounted?", "The last backup was created"] {
+            assert_eq!(status.text().contains(words), looks_after, "{role}: {words}: {}", status.text());
+        }
+        assert_eq!(records.text().contains("The backups need attention"), looks_after, "{role}");
+        assert_eq!(records.text().contains(r#"href="/status""#), looks_after, "{role}");
+    }
+    // A supervisor that says nothing of it, or something else, knows nothing.
+    app.ask_private_with("/health", &[("hearth-backups-detail", "{}")]);
+    assert!(page("/status", &people[3].1).text().contains("Nothing is known about backups"));
+    app.stop();
+}
+
+#[test]
 fn what_the_supervisor_says_of_a_newer_version_is_told_to_everybody() {
     let data = Data::new();
     let app = Start::with_sockets(&data, &["public", "private"]).start();

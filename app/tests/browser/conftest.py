@@ -75,6 +75,23 @@ def browser(request, driver, household):
     browser.close()
 
 
+@pytest.fixture(scope="session")
+def supervised():
+    """A Hearth with its supervisor, which copies its backups to a NAS that is not there."""
+    with hearth.supervised({"HEARTH_BACKUP__DESTINATIONS": "/mnt/nas-that-is-away/hearth"}) as running:
+        yield Household(running)
+
+
+@pytest.fixture(params=chrome.LOOKS, ids=lambda look: look.name)
+def operator(request, driver, supervised):
+    """A browser of the owner's, at a Hearth with its supervisor."""
+    axe = request.config.getoption("axe").read_text()
+    browser = chrome.Browser(driver, supervised.url, request.param, axe, request.config.getoption("shots"))
+    browser.take(supervised.sign_in()["cookie"])
+    yield browser
+    browser.close()
+
+
 @pytest.fixture(params=chrome.LOOKS, ids=lambda look: look.name)
 def newcomer(request, driver):
     """A browser at a Hearth that nobody owns yet."""

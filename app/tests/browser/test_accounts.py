@@ -121,6 +121,20 @@ def test_an_account_is_looked_after(newcomer):
     newcomer.check("account-with-second-factor")
 
 
+def test_the_owner_learns_of_a_nas_that_is_away(operator):
+    operator.open("/")
+    # The destinations are tried some seconds after the start, and the app hears of it with its next health check.
+    deadline = time.monotonic() + 60
+    while "The backups need attention" not in operator.find("body").text:
+        assert time.monotonic() < deadline, operator.find("body").text
+        operator.open("/")
+    operator.check("backups-need-attention")
+    operator.press("aside.news a")
+    operator.has("Backups cannot be written here")
+    operator.has("/mnt/nas-that-is-away/hearth")
+    operator.check("status")
+
+
 def test_people_are_invited_changed_and_helped(newcomer):
     set_up(newcomer)
     newcomer.open("/people")

@@ -105,28 +105,48 @@ def start(settings=None, host="127.0.0.1"):
         named = {"HEARTH_HTTP__PUBLIC_URL": "http://localhost:PORT"} | (settings or {})
         more = {name: str(value).replace("PORT", str(port)) for name, value in named.items()}
         serve = ["serve", "--database", database, "--files", data / "files", "--listen", f"{host}:{port}"]
-        process = subprocess.Popen(
-            [programs() / "app", *serve],
-            env=plain() | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        )
-        log = []
-        # Read all the time: a full pipe would stop the app.
-        threading.Thread(target=lambda: log.extend(process.stdout), daemon=True).start()
-        hearth = Hearth(f"http://localhost:{port}", "", data, process, log)
-        try:
-            wait_until_it_answers(hearth)
+        with running([programs() / "app", *serve], more, f"http://localhost:{port}", data) as hearth:
             code = data / "setup-code"
             hearth.setup_code = code.read_text().split()[0] if code.exists() else ""
             yield hearth
-            if process.poll() is not None:
-                raise RuntimeError(f"the app ended by itself with {process.returncode}:\n{''.join(log)}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+
+@contextlib.contextmanager
+def supervised(settings):
+    """Yields a Hearth with its supervisor, whose owner is OWNER. `settings` are more of its HEARTH_ variables."""
+    with tempfile.TemporaryDirectory(prefix="hearth-") as directory:
+        data, port = pathlib.Path(directory) / "data", free_port()
+        url = f"http://localhost:{port}"
+        named = {
+            "HEARTH_DATA_DIR": str(data), "HEARTH_LISTEN": f"127.0.0.1:{port}", "HEARTH_HTTP__PUBLIC_URL": url,
+            "HEARTH_AUTH__ADMIN_EMAIL": OWNER["email"], "HEARTH_AUTH__ADMIN_PASSWORD": OWNER["password"],
+        }
+        with running([programs() / "supervisor"], named | settings, url, data) as hearth:
+            yield hearth
+
+
+@contextlib.contextmanager
+def running(command, settings, url, data):
+    """Yields what a command runs, once it answers; ends it afterwards."""
+    process = subprocess.Popen(
+        command, env=plain() | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )
+    log = []
+    # Read all the time: a full pipe would stop it.
+    threading.Thread(target=lambda: log.extend(process.stdout), daemon=True).start()
+    hearth = Hearth(url, "", data, process, log)
+    try:
+        wait_until_it_answers(hearth)
+        yield hearth
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended by itself with {process.returncode}:\n{''.join(log)}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def free_port(host="127.0.0.1"):

@@ -21,7 +21,7 @@ use nix::{
 use tokio::net::UnixStream;
 
 use crate::{
-    data::DataDir,
+    data::{DataDir, state::FORMAT},
     failure::Failure,
     jobs::same_version,
     process::deadline::within,
@@ -36,6 +36,11 @@ const LONGEST: usize = 16 * 1024;
 const BACKUPS: &str = "hearth-backups";
 /// The header of the question that names the newest backup, if there is one.
 const BACKUPS_LAST: &str = "hearth-backups-last";
+/// The header of the question that says all that is known of the backups, for those who look after the instance: JSON, as
+/// docs/contracts/app-backups.json has it.
+const BACKUPS_DETAIL: &str = "hearth-backups-detail";
+/// The longest such text, in bytes: programs take 16 KiB of headers, as a rule.
+const LONGEST_DETAIL: usize = 8 << 10;
 /// The headers of the question that name a newer version, if there is one, and the address of its notes, if it is known.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -110,7 +115,13 @@ impl PrivateSocket {
             .header(BACKUPS, told.backups.word())
             .body(Empty::<Bytes>::new())?;
         let last = told.backups.last.as_ref().map(|last| last.id.to_string());
-        for (name, text) in [(BACKUPS_LAST, &last), (UPDATE, &told.update.newest), (UPDATE_NOTES, &told.update.notes)] {
+        let detail = detail(&told.backups);
+        for (name, text) in [
+            (BACKUPS_LAST, &last),
+            (BACKUPS_DETAIL, &detail),
+            (UPDATE, &told.update.newest),
+            (UPDATE_NOTES, &told.update.notes),
+        ] {
             // What could not stand in a header would be no version, and no reason not to ask.
             if let Some(value) = text.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
                 request.headers_mut().insert(name, value);
@@ -147,6 +158,29 @@ impl PrivateSocket {
     }
 }
 
+/// Returns all that is known of the backups as JSON that can stand in a header. Long sentences are cut where it would be too long.
+fn detail(backups: &Backups) -> Option<String> {
+    let cut = |text: &str, longest: usize| match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    [600, 200, 60].into_iter().find_map(|longest| {
+        let mut backups = backups.clone();
+        let places = backups.storage.iter_mut().filter_map(|storage| storage.trouble.as_mut());
+        backups.trouble.iter_mut().chain(places).for_each(|text| *text = cut(text, longest));
+        let mut document = serde_json::to_value(&backups).ok()?;
+        document["format"] = FORMAT.into();
+        let mut text = String::new();
+        for letter in document.to_string().chars() {
+            match letter.is_ascii() {
+                true => text.push(letter),
+                false => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text += &format!("\\u{unit:04x}")),
+            }
+        }
+        (text.len() <= LONGEST_DETAIL).then_some(text)
+    })
+}
+
 /// Says why an app is not fit to serve.
 fn explain(status: hyper::StatusCode, document: &serde_json::Value) -> String {
     match complaints(document) {
@@ -173,6 +207,21 @@ fn complaints(document: &serde_json::Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_of_the_backups_is_the_contracts_and_can_stand_in_a_header() {
+        let golden = include_str!("../../../docs/contracts/app-backups.json");
+        let mut backups: Backups = serde_json::from_str(golden).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&detail(&backups).unwrap()).unwrap();
+        assert_eq!(told, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+        backups.trouble = vec!["Überlauf 🏠: \"no\"\n".to_owned()];
+        let text = detail(&backups).unwrap();
+        assert!(HeaderValue::from_str(&text).is_ok() && text.is_ascii(), "{text}");
+        assert_eq!(serde_json::from_str::<Backups>(&text).unwrap(), backups);
+        backups.trouble = vec!["é".repeat(5000); 20];
+        let text = detail(&backups).unwrap();
+        assert!(text.len() <= LONGEST_DETAIL && text.contains("\\u2026"), "{}", text.len());
+    }
 
     #[test]
     fn a_failing_check_is_named_in_the_apps_words() {

@@ -208,7 +208,7 @@ fn a_token_may_what_its_scope_says() {
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
 guest   / /records/1000 /account
-admin   /people /audit
+admin   /people /audit /status
 ";
 
 #[test]

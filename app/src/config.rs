@@ -60,6 +60,8 @@ pub(crate) struct Config {
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: LogLevel,
+    /// Whether lines for people begin with the time: `auto` is the supervisor's to decide.
+    pub(crate) timestamps: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,13 +129,18 @@ impl Config {
             ("trace", LogLevel::Trace),
         ];
         let level = settings.read("log.level", choice(levels));
+        let timestamps = settings.read("log.timestamps", choice([("auto", false), ("always", true), ("never", false)]));
         let grace = settings.read("stop.grace", |text| humantime::parse_duration(text).map_err(|_| UNFIT));
         let (http, auth) = accounts::read(settings);
         Self {
             database: PathBuf::new(),
             files: PathBuf::new(),
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
-            log: Log { format: format.unwrap_or(LogFormat::Text), level: level.unwrap_or(LogLevel::Info) },
+            log: Log {
+                format: format.unwrap_or(LogFormat::Text),
+                level: level.unwrap_or(LogLevel::Info),
+                timestamps: timestamps.unwrap_or(false),
+            },
             stop: Stop { grace: grace.unwrap_or(GRACE) },
             http,
             auth,

@@ -2,7 +2,7 @@
 //!
 //! Lines on standard error: `[App] Serving on http://127.0.0.1:3000`, or the same as JSON.
 
-use std::{fmt, io};
+use std::{fmt, io, time::SystemTime};
 
 use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
@@ -39,7 +39,10 @@ pub(crate) fn start(config: config::Log) {
         LogFormat::Text => tracing_subscriber::registry()
             .with(filter)
             .with(
-                tracing_subscriber::fmt::layer().event_format(Text).with_writer(io::stderr).log_internal_errors(false),
+                tracing_subscriber::fmt::layer()
+                    .event_format(Text { timestamps: config.timestamps })
+                    .with_writer(io::stderr)
+                    .log_internal_errors(false),
             )
             .init(),
         LogFormat::Json => tracing_subscriber::registry()
@@ -60,8 +63,10 @@ pub(crate) fn start(config: config::Log) {
     }));
 }
 
-/// `[App] message key=value`.
-struct Text;
+/// `[App] message key=value`, with the time before it where nobody else adds that.
+struct Text {
+    timestamps: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for Text
 where
@@ -76,6 +81,9 @@ where
             Level::WARN => "warning: ",
             _ => "",
         };
+        if self.timestamps {
+            write!(writer, "{} ", humantime::format_rfc3339_millis(SystemTime::now()))?;
+        }
         writeln!(writer, "[App] {level}{}{}", fields.message, fields.rest)
     }
 }

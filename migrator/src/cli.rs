@@ -29,6 +29,7 @@ Environment:
   HEARTH_DATA_DIR     status and schema look at the live database in it, where neither names one [default: ./data]
   HEARTH_LOG__FORMAT  text or json
   HEARTH_LOG__LEVEL   error, warn, info, debug or trace
+  HEARTH_LOG__TIMESTAMPS  always: each line begins with the time
 
 Exit status: 0 done, 1 failed (nothing was changed), 2 wrong usage."
 )]

@@ -15,6 +15,7 @@ const DATABASE: &str = "HEARTH_DATABASE";
 const DATA_DIR: &str = "HEARTH_DATA_DIR";
 const LOG_FORMAT: &str = "HEARTH_LOG__FORMAT";
 const LOG_LEVEL: &str = "HEARTH_LOG__LEVEL";
+const LOG_TIMESTAMPS: &str = "HEARTH_LOG__TIMESTAMPS";
 
 /// The migrator's configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -24,11 +25,12 @@ pub(crate) struct Config {
     pub(crate) log: Log,
 }
 
-/// `HEARTH_LOG__FORMAT` and `HEARTH_LOG__LEVEL`.
+/// `HEARTH_LOG__FORMAT`, `HEARTH_LOG__LEVEL` and `HEARTH_LOG__TIMESTAMPS`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Log {
     pub(crate) format: Format,
     pub(crate) level: LogLevel,
+    pub(crate) timestamps: Timestamps,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,16 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+/// Whether lines for people begin with the time: `auto` is the supervisor's to decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Timestamps {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 impl From<LogLevel> for Level {
@@ -71,7 +83,8 @@ impl Config {
     pub(crate) fn read(database: Option<PathBuf>) -> Result<Config, String> {
         let mut wrong: Vec<String> = std::env::vars_os().filter_map(|(name, _)| misspelt(name.to_str()?)).collect();
         let mut config = Config::default();
-        for (name, key) in [(LOG_FORMAT, "log.format"), (LOG_LEVEL, "log.level")] {
+        let keys = [(LOG_FORMAT, "log.format"), (LOG_LEVEL, "log.level"), (LOG_TIMESTAMPS, "log.timestamps")];
+        for (name, key) in keys {
             let Some(value) = variable(name) else { continue };
             let value = Serialized::global(key, value.to_string_lossy().into_owned());
             match Figment::from(Serialized::defaults(&config)).merge(value).extract() {
@@ -104,7 +117,7 @@ fn variable(name: &str) -> Option<OsString> {
 /// Says of which setting of the migrator's this variable is a misspelling, if it is one: other separators, or a letter too
 /// many, missing or changed. How Kubernetes describes a service to others is none.
 fn misspelt(name: &str) -> Option<String> {
-    const KNOWN: [&str; 4] = [DATABASE, DATA_DIR, LOG_FORMAT, LOG_LEVEL];
+    const KNOWN: [&str; 5] = [DATABASE, DATA_DIR, LOG_FORMAT, LOG_LEVEL, LOG_TIMESTAMPS];
     let letters = |name: &str| -> String {
         name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
     };

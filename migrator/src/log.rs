@@ -15,7 +15,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{Format, Log};
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+use crate::config::{Format, Log, Timestamps};
 
 /// The number in every document's `format`. A reader that finds another touches nothing.
 pub(crate) const FORMAT: u32 = 1;
@@ -111,13 +113,21 @@ pub(crate) fn start(log: Log, quiet: bool) {
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     // That a log is running already (in a test that calls this twice) is no reason to stop.
     match log.format {
-        Format::Text => registry.with(layer.event_format(Words)).try_init().ok(),
+        Format::Text => registry
+            .with(layer.event_format(Words { timestamps: log.timestamps == Timestamps::Always }))
+            .try_init()
+            .ok(),
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init().ok(),
     };
 }
 
-/// The log contract's form: `[Migrate]` and the message.
-struct Words;
+/// The log contract's form: `[Migrate]` and the message, with the time before it where nobody else adds that.
+struct Words {
+    timestamps: bool,
+}
+
+const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z ");
 
 impl<S, N> FormatEvent<S, N> for Words
 where
@@ -132,6 +142,9 @@ where
     ) -> std::fmt::Result {
         let mut message = Message(String::new());
         event.record(&mut message);
+        if self.timestamps {
+            writer.write_str(&OffsetDateTime::now_utc().format(TIME).map_err(|_| std::fmt::Error)?)?;
+        }
         writeln!(writer, "[Migrate] {}", message.0)
     }
 }

@@ -32,7 +32,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::{
-    choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    choices::{LogFormat, LogLevel, LogTimestamps, SandboxMode, Switch, Tailscale},
     household::ForTheApp,
     key::{Meaning, Unchecked},
     table::{

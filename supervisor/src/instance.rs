@@ -20,7 +20,7 @@ use crate::{
         rules::{Private, Role},
     },
     process::{launch::Confinement, listener::ListeningSocket, programs::Programs, reaper::Reaper},
-    status::StatusPublisher,
+    status::{StatusPublisher, log},
 };
 
 /// The variables that are for any program: where programs and files of theirs lie, the language, the time zone, whom TLS
@@ -145,6 +145,9 @@ impl Instance {
         set("HEARTH_DATABASE", database.into());
         set("HEARTH_LOG__FORMAT", self.config.log.format.to_string().into());
         set("HEARTH_LOG__LEVEL", self.config.log.level.to_string().into());
+        if log::has_timestamps(self.config.log.timestamps) {
+            set("HEARTH_LOG__TIMESTAMPS", "always".into());
+        }
         environment
     }
 

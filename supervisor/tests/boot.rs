@@ -32,6 +32,50 @@ fn contract(done: &str) -> Vec<String> {
     lines
 }
 
+/// How many lines of this start's log begin with the time, and how many do not; of supervisor, migrator and app.
+fn lines_with_and_without_time(hearth: &Hearth) -> (usize, usize) {
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    let log = running.log();
+    let (mut with, mut without) = (0, 0);
+    for tag in ["[Supervisor] ", "[Migrate] ", "[App] "] {
+        let lines: Vec<_> = log.lines().filter_map(|line| line.split_once(tag)).map(|(before, _)| before).collect();
+        assert!(!lines.is_empty(), "no line of {tag}: {log}");
+        for time in lines {
+            let is_time = time.strip_suffix(' ').is_some_and(|time| humantime::parse_rfc3339(time).is_ok());
+            assert!(is_time || time.is_empty(), "{time:?} before {tag}: {log}");
+            if is_time { with += 1 } else { without += 1 }
+        }
+    }
+    (with, without)
+}
+
+#[test]
+fn each_line_of_the_log_begins_with_the_time_where_nobody_else_adds_it() {
+    let fresh = || {
+        let mut hearth = Hearth::new();
+        hearth.unset("HEARTH_LOG__TIMESTAMPS");
+        hearth
+    };
+    let all = |(with, without): (usize, usize)| (with > 0 && without == 0, with == 0 && without > 0);
+    assert_eq!(all(lines_with_and_without_time(&fresh())), (true, false), "a file");
+    // As systemd connects it to the journal.
+    let journal = r#"export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); exec "$@""#;
+    let mut hearth = fresh();
+    hearth.through(&["sh", "-c", journal, "sh"]);
+    assert_eq!(all(lines_with_and_without_time(&hearth)), (false, true), "the journal");
+    let mut hearth = fresh();
+    hearth.set("JOURNAL_STREAM", "8:1234");
+    assert_eq!(all(lines_with_and_without_time(&hearth)), (true, false), "what was connected to the journal once");
+    let mut hearth = fresh();
+    hearth.set("container", "oci");
+    assert_eq!(all(lines_with_and_without_time(&hearth)), (false, true), "a container");
+    let mut hearth = fresh();
+    hearth.set("container", "oci").set("HEARTH_LOG__TIMESTAMPS", "always");
+    assert_eq!(all(lines_with_and_without_time(&hearth)), (true, false), "always");
+}
+
 /// Lets this release serve `count` records, and stop; returns them.
 fn household_of(hearth: &Hearth, count: usize) -> std::collections::BTreeMap<i64, Value> {
     let mut running = hearth.start();

@@ -9,12 +9,13 @@ use super::{
 use crate::failure::Failure;
 
 /// All settings, and what each may be.
-const KEYS: [(&str, &str); 20] = [
+const KEYS: [(&str, &str); 21] = [
     ("database", "the path of a database that the migrator has created"),
     ("files", "the path of the directory of attachments"),
     ("listen", "an address and a port, such as 127.0.0.1:3000 or [::]:3000"),
     ("log.format", "text, json"),
     ("log.level", "error, warn, info, debug, trace"),
+    ("log.timestamps", "auto, always, never"),
     ("stop.grace", "a duration such as 8s or 1m 30s"),
     ("http.public_url", "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000"),
     ("http.hosts", "further names, such as hearth.example.org, separated by commas"),

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{AGAIN, not_running};
 use crate::{
-    config::{Flags, Loaded, LogFormat, LogLevel},
+    config::{Flags, Loaded, LogFormat, LogLevel, LogTimestamps},
     control::{
         client::{call, call_with},
         orders::Operation,
@@ -163,7 +163,12 @@ fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Te
         // What is done and what was removed is the command's own sentence; the log would only say it again, between the bars.
         loaded.config.log.level = loaded.config.log.level.min(LogLevel::Warn);
     }
-    log::init(&loaded.config.log);
+    let log = &mut loaded.config.log;
+    if log.timestamps == LogTimestamps::Auto {
+        // Whoever gave the command is there.
+        log.timestamps = LogTimestamps::Never;
+    }
+    log::init(log);
     // From here on a Ctrl-C is taken between two steps.
     signals::block().map_err(|error| Failure::io("cannot block signals", &error))?;
     access::become_owner(data)?;

@@ -48,6 +48,16 @@ choices! {
         Trace = "trace",
     }
 
+    /// Whether lines for people begin with the time.
+    LogTimestamps {
+        /// Where nobody else adds it.
+        Auto = "auto",
+        /// Each line does.
+        Always = "always",
+        /// None does.
+        Never = "never",
+    }
+
     /// How much the sandbox is insisted on.
     SandboxMode {
         /// What the kernel offers; what it does not is said.

@@ -8,7 +8,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    choices::{LogFormat, LogLevel, SandboxMode, Switch, Tailscale},
+    choices::{LogFormat, LogLevel, LogTimestamps, SandboxMode, Switch, Tailscale},
     household::ForTheApp,
     key::{Key, Kind, Unchecked},
 };
@@ -144,6 +144,9 @@ settings! {
         format: LogFormat = "text", Kind::Choice(LogFormat::WORDS);
         /// The lowest level that is logged.
         level: LogLevel = "info", Kind::Choice(LogLevel::WORDS);
+        /// Whether each line of the format `text` begins with the time, in UTC: `auto` adds it unless systemd's journal or a container
+        /// engine does (`docker compose logs -t` shows the engine's). JSON lines always have it.
+        timestamps: LogTimestamps = "auto", Kind::Choice(LogTimestamps::WORDS);
     }
 
     /// What app, migrator and jobs are confined to.

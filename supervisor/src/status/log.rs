@@ -1,7 +1,7 @@
 //! How does the log reach the operator's eyes?
 //!
-//! On standard error, a line an event: `[Migrate] Applying: m0002_accounts`. No timestamp: Docker and journald put
-//! theirs before each line. The tag is the event's target where that is a name for people (`Supervisor`, `Migrate`, `Backup`,
+//! On standard error, a line an event: `[Migrate] Applying: m0002_accounts`, with the time before it where nobody else adds that
+//! ([`has_timestamps`]). The tag is the event's target where that is a name for people (`Supervisor`, `Migrate`, `Backup`,
 //! `Update`, `App`); events from anywhere in the code are the `Supervisor`'s. With `log.format = "json"` the same events are
 //! JSON lines, with a timestamp.
 //!
@@ -11,10 +11,14 @@
 mod output;
 
 use std::{
+    ffi::OsStr,
     fmt::{self, Write},
+    os::fd::AsFd,
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
+
+use nix::sys::stat::fstat;
 
 use output::Output;
 use serde::Serialize;
@@ -26,7 +30,10 @@ use tracing::{
     subscriber::Interest,
 };
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::{
+    config::{Log, LogFormat, LogLevel, LogTimestamps},
+    data::access::in_container,
+};
 
 /// The tags that people read; every other target is the supervisor's own code.
 const TAGS: [&str; 5] = [SUPERVISOR, "Migrate", "App", "Backup", "Update"];
@@ -36,9 +43,30 @@ const HINT: &str = "hint";
 
 /// Sends the events of this process to standard error. Once in a process; a second time changes nothing.
 pub fn init(log: &Log) {
-    let logger = Logger { format: log.format, level: filter(log.level), output: Mutex::new(Output::stderr()) };
+    let timestamps = has_timestamps(log.timestamps);
+    let (level, output) = (filter(log.level), Mutex::new(Output::stderr()));
+    let logger = Logger { format: log.format, timestamps, level, output };
     // It fails only when there is one already.
     let _ = tracing::subscriber::set_global_default(logger);
+}
+
+/// Whether each line for people begins with the time. Systemd's journal has a time for each line and shows it; a container's engine
+/// has one too and shows it when asked to (`logs -t`), as do the pages of a NAS. There a second one would only stand beside it.
+pub fn has_timestamps(wanted: LogTimestamps) -> bool {
+    match wanted {
+        LogTimestamps::Always => true,
+        LogTimestamps::Never => false,
+        LogTimestamps::Auto => {
+            let journal = std::env::var_os("JOURNAL_STREAM");
+            !in_container() && !journal.is_some_and(|journal| is_journal(&journal, std::io::stderr()))
+        }
+    }
+}
+
+/// Whether this descriptor is the one that `JOURNAL_STREAM` names by device and inode: systemd.exec(5). What systemd started may have
+/// been given another one since.
+fn is_journal(journal: &OsStr, descriptor: impl AsFd) -> bool {
+    fstat(descriptor).is_ok_and(|stat| *journal == *format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -59,6 +87,8 @@ fn is_own(target: &str) -> bool {
 
 struct Logger {
     format: LogFormat,
+    /// Whether lines for people begin with the time.
+    timestamps: bool,
     /// The least important that is shown.
     level: LevelFilter,
     output: Mutex<Output>,
@@ -80,7 +110,7 @@ impl Subscriber for Logger {
 
     fn event(&self, event: &Event<'_>) {
         let line = match self.format {
-            LogFormat::Text => text(event),
+            LogFormat::Text => self.time() + &text(event),
             LogFormat::Json => {
                 let mut line = Json::begin(*event.metadata().level(), tag(event.metadata().target()));
                 event.record(&mut line);
@@ -88,7 +118,10 @@ impl Subscriber for Logger {
             }
         };
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        output.write(&line, |dropped| dropped_line(self.format, dropped));
+        output.write(&line, |dropped| match self.format {
+            LogFormat::Text => self.time() + &dropped_line(self.format, dropped),
+            LogFormat::Json => dropped_line(self.format, dropped),
+        });
     }
 
     // No span is ever enabled.
@@ -99,6 +132,16 @@ impl Subscriber for Logger {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
+}
+
+impl Logger {
+    fn time(&self) -> String {
+        if self.timestamps {
+            format!("{} ", humantime::format_rfc3339_millis(SystemTime::now()))
+        } else {
+            String::new()
+        }
+    }
 }
 
 fn tag(target: &str) -> &str {
@@ -230,8 +273,12 @@ mod tests {
 
     /// Returns what the events that `act` makes look like.
     fn logged(format: LogFormat, level: LogLevel, act: impl FnOnce()) -> String {
+        logged_at(false, format, level, act)
+    }
+
+    fn logged_at(timestamps: bool, format: LogFormat, level: LogLevel, act: impl FnOnce()) -> String {
         let (reader, writer) = nix::unistd::pipe().unwrap();
-        let logger = Logger { format, level: filter(level), output: Mutex::new(Output::to(writer)) };
+        let logger = Logger { format, timestamps, level: filter(level), output: Mutex::new(Output::to(writer)) };
         tracing::subscriber::with_default(logger, act);
         let mut lines = String::new();
         File::from(reader).read_to_string(&mut lines).unwrap();
@@ -253,6 +300,21 @@ mod tests {
              [App] error: the database is newer\nhint: start v0.6.0\n\
              [Supervisor] entering phase=held why=\"no \\\"space\\\"\" count=3 SUPERVISOR=\"\\\"Supervisor\\\"\"\n"
         );
+    }
+
+    #[test]
+    fn a_line_begins_with_the_time_where_nobody_else_adds_it() {
+        let lines = logged_at(true, LogFormat::Text, LogLevel::Info, || error!(hint = "mount it", "it is away"));
+        let (time, rest) = lines.split_once(' ').unwrap();
+        assert_eq!(time.len(), "2026-11-24T22:30:00.000Z".len());
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{lines}");
+        assert_eq!(rest, "[Supervisor] error: it is away\nhint: mount it\n");
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let stat = fstat(&writer).unwrap();
+        assert!(is_journal(format!("{}:{}", stat.st_dev, stat.st_ino).as_ref(), &reader), "a pipe is one file");
+        for other in ["", "0:0", &format!("{}:{}0", stat.st_dev, stat.st_ino), &format!("{}", stat.st_ino)] {
+            assert!(!is_journal(other.as_ref(), &writer), "{other}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use self::{
 };
 
 /// What tests inherit and do not want to: settings of other programs, and of the machine that they run on.
-const INHERITED: [&str; 24] = [
+const INHERITED: [&str; 25] = [
     "TZ",
     "LANG",
     "LANGUAGE",
@@ -49,6 +49,7 @@ const INHERITED: [&str; 24] = [
     "PUID",
     "PGID",
     "container",
+    "JOURNAL_STREAM",
     "NO_COLOR",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -172,6 +173,8 @@ impl Hearth {
         hearth.set("HEARTH_LOCK__WAIT", "20s");
         // A test that wants backups by schedule says so: none is to meet one by chance at three in the morning.
         hearth.set("HEARTH_BACKUP__SCHEDULE", "off");
+        // Tests read lines from their beginning.
+        hearth.set("HEARTH_LOG__TIMESTAMPS", "never");
         hearth.set("HEARTH_AUTH__ADMIN_EMAIL", http::EMAIL);
         hearth.set("HEARTH_AUTH__ADMIN_PASSWORD", http::PASSWORD);
         hearth

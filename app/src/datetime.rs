@@ -5,6 +5,8 @@
 //! own offset, any number of digits of a second or none, small letters, and a leap second. Not a blank in place of the T,
 //! which the grammar (5.6) does not have: in an address it is what becomes of an offset's `+` that was not encoded.
 
+mod zone;
+
 use std::{fmt, str::FromStr};
 
 use poem_openapi::{
@@ -17,6 +19,8 @@ use time::{
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
+
+pub(crate) use self::zone::TimeZone;
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 const MOMENT: &[BorrowedFormatItem<'_>] =
@@ -54,10 +58,21 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
-    /// Returns the day and the minute, for people.
+    /// Returns the day and the minute, as people's clocks show them.
     pub(crate) fn short(self) -> String {
-        let text = self.to_string();
-        format!("{} {}", &text[..10], &text[11..16])
+        self.on_clocks().0
+    }
+
+    /// Returns the same with the name of that time: `2026-11-24 23:30 CET`.
+    pub(crate) fn exact(self) -> String {
+        let (clocks, name) = self.on_clocks();
+        format!("{clocks} {name}")
+    }
+
+    fn on_clocks(self) -> (String, String) {
+        let (clocks, name) = TimeZone::of_process(self.0);
+        let text = Self(clocks).to_string();
+        (format!("{} {}", &text[..10], &text[11..16]), name)
     }
 }
 

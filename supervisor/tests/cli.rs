@@ -15,9 +15,10 @@ use std::{
         },
     },
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
-use harness::{Hearth, get, household, is_root, program};
+use harness::{Hearth, get, household, is_root, page, program};
 use nix::{
     libc,
     sys::signal::{Signal, kill},
@@ -710,4 +711,40 @@ fn attachments_without_a_database_are_no_first_start() {
     assert!(message.contains("there are attachments in files/"), "{message}");
     assert_eq!(get(address, "/health").status, 503);
     assert_eq!(hearth.generations(), Vec::<String>::new());
+}
+
+#[test]
+fn people_see_the_times_of_their_zone_and_programs_those_of_utc() {
+    let mut hearth = Hearth::new();
+    let no_zones = hearth.root.path().join("no-zones");
+    fs::create_dir(&no_zones).unwrap();
+    // As in an image without a database of time zones.
+    hearth.set("TZ", "Asia/Kathmandu").set("TZDIR", no_zones.to_str().unwrap());
+    let mut running = hearth.start();
+    let address = running.wait_serving();
+    let ahead = Duration::from_secs((5 * 60 + 45) * 60);
+    let on_clocks = |moment: &str| {
+        let at = humantime::parse_rfc3339(moment).unwrap_or_else(|error| panic!("{moment}: {error}"));
+        humantime::format_rfc3339_seconds(at + ahead).to_string().replace('T', " ").trim_end_matches('Z').to_owned()
+    };
+    let status = hearth.status().unwrap();
+    assert_eq!(status["time_zone"]["name"], "Asia/Kathmandu");
+    let since = status["since"].as_str().unwrap();
+    let text = hearth.done(&["status"]);
+    assert!(text.contains(&format!("serving since {} +0545", on_clocks(since))), "{text}");
+    assert!(!text.contains(since), "{text}");
+    let event = get(address, "/api/v1/audit-events").json()["items"][0]["at"].as_str().unwrap().to_owned();
+    let audit = page(address, "/audit").body;
+    assert!(audit.contains("The time zone is Asia/Kathmandu."), "{audit}");
+    assert!(audit.contains(&on_clocks(&event)[.."2026-11-24 23:30".len()]), "{event}: {audit}");
+    assert!(page(address, "/people").body.contains(" +0545\""), "the title of a time that is told as an age");
+    running.stop();
+
+    hearth.set("TZ", "Mars/Olympus_Mons");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let said = "TZ names no time zone (Mars/Olympus_Mons)";
+    running.wait("it to be said", || hearth.done(&["status"]).contains(said).then_some(()));
+    assert!(hearth.done(&["status"]).contains(" UTC\n"), "{}", hearth.done(&["status"]));
+    assert!(running.log().contains(said), "{}", running.log());
 }

@@ -16,6 +16,7 @@ use crate::{
         audit_log::{self, Kind, PAGE, Page},
         entity::audit_event::Model,
     },
+    datetime::TimeZone,
     html::{Frame, answer, browser},
     http::Problem,
 };
@@ -41,7 +42,7 @@ fn page(frame: &Frame, found: &Page, is_later: bool) -> Markup {
     let Page { events, next } = found;
     let content = html! {
         h1 { "Audit log" }
-        p.quiet { "Sign-ins, changes to accounts and records, backups and restores. Times are in UTC." }
+        p.quiet { "Sign-ins, changes to accounts and records, backups and restores. The time zone is " (TimeZone::name()) "." }
         @if events.is_empty() { p.nothing { "No events." } }
         @else { ol.events { @for event in events { (entry(event)) } } }
         @if is_later || next.is_some() {

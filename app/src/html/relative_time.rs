@@ -1,6 +1,6 @@
 //! How does a time read?
 //!
-//! As how long ago it was, which needs no time zone; the exact moment is its title.
+//! As how long ago it was; the exact moment, as people's clocks show it, is its title.
 
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ const DAY: i64 = 24 * HOUR;
 /// Returns a moment as how long ago it was, or how long it is until then.
 pub(crate) fn timestamp(timestamp: Timestamp) -> Markup {
     html! {
-        time datetime=(timestamp) title=(format!("{} UTC", timestamp.short())) { (words_of(timestamp, Timestamp::now())) }
+        time datetime=(timestamp) title=(timestamp.exact()) { (words_of(timestamp, Timestamp::now())) }
     }
 }
 

@@ -9,7 +9,7 @@ use poem::{
 };
 
 use super::{BackupReport, Backups, Health, News, Report, Status};
-use crate::{audit::backup_audit::HeardBackups, html::Newer};
+use crate::{audit::backup_audit::HeardBackups, datetime::TimeZone, html::Newer};
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
 const BACKUPS: &str = "hearth-backups";
@@ -17,6 +17,8 @@ const BACKUPS: &str = "hearth-backups";
 const BACKUPS_LAST: &str = "hearth-backups-last";
 /// The header of that question that says all that is known of the backups, as JSON.
 const BACKUPS_DETAIL: &str = "hearth-backups-detail";
+/// The header of that question that says which time clocks show.
+const TIME_ZONE: &str = "hearth-time-zone";
 /// The headers of that question that name a newer version, and the address of its notes.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -40,6 +42,7 @@ pub(crate) async fn answer_supervisor(
         backups.remember(id);
     }
     health.remember(said(BACKUPS).map(Backups::read));
+    TimeZone::remember(said(TIME_ZONE).and_then(TimeZone::read));
     let newer = said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES)));
     news.remember(newer, said(BACKUPS_DETAIL).and_then(BackupReport::read));
     answer(health.report().await)

@@ -26,7 +26,7 @@ use crate::{
     jobs::same_version,
     process::deadline::within,
     process::endpoint::short,
-    status::{Backups, VERSION, update::Update},
+    status::{Backups, TimeZone, VERSION, update::Update},
 };
 
 /// The longest health document that is read, in bytes.
@@ -41,6 +41,8 @@ const BACKUPS_LAST: &str = "hearth-backups-last";
 const BACKUPS_DETAIL: &str = "hearth-backups-detail";
 /// The longest such text, in bytes: programs take 16 KiB of headers, as a rule.
 const LONGEST_DETAIL: usize = 8 << 10;
+/// The header of the question that says which time clocks show: JSON, as docs/contracts/time-zone.json has it.
+const TIME_ZONE: &str = "hearth-time-zone";
 /// The headers of the question that name a newer version, if there is one, and the address of its notes, if it is known.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
@@ -51,6 +53,8 @@ pub struct Told {
     pub backups: Backups,
     /// What is known of newer versions.
     pub update: Update,
+    /// The time zone of `TZ`.
+    pub time_zone: TimeZone,
     /// Whether it is of the supervisor's own release, and so has to be of its version.
     pub is_own: bool,
 }
@@ -116,9 +120,11 @@ impl PrivateSocket {
             .body(Empty::<Bytes>::new())?;
         let last = told.backups.last.as_ref().map(|last| last.id.to_string());
         let detail = detail(&told.backups);
+        let zone = serde_json::to_string(&told.time_zone).ok();
         for (name, text) in [
             (BACKUPS_LAST, &last),
             (BACKUPS_DETAIL, &detail),
+            (TIME_ZONE, &zone),
             (UPDATE, &told.update.newest),
             (UPDATE_NOTES, &told.update.notes),
         ] {

@@ -180,7 +180,7 @@ impl App {
     pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Result<Verdict, Failure> {
         let status = instance.publisher.status();
         let is_own = instance.programs.app.is_own();
-        let told = Told { backups: status.backups, update: status.update, is_own };
+        let told = Told { backups: status.backups, update: status.update, time_zone: status.time_zone, is_own };
         private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
     }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     failure::{Cause, Failure},
     operations::start,
-    status::{Health, Outcome, Progress, Status, Storage},
+    status::{Health, Outcome, Progress, Status, Storage, TimeZone},
 };
 
 pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
@@ -28,44 +28,45 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         say(&to_json(&status)?);
         return Ok(0);
     }
-    row("phase", format!("{} since {}", status.phase, status.since));
-    row("health", health_word(status.health));
-    row("version", format!("v{} on {}", status.version, status.open));
-    row("supervisor", status.supervisor);
-    row("data", status.data_dir);
-    status.live.iter().for_each(|live| row("live", format!("generation {live}")));
+    let table = Table(status.time_zone);
+    table.row("phase", format!("{} since {}", status.phase, status.since));
+    table.row("health", health_word(status.health));
+    table.row("version", format!("v{} on {}", status.version, status.open));
+    table.row("supervisor", status.supervisor);
+    table.row("data", status.data_dir);
+    status.live.iter().for_each(|live| table.row("live", format!("generation {live}")));
     if let Some(Progress { done, total, unit }) = status.progress {
-        row("progress", format!("{done} of {total} {}", to_json(&unit)?.trim_matches('"')));
+        table.row("progress", format!("{done} of {total} {}", to_json(&unit)?.trim_matches('"')));
     }
     if !status.sandbox.is_empty() {
-        row("sandbox", status.sandbox);
+        table.row("sandbox", status.sandbox);
     }
     let restarts = status.app.restarts;
     let has_restarted = restarts > 0;
     let restarts = counted(restarts.into(), "time", "times");
     match (status.app.pid, &status.app.last_exit) {
         (Some(pid), Some(exit)) if has_restarted => {
-            row("app", format!("process {pid}, started again {restarts}; the last one {exit}"));
+            table.row("app", format!("process {pid}, started again {restarts}; the last one {exit}"));
         }
-        (Some(pid), _) => row("app", format!("process {pid}, started again {restarts}")),
-        (None, Some(exit)) => row("app", format!("not running; it {exit}")),
+        (Some(pid), _) => table.row("app", format!("process {pid}, started again {restarts}")),
+        (None, Some(exit)) => table.row("app", format!("not running; it {exit}")),
         (None, None) => {}
     }
-    status.app.health_detail.iter().for_each(|detail| row("trouble", detail));
+    status.app.health_detail.iter().for_each(|detail| table.row("trouble", detail));
     if let Some(operation) = status.operation {
         let outcome = match operation.outcome {
             None => format!("{} since {}", operation.phase, operation.since),
             Some(Outcome::Done(done)) => done,
             Some(Outcome::Failed(failure)) => format!("failed: {failure}"),
         };
-        row("operation", format!("{}: {outcome}", operation.what));
+        table.row("operation", format!("{}: {outcome}", operation.what));
     }
     let backups = &status.backups;
     if backups.last.is_some() || backups.next_at.is_some() {
         let last = backups.last.as_ref();
         let last = last.map_or("none yet".to_owned(), |last| format!("{} ({} ago)", last.id, age(&last.created_at)));
         let next = backups.next_at.as_ref().map(|next| format!(", the next is due at {next}")).unwrap_or_default();
-        row("backup", format!("{last}{next}"));
+        table.row("backup", format!("{last}{next}"));
     }
     for Storage { name, tried_at, trouble, since, .. } in &backups.storage {
         let tried = match (tried_at, trouble, since) {
@@ -73,21 +74,30 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
             (Some(tried_at), ..) => format!("could be written to {} ago", age(tried_at)),
             (None, ..) => "not tried yet".to_owned(),
         };
-        row("storage", format!("{name}: {tried}"));
+        table.row("storage", format!("{name}: {tried}"));
     }
     let overdue = backups.overdue_since.as_ref().and_then(|_| backups.warning());
-    overdue.iter().chain(&backups.trouble).for_each(|trouble| row("trouble", trouble));
-    status.update.news().iter().for_each(|news| row("update", news));
+    overdue.iter().chain(&backups.trouble).for_each(|trouble| table.row("trouble", trouble));
+    status.update.news().iter().for_each(|news| table.row("update", news));
     if let (Some(trouble), Some(checked)) = (&status.update.trouble, &status.update.checked) {
-        row("update", format!("the last check, {} ago, could not tell: {trouble}", age(checked)));
+        table.row("update", format!("the last check, {} ago, could not tell: {trouble}", age(checked)));
     }
-    status.notes.iter().for_each(|note| row("note", note));
+    status.notes.iter().for_each(|note| table.row("note", note));
     if let Some(Held { failure, ways_out, .. }) = status.held {
-        row("held", failure.message);
-        failure.hint.iter().for_each(|hint| row("hint", hint));
-        ways_out.iter().for_each(|way| row("way out", format!("{}  ({})", way.command, way.effect)));
+        table.row("held", failure.message);
+        failure.hint.iter().for_each(|hint| table.row("hint", hint));
+        ways_out.iter().for_each(|way| table.row("way out", format!("{}  ({})", way.command, way.effect)));
     }
     Ok(0)
+}
+
+/// What is known, a line each, with times as the clocks of this zone show them.
+struct Table(TimeZone);
+
+impl Table {
+    fn row(&self, name: &str, value: impl Display) {
+        row(name, self.0.localized(&value.to_string()));
+    }
 }
 
 fn row(name: &str, value: impl Display) {

@@ -10,6 +10,7 @@ use crate::{
     data::{GenerationId, backup::BackupId, state::Reason, view::View},
     failure::Failure,
     process::sandbox::SandboxSupport,
+    status::TimeZone,
 };
 
 /// What a preflight found.
@@ -32,6 +33,8 @@ pub struct Start {
     pub support: SandboxSupport,
     /// What the data directory holds, once what was not committed is gone.
     pub view: View,
+    /// The time zone of `TZ`.
+    pub time_zone: TimeZone,
 }
 
 /// What tells an attempt from another.

@@ -163,7 +163,7 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
     let mode = instance.config.sandbox.mode;
     let backups = instance.config.backup.dir.clone();
     let job = child::run::<Start>(instance, Job::Start { sandbox: mode, backups: backups.clone() });
-    let Start { findings, support, view } = match view::live(&instance.data) {
+    let Start { findings, support, view, time_zone } = match view::live(&instance.data) {
         Ok(Live::Generation(_)) => job.await?,
         _ => tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| {
             Err(Failure::new(Cause::Io, format!("there is no live generation, and whether there are backups cannot be told: {} (backup.dir) does not answer, or {} does not", backups.display(), instance.data.path().display()))
@@ -171,6 +171,7 @@ pub async fn look(instance: &Instance) -> Result<View, Failure> {
         })?,
     };
     tracing::debug!(filesystem = findings.filesystem, free_bytes = findings.free_bytes, "probed and recovered");
+    instance.publisher.update(|status| status.time_zone = time_zone);
     confine(instance, mode, support);
     if support.is_whole() {
         tracing::info!(target: "Supervisor", "sandbox: {support}");

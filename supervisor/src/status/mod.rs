@@ -5,6 +5,7 @@
 
 mod backups;
 pub mod log;
+mod time_zone;
 pub mod update;
 
 use std::{
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::backups::{Backups, COPY, LastBackup, Storage, StorageKind};
+pub use self::time_zone::{Change, TimeZone};
 use self::update::Update;
 use crate::{
     data::{
@@ -270,6 +272,9 @@ pub struct Status {
     pub open: String,
     /// The data directory.
     pub data_dir: String,
+    /// The time zone of `TZ`, for people's eyes: all times here are in UTC.
+    #[serde(default)]
+    pub time_zone: TimeZone,
     /// What app, migrator and jobs are confined by: `Landlock ABI 7, seccomp`, `none`; empty until it was tried out.
     #[serde(default)]
     pub sandbox: String,

@@ -25,6 +25,7 @@ pub mod settings;
 pub mod stage;
 #[cfg(test)]
 mod testing;
+mod time_zone;
 pub mod update;
 
 use std::{
@@ -107,9 +108,11 @@ fn run(data: &DataDir, support: SandboxSupport, job: Job) -> Result<Option<serde
         Job::Preflight => preflight::preflight(data).and_then(value),
         Job::Start { sandbox, backups } => {
             let findings = preflight::preflight(data)?;
+            let time_zone = time_zone::time_zone();
             let support = enter(sandbox, &recover::rules(data, backups.clone()))?;
             let _ = print(&Reply::Recovering);
-            recover::recover(data, support, &backups).and_then(|view| value(Start { findings, support, view }))
+            recover::recover(data, support, &backups)
+                .and_then(|view| value(Start { findings, support, view, time_zone }))
         }
         Job::Sandbox(mode) => enter(mode, &Rules::default()).and_then(value),
         Job::CheckSettings(settings) => {

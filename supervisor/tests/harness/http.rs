@@ -107,6 +107,11 @@ fn send(
     })
 }
 
+/// `GET` of a page, as the owner.
+pub fn page(address: SocketAddr, path: &str) -> Answer {
+    send(address, "GET", path, "text/html", &token(address), None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+}
+
 /// `GET`, as a program.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path, "application/json", None).unwrap_or_else(|error| panic!("GET {path}: {error}"))

@@ -31,7 +31,7 @@ use nix::sys::{
 use serde_json::Value;
 
 pub use self::{
-    http::{Answer, get, parse, request, token},
+    http::{Answer, get, page, parse, request, token},
     running::Running,
 };
 

@@ -5,15 +5,15 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::fs::{PermissionsExt, chown},
     path::Path,
-    process::Command,
+    process::{Command, Output},
 };
 
 use serde_json::json;
 
 use crate::{
-    engine::{Container, both, docker, image, name_and_address, owner},
+    engine::{Container, both, docker, image, name_and_address, output, owner},
     harness::{household, http, request},
-    project::composes,
+    project::{Compose, composes},
 };
 
 /// Returns a file of the repository, with this test's own image, volumes and port in it.
@@ -41,6 +41,54 @@ fn in_the_network(port: u16) -> SocketAddr {
     SocketAddr::new(gateway.parse().unwrap(), port)
 }
 
+/// What a menu makes of a file that is pasted into it; taken down with this, volumes and all.
+struct Pasted<'a> {
+    compose: &'a Compose,
+    name: String,
+    directory: tempfile::TempDir,
+}
+
+impl<'a> Pasted<'a> {
+    fn start(compose: &'a Compose, name: String, text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("docker-compose.yml"), text).unwrap();
+        let pasted = Self { compose, name, directory };
+        let up = pasted.run(&["up", "-d"]);
+        assert!(up.status.success(), "{}", both(&up));
+        pasted
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.compose[0]);
+        command.args(&self.compose[1..]).args(["--project-name", &self.name]).args(arguments);
+        for (variable, _) in std::env::vars_os() {
+            if ["HEARTH_", "COMPOSE_"].iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(variable);
+            }
+        }
+        command.current_dir(self.directory.path()).output().unwrap()
+    }
+
+    /// Its container, which serves; and the set-up code that a viewer of logs shows.
+    fn web(&self, address: SocketAddr) -> (Container, String) {
+        let id = String::from_utf8(self.run(&["ps", "-q", "web"]).stdout).unwrap().trim().to_owned();
+        let web = Container { name: id, address };
+        web.wait_serving();
+        let log = web.log();
+        let code = log.split_once("enter this set-up code").and_then(|(_, rest)| rest.lines().nth(1));
+        let code =
+            code.and_then(|line| line.rsplit(' ').next()).unwrap_or_else(|| panic!("no code in {log}")).to_owned();
+        assert_eq!(code, web.exec(&["app", "setup-code"]), "{log}");
+        (web, code)
+    }
+}
+
+impl Drop for Pasted<'_> {
+    fn drop(&mut self) {
+        self.run(&["down", "--volumes", "--timeout", "0"]);
+    }
+}
+
 #[test]
 #[ignore = "needs a container engine and the image"]
 fn one_file_without_env_serves_the_home_network_and_its_log_leads_to_the_owner() {
@@ -48,29 +96,9 @@ fn one_file_without_env_serves_the_home_network_and_its_log_leads_to_the_owner()
         let (name, _) = name_and_address();
         let port = free_port();
         let address = in_the_network(port);
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("docker-compose.yml"), as_this_test("compose/nas.yml", &name, port)).unwrap();
-        let run = |arguments: &[&str]| {
-            let mut command = Command::new(&compose[0]);
-            command.args(&compose[1..]).args(["--project-name", &name]).args(arguments).current_dir(directory.path());
-            for (variable, _) in std::env::vars_os() {
-                if ["HEARTH_", "COMPOSE_"].iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
-                    command.env_remove(variable);
-                }
-            }
-            command.output().unwrap()
-        };
-        let up = run(&["up", "-d"]);
-        assert!(up.status.success(), "{}", both(&up));
-        // As the menu's viewer of logs finds it. Dropped, it is removed.
-        let id = String::from_utf8(run(&["ps", "-q", "web"]).stdout).unwrap().trim().to_owned();
-        let web = Container { name: id, address };
-        web.wait_serving();
-        let log = web.log();
-        let code =
-            log.split_once("enter this set-up code").and_then(|(_, rest)| rest.lines().nth(1)).unwrap_or_default();
-        let code = code.rsplit(' ').next().unwrap();
-        assert_eq!(code, web.exec(&["app", "setup-code"]), "{log}");
+        let text = as_this_test("compose/nas.yml", &name, port);
+        let pasted = Pasted::start(compose, name, &text);
+        let (web, code) = pasted.web(address);
 
         let wanted = json!({"code": code, "name": "Ada", "email": http::EMAIL, "password": http::PASSWORD});
         let answer = request(address, "POST", "/api/v1/setup", "application/json", Some(&wanted)).unwrap();
@@ -83,9 +111,55 @@ fn one_file_without_env_serves_the_home_network_and_its_log_leads_to_the_owner()
         let privileges =
             docker(&["inspect", "--format", "{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}", &web.name]);
         assert_eq!(privileges, "[ALL] [no-new-privileges:true]");
-        let down = run(&["down", "--volumes"]);
-        assert!(down.status.success(), "{}", both(&down));
     }
+}
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn behind_the_proxy_of_the_nas_the_same_file_has_the_secure_cookie_and_sees_each_devices_own_address() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/NAS.md")).unwrap();
+    let (_, section) = document.split_once("### Https with Synology's reverse proxy").unwrap();
+    let (_, lines) = section.split_once("```yaml\n").unwrap();
+    let (name, _) = name_and_address();
+    let port = free_port();
+    let gateway = in_the_network(port).ip().to_string();
+    let lines = lines.split_once("```").unwrap().0;
+    let lines = lines.replace("127.0.0.1:3000:", &format!("127.0.0.1:{port}:")).replace("172.17.0.1", &gateway);
+    // The lines of the document in the file, as a person puts them there.
+    let (network, rest) = lines.trim_start_matches("services:\n  web:\n").split_once("    ports:\n").unwrap();
+    let (published, settings) = rest.split_once("    environment:\n").unwrap();
+    let text = as_this_test("compose/nas.yml", &name, port);
+    let text = text
+        .replace(&format!("      - 0.0.0.0:{port}:3000\n"), published)
+        .replace("    ports:\n", &format!("{network}    ports:\n"))
+        .replace("    environment:\n", &format!("    environment:\n{settings}"));
+    assert!(text.contains(&format!("- 127.0.0.1:{port}:3000")) && text.contains("network_mode: bridge"), "{text}");
+    let pasted = Pasted::start(&composes()[0], name, &text);
+    let (_web, code) = pasted.web(SocketAddr::from(([127, 0, 0, 1], port)));
+
+    // As the proxy of a Synology passes a request on that a stranger forged: it adds the client to what is there.
+    let ask = |path: &str, more: &[&str]| {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let mut arguments = vec!["--silent", "--include", &url];
+        for header in [
+            "Host: hearth.example.synology.me",
+            "X-Forwarded-Host: hearth.example.synology.me",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-For: 203.0.113.9, 192.168.1.77",
+            "Content-Type: application/json",
+            "Sec-Fetch-Site: same-origin",
+        ] {
+            arguments.extend(["--header", header]);
+        }
+        both(&output("curl", &[&arguments, more].concat()))
+    };
+    let wanted = json!({"code": code, "name": "Ada", "email": http::EMAIL, "password": http::PASSWORD}).to_string();
+    let answer = ask("/api/v1/setup", &["--data", &wanted]);
+    let cookie =
+        answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap_or_else(|| panic!("{answer}"));
+    assert!(cookie.starts_with("__Host-hearth-") && cookie.contains("Secure"), "{cookie}");
+    let sessions = ask("/api/v1/sessions", &["--cookie", cookie.split(';').next().unwrap()]);
+    assert!(sessions.contains("192.168.1.77") && !sessions.contains("203.0.113.9"), "{sessions}");
 }
 
 /// Returns the options that Unraid makes of the template, and the folders that it makes when they are missing, with mode 0777 for

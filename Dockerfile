@@ -27,6 +27,7 @@ RUN set -eu; \
 
 COPY supervisor/build.rs supervisor/nss.c supervisor/
 COPY app/build.rs app/nss.c app/
+COPY migrator/build.rs migrator/
 COPY supervisor/src supervisor/src
 COPY migrator/src migrator/src
 COPY app/src app/src

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use harness::{Hearth, get, household, is_root, page, program};
+use harness::{Hearth, get, household, page, program};
 use nix::{
     libc,
     sys::signal::{Signal, kill},
@@ -52,31 +52,38 @@ fn upgraded() -> Hearth {
 
 #[test]
 fn commands_beside_a_stopped_instance_say_stopped_and_how_it_is_started() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.stop();
+    assert_says_stopped(&hearth, "start it with: supervisor;");
+}
+
+#[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
+fn commands_in_a_container_beside_a_stopped_instance_say_how_compose_starts_it() {
     let mut hearth = Hearth::new();
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
-    let check = |hearth: &Hearth, start: &str| {
-        let output = hearth.command(&["status"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-        let shown = said(&output);
-        assert!(shown.contains("stopped: no supervisor is running on ") && shown.contains(start), "{shown}");
-        assert!(shown.contains("generation 0001"), "{shown}");
-        for command in ["healthcheck", "resume", "restart"] {
-            let output = hearth.command(&[command]).output().unwrap();
-            assert_eq!(output.status.code(), Some(1), "{command}: {}", said(&output));
-            let told = told(&output);
-            assert!(told.starts_with("error: Hearth is stopped: no supervisor is running on "), "{command}: {told}");
-            assert!(told.contains(start) && !told.contains("socket"), "{command}: {told}");
-        }
-    };
-    check(&hearth, "start it with: supervisor;");
-    if !is_root("a container of its own") {
-        return;
-    }
     // As `docker compose run --rm web supervisor status`: the command is the first process of its container.
     hearth.set("container", "docker").through(&["unshare", "-pf", "--mount-proc", "--kill-child"]);
-    check(&hearth, "start it with: docker compose up --detach;");
+    assert_says_stopped(&hearth, "start it with: docker compose up --detach;");
+}
+
+fn assert_says_stopped(hearth: &Hearth, start: &str) {
+    let output = hearth.command(&["status"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let shown = said(&output);
+    assert!(shown.contains("stopped: no supervisor is running on ") && shown.contains(start), "{shown}");
+    assert!(shown.contains("generation 0001"), "{shown}");
+    for command in ["healthcheck", "resume", "restart"] {
+        let output = hearth.command(&[command]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {}", said(&output));
+        let told = told(&output);
+        assert!(told.starts_with("error: Hearth is stopped: no supervisor is running on "), "{command}: {told}");
+        assert!(told.contains(start) && !told.contains("socket"), "{command}: {told}");
+    }
 }
 
 /// Reads standard error as programs do: a document a line.
@@ -429,10 +436,8 @@ fn a_control_socket_that_was_deleted_is_made_again() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_second_container_does_not_answer_with_the_first_ones_health() {
-    if !is_root("a second container") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let mut first = hearth.start();
     first.wait_serving();
@@ -546,10 +551,8 @@ fn config_says_whose_settings_it_shows() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn another_user_is_told_to_run_the_command_as_the_owner_and_never_to_take_the_data() {
-    if !is_root("another_user") {
-        return;
-    }
     let mut hearth = Hearth::new();
     hearth.for_every_user();
     let mut running = hearth.start();
@@ -577,10 +580,8 @@ fn another_user_is_told_to_run_the_command_as_the_owner_and_never_to_take_the_da
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn what_belongs_to_another_user_is_named_with_whose_it_is() {
-    if !is_root("what_belongs_to_another_user") {
-        return;
-    }
     let mut hearth = Hearth::new();
     hearth.for_every_user();
     let place = hearth.root.path().join("moved");

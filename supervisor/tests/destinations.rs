@@ -14,7 +14,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use harness::{Hearth, Running, get, household, is_root, wait_for};
+use harness::{Hearth, Running, get, household, wait_for};
 use hung::Hung;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
@@ -186,10 +186,8 @@ impl Drop for Mounted {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_destination_that_is_read_only_or_full_is_known_before_the_first_backup() {
-    if !is_root("a destination that is read-only or full") {
-        return;
-    }
     let nas = tempfile::tempdir().unwrap();
     let hearth = copying_to(nas.path().to_str().unwrap());
     let mounted = Mounted::new(nas.path(), "", MsFlags::MS_RDONLY);
@@ -215,12 +213,10 @@ fn a_destination_that_is_read_only_or_full_is_known_before_the_first_backup() {
 }
 
 #[test]
+#[cfg_attr(not(has = "fuse"), ignore = "needs root and /dev/fuse")]
 fn a_destination_or_backup_dir_that_does_not_answer_delays_neither_a_start_nor_a_stop() {
-    if !is_root("a destination that does not answer") {
-        return;
-    }
     let place = tempfile::tempdir().unwrap();
-    let Some(_hung) = Hung::mount(place.path()) else { return };
+    let _hung = Hung::mount(place.path());
     let hearth = copying_to(place.path().to_str().unwrap());
     let mut running = hearth.start();
     let address = running.wait_serving();
@@ -231,10 +227,8 @@ fn a_destination_or_backup_dir_that_does_not_answer_delays_neither_a_start_nor_a
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_volume_for_backups_that_is_full_is_known_before_the_first_backup() {
-    if !is_root("a volume for backups that is full") {
-        return;
-    }
     let volume = tempfile::tempdir().unwrap();
     let _mounted = Mounted::new(volume.path(), "size=64k", MsFlags::empty());
     fs::write(volume.path().join("films"), vec![1; 40 << 10]).unwrap();
@@ -250,36 +244,43 @@ fn a_volume_for_backups_that_is_full_is_known_before_the_first_backup() {
     running.wait("the end of it", || hearth.status().filter(|status| status["health"] == "healthy"));
 }
 
+/// Starts an instance that copies to an S3 server with this secret.
+fn copying_to_s3(endpoint: &str, bucket: &str, secret: &str) -> (Hearth, Running) {
+    let mut hearth = copying_to(&format!("s3://{bucket}/hearth?endpoint={endpoint}"));
+    hearth.set("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "house");
+    hearth.set("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", secret);
+    let mut running = hearth.start();
+    running.wait_serving();
+    (hearth, running)
+}
+
 #[test]
-fn a_server_that_is_dead_refuses_or_hangs_is_known_before_the_first_backup() {
+fn a_server_that_is_dead_or_hangs_is_known_before_the_first_backup() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut places = vec![
-        (format!("http://{dead}"), "house-backups", "the server cannot be reached"),
-        (format!("http://{}", silent.local_addr().unwrap()), "house-backups", "the server does not answer"),
-    ];
-    let server = Server::start("a server that refuses");
-    if let Some(server) = &server {
-        places.push((server.endpoint.clone(), "nobodys-bucket", "there is no such bucket"));
-        places.push((server.endpoint.clone(), "house-backups", "not the one of this access key"));
+    for (address, words) in
+        [(dead, "the server cannot be reached"), (silent.local_addr().unwrap(), "the server does not answer")]
+    {
+        let (hearth, mut running) = copying_to_s3(&format!("http://{address}"), "house-backups", "wrong");
+        let said = trouble(&hearth, &mut running);
+        assert!(said.contains(words), "{said}");
     }
-    for (endpoint, bucket, words) in places {
-        let mut hearth = copying_to(&format!("s3://{bucket}/hearth?endpoint={endpoint}"));
-        hearth.set("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "house");
-        let secret = if bucket == "house-backups" { "wrong" } else { "hush-hush" };
-        hearth.set("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", secret);
-        let mut running = hearth.start();
-        running.wait_serving();
+}
+
+#[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
+fn a_server_that_refuses_is_known_before_the_first_backup_and_one_that_takes_copies_is_no_trouble() {
+    let server = Server::start();
+    for (bucket, secret, words) in [
+        ("nobodys-bucket", "hush-hush", "there is no such bucket"),
+        ("house-backups", "wrong", "not the one of this access key"),
+    ] {
+        let (hearth, mut running) = copying_to_s3(&server.endpoint, bucket, secret);
         let said = trouble(&hearth, &mut running);
         assert!(said.contains(words), "{said}");
         assert!(!running.log().contains("hush-hush"), "{}", running.log());
     }
-    let Some(server) = server else { return };
-    let mut hearth = copying_to(&format!("s3://house-backups/hearth?endpoint={}", server.endpoint));
-    hearth.set("HEARTH_BACKUP__S3_ACCESS_KEY_ID", "house");
-    hearth.set("HEARTH_BACKUP__S3_SECRET_ACCESS_KEY", "hush-hush");
-    let mut running = hearth.start();
-    running.wait_serving();
+    let (hearth, running) = copying_to_s3(&server.endpoint, "house-backups", "hush-hush");
     running.wait("a trial", || tried_at(&hearth));
     assert_eq!(hearth.status().unwrap()["health"], "healthy");
     assert!(there(&hearth).is_empty());
@@ -356,30 +357,21 @@ struct Server {
 }
 
 impl Server {
-    /// Starts it; `None`, and a line that says so, where it is not installed.
-    fn start(test: &str) -> Option<Self> {
+    fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("house-backups")).unwrap();
         // A port that was just free; nobody else is likely to take it within this moment.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let program = std::env::var("HEARTH_TEST_S3S_FS").unwrap_or_else(|_| "s3s-fs".into());
-        let child = Command::new(program)
+        let child = Command::new(env!("TEST_S3S_FS"))
             .args(["--access-key", "house", "--secret-key", "hush-hush", "--host", "127.0.0.1", "--port"])
             .arg(port.to_string())
             .arg(root.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test} needs s3s-fs: {error}");
-                println!("skipped: {test} needs s3s-fs: {error}");
-                return None;
-            }
-        };
+            .spawn()
+            .unwrap();
         wait_for("the S3 server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Some(Self { child, endpoint: format!("http://127.0.0.1:{port}"), _root: root })
+        Self { child, endpoint: format!("http://127.0.0.1:{port}"), _root: root }
     }
 }
 
@@ -391,8 +383,9 @@ impl Drop for Server {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_house_that_burnt_down_comes_back_from_s3() {
-    let Some(server) = Server::start("a restore from S3") else { return };
+    let server = Server::start();
     let secret = tempfile::tempdir().unwrap();
     let secret_file = secret.path().join("secret");
     fs::write(&secret_file, "hush-hush\n").unwrap();

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Hearth, get, household, is_root};
+use harness::{Hearth, get, household};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -59,10 +59,8 @@ impl Drop for Mount {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_full_disk_at_any_moment_of_an_upgrade_leaves_the_data_as_it_was_and_passes() {
-    if !is_root("a_full_disk") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let volume = hearth.root.path().join("volume");
     let mount = Mount::tmpfs(&volume, "size=260m");
@@ -146,10 +144,8 @@ fn a_disk_that_fills_up_in_each_step_is_an_ordinary_failure_of_that_step() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn an_app_that_ends_on_a_full_disk_is_held_for_the_disk_and_goes_on_by_itself_when_there_is_room() {
-    if !is_root("an_app_that_ends_on_a_full_disk") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let volume = hearth.root.path().join("volume");
     let mount = Mount::tmpfs(&volume, "size=200m");
@@ -187,10 +183,8 @@ fn an_app_that_ends_on_a_full_disk_is_held_for_the_disk_and_goes_on_by_itself_wh
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn without_a_free_inode_the_operator_is_told_of_inodes() {
-    if !is_root("without_a_free_inode") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let volume = hearth.root.path().join("volume");
     let _mount = Mount::tmpfs(&volume, "size=200m,nr_inodes=300");
@@ -227,10 +221,8 @@ fn documents_that_cannot_be_saved_are_noted_and_stop_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_directory_of_another_owner_gets_the_very_command() {
-    if !is_root("a_directory_of_another_owner") {
-        return;
-    }
     let mut hearth = Hearth::new();
     hearth.for_every_user();
     fs::create_dir(&hearth.data).unwrap();
@@ -245,10 +237,8 @@ fn a_directory_of_another_owner_gets_the_very_command() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_read_only_file_system_is_called_that() {
-    if !is_root("a_read_only_file_system") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let volume = hearth.root.path().join("volume");
     let _mount = Mount::tmpfs(&volume, "size=128m");
@@ -300,11 +290,8 @@ fn a_file_system_without_what_is_needed_is_refused_with_its_reason() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_full_disk_of_backups_is_pruned() {
-    const NAME: &str = "a_full_disk_of_backups_is_pruned";
-    if !is_root(NAME) {
-        return;
-    }
     for was_used_before in [true, false] {
         let mut hearth = Hearth::new();
         let mount = Mount::tmpfs(&hearth.root.path().join("nas"), "size=200m");

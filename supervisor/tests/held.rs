@@ -6,7 +6,7 @@ mod harness;
 
 use std::{fs, process::Command, thread};
 
-use harness::{Hearth, Running, household, is_root};
+use harness::{Hearth, Running, household};
 use nix::{
     sys::{
         signal::{Signal, kill},
@@ -408,10 +408,8 @@ fn an_app_that_cannot_use_its_settings_is_held_with_its_own_words_until_they_cha
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn on_a_directory_of_another_user_the_ways_out_are_those_that_work() {
-    if !is_root("a directory of another user") {
-        return;
-    }
     for closed in ["", "supervisor"] {
         let mut hearth = Hearth::new();
         hearth.for_every_user().set("TEST_RECHECK", "100ms");

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Hearth, household, is_root};
+use harness::{Hearth, household};
 use hung::Hung;
 use nix::{
     sys::signal::{Signal, kill},
@@ -24,17 +24,15 @@ use nix::{
 };
 
 #[test]
+#[cfg_attr(not(has = "fuse"), ignore = "needs root and /dev/fuse")]
 fn a_healthy_instance_starts_serves_and_stops_whatever_its_backup_directory_does() {
-    if !is_root("a_healthy_instance") {
-        return;
-    }
     let hearth = Hearth::new();
     let mut running = hearth.start();
     household::add(running.wait_serving(), &household::record(1));
     let backups = hearth.data.join("backups");
     fs::create_dir_all(&backups).unwrap();
     // Once before a start, and once under a supervisor that serves.
-    let Some(hung) = Hung::mount(&backups) else { return };
+    let hung = Hung::mount(&backups);
     let pid = hearth.status().unwrap()["app"]["pid"].as_i64().unwrap();
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
     running.wait("another app", || {
@@ -51,17 +49,15 @@ fn a_healthy_instance_starts_serves_and_stops_whatever_its_backup_directory_does
 }
 
 #[test]
+#[cfg_attr(not(has = "fuse"), ignore = "needs root and /dev/fuse")]
 fn an_upgrade_needs_no_answer_of_the_backup_directory() {
-    if !is_root("an_upgrade") {
-        return;
-    }
     let mut hearth = Hearth::new();
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
     let backups = hearth.data.join("backups");
     fs::create_dir_all(&backups).unwrap();
-    let Some(_hung) = Hung::mount(&backups) else { return };
+    let _hung = Hung::mount(&backups);
     hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     running.wait_serving();
@@ -70,17 +66,15 @@ fn an_upgrade_needs_no_answer_of_the_backup_directory() {
 }
 
 #[test]
+#[cfg_attr(not(has = "fuse"), ignore = "needs root and /dev/fuse")]
 fn a_supervisor_that_serves_asks_its_data_directory_for_nothing() {
-    if !is_root("a_supervisor_that_serves") {
-        return;
-    }
     let hearth = Hearth::new();
     let mut running = hearth.start();
     running.wait_serving();
     // Opened before, this leads past what is mounted over it.
     let supervisor = File::open(hearth.data.join("supervisor")).unwrap();
     let socket = format!("/proc/self/fd/{}/control.sock", supervisor.as_raw_fd());
-    let Some(hung) = Hung::mount(&hearth.data.join("supervisor")) else { return };
+    let hung = Hung::mount(&hearth.data.join("supervisor"));
     // Once it looked for its socket every five seconds.
     let until = Instant::now() + Duration::from_secs(6);
     while Instant::now() < until {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Hearth, Running, get, is_root, wait_for};
+use harness::{Hearth, Running, get, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -23,14 +23,34 @@ use serde_json::Value;
 /// As PID 1 of a PID namespace of its own.
 const PID_1: &[&str] = &["unshare", "-pf", "--mount-proc", "--kill-child"];
 
-/// Runs a test outside, and as PID 1.
-fn both(name: &str, test: impl Fn(Hearth)) {
-    test(Hearth::new());
-    if is_root(name) {
-        let mut hearth = Hearth::new();
-        hearth.through(PID_1);
-        test(hearth);
-    }
+/// Makes two tests of each: outside, and as PID 1.
+macro_rules! both {
+    ($($test:ident)*) => { $(
+        mod $test {
+            #[test]
+            fn outside() {
+                super::$test(super::Hearth::new());
+            }
+
+            #[test]
+            #[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
+            fn as_pid_1() {
+                let mut hearth = super::Hearth::new();
+                hearth.through(super::PID_1);
+                super::$test(hearth);
+            }
+        }
+    )* };
+}
+
+both! {
+    every_signal_reaches_the_app_and_the_stop_has_the_apps_own_status
+    no_signal_of_the_first_milliseconds_is_lost
+    a_second_term_hastens_a_stubborn_app_and_kill_ends_it_after_the_grace_period
+    ten_thousand_orphans_leave_no_zombie_and_no_exit_status_is_lost
+    the_children_of_a_killed_supervisor_die_with_it
+    what_fled_from_the_app_does_not_outlive_it
+    int_and_quit_stop_too_and_the_app_gets_the_same_signal
 }
 
 /// Returns the supervisor's own pid: the wrapper's child, or the process itself.
@@ -50,64 +70,55 @@ fn ends_with(running: &mut Running, status: i32) {
     assert_eq!(ended.code(), Some(status), "{ended}; the log:\n{}", running.log());
 }
 
-#[test]
-fn every_signal_reaches_the_app_and_the_stop_has_the_apps_own_status() {
-    both("every_signal_reaches_the_app", |mut hearth| {
-        hearth.strange("exit=5");
-        let mut running = hearth.start();
-        running.wait_serving();
-        let pid = supervisor(&running);
-        for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGWINCH] {
-            kill(pid, signal).unwrap();
-            running.wait(signal.as_str(), || hearth.app_log().contains(signal.as_str()).then_some(()));
-        }
-        kill(pid, Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 5);
-        assert!(hearth.app_log().ends_with("SIGTERM\n"), "{}", hearth.app_log());
-        assert!(!running.anyone_left());
-    });
+fn every_signal_reaches_the_app_and_the_stop_has_the_apps_own_status(mut hearth: Hearth) {
+    hearth.strange("exit=5");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let pid = supervisor(&running);
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGWINCH] {
+        kill(pid, signal).unwrap();
+        running.wait(signal.as_str(), || hearth.app_log().contains(signal.as_str()).then_some(()));
+    }
+    kill(pid, Signal::SIGTERM).unwrap();
+    ends_with(&mut running, 5);
+    assert!(hearth.app_log().ends_with("SIGTERM\n"), "{}", hearth.app_log());
+    assert!(!running.anyone_left());
 }
 
-#[test]
-fn int_and_quit_stop_too_and_the_app_gets_the_same_signal() {
+fn int_and_quit_stop_too_and_the_app_gets_the_same_signal(mut hearth: Hearth) {
     for signal in [Signal::SIGINT, Signal::SIGQUIT] {
-        both("int_and_quit_stop_too", |mut hearth| {
-            hearth.strange("");
-            let mut running = hearth.start();
-            running.wait_serving();
-            kill(supervisor(&running), signal).unwrap();
-            ends_with(&mut running, 0);
-            assert!(hearth.app_log().ends_with(&format!("{}\n", signal.as_str())), "{}", hearth.app_log());
-        });
+        hearth.strange("");
+        let mut running = hearth.start();
+        running.wait_serving();
+        kill(supervisor(&running), signal).unwrap();
+        ends_with(&mut running, 0);
+        assert!(hearth.app_log().ends_with(&format!("{}\n", signal.as_str())), "{}", hearth.app_log());
     }
 }
 
-#[test]
-fn no_signal_of_the_first_milliseconds_is_lost() {
-    both("no_signal_of_the_first_milliseconds", |mut hearth| {
-        hearth.strange("");
-        for round in 0..12 {
-            let mut running = hearth.start();
-            let pid = supervisor(&running);
-            // From the moment that the program itself runs; before that, the kernel is still loading it.
-            running.wait("TERM to be blocked", || {
-                let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-                // `unshare` blocks TERM as well, before it becomes the supervisor.
-                status.lines().any(|line| line == "Name:\tsupervisor").then_some(())?;
-                let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
-                let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
-                (blocked & (1 << (Signal::SIGTERM as i32 - 1)) != 0).then_some(())
-            });
-            // Then a little later each round, so that another step of the start is hit.
-            let until = Instant::now() + Duration::from_micros(700 * round);
-            while Instant::now() < until {
-                std::hint::spin_loop();
-            }
-            kill(pid, Signal::SIGTERM).unwrap();
-            ends_with(&mut running, 0);
-            assert!(!running.anyone_left());
+fn no_signal_of_the_first_milliseconds_is_lost(mut hearth: Hearth) {
+    hearth.strange("");
+    for round in 0..12 {
+        let mut running = hearth.start();
+        let pid = supervisor(&running);
+        // From the moment that the program itself runs; before that, the kernel is still loading it.
+        running.wait("TERM to be blocked", || {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            // `unshare` blocks TERM as well, before it becomes the supervisor.
+            status.lines().any(|line| line == "Name:\tsupervisor").then_some(())?;
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+            let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
+            (blocked & (1 << (Signal::SIGTERM as i32 - 1)) != 0).then_some(())
+        });
+        // Then a little later each round, so that another step of the start is hit.
+        let until = Instant::now() + Duration::from_micros(700 * round);
+        while Instant::now() < until {
+            std::hint::spin_loop();
         }
-    });
+        kill(pid, Signal::SIGTERM).unwrap();
+        ends_with(&mut running, 0);
+        assert!(!running.anyone_left());
+    }
 }
 
 /// The ways to stay in one phase for as long as a test wants.
@@ -176,51 +187,45 @@ fn term_in_every_phase_ends_it_quickly_and_leaves_no_process() {
     }
 }
 
-#[test]
-fn a_second_term_hastens_a_stubborn_app_and_kill_ends_it_after_the_grace_period() {
-    both("a_second_term_hastens", |mut hearth| {
-        hearth.strange("stubborn").set("HEARTH_STOP__GRACE", "8s");
-        let mut running = hearth.start();
-        running.wait_serving();
-        let pid = supervisor(&running);
-        let asked = Instant::now();
-        kill(pid, Signal::SIGTERM).unwrap();
-        running.wait("the app to have TERM", || hearth.app_log().ends_with("SIGTERM\n").then_some(()));
-        kill(pid, Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 137);
-        assert!(asked.elapsed() < Duration::from_secs(6), "hastened: {:?}", asked.elapsed());
+fn a_second_term_hastens_a_stubborn_app_and_kill_ends_it_after_the_grace_period(mut hearth: Hearth) {
+    hearth.strange("stubborn").set("HEARTH_STOP__GRACE", "8s");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let pid = supervisor(&running);
+    let asked = Instant::now();
+    kill(pid, Signal::SIGTERM).unwrap();
+    running.wait("the app to have TERM", || hearth.app_log().ends_with("SIGTERM\n").then_some(()));
+    kill(pid, Signal::SIGTERM).unwrap();
+    ends_with(&mut running, 137);
+    assert!(asked.elapsed() < Duration::from_secs(6), "hastened: {:?}", asked.elapsed());
 
-        hearth.set("HEARTH_STOP__GRACE", "300ms");
-        let mut running = hearth.start();
-        running.wait_serving();
-        kill(supervisor(&running), Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 137);
-        assert!(running.log().contains("has not ended within its grace period"));
-        assert!(!running.anyone_left());
-    });
+    hearth.set("HEARTH_STOP__GRACE", "300ms");
+    let mut running = hearth.start();
+    running.wait_serving();
+    kill(supervisor(&running), Signal::SIGTERM).unwrap();
+    ends_with(&mut running, 137);
+    assert!(running.log().contains("has not ended within its grace period"));
+    assert!(!running.anyone_left());
 }
 
-#[test]
-fn ten_thousand_orphans_leave_no_zombie_and_no_exit_status_is_lost() {
-    both("ten_thousand_orphans", |mut hearth| {
-        hearth.strange("orphans=5000");
-        let mut running = hearth.start();
-        running.wait_serving();
-        let pid = supervisor(&running);
-        // Jobs, and the app itself, come and go meanwhile; each of their statuses is waited for by somebody.
-        let mut restarts = 0;
-        running.wait("10,000 orphans", || {
-            if restarts < 2 && hearth.app_log().matches("orphaned").count() > restarts {
-                let restarted = hearth.run(&["restart"]);
-                assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
-                restarts += 1;
-            }
-            (hearth.app_log().matches("orphaned").count() >= 2).then_some(())
-        });
-        running.wait("no zombie", || (zombies_of(pid) == 0).then_some(()));
-        kill(pid, Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 0);
+fn ten_thousand_orphans_leave_no_zombie_and_no_exit_status_is_lost(mut hearth: Hearth) {
+    hearth.strange("orphans=5000");
+    let mut running = hearth.start();
+    running.wait_serving();
+    let pid = supervisor(&running);
+    // Jobs, and the app itself, come and go meanwhile; each of their statuses is waited for by somebody.
+    let mut restarts = 0;
+    running.wait("10,000 orphans", || {
+        if restarts < 2 && hearth.app_log().matches("orphaned").count() > restarts {
+            let restarted = hearth.run(&["restart"]);
+            assert!(restarted.status.success(), "{}", String::from_utf8_lossy(&restarted.stderr));
+            restarts += 1;
+        }
+        (hearth.app_log().matches("orphaned").count() >= 2).then_some(())
     });
+    running.wait("no zombie", || (zombies_of(pid) == 0).then_some(()));
+    kill(pid, Signal::SIGTERM).unwrap();
+    ends_with(&mut running, 0);
 }
 
 fn zombies_of(parent: Pid) -> usize {
@@ -234,17 +239,14 @@ fn zombies_of(parent: Pid) -> usize {
         .count()
 }
 
-#[test]
-fn the_children_of_a_killed_supervisor_die_with_it() {
-    both("the_children_of_a_killed_supervisor", |mut hearth| {
-        hearth.strange("");
-        let mut running = hearth.start();
-        running.wait_serving();
-        assert!(running.anyone_left());
-        kill(supervisor(&running), Signal::SIGKILL).unwrap();
-        running.wait_end();
-        running.wait("the app to be gone", || (!running.anyone_left()).then_some(()));
-    });
+fn the_children_of_a_killed_supervisor_die_with_it(mut hearth: Hearth) {
+    hearth.strange("");
+    let mut running = hearth.start();
+    running.wait_serving();
+    assert!(running.anyone_left());
+    kill(supervisor(&running), Signal::SIGKILL).unwrap();
+    running.wait_end();
+    running.wait("the app to be gone", || (!running.anyone_left()).then_some(()));
 }
 
 #[test]
@@ -275,18 +277,15 @@ fn an_escaped_process_keeps_the_next_supervisor_out_and_is_named() {
     third.wait_serving();
 }
 
-#[test]
-fn what_fled_from_the_app_does_not_outlive_it() {
-    both("what_fled_from_the_app", |mut hearth| {
-        let once = hearth.root.path().join("once").display().to_string();
-        hearth.strange(&format!("once={once},escape,die=3"));
-        let mut running = hearth.start();
-        running.wait_serving();
-        running.wait_for_log("left over from an earlier app");
-        kill(supervisor(&running), Signal::SIGTERM).unwrap();
-        ends_with(&mut running, 0);
-        assert!(!running.anyone_left());
-    });
+fn what_fled_from_the_app_does_not_outlive_it(mut hearth: Hearth) {
+    let once = hearth.root.path().join("once").display().to_string();
+    hearth.strange(&format!("once={once},escape,die=3"));
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait_for_log("left over from an earlier app");
+    kill(supervisor(&running), Signal::SIGTERM).unwrap();
+    ends_with(&mut running, 0);
+    assert!(!running.anyone_left());
 }
 
 #[test]
@@ -500,10 +499,8 @@ fn it_runs_under_setsid_and_on_a_terminal() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn it_runs_as_an_unprivileged_uid_without_capabilities_on_a_read_only_root() {
-    if !is_root("it_runs_as_an_unprivileged_uid") {
-        return;
-    }
     let mut hearth = Hearth::new();
     // A mount namespace: the root read-only, and a writable file system of its own for the data.
     let volume = hearth.root.path().join("volume");

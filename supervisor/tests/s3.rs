@@ -1,10 +1,12 @@
 //! What is promised of destinations, of a directory and of S3: the latter against a real server, s3s-fs, which keeps buckets as
 //! directories.
 //!
-//! It is found as `HEARTH_TEST_S3S_FS`, on the `PATH`, or where `cargo install s3s-fs --features binary` puts it. Without it
-//! the tests are skipped, except in CI (`CI` is set), where they fail.
+//! It is found as `HEARTH_TEST_S3S_FS`, on the `PATH`, or where `cargo install s3s-fs --features binary` puts it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "harness/watchdog.rs"]
+mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -39,31 +41,35 @@ const PATIENCE: Patience =
     Patience { request: Duration::from_secs(60), list: Duration::from_secs(60), silence: Duration::from_secs(60) };
 const NONE: Patience = Patience { request: Duration::ZERO, list: Duration::ZERO, silence: Duration::from_secs(60) };
 
-/// Returns the server's program, or says why a test is skipped.
-fn program() -> Option<PathBuf> {
-    let named = env::var_os("HEARTH_TEST_S3S_FS").map(PathBuf::from);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<_> = env::split_paths(&path).collect();
-    places.extend(env::var_os("HOME").map(|home| Path::new(&home).join(".cargo/bin")));
-    let found =
-        named.into_iter().chain(places.into_iter().map(|place| place.join("s3s-fs"))).find(|path| path.is_file());
-    if found.is_none() {
-        let why = "there is no S3 server: cargo install s3s-fs --features binary, or name it with HEARTH_TEST_S3S_FS";
-        assert!(env::var_os("CI").is_none(), "{why}");
-        println!("skipped: {why}");
-    }
-    found
+/// Makes two tests of each: with a directory, and with a bucket.
+macro_rules! each {
+    ($($test:ident)*) => { $(
+        mod $test {
+            #[test]
+            fn in_a_directory() {
+                let directory = tempfile::tempdir().unwrap();
+                let destination = super::open(directory.path().to_str().unwrap(), super::PATIENCE);
+                super::$test(&super::Place::new(directory.path()), &destination);
+            }
+
+            #[test]
+            #[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
+            fn in_a_bucket() {
+                let server = super::Server::start();
+                super::$test(&server.place, &server.destination());
+            }
+        }
+    )* };
 }
 
-/// Runs a test with a directory, and with a bucket where there is a server.
-fn each(test: impl Fn(&Place, &Destination)) {
-    let directory = tempfile::tempdir().unwrap();
-    test(&Place::new(directory.path()), &open(directory.path().to_str().unwrap(), PATIENCE));
-    if let Some(server) = Server::start() {
-        test(&server.place, &server.destination());
-    }
+each! {
+    what_was_put_is_listed_read_back_and_removed
+    nothing_that_is_there_is_overwritten
+    other_instances_are_listed_and_neither_written_nor_removed
+    what_arrives_otherwise_than_it_was_sent_is_found_and_removed
+    an_archive_that_is_not_what_was_verified_is_not_copied
+    a_description_counts_only_where_it_belongs_and_beside_its_archive
 }
-
 /// Where a destination lies on the disk, and archives of this house.
 struct Place {
     objects: PathBuf,
@@ -114,8 +120,9 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Option<Self> {
-        let program = program()?;
+    fn start() -> Self {
+        watchdog::step();
+        let program = PathBuf::from(env!("TEST_S3S_FS"));
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("house")).unwrap();
         let place = Place::new(&root.path().join("house/backups/home"));
@@ -123,7 +130,7 @@ impl Server {
         for _ in 0..20 {
             let port = free_port();
             if let Some(child) = serve(&program, root.path(), port) {
-                return Some(Self { program, root, place, port, child });
+                return Self { program, root, place, port, child };
             }
         }
         panic!("{} did not start", program.display());
@@ -240,38 +247,36 @@ fn read(destination: &Destination, description: &Description) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn what_was_put_is_listed_read_back_and_removed() {
-    each(|place, destination| {
-        assert_eq!(listed(destination), []);
-        let (one, two) = (place.archive(3, b"the first backup"), place.archive(4, &noise(700_000)));
-        put(destination, &one).unwrap();
-        let mut told = Vec::new();
-        destination.put(&two.0, &two.1, &mut |done, total| told.push((done, total))).unwrap();
-        assert_eq!(told.last(), Some(&(1_400_000, 1_400_000)), "sent, and read back");
-        assert!(told.is_sorted());
-        assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
-        assert_eq!(read(destination, &one.1), b"the first backup");
-        assert_eq!(read(destination, &two.1), noise(700_000));
-        // Again is not an error, and changes nothing.
-        put(destination, &two).unwrap();
-        destination.tidy(OWN).unwrap();
-        assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
-        destination.remove(OWN, &one.1.id, false).unwrap();
-        destination.remove(OWN, &one.1.id, false).unwrap();
-        assert!(destination.read(OWN, &one.1.id, false).is_err());
-        assert_eq!(listed(destination), slice::from_ref(&two.1));
-        assert_eq!(place.names(), [two.1.id.description(), two.1.id.archive(false)]);
-        if !destination.name().starts_with("s3:") {
-            let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!([mode(place.object("")), mode(place.object(two.1.id.archive(false)))], [0o700, 0o600]);
-        }
-    });
+fn what_was_put_is_listed_read_back_and_removed(place: &Place, destination: &Destination) {
+    assert_eq!(listed(destination), []);
+    let (one, two) = (place.archive(3, b"the first backup"), place.archive(4, &noise(700_000)));
+    put(destination, &one).unwrap();
+    let mut told = Vec::new();
+    destination.put(&two.0, &two.1, &mut |done, total| told.push((done, total))).unwrap();
+    assert_eq!(told.last(), Some(&(1_400_000, 1_400_000)), "sent, and read back");
+    assert!(told.is_sorted());
+    assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
+    assert_eq!(read(destination, &one.1), b"the first backup");
+    assert_eq!(read(destination, &two.1), noise(700_000));
+    // Again is not an error, and changes nothing.
+    put(destination, &two).unwrap();
+    destination.tidy(OWN).unwrap();
+    assert_eq!(listed(destination), [one.1.clone(), two.1.clone()]);
+    destination.remove(OWN, &one.1.id, false).unwrap();
+    destination.remove(OWN, &one.1.id, false).unwrap();
+    assert!(destination.read(OWN, &one.1.id, false).is_err());
+    assert_eq!(listed(destination), slice::from_ref(&two.1));
+    assert_eq!(place.names(), [two.1.id.description(), two.1.id.archive(false)]);
+    if !destination.name().starts_with("s3:") {
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(place.object("")), mode(place.object(two.1.id.archive(false)))], [0o700, 0o600]);
+    }
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_bucket_without_a_prefix_serves_as_well() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let destination =
         open(&format!("s3://house?endpoint=http://127.0.0.1:{}/&region=eu-central-1", server.port), PATIENCE);
     let archive = server.archive(3, b"the backup");
@@ -281,8 +286,9 @@ fn a_bucket_without_a_prefix_serves_as_well() {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_long_archive_goes_in_parts_and_comes_back_whole() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let destination = server.destination();
     let bytes = noise(40 * MIB + 12_345);
     let archive = server.archive(3, &bytes);
@@ -300,56 +306,51 @@ fn a_long_archive_goes_in_parts_and_comes_back_whole() {
     assert!(failure.message.starts_with(words), "{failure}");
 }
 
-#[test]
-fn nothing_that_is_there_is_overwritten() {
-    each(|place, destination| {
-        let archive = place.archive(3, b"the backup");
-        let name = archive.1.id.archive(false);
-        for stranger in ["10 letters", "something else"] {
-            place.plant(&name, stranger);
-            let failure = put(destination, &archive).unwrap_err();
-            assert!(failure.message.contains("another file is there already"), "{failure}");
-            destination.tidy(OWN).unwrap();
-            assert_eq!(fs::read_to_string(place.object(&name)).unwrap(), stranger);
-            assert_eq!(place.names(), [name.as_str()], "what carries no mark is not Hearth's to remove");
-        }
-        // The same file, which someone copied there by hand, is only described.
-        place.plant(&name, "the backup");
-        let modified = || fs::metadata(place.object(&name)).unwrap().modified().unwrap();
-        let before = modified();
-        put(destination, &archive).unwrap();
-        assert_eq!(modified(), before);
-        assert_eq!(listed(destination), [archive.1]);
-    });
-}
-
-#[test]
-fn other_instances_are_listed_and_neither_written_nor_removed() {
-    each(|place, destination| {
-        let (own, mut other) = (place.archive(3, b"ours"), place.archive(4, b"theirs"));
-        other.1.about.instance = OTHER.into();
-        put(destination, &own).unwrap();
-        put(destination, &other).unwrap();
-        let left = place.objects.join(OTHER).join(format!(".{}.new", other.1.id.archive(true)));
-        fs::write(&left, "theirs, unfinished").unwrap();
+fn nothing_that_is_there_is_overwritten(place: &Place, destination: &Destination) {
+    let archive = place.archive(3, b"the backup");
+    let name = archive.1.id.archive(false);
+    for stranger in ["10 letters", "something else"] {
+        place.plant(&name, stranger);
+        let failure = put(destination, &archive).unwrap_err();
+        assert!(failure.message.contains("another file is there already"), "{failure}");
         destination.tidy(OWN).unwrap();
-        destination.remove(OWN, &other.1.id, false).unwrap();
-        assert_eq!(listed(destination), [own.1.clone(), other.1.clone()]);
-        assert!(left.exists());
-        assert_eq!(destination.list_of(OWN).unwrap(), [own.1]);
-        for hostile in ["", "..", "../other", "a/b", "A", "h_1", "."] {
-            assert!(destination.tidy(hostile).is_err(), "{hostile:?}");
-            assert!(destination.remove(hostile, &other.1.id, false).is_err());
-            assert!(destination.read(hostile, &other.1.id, false).is_err());
-            other.1.about.instance = hostile.into();
-            assert!(put(destination, &other).is_err());
-        }
-    });
+        assert_eq!(fs::read_to_string(place.object(&name)).unwrap(), stranger);
+        assert_eq!(place.names(), [name.as_str()], "what carries no mark is not Hearth's to remove");
+    }
+    // The same file, which someone copied there by hand, is only described.
+    place.plant(&name, "the backup");
+    let modified = || fs::metadata(place.object(&name)).unwrap().modified().unwrap();
+    let before = modified();
+    put(destination, &archive).unwrap();
+    assert_eq!(modified(), before);
+    assert_eq!(listed(destination), [archive.1]);
+}
+
+fn other_instances_are_listed_and_neither_written_nor_removed(place: &Place, destination: &Destination) {
+    let (own, mut other) = (place.archive(3, b"ours"), place.archive(4, b"theirs"));
+    other.1.about.instance = OTHER.into();
+    put(destination, &own).unwrap();
+    put(destination, &other).unwrap();
+    let left = place.objects.join(OTHER).join(format!(".{}.new", other.1.id.archive(true)));
+    fs::write(&left, "theirs, unfinished").unwrap();
+    destination.tidy(OWN).unwrap();
+    destination.remove(OWN, &other.1.id, false).unwrap();
+    assert_eq!(listed(destination), [own.1.clone(), other.1.clone()]);
+    assert!(left.exists());
+    assert_eq!(destination.list_of(OWN).unwrap(), [own.1]);
+    for hostile in ["", "..", "../other", "a/b", "A", "h_1", "."] {
+        assert!(destination.tidy(hostile).is_err(), "{hostile:?}");
+        assert!(destination.remove(hostile, &other.1.id, false).is_err());
+        assert!(destination.read(hostile, &other.1.id, false).is_err());
+        other.1.about.instance = hostile.into();
+        assert!(put(destination, &other).is_err());
+    }
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn other_prefixes_are_left_alone() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let destination = server.destination();
     let own = server.archive(3, b"ours");
     put(&destination, &own).unwrap();
@@ -370,8 +371,9 @@ fn other_prefixes_are_left_alone() {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn what_a_killed_copy_left_is_completed_or_goes() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let destination = server.destination();
     let archive = server.archive(3, b"the backup");
     let (name, mark) = (archive.1.id.archive(false), format!("{}.unfinished", archive.1.id));
@@ -391,98 +393,90 @@ fn what_a_killed_copy_left_is_completed_or_goes() {
     }
 }
 
-#[test]
-fn what_arrives_otherwise_than_it_was_sent_is_found_and_removed() {
-    each(|place, destination| {
-        let bytes = noise(20 * MIB);
-        let archive = place.archive(3, &bytes);
-        let name = archive.1.id.archive(false);
-        // A directory has it under a hidden name until it was read back.
-        let objects = [place.object(format!(".{name}.new")), place.object(&name)];
-        let mut flipped = false;
-        let failure = destination
-            .put(&archive.0, &archive.1, &mut |done, _| {
-                // While its first part is read back, a bit of its last one turns.
-                if done > bytes.len() as u64 && !flipped {
-                    let object = objects.iter().find(|object| object.exists()).unwrap();
-                    let mut there = fs::read(object).unwrap();
-                    *there.last_mut().unwrap() ^= 1;
-                    fs::write(object, there).unwrap();
-                    flipped = true;
-                }
-            })
-            .unwrap_err();
-        assert!(failure.message.ends_with("what was read back is not what was sent"), "{failure}");
+fn what_arrives_otherwise_than_it_was_sent_is_found_and_removed(place: &Place, destination: &Destination) {
+    let bytes = noise(20 * MIB);
+    let archive = place.archive(3, &bytes);
+    let name = archive.1.id.archive(false);
+    // A directory has it under a hidden name until it was read back.
+    let objects = [place.object(format!(".{name}.new")), place.object(&name)];
+    let mut flipped = false;
+    let failure = destination
+        .put(&archive.0, &archive.1, &mut |done, _| {
+            // While its first part is read back, a bit of its last one turns.
+            if done > bytes.len() as u64 && !flipped {
+                let object = objects.iter().find(|object| object.exists()).unwrap();
+                let mut there = fs::read(object).unwrap();
+                *there.last_mut().unwrap() ^= 1;
+                fs::write(object, there).unwrap();
+                flipped = true;
+            }
+        })
+        .unwrap_err();
+    assert!(failure.message.ends_with("what was read back is not what was sent"), "{failure}");
+    assert_eq!(place.names(), [""; 0]);
+    assert_eq!(listed(destination), []);
+    put(destination, &archive).unwrap();
+    assert_eq!(listed(destination), [archive.1]);
+}
+
+fn an_archive_that_is_not_what_was_verified_is_not_copied(place: &Place, destination: &Destination) {
+    let archive = place.archive(3, b"the backup");
+    for rotten in ["the bacKup", "the backup and more", ""] {
+        fs::write(&archive.0, rotten).unwrap();
+        let failure = put(destination, &archive).unwrap_err();
+        assert_eq!(failure.cause, Cause::Damaged);
+        assert!(failure.message.ends_with("is not what was verified here"), "{failure}");
+        destination.tidy(OWN).unwrap();
         assert_eq!(place.names(), [""; 0]);
+    }
+}
+
+fn a_description_counts_only_where_it_belongs_and_beside_its_archive(place: &Place, destination: &Destination) {
+    let archive = place.archive(3, b"the backup");
+    put(destination, &archive).unwrap();
+    let path = place.object(archive.1.id.description());
+    let good = archive.1.clone();
+    type Change = dyn Fn(&mut Description);
+    let wrong: &[(&str, &Change)] = &[
+        ("another format", &|it| it.about.format = 2),
+        ("another id", &|it| it.about.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
+        ("another instance", &|it| it.about.instance = OTHER.into()),
+        ("another reason", &|it| it.about.reason = Reason::Manual),
+        ("another length", &|it| it.bytes += 1),
+        ("another kind", &|it| it.encrypted = true),
+        ("no hash", &|it| it.blake3 = "é".repeat(32)),
+        ("no time", &|it| it.about.created_at = "\u{1b}[2J".into()),
+        ("no time of a verification", &|it| it.verified_at = Some("yesterday".into())),
+    ];
+    for (what, change) in wrong {
+        let mut description = good.clone();
+        change(&mut description);
+        fs::write(&path, serde_json::to_vec(&description).unwrap()).unwrap();
+        assert_eq!(listed(destination), [], "{what}");
+    }
+    for damaged in
+        [&b""[..], b"{", b"[]", b"\0\0", &vec![b' '; 1 << 21], &[b'['; 1 << 19], &fs::read(&archive.0).unwrap()]
+    {
+        fs::write(&path, damaged).unwrap();
         assert_eq!(listed(destination), []);
-        put(destination, &archive).unwrap();
-        assert_eq!(listed(destination), [archive.1]);
-    });
+    }
+    // It is written anew, since the archive is the right one; but not one that a newer version wrote.
+    put(destination, &archive).unwrap();
+    assert_eq!(listed(destination), [good]);
+    fs::write(&path, r#"{"format":2,"news":true}"#).unwrap();
+    assert_eq!(put(destination, &archive).unwrap_err().cause, Cause::UnknownFormat);
+    assert_eq!(fs::read(&path).unwrap(), br#"{"format":2,"news":true}"#);
+    // And beside an archive of another length.
+    put(destination, &archive).unwrap_err();
+    fs::write(&path, serde_json::to_vec(&archive.1).unwrap()).unwrap();
+    place.plant(archive.1.id.archive(false), "cut off");
+    assert_eq!(listed(destination), [], "the archive has another length");
 }
 
 #[test]
-fn an_archive_that_is_not_what_was_verified_is_not_copied() {
-    each(|place, destination| {
-        let archive = place.archive(3, b"the backup");
-        for rotten in ["the bacKup", "the backup and more", ""] {
-            fs::write(&archive.0, rotten).unwrap();
-            let failure = put(destination, &archive).unwrap_err();
-            assert_eq!(failure.cause, Cause::Damaged);
-            assert!(failure.message.ends_with("is not what was verified here"), "{failure}");
-            destination.tidy(OWN).unwrap();
-            assert_eq!(place.names(), [""; 0]);
-        }
-    });
-}
-
-#[test]
-fn a_description_counts_only_where_it_belongs_and_beside_its_archive() {
-    each(|place, destination| {
-        let archive = place.archive(3, b"the backup");
-        put(destination, &archive).unwrap();
-        let path = place.object(archive.1.id.description());
-        let good = archive.1.clone();
-        type Change = dyn Fn(&mut Description);
-        let wrong: &[(&str, &Change)] = &[
-            ("another format", &|it| it.about.format = 2),
-            ("another id", &|it| it.about.id = "2026-11-04T03-30-00Z-scheduled".parse().unwrap()),
-            ("another instance", &|it| it.about.instance = OTHER.into()),
-            ("another reason", &|it| it.about.reason = Reason::Manual),
-            ("another length", &|it| it.bytes += 1),
-            ("another kind", &|it| it.encrypted = true),
-            ("no hash", &|it| it.blake3 = "é".repeat(32)),
-            ("no time", &|it| it.about.created_at = "\u{1b}[2J".into()),
-            ("no time of a verification", &|it| it.verified_at = Some("yesterday".into())),
-        ];
-        for (what, change) in wrong {
-            let mut description = good.clone();
-            change(&mut description);
-            fs::write(&path, serde_json::to_vec(&description).unwrap()).unwrap();
-            assert_eq!(listed(destination), [], "{what}");
-        }
-        for damaged in
-            [&b""[..], b"{", b"[]", b"\0\0", &vec![b' '; 1 << 21], &[b'['; 1 << 19], &fs::read(&archive.0).unwrap()]
-        {
-            fs::write(&path, damaged).unwrap();
-            assert_eq!(listed(destination), []);
-        }
-        // It is written anew, since the archive is the right one; but not one that a newer version wrote.
-        put(destination, &archive).unwrap();
-        assert_eq!(listed(destination), [good]);
-        fs::write(&path, r#"{"format":2,"news":true}"#).unwrap();
-        assert_eq!(put(destination, &archive).unwrap_err().cause, Cause::UnknownFormat);
-        assert_eq!(fs::read(&path).unwrap(), br#"{"format":2,"news":true}"#);
-        // And beside an archive of another length.
-        put(destination, &archive).unwrap_err();
-        fs::write(&path, serde_json::to_vec(&archive.1).unwrap()).unwrap();
-        place.plant(archive.1.id.archive(false), "cut off");
-        assert_eq!(listed(destination), [], "the archive has another length");
-    });
-}
-
-#[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_server_that_dies_half_way_and_comes_back_loses_nothing() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     let destination = server.destination();
     let bytes = noise(40 * MIB);
     let archive = server.archive(3, &bytes);
@@ -504,8 +498,9 @@ fn a_server_that_dies_half_way_and_comes_back_loses_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_server_that_dies_and_stays_away_is_an_error_and_the_next_copy_goes_on() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     let destination = open(&server.text(), NONE);
     let archive = server.archive(3, &noise(40 * MIB));
     let mut dead = false;
@@ -529,8 +524,9 @@ fn a_server_that_dies_and_stays_away_is_an_error_and_the_next_copy_goes_on() {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn wrong_credentials_a_missing_bucket_and_a_server_that_is_away_are_told_apart() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     let archive = server.archive(3, b"the backup");
     let with = |key: &str, secret: &str, text: &str| {
         let credentials = Credentials { access_key_id: key.into(), secret_access_key: secret.into() };
@@ -614,8 +610,9 @@ fn a_server_that_never_answers_is_an_error_in_time() {
 }
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn credentials_of_a_destinations_own_come_from_a_file() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let file = server.home.path().join("credentials");
     fs::write(&file, format!("[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")).unwrap();
     let text = format!("{}&credentials={}", server.text(), file.display());
@@ -630,10 +627,8 @@ fn credentials_of_a_destinations_own_come_from_a_file() {
 const LONG: usize = 300 * MIB;
 
 #[test]
+#[cfg_attr(not(has = "s3s-fs"), ignore = "needs s3s-fs: cargo install s3s-fs --features binary")]
 fn a_copy_of_a_long_archive_takes_little_memory() {
-    if program().is_none() {
-        return;
-    }
     // In a process of its own, as the job is.
     let this = env::current_exe().unwrap();
     let output = Command::new(this).args(["--exact", "copies_alone", "--ignored", "--nocapture"]).output().unwrap();
@@ -648,7 +643,7 @@ fn a_copy_of_a_long_archive_takes_little_memory() {
 #[test]
 #[ignore = "run by a_copy_of_a_long_archive_takes_little_memory, in a process of its own"]
 fn copies_alone() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let destination = server.destination();
     let mut archive = server.archive(3, b"");
     let (mut file, mut hasher, piece) = (fs::File::create(&archive.0).unwrap(), blake3::Hasher::new(), noise(MIB));

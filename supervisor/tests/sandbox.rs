@@ -20,7 +20,7 @@ use std::{
     process::Command,
 };
 
-use harness::{Hearth, household, is_root, program};
+use harness::{Hearth, household, program};
 use nix::sys::signal::Signal;
 
 const UID: u32 = 1001;
@@ -161,10 +161,8 @@ fn lifted() -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn an_app_that_asks_tailscaled_may_connect_to_unix_sockets_and_do_nothing_else_more() {
-    if !is_root("an_app_that_asks_tailscaled") {
-        return;
-    }
     let (table, lifted) = (table(), lifted());
     assert_eq!(lifted.len(), 3, "{lifted:?}");
     let first = Prison::new();
@@ -212,10 +210,8 @@ fn an_app_that_asks_tailscaled_may_connect_to_unix_sockets_and_do_nothing_else_m
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn each_attempt_of_a_hijacked_app_ends_as_the_table_says() {
-    if !is_root("each_attempt_of_a_hijacked_app") {
-        return;
-    }
     let table = table();
     let first = Prison::new();
     let mut seen = String::new();
@@ -259,10 +255,8 @@ fn each_attempt_of_a_hijacked_app_ends_as_the_table_says() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn after_all_its_attempts_everything_is_there() {
-    if !is_root("after_all_its_attempts") {
-        return;
-    }
     let mut prison = Prison::new();
     prison.take_over("HEARTH_APP__COMMAND");
     let mut running = prison.hearth.start();
@@ -282,10 +276,8 @@ fn after_all_its_attempts_everything_is_there() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn a_hijacked_migrator_reaches_its_own_generation_only() {
-    if !is_root("a_hijacked_migrator") {
-        return;
-    }
     let mut prison = Prison::new();
     prison.take_over("HEARTH_MIGRATOR__COMMAND");
     // As `status` it answers that something is pending, as `up` it makes its attempts.
@@ -304,10 +296,8 @@ fn a_hijacked_migrator_reaches_its_own_generation_only() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn jobs_give_up_what_they_do_not_need_before_they_look() {
-    if !is_root("jobs_give_up") {
-        return;
-    }
     let prison = Prison::new();
     // (fault point after which it is confined, the command)
     for (point, arguments) in [
@@ -362,10 +352,8 @@ fn what_is_insisted_on_and_not_there_is_a_reason_not_to_start() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn what_guards_against_the_app_comes_from_where_the_app_cannot_write() {
-    if !is_root("what_guards_against_the_app") {
-        return;
-    }
     let mut hearth = Hearth::new();
     hearth.for_every_user().through(&AS_UID);
     let place = place();
@@ -457,10 +445,8 @@ fn a_data_directory_of_any_length_hears_from_its_app() {
 }
 
 #[test]
+#[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
 fn root_leaves_nothing_that_the_owner_cannot_use() {
-    if !is_root("root_leaves_nothing") {
-        return;
-    }
     let mut prison = Prison::new();
     // Without the wrapper: as root.
     prison.hearth.through(&[]);

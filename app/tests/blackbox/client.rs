@@ -68,6 +68,7 @@ pub(crate) fn exchange_with_anything(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
+    crate::watchdog::step();
     let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         request.push_str("host: hearth\r\n");

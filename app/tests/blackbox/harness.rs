@@ -62,6 +62,7 @@ impl Data {
 
     /// Just migrated: nobody owns it.
     pub(crate) fn unowned() -> Self {
+        crate::watchdog::step();
         let directory = tempfile::tempdir().unwrap();
         let data = Self { directory };
         fs::create_dir(data.files()).unwrap();
@@ -179,6 +180,7 @@ impl<'a> Start<'a> {
 
     /// Starts and does not wait for anything.
     pub(crate) fn spawn(self) -> App {
+        crate::watchdog::step();
         let directory = tempfile::tempdir().unwrap();
         let notify = UnixDatagram::bind(directory.path().join("notify")).unwrap();
         notify.set_read_timeout(Some(Duration::from_millis(50))).unwrap();

@@ -29,3 +29,5 @@ mod strangers;
 mod tailscaled;
 mod unfolded;
 mod versions;
+#[path = "../../../supervisor/tests/harness/watchdog.rs"]
+mod watchdog;

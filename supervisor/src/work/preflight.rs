@@ -291,21 +291,23 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
     fn memory_is_noted_and_too_little_of_it_refused() {
-        let Some((_mount, data)) = tmpfs(100) else { return };
+        let (_mount, data) = tmpfs(100);
         let findings = preflight(&data).unwrap();
         assert_eq!(findings.filesystem, "tmpfs");
         assert!(findings.notes[0].contains("all data is lost when the machine"), "{findings:?}");
         assert!(findings.notes[1].starts_with("only 100.0 MiB are free"), "{findings:?}");
-        let Some((_mount, data)) = tmpfs(4) else { return };
+        let (_mount, data) = tmpfs(4);
         let failure = preflight(&data).unwrap_err();
         assert_eq!(failure.cause, Cause::NoSpace);
         assert!(failure.message.contains("and a start needs 16.0 MiB"), "{failure}");
     }
 
     #[test]
+    #[cfg_attr(not(has = "root"), ignore = "needs root, for mounts, namespaces and other users")]
     fn where_a_link_leads_the_databases_or_attachments_is_judged_too() {
-        let Some((_mount, elsewhere)) = tmpfs(100) else { return };
+        let (_mount, elsewhere) = tmpfs(100);
         let (_directory, data) = data();
         for path in [data.generations(), data.files()] {
             fs::remove_dir_all(&path).unwrap();
@@ -320,7 +322,7 @@ mod tests {
         assert!(findings.free_bytes <= 100 << 20, "the least of both: {findings:?}");
         assert_eq!(fs::read_dir(data.generations()).unwrap().count(), 0, "nothing is left there");
 
-        let Some((_mount, small)) = tmpfs(4) else { return };
+        let (_mount, small) = tmpfs(4);
         fs::remove_file(data.generations()).unwrap();
         symlink(small.generations(), data.generations()).unwrap();
         let failure = preflight(&data).unwrap_err();

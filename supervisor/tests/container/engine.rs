@@ -22,6 +22,7 @@ pub(crate) fn owner() -> Vec<String> {
 
 /// Runs a program to its end.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
+    crate::harness::watchdog::step();
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     output.unwrap_or_else(|error| panic!("{program} cannot be started: {error}"))
 }

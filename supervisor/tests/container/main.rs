@@ -4,7 +4,8 @@
 //!
 //! ```sh
 //! docker build -t hearth:test .
-//! cargo test -p supervisor --test container -- --ignored
+//! .ci/previous-image
+//! HEARTH_TEST_OLD_IMAGE=hearth:0.4.0 cargo test -p supervisor --test container -- --ignored
 //! ```
 //!
 //! [`engine`] is one container, [`project`] what the files in compose/ make, [`images`] the images that never were

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    harness::request,
+    harness::{request, watchdog},
     markdown::{Document, root},
     rootless::{Rootless, UID},
 };
@@ -169,6 +169,7 @@ impl Terminal {
     }
 
     fn type_in_as(&self, user: Option<&Rootless>, script: &str, answer: &str) -> String {
+        watchdog::step();
         let (file, after) = (self.place.path().join("block.sh"), self.place.path().join("directory"));
         let directory = self.directory.borrow().clone();
         fs::write(&file, format!("cd '{}'\n{script}\npwd > '{}'\n", directory.display(), after.display())).unwrap();

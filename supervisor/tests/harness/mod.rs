@@ -10,6 +10,7 @@ pub mod chance;
 pub mod household;
 pub mod http;
 mod running;
+pub mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -121,17 +122,6 @@ pub fn hash(path: &Path) -> String {
     blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
 }
 
-/// Whether this test runs as root; says why it is skipped if it needs that and does not. In CI, where everything must
-/// run, that is a failure.
-pub fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test} needs root");
-        println!("skipped: {test} needs root (for namespaces, mounts or another uid)");
-    }
-    root
-}
-
 /// A data directory, and how supervisors are started on it.
 pub struct Hearth {
     /// Removed with this.
@@ -162,6 +152,7 @@ fn read_all(source: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Ve
 impl Hearth {
     /// An empty data directory; the real app and migrator; quick restarts and checks.
     pub fn new() -> Self {
+        watchdog::step();
         inherit_nothing_odd();
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
@@ -182,6 +173,7 @@ impl Hearth {
 
     /// Another one: a copy of this data directory at rest, and the same environment.
     pub fn copy(&self) -> Self {
+        watchdog::step();
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
         if self.data.exists() {
@@ -278,6 +270,7 @@ impl Hearth {
 
     /// Returns a command with this environment and the data directory.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        watchdog::step();
         let supervisor = match &self.programs {
             Some(programs) => programs.join("supervisor"),
             None => program("supervisor"),
@@ -296,6 +289,7 @@ impl Hearth {
 
     /// Runs a command of the supervisor's to its end, without the wrapper.
     pub fn run(&self, arguments: &[&str]) -> Output {
+        watchdog::step();
         let mut command = Command::new(program("supervisor"));
         self.equip(&mut command).args(arguments).stdin(Stdio::null());
         let mut child =

@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::is_root;
-
 /// The size of the file system of the disks, in bytes; sparse, so that what is used counts. A disk and its clones
 /// share what they have in common.
 const GROUND_BYTES: u64 = 4 << 30;
@@ -70,19 +68,9 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Makes one, or says that the test is skipped; in CI, where everything must run, that is a failure.
-    pub(crate) fn make(test: &str) -> Option<Self> {
-        if !is_root(test) {
-            return None;
-        }
-        match Self::try_make() {
-            Ok(ground) => Some(ground),
-            Err(reason) => {
-                assert!(std::env::var_os("CI").is_none(), "skipped in CI: {test}: {reason}");
-                println!("skipped: {test}: {reason}");
-                None
-            }
-        }
+    /// Makes one.
+    pub(crate) fn make() -> Self {
+        Self::try_make().unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     fn try_make() -> Result<Self, String> {

@@ -50,7 +50,7 @@ fn dice(seed: u64, throw: u64) -> u64 {
 /// Lives through the story again and again, and looks at every disk that a cut leaves.
 fn cut_at_random_moments(story: Story) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(ground) = Ground::make("the power cut test") else { return };
+    let ground = Ground::make();
     let cuts = number("HEARTH_TEST_POWER_CUTS").unwrap_or(CUTS).div_ceil(TESTS);
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let first = number("HEARTH_TEST_SEED").unwrap_or(clock.as_secs() * 1_000_000);
@@ -82,21 +82,25 @@ fn cut_at_random_moments(story: Story) {
 }
 
 #[test]
+#[cfg_attr(not(has = "disks"), ignore = "needs root, loop devices, mkfs.ext4, and mkfs.btrfs or mkfs.xfs")]
 fn an_upgrade_whose_power_is_cut_leaves_the_old_version_or_the_new_one_with_every_answered_write() {
     cut_at_random_moments(Story::Upgrade);
 }
 
 #[test]
+#[cfg_attr(not(has = "disks"), ignore = "needs root, loop devices, mkfs.ext4, and mkfs.btrfs or mkfs.xfs")]
 fn a_restored_snapshot_whose_power_is_cut_leaves_one_state_or_the_other_with_every_answered_write() {
     cut_at_random_moments(Story::SnapshotRestore);
 }
 
 #[test]
+#[cfg_attr(not(has = "disks"), ignore = "needs root, loop devices, mkfs.ext4, and mkfs.btrfs or mkfs.xfs")]
 fn a_backup_whose_power_is_cut_is_complete_or_not_there_and_costs_no_answered_write() {
     cut_at_random_moments(Story::Backup);
 }
 
 #[test]
+#[cfg_attr(not(has = "disks"), ignore = "needs root, loop devices, mkfs.ext4, and mkfs.btrfs or mkfs.xfs")]
 fn a_restored_backup_whose_power_is_cut_leaves_one_state_or_the_other_with_every_attachment() {
     cut_at_random_moments(Story::BackupRestore);
 }

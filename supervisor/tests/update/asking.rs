@@ -22,7 +22,7 @@ use supervisor::{
 
 use crate::{
     harness::Hearth,
-    real::{NAME, Registry, SERVICE, Signer, has, send},
+    real::{NAME, Registry, SERVICE, Signer, send},
     stand_in::{Asked, StandIn, answer, list},
 };
 
@@ -51,10 +51,8 @@ const TAGS: &[&str] =
     &["latest", "v1.0.0", "1.0.0", "1.0", "v1.2.0", "1.2.0", "v1.10.0", "v1.9.0", "v2.0.0-rc.1", "sha-0123abc"];
 
 #[test]
+#[cfg_attr(not(has = "docker-registry"), ignore = "needs docker-registry")]
 fn a_real_registry_is_asked_for_versions() {
-    if !has(&["docker-registry"]) {
-        return;
-    }
     let registry = Registry::with(TAGS);
     assert_eq!(newest(&registry.image(), "1.2.0").as_deref(), Some("1.10.0"));
     assert_eq!(newest(&registry.image(), "1.10.0"), None, "a pre-release is not for whoever runs a release");
@@ -69,10 +67,8 @@ fn a_real_registry_is_asked_for_versions() {
 }
 
 #[test]
+#[cfg_attr(not(all(has = "docker-registry", has = "openssl")), ignore = "needs docker-registry and openssl")]
 fn a_real_registry_that_wants_tokens_gets_one() {
-    if !has(&["docker-registry", "openssl"]) {
-        return;
-    }
     let signer = Signer::new();
     let section = Arc::new(Mutex::new(answer("200 OK", "", json!({"token": signer.token()}).to_string())));
     let given = Arc::clone(&section);
@@ -104,10 +100,8 @@ fn a_real_registry_that_wants_tokens_gets_one() {
 }
 
 #[test]
+#[cfg_attr(not(has = "docker-registry"), ignore = "needs docker-registry")]
 fn a_real_registry_that_wants_a_password_is_left_alone() {
-    if !has(&["docker-registry"]) {
-        return;
-    }
     let registry = Registry::with(TAGS);
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("htpasswd");
@@ -118,10 +112,8 @@ fn a_real_registry_that_wants_a_password_is_left_alone() {
 }
 
 #[test]
+#[cfg_attr(not(all(has = "docker-registry", has = "openssl")), ignore = "needs docker-registry and openssl")]
 fn a_registry_that_is_not_this_machine_is_asked_over_tls() {
-    if !has(&["docker-registry", "openssl"]) {
-        return;
-    }
     let signer = Signer::new();
     let registry = Registry::with(TAGS).over_tls(&signer);
     // 127.0.0.1 in a way that is none of Docker's names for this machine.
@@ -165,10 +157,8 @@ fn pages(tags: impl Fn() -> Vec<String> + Send + Sync + 'static, link: fn(&str, 
 }
 
 #[test]
+#[cfg_attr(not(has = "docker-registry"), ignore = "needs docker-registry")]
 fn all_pages_are_read_however_they_are_linked() {
-    if !has(&["docker-registry"]) {
-        return;
-    }
     for link in [
         |_: &str, path: &str, query: &str| format!("<{path}{query}>; rel=\"next\""),
         |host: &str, path: &str, query: &str| format!("<http://{host}{path}{query}>; rel=next"),

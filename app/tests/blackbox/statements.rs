@@ -4,7 +4,7 @@
 //! **When a release is made** (its version is in Cargo.toml and no such files are there yet):
 //!
 //! ```text
-//! HEARTH_RELEASE_DATABASE=/tmp/app.db cargo test -p app --test blackbox -- --ignored release_files
+//! HEARTH_TEST_RELEASE_DATABASE=/tmp/app.db cargo test -p app --test blackbox -- --ignored release_files
 //! cargo run -p migrator --example release_database -- /tmp/app.db > migrator/releases/<version>.sql
 //! ```
 
@@ -207,7 +207,7 @@ fn release_files() {
     let text: String = statements.iter().map(|statement| format!("{statement}\n")).collect();
     fs::write(&file, text).unwrap();
     println!("{}", file.display());
-    if let Some(target) = std::env::var_os("HEARTH_RELEASE_DATABASE") {
+    if let Some(target) = std::env::var_os("HEARTH_TEST_RELEASE_DATABASE") {
         fs::copy(data.database(), &target).unwrap();
         println!("{}", Path::new(&target).display());
     }

@@ -204,4 +204,9 @@ fn what_is_set_up_is_this_version() {
             && document.text.contains(&format!(" hearth-{version}/")),
         "docs/SETUP.md does not fetch the compose files of v{version}"
     );
+    let document = Document::read(Path::new("docs/SYSTEMD.md"));
+    assert!(
+        document.text.contains(&format!("\nversion={version}\n")),
+        "docs/SYSTEMD.md does not fetch the archive of v{version}"
+    );
 }

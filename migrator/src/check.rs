@@ -162,9 +162,9 @@ pub(crate) async fn quick_check(connection: &impl ConnectionTrait) -> Result<Vec
 
 /// Finds an object that was there before or after any of the steps and is not there at the end.
 ///
-/// A trigger, a view or a virtual table may be replaced by one of the same name: a full-text
-/// index that takes in a further column needs that. An index and the kind of a table must stay
-/// what they were.
+/// A trigger, a view, a virtual table or a plain index may be replaced by one of the same name: a full-text
+/// index that takes in a further column needs that, and a plain index neither holds data nor refuses any.
+/// A unique index and the kind of a table must stay what they were.
 fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> {
     let (_, end) = steps.last()?;
     let states: Vec<&Listing> = std::iter::once(before).chain(steps.iter().map(|(_, schema)| schema)).collect();
@@ -177,7 +177,7 @@ fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> 
                     let who = who.map_or("", |(migration, _)| migration);
                     return Some(format!("migration {who} would leave the database without {name}"));
                 }
-                Some(now) if now != what && must_stay(name, what) => {
+                Some(now) if now != what && must_stay(name, what, now) => {
                     let who = later().find(|(_, schema)| schema.get(name) != Some(what));
                     let who = who.map_or("", |(migration, _)| migration);
                     return Some(format!("migration {who} would make {name} '{now}' where it was '{what}'"));
@@ -189,9 +189,10 @@ fn lost_object(before: &Listing, steps: &[(String, Listing)]) -> Option<String> 
     None
 }
 
-fn must_stay(name: &str, what: &str) -> bool {
-    let table = name.starts_with("table ") && !name.contains(": ");
-    name.starts_with("index ") || table && !what.starts_with("create virtual")
+fn must_stay(name: &str, what: &str, now: &str) -> bool {
+    let is_table = name.starts_with("table ") && !name.contains(": ");
+    let is_unique = [what, now].iter().any(|index| index.starts_with("create unique"));
+    name.starts_with("index ") && is_unique || is_table && !what.starts_with("create virtual")
 }
 
 fn culprits(steps: &[(String, Listing)]) -> String {
@@ -250,5 +251,22 @@ mod tests {
             Some("migration m3 would leave the database without index b"),
             "also one that an earlier migration of the same upgrade had made"
         );
+    }
+
+    #[test]
+    fn a_plain_index_may_be_replaced_by_one_of_the_same_name_and_a_unique_one_not() {
+        let replaced = |before: &str, after: &str| {
+            let listing = |what: &str| Listing::parse(&format!("index a\t{what}\ntable t\ttable strict\n"));
+            lost_object(&listing(before), &[("m2".to_owned(), listing(after))])
+        };
+        assert_eq!(replaced("create index a on t(b)", "create index a on t(c,b)"), None);
+        for (before, after) in [
+            ("create unique index a on t(b)", "create unique index a on t(c,b)"),
+            ("create unique index a on t(b)", "create index a on t(b)"),
+            ("create index a on t(b)", "create unique index a on t(b)"),
+        ] {
+            let expected = format!("migration m2 would make index a '{after}' where it was '{before}'");
+            assert_eq!(replaced(before, after), Some(expected));
+        }
     }
 }

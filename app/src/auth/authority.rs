@@ -5,12 +5,13 @@
 //! that a signed-in user asks for checks the authority of its caller again, within its own transaction. A feature gets
 //! [`AuthorizedDatabase`], which has no other way to write.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sea_orm::DbErr;
 
 use super::{
     caller::{Caller, Credential, unauthenticated},
+    entity::user,
     login_methods, sessions, tokens, users,
 };
 use crate::{
@@ -20,21 +21,32 @@ use crate::{
 
 /// The database as a feature gets it: it reads, and it writes for a caller who still may.
 #[derive(Debug, Clone)]
-pub(crate) struct AuthorizedDatabase(Arc<Database>);
+pub(crate) struct AuthorizedDatabase {
+    database: Arc<Database>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Who has written in the transaction under way, while no account was changed in it. A program that sends many records is looked
+/// up once for all those that share a transaction.
+#[derive(Debug, Default)]
+struct Known {
+    accounts_state: u64,
+    users: Vec<(Credential, user::Model)>,
+}
 
 impl AuthorizedDatabase {
     pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self(database)
+        Self { database, known: Arc::default() }
     }
 
     /// Returns what reads the household's content.
     pub(crate) fn reads(&self) -> &DirectReads {
-        self.0.direct()
+        self.database.direct()
     }
 
     /// Returns the error of a read as the app speaks of it.
     pub(crate) fn failed(&self, error: DbErr) -> DbError {
-        self.0.failed(error)
+        self.database.failed(error)
     }
 
     /// Carries out `work` on the household's content in a writing transaction, as the user that the caller is by then.
@@ -43,13 +55,37 @@ impl AuthorizedDatabase {
         T: Send + 'static,
         F: AsyncFnMut(&Tx, &Caller) -> Result<T, Abort<Problem>> + Send + 'static,
     {
-        let caller = caller.clone();
-        self.0
+        let (caller, known) = (caller.clone(), self.known.clone());
+        self.database
             .write_content(async move |tx| {
-                let caller = reauthorize(tx, &caller).await?;
-                work(tx, &caller).await
+                let remembered = Known::now(&known, tx).find(&caller);
+                let user = match remembered {
+                    Some(user) => user,
+                    None => {
+                        let user = authorized_user(tx, &caller).await?;
+                        Known::now(&known, tx).users.push((caller.by.clone(), user.clone()));
+                        user
+                    }
+                };
+                work(tx, &as_now(&caller, user)?).await
             })
             .await
+    }
+}
+
+impl Known {
+    /// Returns who is known in this transaction.
+    fn now<'a>(known: &'a Mutex<Self>, tx: &Tx) -> MutexGuard<'a, Self> {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.accounts_state != tx.accounts_state() {
+            *known = Self { accounts_state: tx.accounts_state(), users: Vec::new() };
+        }
+        known
+    }
+
+    fn find(&self, caller: &Caller) -> Option<user::Model> {
+        let is_same = |(by, user): &&(Credential, user::Model)| user.id == caller.user.id && *by == caller.by;
+        self.users.iter().find(is_same).map(|(_, user)| user.clone())
     }
 }
 
@@ -62,14 +98,14 @@ where
     let caller = caller.clone();
     database
         .write(async move |tx| {
-            let caller = reauthorize(tx, &caller).await?;
-            work(tx, &caller).await
+            let user = authorized_user(tx, &caller).await?;
+            work(tx, &as_now(&caller, user)?).await
         })
         .await
 }
 
-/// Returns the caller as they are now, or why they are no longer who the gate let in.
-async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>> {
+/// Returns the user that the caller is now, if they are still signed in.
+async fn authorized_user(tx: &Tx, caller: &Caller) -> Result<user::Model, Abort<Problem>> {
     let id = caller.user.id;
     let user = match &caller.by {
         Credential::Session { id: session, .. } => sessions::get(tx, *session).await?.map(|(_, user)| user),
@@ -81,10 +117,13 @@ async fn reauthorize(tx: &Tx, caller: &Caller) -> Result<Caller, Abort<Problem>>
             }
         }
     };
-    let user = user.filter(|user| user.id == id).ok_or_else(unauthenticated)?;
-    // The gate's answer was for the other role.
+    Ok(user.filter(|user| user.id == id).ok_or_else(unauthenticated)?)
+}
+
+/// Returns the caller as they are now, unless the gate let them in with another role.
+fn as_now(caller: &Caller, user: user::Model) -> Result<Caller, Problem> {
     if user.role != caller.user.role {
-        return Err(Problem::conflict("Your role was just changed. Nothing else was changed. Try again.").into());
+        return Err(Problem::conflict("Your role was just changed. Nothing else was changed. Try again."));
     }
     Ok(Caller { user, ..caller.clone() })
 }
@@ -148,6 +187,66 @@ mod tests {
             }
             let name = users::get(database.reads(), 1).await.unwrap().unwrap().name;
             assert_eq!(name == "Changed", status.is_none(), "{meanwhile}");
+            database.close().await;
+        }
+    }
+
+    /// A write of content that is asked for in the same transaction as a change to accounts.
+    async fn content(database: &AuthorizedDatabase, caller: &Caller) -> Option<u16> {
+        let outcome = database
+            .write(caller, async |tx, _| {
+                tx.execute_unprepared("UPDATE record_state SET fold_version = fold_version").await?;
+                Ok(())
+            })
+            .await;
+        outcome.err().map(|problem| problem.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn who_loses_it_in_the_very_transaction_changes_nothing_behind_that() {
+        for change in [
+            "DELETE FROM api_token",
+            "UPDATE user SET disabled = 1",
+            "UPDATE user SET role = 'guest'",
+            "UPDATE api_token SET expires_at = '2026-11-25T00:00:00.000Z'",
+        ] {
+            let (_directory, path) = migrated(PEOPLE).await;
+            let database = Arc::new(Database::open(&path, Access::Write).await.unwrap());
+            let user = users::get(database.reads(), 1).await.unwrap().unwrap();
+            let by = Credential::Token { id: 1, name: "robot".to_owned(), scope: Scope::Admin };
+            let caller = Caller { user, by, client: ClientInfo::default() };
+            let authorized = AuthorizedDatabase::new(database.clone());
+            // While one write is under way, the next ones gather for the transaction behind it.
+            let (begun, mut is_begun) = tokio::sync::mpsc::channel(1);
+            let (release, mut released) = tokio::sync::mpsc::channel::<()>(1);
+            let blocked = database.clone();
+            let blocker = tokio::spawn(async move {
+                let outcome: Result<(), DbError> = blocked
+                    .write_content(async move |_| {
+                        let _ = begun.try_send(());
+                        released.recv().await;
+                        Ok(())
+                    })
+                    .await;
+                outcome.unwrap();
+            });
+            is_begun.recv().await.unwrap();
+            let accounts = write_as(&database, &caller, async |tx, _| {
+                tx.execute_unprepared(change).await?;
+                Ok(())
+            });
+            let outcomes = tokio::join!(
+                content(&authorized, &caller),
+                content(&authorized, &caller),
+                accounts,
+                content(&authorized, &caller),
+                // All have been polled, and so they wait, by now.
+                async { drop(release) },
+            );
+            blocker.await.unwrap();
+            assert_eq!((outcomes.0, outcomes.1, outcomes.2.is_ok()), (None, None, true), "{change}");
+            let refused = if change.contains("role") { 409 } else { 401 };
+            assert_eq!(outcomes.3, Some(refused), "{change}");
             database.close().await;
         }
     }

@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Abort, DbError, Role, Tx, connect};
+use super::{Abort, DbError, Role, Tx, connect, transaction::LATE_GROUP};
 use crate::fault;
 
 /// Writes in one transaction: enough to spread an fsync, few enough that the first is not kept waiting.
@@ -138,6 +138,8 @@ trait Job: Send {
     /// Does the work and keeps its outcome. An error says that all must be rolled back: the database's, or none where the
     /// work refused after it had written something.
     fn carry_out<'t>(&'t mut self, tx: &'t Tx) -> LocalBoxFuture<'t, Result<(), Option<DbError>>>;
+    /// Whether it leaves accounts alone.
+    fn is_content(&self) -> bool;
     /// Answers with the outcome that was kept, or with the error of the transaction.
     fn answer(self: Box<Self>, committed: Result<(), DbError>);
 }
@@ -160,14 +162,17 @@ where
             let outcome = AssertUnwindSafe((self.work)(tx)).catch_unwind().await;
             // The panic hook has logged what it was.
             let panicked = |_| Err(Abort::Db(DbError::Other("the write panicked".to_owned())));
-            let has_written = tx.take_has_written();
             match self.outcome.insert(outcome.unwrap_or_else(panicked)) {
-                Err(Abort::Refused(_)) if has_written => Err(None),
+                Err(Abort::Refused(_)) if tx.has_written() => Err(None),
                 Err(Abort::Db(error)) => Err(Some(error.clone())),
                 Ok(_) | Err(Abort::Refused(_)) => Ok(()),
             }
         }
         .boxed_local()
+    }
+
+    fn is_content(&self) -> bool {
+        self.changes.is_none()
     }
 
     fn answer(self: Box<Self>, committed: Result<(), DbError>) {
@@ -217,6 +222,8 @@ struct WriterConnection {
 enum BatchError {
     /// The job at this place spoiled it; all was rolled back, and the connection is sound.
     Job(usize, Option<DbError>),
+    /// As `Job`, but it may have been any of several.
+    Several(DbError),
     Begin(DbError),
     /// The commit, or the rollback: what SQLite has rolled back on its own cannot be rolled back.
     Commit(DbError),
@@ -225,39 +232,40 @@ enum BatchError {
 impl WriterConnection {
     /// Commits the batch but what spoils it, and answers all of it.
     async fn commit_all(&mut self, batch: &mut Vec<Box<dyn Job>>) {
-        let mut left_out = Vec::new();
+        let (mut left_out, mut late_group) = (Vec::new(), LATE_GROUP);
         let committed = loop {
-            match self.commit(batch).await {
+            match self.commit(batch, late_group).await {
                 Ok(()) => break Ok(()),
                 Err(BatchError::Job(place, error)) => {
-                    left_out.push(batch.remove(place));
+                    left_out.push((batch.remove(place), error.clone()));
                     let Some(error) = error else { continue };
                     tracing::warn!("A write failed: {error}");
                     if dooms_all(&error) {
                         break Err(error);
                     }
                 }
-                Err(BatchError::Begin(error) | BatchError::Commit(error)) => {
+                Err(BatchError::Several(error)) if !dooms_all(&error) => late_group = 1,
+                Err(BatchError::Begin(error) | BatchError::Commit(error) | BatchError::Several(error)) => {
                     tracing::warn!("A write failed: {error}");
                     break Err(error);
                 }
             }
         };
         // A refusal may rest on what another one of the batch wrote: it, too, waits for the commit and fails with it.
-        for job in left_out.into_iter().chain(batch.drain(..)) {
-            job.answer(committed.clone());
+        for (job, error) in left_out.into_iter().chain(batch.drain(..).map(|job| (job, None))) {
+            job.answer(error.map_or(committed.clone(), Err));
         }
     }
 
     /// Carries out the batch in one transaction.
-    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), BatchError> {
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>], late_group: usize) -> Result<(), BatchError> {
         if batch.is_empty() {
             return Ok(());
         }
         *lock(&self.busy_since) = Some(Instant::now());
-        let outcome = transact(&self.connection, batch).await;
+        let outcome = transact(&self.connection, batch, late_group).await;
         let sound = match &outcome {
-            Ok(()) | Err(BatchError::Job(..)) => true,
+            Ok(()) | Err(BatchError::Job(..) | BatchError::Several(_)) => true,
             // Busy: another process held the lock.
             Err(BatchError::Begin(error)) => matches!(error, DbError::Busy),
             // SQLite may have rolled back on its own, which sqlx does not notice.
@@ -285,21 +293,38 @@ fn dooms_all(error: &DbError) -> bool {
     matches!(error, DbError::Full | DbError::Refused(_) | DbError::Damaged(_))
 }
 
-async fn transact(connection: &DatabaseConnection, batch: &mut [Box<dyn Job>]) -> Result<(), BatchError> {
+async fn transact(
+    connection: &DatabaseConnection,
+    batch: &mut [Box<dyn Job>],
+    late_group: usize,
+) -> Result<(), BatchError> {
     // IMMEDIATE: a transaction that reads first and writes later fails at once when another process wrote between.
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    let tx = Tx::new(connection.begin_with_options(options).await.map_err(|error| BatchError::Begin(error.into()))?);
+    let transaction = connection.begin_with_options(options).await.map_err(|error| BatchError::Begin(error.into()))?;
+    let tx = Tx::new(transaction, late_group);
     for (place, job) in batch.iter_mut().enumerate() {
+        tx.begin_write(place, job.is_content());
         if let Err(error) = job.carry_out(&tx).await {
-            return Err(match tx.transaction.rollback().await {
-                Ok(()) => BatchError::Job(place, error),
-                Err(failed) => BatchError::Commit(error.unwrap_or_else(|| failed.into())),
-            });
+            return Err(rolled_back(tx, error).await);
         }
     }
-    tx.transaction.commit().await.map_err(|error| BatchError::Commit(error.into()))?;
+    if let Err(error) = tx.insert_all_late().await {
+        return Err(rolled_back(tx, Some(error.into())).await);
+    }
+    tx.commit().await.map_err(|error| BatchError::Commit(error.into()))?;
     fault::hit("app.committed").map_err(|error| BatchError::Commit(DbError::Other(error.to_string())))
+}
+
+/// Rolls back what a job spoiled.
+async fn rolled_back(tx: Tx, error: Option<DbError>) -> BatchError {
+    let place = tx.failed_place();
+    match (tx.rollback().await, place, error) {
+        (Ok(()), Some(place), error) => BatchError::Job(place, error),
+        (Ok(()), None, Some(error)) => BatchError::Several(error),
+        (Ok(()), None, None) => BatchError::Commit(DbError::Other("a batch ended without an error".to_owned())),
+        (Err(failed), _, error) => BatchError::Commit(error.unwrap_or_else(|| failed.into())),
+    }
 }
 
 #[cfg(test)]

@@ -358,9 +358,9 @@ mod tests {
         let (due, key) = ("2027-01-01".parse().ok(), Some("house".to_owned()));
         for order in Order::ALL {
             let index = match order {
-                Order::Updated | Order::UpdatedDesc => "record_scope_updated",
-                Order::Due | Order::DueDesc => "record_scope_due",
-                Order::Title | Order::TitleDesc => "record_scope_title",
+                Order::Updated | Order::UpdatedDesc => "record_updated_at",
+                Order::Due | Order::DueDesc => "record_due_date",
+                Order::Title | Order::TitleDesc => "record_title",
             };
             let place = match order {
                 Order::Updated | Order::UpdatedDesc => SortKey::Updated("2026-11-24T22:30:00Z".parse().unwrap()),

@@ -7,13 +7,13 @@
 //! records *may* have the words; the folded text itself says which do.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, Statement,
+    DbBackend, DbErr, Statement,
     sea_query::{Expr, SimpleExpr},
 };
 
-use crate::db::DirectReads;
+use crate::db::{DirectReads, Tx};
 
-use super::fold::{Folded, GRAM_MAX, category_token, fold, scope_prefix, words};
+use super::fold::{GRAM_MAX, category_token, fold, scope_prefix, words};
 
 /// A search as people type it: words that all have to occur, anywhere in title, category or notes, also inside
 /// longer words.
@@ -86,24 +86,14 @@ pub(crate) async fn count(reads: &DirectReads, candidates: &str, most: u64) -> R
     Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
 }
 
-/// Puts a record into the index that it was not in.
-pub(crate) async fn add(tx: &impl ConnectionTrait, id: i64, scope: i64, folded: &Folded) -> Result<ExecResult, DbErr> {
-    put(tx, r#"INSERT INTO "record_search" ("rowid", "title") VALUES (?, ?)"#, id, scope, folded).await
+/// Puts a record with these [tokens](super::fold::Folded::tokens) into the index that it was not in.
+pub(crate) fn add(tx: &Tx, id: i64, tokens: String) {
+    tx.insert_late(r#"INSERT INTO "record_search" ("rowid", "title") VALUES"#, [id.into(), tokens.into()]);
 }
 
 /// Puts a record into the index, in the place of what was there of it.
-pub(crate) async fn index(
-    tx: &impl ConnectionTrait,
-    id: i64,
-    scope: i64,
-    folded: &Folded,
-) -> Result<ExecResult, DbErr> {
-    put(tx, r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES (?, ?)"#, id, scope, folded).await
-}
-
-async fn put(tx: &impl ConnectionTrait, sql: &str, id: i64, scope: i64, folded: &Folded) -> Result<ExecResult, DbErr> {
-    let values = [id.into(), folded.tokens(scope).into()];
-    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await
+pub(crate) fn index(tx: &Tx, id: i64, tokens: String) {
+    tx.insert_late(r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES"#, [id.into(), tokens.into()]);
 }
 
 #[cfg(test)]

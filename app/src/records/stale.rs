@@ -89,7 +89,7 @@ async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, Db
         let (id, scope): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         let text = |index| row.try_get_by_index::<String>(index);
         let folded = Folded::new(&text(2)?, &text(3)?, &text(4)?);
-        search::index(tx, id, scope, &folded).await?;
+        search::index(tx, id, folded.tokens(scope));
         let sql = "UPDATE record SET folded = ?, category_key = ?, title_key = ?, fold_version = ? WHERE id = ?";
         let Folded { text, category_key, title_key } = folded;
         execute(tx, sql, vec![text.into(), category_key.into(), title_key.into(), FOLD_VERSION.into(), id.into()])

@@ -7,8 +7,8 @@ use poem::http::StatusCode;
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::NotSet,
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, Select, Statement,
     sea_query::{Alias, DynIden, IntoIden, Order as Direction, Query, SimpleExpr},
 };
 
@@ -100,33 +100,36 @@ pub(crate) async fn create(
     draft: Draft,
     once: Option<Once>,
 ) -> Result<Model, Problem> {
+    // What takes time is done here, before all other writes have to wait for it.
+    let Draft { title, category, notes, due_date, visibility } = draft;
+    let (id, now, owner_id) = (0, Timestamp::now(), Some(caller.user.id));
+    let (created_at, updated_at) = (now, now);
+    let folded = Folded::new(&title, &category, &notes);
+    let (version, title_key) = (1, Some(folded.title_key.clone()));
+    let record = Model {
+        id,
+        title,
+        category,
+        notes,
+        due_date,
+        created_at,
+        updated_at,
+        owner_id,
+        visibility,
+        version,
+        title_key,
+    };
+    let (statement, tokens) = (insertion(&record, &folded), folded.tokens(scope(&record)));
     database
         .write(caller, async move |tx, caller| {
             if let Some(id) = idempotency::earlier(tx, caller, once.as_ref()).await? {
                 return Ok(get(tx, Viewer::of(caller), id).await?.ok_or_else(|| deleted_since(id))?);
             }
-            let Draft { title, category, notes, due_date, visibility } = draft.clone();
-            let (id, now, owner_id) = (0, Timestamp::now(), Some(caller.user.id));
-            let (created_at, updated_at) = (now, now);
-            let folded = Folded::new(&title, &category, &notes);
-            let (version, title_key) = (1, Some(folded.title_key.clone()));
-            let record = Model {
-                id,
-                title,
-                category,
-                notes,
-                due_date,
-                created_at,
-                updated_at,
-                owner_id,
-                visibility,
-                version,
-                title_key,
-            };
-            let id = insert(tx, &record, &folded).await?;
-            search::add(tx, id, scope(&record), &folded).await?;
+            let row = tx.execute_raw(statement.clone()).await?;
+            let id = i64::try_from(row.last_insert_id()).map_err(|_| DbErr::UnpackInsertId)?;
+            search::add(tx, id, tokens.clone());
             idempotency::keep(tx, caller, once.as_ref(), id).await?;
-            Ok(Model { id, ..record })
+            Ok(Model { id, ..record.clone() })
         })
         .await
 }
@@ -138,16 +141,14 @@ fn deleted_since(id: i64) -> Problem {
     ))
 }
 
-/// Adds a row, with what is made from its texts, and returns its id.
-async fn insert(tx: &Tx, record: &Model, folded: &Folded) -> Result<i64, DbErr> {
+/// Returns what adds a row, with what is made from its texts.
+fn insertion(record: &Model, folded: &Folded) -> Statement {
     let mut row = ActiveModel { id: NotSet, ..record.clone().into_active_model().reset_all() };
     let columns = Column::iter().filter_map(|column| Some((column.into_iden(), row.take(column).into_value()?.into())));
     let derived = derived(folded).map(|(name, value)| (Alias::new(name).into_iden(), value));
     let (columns, values): (Vec<DynIden>, Vec<SimpleExpr>) = columns.chain(derived).unzip();
-    let mut statement = Query::insert();
-    statement.into_table(Entity).columns(columns).values_panic(values);
-    let row = tx.execute(&statement).await?;
-    i64::try_from(row.last_insert_id()).map_err(|_| DbErr::UnpackInsertId)
+    let mut insert = Query::insert();
+    DbBackend::Sqlite.build(insert.into_table(Entity).columns(columns).values_panic(values))
 }
 
 /// The columns that no record is read with: what the search and the order of the list need of its texts.
@@ -208,7 +209,7 @@ async fn write(tx: &Tx, before: Model, record: &mut Model) -> Result<(), DbErr> 
     }
     update.set(difference::<_, ActiveModel>(before, record.clone())).exec(tx).await?;
     if let Some(folded) = &folded {
-        search::index(tx, record.id, scope(record), folded).await?;
+        search::index(tx, record.id, folded.tokens(scope(record)));
     }
     Ok(())
 }

@@ -21,8 +21,10 @@
 //! **E-mails.** `user.email_key` is for finding a user by any spelling of an e-mail. The app writes it; a row without one is
 //! looked at in every search, so an e-mail that changes without the key takes the key away.
 //!
-//! The three columns of `record_search` are from before; all tokens stand in the first. The indexes of before stay, since the
-//! rule says so.
+//! **Order.** The list walks through one scope at a time, so the three indexes of its orders begin with the scope now. They take the
+//! place of those of m0001 under the same names: eight indexes took a third of the time of a new record.
+//!
+//! The three columns of `record_search` are from before; all tokens stand in the first.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DbBackend, Statement};
@@ -47,12 +49,11 @@ const RECORD_COLUMNS: [(&str, &str); 6] = [
 ];
 
 /// One for each order of the list, in each scope; the columns at the end are what a list is filtered by, so that a walk looks
-/// at no row in vain. The last is empty but for what an older program wrote.
-const INDEXES: [(&str, &str); 4] = [
-    ("record_scope_updated", "record (scope, updated_at, id, category_key, due_date, owner_id)"),
-    ("record_scope_due", "record (scope, due_date, id, category_key, owner_id)"),
-    ("record_scope_title", "record (scope, title_key, id, category_key, due_date, owner_id)"),
-    ("record_stale", "record (id) WHERE fold_version = 0"),
+/// at no row in vain.
+const ORDERS: [(&str, &str); 3] = [
+    ("record_updated_at", "record (scope, updated_at, id, category_key, due_date, owner_id)"),
+    ("record_due_date", "record (scope, due_date, id, category_key, owner_id)"),
+    ("record_title", "record (scope, title_key, id, category_key, due_date, owner_id)"),
 ];
 
 /// The ascii tokenizer parts at ASCII characters that are not named here: only at blanks then, since tokens have no others.
@@ -191,10 +192,11 @@ impl MigrationTrait for Migration {
             fold_records(manager).await?;
             run(manager, "INSERT INTO record_search (record_search) VALUES ('optimize')").await?;
         }
-        for (name, on) in INDEXES {
-            add::index(manager, name, on).await?;
+        for (name, on) in ORDERS {
+            replace_index(manager, name, on).await?;
         }
-        Ok(())
+        // Empty but for what an older program wrote.
+        add::index(manager, "record_stale", "record (id) WHERE fold_version = 0").await
     }
 }
 
@@ -235,6 +237,15 @@ async fn replace_search(manager: &SchemaManager<'_>) -> Result<bool, DbErr> {
     run(manager, "DROP TABLE IF EXISTS record_search").await?;
     add::virtual_table(manager, "record_search", SEARCH).await?;
     Ok(true)
+}
+
+/// Puts an index that begins with the scope in the place of the one of m0001.
+async fn replace_index(manager: &SchemaManager<'_>, name: &str, on: &str) -> Result<(), DbErr> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? AND sql NOT LIKE '%(scope,%'";
+    if !rows(manager.get_connection(), sql, [name.into()]).await?.is_empty() {
+        run(manager, &format!("DROP INDEX {name}")).await?;
+    }
+    add::index(manager, name, on).await
 }
 
 /// Folds every record.

@@ -212,7 +212,7 @@ pub(crate) fn text(value: &Sql) -> String {
 
 /// Somebody drops the column `due_date`, and all that needs it.
 pub(crate) const DUE_DATE_GOES: &str = "
-    DROP INDEX record_due_date; DROP INDEX record_scope_updated; DROP INDEX record_scope_due; DROP INDEX record_scope_title;
+    DROP INDEX record_due_date; DROP INDEX record_updated_at; DROP INDEX record_title;
     DROP TRIGGER record_version; DROP TRIGGER record_change_update; ALTER TABLE record DROP COLUMN due_date";
 
 /// Adds records in several scripts, with long notes and due dates.

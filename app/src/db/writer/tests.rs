@@ -5,13 +5,15 @@ use sea_orm::ConnectionTrait;
 
 use super::*;
 
-/// A database with a table of unique numbers.
+/// A database with a table of unique numbers, and one of pairs.
 fn database() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app.db");
-    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch(TABLES).unwrap();
     (directory, path)
 }
+
+const TABLES: &str = "CREATE TABLE t (n INTEGER UNIQUE); CREATE TABLE pair (n INTEGER UNIQUE, name TEXT)";
 
 fn numbers(path: &Path) -> Vec<i64> {
     let connection = rusqlite::Connection::open(path).unwrap();
@@ -175,4 +177,73 @@ async fn closing_finishes_what_was_queued_and_takes_nothing_more() {
     assert_eq!(numbers(&path).len(), 30);
     assert!(!path.with_file_name("app.db-wal").exists());
     assert!(matches!(writer.write(async |tx| add(tx, 30).await, None).await, Err(Abort::Db(DbError::Closed))));
+}
+
+/// Adds a pair late.
+fn add_late(tx: &Tx, number: i64) {
+    tx.insert_late("INSERT INTO pair (n, name) VALUES", [number.into(), "late".into()]);
+}
+
+async fn pairs(tx: &Tx) -> Result<i64, DbErr> {
+    let sql = "SELECT count(*) FROM pair";
+    let row = tx.query_one_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql)).await?;
+    row.unwrap().try_get_by_index(0)
+}
+
+#[tokio::test]
+async fn a_late_row_that_cannot_be_inserted_takes_its_own_write_with_it_and_no_other() {
+    let (_directory, path) = database();
+    let writer = Writer::open(&path).await.unwrap();
+    let writes = (0..20).map(|number: i64| {
+        let work = async move |tx: &Tx| {
+            add(tx, number).await?;
+            // Two of them cannot both be there.
+            add_late(tx, if number == 11 { 3 } else { number });
+            Ok(())
+        };
+        writer.write(work, None)
+    });
+    let outcomes: Vec<Result<(), Abort<String>>> = as_one_batch(&writer, join_all(writes), async {}).await;
+    let failed: Vec<_> = (0..20).filter(|number| outcomes[*number].is_err()).collect();
+    assert_eq!(failed, [11], "whose row came second");
+    assert_eq!(writer.write(async |tx| Ok::<_, Abort<String>>(pairs(tx).await?), None).await.unwrap(), 19);
+    writer.close().await;
+    assert_eq!(numbers(&path), (0..20).filter(|number| *number != 11).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_changes_rows_finds_those_that_were_to_come_late() {
+    let (_directory, path) = database();
+    let writer = Writer::open(&path).await.unwrap();
+    let outcome = writer
+        .write(
+            async |tx| {
+                (0..20).for_each(|number| add_late(tx, number));
+                add(tx, 1).await?;
+                let before = pairs(tx).await?;
+                tx.execute_unprepared("DELETE FROM pair WHERE n >= 5").await?;
+                Ok::<_, Abort<String>>((before, pairs(tx).await?))
+            },
+            None,
+        )
+        .await;
+    assert_eq!(outcome.unwrap(), (0, 5));
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_refusal_takes_its_late_rows_with_it() {
+    let (_directory, path) = database();
+    let writer = Writer::open(&path).await.unwrap();
+    let writes = (0..5).map(|number| {
+        let work = async move |tx: &Tx| {
+            add_late(tx, number);
+            if number == 2 { Err(Abort::Refused("not two".to_owned())) } else { Ok(()) }
+        };
+        writer.write(work, None)
+    });
+    let outcomes = as_one_batch(&writer, join_all(writes), async {}).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
+    assert_eq!(writer.write(async |tx| Ok::<_, Abort<String>>(pairs(tx).await?), None).await.unwrap(), 4);
+    writer.close().await;
 }

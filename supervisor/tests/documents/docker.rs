@@ -148,7 +148,7 @@ fn back_up(terminal: &Terminal) {
 
 /// A file of one's own with a setting, and directories of one's own.
 fn settle_in(terminal: &Terminal) {
-    fs::write(terminal.directory.borrow().join("local.yml"), file_shown(SETUP, "yaml", "Settings")).unwrap();
+    terminal.write("local.yml", &file_shown(SETUP, "yaml", "Settings"));
     terminal.set("COMPOSE_FILE", "compose.yml:tier-recommended.yml:local.yml");
     terminal.set("HEARTH_STOP__GRACE", "25s");
     let said = terminal.run(SETUP, "settings");

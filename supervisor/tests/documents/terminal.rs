@@ -87,7 +87,7 @@ impl Terminal {
         let plugin = Command::new("docker").args(["compose", "version"]).output().unwrap().status.success();
         if named.is_some() || !plugin {
             let compose = named.unwrap_or_else(|| "docker-compose".to_owned());
-            let shim = format!("#!/bin/sh\nif [ \"$1\" = compose ]; then shift; exec {compose} \"$@\"; fi\n");
+            let shim = format!("#!/bin/sh\nif [ \"$1\" = compose ]; then shift; exec '{compose}' \"$@\"; fi\n");
             let real = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap().stdout;
             let real = String::from_utf8(real).unwrap();
             let path = place.path().join("docker");
@@ -194,7 +194,7 @@ impl Terminal {
                 command.env("HOME", engine.home()).env("DOCKER_HOST", engine.host())
             }
         };
-        command.args(["-qec", &format!("bash -euo pipefail {}", file.display()), "/dev/null"]);
+        command.args(["-qec", &format!("bash -euo pipefail '{}'", file.display()), "/dev/null"]);
         // A setting from the environment would go before the one in .env.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARTH_")) {
             command.env_remove(name);
@@ -258,6 +258,13 @@ impl Terminal {
                 engine.give(&copy);
             }
         }
+    }
+
+    /// Writes a file here that whoever types may read.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.directory.borrow().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
     }
 
     /// Replaces words in a file here.

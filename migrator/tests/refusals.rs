@@ -195,6 +195,7 @@ fn as_nobody(command: Command) -> (Command, tempfile::TempDir) {
     set_mode(programs.path(), 0o755);
     let program = programs.path().join("migrator");
     fs::copy(command.get_program(), &program).unwrap();
+    set_mode(&program, 0o755);
     let mut copy = Command::new(program);
     copy.args(command.get_args()).uid(65534).gid(65534);
     for (name, value) in command.get_envs() {

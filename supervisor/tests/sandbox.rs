@@ -20,7 +20,7 @@ use std::{
     process::Command,
 };
 
-use harness::{Hearth, household, program};
+use harness::{Hearth, copy_program, household, program};
 use nix::sys::signal::Signal;
 
 const UID: u32 = 1001;
@@ -76,7 +76,7 @@ impl Prison {
         let abstract_name = self.abstract_name();
         let hearth = &mut self.hearth;
         let bin = hearth.root.path().join("bin/prisoner");
-        fs::copy(program("examples/prisoner"), &bin).unwrap();
+        copy_program("examples/prisoner", &bin);
         hearth.set(setting, format!("[{:?}]", bin.display().to_string()));
         let data = hearth.data.clone();
         let suid = data.join("files/suid");

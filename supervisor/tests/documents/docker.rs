@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Hearth, household, http, pack_libraries, program, request},
+    harness::{Hearth, copy_program, household, http, pack_libraries, program, request},
     markdown::Document,
     rootless::UID,
     terminal::{Terminal, docker, wait_until},
@@ -69,7 +69,7 @@ fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
     fs::create_dir(&context).unwrap();
     let migrator = program("examples/next_migrator");
-    fs::copy(&migrator, context.join("next_migrator")).unwrap();
+    copy_program("examples/next_migrator", &context.join("next_migrator"));
     // It is linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
     pack_libraries(&migrator, &context.join("libraries.tar"));
     let lines = format!(

@@ -1,8 +1,8 @@
 //! Do the documents say what is so?
 //!
 //! Each block of commands is run by a test, or says what it needs that a test cannot have: a line such as
-//! `<!-- needs: a tailnet account -->` right above it. Commands, settings and links everywhere are checked without
-//! running them.
+//! `<!-- needs: a tailnet account -->` right above it. Commands and settings everywhere are checked without running
+//! them; links are checked by .ci/check-documents.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -166,33 +166,6 @@ fn known_variables() -> BTreeSet<String> {
     // The one that names the file of settings is no setting.
     text += " HEARTH_CONFIG";
     variables(&text).map(str::to_owned).collect()
-}
-
-#[test]
-fn every_link_leads_somewhere() {
-    let mut wrong = Vec::new();
-    for document in documents() {
-        for (line, target) in document.links() {
-            let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
-            if path.contains("://") || path.starts_with("mailto:") {
-                continue;
-            }
-            let mut say = |what: &str| wrong.push(format!("{}:{line}: {what}: {target}", document.path.display()));
-            let aim = match path {
-                "" => document.path.clone(),
-                path => document.path.parent().unwrap_or(Path::new("")).join(path),
-            };
-            if !root().join(&aim).exists() {
-                say("nothing is there");
-            } else if let Some(anchor) = anchor
-                && aim.extension().is_some_and(|extension| extension == "md")
-                && !Document::read(&aim).anchors().iter().any(|known| known == anchor)
-            {
-                say("it has no such heading");
-            }
-        }
-    }
-    assert_nothing(&wrong);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Which blocks of commands, code spans, headings and links does a document have?
+//! Which blocks of commands and code spans does a document have?
 //!
-//! As much of Markdown as the documents here use: fenced blocks that begin in the first column, `#` headings, code
-//! spans of one line, inline links and pictures.
+//! As much of Markdown as the documents here use: fenced blocks that begin in the first column, `#` headings, and
+//! code spans of one line.
 
 use std::{
     fs,
@@ -105,30 +105,6 @@ impl Document {
             .flat_map(|(number, line)| line.split('`').skip(1).step_by(2).map(move |span| (number, span)))
             .collect()
     }
-
-    /// Returns the targets of its links and pictures with their lines.
-    pub(crate) fn links(&self) -> Vec<(usize, &str)> {
-        let mut links = Vec::new();
-        for (number, line) in self.prose() {
-            for (start, end) in [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')] {
-                let targets = line.split(start).skip(1).filter_map(|rest| rest.split_once(end));
-                links.extend(targets.map(|(target, _)| (number, target)));
-            }
-        }
-        links
-    }
-
-    /// Returns what its headings can be linked by, as GitHub makes it; the second of the same name ends in `-1`.
-    pub(crate) fn anchors(&self) -> Vec<String> {
-        let mut anchors: Vec<String> = Vec::new();
-        for heading in self.prose().filter_map(|(_, line)| title(line)) {
-            let slug = slug(heading);
-            let names = std::iter::once(slug.clone()).chain((1..).map(|number| format!("{slug}-{number}")));
-            let free = names.into_iter().find(|name| !anchors.contains(name));
-            anchors.extend(free);
-        }
-        anchors
-    }
 }
 
 fn title(line: &str) -> Option<&str> {
@@ -143,13 +119,11 @@ fn slug(title: &str) -> String {
 
 #[test]
 fn a_document_is_read_as_a_person_reads_it() {
-    let text = "# One: `two`\n```sh\na # b\n```\n## Again\n<!-- needs: luck -->\n```sh roll\nc\n```\n## Again\n[x](y.md#z) `d e`\n```toml\n[a](b)\n```\n";
+    let text = "# One: `two`\n```sh\na # b\n```\n## Again\n<!-- needs: luck -->\n```sh roll\nc\n```\n## Again\n`d e`\n```toml\n`f`\n```\n";
     let document = Document { path: "x.md".into(), text: text.into() };
     let blocks = document.blocks();
     let names: Vec<_> = blocks.iter().map(|block| (block.name.as_str(), block.needs.as_deref(), block.line)).collect();
     assert_eq!(names, [("one-two", None, 2), ("roll", Some("luck"), 7)]);
     assert_eq!(blocks[0].text, "a # b\n");
-    assert_eq!(document.anchors(), ["one-two", "again", "again-1"]);
-    assert_eq!(document.links(), [(11, "y.md#z")]);
     assert_eq!(document.spans(), [(1, "two"), (11, "d e")]);
 }

@@ -117,6 +117,12 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Copies a program of this workspace so that every user can run it, whatever the umask it was built with.
+pub fn copy_program(name: &str, to: &Path) {
+    fs::copy(program(name), to).expect("a program can be copied");
+    fs::set_permissions(to, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
+}
+
 /// Returns BLAKE3 of a file.
 pub fn hash(path: &Path) -> String {
     blake3::hash(&fs::read(path).unwrap()).to_hex().to_string()
@@ -257,7 +263,7 @@ impl Hearth {
             fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
         }
         for name in ["supervisor", "supervisor-job", "migrator", "app"] {
-            fs::copy(program(name), programs.join(name)).expect("a program can be copied");
+            copy_program(name, &programs.join(name));
         }
         self.programs = Some(programs);
         self

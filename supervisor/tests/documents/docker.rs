@@ -146,6 +146,14 @@ fn back_up(terminal: &Terminal) {
     terminal.wait_serving();
 }
 
+/// Names the directories, and the user whom they belong to, in `.env`.
+fn use_directories(terminal: &Terminal) {
+    for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
+        terminal.set(name, &terminal.place.path().join(directory).display().to_string());
+    }
+    terminal.set("HEARTH_USER", terminal.user);
+}
+
 /// A file of one's own with a setting, and directories of one's own.
 fn settle_in(terminal: &Terminal) {
     terminal.write("local.yml", &file_shown(SETUP, "yaml", "Settings"));
@@ -157,10 +165,7 @@ fn settle_in(terminal: &Terminal) {
     let image = said.lines().find(|line| line.starts_with("update.image "));
     assert!(image.is_some_and(|line| line.contains(" registry.example.org/hearth ")), "{said}");
     terminal.run_as_user(SETUP, "directories");
-    terminal.set("HEARTH_USER", terminal.user);
-    for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
-        terminal.set(name, &terminal.place.path().join(directory).display().to_string());
-    }
+    use_directories(terminal);
     let whole = terminal.run(SETUP, "in-one-file");
     assert!(whole.contains("srv/data") && !whole.contains("${"), "{whole}");
 }
@@ -235,8 +240,8 @@ fn taken_over(terminal: &Terminal) {
     terminal.wait_serving();
 }
 
-/// Sets an installation up as the documents of 0.4.0 say, with its image; returns its records.
-fn of_0_4_0(terminal: &Terminal) -> BTreeMap<i64, Value> {
+/// Sets an installation up as the documents of 0.4.0 say, with its image, in volumes or in directories; returns its records.
+fn of_0_4_0(terminal: &Terminal, in_directories: bool) -> BTreeMap<i64, Value> {
     let old = std::env::var("HEARTH_TEST_OLD_IMAGE").expect("HEARTH_TEST_OLD_IMAGE names the image of 0.4.0");
     terminal.push(&old, "latest");
     terminal.run(SETUP_OF_0_4_0, "place");
@@ -249,6 +254,10 @@ fn of_0_4_0(terminal: &Terminal) -> BTreeMap<i64, Value> {
     terminal.set_image("latest");
     // Its volumes are called app-data and app-backups, also by a real Hearth on this machine.
     terminal.replace("compose.yml", "name: app-", &format!("name: {}-", terminal.name()));
+    if in_directories {
+        terminal.run_as_user(SETUP_OF_0_4_0, "directories");
+        use_directories(terminal);
+    }
     terminal.run(SETUP_OF_0_4_0, "start");
     terminal.wait_serving();
     let said = terminal.run(SETUP_OF_0_4_0, "look");
@@ -262,11 +271,9 @@ fn of_0_4_0(terminal: &Terminal) -> BTreeMap<i64, Value> {
     household::all(terminal.address())
 }
 
-#[test]
-#[ignore = "needs a Docker engine, and the images that HEARTH_TEST_IMAGE and HEARTH_TEST_OLD_IMAGE name"]
-fn an_installation_that_the_documents_of_0_4_0_made_is_upgraded_by_todays_with_its_data() {
-    let terminal = Terminal::open("1001:1001");
-    let before = of_0_4_0(&terminal);
+/// Upgrades an installation of 0.4.0 by the documents of today.
+fn from_0_4_0(terminal: &Terminal, in_directories: bool) {
+    let before = of_0_4_0(terminal, in_directories);
     // It did nothing in 0.4.0.
     terminal.set("HEARTH_BACKUP__KEEP_DAILY", "often");
     terminal.push(&image(), "latest");
@@ -298,6 +305,24 @@ fn an_installation_that_the_documents_of_0_4_0_made_is_upgraded_by_todays_with_i
     assert_eq!(household::all(terminal.address()), before);
     let list = terminal.type_in("docker compose exec web supervisor backup list", "");
     assert!(list.contains("before the upgrade"), "{list}");
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the images that HEARTH_TEST_IMAGE and HEARTH_TEST_OLD_IMAGE name"]
+fn an_installation_that_the_documents_of_0_4_0_made_is_upgraded_by_todays_with_its_data() {
+    from_0_4_0(&Terminal::open("1001:1001"), false);
+}
+
+#[test]
+#[ignore = "needs a Docker engine, and the images that HEARTH_TEST_IMAGE and HEARTH_TEST_OLD_IMAGE name"]
+fn an_installation_of_0_4_0_in_directories_of_another_user_is_upgraded_with_its_data() {
+    from_0_4_0(&Terminal::open("99:100"), true);
+}
+
+#[test]
+#[ignore = "needs a Docker engine, the images that HEARTH_TEST_IMAGE and HEARTH_TEST_OLD_IMAGE name, root, rootlesskit, uidmap and slirp4netns"]
+fn an_installation_of_0_4_0_without_root_is_upgraded_with_its_data() {
+    from_0_4_0(&Terminal::open_rootless(), true);
 }
 
 /// The documents, from top to bottom.
@@ -355,10 +380,7 @@ fn move_into_directories(terminal: &Terminal, meanwhile: impl FnOnce(&Path)) {
     terminal.run_as_user(SETUP, "directories");
     let said = terminal.run_as_user(SETUP, "move-backups");
     assert!(said.contains("is made and verified"), "{said}");
-    for (name, directory) in [("HEARTH_DATA", "srv/data"), ("HEARTH_BACKUPS", "srv/backups")] {
-        terminal.set(name, &terminal.place.path().join(directory).display().to_string());
-    }
-    terminal.set("HEARTH_USER", terminal.user);
+    use_directories(terminal);
     meanwhile(&terminal.place.path().join("srv/backups"));
     let said = terminal.run_answering(SETUP, "move-restore", "y\n");
     assert!(said.contains("is live"), "{said}");

@@ -255,6 +255,28 @@ fn copying_to_s3(endpoint: &str, bucket: &str, secret: &str) -> (Hearth, Running
 }
 
 #[test]
+fn a_volume_for_backups_that_is_not_mounted_is_told_once_and_counts_as_no_place_to_write_to() {
+    let volume = tempfile::tempdir().unwrap();
+    let mut hearth = Hearth::new();
+    hearth.set("HEARTH_BACKUP__DIR", volume.path().to_str().unwrap());
+    let mut running = hearth.start();
+    running.wait_serving();
+    hearth.backup(&[]);
+    running.stop();
+    fs::remove_file(volume.path().join("hearth-backups.json")).unwrap();
+    let mut running = hearth.start();
+    running.wait_serving();
+    let status = running
+        .wait("a trial", || hearth.status().filter(|status| status["backups"]["storage"][0]["trouble"].is_string()));
+    let trouble = &status["backups"]["storage"][0]["trouble"];
+    assert!(trouble.as_str().unwrap().contains("its marker hearth-backups.json is missing"), "{status}");
+    let told = running.wait("a look", || {
+        hearth.status().filter(|status| status["backups"]["last"].is_object()).map(|status| status["backups"].clone())
+    });
+    assert_eq!(told["trouble"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
 fn a_server_that_is_dead_or_hangs_is_known_before_the_first_backup() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -77,16 +77,25 @@ impl Backups {
         overdue.or_else(|| self.trouble.first().cloned())
     }
 
-    /// Adds the places, and what is wrong with them. A copy that failed there has said so already.
+    /// Adds the places, and what is wrong with them, unless that is known already: from a copy that failed there, or by a look at
+    /// `backup.dir`.
     #[must_use]
     pub(super) fn with(mut self, storage: Vec<Storage>) -> Self {
         for storage in &storage {
             let Some(trouble) = &storage.trouble else { continue };
-            let what = match storage.kind {
-                StorageKind::Local => format!("backups in {}: ", storage.name),
-                StorageKind::Destination => format!("{COPY}{}: ", storage.name),
+            let name = &storage.name;
+            let (what, is_known) = match storage.kind {
+                StorageKind::Local => {
+                    let dir = format!("{name} (backup.dir)");
+                    (format!("backups in {name}: "), self.trouble.iter().any(|known| known.contains(&dir)))
+                }
+                StorageKind::Destination => {
+                    let what = format!("{COPY}{name}: ");
+                    let is_known = self.trouble.iter().any(|known| known.starts_with(&what));
+                    (what, is_known)
+                }
             };
-            if !self.trouble.iter().any(|known| known.starts_with(&what)) {
+            if !is_known {
                 self.trouble.push(what + trouble);
             }
         }
@@ -135,6 +144,9 @@ mod tests {
             ["copy to /nas 1: no space left", "backups in /backups: the disk is full", "copy to /nas: it is read-only"];
         assert_eq!(with.trouble, told);
         assert_eq!((with.word(), with.storage.len()), ("failing", 4));
+        let closed = "backups cannot be written to /b (backup.dir): permission denied";
+        let known = Backups { trouble: vec![closed.into()], ..Backups::default() };
+        assert_eq!(known.with(vec![storage(StorageKind::Local, "/b", Some(closed))]).trouble, [closed]);
         let well = Backups::default().with(vec![storage(StorageKind::Destination, "/nas", None)]);
         assert_eq!((well.word(), well.warning()), ("ok", None));
     }

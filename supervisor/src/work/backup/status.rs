@@ -1,16 +1,11 @@
 //! When is the next backup due, and is one overdue?
 
-use std::path::Path;
-
-use jiff::{SignedDuration, Timestamp};
-use nix::unistd::{AccessFlags, access};
-
 use super::{
     catalog, confine,
     create::INDEXES,
     identity, marker, prune, retention,
     schedule::{self, Past, Schedule},
-    trial::whose,
+    trial::closed,
 };
 use crate::{
     config::{Backup as Settings, destination},
@@ -23,6 +18,7 @@ use crate::{
     process::sandbox::{SandboxSupport, Sockets},
     status::{Backups, COPY, LastBackup},
 };
+use jiff::{SignedDuration, Timestamp};
 
 /// Looks at the backups there are, and at the clock.
 ///
@@ -111,13 +107,6 @@ fn clock_is_behind(backup: &retention::Candidate, now: Timestamp) -> Option<Stri
             in_seconds(backup.at),
         )
     })
-}
-
-/// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
-fn closed(dir: &Path) -> Option<String> {
-    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-    let (dir, what, whose) = (dir.display(), errno.desc().to_lowercase(), whose(dir)?);
-    Some(format!("backups cannot be written to {dir} (backup.dir): {what}; {whose}"))
 }
 
 /// Says that there are backups where they are by default, and `backup.dir` is elsewhere: nothing lists or restores those.

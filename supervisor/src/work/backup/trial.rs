@@ -55,12 +55,13 @@ fn try_local(data: &DataDir, support: SandboxSupport, dir: &Path, own: &str) -> 
                 .hint(format!("is it mounted? If it is a new place, create it: mkdir -p {}", dir.display()))),
         };
     }
+    if let Some(closed) = closed(dir) {
+        return Err(Failure::new(Cause::Permission, closed));
+    }
     let Some(place) = marker::shared(data, dir)? else { return Ok(()) };
     confine(data, support, Vec::new(), Some(dir), Sockets::None)?;
-    // `status` says by itself that it is not the right one, or closed.
-    let is_known_to_fail = marker::check(dir, &catalog::history(data, &now())?).is_err()
-        || access(dir, AccessFlags::W_OK | AccessFlags::X_OK).is_err();
-    if is_known_to_fail { Ok(()) } else { in_place(&place, own, Some(dir)) }
+    marker::check(dir, &catalog::history(data, &now())?)?;
+    in_place(&place, own, Some(dir))
 }
 
 fn in_place(place: &Destination, own: &str, directory: Option<&Path>) -> Result<(), Failure> {
@@ -74,8 +75,15 @@ fn in_place(place: &Destination, own: &str, directory: Option<&Path>) -> Result<
     })
 }
 
+/// Says that `backup.dir` cannot be written in, before a backup has to find out at night.
+pub(super) fn closed(dir: &Path) -> Option<String> {
+    let errno = access(dir, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+    let (dir, what, whose) = (dir.display(), errno.desc().to_lowercase(), whose(dir)?);
+    Some(format!("backups cannot be written to {dir} (backup.dir): {what}; {whose}"))
+}
+
 /// Says whose a directory is, and who cannot write to it.
-pub(super) fn whose(dir: &Path) -> Option<String> {
+fn whose(dir: &Path) -> Option<String> {
     let stat = fs::metadata(dir).ok()?;
     let (uid, gid) = (geteuid(), getegid());
     Some(format!(

@@ -57,14 +57,16 @@ fn watch() {
         if let Some((name, _)) = hangs {
             // Not by a macro: what this thread prints would be captured with the output of the test that started it.
             let _ = writeln!(std::io::stderr(), "\n{name} hangs: it has not gone on for {limit} s");
-            kill_children();
-            std::process::exit(101);
+            end();
         }
     }
 }
 
-fn kill_children() {
+/// Ends this process and what it started, itself first: the end of a child would let the test go on, and pass.
+fn end() -> ! {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let _ = Command::new("sh").args(["-c", &format!("kill -KILL {}", children.collect::<String>())]).status();
+    let processes = format!("{} {}", std::process::id(), children.collect::<String>());
+    let _ = Command::new("sh").args(["-c", &format!("kill -KILL {processes}")]).status();
+    std::process::exit(101);
 }

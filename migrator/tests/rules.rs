@@ -208,11 +208,13 @@ fn by_type(connection: &Connection, statement: &str) -> Vec<Sql> {
     names
         .map(|name| {
             let is_it = |row: &&Vec<Sql>| text(&row[0]) == name;
-            let number = types.iter().find(is_it).is_some_and(|row| text(&row[1]) == "INTEGER");
-            match (references.iter().any(|row| text(&row[0]) == name), number) {
-                (true, _) => Sql::Integer(1),
-                (false, true) => Sql::Integer(987_654),
-                (false, false) => Sql::Text(format!("a new {name}")),
+            if references.iter().any(|row| text(&row[0]) == name) {
+                return Sql::Integer(1);
+            }
+            match types.iter().find(is_it).map(|row| text(&row[1])).as_deref() {
+                Some("INTEGER") => Sql::Integer(987_654),
+                Some("BLOB") => Sql::Blob(vec![1; 32]),
+                _ => Sql::Text(format!("a new {name}")),
             }
         })
         .collect()

@@ -5,6 +5,7 @@
 //! `{"format":1,"error":…}` for a failure, and `{"format":1,"note":…}` for what a person may want to know besides.
 
 mod backup;
+mod color;
 mod confirm;
 mod env_file;
 mod restore;
@@ -24,6 +25,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use self::color::{Color, colored};
 use crate::{
     config::{self, Flags, Loaded},
     control::client::{another, as_owner, call},
@@ -227,9 +229,9 @@ pub(crate) fn say_failure(failure: &Failure) {
         let _ = writeln!(out, "{}", json!({"format": FORMAT, "error": failure}));
         return;
     }
-    let _ = writeln!(out, "error: {}", failure.message);
+    let _ = writeln!(out, "{} {}", colored("error:", Color::Red, &out), failure.message);
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(out, "hint: {hint}");
+        let _ = writeln!(out, "{} {hint}", colored("hint:", Color::Bold, &out));
     }
 }
 

@@ -51,6 +51,39 @@ fn upgraded() -> Hearth {
 }
 
 #[test]
+fn on_a_terminal_what_matters_is_in_colour_unless_no_color_is_set() {
+    let hearth = Hearth::new();
+    let mut running = hearth.start();
+    running.wait_serving();
+    running.wait("healthy", || hearth.status().filter(|status| status["health"] == "healthy"));
+    let on_terminal = |arguments: &str, (name, value): (&str, &str)| {
+        let (supervisor, data) = (program("supervisor"), hearth.data.display());
+        let line = format!("'{}' {arguments} --data-dir '{data}'", supervisor.display());
+        let mut command = Command::new("script");
+        command.args(["-qefc", &line, "/dev/null"]).stdin(Stdio::null());
+        command.env_remove("NO_COLOR").env("TERM", "xterm").env(name, value);
+        said(&command.output().unwrap())
+    };
+    // Set to nothing is not set: https://no-color.org.
+    for variable in [("TERM", "xterm"), ("NO_COLOR", "")] {
+        let status = on_terminal("status", variable);
+        assert!(status.contains("\u{1b}[32mhealthy\u{1b}[0m"), "{status:?}");
+        let failed = on_terminal("restore 99 --yes", variable);
+        assert!(failed.contains("\u{1b}[1;31merror:\u{1b}[0m "), "{failed:?}");
+    }
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
+        for arguments in ["status", "restore 99 --yes"] {
+            let plain = on_terminal(arguments, variable);
+            assert!(!plain.is_empty() && !plain.contains('\u{1b}'), "{variable:?}: {plain:?}");
+        }
+    }
+    let json = on_terminal("status --json", ("TERM", "xterm"));
+    assert!(json.starts_with('{') && !json.contains('\u{1b}'), "{json:?}");
+    assert!(!said(&hearth.run(&["status"])).contains('\u{1b}'));
+    running.stop();
+}
+
+#[test]
 fn commands_beside_a_stopped_instance_say_stopped_and_how_it_is_started() {
     let hearth = Hearth::new();
     let mut running = hearth.start();

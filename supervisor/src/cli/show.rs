@@ -1,11 +1,16 @@
 //! What do `status`, `healthcheck`, `config` and `snapshot list` print?
 
-use std::fmt::Display;
+use std::{fmt::Display, io};
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{ask, backup::age, how_to_start, look, not_running, say, say_failure, talk, to_json};
+use super::{
+    ask,
+    backup::age,
+    color::{Color, colored},
+    how_to_start, look, not_running, say, say_failure, talk, to_json,
+};
 use crate::{
     config::{self, Flags, Loaded},
     control::client::{another, as_owner},
@@ -30,7 +35,12 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
     }
     let table = Table(status.time_zone);
     table.row("phase", format!("{} since {}", status.phase, status.since));
-    table.row("health", health_word(status.health));
+    let color = match status.health {
+        Health::Healthy => Color::Green,
+        Health::Degraded | Health::Working => Color::Yellow,
+        Health::Held => Color::Red,
+    };
+    table.row("health", colored(health_word(status.health), color, &io::stdout()));
     table.row("version", format!("v{} on {}", status.version, status.open));
     table.row("supervisor", status.supervisor);
     table.row("data", status.data_dir);
@@ -101,7 +111,14 @@ impl Table {
 }
 
 fn row(name: &str, value: impl Display) {
-    say(&format!("{name:<10} {value}"));
+    let padded = format!("{name:<10}");
+    let name = match name {
+        "held" => colored(&padded, Color::Red, &io::stdout()),
+        "trouble" => colored(&padded, Color::Yellow, &io::stdout()),
+        "hint" | "way out" => colored(&padded, Color::Bold, &io::stdout()),
+        _ => padded,
+    };
+    say(&format!("{name} {value}"));
 }
 
 /// What can be said of a data directory without a supervisor.

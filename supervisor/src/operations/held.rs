@@ -320,7 +320,7 @@ mod tests {
             failure: Failure::new(cause, "it failed"),
             doing: "upgrading".into(),
             since: now(),
-            version: "0.4.0".into(),
+            version: VERSION.into(),
             image: "0.4.0+aa".into(),
             live: None,
             ways_out: Vec::new(),

@@ -61,7 +61,8 @@ fn on_a_terminal_what_matters_is_in_colour_unless_no_color_is_set() {
         let line = format!("'{}' {arguments} --data-dir '{data}'", supervisor.display());
         let mut command = Command::new("script");
         command.args(["-qefc", &line, "/dev/null"]).stdin(Stdio::null());
-        command.env_remove("NO_COLOR").env("TERM", "xterm").env(name, value);
+        // The shell that `script` starts would complain of an odd locale.
+        command.env_remove("NO_COLOR").env("LC_ALL", "C").env("TERM", "xterm").env(name, value);
         said(&command.output().unwrap())
     };
     // Set to nothing is not set: https://no-color.org.

@@ -55,6 +55,9 @@ const MARK: &str = ".unfinished";
 /// What is in the mark, for people who find it. Not empty: some servers take an empty object for a directory.
 const MARK_TEXT: &[u8] = b"Hearth is writing or removing this backup; the next copy finishes that.\n";
 
+/// The note that says who last wrote under a name.
+pub(super) const OWNER: &str = "owner.json";
+
 /// What the name of a file begins with that is only written to try it.
 const TRIAL: &str = "try-";
 /// How long it is: nothing that fits beside the names of a full file system.

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    destination::Destination,
+    destination::{Destination, OWNER},
     identity::{self, Identity, Lease},
 };
 use crate::{
@@ -24,9 +24,7 @@ use crate::{
     status::now,
 };
 
-/// The document's name.
-const OWNER: &str = "owner.json";
-/// The longest one that is read.
+/// The longest document that is read.
 const LIMIT: u64 = 64 << 10;
 /// How many tokens that were overruled are remembered.
 const REMEMBERED: usize = 16;

@@ -141,6 +141,19 @@ fn a_copy_that_was_killed_after_any_step_is_completed_or_goes() {
 }
 
 #[test]
+fn a_note_or_a_trial_that_was_killed_half_way_leaves_nothing_and_what_is_somebody_elses_stays() {
+    let house = House::new();
+    fs::create_dir_all(house.there("")).unwrap();
+    let killed = [".owner.json.new", ".try-0123456789abcdef.new", "try-0123456789abcdef"];
+    let strange = [".other.json.new", ".try-me.txt.new", "notes.txt", "owner.json"];
+    killed.iter().chain(&strange).for_each(|name| fs::write(house.there(*name), b"{").unwrap());
+    house.destination().tidy(OWN).unwrap();
+    let mut left = strange;
+    left.sort_unstable();
+    assert_eq!(house.names(), left);
+}
+
+#[test]
 fn a_description_whose_archive_went_does_not_make_an_unchecked_one_count() {
     let house = House::new();
     let archive = house.archive(3, b"the backup");

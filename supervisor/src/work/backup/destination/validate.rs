@@ -3,7 +3,7 @@
 //! That it is what it seems to be where name, length and description fit each other; that it is true, only after the archive
 //! was read. Whoever may write there may write anything.
 
-use super::MARK;
+use super::{MARK, OWNER, TRIAL};
 use crate::data::{
     backup::{BackupId, Description, ENCRYPTED, PLAIN},
     state::FORMAT,
@@ -12,7 +12,8 @@ use crate::data::{
 /// Whether this is a name that Hearth gives at a destination, below an instance's.
 pub(super) fn is_own_name(name: &str) -> bool {
     let id = [ENCRYPTED, PLAIN, ".json", MARK].iter().find_map(|ending| name.strip_suffix(ending));
-    id.is_some_and(|id| id.parse::<BackupId>().is_ok())
+    let is_trial = name.strip_prefix(TRIAL).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    name == OWNER || is_trial || id.is_some_and(|id| id.parse::<BackupId>().is_ok())
 }
 
 /// Reads a description that lies at a certain place; `None` when it cannot be that of a backup there.

@@ -139,7 +139,10 @@ mod tests {
             role::{Method, Role, Scope},
         },
         datetime::Timestamp,
-        db::{Access, for_tests::migrated},
+        db::{
+            Access,
+            for_tests::{in_one_transaction, migrated},
+        },
     };
 
     const PEOPLE: &str = "
@@ -216,34 +219,13 @@ mod tests {
             let by = Credential::Token { id: 1, name: "robot".to_owned(), scope: Scope::Admin };
             let caller = Caller { user, by, client: ClientInfo::default() };
             let authorized = AuthorizedDatabase::new(database.clone());
-            // While one write is under way, the next ones gather for the transaction behind it.
-            let (begun, mut is_begun) = tokio::sync::mpsc::channel(1);
-            let (release, mut released) = tokio::sync::mpsc::channel::<()>(1);
-            let blocked = database.clone();
-            let blocker = tokio::spawn(async move {
-                let outcome: Result<(), DbError> = blocked
-                    .write_content(async move |_| {
-                        let _ = begun.try_send(());
-                        released.recv().await;
-                        Ok(())
-                    })
-                    .await;
-                outcome.unwrap();
-            });
-            is_begun.recv().await.unwrap();
             let accounts = write_as(&database, &caller, async |tx, _| {
                 tx.execute_unprepared(change).await?;
                 Ok(())
             });
-            let outcomes = tokio::join!(
-                content(&authorized, &caller),
-                content(&authorized, &caller),
-                accounts,
-                content(&authorized, &caller),
-                // All have been polled, and so they wait, by now.
-                async { drop(release) },
-            );
-            blocker.await.unwrap();
+            let write = || content(&authorized, &caller);
+            let all = async { tokio::join!(write(), write(), accounts, write()) };
+            let outcomes = in_one_transaction(&database, all).await;
             assert_eq!((outcomes.0, outcomes.1, outcomes.2.is_ok()), (None, None, true), "{change}");
             let refused = if change.contains("role") { 409 } else { 401 };
             assert_eq!(outcomes.3, Some(refused), "{change}");

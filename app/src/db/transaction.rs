@@ -4,7 +4,7 @@ use std::{
     mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -29,26 +29,32 @@ impl<R> From<DbErr> for Abort<R> {
     }
 }
 
-/// The transaction that a write shares with the others of its batch. It notes whether anything but a SELECT was sent, since
-/// a write that only looked need not be rolled back. SQLite's `total_changes()` would be one more statement for each.
+/// The transaction that a write shares with the others of its batch.
 #[derive(Debug)]
 pub(crate) struct Tx {
     transaction: DatabaseTransaction,
-    has_written: AtomicBool,
-    /// The place in the batch of the write that is carried out, or that failed; [`SEVERAL`] where it may be any of several.
-    place: AtomicUsize,
-    /// See [`Tx::accounts_state`].
-    accounts_state: AtomicU64,
-    is_content: AtomicBool,
-    late: Mutex<Vec<LateRow>>,
     /// How many late rows one statement inserts.
     late_group: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The place in the batch of the write that is carried out, or that failed; `None` where it may be any of several.
+    place: Option<usize>,
+    /// Whether anything but a SELECT was sent: a write that only looked need not be rolled back. SQLite's `total_changes()` would
+    /// be one more statement for each.
+    has_written: bool,
+    is_content: bool,
+    /// See [`Tx::accounts_state`].
+    accounts: u64,
+    late: Vec<LateRow>,
 }
 
 /// A row that [`Tx::insert_late`] was given.
 #[derive(Debug)]
 struct LateRow {
-    place: usize,
+    place: Option<usize>,
     insert: &'static str,
     values: [Value; 2],
 }
@@ -57,46 +63,37 @@ struct LateRow {
 /// rows is another one.
 pub(super) const LATE_GROUP: usize = 8;
 
-/// No place in a batch.
-const SEVERAL: usize = usize::MAX;
-
 impl Tx {
     pub(super) fn new(transaction: DatabaseTransaction, late_group: usize) -> Self {
-        Self {
-            transaction,
-            has_written: AtomicBool::new(false),
-            place: AtomicUsize::new(SEVERAL),
-            accounts_state: AtomicU64::new(next_accounts_state()),
-            is_content: AtomicBool::new(true),
-            late: Mutex::default(),
-            late_group,
-        }
+        let accounts = next_accounts_state();
+        let state = State { place: None, has_written: false, is_content: true, accounts, late: Vec::new() };
+        Self { transaction, late_group, state: Mutex::new(state) }
     }
 
     /// Says which write of the batch comes now, and whether it is of content alone.
     pub(super) fn begin_write(&self, place: usize, is_content: bool) {
-        self.has_written.store(false, Ordering::Relaxed);
-        self.place.store(place, Ordering::Relaxed);
-        let was_content = self.is_content.swap(is_content, Ordering::Relaxed);
+        let mut state = self.state();
+        (state.place, state.has_written) = (Some(place), false);
+        let was_content = mem::replace(&mut state.is_content, is_content);
         if !(was_content && is_content) {
-            self.accounts_state.store(next_accounts_state(), Ordering::Relaxed);
+            state.accounts = next_accounts_state();
         }
     }
 
     /// Returns a number that is the same only within one transaction, and there only while no write that may change accounts
     /// comes between: what was read of accounts is still so.
     pub(crate) fn accounts_state(&self) -> u64 {
-        self.accounts_state.load(Ordering::Relaxed)
+        self.state().accounts
     }
 
     /// Returns which write of the batch it was that failed, if that is known.
     pub(super) fn failed_place(&self) -> Option<usize> {
-        Some(self.place.load(Ordering::Relaxed)).filter(|place| *place != SEVERAL)
+        self.state().place
     }
 
     /// Returns whether the write may have changed anything.
     pub(super) fn has_written(&self) -> bool {
-        self.has_written.load(Ordering::Relaxed)
+        self.state().has_written
     }
 
     pub(super) async fn rollback(self) -> Result<(), DbErr> {
@@ -113,14 +110,15 @@ impl Tx {
     /// A full-text index writes what it has gathered to its tables whenever another statement with triggers begins. Rows
     /// of which each comes after a statement of its own cost it three times what the same rows cost in one go.
     pub(crate) fn insert_late(&self, insert: &'static str, values: [Value; 2]) {
-        self.has_written.store(true, Ordering::Relaxed);
-        let place = self.place.load(Ordering::Relaxed);
-        self.late().push(LateRow { place, insert, values });
+        let mut state = self.state();
+        state.has_written = true;
+        let place = state.place;
+        state.late.push(LateRow { place, insert, values });
     }
 
     /// Inserts what was left for later.
     pub(super) async fn insert_all_late(&self) -> Result<(), DbErr> {
-        let rows = mem::take(&mut *self.late());
+        let rows = mem::take(&mut self.state().late);
         for group in rows.chunk_by(|one, other| one.insert == other.insert) {
             let (many, few) = group.split_at(group.len() - group.len() % self.late_group);
             for rows in many.chunks(self.late_group).chain(few.chunks(1)) {
@@ -128,8 +126,7 @@ impl Tx {
                 let values = rows.iter().flat_map(|row| row.values.clone());
                 let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
                 if let Err(error) = self.transaction.execute_raw(statement).await {
-                    let place = if let [row] = rows { row.place } else { SEVERAL };
-                    self.place.store(place, Ordering::Relaxed);
+                    self.state().place = if let [row] = rows { row.place } else { None };
                     return Err(error);
                 }
             }
@@ -137,14 +134,14 @@ impl Tx {
         Ok(())
     }
 
-    fn late(&self) -> MutexGuard<'_, Vec<LateRow>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what carries out a statement.
     async fn noting(&self, sql: &str) -> Result<&DatabaseTransaction, DbErr> {
         if !sql.starts_with("SELECT ") {
-            self.has_written.store(true, Ordering::Relaxed);
+            self.state().has_written = true;
             if !sql.starts_with("INSERT ") {
                 self.insert_all_late().await?;
             }

@@ -328,4 +328,4 @@ async fn rolled_back(tx: Tx, error: Option<DbError>) -> BatchError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -265,7 +265,10 @@ mod tests {
     use crate::{
         auth::{caller::Credential, users},
         datetime::Day,
-        db::{Access, Database, for_tests::migrated},
+        db::{
+            Access, Database,
+            for_tests::{in_one_transaction, migrated},
+        },
         http::IdempotencyKey,
     };
 
@@ -306,36 +309,8 @@ mod tests {
         let writes = AuthorizedDatabase::new(database.clone());
         let once = Once::new(IdempotencyKey(Some("key".to_owned())), "create_record", &"body".to_owned());
         let draft = Draft::check("Boiler", "", String::new(), None, Visibility::Household).unwrap();
-        // While one write is under way, the next ones gather for the transaction behind it.
-        let (begun, is_begun) = tokio::sync::oneshot::channel();
-        let (release, released) = tokio::sync::oneshot::channel::<()>();
-        let mut gate = Some((begun, released));
-        let blocked = database.clone();
-        let blocker = tokio::spawn(async move {
-            let outcome: Result<(), DbError> = blocked
-                .write(async move |_| {
-                    if let Some((begun, released)) = gate.take() {
-                        let _ = begun.send(());
-                        let _ = released.await;
-                    }
-                    Ok(())
-                })
-                .await;
-            outcome.unwrap();
-        });
-        is_begun.await.unwrap();
-        let two = async {
-            tokio::join!(
-                create(&writes, &caller, draft.clone(), once.clone()),
-                create(&writes, &caller, draft.clone(), once.clone()),
-                async {
-                    // Both have been polled, and so they wait, by now.
-                    release.send(()).unwrap();
-                }
-            )
-        };
-        let (first, second, ()) = two.await;
-        blocker.await.unwrap();
+        let add = || create(&writes, &caller, draft.clone(), once.clone());
+        let (first, second) = in_one_transaction(&database, async { tokio::join!(add(), add()) }).await;
         assert_eq!(first.unwrap(), second.unwrap());
         let count = rusqlite::Connection::open(&path)
             .unwrap()

@@ -28,7 +28,11 @@ async fn add(tx: &Tx, number: i64) -> Result<(), Abort<String>> {
 }
 
 /// Holds the writer up until all of `writes` are queued and `then` has begun, so that they are one batch.
-async fn as_one_batch<T>(writer: &Writer, writes: impl Future<Output = T>, then: impl Future<Output = ()>) -> T {
+pub(in crate::db) async fn as_one_batch<T>(
+    writer: &Writer,
+    writes: impl Future<Output = T>,
+    then: impl Future<Output = ()>,
+) -> T {
     let (enters, mut is_held) = mpsc::channel(1);
     let (gate, mut opens) = mpsc::channel::<()>(1);
     let hold = async move |_: &Tx| {

@@ -455,3 +455,13 @@ pub fn holders(path: &Path) -> usize {
         })
         .count()
 }
+
+/// What a command printed to standard output.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a command printed to standard error.
+pub fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

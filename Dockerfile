@@ -28,7 +28,7 @@ RUN set -eu; \
     cargo clean --profile dist --target host-tuple --quiet -p supervisor -p migrator -p app; \
     rm -r supervisor/src migrator/src app/src
 
-COPY supervisor/build.rs supervisor/nss.c supervisor/
+COPY supervisor/build.rs supervisor/can_mount.rs supervisor/nss.c supervisor/
 COPY app/build.rs app/nss.c app/
 COPY migrator/build.rs migrator/
 COPY supervisor/src supervisor/src

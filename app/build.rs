@@ -1,12 +1,10 @@
 //! Adds `nss.c` to the program that looks names up, if it is linked statically with glibc; and says whether tests can mount
 //! (see supervisor/build.rs).
 
-use std::{
-    env,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    process::{Command, Stdio},
-};
+#[path = "../supervisor/can_mount.rs"]
+mod can_mount;
+
+use std::{env, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-changed=nss.c");
@@ -23,7 +21,7 @@ fn main() {
 fn what_tests_need() {
     println!("cargo:rerun-if-env-changed=USER");
     println!("cargo:rustc-check-cfg=cfg(has, values(\"root\", \"fuse\"))");
-    let (root, fuse) = (is_root(), Path::new("/dev/fuse").exists());
+    let (root, fuse) = (can_mount::is_root(), Path::new("/dev/fuse").exists());
     if root {
         println!("cargo:rustc-cfg=has=\"root\"");
     }
@@ -38,15 +36,4 @@ fn what_tests_need() {
         ""
     };
     println!("cargo:rustc-env=TESTS_MISS={missing}");
-}
-
-/// Whether this is a root that may make namespaces and mount.
-fn is_root() -> bool {
-    let mounts = || {
-        let script = "mount -t tmpfs none /mnt || mount -t tmpfs none /tmp";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0) && mounts()
 }

@@ -1,11 +1,11 @@
 //! Adds `nss.c` to the program that looks names up, if it is linked statically with glibc; and says what of that which some
 //! tests need is here: `#[cfg_attr(not(has = "age"), ignore = "needs age")]`.
 
+mod can_mount;
+
 use std::{
     env,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 /// Programs that tests need, by the name of what they are for.
@@ -43,7 +43,7 @@ fn what_tests_need() {
     let s3s_fs = s3s_fs.filter(|path| path.is_file());
     println!("cargo:rustc-env=TEST_S3S_FS={}", s3s_fs.as_deref().unwrap_or(Path::new("")).display());
 
-    let root = is_root();
+    let root = can_mount::is_root();
     let disks = find("mkfs.ext4").is_some() && ["mkfs.btrfs", "mkfs.xfs"].into_iter().any(|made| find(made).is_some());
     let mut found: Vec<(&str, bool)> = PROGRAMS
         .iter()
@@ -74,15 +74,4 @@ fn what_tests_need() {
     for path in watched.into_iter().chain(programs) {
         println!("cargo:rerun-if-changed={}", path.display());
     }
-}
-
-/// Whether this is a root that may make namespaces and mount.
-fn is_root() -> bool {
-    let mounts = || {
-        let script = "mount -t tmpfs none /mnt || mount -t tmpfs none /tmp";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0) && mounts()
 }

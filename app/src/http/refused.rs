@@ -23,7 +23,7 @@ use super::limits::BODY_TIMEOUT;
 pub(super) fn read_to_the_end(request: &mut Request) {
     let headers = request.headers();
     let has_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name));
-    // Whoever sends this waits for leave, and sends nothing after a refusal.
+    // A client that sends this waits for leave, and sends nothing after a refusal.
     if has_body && !headers.contains_key(header::EXPECT) {
         let body = request.take_body().into_bytes_stream().boxed();
         request.set_body(Body::from_bytes_stream(Rest { body: Some(body), until: Instant::now() + BODY_TIMEOUT }));

@@ -165,7 +165,7 @@ fn by_itself(flags: &Flags, data: &DataDir, operation: Operation, mut teller: Te
     }
     let log = &mut loaded.config.log;
     if log.timestamps == LogTimestamps::Auto {
-        // Whoever gave the command is there.
+        // The person who gave the command is there.
         log.timestamps = LogTimestamps::Never;
     }
     log::init(log);

@@ -281,7 +281,7 @@ fn from_0_4_0(terminal: &Terminal, in_directories: bool) {
     terminal.fetch(Path::new("compose"));
     terminal.replace("compose.yml", ":-app}", &format!(":-{}}}", terminal.name()));
 
-    // Whoever does not check first loses nothing, and the log leads to the line.
+    // A household that does not check first loses nothing, and the log leads to the line.
     terminal.run(UPGRADING, "upgrade");
     wait_until("the mistake in the log", || terminal.type_in("docker compose logs web", "").contains("config --env"));
     let log = terminal.type_in("docker compose logs web", "");

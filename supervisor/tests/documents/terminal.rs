@@ -234,7 +234,7 @@ impl Terminal {
         self.type_in(&self.here(&script), "")
     }
 
-    /// The same for a block whose files are root's, whoever the engine's user is.
+    /// The same for a block whose files are root's, whichever user the engine runs as.
     pub(crate) fn run_as_root(&self, document: &str, name: &str) -> String {
         let script = self.block(document, name);
         self.ran.borrow_mut().insert((document.to_owned(), name.to_owned()));
@@ -260,7 +260,7 @@ impl Terminal {
         }
     }
 
-    /// Writes a file here that whoever types may read.
+    /// Writes a file here that the user who types may read.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.directory.borrow().join(name);
         fs::write(&path, text).unwrap();

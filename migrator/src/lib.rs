@@ -12,6 +12,8 @@
 //! The list of migrations and the version come from the caller, as a [`Release`], so that tests
 //! can be a later release than the one they are compiled in.
 //!
+//! With the feature `developer`, `developer` has what developers run; no shipped program does.
+//!
 //! Imports point one way: `main` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
 //! `migrations` → `add`, `fold` → `schema` → `database`, `fault` → `error`.
 #![forbid(unsafe_code)]
@@ -23,6 +25,8 @@ pub mod check;
 pub mod cli;
 mod config;
 pub mod database;
+#[cfg(feature = "developer")]
+pub mod developer;
 mod error;
 pub mod fault;
 pub mod fold;

@@ -1,0 +1,52 @@
+//! Which commands do developers have?
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::Problem;
+use crate::Release;
+
+/// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
+#[derive(Debug, Parser)]
+#[command(name = "cargo", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make and check migrations
+    #[command(subcommand)]
+    Migration(Migration),
+}
+
+#[derive(Debug, Subcommand)]
+enum Migration {}
+
+/// Runs the command that this process's arguments name, for `release`.
+pub fn main(release: Release) -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command, &release) {
+        Ok(code) => code,
+        Err(problem) => complain(&problem),
+    }
+}
+
+fn run(command: Command, _release: &Release) -> Result<ExitCode, Problem> {
+    match command {
+        Command::Migration(never) => match never {},
+    }
+}
+
+/// Says what is wrong and what helps. That nobody listens is not a second problem.
+fn complain(problem: &Problem) -> ExitCode {
+    let mut words = format!("error: {problem}\n");
+    if let Some(hint) = &problem.hint {
+        words.push_str(&format!("hint: {hint}\n"));
+    }
+    io::stderr().lock().write_all(words.as_bytes()).ok();
+    ExitCode::FAILURE
+}

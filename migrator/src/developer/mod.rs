@@ -1,0 +1,18 @@
+//! What do developers run, from an edited entity to a released image?
+//!
+//! 1. `cargo dev` (`dev`): the three programs on a scratch data directory, built and started again at each change;
+//! 2. `cargo migration new` ([`entity`], `new`): the next migration, from what the app's entities say and the migrated schema has;
+//! 3. `cargo migration check` ([`check`]): may the unreleased migrations be released?
+//! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
+//!
+//! [`releases`] knows what earlier releases left: their databases and the statements that their apps prepare.
+//!
+//! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
+//! migrations that are no release's.
+
+mod cli;
+mod problem;
+pub mod releases;
+
+pub use cli::main;
+pub use problem::Problem;

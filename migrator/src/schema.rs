@@ -214,7 +214,7 @@ pub(crate) fn quoted(name: &str) -> String {
 
 /// Returns a statement in a form that does not depend on how it was written: one space between
 /// its words, no comments, lower case outside of literals, quotes only around names that need them.
-fn normalised(sql: &str) -> String {
+pub(crate) fn normalised(sql: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut rest = sql.chars().peekable();
     while let Some(first) = rest.next() {

@@ -77,6 +77,25 @@ impl Released {
         Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with("--")).map(str::to_owned).collect())
     }
 
+    /// Returns the migrations that this release's database has applied, in the order in which they were.
+    ///
+    /// # Errors
+    ///
+    /// Its database cannot be made.
+    pub fn migrations(&self) -> Result<Vec<String>, Problem> {
+        let directory =
+            tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+        let path = directory.path().join("app.db");
+        self.make(&path)?;
+        let read = |connection: rusqlite::Connection| {
+            let mut statement = connection.prepare("SELECT name FROM migration_ledger ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        rusqlite::Connection::open(&path)
+            .and_then(read)
+            .map_err(|error| Problem::new(format!("cannot read the ledger of {}'s database: {error}", self.version)))
+    }
+
     /// Returns the path of the file that it left with this extension.
     pub fn file(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.version))

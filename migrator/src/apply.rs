@@ -10,7 +10,7 @@ use crate::database::{self, APPLICATION_ID};
 use crate::error::Error;
 use crate::schema::Listing;
 use crate::status::{Status, inspect};
-use crate::{Event, Release, check, fault, ledger};
+use crate::{Event, Release, check, fault, floor, ledger};
 
 /// What an upgrade did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,7 @@ async fn migrate(
         let schema = status.schema.fingerprint();
         return Ok((status, pending, schema));
     }
+    let floor = floor::of(&release.version, release.floor.as_deref(), status.floor.as_deref()).map_err(Error::Check)?;
     skip(&status, report);
     let checking = |error: DbErr| Error::from_database(&error, path, "checking the upgrade");
     let before = check::before(transaction, &status.schema).await.map_err(checking)?;
@@ -117,8 +118,9 @@ async fn migrate(
         report(Event::Applying { migration, number, of });
         fault::point("migrate.applying", path)?;
         let since = Instant::now();
-        let schema =
-            step(transaction, release, name, since).await.map_err(|error| Error::from_migration(&error, path, name))?;
+        let schema = step(transaction, release, name, &floor, since)
+            .await
+            .map_err(|error| Error::from_migration(&error, path, name))?;
         fault::point("migrate.applied", path)?;
         let milliseconds = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         report(Event::Applied { migration: name.clone(), number, of, milliseconds });
@@ -144,11 +146,12 @@ async fn step(
     transaction: &DatabaseTransaction,
     release: &Release,
     name: &str,
+    floor: &str,
     since: Instant,
 ) -> Result<Listing, DbErr> {
     Steps(release).up(transaction, Some(1)).await?;
     let schema = Listing::read(transaction).await?;
-    ledger::record(transaction, name, &release.version, since.elapsed(), &schema).await?;
+    ledger::record(transaction, name, &release.version, since.elapsed(), &schema, floor).await?;
     Ok(schema)
 }
 

@@ -134,6 +134,7 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         applied: &'a [Applied],
         pending: &'a [String],
         unknown: &'a [Applied],
+        floor: Option<&'a str>,
         drift: &'a [String],
         schema: String,
     }
@@ -142,6 +143,7 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         applied: &status.plan.applied,
         pending: &status.plan.pending,
         unknown: &status.plan.unknown,
+        floor: status.floor.as_deref(),
         drift: &status.drift,
         schema: status.schema.fingerprint(),
     }))
@@ -186,6 +188,10 @@ fn describe(path: &Path, release: &Release, status: &Status) -> String {
         format!("database  {}", path.display()),
         format!("migrator  v{}", release.version),
         format!("schema    {}", status.schema.fingerprint()),
+        match &status.floor {
+            Some(floor) => format!("floor     v{floor}"),
+            None => "floor     none".to_owned(),
+        },
     ];
     let names = status.plan.applied.iter().chain(&status.plan.unknown).map(|one| one.name.len());
     let width = names.max().unwrap_or(0);

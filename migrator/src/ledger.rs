@@ -12,6 +12,7 @@
 //! | `duration_ms` | how long it took, in milliseconds |
 //! | `schema` | the fingerprint of the schema after it |
 //! | `listing` | that schema's [`Listing`] as text, so that a difference can be named |
+//! | `floor` | the lowest version whose app may serve the database from then on ([`floor`]); null where a migrator before 0.6.0 applied it |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::database::rows;
+use crate::floor;
 use crate::plan::Applied;
 use crate::schema::Listing;
 
@@ -31,6 +33,8 @@ pub struct Ledger {
     pub applied: Vec<Applied>,
     /// The version that applied the last migration.
     pub last_version: Option<String>,
+    /// The lowest version whose app may serve the database; none if no entry has one.
+    pub floor: Option<String>,
     /// The schema that the last migration made.
     pub schema: Option<Listing>,
     /// A phrase for each migration that is in only one of the books.
@@ -58,6 +62,7 @@ pub async fn read(connection: &impl ConnectionTrait, tables: &[String]) -> Resul
         if let Some(row) = rows(connection, sql, []).await?.first() {
             ledger.schema = Some(Listing::parse(&row.try_get_by_index::<String>(0)?));
         }
+        ledger.floor = recorded_floor(connection).await?;
     }
     let mut ordered: Vec<(i64, Applied)> = Vec::new();
     if has("seaql_migrations") {
@@ -82,7 +87,7 @@ pub async fn read(connection: &impl ConnectionTrait, tables: &[String]) -> Resul
     Ok(ledger)
 }
 
-/// Makes the ledger's table if it is not there.
+/// Makes the ledger's table if it is not there, and the column that an older one lacks.
 ///
 /// # Errors
 ///
@@ -95,12 +100,33 @@ pub async fn install(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
         applied_at TEXT NOT NULL,
         duration_ms INTEGER NOT NULL,
         schema TEXT NOT NULL,
-        listing TEXT NOT NULL
+        listing TEXT NOT NULL,
+        floor TEXT NULL
     ) STRICT";
-    connection.execute_unprepared(sql).await.map(|_| ())
+    connection.execute_unprepared(sql).await?;
+    if !has_floor(connection).await? {
+        connection.execute_unprepared("ALTER TABLE migration_ledger ADD COLUMN floor TEXT NULL").await?;
+    }
+    Ok(())
 }
 
-/// Writes down that migration `name` was applied by `version`, took `duration` and made `schema`.
+/// Says whether the ledger's table has the column: 0.6.0 was the first to make it.
+async fn has_floor(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 FROM pragma_table_info('migration_ledger') WHERE name = 'floor'";
+    Ok(!rows(connection, sql, []).await?.is_empty())
+}
+
+async fn recorded_floor(connection: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
+    if !has_floor(connection).await? {
+        return Ok(None);
+    }
+    let rows = rows(connection, "SELECT floor FROM migration_ledger WHERE floor IS NOT NULL", []).await?;
+    let floors = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(floor::highest(floors.iter().map(String::as_str)))
+}
+
+/// Writes down that migration `name` was applied by `version`, took `duration` and made `schema`,
+/// which apps from `floor` on may serve.
 ///
 /// # Errors
 ///
@@ -111,9 +137,10 @@ pub async fn record(
     version: &str,
     duration: Duration,
     schema: &Listing,
+    floor: &str,
 ) -> Result<(), DbErr> {
-    let sql = "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing)
-        VALUES (?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing, floor)
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
     rows(
         connection,
         sql,
@@ -124,6 +151,7 @@ pub async fn record(
             i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).into(),
             schema.fingerprint().into(),
             schema.to_string().into(),
+            floor.into(),
         ],
     )
     .await

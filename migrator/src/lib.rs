@@ -5,7 +5,7 @@
 //!
 //! 1. [`database`]: find, judge and open the file, never creating it;
 //! 2. [`ledger`] and [`schema`]: what was done to it, and what it looks like;
-//! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded;
+//! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded; [`floor`]: which apps may serve it;
 //! 4. [`apply`]: the transaction, with the [`migrations`] and the [`check`](mod@check)s in it;
 //! 5. [`cli`] and [`log`]: what programs and people are told of it.
 //!
@@ -14,8 +14,8 @@
 //!
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
-//! Imports point one way: `main` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` → `plan`,
-//! `migrations` → `add`, `fold` → `schema` → `database`, `fault` → `error`.
+//! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` →
+//! `plan`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -29,6 +29,7 @@ pub mod database;
 pub mod developer;
 mod error;
 pub mod fault;
+pub mod floor;
 pub mod fold;
 pub mod ledger;
 pub mod log;

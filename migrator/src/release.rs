@@ -11,12 +11,18 @@ pub struct Release {
     pub version: String,
     /// All migrations from the first release on, oldest first.
     pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
+    /// The lowest version whose app may serve a database that it has migrated; none means this release itself.
+    pub floor: Option<String>,
 }
 
 impl Release {
     /// Returns the release this crate was built as.
     pub fn current() -> Release {
-        Release { version: env!("CARGO_PKG_VERSION").to_owned(), migrations: migrations::all }
+        Release {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            migrations: migrations::all,
+            floor: migrations::FLOOR.map(str::to_owned),
+        }
     }
 
     /// Returns the names of its migrations, oldest first.

@@ -18,6 +18,8 @@ pub struct Status {
     pub plan: Plan,
     /// The version that applied the last migration; none for a new database.
     pub last_version: Option<String>,
+    /// The lowest version whose app may serve it; none for a new database, and for one that only migrators before 0.6.0 migrated.
+    pub floor: Option<String>,
     /// How the schema differs from what the ledger says, one phrase for each difference.
     pub drift: Vec<String>,
     /// The schema as it is.
@@ -95,7 +97,8 @@ pub(crate) async fn inspect(
         None if tables.is_empty() => {}
         None => drift.push("table migration_ledger is missing or empty".to_owned()),
     }
-    Ok(Status { plan: Plan::new(&release.names(), ledger.applied), last_version: ledger.last_version, drift, schema })
+    let plan = Plan::new(&release.names(), ledger.applied);
+    Ok(Status { plan, last_version: ledger.last_version, floor: ledger.floor, drift, schema })
 }
 
 async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {

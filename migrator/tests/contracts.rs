@@ -282,3 +282,93 @@ fn the_live_database_is_looked_at_by_itself_and_never_migrated_by_itself() {
     let refused = run("up");
     assert!(refused.code == Some(2) && refused.stderr.starts_with("error: no database is named"), "{refused:?}");
 }
+
+/// The floor that `status` tells, in both forms.
+fn floor(place: &Place) -> Value {
+    let told = place.status(migrator()).succeeded().documents()[0]["floor"].clone();
+    let words = place.run(migrator(), &["status"]).succeeded().stdout;
+    let expected = told.as_str().map_or("none".to_owned(), |floor| format!("v{floor}"));
+    assert!(words.lines().any(|line| line == format!("floor     {expected}")), "{words}");
+    told
+}
+
+fn declaring(list: &str, version: &str, floor: Option<&str>) -> std::process::Command {
+    let mut command = next(list);
+    command.env("TEST_VERSION", version);
+    if let Some(floor) = floor {
+        command.env("TEST_FLOOR", floor);
+    }
+    command
+}
+
+#[test]
+fn the_floor_is_what_the_release_declares_or_itself_and_never_falls() {
+    let place = Place::empty();
+    assert_eq!(floor(&place), Value::Null);
+    place.up(migrator()).succeeded();
+    let declared = migrator::migrations::FLOOR.unwrap_or(env!("CARGO_PKG_VERSION"));
+    assert_eq!(floor(&place), declared);
+    place.up(declaring("good", "9.1.0", Some("0.9.0"))).succeeded();
+    assert_eq!(floor(&place), "0.9.0");
+    place.up(declaring("good,good2", "9.10.0", None)).succeeded();
+    assert_eq!(floor(&place), "9.10.0");
+    place.up(declaring("good,good2,rebuilds", "9.11.0", Some("9.9.0"))).succeeded();
+    assert_eq!(floor(&place), "9.10.0", "what 9.10.0 made is still there");
+    let rows = "SELECT count(*) FROM migration_ledger WHERE floor = '9.10.0'";
+    assert_eq!(common::query(&place.open(), rows)[0][0], rusqlite::types::Value::Integer(2));
+}
+
+#[test]
+fn a_floor_that_cannot_be_stops_the_upgrade_and_changes_nothing() {
+    let place = Place::with_records(3);
+    let before = place.bytes();
+    for (wrong, words) in [
+        ("the one before", "v9.1.0 declares the floor \"the one before\", which is no version"),
+        ("9.2.0", "v9.1.0 declares the floor v9.2.0, which is later than itself"),
+    ] {
+        let said = place.up(declaring("good", "9.1.0", Some(wrong))).failed("check");
+        assert_eq!(said, format!("{words}\nnothing was changed; report this as a bug of the release"));
+        assert_eq!(place.bytes(), before);
+    }
+}
+
+#[test]
+fn the_ledger_of_an_older_migrator_has_no_floor_and_gets_one_without_drift() {
+    for release in migrator::developer::releases::all().unwrap() {
+        let place = Place::empty();
+        fs::remove_file(&place.database).unwrap();
+        release.make(&place.database).unwrap();
+        if release.version <= "0.5.0".parse().unwrap() {
+            assert_eq!(floor(&place), Value::Null, "{}", release.version);
+        }
+        place.up(next("good")).succeeded();
+        let after = place.status(next("good")).succeeded().documents().remove(0);
+        assert_eq!(after["drift"], json!([]), "{}", release.version);
+        assert_eq!(after["floor"], "9.1.0", "{}", release.version);
+    }
+}
+
+#[test]
+fn an_older_migrator_reads_and_writes_a_ledger_with_floors() {
+    let place = Place::with_records(3);
+    // As 0.5.0 does it, word for word.
+    let connection = place.open();
+    connection
+        .execute(
+            "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing)
+             VALUES ('m0004_older', '0.5.0', '2026-11-29T10:00:00Z', 1, 'x', (SELECT listing FROM migration_ledger WHERE id = 3))",
+            [],
+        )
+        .unwrap();
+    connection.execute("INSERT INTO seaql_migrations VALUES ('m0004_older', 0)", []).unwrap();
+    for sql in [
+        "SELECT name, id, version, applied_at FROM migration_ledger ORDER BY id",
+        "SELECT listing FROM migration_ledger ORDER BY id DESC LIMIT 1",
+    ] {
+        assert!(!common::query(&connection, sql).is_empty());
+    }
+    drop(connection);
+    let status = place.status(migrator()).succeeded().documents().remove(0);
+    assert_eq!((&status["unknown"][0]["name"], &status["drift"]), (&json!("m0004_older"), &json!([])));
+    assert_eq!(status["floor"], migrator::migrations::FLOOR.unwrap_or(env!("CARGO_PKG_VERSION")), "the others' stay");
+}

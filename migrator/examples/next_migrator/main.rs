@@ -1,7 +1,8 @@
 //! A later release's migrator, for tests only: the shipped migrations and further ones.
 //!
 //! `TEST_MIGRATIONS` names the further ones, with commas between (see `extra.rs`);
-//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set. Both can also be its first arguments, as for env(1):
+//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, and `TEST_FLOOR` the floor that it declares. All can also be its
+//! first arguments, as for env(1):
 //! a released supervisor hands on no variables of tests.
 
 mod extra;
@@ -19,6 +20,7 @@ fn main() -> std::process::ExitCode {
     }
     migrator::main(migrator::Release {
         version: std::env::var("TEST_VERSION").unwrap_or_else(|_| "9.1.0".to_owned()),
+        floor: std::env::var("TEST_FLOOR").ok(),
         migrations: || extra::with(&std::env::var("TEST_MIGRATIONS").unwrap_or_default()),
     })
 }

@@ -17,6 +17,10 @@ mod m0003_search_and_changes;
 
 use sea_orm_migration::MigrationTrait;
 
+/// The lowest version whose app may serve a database that has all of these migrations, such as `Some("0.5.0")`. With `None` it is
+/// the release itself, which is what to write where older apps were not tried on such a database.
+pub const FLOOR: Option<&str> = None;
+
 /// Returns all migrations, oldest first: the one list of them.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
     vec![

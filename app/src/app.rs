@@ -12,6 +12,8 @@ use poem::{
     middleware::CatchPanic,
 };
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
+#[cfg(feature = "developer")]
+use sea_orm::sea_query::{IndexCreateStatement, TableCreateStatement};
 
 use self::{
     document::{Documented, finished},
@@ -161,6 +163,13 @@ pub(crate) async fn check_schema(database: &Database) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns what each entity says of its table, as statements that would make it. They are read and never run: the migrations
+/// make the tables.
+#[cfg(feature = "developer")]
+pub fn entities() -> impl Iterator<Item = (TableCreateStatement, Vec<IndexCreateStatement>)> {
+    FEATURES.iter().flat_map(|feature| feature.tables).map(|table| (table.statements)())
+}
+
 /// Reads through each query of the app: may this version serve this database?
 pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
     let mut outcome = health.self_test().await;
@@ -213,6 +222,50 @@ mod tests {
             (feature.self_test)(&database).await.unwrap();
         }
         database.close().await;
+    }
+
+    /// An entity that no feature names would be compared with nothing.
+    #[test]
+    fn each_entity_of_the_source_is_a_table_of_a_feature() {
+        let known: Vec<_> = FEATURES.iter().flat_map(|feature| feature.tables).map(|table| table.columns().0).collect();
+        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut found = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.ends_with("tests.rs") && !path.ends_with("app.rs") {
+                    let source = std::fs::read_to_string(&path).unwrap();
+                    // A macro that makes entities takes the table's name as its first text.
+                    for (before, after) in [("#[sea_orm(table_name = \"", ""), ("\nof_a_user! {", "\"")] {
+                        for rest in source.split(before).skip(1) {
+                            let rest = rest.split_once(after).unwrap().1;
+                            let table = rest.split('"').next().unwrap();
+                            assert!(known.iter().any(|known| known == table), "{}: {table}", path.display());
+                            found += 1;
+                        }
+                    }
+                    let derived = source.matches("DeriveEntityModel)]").count();
+                    let named = source.matches("#[sea_orm(table_name = ").count();
+                    assert_eq!(derived, named, "{}: each names its table", path.display());
+                }
+            }
+        }
+        assert_eq!(found, known.len());
+    }
+
+    #[test]
+    fn each_entity_is_a_true_view_of_what_the_migrations_make() {
+        use migrator::developer::{
+            entity::{Entity, differences},
+            tables::Tables,
+        };
+        let entities: Vec<_> =
+            entities().map(|(table, indexes)| Entity::of_statements(&table, &indexes).unwrap()).collect();
+        let tables = Tables::of_release(&migrator::Release::current()).unwrap();
+        let found: Vec<_> = differences(&entities, &tables).iter().map(ToString::to_string).collect();
+        assert_eq!(found, [""; 0]);
     }
 
     #[test]

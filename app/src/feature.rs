@@ -4,6 +4,11 @@
 
 use std::pin::Pin;
 
+#[cfg(feature = "developer")]
+use sea_orm::{
+    DbBackend, Schema,
+    sea_query::{IndexCreateStatement, TableCreateStatement},
+};
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 
 use crate::db::Database;
@@ -48,6 +53,8 @@ impl<A> Feature<A> {
 /// A table, with the columns that this version knows.
 pub(crate) struct Table {
     columns: fn() -> (String, Vec<&'static str>),
+    #[cfg(feature = "developer")]
+    pub(crate) statements: fn() -> (TableCreateStatement, Vec<IndexCreateStatement>),
 }
 
 impl Table {
@@ -57,6 +64,11 @@ impl Table {
             columns: || {
                 let columns = E::Column::iter().map(|column| IdenStatic::as_str(&column));
                 (E::default().table_name().to_owned(), columns.collect())
+            },
+            #[cfg(feature = "developer")]
+            statements: || {
+                let schema = Schema::new(DbBackend::Sqlite);
+                (schema.create_table_from_entity(E::default()), schema.create_index_from_entity(E::default()))
             },
         }
     }

@@ -40,3 +40,6 @@ mod secret;
 mod serve;
 mod sign_in;
 mod threads;
+
+#[cfg(feature = "developer")]
+pub use app::entities;

@@ -1,6 +1,5 @@
 //! Which commands do developers have?
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -31,7 +30,7 @@ pub fn main(release: Release) -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments.command, &release) {
         Ok(code) => code,
-        Err(problem) => complain(&problem),
+        Err(problem) => problem.tell(),
     }
 }
 
@@ -39,14 +38,4 @@ fn run(command: Command, _release: &Release) -> Result<ExitCode, Problem> {
     match command {
         Command::Migration(never) => match never {},
     }
-}
-
-/// Says what is wrong and what helps. That nobody listens is not a second problem.
-fn complain(problem: &Problem) -> ExitCode {
-    let mut words = format!("error: {problem}\n");
-    if let Some(hint) = &problem.hint {
-        words.push_str(&format!("hint: {hint}\n"));
-    }
-    io::stderr().lock().write_all(words.as_bytes()).ok();
-    ExitCode::FAILURE
 }

@@ -5,17 +5,20 @@
 //! 3. `cargo migration check` ([`check`]): may the unreleased migrations be released?
 //! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
 //!
-//! [`releases`] knows what earlier releases left: their databases and the statements that their apps prepare. [`pins`] says whether
-//! a released migration still executes what it did ([`statements`] tells what that is).
+//! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases and the statements
+//! that their apps prepare. [`pins`] says whether a released migration still executes what it did ([`statements`] tells what
+//! that is).
 //!
 //! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
 //! migrations that are no release's.
 
 mod cli;
+pub mod entity;
 pub mod pins;
 mod problem;
 pub mod releases;
 pub mod statements;
+pub mod tables;
 
 pub use cli::main;
 pub use problem::Problem;

@@ -1,6 +1,8 @@
 //! What went wrong with a developer's command, and what helps?
 
 use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// What a developer's command says when it cannot do what it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,17 @@ impl Problem {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Problem {
         Problem { hint: Some(hint.into()), ..self }
+    }
+
+    /// Says on standard error what is wrong and what helps, and returns the status to exit with. That nobody listens is not a
+    /// second problem.
+    pub fn tell(&self) -> ExitCode {
+        let mut words = format!("error: {self}\n");
+        if let Some(hint) = &self.hint {
+            words.push_str(&format!("hint: {hint}\n"));
+        }
+        io::stderr().lock().write_all(words.as_bytes()).ok();
+        ExitCode::FAILURE
     }
 }
 

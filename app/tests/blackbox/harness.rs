@@ -30,7 +30,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::client::{Answer, exchange, exchange_with_anything};
+use crate::{
+    client::{Answer, exchange, exchange_with_anything},
+    served,
+};
 
 /// Longer than anything takes on a loaded machine; a test that waits that long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +54,10 @@ impl Data {
     /// With an owner, who has the token [`OWNER`].
     pub(crate) fn new() -> Self {
         let data = Self::unowned();
-        assert_eq!(data.add_person("owner", OWNER), 1);
+        // A database that was used has one.
+        if data.count("SELECT count(*) FROM user") == 0 {
+            assert_eq!(data.add_person("owner", OWNER), 1);
+        }
         data
     }
 
@@ -91,8 +97,18 @@ impl Data {
     }
 }
 
+impl Drop for Data {
+    fn drop(&mut self) {
+        served::keep(&self.database());
+    }
+}
+
 /// Makes a database with the real migrator, as the supervisor does: from an empty file.
 pub(crate) fn migrate(path: &Path) {
+    if let Some(given) = served::database() {
+        fs::copy(given, path).unwrap();
+        return;
+    }
     fs::write(path, "").unwrap();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -194,7 +210,7 @@ impl<'a> Start<'a> {
             environment.push(("WATCHDOG_USEC".to_owned(), limit.as_micros().to_string()));
         }
         environment.extend(self.environment);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+        let mut command = Command::new(served::program());
         command
             .args(&self.arguments)
             .env_clear()
@@ -275,7 +291,7 @@ fn high(_: RawFd, descriptor: impl std::os::fd::AsFd) -> RawFd {
 /// Makes the child take `descriptors` to 3, 4, … and say so with its own pid, as sd_listen_fds(3) wants it.
 fn inherit(command: &mut Command, arguments: &[String], environment: &[(String, String)], descriptors: &[RawFd]) {
     let text = |text: String| CString::new(text).unwrap();
-    let program = text(env!("CARGO_BIN_EXE_app").to_owned());
+    let program = text(served::program());
     let mut argv = vec![program.clone()];
     argv.extend(arguments.iter().cloned().map(text));
     let environment: Vec<_> = environment.iter().map(|(name, value)| text(format!("{name}={value}"))).collect();

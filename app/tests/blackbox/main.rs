@@ -20,6 +20,7 @@ mod problems;
 #[path = "../../src/sign_in/oidc/provider.rs"]
 mod provider;
 mod records;
+mod served;
 mod sockets;
 mod spec;
 mod statements;

@@ -9,7 +9,7 @@ use crate::harness::{Data, SESSION, Start};
 const SNAPSHOT: &str = "tests/blackbox/openapi.json";
 
 fn printed() -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_app")).arg("openapi").output().unwrap();
+    let output = Command::new(crate::served::program()).arg("openapi").output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }

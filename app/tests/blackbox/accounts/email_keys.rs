@@ -94,7 +94,7 @@ fn a_key_that_another_table_of_unicode_made_is_made_again_at_the_start() {
     app.stop();
     data.sql("UPDATE user SET email_key = 'another table''s' WHERE id = 2");
     // The operator's commands find the user as well, with no start before.
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_app"));
+    let mut command = std::process::Command::new(crate::served::program());
     command.args(["user", "set-role", "Beck@Example.org", "guest", "--database"]).arg(data.database()).env_clear();
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -15,7 +15,7 @@ fn app_command(data: &Data, arguments: &[&str]) -> Output {
 }
 
 fn app_command_at(database: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+    let mut command = Command::new(crate::served::program());
     command.args(arguments).env_clear().env("HEARTH_DATABASE", database).output().unwrap()
 }
 
@@ -98,7 +98,7 @@ fn nothing_is_written_past_an_upgrade_that_is_under_way() {
     std::os::unix::fs::symlink("generations/0001", data.directory.path().join("live")).unwrap();
     std::fs::write(new.join("STAGING"), "").unwrap();
     let command = || {
-        Command::new(env!("CARGO_BIN_EXE_app"))
+        Command::new(crate::served::program())
             .args(["user", "create", "ben@example.org"])
             .env_clear()
             .env("HEARTH_DATA_DIR", data.directory.path())
@@ -113,7 +113,7 @@ fn nothing_is_written_past_an_upgrade_that_is_under_way() {
     std::fs::copy(old.join("app.db"), new.join("app.db")).unwrap();
     let text = refused(&app_command_at(&new.join("app.db"), &["user", "create", "eve@example.org"]));
     assert!(text.contains("not the live database"), "{text}");
-    let missing = Command::new(env!("CARGO_BIN_EXE_app"))
+    let missing = Command::new(crate::served::program())
         .args(["user", "list"])
         .env_clear()
         .env("HEARTH_DATA_DIR", "/nowhere")
@@ -155,7 +155,7 @@ fn links_begin_where_config_toml_says_that_hearth_is_reached() {
     std::os::unix::fs::symlink("generations/0001", data.join("live")).unwrap();
     migrate(&data.join("live/app.db"));
     let run = |environment: &[(&str, &str)], arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+        let mut command = Command::new(crate::served::program());
         command.args(arguments).env_clear().env("HEARTH_DATA_DIR", data).envs(environment.iter().copied());
         command.output().unwrap()
     };

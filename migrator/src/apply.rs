@@ -30,14 +30,28 @@ pub struct Outcome {
 /// Any; the database is then as it was before (unless its log could not be emptied after the
 /// commit: `busy` or `no-space` while *emptying the write-ahead log*; doing it again helps).
 pub async fn up(path: &Path, release: &Release, report: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome, Error> {
+    up_to(path, release, None, report).await
+}
+
+/// Brings the database at `path` to `release`, or, with `last`, only as far as the migration of this name.
+///
+/// # Errors
+///
+/// As [`up`]'s.
+pub(crate) async fn up_to(
+    path: &Path,
+    release: &Release,
+    last: Option<&str>,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome, Error> {
     report(Event::Checking { version: release.version.clone() });
     // First without a lock and without a trace: what is refused must not be touched at all.
     let status = database::read(path, async |connection| inspect(connection, path, release).await).await?;
-    if status.pending(path, release)?.is_empty() && database::at_rest(path).is_some() {
+    if until(last, status.pending(path, release)?).is_empty() && database::at_rest(path).is_some() {
         return Ok(finish(&status, Vec::new(), status.schema.fingerprint(), report));
     }
     let connection = database::open_to_write(path).await?;
-    let result = write(&connection, path, release, report).await;
+    let result = write(&connection, path, release, last, report).await;
     connection.close().await.ok();
     let (status, applied, schema) = result?;
     if applied.is_empty() {
@@ -45,6 +59,17 @@ pub async fn up(path: &Path, release: &Release, report: &mut (dyn FnMut(Event) +
     }
     report(Event::Complete { applied: applied.clone(), schema: schema.clone() });
     Ok(Outcome { applied, schema })
+}
+
+/// Returns what is pending up to the migration `last`; nothing if that one is applied.
+fn until<'a>(last: Option<&str>, pending: &'a [String]) -> &'a [String] {
+    match last {
+        None => pending,
+        Some(last) => {
+            let end = pending.iter().position(|name| name == last).map_or(0, |index| index + 1);
+            &pending[..end]
+        }
+    }
 }
 
 /// Reports that nothing was to be done.
@@ -65,11 +90,12 @@ async fn write(
     connection: &DatabaseConnection,
     path: &Path,
     release: &Release,
+    last: Option<&str>,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.opened", path)?;
     let transaction = database::begin_immediate(connection, path).await?;
-    let done = match migrate(&transaction, path, release, report).await {
+    let done = match migrate(&transaction, path, release, last, report).await {
         Ok(done) if done.1.is_empty() => {
             transaction.rollback().await.ok();
             done
@@ -97,12 +123,13 @@ async fn migrate(
     transaction: &DatabaseTransaction,
     path: &Path,
     release: &Release,
+    last: Option<&str>,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.begun", path)?;
     // Once more, under the lock: another migrator may have been faster.
     let status = inspect(transaction, path, release).await?;
-    let pending = status.pending(path, release)?.to_vec();
+    let pending = until(last, status.pending(path, release)?).to_vec();
     if pending.is_empty() {
         let schema = status.schema.fingerprint();
         return Ok((status, pending, schema));

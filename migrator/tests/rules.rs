@@ -2,12 +2,8 @@
 //! backward compatible, tested from every release. The fifth, transactional, is in
 //! all_or_nothing.rs.
 //!
-//! `migrator/releases/<version>.sql` is a released version's database with data in it, as
-//! SQL text (made by `cargo run -p migrator --example release_database -- <database>`), and
-//! `<version>.statements` each statement that this version's app prepares, one a line, or, where
-//! any line ends in a semicolon, each up to a line that does. Lines that begin with `--` are
-//! comments. The tests take whatever releases they find there, and a database made by this
-//! source as the newest.
+//! The tests take whatever releases are in `migrator/releases` (see `developer::releases`), and a database made by this source as
+//! the newest.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
 #[path = "../examples/next_migrator/extra.rs"]
@@ -17,10 +13,10 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use common::{Content, Place, migrator, next, query, text};
+use migrator::developer::releases::{self, Released};
 use migrator::sea_orm_migration::SchemaManager;
 use migrator::sea_orm_migration::sea_orm::{ConnectOptions, Database};
 use rusqlite::Connection;
@@ -35,56 +31,18 @@ fn migrator_of(later: &str) -> Command {
     if later.is_empty() { migrator() } else { next(later) }
 }
 
-struct Released {
-    version: String,
-    sql: String,
-    statements: Vec<String>,
-}
-
-fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("releases")
-}
-
-fn released() -> Vec<Released> {
-    let Ok(entries) = fs::read_dir(directory()) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
-    paths.sort();
-    let read = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
-    paths
-        .iter()
-        .map(|path| Released {
-            version: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            sql: read(path),
-            statements: statements(&read(&path.with_extension("statements"))),
-        })
-        .collect()
-}
-
-fn statements(text: &str) -> Vec<String> {
-    let lines = || text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty() && !line.starts_with("--"));
-    if lines().all(|line| !line.ends_with(';')) {
-        return lines().map(str::to_owned).collect();
-    }
-    let mut found = vec![String::new()];
-    for line in lines() {
-        let last = found.last_mut().unwrap();
-        last.push_str(line);
-        last.push('\n');
-        if line.ends_with(';') {
-            found.push(String::new());
-        }
-    }
-    found.retain(|statement| !statement.is_empty());
-    found
+/// The database of a release.
+fn made(release: &Released) -> Place {
+    let place = Place::empty();
+    fs::remove_file(&place.database).unwrap();
+    release.make(&place.database).unwrap();
+    place
 }
 
 /// Every released database, and one of this source.
 fn databases() -> Vec<(String, Place)> {
     let mut all: Vec<(String, Place)> =
-        released().into_iter().map(|release| (release.version, Place::from_sql(&release.sql))).collect();
+        releases::all().unwrap().iter().map(|release| (release.version.to_string(), made(release))).collect();
     all.push(("this source".to_owned(), Place::with_records(300)));
     all
 }
@@ -99,19 +57,17 @@ fn objects(connection: &Connection) -> BTreeSet<String> {
 
 #[test]
 fn every_release_that_was_made_is_kept() {
-    // Empty only until the first release. After that a version that is set in Cargo.toml without
-    // its database and statements would be one that later releases cannot prove their upgrade from.
-    let releases = released();
-    if releases.is_empty() {
-        return;
-    }
+    // A version that is set in Cargo.toml without its database and statements would be one that later releases cannot prove their
+    // upgrade from.
+    let releases = releases::all().unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    for suffix in ["sql", "statements"] {
-        let file = directory().join(format!("{version}.{suffix}"));
-        assert!(file.exists(), "{} is missing: make it from a run of this version's app", file.display());
-    }
+    assert!(
+        releases.iter().any(|release| release.version.to_string() == version),
+        "the database of {version} is missing in {}: cargo release makes it",
+        releases::directory().display()
+    );
     for release in releases {
-        assert!(!release.statements.is_empty(), "{}.statements is missing or empty", release.version);
+        assert!(!release.statements().unwrap().is_empty(), "{}.statements is empty", release.version);
     }
 }
 
@@ -156,13 +112,13 @@ fn idempotent() {
 
 #[test]
 fn backward_compatible() {
-    for release in released() {
-        let old = Place::from_sql(&release.sql);
+    for release in releases::all().unwrap() {
+        let old = made(&release);
         for later in LATER {
-            let new = Place::from_sql(&release.sql);
+            let new = made(&release);
             new.up(migrator_of(later)).succeeded();
             let connection = new.open();
-            for statement in &release.statements {
+            for statement in &release.statements().unwrap() {
                 if let Err(error) = connection.prepare(statement) {
                     panic!("{} prepares {statement:?}, and to {later:?} that is {error}", release.version);
                 }
@@ -298,35 +254,6 @@ fn tested_from_every_release_with_data_in_it() {
     }
 }
 
-#[test]
-fn a_release_database_written_down_loads_as_it_was() {
-    let place = old_place(200);
-    place.open().execute("UPDATE record SET notes = 'a' || char(0) || 'b' WHERE id = 3", []).unwrap();
-    place.open().execute("DELETE FROM record WHERE id = 200", []).unwrap();
-    place.up(next("good,good2")).succeeded();
-    let example = PathBuf::from(env!("CARGO_BIN_EXE_migrator")).parent().unwrap().join("examples/release_database");
-    let written = common::ran(Command::new(example).arg(&place.database)).succeeded().stdout;
-    let again = Place::from_sql(&written);
-    assert_eq!(again.content().rows, place.content().rows);
-    let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'record'";
-    assert_eq!(query(&again.open(), sequence), [[Sql::Integer(200)]], "no number is given twice");
-    let status = |place: &Place| place.status(next("good,good2")).succeeded().stdout;
-    assert_eq!(status(&again), status(&place));
-    assert!(status(&again).contains("\"drift\":[]"));
-    let search = "SELECT count(*) FROM record_search WHERE record_search MATCH '\".証明書\"'";
-    assert_eq!(query(&again.open(), search), query(&place.open(), search));
-    assert_ne!(query(&again.open(), search), [[Sql::Integer(0)]]);
-}
-
-/// A database of 0.1.0 with its own records replaced by this many others, for this source to fold.
-fn old_place(number: usize) -> Place {
-    let sql = released().into_iter().find(|release| release.version == "0.1.0").unwrap().sql;
-    let place = Place::from_sql(&sql);
-    place.open().execute_batch("DELETE FROM record; DELETE FROM sqlite_sequence WHERE name = 'record'").unwrap();
-    common::fill(&place.database, number);
-    place
-}
-
 /// How many records have this token.
 fn found(connection: &Connection, token: &str) -> i64 {
     let sql = "SELECT count(*) FROM record_search WHERE record_search MATCH ?";
@@ -335,8 +262,8 @@ fn found(connection: &Connection, token: &str) -> i64 {
 
 #[test]
 fn every_record_of_every_release_is_found_after_its_upgrade() {
-    for release in released() {
-        let place = Place::from_sql(&release.sql);
+    for release in releases::all().unwrap() {
+        let place = made(&release);
         place.up(migrator()).succeeded();
         let connection = place.open();
         for (token, part) in

@@ -1,12 +1,8 @@
 //! Which statements this release prepares: `migrator/releases/<version>.statements`, which later releases'
 //! migrations are tested against, together with a database that this release filled.
 //!
-//! **When a release is made** (its version is in Cargo.toml and no such files are there yet):
-//!
-//! ```text
-//! HEARTH_TEST_RELEASE_DATABASE=/tmp/app.db cargo test -p app --test blackbox -- --ignored release_files
-//! cargo run -p migrator --example release_database -- /tmp/app.db > migrator/releases/<version>.sql
-//! ```
+//! `cargo release` lets the test `release_files` make both. All of it happens on the database of the release before, upgraded, so that
+//! the household of the tests grows old from release to release.
 
 use std::{
     collections::BTreeSet,
@@ -14,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use migrator::developer::releases;
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,10 +21,27 @@ use crate::{
     harness::{App, Data, Start},
 };
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 fn release_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../migrator/releases")
-        .join(format!("{}.statements", env!("CARGO_PKG_VERSION")))
+    releases::directory().join(format!("{VERSION}.statements"))
+}
+
+/// The database of the release before, upgraded: with its people, their tokens and their records.
+fn household() -> Data {
+    let data = Data::unowned();
+    let database = data.database();
+    fs::remove_file(&database).unwrap();
+    releases::before(&VERSION.parse().unwrap()).unwrap().make(&database).unwrap();
+    releases::upgrade(&database, None).unwrap();
+    // As every instance of the tests; releases before 0.5.0 had no number.
+    data.sql("PRAGMA user_version = 42");
+    data
+}
+
+/// Names that no release before has given to anybody.
+fn of_this_release(name: &str) -> String {
+    format!("{name}-{}", VERSION.replace(['.', '+'], "-"))
 }
 
 /// Records of a household in several scripts, with and without everything.
@@ -63,25 +77,25 @@ fn records() -> Vec<Value> {
 
 /// Uses everything that can be used, in each way that makes a statement of its own.
 fn use_everything(app: &App) {
-    for body in records() {
-        app.create(&body);
-    }
+    let created: Vec<i64> = records().iter().map(|body| app.create(body)["id"].as_i64().unwrap()).collect();
+    let last = created[created.len() - 1];
     let ok = |path: &str| {
         let answer = app.get(path);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer
     };
+    // A few pages of each list, however old the household is.
+    let limit = last / 8;
     for order in ["updated_desc", "updated", "due", "due_desc", "title", "title_desc"] {
         for search in ["", "&search=insur", "&search=%E4%BF%9D", "&search=insur%20ca"] {
             for category in ["", "&category=Insurance"] {
                 for due in ["", "&due_before=2040-01-01", "&due_after=2021-01-01&owner_id=1&visibility=household"] {
                     // To the end, so that each kind of place to go on from is asked for.
                     let mut after = String::new();
-                    while let Some(next) = ok(&format!(
-                        "/api/v1/records?limit=7&sort={order}{search}{category}{due}{after}"
-                    ))
-                    .json()["next"]
-                        .as_str()
+                    while let Some(next) =
+                        ok(&format!("/api/v1/records?limit={limit}&sort={order}{search}{category}{due}{after}")).json()
+                            ["next"]
+                            .as_str()
                     {
                         after = format!("&after={next}");
                     }
@@ -93,28 +107,33 @@ fn use_everything(app: &App) {
     ok("/api/v1/records/changes?limit=3");
     ok("/api/v1/records/1");
     ok("/health");
-    let path = "/api/v1/records/60";
-    assert_eq!(app.send("PATCH", path, &json!({ "title": "Changed", "due_date": null })).status, 200);
-    app.create(&json!({ "title": "To be deleted" }));
+    let path = format!("/api/v1/records/{last}");
+    assert_eq!(app.send("PATCH", &path, &json!({ "title": "Changed", "due_date": null })).status, 200);
+    let deleted = app.create(&json!({ "title": "To be deleted" }))["id"].clone();
+    let key = of_this_release("key");
     for _ in 0..2 {
-        let headers = [("content-type", "application/json"), ("idempotency-key", "7")];
+        let headers = [("content-type", "application/json"), ("idempotency-key", &*key)];
         assert_eq!(app.ask("POST", "/api/v1/records", &headers, br#"{"title":"Created once"}"#).status, 201);
     }
-    assert_eq!(app.ask("DELETE", "/api/v1/records/61", &[], b"").status, 204);
+    assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
     let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(app.ask("POST", "/records", &[form], b"title=From+the+page").status, 303);
 }
 
 /// Uses all of accounts but what takes a device or another program: the last statements of those are the same.
 fn use_accounts(app: &App) {
-    let mut anna = join(app, "member", "anna@example.org");
+    let email = format!("{}@example.org", of_this_release("anna"));
+    let mut anna = join(app, "member", &email);
     let form = |path: &str, body: Value| {
         let answer = app.send("POST", path, &body);
         assert!(answer.status < 300, "{path}: {answer:?}");
         answer.json()
     };
     let ok = |answer: &crate::client::Answer| assert!(answer.status < 300, "{answer:?}");
-    form("/api/v1/invitations", json!({ "role": "guest", "email": "guest@example.org" }));
+    form(
+        "/api/v1/invitations",
+        json!({ "role": "guest", "email": format!("{}@example.org", of_this_release("guest")) }),
+    );
     let revoked = form("/api/v1/invitations", json!({ "role": "guest" }));
     ok(&app.ask("DELETE", &format!("/api/v1/invitations/{}", revoked["invitation"]["id"]), &[], b""));
     for path in [
@@ -140,7 +159,7 @@ fn use_accounts(app: &App) {
     let code = code(offer["secret"].as_str().unwrap(), 0);
     let codes = anna.send(app, "PUT", "/api/v1/totp", Some(&json!({ "code": code }))).json();
     let sign_in = |code: Option<&str>| {
-        let mut body = json!({ "email": "anna@example.org", "password": PASSWORD });
+        let mut body = json!({ "email": email, "password": PASSWORD });
         if let Some(code) = code {
             body["code"] = code.into();
         }
@@ -160,9 +179,9 @@ fn use_accounts(app: &App) {
     assert_eq!(second.send(app, "DELETE", "/api/v1/sessions/1000", None).status, 404);
     ok(&second.send(app, "DELETE", "/api/v1/session", None));
     let users = app.get("/api/v1/users").json();
-    let anna = users["items"].as_array().unwrap().iter().find(|user| user["email"] == "anna@example.org").unwrap();
+    let anna = users["items"].as_array().unwrap().iter().find(|user| user["email"] == *email).unwrap();
     let path = format!("/api/v1/users/{}", anna["id"]);
-    ok(&app.send("PATCH", &path, &json!({ "tailscale_login": "anna@github" })));
+    ok(&app.send("PATCH", &path, &json!({ "tailscale_login": format!("{}@github", of_this_release("anna")) })));
     let link = form(&format!("{path}/reset"), json!({ "remove_totp": true }));
     let mut browser = Browser::default();
     ok(&browser.post(app, "/api/v1/reset", &json!({ "token": link["token"], "password": PASSWORD })));
@@ -183,7 +202,7 @@ fn recorded(file: &Path) -> BTreeSet<String> {
 
 /// Fills a database and returns it with what the app prepared for that.
 fn run() -> (Data, BTreeSet<String>) {
-    let data = Data::new();
+    let data = household();
     let file = data.directory.path().join("statements");
     let app = Start::alone(&data).env("HEARTH_RECORD_STATEMENTS", file.display()).start();
     use_everything(&app);
@@ -191,26 +210,28 @@ fn run() -> (Data, BTreeSet<String>) {
     app.stop();
     let statements = recorded(&file);
     // What no test here has a device for.
-    data.sql(
+    let credential = format!("{:A<22}", VERSION.replace(['.', '+'], "-"));
+    data.sql(&format!(
         "INSERT INTO passkey (user_id, name, credential_id, credential, created_at)
-         VALUES (2, 'Phone', 'AAECAwQFBgcICQoLDA0ODw', '{}', '2026-11-24T12:00:00.000Z')",
-    );
+         VALUES ((SELECT max(id) FROM user), 'Phone', '{credential}', '{{}}', '2026-11-24T12:00:00.000Z')"
+    ));
     (data, statements)
 }
 
 #[test]
-#[ignore = "makes a release's files; see the top of this file"]
+#[ignore = "cargo release runs it, for a release's files"]
 fn release_files() {
+    let directory =
+        std::env::var_os("HEARTH_TEST_RELEASE_FILES").expect("the directory to write to, which cargo release names");
+    let directory = Path::new(&directory);
     let (data, statements) = run();
-    let file = release_file();
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    // Everything into the file itself.
+    let connection = rusqlite::Connection::open(data.database()).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    connection.close().unwrap();
+    fs::copy(data.database(), directory.join("app.db")).unwrap();
     let text: String = statements.iter().map(|statement| format!("{statement}\n")).collect();
-    fs::write(&file, text).unwrap();
-    println!("{}", file.display());
-    if let Some(target) = std::env::var_os("HEARTH_TEST_RELEASE_DATABASE") {
-        fs::copy(data.database(), &target).unwrap();
-        println!("{}", Path::new(&target).display());
-    }
+    fs::write(directory.join("statements"), text).unwrap();
 }
 
 #[test]
@@ -228,7 +249,7 @@ fn the_releases_statements_are_those_the_app_prepares() {
     let is_released = !include_str!("../../../CHANGELOG.md").contains("## [Unreleased]");
     let file = release_file();
     if file.exists() && is_released {
-        assert_eq!(recorded(&file), statements, "make {} again; see the top of this file", file.display());
+        assert_eq!(recorded(&file), statements, "make {} again: cargo release {VERSION} --no-git", file.display());
     }
 }
 

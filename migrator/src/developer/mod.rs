@@ -5,14 +5,16 @@
 //! 3. `cargo migration check` ([`check`]): may the unreleased migrations be released?
 //! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
 //!
-//! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases and the statements
-//! that their apps prepare. [`pins`] says whether a released migration still executes what it did ([`statements`] tells what
-//! that is).
+//! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases ([`delta`], [`content`])
+//! and the statements that their apps prepare. [`pins`] says whether a released migration still executes what it did
+//! ([`statements`] tells what that is).
 //!
 //! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
 //! migrations that are no release's.
 
 mod cli;
+pub mod content;
+pub mod delta;
 pub mod entity;
 pub mod pins;
 mod problem;
@@ -22,3 +24,15 @@ pub mod tables;
 
 pub use cli::main;
 pub use problem::Problem;
+
+/// Runs `work` to its end on a thread of its own, so that it can be asked for from anywhere.
+fn blocking<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> Result<T, Problem> {
+    let failed = |error: std::io::Error| Problem::new(format!("cannot start the runtime: {error}"));
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(work()))
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(failed)
+    })
+}

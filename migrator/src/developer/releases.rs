@@ -1,14 +1,19 @@
 //! What did earlier releases leave in `migrator/releases`?
 //!
-//! `<version>.sql` is a released version's database with data in it, as SQL text, and `<version>.statements` each statement
-//! that this version's app prepares.
+//! A released version's database with data in it, as SQL text: whole in `<version>.sql` (to 0.5.0), or in `<version>.delta.sql` as what is
+//! new in it ([`delta`]). Beside it `<version>.statements` has each statement that this version's app prepares,
+//! `<version>.certificate.json` what was proven of its upgrades, and `<migration>.pinned` what a migration executes ([`pins`](super::pins)).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use semver::Version;
 
-use super::Problem;
+use super::delta::{self, Header};
+use super::{Problem, blocking};
+use crate::apply::up_to;
+use crate::{Release, migrations};
 
 /// What one release left.
 #[derive(Clone, Debug)]
@@ -24,27 +29,56 @@ pub fn root() -> PathBuf {
     migrator.parent().unwrap_or(migrator).to_owned()
 }
 
+/// Returns the directory that releases leave their files in.
+pub fn directory() -> PathBuf {
+    root().join("migrator/releases")
+}
+
 /// Returns the releases that left something, oldest first.
 ///
 /// # Errors
 ///
 /// Says which file cannot be read, or whose name is no version.
 pub fn all() -> Result<Vec<Released>, Problem> {
-    let directory = root().join("migrator/releases");
+    of(&directory())
+}
+
+/// Returns those of a directory, oldest first.
+///
+/// # Errors
+///
+/// Says which file cannot be read, or whose name is no version.
+pub fn of(directory: &Path) -> Result<Vec<Released>, Problem> {
     let failed = |error| Problem::new(format!("cannot read {}: {error}", directory.display()));
-    let mut all = Vec::new();
-    for entry in fs::read_dir(&directory).map_err(failed)? {
+    let mut all: Vec<Released> = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.extension().is_none_or(|extension| extension != "sql") {
             continue;
         }
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let version = Version::parse(&name)
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem.strip_suffix(".delta").unwrap_or(&stem);
+        let version = Version::parse(name)
             .map_err(|_| Problem::new(format!("{} is not named after a version", path.display())))?;
-        all.push(Released { version, directory: directory.clone() });
+        if all.iter().any(|one| one.version == version) {
+            return Err(Problem::new(format!("{version} has two databases in {}", directory.display()))
+                .hint(format!("remove {version}.sql or {version}.delta.sql")));
+        }
+        all.push(Released { version, directory: directory.to_owned() });
     }
     all.sort_by(|one, other| one.version.cmp(&other.version));
     Ok(all)
+}
+
+/// Returns the newest release that is older than `version`.
+///
+/// # Errors
+///
+/// There is none, or the files cannot be read.
+pub fn before(version: &Version) -> Result<Released, Problem> {
+    let mut older = all()?;
+    older.retain(|one| one.version < *version);
+    older.pop().ok_or_else(|| Problem::new(format!("no release is older than {version}")))
 }
 
 impl Released {
@@ -54,15 +88,46 @@ impl Released {
     ///
     /// Says which file cannot be read or made.
     pub fn make(&self, path: &Path) -> Result<(), Problem> {
+        let file = self.file("delta.sql");
+        if file.exists() {
+            return self.make_from_delta(path, &file);
+        }
         let file = self.file("sql");
-        let sql = fs::read_to_string(&file)
-            .map_err(|error| Problem::new(format!("cannot read {}: {error}", file.display())))?;
-        rusqlite::Connection::open(path)
+        let sql = read(&file)?;
+        Connection::open(path)
             .and_then(|connection| {
                 connection.execute_batch(&sql)?;
                 connection.close().map_err(|(_, error)| error)
             })
             .map_err(|error| Problem::new(format!("cannot make {} of {}: {error}", path.display(), file.display())))
+    }
+
+    fn make_from_delta(&self, path: &Path, file: &Path) -> Result<(), Problem> {
+        let of_file =
+            |problem: Problem| Problem { message: format!("{}: {}", file.display(), problem.message), ..problem };
+        let text = read(file)?;
+        let header = Header::parse(&text).map_err(of_file)?;
+        if header.from >= self.version {
+            return Err(of_file(Problem::new(format!("it is from {}, which is not older", header.from))));
+        }
+        let before = Released { version: header.from.clone(), directory: self.directory.clone() };
+        before.make(path)?;
+        let schema = upgrade(path, header.migrations.last().map(String::as_str))?;
+        if schema != header.schema {
+            return Err(of_file(
+                Problem::new(format!(
+                    "the migrations to {} make the schema {schema}, and those of {} made {}",
+                    header.migrations.last().map_or("none", String::as_str),
+                    self.version,
+                    header.schema
+                ))
+                .hint("a released migration was edited: put it back as it was"),
+            ));
+        }
+        let failed = |error| Problem::new(format!("cannot make {} of {}: {error}", path.display(), file.display()));
+        let mut connection = Connection::open(path).map_err(failed)?;
+        delta::apply(&mut connection, &text).map_err(failed)?;
+        connection.close().map_err(|(_, error)| failed(error))
     }
 
     /// Returns the statements that this release's app prepares.
@@ -71,9 +136,7 @@ impl Released {
     ///
     /// Says which file cannot be read.
     pub fn statements(&self) -> Result<Vec<String>, Problem> {
-        let file = self.file("statements");
-        let text = fs::read_to_string(&file)
-            .map_err(|error| Problem::new(format!("cannot read {}: {error}", file.display())))?;
+        let text = read(&self.file("statements"))?;
         Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with("--")).map(str::to_owned).collect())
     }
 
@@ -83,15 +146,19 @@ impl Released {
     ///
     /// Its database cannot be made.
     pub fn migrations(&self) -> Result<Vec<String>, Problem> {
+        let file = self.file("delta.sql");
+        if file.exists() {
+            return Ok(Header::parse(&read(&file)?)?.migrations);
+        }
         let directory =
             tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
         let path = directory.path().join("app.db");
         self.make(&path)?;
-        let read = |connection: rusqlite::Connection| {
+        let read = |connection: Connection| {
             let mut statement = connection.prepare("SELECT name FROM migration_ledger ORDER BY id")?;
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
         };
-        rusqlite::Connection::open(&path)
+        Connection::open(&path)
             .and_then(read)
             .map_err(|error| Problem::new(format!("cannot read the ledger of {}'s database: {error}", self.version)))
     }
@@ -100,4 +167,21 @@ impl Released {
     pub fn file(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.version))
     }
+}
+
+fn read(file: &Path) -> Result<String, Problem> {
+    fs::read_to_string(file).map_err(|error| Problem::new(format!("cannot read {}: {error}", file.display())))
+}
+
+/// Upgrades the database at `path` with this source's migrations as far as the migration `last`, or with all of them, and returns the
+/// fingerprint of its schema.
+///
+/// # Errors
+///
+/// The migrator's.
+pub fn upgrade(path: &Path, last: Option<&str>) -> Result<String, Problem> {
+    let release = Release { migrations: migrations::all, ..Release::current() };
+    let outcome = blocking(async || up_to(path, &release, last, &mut |_| {}).await)?;
+    let outcome = outcome.map_err(|error| Problem::new(format!("cannot upgrade {}: {error}", path.display())))?;
+    Ok(outcome.schema)
 }

@@ -16,7 +16,7 @@ use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing::{Event, Metadata, Subscriber};
 
-use super::Problem;
+use super::{Problem, blocking};
 use crate::error::words;
 use crate::{Release, database};
 
@@ -95,16 +95,12 @@ impl Capture {
 ///
 /// The migration's, named.
 pub fn on_empty(release: &Release) -> Result<Vec<Executed>, Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(async {
+    blocking(async || {
         let capture = capture(Path::new(":memory:")).await?;
         let executed = run(&capture, release).await;
         capture.close().await;
         executed
-    })
+    })?
 }
 
 async fn run(capture: &Capture, release: &Release) -> Result<Vec<Executed>, Problem> {

@@ -13,6 +13,16 @@
 //! # }
 //! ```
 
+mod back_fill;
+mod rebuild;
+mod renamed;
+mod search;
+
+pub use back_fill::back_fill;
+pub use rebuild::rebuild;
+pub use renamed::renamed;
+pub use search::search;
+
 use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::SchemaManager;
 

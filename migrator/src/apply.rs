@@ -8,6 +8,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 
 use crate::database::{self, APPLICATION_ID};
 use crate::error::Error;
+use crate::progress::{self, Progress};
 use crate::schema::Listing;
 use crate::status::{Status, inspect};
 use crate::{Event, Release, check, fault, floor, ledger};
@@ -145,7 +146,7 @@ async fn migrate(
         report(Event::Applying { migration, number, of });
         fault::point("migrate.applying", path)?;
         let since = Instant::now();
-        let schema = step(transaction, release, name, &floor, since)
+        let schema = step(transaction, release, name, &floor, since, report)
             .await
             .map_err(|error| Error::from_migration(&error, path, name))?;
         fault::point("migrate.applied", path)?;
@@ -175,8 +176,12 @@ async fn step(
     name: &str,
     floor: &str,
     since: Instant,
+    report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Listing, DbErr> {
-    Steps(release).up(transaction, Some(1)).await?;
+    progress::listen(Steps(release).up(transaction, Some(1)), |Progress { table, done, of }| {
+        report(Event::Progress { migration: name.to_owned(), table, done, of });
+    })
+    .await?;
     let schema = Listing::read(transaction).await?;
     ledger::record(transaction, name, &release.version, since.elapsed(), &schema, floor).await?;
     Ok(schema)

@@ -15,7 +15,7 @@
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
 //! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` →
-//! `plan`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault` → `error`.
+//! `plan`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod log;
 pub mod migrations;
 pub mod plan;
+pub mod progress;
 mod release;
 pub mod schema;
 pub mod status;

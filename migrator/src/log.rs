@@ -45,6 +45,17 @@ pub enum Event {
         /// How many this upgrade has.
         of: usize,
     },
+    /// This migration is so far in a long step.
+    Progress {
+        /// Its name.
+        migration: String,
+        /// The table that it goes through.
+        table: String,
+        /// The rows behind it.
+        done: u64,
+        /// All rows of the table.
+        of: u64,
+    },
     /// This migration is through. Nothing is committed yet.
     Applied {
         /// Its name.
@@ -73,6 +84,9 @@ impl Event {
             Event::Skipping { migration } => info!(migration, "Skipping: {migration}"),
             Event::Applying { migration, number, of } => {
                 info!(migration, number, of, "Applying: {migration}");
+            }
+            Event::Progress { migration, table, done, of } => {
+                info!(migration, table, done, of, "{migration}: {done} of {of} rows of {table}");
             }
             Event::Applied { migration, number, of, milliseconds } => {
                 debug!(migration, number, of, milliseconds, "Applied: {migration} in {milliseconds} ms");

@@ -50,8 +50,8 @@ fn status_has_the_shape_of_its_contract() {
 
 #[test]
 fn up_has_the_shape_of_its_contract() {
-    let place = Place::with_records(1);
-    let documents = place.up(next("good")).succeeded().documents();
+    let place = Place::with_records(20_000);
+    let documents = place.up(next("helpers")).succeeded().documents();
     let mut golden = golden("migrator-up.jsonl");
     // The golden one skips one migration, and this one all of this release.
     let skipped = golden.remove(1);

@@ -24,7 +24,7 @@ use rusqlite::types::Value as Sql;
 
 /// The later releases that a database is upgraded to: this source, and ones with the test
 /// migrations that should pass.
-const LATER: [&str; 3] = ["", "good", "good,good2,rebuilds"];
+const LATER: [&str; 3] = ["", "good", "good,good2,rebuilds,helpers"];
 
 /// The migrator of one of them.
 fn migrator_of(later: &str) -> Command {
@@ -95,10 +95,10 @@ fn additive() {
 #[test]
 fn idempotent() {
     let place = Place::with_records(300);
-    place.up(next("good,good2,rebuilds")).succeeded();
+    place.up(next("good,good2,rebuilds,helpers")).succeeded();
     let before = place.content();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for migration in extra::with("good,good2,rebuilds") {
+    for migration in extra::with("good,good2,rebuilds,helpers") {
         runtime.block_on(async {
             let mut options = ConnectOptions::new(format!("sqlite:{}?mode=rw", place.database.display()));
             options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
@@ -197,7 +197,7 @@ fn new_columns_are_nullable_or_have_a_default() {
     };
     for (version, place) in databases() {
         let before = columns(&place.open());
-        place.up(next("good,good2,rebuilds")).succeeded();
+        place.up(next("good,good2,rebuilds,helpers")).succeeded();
         for column in columns(&place.open()) {
             let old_table = before.iter().any(|old| old[2] == column[2]);
             let new_column = before.iter().all(|old| old[0] != column[0]);

@@ -23,6 +23,7 @@ pub(crate) const EXTRA: &[(&str, &str)] = &[
     ("big", "m9011_big"),
     ("rebuilds", "m9012_rebuilds"),
     ("empties-search", "m9013_empties_search"),
+    ("helpers", "m9014_helpers"),
 ];
 
 /// The shipped migrations and those named in `list`.
@@ -59,6 +60,7 @@ impl MigrationTrait for Extra {
             "empties-search" => run(manager, "INSERT INTO record_search (record_search) VALUES ('delete-all')").await,
             "rebuilds" => rebuild(manager, "").await,
             "breaks-foreign-key" => breaks_foreign_key(manager).await,
+            "helpers" => helpers(manager).await,
             "slow" => slow(manager).await,
             "big" => big(manager).await,
             kind => fault_in_the_app(manager, kind).await,
@@ -101,6 +103,28 @@ async fn good2(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         "AFTER INSERT ON record BEGIN UPDATE record_count SET number = number + 1; END",
     )
     .await
+}
+
+/// All that the helpers have for what is not just added.
+async fn helpers(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    add::column(manager, "record", "size", "INTEGER NULL").await?;
+    add::back_fill(manager, "record", "size", "length(title) + length(notes)").await?;
+    add::rebuild(
+        manager,
+        "account",
+        "(
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            user_id INTEGER NOT NULL REFERENCES user (id),
+            provider TEXT NOT NULL,
+            provider_id TEXT NOT NULL,
+            password_hash TEXT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NULL
+        ) STRICT",
+    )
+    .await?;
+    add::search(manager, "audit_event", &["who", "subject"]).await?;
+    add::renamed(manager, "session", "address", "network_address", "TEXT NOT NULL DEFAULT ''").await
 }
 
 /// Does half of its work, then gives up.

@@ -5,11 +5,9 @@
 //! What it must be (additive, idempotent, backward compatible, tested, transactional) is held by
 //! tests/rules.rs, which runs them all; [`add`](crate::add) makes most of it easy.
 //!
-//! What SQLite cannot alter in place takes a table rebuild (new table, copy, drop, rename): make
-//! every index and trigger of the table again, and set `PRAGMA legacy_alter_table` around the
-//! renaming, which otherwise stops at a view of the table. Foreign keys are off here, so that
-//! dropping the old table deletes nothing elsewhere. Should one be forgotten, the check before
-//! the commit refuses the upgrade.
+//! What SQLite cannot alter in place takes [`add::rebuild`](fn@crate::add::rebuild), which keeps all that hangs on the table.
+//! Foreign keys are off here, so that dropping a table deletes nothing elsewhere. Should something be lost all the same, the
+//! check before the commit refuses the upgrade.
 
 mod m0001_records;
 mod m0002_accounts;

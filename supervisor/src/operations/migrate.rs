@@ -23,6 +23,7 @@ enum Event {
     Checking { version: Option<String> },
     Skipping { migration: String },
     Applying { migration: String, number: u64, of: u64 },
+    Progress { migration: String, table: String, done: u64, of: u64 },
     Applied { migration: String, number: u64, of: u64, milliseconds: u64 },
     Complete { applied: Vec<String> },
 }
@@ -132,6 +133,12 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
                     tracing::info!(target: "Migrate", "Applying: {migration}");
                 }
                 instance.publisher.progress(number - 1, of, Unit::Migrations);
+            }
+            Event::Progress { migration, table, done, of } => {
+                if mode != Mode::Drill {
+                    tracing::info!(target: "Migrate", "{migration}: {done} of {of} rows of {table}");
+                }
+                instance.publisher.progress(done, of, Unit::Rows);
             }
             Event::Applied { migration, number, of, milliseconds } => {
                 tracing::debug!(migration, milliseconds, "applied");

@@ -176,6 +176,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.unit {
             Unit::Bytes => write!(f, "{} of {}", Size(self.done.min(self.total)), Size(self.total)),
+            Unit::Rows => write!(f, "{} of {} rows", self.done, self.total),
             Unit::Migrations => {
                 write!(f, "{} of {}", self.done.min(self.total), counted(self.total, "migration", "migrations"))
             }
@@ -191,6 +192,8 @@ pub enum Unit {
     Bytes,
     /// Migrations.
     Migrations,
+    /// Rows of a table that a migration goes through.
+    Rows,
 }
 
 /// The app as the supervisor sees it.

@@ -48,7 +48,7 @@ pub fn html(notice: &Notice) -> String {
     if let Some(progress) = &notice.progress {
         let (done, total) = (progress.done.min(progress.total), progress.total);
         let words = match progress.unit {
-            Unit::Bytes => format!("{progress} ({} %)", progress.percent()),
+            Unit::Bytes | Unit::Rows => format!("{progress} ({} %)", progress.percent()),
             Unit::Migrations => progress.to_string(),
         };
         let bar = format!("<progress max=\"{}\" value=\"{done}\" aria-label=\"{words}\"></progress>", total.max(1));

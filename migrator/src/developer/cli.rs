@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::Problem;
+use super::{Problem, dev};
 use crate::Release;
 
 /// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
@@ -17,6 +17,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run Hearth on a scratch household, and build and start it again at each change
+    Dev(dev::Arguments),
     /// Make and check migrations
     #[command(subcommand)]
     Migration(Migration),
@@ -36,6 +38,7 @@ pub fn main(release: Release) -> ExitCode {
 
 fn run(command: Command, _release: &Release) -> Result<ExitCode, Problem> {
     match command {
+        Command::Dev(arguments) => dev::run(&arguments),
         Command::Migration(never) => match never {},
     }
 }

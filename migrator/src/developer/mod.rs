@@ -15,6 +15,7 @@
 mod cli;
 pub mod content;
 pub mod delta;
+mod dev;
 pub mod entity;
 pub mod pins;
 mod problem;

@@ -1,6 +1,7 @@
-//! A later release's migrator, for tests only: the shipped migrations and further ones.
+//! A later release's migrator, or an earlier one's, for tests only: the shipped migrations and further ones, or the first of them.
 //!
 //! `TEST_MIGRATIONS` names the further ones, with commas between (see `extra.rs`);
+//! `TEST_LAST` names the last of the shipped ones that it knows;
 //! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, and `TEST_FLOOR` the floor that it declares. All can also be its
 //! first arguments, as for env(1):
 //! a released supervisor hands on no variables of tests.
@@ -21,6 +22,15 @@ fn main() -> std::process::ExitCode {
     migrator::main(migrator::Release {
         version: std::env::var("TEST_VERSION").unwrap_or_else(|_| "9.1.0".to_owned()),
         floor: std::env::var("TEST_FLOOR").ok(),
-        migrations: || extra::with(&std::env::var("TEST_MIGRATIONS").unwrap_or_default()),
+        migrations,
     })
+}
+
+fn migrations() -> Vec<Box<dyn migrator::MigrationTrait>> {
+    let mut all = extra::with(&std::env::var("TEST_MIGRATIONS").unwrap_or_default());
+    if let Ok(last) = std::env::var("TEST_LAST") {
+        let known = all.iter().position(|migration| migration.name() == last);
+        all.truncate(known.unwrap_or_else(|| panic!("there is no migration {last:?}")) + 1);
+    }
+    all
 }

@@ -18,7 +18,7 @@ use nix::{
 };
 
 use crate::{
-    harness::chance::{Telling, number},
+    harness::chance::{Dice, Telling, number},
     house::House,
     matrix::{go_on, in_parallel},
     story::Story,
@@ -28,27 +28,6 @@ use crate::{
 const KILLS: u64 = 8;
 /// How long the old version is written to, at the longest, before it ends.
 const WRITING: Duration = Duration::from_millis(600);
-
-/// A generator of random numbers: splitmix64, a few lines and good enough for dice.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit
-    }
-
-    fn time(&mut self, longest: Duration) -> Duration {
-        Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap().max(1)))
-    }
-}
 
 /// Returns the children of a process, with the names of their programs.
 fn children(parent: Pid) -> Vec<(Pid, String)> {

@@ -1,6 +1,30 @@
 //! What tests with random moments share.
 
-use std::thread;
+use std::{thread, time::Duration};
+
+/// A generator of random numbers: splitmix64, a few lines and good enough for dice.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// Any number.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below this one.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.roll() % limit
+    }
+
+    /// A time that is no longer than this one.
+    pub fn time(&mut self, longest: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap().max(1)))
+    }
+}
 
 /// Says in which case a test failed.
 pub struct Telling(pub String);

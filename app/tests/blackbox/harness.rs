@@ -147,6 +147,7 @@ pub(crate) fn add_person(database: &Path, role: &str, token: &str) -> i64 {
 /// What the app is started with.
 pub(crate) struct Start<'a> {
     data: &'a Data,
+    program: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     sockets: Option<&'static [&'static str]>,
@@ -157,8 +158,15 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     /// Alone, on a port of its own choice.
     pub(crate) fn alone(data: &'a Data) -> Self {
-        let start =
-            Self { data, arguments: Vec::new(), environment: Vec::new(), sockets: None, watchdog: None, public: None };
+        let start = Self {
+            data,
+            program: served::program(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            sockets: None,
+            watchdog: None,
+            public: None,
+        };
         start.listening("127.0.0.1:0")
     }
 
@@ -176,6 +184,12 @@ impl<'a> Start<'a> {
     /// As the supervisor does it for a database that is being proven.
     pub(crate) fn probation(data: &'a Data) -> Self {
         Self::with_sockets(data, &["private"]).env("HEARTH_PROBATION", "1")
+    }
+
+    /// Another program than the one that is tested.
+    pub(crate) fn program(mut self, program: &str) -> Self {
+        program.clone_into(&mut self.program);
+        self
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Display) -> Self {
@@ -210,7 +224,7 @@ impl<'a> Start<'a> {
             environment.push(("WATCHDOG_USEC".to_owned(), limit.as_micros().to_string()));
         }
         environment.extend(self.environment);
-        let mut command = Command::new(served::program());
+        let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
             .env_clear()
@@ -232,7 +246,7 @@ impl<'a> Start<'a> {
                 listeners.add_tcp(listener);
             }
             environment.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
-            inherit(&mut command, &self.arguments, &environment, &listeners.descriptors);
+            inherit(&mut command, &self.program, &self.arguments, &environment, &listeners.descriptors);
         }
         let mut child = command.spawn().unwrap();
         let log = Log::of(child.stderr.take().unwrap());
@@ -289,9 +303,15 @@ fn high(_: RawFd, descriptor: impl std::os::fd::AsFd) -> RawFd {
 }
 
 /// Makes the child take `descriptors` to 3, 4, … and say so with its own pid, as sd_listen_fds(3) wants it.
-fn inherit(command: &mut Command, arguments: &[String], environment: &[(String, String)], descriptors: &[RawFd]) {
+fn inherit(
+    command: &mut Command,
+    program: &str,
+    arguments: &[String],
+    environment: &[(String, String)],
+    descriptors: &[RawFd],
+) {
     let text = |text: String| CString::new(text).unwrap();
-    let program = text(served::program());
+    let program = text(program.to_owned());
     let mut argv = vec![program.clone()];
     argv.extend(arguments.iter().cloned().map(text));
     let environment: Vec<_> = environment.iter().map(|(name, value)| text(format!("{name}={value}"))).collect();

@@ -12,6 +12,7 @@ mod harness;
 mod headers;
 mod idempotency;
 mod lifecycle;
+mod older;
 mod pages;
 mod privacy;
 mod probation;

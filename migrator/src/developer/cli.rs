@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use semver::Version;
 
-use super::{Problem, dev};
+use super::{Problem, dev, older, releases};
 use crate::Release;
 
 /// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
@@ -25,7 +26,13 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum Migration {}
+enum Migration {
+    /// Say whether an older release's app can serve the databases of this source, by running it and its tests on some
+    Floor {
+        /// The older release; the newest, if none is named
+        version: Option<Version>,
+    },
+}
 
 /// Runs the command that this process's arguments name, for `release`.
 pub fn main(release: Release) -> ExitCode {
@@ -36,9 +43,30 @@ pub fn main(release: Release) -> ExitCode {
     }
 }
 
-fn run(command: Command, _release: &Release) -> Result<ExitCode, Problem> {
+fn run(command: Command, release: &Release) -> Result<ExitCode, Problem> {
     match command {
         Command::Dev(arguments) => dev::run(&arguments),
-        Command::Migration(never) => match never {},
+        Command::Migration(Migration::Floor { version }) => floor(release, version),
     }
+}
+
+fn floor(release: &Release, version: Option<Version>) -> Result<ExitCode, Problem> {
+    let newest = || Ok(releases::all()?.pop().map(|released| released.version));
+    let version = match version {
+        Some(version) => version,
+        None => newest()?.ok_or_else(|| Problem::new("there is no release yet"))?,
+    };
+    let verdict = older::judge(release, &version)?;
+    for breach in &verdict.breaches {
+        println!("{breach}");
+    }
+    if verdict.breaches.is_empty() {
+        println!(
+            "The app of {version} can serve the databases of this source: {} runs of its tests, what it shows and what it leaves say so.",
+            verdict.told
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("The app of {version} cannot serve the databases of this source, so their floor has to be higher.");
+    Ok(ExitCode::FAILURE)
 }

@@ -3,6 +3,7 @@
 //! 1. `cargo dev` (`dev`): the three programs on a scratch data directory, built and started again at each change;
 //! 2. `cargo migration new` ([`entity`], `new`): the next migration, from what the app's entities say and the migrated schema has;
 //! 3. `cargo migration check` ([`check`]): may the unreleased migrations be released?
+//!    and `cargo migration floor` ([`older`]): can an older release's app serve their databases?
 //! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
 //!
 //! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases ([`delta`], [`content`])
@@ -17,6 +18,7 @@ pub mod content;
 pub mod delta;
 mod dev;
 pub mod entity;
+pub mod older;
 pub mod pins;
 mod problem;
 pub mod releases;

@@ -13,7 +13,7 @@ use poem_openapi::{
 
 use super::{
     changes,
-    draft::{CATEGORY_MAX, Change, Draft, NOTES_MAX, TITLE_MAX},
+    draft::{CATEGORY_MAX, Draft, NOTES_MAX, TITLE_MAX},
     entity::{Model, Visibility},
     listing::{Cursor, Listing, Order},
     page_query,
@@ -244,14 +244,14 @@ impl RecordsApi {
             due_date: OptionalField(due_date),
             visibility: OptionalField(visibility),
         } = body.0;
-        let draft = Draft::check(
-            &title.0,
-            category.as_ref().map_or("", |category| &category.0),
-            notes.map(|notes| notes.0).unwrap_or_default(),
-            due_date,
-            visibility.unwrap_or_default(),
-        )
-        .map_err(Problem::fields)?;
+        let draft = Draft {
+            title: Some(title.0),
+            category: category.map(|category| category.0),
+            notes: notes.map(|notes| notes.0),
+            due_date: Some(due_date),
+            visibility,
+        };
+        let draft = draft.checked().map_err(Problem::fields)?;
         let record = store::create(database, &caller, draft, once).await?;
         let location = format!("/api/v1/records/{}", record.id);
         let tag = entity_tag(record.version);
@@ -338,20 +338,19 @@ impl RecordsApi {
             due_date,
             visibility: OptionalField(visibility),
         } = body.0;
-        let due_date = match due_date {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(day) => Some(Some(day)),
-        };
-        let change = Change::check(
-            title.as_ref().map(|title| title.0.as_str()),
-            category.as_ref().map(|category| category.0.as_str()),
-            notes.map(|notes| notes.0),
-            due_date,
+        let draft = Draft {
+            title: title.map(|title| title.0),
+            category: category.map(|category| category.0),
+            notes: notes.map(|notes| notes.0),
+            due_date: match due_date {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(None),
+                MaybeUndefined::Value(day) => Some(Some(day)),
+            },
             visibility,
-        )
-        .map_err(Problem::fields)?;
-        let record = store::update(database, &caller, id.0, change, precondition).await?;
+        };
+        let draft = draft.checked().map_err(Problem::fields)?;
+        let record = store::update(database, &caller, id.0, draft, precondition).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
         let tag = entity_tag(record.version);
         Ok(Changed::Record(Json(record.into()), tag))

@@ -12,59 +12,23 @@ pub(crate) const TITLE_MAX: usize = 200;
 pub(crate) const CATEGORY_MAX: usize = 100;
 pub(crate) const NOTES_MAX: usize = 100_000;
 
-/// A record as a person wants it, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a record is to say; an absent field is left as it is, in a new record empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Draft {
-    pub(crate) title: String,
-    pub(crate) category: String,
-    pub(crate) notes: String,
-    pub(crate) due_date: Option<Day>,
-    pub(crate) visibility: Visibility,
+    pub(crate) title: Option<String>,
+    pub(crate) category: Option<String>,
+    pub(crate) notes: Option<String>,
+    pub(crate) due_date: Option<Option<Day>>,
+    pub(crate) visibility: Option<Visibility>,
 }
 
 impl Draft {
-    /// Returns the draft with its texts trimmed, or what is wrong with each field.
-    pub(crate) fn check(
-        title: &str,
-        category: &str,
-        notes: String,
-        due_date: Option<Day>,
-        visibility: Visibility,
-    ) -> Result<Self, Vec<FieldError>> {
-        let change = Change::check(Some(title), Some(category), Some(notes), Some(due_date), Some(visibility))?;
-        Ok(Self {
-            title: change.title.unwrap_or_default(),
-            category: change.category.unwrap_or_default(),
-            notes: change.notes.unwrap_or_default(),
-            due_date,
-            visibility,
-        })
-    }
-}
-
-/// Fields of a record to be changed, checked; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Change {
-    title: Option<String>,
-    category: Option<String>,
-    notes: Option<String>,
-    due_date: Option<Option<Day>>,
-    visibility: Option<Visibility>,
-}
-
-impl Change {
-    /// Returns the change with its texts trimmed, or what is wrong with each field.
-    pub(crate) fn check(
-        title: Option<&str>,
-        category: Option<&str>,
-        notes: Option<String>,
-        due_date: Option<Option<Day>>,
-        visibility: Option<Visibility>,
-    ) -> Result<Self, Vec<FieldError>> {
+    /// Returns the draft with its lines trimmed, or what is wrong with each field.
+    pub(crate) fn checked(self) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let title = title.map(|title| filled_line("title", title, TITLE_MAX, &mut errors));
-        let category = category.map(|category| line("category", category, CATEGORY_MAX, &mut errors));
-        if let Some(notes) = &notes {
+        let title = self.title.map(|title| filled_line("title", &title, TITLE_MAX, &mut errors));
+        let category = self.category.map(|category| line("category", &category, CATEGORY_MAX, &mut errors));
+        if let Some(notes) = &self.notes {
             check_length("notes", notes, NOTES_MAX, &mut errors);
             if notes.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
                 errors.push(FieldError::new(
@@ -76,7 +40,7 @@ impl Change {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { title, category, notes, due_date, visibility })
+        Ok(Self { title, category, ..self })
     }
 
     /// Returns whether the record would be seen by others, or not any more.
@@ -84,7 +48,7 @@ impl Change {
         self.visibility.is_some_and(|visibility| visibility != record.visibility)
     }
 
-    /// Returns the record as it is after the change.
+    /// Returns the record as it is then.
     pub(crate) fn applied(&self, record: &Model) -> Model {
         let Self { title, category, notes, due_date, visibility } = self.clone();
         let mut changed = record.clone();
@@ -108,8 +72,13 @@ fn check_length(field: &'static str, text: &str, max: usize, errors: &mut Vec<Fi
 mod tests {
     use super::*;
 
+    fn draft(title: &str, category: &str, notes: &str) -> Draft {
+        let text = |text: &str| Some(text.to_owned());
+        Draft { title: text(title), category: text(category), notes: text(notes), ..Draft::default() }
+    }
+
     fn errors(title: &str, category: &str, notes: &str) -> Vec<String> {
-        match Draft::check(title, category, notes.to_owned(), None, Visibility::Household) {
+        match draft(title, category, notes).checked() {
             Ok(_) => Vec::new(),
             Err(errors) => errors.iter().map(|error| error.name().to_owned()).collect(),
         }
@@ -131,7 +100,6 @@ mod tests {
 
     #[test]
     fn title_and_category_are_trimmed_and_notes_are_not() {
-        let draft = Draft::check(" \u{3000}a ", " b\n", " c ".to_owned(), None, Visibility::Household).unwrap();
-        assert_eq!((&*draft.title, &*draft.category, &*draft.notes), ("a", "b", " c "));
+        assert_eq!(draft(" \u{3000}a ", " b\n", " c ").checked().unwrap(), draft("a", "b", " c "));
     }
 }

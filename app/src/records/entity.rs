@@ -35,6 +35,24 @@ pub struct Model {
 }
 
 impl Model {
+    /// Returns a record that says nothing yet, which this user adds now.
+    pub(crate) fn new(owner_id: Option<i64>) -> Self {
+        let now = Timestamp::now();
+        Self {
+            id: 0,
+            title: String::new(),
+            category: String::new(),
+            notes: String::new(),
+            due_date: None,
+            created_at: now,
+            updated_at: now,
+            owner_id,
+            visibility: Visibility::default(),
+            version: 1,
+            title_key: None,
+        }
+    }
+
     /// Returns how many bytes its texts have, nearly all of what it takes on a page of the API.
     pub(crate) fn text_bytes(&self) -> usize {
         self.title.len() + self.category.len() + self.notes.len()

@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use super::{
-    draft::{Change, Draft},
+    draft::Draft,
     entity::{ActiveModel, Column, Entity, Model, Visibility},
     fold::{FOLD_VERSION, Folded},
     search,
@@ -101,24 +101,9 @@ pub(crate) async fn create(
     once: Option<Once>,
 ) -> Result<Model, Problem> {
     // What takes time is done here, before all other writes have to wait for it.
-    let Draft { title, category, notes, due_date, visibility } = draft;
-    let (id, now, owner_id) = (0, Timestamp::now(), Some(caller.user.id));
-    let (created_at, updated_at) = (now, now);
-    let folded = Folded::new(&title, &category, &notes);
-    let (version, title_key) = (1, Some(folded.title_key.clone()));
-    let record = Model {
-        id,
-        title,
-        category,
-        notes,
-        due_date,
-        created_at,
-        updated_at,
-        owner_id,
-        visibility,
-        version,
-        title_key,
-    };
+    let mut record = draft.applied(&Model::new(Some(caller.user.id)));
+    let folded = Folded::new(&record.title, &record.category, &record.notes);
+    record.title_key = Some(folded.title_key.clone());
     let (statement, tokens) = (insertion(&record, &folded), folded.tokens(scope(&record)));
     database
         .write(caller, async move |tx, caller| {
@@ -165,7 +150,7 @@ pub(crate) async fn update(
     database: &AuthorizedDatabase,
     caller: &Caller,
     id: i64,
-    change: Change,
+    draft: Draft,
     precondition: Precondition,
 ) -> Result<Option<Model>, Problem> {
     database
@@ -175,11 +160,11 @@ pub(crate) async fn update(
                 return Ok(None);
             };
             precondition.check(before.version)?;
-            if change.changes_visibility(&before) && before.owner_id != Some(viewer.user_id) {
+            if draft.changes_visibility(&before) && before.owner_id != Some(viewer.user_id) {
                 let error = FieldError::new("visibility", "is changed by who added the record alone");
                 return Err(Problem::fields(vec![error]).into());
             }
-            let mut record = change.applied(&before);
+            let mut record = draft.applied(&before);
             if record != before {
                 record.updated_at = Timestamp::now();
                 record.version += 1;
@@ -287,15 +272,20 @@ mod tests {
         let user = users::get(database.reads(), 1).await.unwrap().unwrap();
         let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
         let writes = AuthorizedDatabase::new(database.clone());
-        let draft = Draft::check("Boiler", "house", "yearly".to_owned(), None, Visibility::Household).unwrap();
-        let id = create(&writes, &caller, draft, None).await.unwrap().id;
+        let texts = Draft {
+            title: Some("Boiler".to_owned()),
+            category: Some("house".to_owned()),
+            notes: Some("yearly".to_owned()),
+            ..Draft::default()
+        };
+        let id = create(&writes, &caller, texts.clone(), None).await.unwrap().id;
         let day: Option<Day> = Some("2027-01-31".parse().unwrap());
         // As the page sends it: with the texts as they were.
-        let due = Change::check(Some("Boiler"), Some("house"), Some("yearly".to_owned()), Some(day), None).unwrap();
+        let due = Draft { due_date: Some(day), ..texts };
         assert_eq!(update(&writes, &caller, id, due, Precondition::Any).await.unwrap().unwrap().due_date, day);
         let kept = find(database.direct(), Viewer::of(&caller), id).await.unwrap().unwrap();
         assert_eq!((&*kept.title, kept.due_date), ("Boiler", day));
-        let title = Change::check(Some("Stove"), None, None, None, None).unwrap();
+        let title = Draft { title: Some("Stove".to_owned()), ..Draft::default() };
         assert!(update(&writes, &caller, id, title, Precondition::Any).await.is_err(), "the alarm works");
         database.close().await;
     }
@@ -308,7 +298,7 @@ mod tests {
         let caller = Caller { user, by: Credential::Tailscale, client: Default::default() };
         let writes = AuthorizedDatabase::new(database.clone());
         let once = Once::new(IdempotencyKey(Some("key".to_owned())), "create_record", &"body".to_owned());
-        let draft = Draft::check("Boiler", "", String::new(), None, Visibility::Household).unwrap();
+        let draft = Draft { title: Some("Boiler".to_owned()), ..Draft::default() };
         let add = || create(&writes, &caller, draft.clone(), once.clone());
         let (first, second) = in_one_transaction(&database, async { tokio::join!(add(), add()) }).await;
         assert_eq!(first.unwrap(), second.unwrap());

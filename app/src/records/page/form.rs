@@ -4,11 +4,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
-    datetime::Day,
     html::{Fields, Input},
     http::FieldError,
     records::{
-        draft::{CATEGORY_MAX, Change, Draft, TITLE_MAX},
+        draft::{CATEGORY_MAX, Draft, TITLE_MAX},
         entity::{Model, Visibility},
     },
 };
@@ -43,34 +42,26 @@ impl RecordForm {
         }
     }
 
-    /// Returns the record that it makes, or what is wrong with each field.
+    /// Returns what it says, or what is wrong with each field.
     pub(crate) fn draft(&self) -> Result<Draft, Vec<FieldError>> {
-        let visibility = self.visibility.unwrap_or_default();
-        self.with_day(|day| Draft::check(&self.title, &self.category, self.notes(), day, visibility))
-    }
-
-    /// Returns the change that it makes, or what is wrong with each field.
-    pub(crate) fn change(&self) -> Result<Change, Vec<FieldError>> {
-        self.with_day(|day| {
-            Change::check(Some(&self.title), Some(&self.category), Some(self.notes()), Some(day), self.visibility)
-        })
-    }
-
-    /// Browsers send line breaks as CR LF whatever the person's system.
-    fn notes(&self) -> String {
-        self.notes.replace("\r\n", "\n")
-    }
-
-    /// Names what is wrong with the day together with what is wrong with everything else.
-    fn with_day<T>(&self, check: impl FnOnce(Option<Day>) -> Result<T, Vec<FieldError>>) -> Result<T, Vec<FieldError>> {
         let day = match self.due_date.trim() {
             "" => Ok(None),
             text => text.parse().map(Some),
         };
+        let draft = Draft {
+            title: Some(self.title.clone()),
+            category: Some(self.category.clone()),
+            // Browsers send line breaks as CR LF whatever the person's system.
+            notes: Some(self.notes.replace("\r\n", "\n")),
+            due_date: day.as_ref().ok().copied(),
+            visibility: self.visibility,
+        }
+        .checked();
         match day {
-            Ok(day) => check(day),
+            Ok(_) => draft,
+            // Together with what is wrong with everything else.
             Err(error) => {
-                let mut errors = check(None).err().unwrap_or_default();
+                let mut errors = draft.err().unwrap_or_default();
                 errors.push(FieldError::new("due_date", format!("is not a valid date: {error}")));
                 Err(errors)
             }

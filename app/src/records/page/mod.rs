@@ -115,8 +115,8 @@ pub(crate) async fn change(
     Form(submitted): Form<RecordForm>,
 ) -> Result<Response> {
     let viewer = Viewer::of(&visitor);
-    let outcome = match (submitted.change(), meant_for(submitted.version)) {
-        (Ok(change), Ok(precondition)) => store::update(database, &visitor, id, change, precondition).await,
+    let outcome = match (submitted.draft(), meant_for(submitted.version)) {
+        (Ok(draft), Ok(precondition)) => store::update(database, &visitor, id, draft, precondition).await,
         (Err(errors), _) => Err(Problem::fields(errors)),
         (_, Err(problem)) => Err(problem),
     };

@@ -116,13 +116,8 @@ pub(crate) mod tests {
             title: EVIL.to_owned(),
             category: EVIL.to_owned(),
             notes: format!("</textarea>{EVIL}"),
-            due_date: None,
-            created_at: crate::datetime::Timestamp::now(),
-            updated_at: crate::datetime::Timestamp::now(),
-            owner_id: None,
             visibility: Visibility::Private,
-            version: 1,
-            title_key: None,
+            ..Model::new(None)
         }
     }
 

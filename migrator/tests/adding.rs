@@ -313,7 +313,7 @@ fn a_migrator_that_is_killed_in_a_back_fill_leaves_nothing_of_it() {
     let mut command = next("helpers");
     command.args(["up", "--json", "--database"]).arg(&place.database);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.map_while(Result::ok).find(|line| line.contains("\"progress\"")).unwrap();
     child.kill().unwrap();
     assert_eq!(

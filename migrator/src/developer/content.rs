@@ -112,11 +112,9 @@ fn tokens(connection: &Connection, table: &str) -> Result<Table> {
         "CREATE VIRTUAL TABLE temp.tokens USING fts5vocab('main', {}, 'instance')",
         quoted(table)
     ))?;
-    let sql = format!(
-        "SELECT doc, (SELECT name FROM pragma_table_info(?1)), quote(group_concat(term, ' ' ORDER BY term, col, offset))
-         FROM temp.tokens GROUP BY doc ORDER BY doc"
-    );
-    let mut statement = connection.prepare(&sql)?;
+    let sql = "SELECT doc, (SELECT name FROM pragma_table_info(?1)), quote(group_concat(term, ' ' ORDER BY term, col, offset))
+        FROM temp.tokens GROUP BY doc ORDER BY doc";
+    let mut statement = connection.prepare(sql)?;
     let rows = statement
         .query_map([table], |row| {
             let (doc, column, tokens): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

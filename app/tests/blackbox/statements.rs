@@ -35,7 +35,8 @@ fn household() -> Data {
     releases::before(&VERSION.parse().unwrap()).unwrap().make(&database).unwrap();
     releases::upgrade(&database, None).unwrap();
     // As every instance of the tests; releases before 0.5.0 had no number.
-    data.sql("PRAGMA user_version = 42");
+    // The owner's session of then is too old for what takes a fresh one.
+    data.sql("PRAGMA user_version = 42; DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM api_token)");
     data
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use semver::Version;
 
-use super::{Problem, dev, older, releases};
+use super::{Problem, dev, older, release, releases};
 use crate::Release;
 
 /// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
@@ -23,6 +23,8 @@ enum Command {
     /// Make and check migrations
     #[command(subcommand)]
     Migration(Migration),
+    /// Make a release: version, changelog, database, certificate, commit and tag
+    Release(release::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,6 +49,7 @@ fn run(command: Command, release: &Release) -> Result<ExitCode, Problem> {
     match command {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Migration(Migration::Floor { version }) => floor(release, version),
+        Command::Release(arguments) => release::run(&arguments, release),
     }
 }
 

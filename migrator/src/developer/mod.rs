@@ -13,14 +13,17 @@
 //! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
 //! migrations that are no release's.
 
+pub mod certificate;
 mod cli;
 pub mod content;
 pub mod delta;
 mod dev;
 pub mod entity;
+pub mod kept;
 pub mod older;
 pub mod pins;
 mod problem;
+pub mod release;
 pub mod releases;
 pub mod statements;
 pub mod tables;

@@ -163,6 +163,11 @@ impl Released {
             .map_err(|error| Problem::new(format!("cannot read the ledger of {}'s database: {error}", self.version)))
     }
 
+    /// Returns the directory that its files are in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns the path of the file that it left with this extension.
     pub fn file(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.version))

@@ -1,0 +1,241 @@
+//! What was proven of a release's upgrades, for whoever does not trust it?
+//!
+//! `migrator/releases/<version>.certificate.json` has these parts:
+//!
+//! | part | |
+//! |---|---|
+//! | `verdict`, `objections` | the rest in one line, and what speaks against the release: nothing, or it is not released |
+//! | `proven` | each earlier release's database upgraded to this release, and how many of its values are the same afterwards; the floor; the schema; the hashes of the files that it was proven with. The same on every machine: [`render`] makes it again, and CI compares the file byte for byte |
+//! | `checked` | what `cargo migration check` said of each rule when the release was made |
+//! | `measured` | time and space of the upgrade of large databases, and the machine; null if nothing was measured |
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Problem;
+use super::kept::{Kept, Values};
+use super::releases::{self, Released};
+use crate::floor;
+
+/// What a certificate's file name has after the version.
+pub const EXTENSION: &str = "certificate.json";
+
+/// What stands beside a rule that was breached.
+pub const REFUSED: &str = "refused";
+
+const FORMAT: u32 = 1;
+
+/// A certificate as it stands in its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// 1.
+    pub format: u32,
+    /// What it says, in one line.
+    pub verdict: String,
+    /// What speaks against the release, in sentences.
+    pub objections: Vec<String>,
+    /// What CI makes again.
+    pub proven: Proven,
+    /// Rule and verdict, such as `ok`.
+    pub checked: BTreeMap<String, String>,
+    /// What one machine took; none if the release has no migration of its own.
+    pub measured: Option<Measured>,
+}
+
+/// What the upgrade took on one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The machine: its processors and its system.
+    pub machine: String,
+    /// Databases of several sizes.
+    pub upgrades: Vec<Measurement>,
+}
+
+/// One database's upgrade.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Its size before, in bytes.
+    pub bytes: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// How much more of the disk it took for a while, in bytes.
+    pub peak: u64,
+}
+
+/// What is the same on every machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// The release.
+    pub version: String,
+    /// The lowest version whose app may serve a database that it has migrated; null if no migration has kept one.
+    pub floor: Option<String>,
+    /// The fingerprint of its schema.
+    pub schema: String,
+    /// Its migrations, oldest first.
+    pub migrations: Vec<String>,
+    /// For each earlier release, oldest first.
+    pub upgrades: Vec<Upgrade>,
+    /// The files in `migrator/releases` that it was proven with, and their SHA-256.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The upgrade of one earlier release's database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The release.
+    pub from: String,
+    /// How many tables its database has.
+    pub tables: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// How many values.
+    pub values: usize,
+    /// How many of the values are the same after the upgrade.
+    pub kept: usize,
+}
+
+impl Certificate {
+    /// Puts one together.
+    pub fn new(proven: Proven, checked: BTreeMap<String, String>, measured: Option<Measured>) -> Certificate {
+        let objections = objections(&proven, &checked);
+        let verdict = verdict(&proven, &checked, &objections);
+        Certificate { format: FORMAT, verdict, objections, proven, checked, measured }
+    }
+
+    /// Returns the text of the file.
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is no certificate of this format.
+    pub fn read(file: &Path) -> Result<Certificate, Problem> {
+        let failed = |error: &dyn std::fmt::Display| Problem::new(format!("cannot read {}: {error}", file.display()));
+        let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
+        let certificate: Certificate = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+        match certificate.format {
+            FORMAT => Ok(certificate),
+            other => Err(failed(&format!("it has format {other}, and this source knows {FORMAT}"))),
+        }
+    }
+}
+
+fn objections(proven: &Proven, checked: &BTreeMap<String, String>) -> Vec<String> {
+    let lost = proven.upgrades.iter().filter(|upgrade| upgrade.kept != upgrade.values);
+    let lost = lost
+        .map(|Upgrade { from, values, kept, .. }| format!("the upgrade from {from} keeps {kept} of {values} values"));
+    let refused = checked.iter().filter(|(_, verdict)| *verdict == REFUSED);
+    lost.chain(refused.map(|(rule, _)| format!("cargo migration check refuses it by the rule {rule}"))).collect()
+}
+
+fn verdict(proven: &Proven, checked: &BTreeMap<String, String>, objections: &[String]) -> String {
+    let Proven { version, floor, upgrades, .. } = proven;
+    let sum = |of: fn(&Upgrade) -> usize| upgrades.iter().map(of).sum::<usize>();
+    let (rows, values, kept) = (sum(|one| one.rows), sum(|one| one.values), sum(|one| one.kept));
+    let color = if objections.is_empty() { "green" } else { "red" };
+    let floor = floor.as_ref().map_or_else(String::new, |floor| format!("; floor {floor}"));
+    let refused = checked.values().filter(|verdict| *verdict == REFUSED).count();
+    format!(
+        "{color}: {version} keeps {kept} of {values} values in {rows} rows of {} releases; {refused} of {} rules refuse it{floor}",
+        upgrades.len(),
+        checked.len()
+    )
+}
+
+/// Upgrades each earlier release's database to `release` and says what is proven by that.
+///
+/// # Errors
+///
+/// An upgrade fails, or a file cannot be read.
+pub fn prove(release: &Released) -> Result<Proven, Problem> {
+    let directory =
+        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let migrations = release.migrations()?;
+    let last = migrations.last().map(String::as_str);
+    let mut upgrades = Vec::new();
+    let mut earlier = releases::of(release.directory())?;
+    earlier.retain(|one| one.version < release.version);
+    for one in &earlier {
+        let path = directory.path().join(format!("{}.db", one.version));
+        one.make(&path)?;
+        let Kept { tables, rows, values, kept } = upgrade(&path, last)
+            .map_err(|problem| Problem { message: format!("from {}: {}", one.version, problem.message), ..problem })?;
+        upgrades.push(Upgrade { from: one.version.to_string(), tables, rows, values, kept });
+    }
+    let path = directory.path().join("own.db");
+    release.make(&path)?;
+    // Nothing is left to do, and the schema is told.
+    let schema = releases::upgrade(&path, last)?;
+    let floor = recorded_floor(&path)?;
+    let files = files(release, &earlier, &migrations)?;
+    Ok(Proven { version: release.version.to_string(), floor, schema, migrations, upgrades, files })
+}
+
+fn upgrade(path: &Path, last: Option<&str>) -> Result<Kept, Problem> {
+    let failed = |error: rusqlite::Error| Problem::new(format!("cannot compare: {error}"));
+    let before = Connection::open(path).and_then(|connection| Values::read(&connection)).map_err(failed)?;
+    releases::upgrade(path, last)?;
+    Connection::open(path).and_then(|connection| before.compare(&connection)).map_err(failed)
+}
+
+/// The highest floor in the ledger of a database.
+///
+/// # Errors
+///
+/// SQLite's.
+pub fn recorded_floor(path: &Path) -> Result<Option<String>, Problem> {
+    let read = |connection: Connection| {
+        let has = "SELECT count(*) FROM pragma_table_info('migration_ledger') WHERE name = 'floor'";
+        if connection.query_row(has, [], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(Vec::new());
+        }
+        let mut statement = connection.prepare("SELECT floor FROM migration_ledger WHERE floor IS NOT NULL")?;
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let floors = Connection::open(path)
+        .and_then(read)
+        .map_err(|error| Problem::new(format!("cannot read the ledger of {}: {error}", path.display())))?;
+    Ok(floor::highest(floors.iter().map(String::as_str)))
+}
+
+/// The files of a release and of the earlier ones, with their hashes.
+fn files(release: &Released, earlier: &[Released], migrations: &[String]) -> Result<BTreeMap<String, String>, Problem> {
+    let directory = release.directory();
+    let databases = earlier.iter().chain([release]);
+    let of_releases = databases.flat_map(|one| ["sql", "delta.sql", "statements"].map(|extension| one.file(extension)));
+    let pins = migrations.iter().map(|name| super::pins::path(directory, name));
+    let mut files = BTreeMap::new();
+    for file in of_releases.chain(pins).filter(|file| file.exists()) {
+        let content =
+            fs::read(&file).map_err(|error| Problem::new(format!("cannot read {}: {error}", file.display())))?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.insert(name, Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    Ok(files)
+}
+
+/// Returns what the certificate of `release` has to be, byte for byte: proven anew, and what was checked and measured as it stands
+/// there.
+///
+/// # Errors
+///
+/// There is none, or it cannot be proven.
+pub fn render(release: &Released) -> Result<String, Problem> {
+    let Certificate { checked, measured, .. } = Certificate::read(&release.file(EXTENSION))?;
+    Ok(Certificate::new(prove(release)?, checked, measured).text())
+}
+
+/// Says whether a release has to have a certificate. Those before the first one stored their databases whole.
+pub fn is_needed(release: &Released) -> bool {
+    release.file("delta.sql").exists()
+}

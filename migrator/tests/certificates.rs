@@ -1,0 +1,115 @@
+//! Each release is what its certificate says, and none was made without one.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
+
+use std::fs;
+use std::path::Path;
+
+use migrator::developer::certificate::{self, Certificate};
+use migrator::developer::release::changelog;
+use migrator::developer::releases::{self, Released};
+
+#[test]
+fn the_newest_version_of_the_changelog_has_all_that_a_release_leaves() {
+    let changelog = fs::read_to_string(releases::root().join("CHANGELOG.md")).unwrap();
+    let version = changelog::newest(&changelog).expect("CHANGELOG.md has the section of a version");
+    let missing = missing(&releases::directory(), &version.to_string());
+    assert!(missing.is_empty(), "{version} has no {}: cargo release {version} makes them", missing.join(" and no "));
+}
+
+/// The files that a version does not have in `directory`, and should have.
+fn missing(directory: &Path, version: &str) -> Vec<&'static str> {
+    let all = releases::of(directory).unwrap();
+    let Some(release) = all.iter().find(|release| release.version.to_string() == version) else {
+        return vec!["delta.sql", "statements", certificate::EXTENSION];
+    };
+    let needed = ["statements", certificate::EXTENSION];
+    let needed = needed.into_iter().filter(|name| *name == "statements" || certificate::is_needed(release));
+    needed.filter(|name| !release.file(name).exists()).collect()
+}
+
+#[test]
+fn each_certificate_is_what_is_proven_anew_and_is_green() {
+    for release in releases::all().unwrap() {
+        let file = release.file(certificate::EXTENSION);
+        if !file.exists() {
+            assert!(!certificate::is_needed(&release), "{} has no certificate", release.version);
+            continue;
+        }
+        let certificate = Certificate::read(&file).unwrap();
+        assert_eq!(certificate.objections, [""; 0], "{}", file.display());
+        let again = certificate::render(&release).unwrap();
+        assert!(fs::read_to_string(&file).unwrap() == again, "{} is stale; proven anew it is\n{again}", file.display());
+    }
+}
+
+/// A directory with the files of these releases, and the newest of them.
+fn copied(versions: &[&str]) -> (tempfile::TempDir, Released) {
+    let files = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(releases::directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".pinned") || versions.iter().any(|version| name.starts_with(&format!("{version}."))) {
+            fs::copy(&path, files.path().join(name)).unwrap();
+        }
+    }
+    let newest = releases::of(files.path()).unwrap().pop().unwrap();
+    (files, newest)
+}
+
+#[test]
+fn a_release_is_proven_from_every_earlier_one_and_a_change_makes_the_certificate_stale() {
+    let (files, newest) = copied(&["0.2.0", "0.3.0", "0.4.0"]);
+    let proven = certificate::prove(&newest).unwrap();
+    assert_eq!(proven.version, "0.4.0");
+    assert_eq!(proven.migrations, newest.migrations().unwrap());
+    assert_eq!(proven.upgrades.iter().map(|one| one.from.as_str()).collect::<Vec<_>>(), ["0.2.0", "0.3.0"]);
+    for upgrade in &proven.upgrades {
+        assert!(upgrade.rows > 0 && upgrade.values > upgrade.rows && upgrade.kept == upgrade.values, "{upgrade:?}");
+    }
+    let names: Vec<&str> = proven.files.keys().map(String::as_str).collect();
+    assert!(names.contains(&"0.2.0.sql") && names.contains(&"0.4.0.statements"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.ends_with(".pinned")).count(), proven.migrations.len());
+
+    let file = newest.file(certificate::EXTENSION);
+    let text = Certificate::new(proven, Default::default(), None).text();
+    fs::write(&file, &text).unwrap();
+    assert_eq!(certificate::render(&newest).unwrap(), text);
+    // A file that it was proven with, what it says, and its verdict.
+    fs::write(files.path().join("0.3.0.statements"), "SELECT 1\n").unwrap();
+    assert_ne!(certificate::render(&newest).unwrap(), text);
+    let (files, newest) = copied(&["0.2.0", "0.3.0", "0.4.0"]);
+    for (from, to) in [("\"kept\": ", "\"kept\": 1"), ("green: ", "red: "), ("releases;", "releases, and more;")] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text);
+        fs::write(newest.file(certificate::EXTENSION), &changed).unwrap();
+        assert_eq!(certificate::render(&newest).unwrap(), text, "{from}");
+    }
+    fs::write(newest.file(certificate::EXTENSION), text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    let problem = certificate::render(&newest).unwrap_err();
+    assert!(problem.message.ends_with("it has format 2, and this source knows 1"), "{problem:?}");
+    assert_eq!(missing(files.path(), "0.4.0"), [""; 0], "it is from before the first certificate");
+    assert_eq!(missing(files.path(), "0.5.0"), ["delta.sql", "statements", "certificate.json"]);
+    fs::write(files.path().join("0.5.0.delta.sql"), "").unwrap();
+    assert_eq!(missing(files.path(), "0.5.0"), ["statements", "certificate.json"]);
+}
+
+#[test]
+fn what_is_lost_or_refused_makes_it_red() {
+    let (_files, newest) = copied(&["0.3.0", "0.4.0"]);
+    let proven = certificate::prove(&newest).unwrap();
+    let rules = |verdict: &str| [("additive".to_owned(), verdict.to_owned())].into();
+    let green = Certificate::new(proven.clone(), rules("ok"), None);
+    assert!(green.objections.is_empty() && green.verdict.starts_with("green: 0.4.0 keeps "), "{green:?}");
+    let refused = Certificate::new(proven.clone(), rules(certificate::REFUSED), None);
+    assert_eq!(refused.objections, ["cargo migration check refuses it by the rule additive"]);
+    assert!(
+        refused.verdict.starts_with("red: ") && refused.verdict.contains("; 1 of 1 rules refuse it"),
+        "{refused:?}"
+    );
+    let mut lossy = proven;
+    lossy.upgrades[0].kept -= 1;
+    let (kept, values) = (lossy.upgrades[0].kept, lossy.upgrades[0].values);
+    let lossy = Certificate::new(lossy, rules("ok"), None);
+    assert_eq!(lossy.objections, [format!("the upgrade from 0.3.0 keeps {kept} of {values} values")]);
+    assert!(lossy.verdict.starts_with("red: "));
+}

@@ -315,6 +315,26 @@ fn migrations_that_fail_leave_what_runs_and_new_ones_make_the_household_anew() {
 }
 
 #[test]
+fn what_a_killed_one_left_is_named_and_left_alone() {
+    let place = Place::new();
+    let mut dev = place.start(&["--listen", "127.0.0.1:0"]);
+    let (address, _) = dev.wait_link(0);
+    dev.end(Signal::SIGKILL);
+    let again = place.command().args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let said = harness::told(&again);
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    let (_, process) = said.split_once("end it with kill ").unwrap_or_else(|| panic!("{said}"));
+    let process = process.lines().next().unwrap().parse().unwrap();
+    assert!(
+        said.contains(&format!("a supervisor already runs on {}, as process {process}", place.data().display())),
+        "{said}"
+    );
+    assert_eq!(harness::get(address, "/health").status, 200);
+    kill(Pid::from_raw(process), Signal::SIGTERM).unwrap();
+    wait_for("its end", || (place.used_by() == 0).then_some(()));
+}
+
+#[test]
 fn a_taken_address_is_named() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

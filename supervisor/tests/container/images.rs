@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
 
 use crate::{
-    engine::{docker, image},
+    engine::{docker, image, try_docker},
     harness::{pack_libraries, program},
 };
 
@@ -30,6 +30,13 @@ fn variant(name: &str, from: &Path, place: &str, environment: &[(&str, &str)]) -
 /// An earlier release: `HEARTH_TEST_OLD_IMAGE`.
 pub(crate) fn old() -> String {
     std::env::var("HEARTH_TEST_OLD_IMAGE").expect("HEARTH_TEST_OLD_IMAGE names the image of an earlier release")
+}
+
+/// The image of 0.4.0, where it is here (`.ci/previous-image 0.4.0`), for what its own files are tried with. The release after it
+/// stands in for it otherwise: an installation may have taken that and kept the files.
+pub(crate) fn of_0_4_0() -> String {
+    const IMAGE: &str = "hearth:0.4.0";
+    if try_docker(&["image", "inspect", IMAGE]).status.success() { IMAGE.to_owned() } else { old() }
 }
 
 fn next_release(name: &str, version: &str, migrations: &str) -> String {

@@ -4,8 +4,7 @@
 //!
 //! ```sh
 //! docker build -t hearth:test .
-//! .ci/previous-image
-//! HEARTH_TEST_OLD_IMAGE=hearth:0.4.0 cargo test -p supervisor --test container -- --ignored
+//! HEARTH_TEST_OLD_IMAGE=$(.ci/previous-image) cargo test -p supervisor --test container -- --ignored
 //! ```
 //!
 //! [`engine`] is one container, [`project`] what the files in compose/ make, [`images`] the images that never were

@@ -1,7 +1,9 @@
 //! An upgrade as an operator does it: another image named in `.env`, and `docker compose up -d`.
 
+use std::{collections::BTreeSet, path::Path};
+
 use crate::{
-    engine::{docker, image},
+    engine::{both, docker, image, output, try_docker},
     harness::household,
     images,
     project::Project,
@@ -86,4 +88,36 @@ fn an_image_older_than_the_data_says_which_one_is_needed_and_leads_back_to_the_s
     project.exec(&words);
     project.wait_serving();
     assert_eq!(household::all(address), records);
+}
+
+#[test]
+#[ignore = "needs a container engine and the image"]
+fn the_script_shows_an_upgrade_and_the_way_back_and_removes_what_it_made() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test-upgrade.sh");
+    let script = script.to_str().unwrap();
+    let made = || -> BTreeSet<String> {
+        let listed = [&["ps", "--all"][..], &["volume", "ls"]].map(|what| both(&try_docker(what))).concat();
+        listed.split_whitespace().filter(|word| word.starts_with("hearth-test-upgrade-")).map(str::to_owned).collect()
+    };
+    let before = made();
+    for (to, words) in [
+        // Whether there is a migration between the two is another's business.
+        (image(), ["== The generations", "== The way back", "== Done"]),
+        (images::next().to_owned(), ["Applying: m9001_good", "supervisor restore 0001", "generation 0003 is live"]),
+    ] {
+        let shown = output(script, &[&images::old(), &to]);
+        let said = both(&shown);
+        assert!(shown.status.success(), "{said}");
+        for words in words {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert_eq!(said.matches("all 60 records are the same").count(), 2, "{said}");
+    }
+    // One that goes wrong says so.
+    let shown = output(script, &[&image(), images::broken()]);
+    let said = both(&shown);
+    assert_eq!(shown.status.code(), Some(1), "{said}");
+    assert!(said.contains("m9003_fails") && said.contains("is unchanged"), "{said}");
+    assert_eq!(output(script, &["one"]).status.code(), Some(2));
+    assert!(made().is_subset(&before), "{:?}", made());
 }

@@ -47,7 +47,7 @@ fn down_with_volumes_of_one_installation_leaves_the_others_data() {
 /// Sets up an installation as 0.4.0's documents have it: its compose.yml, and its `.env.example` as `.env`, which knows nothing of names
 /// for volumes. `app` is another word here, so that a real Hearth on this machine is left alone.
 fn of_0_4_0(compose: &Compose) -> (Project, String) {
-    let project = Project::by(compose, &FILES, &images::old());
+    let project = Project::by(compose, &FILES, &images::of_0_4_0());
     let (app, _) = name_and_address();
     let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/container/release-0.4.0");
     fs::copy(released.join("compose.yml"), project.directory.path().join("compose.yml")).unwrap();

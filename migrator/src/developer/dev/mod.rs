@@ -98,10 +98,13 @@ async fn work(
     loop {
         // What changes from here on is not in what is built now.
         watch.look();
-        let brought_up = match programs.build().await {
-            Ok(()) => bring_up(programs, scratch, listen, running, is_new).await,
-            Err(problem) => Err(problem),
-        };
+        let mut brought_up = programs.build().await;
+        if brought_up.is_ok() {
+            if is_new {
+                supervisor::nobody_else(programs, scratch)?;
+            }
+            brought_up = bring_up(programs, scratch, listen, running, is_new).await;
+        }
         match brought_up {
             Ok(()) => is_new = false,
             Err(problem) => {
@@ -151,9 +154,6 @@ async fn bring_up(
         }
         supervisor.stop().await;
         *running = None;
-    }
-    if is_new {
-        supervisor::nobody_else(programs, scratch)?;
     }
     scratch.commit(&state)?;
     let differences = scratch.differences();

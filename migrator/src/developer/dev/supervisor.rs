@@ -32,9 +32,12 @@ pub(super) enum Outcome {
 pub(super) fn nobody_else(programs: &Programs, scratch: &Scratch) -> Result<(), Problem> {
     match status(programs, scratch) {
         Some(status) if status["phase"] != "stopped" => {
-            let which = status["supervisor"].as_str().unwrap_or("a supervisor");
-            Err(Problem::new(format!("{which} is a supervisor that already runs on {}", scratch.data().display()))
-                .hint("an earlier cargo dev was killed and left it: end it with kill"))
+            // "process 4711 on host x"
+            let which = status["supervisor"].as_str().unwrap_or_default();
+            let process = which.split(' ').nth(1).unwrap_or("its process");
+            let data = scratch.data();
+            Err(Problem::new(format!("a supervisor already runs on {}, as process {process}", data.display()))
+                .hint(format!("a cargo dev that was killed has left it: end it with kill {process}")))
         }
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use semver::Version;
 
-use super::{Problem, dev, older, release, releases};
+use super::{Problem, dev, new, older, release, releases};
 use crate::Release;
 
 /// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
@@ -29,6 +29,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Migration {
+    /// Write the next migration, from what the app's entities say
+    New(new::Arguments),
     /// Say whether an older release's app can serve the databases of this source, by running it and its tests on some
     Floor {
         /// The older release; the newest, if none is named
@@ -48,6 +50,7 @@ pub fn main(release: Release) -> ExitCode {
 fn run(command: Command, release: &Release) -> Result<ExitCode, Problem> {
     match command {
         Command::Dev(arguments) => dev::run(&arguments),
+        Command::Migration(Migration::New(arguments)) => new::run(&arguments, release),
         Command::Migration(Migration::Floor { version }) => floor(release, version),
         Command::Release(arguments) => release::run(&arguments, release),
     }

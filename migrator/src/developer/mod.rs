@@ -1,14 +1,14 @@
 //! What do developers run, from an edited entity to a released image?
 //!
 //! 1. `cargo dev` (`dev`): the three programs on a scratch data directory, built and started again at each change;
-//! 2. `cargo migration new` ([`entity`], `new`): the next migration, from what the app's entities say and the migrated schema has;
+//! 2. `cargo migration new` ([`entity`], [`new`](mod@new)): the next migration, from what the app's entities say and the migrated schema has;
 //! 3. `cargo migration check` ([`check`]): may the unreleased migrations be released?
 //!    and `cargo migration floor` ([`older`]): can an older release's app serve their databases?
 //! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
 //!
 //! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases ([`delta`], [`content`])
 //! and the statements that their apps prepare. [`pins`] says whether a released migration still executes what it did
-//! ([`statements`] tells what that is).
+//! ([`statements`] tells what that is). [`trial`] is for the test beside a migration.
 //!
 //! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
 //! migrations that are no release's.
@@ -20,6 +20,7 @@ pub mod delta;
 mod dev;
 pub mod entity;
 pub mod kept;
+pub mod new;
 pub mod older;
 pub mod pins;
 mod problem;
@@ -27,6 +28,7 @@ pub mod release;
 pub mod releases;
 pub mod statements;
 pub mod tables;
+pub mod trial;
 
 pub use cli::main;
 pub use problem::Problem;

@@ -4,9 +4,12 @@
 //! to do with each column by itself.
 
 use rusqlite::Connection;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm_migration::SchemaManager;
 
-use super::Problem;
+use super::{Problem, blocking};
 use crate::Release;
+use crate::error::words;
 use crate::schema::statements;
 
 /// The tables and views of a database.
@@ -113,8 +116,22 @@ impl Tables {
     ///
     /// Says what a migration stopped at.
     pub fn of_release(release: &Release) -> Result<Tables, Problem> {
-        let connection = migrated(release)?;
-        Tables::read(&connection).map_err(|error| Problem::new(format!("cannot read the migrated schema: {error}")))
+        blocking(async || Tables::of(&migrated(release).await?).await)?
+    }
+
+    /// Returns the tables of a database that SeaORM has open, read from their statements.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub async fn of(connection: &impl ConnectionTrait) -> Result<Tables, Problem> {
+        let failed = |error: String| Problem::new(format!("cannot read the schema: {error}"));
+        let sql = statements(connection).await.map_err(|error| failed(words(&error)))?;
+        let copied = Connection::open_in_memory().and_then(|copy| {
+            copy.execute_batch(&sql)?;
+            Tables::read(&copy)
+        });
+        copied.map_err(|error| failed(error.to_string()))
     }
 
     /// Returns the table of this name.
@@ -238,34 +255,21 @@ fn table(
     })
 }
 
-/// Returns a database in memory with the schema that all migrations of `release` make from nothing, and no rows.
+/// Returns a database in memory that all migrations of `release` have made from nothing.
 ///
 /// # Errors
 ///
 /// Says what a migration stopped at.
-pub fn migrated(release: &Release) -> Result<Connection, Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(format!("cannot start a runtime: {error}")))?;
-    let sql = runtime.block_on(schema_of(release))?;
-    let failed = |error| Problem::new(format!("cannot make the migrated schema again: {error}"));
-    let connection = Connection::open_in_memory().map_err(failed)?;
-    connection.execute_batch(&sql).map_err(failed)?;
-    Ok(connection)
-}
-
-async fn schema_of(release: &Release) -> Result<String, Problem> {
-    let failed =
-        |error: sea_orm::DbErr| Problem::new(format!("the migrations do not run on an empty database: {error}"));
-    let mut options = sea_orm::ConnectOptions::new("sqlite::memory:");
+pub async fn migrated(release: &Release) -> Result<DatabaseConnection, Problem> {
+    let failed = |error| Problem::new(format!("cannot open a database in memory: {}", words(&error)));
+    let mut options = ConnectOptions::new("sqlite::memory:");
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
-    let connection = sea_orm::Database::connect(options).await.map_err(failed)?;
+    let connection = Database::connect(options).await.map_err(failed)?;
     for migration in (release.migrations)() {
-        let manager = sea_orm_migration::SchemaManager::new(&connection);
-        migration.up(&manager).await.map_err(|error| {
-            Problem::new(format!("migration {} does not run on an empty database: {error}", migration.name()))
+        migration.up(&SchemaManager::new(&connection)).await.map_err(|error| {
+            let name = migration.name();
+            Problem::new(format!("migration {name} does not run on an empty database: {}", words(&error)))
         })?;
     }
-    statements(&connection).await.map_err(failed)
+    Ok(connection)
 }

@@ -1,0 +1,29 @@
+//! Boolean.
+//!
+//! - adds column record.is_pinned INTEGER NOT NULL DEFAULT 0
+
+use sea_orm_migration::prelude::*;
+
+use crate::add;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        add::column(manager, "record", "is_pinned", "INTEGER NOT NULL DEFAULT 0").await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::developer::trial::Trial;
+
+    #[test]
+    fn a_released_database_gets_it_and_a_second_run_changes_nothing() {
+        let trial = Trial::of("m0004_boolean");
+        trial.holds("record", "is_pinned IS (0)");
+    }
+}

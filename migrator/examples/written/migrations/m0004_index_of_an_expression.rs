@@ -1,0 +1,28 @@
+//! Index of an expression.
+//!
+//! - adds an index on user (lower(name))
+
+use sea_orm_migration::prelude::*;
+
+use crate::add;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        add::index(manager, "user_lower_name", "user (lower(name))").await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::developer::trial::Trial;
+
+    #[test]
+    fn a_released_database_gets_it_and_a_second_run_changes_nothing() {
+        Trial::of("m0004_index_of_an_expression");
+    }
+}

@@ -27,7 +27,7 @@ fn starting() -> String {
 /// The log contract of a start at which this is done with each migration of this release, and with none else.
 fn contract(done: &str) -> Vec<String> {
     let mut lines = vec!["[Migrate] Checking database state...".to_owned()];
-    lines.extend(MIGRATIONS.map(|migration| format!("[Migrate] {done}: {migration}")));
+    lines.extend(MIGRATIONS.iter().map(|migration| format!("[Migrate] {done}: {migration}")));
     lines.extend(["[Migrate] All migrations complete!".to_owned(), starting()]);
     lines
 }

@@ -170,7 +170,7 @@ fn look_into(generation: &Path) -> Inside {
     // The ledgers and what the migrations made say the same.
     let applied = column("SELECT version FROM seaql_migrations ORDER BY version");
     assert_eq!(column("SELECT name FROM migration_ledger ORDER BY name"), applied, "{}", generation.display());
-    let all: Vec<&str> = MIGRATIONS.into_iter().chain(LATER).collect();
+    let all: Vec<&str> = MIGRATIONS.iter().map(String::as_str).chain(LATER).collect();
     assert_eq!(
         all.get(..applied.len()),
         Some(&applied.iter().map(String::as_str).collect::<Vec<_>>()[..]),

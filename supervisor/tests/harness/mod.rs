@@ -20,7 +20,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::Once,
+    sync::{LazyLock, Once},
     thread,
     time::{Duration, Instant},
 };
@@ -84,8 +84,16 @@ fn inherit_nothing_odd() {
 /// How long anything may take before a test fails. Generous: two busy cores are slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// This release's migrations, oldest first: the one place of these tests that a new one is added to.
-pub const MIGRATIONS: [&str; 3] = ["m0001_records", "m0002_accounts", "m0003_search_and_changes"];
+/// This source's migrations, oldest first: each is called as its file.
+pub static MIGRATIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrator/src/migrations");
+    let files = fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().path());
+    let names = files.map(|file| file.file_stem().unwrap().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("m0")).collect();
+    names.sort();
+    assert!(names.len() >= 3, "the migrations are not found: {names:?}");
+    names
+});
 
 /// Waits until `look` finds something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::repository::Repository;
 use crate::developer::Problem;
@@ -12,9 +14,11 @@ pub(super) fn say(words: &str) {
     writeln!(io::stderr().lock(), "   {words}").ok();
 }
 
-/// Begins a step.
+/// Begins a step, so long after the first.
 pub(super) fn begin(number: usize, of: usize, name: &str) {
-    writeln!(io::stderr().lock(), "== {number}/{of} {name}").ok();
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
+    writeln!(io::stderr().lock(), "== {number}/{of} {name} ({seconds} s)").ok();
 }
 
 /// Runs cargo at the top of the repository; its output goes where this one's goes.

@@ -23,6 +23,9 @@ use crate::error::{Error, PATIENCE, sqlite_code};
 /// `application_id` of Hearth's databases: "HRTH" in ASCII.
 pub const APPLICATION_ID: i64 = 0x4852_5448;
 
+/// Where a developer's check says after which statement a migrator is to be killed. No shipped program reads it.
+pub(crate) const STOP_AFTER: &str = "MIGRATION_CHECK_STOP_AFTER";
+
 /// The first bytes of every SQLite file: https://www.sqlite.org/fileformat.html#the_database_header
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -213,21 +216,22 @@ async fn connect(path: &Path, doing: &str, access: Access) -> Result<DatabaseCon
     // Absolute, so that no path is taken for an option of SQLite's (`:memory:`, `file:…`).
     let file = std::path::absolute(path).map_err(|error| Error::from_io(&error, path, doing))?;
     let mut options = ConnectOptions::new("sqlite:");
-    options.max_connections(1).min_connections(0).test_before_acquire(false).sqlx_logging(false).map_sqlx_sqlite_opts(
-        move |sqlite| {
-            let sqlite = sqlite
-                .filename(&file)
-                .in_memory(false)
-                .shared_cache(false)
-                .create_if_missing(false)
-                .busy_timeout(PATIENCE)
-                .foreign_keys(false);
-            match access {
-                Access::Read { immutable } => sqlite.read_only(true).immutable(immutable),
-                Access::Write => sqlite.pragma("synchronous", "FULL"),
-            }
-        },
-    );
+    let level = options.get_sqlx_logging_level();
+    options.sqlx_slow_statements_logging_settings(level, Duration::MAX);
+    options.sqlx_logging(cfg!(feature = "developer") && std::env::var_os(STOP_AFTER).is_some());
+    options.max_connections(1).min_connections(0).test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
+        let sqlite = sqlite
+            .filename(&file)
+            .in_memory(false)
+            .shared_cache(false)
+            .create_if_missing(false)
+            .busy_timeout(PATIENCE)
+            .foreign_keys(false);
+        match access {
+            Access::Read { immutable } => sqlite.read_only(true).immutable(immutable),
+            Access::Write => sqlite.pragma("synchronous", "FULL"),
+        }
+    });
     Database::connect(options).await.map_err(|error| Error::from_database(&error, path, doing))
 }
 

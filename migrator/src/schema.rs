@@ -215,6 +215,11 @@ pub(crate) fn quoted(name: &str) -> String {
 /// Returns a statement in a form that does not depend on how it was written: one space between
 /// its words, no comments, lower case outside of literals, quotes only around names that need them.
 pub(crate) fn normalised(sql: &str) -> String {
+    words(sql).join(" ")
+}
+
+/// Returns the words of that form.
+pub(crate) fn words(sql: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = sql.chars().peekable();
     while let Some(first) = rest.next() {
@@ -235,7 +240,7 @@ pub(crate) fn normalised(sql: &str) -> String {
             other => words.push(other.to_string()),
         }
     }
-    words.join(" ")
+    words
 }
 
 fn part_of_word(letter: char) -> bool {

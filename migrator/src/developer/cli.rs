@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use semver::Version;
 
-use super::{Problem, dev, new, older, release, releases};
+use super::{Problem, check, dev, migrate, new, older, release, releases};
 use crate::Release;
 
 /// What developers run: see docs/MIGRATIONS.md and docs/RELEASING.md.
@@ -31,6 +31,8 @@ enum Command {
 enum Migration {
     /// Write the next migration, from what the app's entities say
     New(new::Arguments),
+    /// Say whether the unreleased migrations may be released: see docs/MIGRATIONS.md
+    Check(check::Arguments),
     /// Say whether an older release's app can serve the databases of this source, by running it and its tests on some
     Floor {
         /// The older release; the newest, if none is named
@@ -40,6 +42,9 @@ enum Migration {
 
 /// Runs the command that this process's arguments name, for `release`.
 pub fn main(release: Release) -> ExitCode {
+    if let Some(code) = migrate::as_migrator(&release) {
+        return code;
+    }
     let arguments = Arguments::parse();
     match run(arguments.command, &release) {
         Ok(code) => code,
@@ -49,6 +54,7 @@ pub fn main(release: Release) -> ExitCode {
 
 fn run(command: Command, release: &Release) -> Result<ExitCode, Problem> {
     match command {
+        Command::Migration(Migration::Check(arguments)) => check::main(release, &arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Migration(Migration::New(arguments)) => new::run(&arguments, release),
         Command::Migration(Migration::Floor { version }) => floor(release, version),

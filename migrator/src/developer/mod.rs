@@ -6,20 +6,24 @@
 //!    and `cargo migration floor` ([`older`]): can an older release's app serve their databases?
 //! 4. `cargo release` (`release`): all the files that a release leaves to later ones, its commit and its tag.
 //!
-//! [`tables`] is what they see of a schema. [`releases`] knows what earlier releases left: their databases ([`delta`], [`content`])
+//! The check runs migrations by [`migrate`], on databases with [`awkward`] rows. [`tables`] is what they see of a schema. [`releases`]
+//! knows what earlier releases left: their databases ([`delta`], [`content`])
 //! and the statements that their apps prepare. [`pins`] says whether a released migration still executes what it did
 //! ([`statements`] tells what that is). [`trial`] is for the test beside a migration.
 //!
 //! Like the migrator's own command line, all of it is of a [`Release`] that the caller gives, so that tests can check
 //! migrations that are no release's.
 
+pub mod awkward;
 pub mod certificate;
+pub mod check;
 mod cli;
 pub mod content;
 pub mod delta;
 mod dev;
 pub mod entity;
 pub mod kept;
+pub mod migrate;
 pub mod new;
 pub mod older;
 pub mod pins;

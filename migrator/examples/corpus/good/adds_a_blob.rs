@@ -1,0 +1,5 @@
+//! A column of bytes.
+
+use crate::add;
+
+up!(manager => add::column(manager, "user", "picture", "BLOB NULL").await);

@@ -1,0 +1,5 @@
+//! A column that may be null.
+
+use crate::add;
+
+up!(manager => add::column(manager, "record", "colour", "TEXT NULL").await);

@@ -1,0 +1,44 @@
+//! Migrations that are not refused.
+
+fixtures! {
+    adds_a_blob
+    adds_a_checked_column
+    adds_a_column_with_default
+    adds_a_computed_column
+    adds_a_nullable_column
+    adds_a_partial_index
+    adds_a_reference
+    adds_a_search
+    adds_a_table
+    adds_a_table_without_rowid
+    adds_a_unique_index
+    adds_a_unique_index_of_a_new_column
+    adds_a_view
+    adds_an_index
+    adds_an_index_of_an_expression
+    adds_rows_once
+    back_fills
+    back_fills_in_rust
+    cascades_from_a_new_table
+    column_with_lowered_floor
+    does_nothing
+    gives_random_keys
+    keeps_json
+    keeps_what_was_deleted
+    lets_a_column_be_null
+    linear
+    odd_names
+    rebuilds_and_keeps_everything
+    rebuilds_the_largest
+    rebuilds_with_the_helper
+    reference_set_null_with_lowered_floor
+    rename_with_lowered_floor
+    renames_in_steps
+    replaces_a_plain_index
+    replaces_a_trigger
+    takes_a_moment_of_the_row
+    takes_a_savepoint
+    trigger_fills_a_new_column
+    works_in_a_temporary_table
+    writes_a_new_value
+}

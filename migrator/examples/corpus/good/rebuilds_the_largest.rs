@@ -1,0 +1,5 @@
+//! The largest table is rebuilt once.
+//!
+//! measured
+
+up!(manager => crate::rebuild(manager, "record", &[], &[]).await);

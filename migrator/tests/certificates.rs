@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use migrator::developer::certificate::{self, Certificate};
+use migrator::developer::certificate::{self, Certificate, Checked, Measured, Upgrade};
+use migrator::developer::check::{Breach, Cost, Facts, Report, Rule, Verdict};
 use migrator::developer::release::changelog;
 use migrator::developer::releases::{self, Released};
 
@@ -71,7 +72,7 @@ fn a_release_is_proven_from_every_earlier_one_and_a_change_makes_the_certificate
     assert_eq!(names.iter().filter(|name| name.ends_with(".pinned")).count(), proven.migrations.len());
 
     let file = newest.file(certificate::EXTENSION);
-    let text = Certificate::new(proven, Default::default(), None).text();
+    let text = Certificate::new(proven, Checked::default(), None).text();
     fs::write(&file, &text).unwrap();
     assert_eq!(certificate::render(&newest).unwrap(), text);
     // A file that it was proven with, what it says, and its verdict.
@@ -97,7 +98,8 @@ fn a_release_is_proven_from_every_earlier_one_and_a_change_makes_the_certificate
 fn what_is_lost_or_refused_makes_it_red() {
     let (_files, newest) = copied(&["0.3.0", "0.4.0"]);
     let proven = certificate::prove(&newest).unwrap();
-    let rules = |verdict: &str| [("additive".to_owned(), verdict.to_owned())].into();
+    let rules =
+        |verdict: &str| Checked { rules: [("additive".to_owned(), verdict.to_owned())].into(), ..Checked::default() };
     let green = Certificate::new(proven.clone(), rules("ok"), None);
     assert!(green.objections.is_empty() && green.verdict.starts_with("green: 0.4.0 keeps "), "{green:?}");
     let refused = Certificate::new(proven.clone(), rules(certificate::REFUSED), None);
@@ -112,4 +114,44 @@ fn what_is_lost_or_refused_makes_it_red() {
     let lossy = Certificate::new(lossy, rules("ok"), None);
     assert_eq!(lossy.objections, [format!("the upgrade from 0.3.0 keeps {kept} of {values} values")]);
     assert!(lossy.verdict.starts_with("red: "));
+}
+
+#[test]
+fn a_report_is_taken_over_rule_by_rule_and_what_it_took_is_counted_for_each_gib() {
+    let verdict = |rule, skipped: Option<&str>| Verdict {
+        rule,
+        skipped: skipped.map(str::to_owned),
+        breaches: Vec::new(),
+        notes: Vec::new(),
+    };
+    let breach = Breach {
+        migration: "m0004_x".to_owned(),
+        file: "x.rs".to_owned(),
+        line: None,
+        object: "table record".to_owned(),
+        what: "it is gone".to_owned(),
+        instead: "leave it".to_owned(),
+        releases: Vec::new(),
+    };
+    let refused = Verdict { breaches: vec![breach], ..verdict(Rule::Additive, None) };
+    let report = Report {
+        version: "0.6.0".to_owned(),
+        migrations: vec!["m0004_x".to_owned()],
+        floor: "0.6.0".to_owned(),
+        rules: vec![verdict(Rule::Order, None), refused, verdict(Rule::Time, Some("not measured"))],
+        releases: vec![Facts { version: "0.5.0".to_owned(), tables: 1, rows: 2, values: 6, kept: 5 }],
+        costs: Vec::new(),
+    };
+    let checked = Checked::of(&report);
+    let rules: Vec<_> = checked.rules.iter().map(|(rule, verdict)| (rule.as_str(), verdict.as_str())).collect();
+    assert_eq!(rules, [("additive", "refused"), ("order", "ok"), ("time", "skipped: not measured")]);
+    assert_eq!(checked.upgrades, [Upgrade { from: "0.5.0".to_owned(), tables: 1, rows: 2, values: 6, kept: 5 }]);
+
+    let from = "0.5.0".parse().unwrap();
+    assert_eq!(Measured::here(&from, &[]), None);
+    let cost = |mebibytes: u64, seconds, peak| Cost { bytes: mebibytes << 20, seconds, peak };
+    let measured = Measured::here(&from, &[cost(32, 0.1004, 1 << 20), cost(128, 0.5, 16 << 20)]).unwrap();
+    assert_eq!(measured.upgrades.iter().map(|one| one.milliseconds).collect::<Vec<_>>(), [100, 500]);
+    assert_eq!((measured.per_gib.seconds, measured.per_gib.peak), (4, 128 << 20), "as the largest took");
+    assert!(measured.machine.contains(" build"), "{}", measured.machine);
 }

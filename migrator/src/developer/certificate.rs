@@ -6,19 +6,21 @@
 //! |---|---|
 //! | `verdict`, `objections` | the rest in one line, and what speaks against the release: nothing, or it is not released |
 //! | `proven` | each earlier release's database upgraded to this release, and how many of its values are the same afterwards; the floor; the schema; the hashes of the files that it was proven with. The same on every machine: [`render`] makes it again, and CI compares the file byte for byte |
-//! | `checked` | what `cargo migration check` said of each rule when the release was made |
-//! | `measured` | time and space of the upgrade of large databases, and the machine; null if nothing was measured |
+//! | `checked` | what `cargo migration check` said of each rule when the release was made, and what is kept of databases with awkward rows |
+//! | `measured` | time and space of the upgrade of large databases, and the machine; null if there is no upgrade |
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Problem;
-use super::kept::{Kept, Values};
+use super::check::content::Content;
+use super::check::{Cost, Facts, Report, Verdict};
 use super::releases::{self, Released};
 use crate::floor;
 
@@ -41,10 +43,19 @@ pub struct Certificate {
     pub objections: Vec<String>,
     /// What CI makes again.
     pub proven: Proven,
-    /// Rule and verdict, such as `ok`.
-    pub checked: BTreeMap<String, String>,
-    /// What one machine took; none if the release has no migration of its own.
+    /// What was found when the release was made.
+    pub checked: Checked,
+    /// What one machine took.
     pub measured: Option<Measured>,
+}
+
+/// What `cargo migration check` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Rule and verdict: `ok`, `refused`, or why it was skipped.
+    pub rules: BTreeMap<String, String>,
+    /// As in what is proven, with awkward rows in the databases.
+    pub upgrades: Vec<Upgrade>,
 }
 
 /// What the upgrade took on one machine.
@@ -52,8 +63,12 @@ pub struct Certificate {
 pub struct Measured {
     /// The machine: its processors and its system.
     pub machine: String,
+    /// The release whose databases were upgraded: the newest one that has less migrations.
+    pub from: String,
     /// Databases of several sizes.
     pub upgrades: Vec<Measurement>,
+    /// The largest of them, for each GiB.
+    pub per_gib: PerGib,
 }
 
 /// One database's upgrade.
@@ -65,6 +80,45 @@ pub struct Measurement {
     pub milliseconds: u64,
     /// How much more of the disk it took for a while, in bytes.
     pub peak: u64,
+}
+
+/// What a GiB takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerGib {
+    /// How long, in seconds.
+    pub seconds: u64,
+    /// How much more of the disk for a while, in bytes.
+    pub peak: u64,
+}
+
+impl Measured {
+    /// Says what this machine took for `costs`; none if there are none.
+    pub fn here(from: &Version, costs: &[Cost]) -> Option<Measured> {
+        let largest = costs.iter().max_by_key(|cost| cost.bytes)?;
+        let gib = f64::from(1 << 30) / largest.bytes as f64;
+        let per_gib =
+            PerGib { seconds: (largest.seconds * gib).ceil() as u64, peak: (largest.peak as f64 * gib).ceil() as u64 };
+        let measurement = |cost: &Cost| Measurement {
+            bytes: cost.bytes,
+            milliseconds: (cost.seconds * 1000.0).round() as u64,
+            peak: cost.peak,
+        };
+        let upgrades = costs.iter().map(measurement).collect();
+        Some(Measured { machine: machine(), from: from.to_string(), upgrades, per_gib })
+    }
+}
+
+/// This machine, as far as it can be told, and how this program was built.
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let information = read("/proc/cpuinfo");
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
+    let system = read("/proc/sys/kernel/osrelease");
+    let build =
+        if cfg!(debug_assertions) { "a debug build, slower than what is released" } else { "an optimised build" };
+    format!("{processors} × {model}, Linux {}, {build}", system.trim())
 }
 
 /// What is the same on every machine.
@@ -99,9 +153,29 @@ pub struct Upgrade {
     pub kept: usize,
 }
 
+impl Checked {
+    /// Takes from a report what a certificate says.
+    pub fn of(report: &Report) -> Checked {
+        let state = |verdict: &Verdict| match (&verdict.skipped, verdict.breaches.is_empty()) {
+            (_, false) => REFUSED.to_owned(),
+            (Some(why), true) => format!("skipped: {why}"),
+            (None, true) => "ok".to_owned(),
+        };
+        let rules = report.rules.iter().map(|verdict| (verdict.rule.name().to_owned(), state(verdict))).collect();
+        let upgrade = |facts: &Facts| Upgrade {
+            from: facts.version.clone(),
+            tables: facts.tables,
+            rows: facts.rows,
+            values: facts.values,
+            kept: facts.kept,
+        };
+        Checked { rules, upgrades: report.releases.iter().map(upgrade).collect() }
+    }
+}
+
 impl Certificate {
     /// Puts one together.
-    pub fn new(proven: Proven, checked: BTreeMap<String, String>, measured: Option<Measured>) -> Certificate {
+    pub fn new(proven: Proven, checked: Checked, measured: Option<Measured>) -> Certificate {
         let objections = objections(&proven, &checked);
         let verdict = verdict(&proven, &checked, &objections);
         Certificate { format: FORMAT, verdict, objections, proven, checked, measured }
@@ -130,25 +204,27 @@ impl Certificate {
     }
 }
 
-fn objections(proven: &Proven, checked: &BTreeMap<String, String>) -> Vec<String> {
-    let lost = proven.upgrades.iter().filter(|upgrade| upgrade.kept != upgrade.values);
+fn objections(proven: &Proven, checked: &Checked) -> Vec<String> {
+    let lost = proven.upgrades.iter().chain(&checked.upgrades).filter(|upgrade| upgrade.kept != upgrade.values);
     let lost = lost
         .map(|Upgrade { from, values, kept, .. }| format!("the upgrade from {from} keeps {kept} of {values} values"));
-    let refused = checked.iter().filter(|(_, verdict)| *verdict == REFUSED);
+    let refused = checked.rules.iter().filter(|(_, verdict)| *verdict == REFUSED);
     lost.chain(refused.map(|(rule, _)| format!("cargo migration check refuses it by the rule {rule}"))).collect()
 }
 
-fn verdict(proven: &Proven, checked: &BTreeMap<String, String>, objections: &[String]) -> String {
+fn verdict(proven: &Proven, checked: &Checked, objections: &[String]) -> String {
     let Proven { version, floor, upgrades, .. } = proven;
-    let sum = |of: fn(&Upgrade) -> usize| upgrades.iter().map(of).sum::<usize>();
+    // Awkward rows are added to those that a release has.
+    let all = if checked.upgrades.is_empty() { upgrades } else { &checked.upgrades };
+    let sum = |of: fn(&Upgrade) -> usize| all.iter().map(of).sum::<usize>();
     let (rows, values, kept) = (sum(|one| one.rows), sum(|one| one.values), sum(|one| one.kept));
     let color = if objections.is_empty() { "green" } else { "red" };
     let floor = floor.as_ref().map_or_else(String::new, |floor| format!("; floor {floor}"));
-    let refused = checked.values().filter(|verdict| *verdict == REFUSED).count();
+    let refused = checked.rules.values().filter(|verdict| *verdict == REFUSED).count();
     format!(
         "{color}: {version} keeps {kept} of {values} values in {rows} rows of {} releases; {refused} of {} rules refuse it{floor}",
-        upgrades.len(),
-        checked.len()
+        all.len(),
+        checked.rules.len()
     )
 }
 
@@ -168,9 +244,9 @@ pub fn prove(release: &Released) -> Result<Proven, Problem> {
     for one in &earlier {
         let path = directory.path().join(format!("{}.db", one.version));
         one.make(&path)?;
-        let Kept { tables, rows, values, kept } = upgrade(&path, last)
+        let upgrade = upgrade(&one.version, &path, last)
             .map_err(|problem| Problem { message: format!("from {}: {}", one.version, problem.message), ..problem })?;
-        upgrades.push(Upgrade { from: one.version.to_string(), tables, rows, values, kept });
+        upgrades.push(upgrade);
     }
     let path = directory.path().join("own.db");
     release.make(&path)?;
@@ -181,11 +257,16 @@ pub fn prove(release: &Released) -> Result<Proven, Problem> {
     Ok(Proven { version: release.version.to_string(), floor, schema, migrations, upgrades, files })
 }
 
-fn upgrade(path: &Path, last: Option<&str>) -> Result<Kept, Problem> {
+fn upgrade(from: &Version, path: &Path, last: Option<&str>) -> Result<Upgrade, Problem> {
     let failed = |error: rusqlite::Error| Problem::new(format!("cannot compare: {error}"));
-    let before = Connection::open(path).and_then(|connection| Values::read(&connection)).map_err(failed)?;
+    let mut before = Connection::open(path).and_then(|connection| Content::read(&connection)).map_err(failed)?;
+    // These numbers go on.
+    before.take_sequences();
     releases::upgrade(path, last)?;
-    Connection::open(path).and_then(|connection| before.compare(&connection)).map_err(failed)
+    let after = Connection::open(path).and_then(|connection| Content::read_again(&connection, &before));
+    let lost = before.lost_values(&after.map_err(failed)?);
+    let (rows, values) = before.size();
+    Ok(Upgrade { from: from.to_string(), tables: before.data().count(), rows, values, kept: values - lost })
 }
 
 /// The highest floor in the ledger of a database.

@@ -22,7 +22,6 @@ pub mod content;
 pub mod delta;
 mod dev;
 pub mod entity;
-pub mod kept;
 pub mod migrate;
 pub mod new;
 pub mod older;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::Subject;
-use crate::developer::releases::{Released, root};
+use crate::developer::releases::{self, Released, root};
 use crate::developer::{Problem, awkward, migrate};
 
 /// The databases of one release.
@@ -28,7 +28,7 @@ pub(crate) struct Base {
 
 /// Returns those of every release, newest first.
 pub(crate) fn prepare(subject: &Subject<'_>, scratch: &Path) -> Result<Vec<Base>, Problem> {
-    let directory = cache(scratch)?.join(key(&subject.released)?);
+    let directory = cache(scratch)?.join(key(subject)?);
     fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
     subject.releases.iter().map(|released| base(subject, released, &directory)).collect()
 }
@@ -90,19 +90,23 @@ pub(crate) fn cache(scratch: &Path) -> Result<PathBuf, Problem> {
     Ok(place)
 }
 
-/// A hash of all that the databases are made of, `released` among it, which have upgraded them.
-pub(crate) fn key(released: &[String]) -> Result<String, Problem> {
+/// A hash of all that the databases are made of, and of how far they are upgraded.
+pub(crate) fn key(subject: &Subject<'_>) -> Result<String, Problem> {
     let source = root().join("migrator");
     let mut files =
         vec![source.join("src/fold.rs"), source.join("src/add.rs"), source.join("src/developer/awkward.rs")];
-    for directory in ["releases", "src/add", "src/migrations"] {
+    let newest = subject.releases.first().map(|newest| &newest.version);
+    // Not what later releases left, such as the one that is being made.
+    let releases = releases::all()?.into_iter().filter(|one| Some(&one.version) <= newest);
+    files.extend(releases.flat_map(|one| ["sql", "delta.sql", "statements"].map(|extension| one.file(extension))));
+    for directory in ["src/add", "src/migrations"] {
         let directory = source.join(directory);
         let entries = fs::read_dir(&directory).map_err(|error| failed(&directory, &error))?;
         files.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
     }
     files.sort();
     let mut hasher = blake3::Hasher::new();
-    hasher.update(released.join(" ").as_bytes());
+    hasher.update(subject.released.join(" ").as_bytes());
     for file in files.iter().filter(|file| file.is_file()) {
         let content = fs::read(file).map_err(|error| failed(file, &error))?;
         hasher.update(file.as_os_str().as_encoded_bytes()).update(&content);

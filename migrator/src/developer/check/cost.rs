@@ -27,6 +27,8 @@ const GROWTH: f64 = 8.0;
 const NOISE: Duration = Duration::from_millis(750);
 /// What is smaller is measured to find what is quadratic soon, and not reported.
 const SMALLEST: u64 = 32;
+/// What is larger than so many MiB is not kept from check to check.
+const KEPT: u64 = 128;
 /// A rebuild of the largest table writes it into the log, and from there into the file, with its indexes. The supervisor makes sure
 /// of the size of the database and 64 MiB beside its copy; what is more than this is a full disk in many a household.
 const ROOM: f64 = 2.5;
@@ -63,6 +65,9 @@ pub(crate) fn check(
             if !matches!(measured, Measured::TooLong) {
                 break;
             }
+        }
+        if size > KEPT {
+            super::bases::remove(&filled);
         }
         let upgrade = match measured {
             Measured::Done(upgrade) => upgrade,
@@ -185,7 +190,7 @@ fn filled(
     size: u64,
     scratch: &Path,
 ) -> std::result::Result<std::path::PathBuf, Problem> {
-    let kept = cache(scratch)?.join(key(&subject.released)?);
+    let kept = cache(scratch)?.join(key(subject)?);
     fs::create_dir_all(&kept).map_err(|error| failed(&kept, &error))?;
     let place = kept.join(format!("{}.{size}-mib.db", base.version));
     if place.exists() {

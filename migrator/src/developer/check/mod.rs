@@ -11,7 +11,7 @@
 
 mod bases;
 mod chain;
-mod content;
+pub(crate) mod content;
 mod cost;
 mod entities;
 mod findings;
@@ -213,6 +213,26 @@ pub fn run(release: &Release, options: &Options) -> Result<Report, Problem> {
         releases: facts,
         costs,
     })
+}
+
+/// Measures the upgrade from one release, however long ago it was; no cost if it has all migrations already.
+///
+/// # Errors
+///
+/// It cannot be measured.
+pub fn measure(release: &Release, from: &Released, options: &Options) -> Result<Vec<Cost>, Problem> {
+    let released = from.migrations()?;
+    let unreleased: Vec<String> = release.names().into_iter().filter(|name| !released.contains(name)).collect();
+    if unreleased.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Findings::new(&unreleased, &options.sources);
+    let (releases, left_in_service) = (vec![from.clone()], Vec::new());
+    let subject = Subject { release, options, releases, released, unreleased, left_in_service };
+    let directory =
+        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let bases = bases::prepare(&subject, directory.path())?;
+    cost::check(&subject, &bases, directory.path(), &mut findings)
 }
 
 fn each_rule(

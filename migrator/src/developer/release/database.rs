@@ -26,12 +26,8 @@ const MADE_BY: [&str; 5] = ["Cargo.lock", "app/Cargo.toml", "app/src", "app/test
 /// The app's test fails, or a file cannot be written.
 pub(super) fn make(repository: &Repository, release: &Release, version: &Version) -> Result<(), Problem> {
     let before = releases::before(version)?;
-    let inputs = inputs(repository, &before)?;
-    let file = format!("{RELEASES}/{version}.delta.sql");
-    let statements_file = format!("{RELEASES}/{version}.statements");
-    let is_there = repository.root.join(&statements_file).exists()
-        && repository.read(&file).and_then(|text| Header::parse(&text)).is_ok_and(|header| header.inputs == inputs);
-    if is_there {
+    let (file, statements_file) = (file(version, "delta.sql"), file(version, "statements"));
+    if is_made(repository, version)? {
         step::say(&format!("{file} stays: nothing that it is made of has changed"));
         return Ok(());
     }
@@ -56,7 +52,7 @@ pub(super) fn make(repository: &Repository, release: &Release, version: &Version
     let prepared = directory.path().join("statements");
     let prepared = fs::read_to_string(&prepared)
         .map_err(|error| Problem::new(format!("the app's test release_files left no statements: {error}")))?;
-    let text = delta(release, &before, inputs, &target, directory.path())?;
+    let text = delta(release, &before, inputs(repository, &before)?, &target, directory.path())?;
     // The statements first: what is not complete without them says that it is there.
     repository.write(&statements_file, &prepared)?;
     repository.write(&file, &text)?;
@@ -64,6 +60,21 @@ pub(super) fn make(repository: &Repository, release: &Release, version: &Version
         // So that the next run does not take it for made.
         fs::remove_file(repository.root.join(&file)).ok();
     })
+}
+
+/// Says whether the database and the statements of `version` are there, and made of what is here now.
+///
+/// # Errors
+///
+/// A file cannot be read.
+pub(super) fn is_made(repository: &Repository, version: &Version) -> Result<bool, Problem> {
+    let inputs = inputs(repository, &releases::before(version)?)?;
+    let header = repository.read(&file(version, "delta.sql")).and_then(|text| Header::parse(&text));
+    Ok(repository.root.join(file(version, "statements")).exists() && header.is_ok_and(|header| header.inputs == inputs))
+}
+
+fn file(version: &Version, extension: &str) -> String {
+    format!("{RELEASES}/{version}.{extension}")
 }
 
 /// Writes the difference between the database at `target` and that of the release before, upgraded.

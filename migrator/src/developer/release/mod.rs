@@ -4,7 +4,7 @@
 //! command can be stopped at any moment and run again: it goes on, and what is done stays as it is.
 //!
 //! 1. may it be: the version, the working tree, the changelog;
-//! 2. `cargo migration check`: nothing is written while a rule is breached;
+//! 2. [`check`], which is `cargo migration check`: nothing is written while a rule is breached;
 //! 3. [`version`], [`changelog`]: the version in Cargo.toml, the lock files and the documents, and *Unreleased* becomes its section;
 //! 4. [`database`]: the release's database and its app's statements;
 //! 5. the pins of what its migrations execute;
@@ -13,6 +13,7 @@
 //! 8. commit and tag, if not `--no-git`.
 
 pub mod changelog;
+mod check;
 mod database;
 mod repository;
 mod step;
@@ -20,7 +21,6 @@ mod step;
 mod tests;
 mod version;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -30,9 +30,9 @@ use time::macros::format_description;
 
 use self::repository::{RELEASES, Repository};
 use super::Problem;
-use super::certificate::{self, Certificate, Measured};
+use super::certificate::{self, Certificate, Checked, Measured};
 use super::releases;
-use crate::{Release, floor};
+use crate::Release;
 
 /// What `cargo release` is told.
 #[derive(Clone, Debug, Args)]
@@ -70,11 +70,11 @@ pub(super) fn run(arguments: &Arguments, release: &Release) -> Result<ExitCode, 
     if in_step(0, Written::Nothing, || preconditions(&repository, &version, arguments.no_git))? {
         return Ok(told(&format!("{version} is committed and tagged already.\n{}", left_to_do(&version, false))));
     }
-    let checked = in_step(1, Written::Nothing, || check(&release))?;
+    let (checked, measured) = in_step(1, Written::Nothing, || check::check(&repository, &release, &version))?;
     in_step(2, written, || set_version(&repository, &version))?;
     in_step(3, written, || database::make(&repository, &release, &version))?;
     in_step(4, written, || database::pin(&repository, &release))?;
-    let verdict = in_step(5, written, || certify(&repository, &version, checked))?;
+    let verdict = in_step(5, written, || certify(&repository, &version, checked, measured))?;
     in_step(6, written, || test(&repository))?;
     if !arguments.no_git {
         in_step(7, written, || commit(&repository, &version))?;
@@ -180,31 +180,6 @@ fn preconditions(repository: &Repository, version: &Version, no_git: bool) -> Re
     Ok(false)
 }
 
-/// What `cargo migration check` said.
-#[derive(Clone, Debug, Default)]
-struct Checked {
-    rules: BTreeMap<String, String>,
-    measured: Option<Measured>,
-}
-
-/// Checks the migrations.
-fn check(release: &Release) -> Result<Checked, Problem> {
-    let version = Version::parse(&release.version).map_err(|error| Problem::new(error.to_string()))?;
-    let before = releases::before(&version)?;
-    let directory =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
-    let path = directory.path().join("app.db");
-    before.make(&path)?;
-    let recorded = certificate::recorded_floor(&path)?;
-    let declared = release.floor.as_deref();
-    let floor = floor::of(&release.version, declared, recorded.as_deref()).map_err(Problem::new)?;
-    if let Some(declared) = declared.filter(|declared| *declared != floor) {
-        return Err(Problem::new(format!("FLOOR is {declared}, and the floor of {} is {floor}", before.version))
-            .hint(format!("set FLOOR in migrator/src/migrations/mod.rs to {floor} or higher")));
-    }
-    Ok(Checked::default())
-}
-
 fn set_version(repository: &Repository, version: &Version) -> Result<(), Problem> {
     let today = OffsetDateTime::now_utc().date().format(format_description!("[year]-[month]-[day]"));
     let today = today.map_err(|error| Problem::new(format!("cannot tell the date: {error}")))?;
@@ -228,15 +203,16 @@ fn set_version(repository: &Repository, version: &Version) -> Result<(), Problem
 }
 
 /// Writes the certificate and returns its verdict.
-fn certify(repository: &Repository, version: &Version, checked: Checked) -> Result<String, Problem> {
+fn certify(
+    repository: &Repository,
+    version: &Version,
+    checked: Checked,
+    measured: Option<Measured>,
+) -> Result<String, Problem> {
     let Some(released) = repository.releases()?.into_iter().find(|one| one.version == *version) else {
         return Err(Problem::new(format!("the database of {version} is gone from {RELEASES}")));
     };
-    let proven = certificate::prove(&released)?;
-    // What was measured stays while nothing that was proven has changed.
-    let before = Certificate::read(&released.file(certificate::EXTENSION)).ok();
-    let before = before.filter(|before| before.proven == proven).and_then(|before| before.measured);
-    let certificate = Certificate::new(proven, checked.rules, before.or(checked.measured));
+    let certificate = Certificate::new(certificate::prove(&released)?, checked, measured);
     if let Some(objection) = certificate.objections.first() {
         return Err(Problem::new(format!("{version} may not be released: {objection}"))
             .hint("cargo migration check says what to write instead"));

@@ -113,6 +113,8 @@ pub(crate) fn refused() -> Vec<Change> {
         change("cascade", vec![of::<comment::Entity>()], &[]),
         change("another_type_and_never_null_and_unique", vec![of::<totp_of_numbers::Entity>()], &[]),
         change("unique_over_rows", vec![of::<user_with_unique_name::Entity>()], &[]),
+        change("checked_over_rows", vec![of::<checked_visibility::Entity>()], &[]),
+        change("reference_of_rows", vec![of::<change_of_a_record::Entity>()], &[]),
         change("gone_and_has_to_be_written", vec![of::<session_without_agent::Entity>()], &[]),
         change("perhaps_renamed", vec![of::<record_with_deadline::Entity>()], &[]),
         change("perhaps_a_renamed_table", vec![of::<person::Entity>()], &[]).without("user"),
@@ -158,6 +160,7 @@ pub(crate) fn nothing() -> Vec<Change> {
         change("nothing", vec![], &[]),
         change("left_and_may_be_null", vec![of::<record_without_due_date::Entity>()], &[]),
         change("fewer_tables", vec![], &[]).without("totp"),
+        change("a_relation_without_a_key", vec![of::<change_joined::Entity>()], &[]),
     ]
 }
 

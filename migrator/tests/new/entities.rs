@@ -309,6 +309,43 @@ record_with! { refers_to_a_name, { pub assignee: Option<String>, } {
     Assignee,
 } }
 record_with! { another_key, { #[sea_orm(primary_key, auto_increment = false)] pub household: i64, } }
+entity! { change_of_a_record, "record_change", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub scope: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
+    pub record_id: i64,
+    pub is_gone: bool,
+} {
+    #[sea_orm(belongs_to = "super::record::Entity", from = "Column::RecordId", to = "super::record::Column::Id")]
+    Record,
+} }
+entity! { change_joined, "record_change", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub scope: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
+    pub record_id: i64,
+    pub is_gone: bool,
+} {
+    #[sea_orm(belongs_to = "super::record::Entity", from = "Column::RecordId", to = "super::record::Column::Id", skip_fk)]
+    Record,
+} }
+entity! { checked_visibility, "record", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub title: String,
+    pub category: String,
+    pub notes: String,
+    pub due_date: Option<String>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub owner_id: Option<i64>,
+    #[sea_orm(extra = "CHECK (visibility IN ('household', 'private'))")]
+    pub visibility: String,
+    pub version: i64,
+    pub title_key: Option<Vec<u8>>,
+} }
 record_with! { remarks_and_null, { #[sea_orm(default_value = "")] pub due_on: String, } }
 record_with! { pages_of_notes, { #[sea_orm(default_value = 0)] pub pages: i64, } }
 record_with! { unique_remarks, { #[sea_orm(unique)] pub remarks: Option<String>, } }

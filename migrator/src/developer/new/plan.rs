@@ -11,7 +11,8 @@ use super::step::Step;
 use super::wishes::{Rename, Wishes, index};
 use crate::developer::Problem;
 use crate::developer::entity::{Affinity, Column, Difference, Entity, ForeignKey, What, differences};
-use crate::developer::tables::{Table, Tables};
+use crate::developer::tables::{Stored, Table, Tables};
+use crate::schema::normalised;
 
 /// What a migration is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -48,6 +49,7 @@ pub fn plan(entities: &[Entity], tables: &Tables, former: &Former, wishes: &Wish
     for difference in differences(entities, tables) {
         planned.settle(&difference);
     }
+    planned.check_restrictions();
     planned.find_gone();
     planned.rename();
     planned.index_existing();
@@ -244,6 +246,29 @@ impl<'a> Planned<'a> {
         }
         if [&key.on_delete, &key.on_update].into_iter().flatten().any(|action| action == "CASCADE") {
             self.refuse(Refusal::cascade(&entity.table, key));
+        }
+    }
+
+    /// A check or a reference of a column that is there would have to hold for rows that are there.
+    fn check_restrictions(&mut self) {
+        for entity in self.entities {
+            let Some(table) = self.tables.get(&entity.table).filter(|table| table.stored != Stored::Elsewhere) else {
+                continue;
+            };
+            for column in entity.columns.iter().filter(|column| table.column(&column.name).is_some()) {
+                if let Some(extra) = &column.extra
+                    && !normalised(&table.sql).contains(&normalised(extra))
+                {
+                    self.refuse(Refusal::restriction(&table.name, &column.name, extra));
+                }
+            }
+            for key in &entity.foreign_keys {
+                let is_there = |(columns, to): &(Vec<String>, String)| *columns == key.columns && *to == key.table;
+                let of_rows = key.columns.iter().all(|column| table.column(column).is_some());
+                if of_rows && !table.foreign_keys.iter().any(is_there) {
+                    self.refuse(Refusal::reference_of_rows(&table.name, key));
+                }
+            }
         }
     }
 

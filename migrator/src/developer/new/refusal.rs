@@ -88,6 +88,27 @@ impl Refusal {
         )
     }
 
+    pub(super) fn restriction(table: &str, column: &str, extra: &str) -> Refusal {
+        Refusal::new(
+            format!(
+                "column {column} of table {table} is there without {extra}, which a household's rows may not fulfil, and what older \
+                 programs write may not either"
+            ),
+            "check it in the app, before it writes; a column that is new can have such a restriction",
+        )
+    }
+
+    pub(super) fn reference_of_rows(table: &str, key: &ForeignKey) -> Refusal {
+        let (columns, to) = (key.columns.join(", "), &key.table);
+        Refusal::new(
+            format!(
+                "({columns}) of table {table} is there without a reference to table {to}, and rows may refer to nothing; older programs \
+                 know nothing of it either, and their deletions in {to} would fail"
+            ),
+            "write #[sea_orm(skip_fk)] at the relation, which is enough to join by; or refer from a new column, and fill it with --back-fill",
+        )
+    }
+
     pub(super) fn key(table: &str, column: &str) -> Refusal {
         Refusal::new(
             format!(

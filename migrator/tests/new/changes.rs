@@ -113,6 +113,7 @@ pub(crate) fn refused() -> Vec<Change> {
         change("cascade", vec![of::<comment::Entity>()], &[]),
         change("another_type_and_never_null_and_unique", vec![of::<totp_of_numbers::Entity>()], &[]),
         change("unique_over_rows", vec![of::<user_with_unique_name::Entity>()], &[]),
+        change("another_default", vec![of::<another_default::Entity>()], &[]),
         change("checked_over_rows", vec![of::<checked_visibility::Entity>()], &[]),
         change("reference_of_rows", vec![of::<change_of_a_record::Entity>()], &[]),
         change("gone_and_has_to_be_written", vec![of::<session_without_agent::Entity>()], &[]),

@@ -242,11 +242,11 @@ entity! { title_or_null, "record", {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub title: Option<String>,
-    #[sea_orm(default_value = "papers")]
     pub category: String,
     pub notes: String,
     pub due_date: Option<String>,
     pub created_at: String,
+    #[sea_orm(default_value = "never")]
     pub updated_at: String,
     pub owner_id: Option<i64>,
     pub visibility: String,
@@ -330,6 +330,22 @@ entity! { change_joined, "record_change", {
 } {
     #[sea_orm(belongs_to = "super::record::Entity", from = "Column::RecordId", to = "super::record::Column::Id", skip_fk)]
     Record,
+} }
+entity! { another_default, "record", {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub title: String,
+    #[sea_orm(default_value = "papers")]
+    pub category: String,
+    pub notes: String,
+    #[sea_orm(default_value = "2030-01-01")]
+    pub due_date: Option<String>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub owner_id: Option<i64>,
+    pub visibility: String,
+    pub version: i64,
+    pub title_key: Option<Vec<u8>>,
 } }
 entity! { checked_visibility, "record", {
     #[sea_orm(primary_key)]

@@ -32,6 +32,8 @@ mod developer {
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use changes::Change;
 // As in a migration of the crate.
@@ -154,6 +156,48 @@ fn after_each_migration_the_entities_are_a_true_view_and_there_is_nothing_left_t
         assert_eq!(folder.write(&release, "again", &again).unwrap(), None, "{name}");
         assert_eq!(folder.files(), before);
     }
+}
+
+/// The entities are those of the change, so that it is the app's view that has to be true.
+#[test]
+fn cargo_migration_check_refuses_none_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let next = Mutex::new(changes::written());
+    let refused = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(change) = { next.lock().unwrap().pop() } {
+                    let entities = directory.path().join(format!("{}.json", change.name));
+                    fs::write(&entities, serde_json::to_string(&change.entities).unwrap()).unwrap();
+                    let mut command = Command::new(program());
+                    command.args(["migration", "check", "--brief", "--quick"]).stdin(Stdio::null());
+                    command.env("WRITTEN", change.name).env("MIGRATION_CHECK_ENTITIES", entities);
+                    let sources = stored(change.name);
+                    let output = command.env("MIGRATION_CHECK_SOURCES", sources.parent().unwrap()).output().unwrap();
+                    if !output.status.success() {
+                        refused
+                            .lock()
+                            .unwrap()
+                            .push((change.name, String::from_utf8_lossy(&output.stdout).into_owned()));
+                    }
+                }
+            });
+        }
+    });
+    let refused = refused.into_inner().unwrap();
+    assert!(
+        refused.is_empty(),
+        "{}",
+        refused.iter().map(|(name, said)| format!("\n{name}:\n{said}")).collect::<String>()
+    );
+}
+
+/// The developers' program of a release with one of these migrations.
+fn program() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_migrator")).with_file_name("examples").join("written");
+    assert!(program.exists(), "{} is not built: cargo build -p migrator --examples", program.display());
+    program
 }
 
 #[test]

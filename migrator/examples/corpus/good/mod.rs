@@ -22,6 +22,7 @@ fixtures! {
     cascades_from_a_new_table
     column_with_lowered_floor
     does_nothing
+    gives_a_default_where_none_was
     gives_random_keys
     keeps_json
     keeps_what_was_deleted

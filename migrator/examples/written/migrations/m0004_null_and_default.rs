@@ -1,6 +1,6 @@
 //! Null and default.
 //!
-//! - rebuilds table record: title may be null, category has the default 'papers'
+//! - rebuilds table record: title may be null, updated_at has the default 'never'
 
 use sea_orm_migration::prelude::*;
 
@@ -15,11 +15,11 @@ impl MigrationTrait for Migration {
         add::rebuild(manager, "record", "(
                 id INTEGER PRIMARY KEY AUTOINCREMENT,
                 title TEXT NULL,
-                category TEXT NOT NULL DEFAULT 'papers',
+                category TEXT NOT NULL DEFAULT '',
                 notes TEXT NOT NULL DEFAULT '',
                 due_date TEXT NULL,
                 created_at TEXT NOT NULL,
-                updated_at TEXT NOT NULL,
+                updated_at TEXT NOT NULL DEFAULT 'never',
                 owner_id INTEGER NULL REFERENCES user (id),
                 visibility TEXT NOT NULL DEFAULT 'household',
                 scope INTEGER GENERATED ALWAYS AS (CASE visibility WHEN 'household' THEN 0 ELSE ifnull(owner_id, -1) END) VIRTUAL,

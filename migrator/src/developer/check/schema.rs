@@ -120,7 +120,9 @@ fn column_changes(changes: &mut Changes, table: &str, column: &str, was: &Column
         ("expression", plain(&was.generated), plain(&is.generated)),
         ("place in the primary key", was.key.to_string(), is.key.to_string()),
     ] {
-        if before != now {
+        // Where a value had to be given, a default changes nothing for a program that gives one.
+        let is_relaxed = what == "default" && was.not_null && was.default.is_none();
+        if before != now && !is_relaxed {
             let instead = match what {
                 "expression" => {
                     "leave how the column is computed, and add another column: one that is computed anew can hide rows"

@@ -104,7 +104,9 @@ impl<'a> Planned<'a> {
             (What::TableMissing, _, _) => self.add_table(entity),
             (What::ColumnMissing, Some(table), Some(column)) => self.add_column(entity, table, column),
             (What::NotNull, Some(table), Some(column)) => self.rebuild(table, &column.name, &Edit::Nullable),
-            (What::Default { entity: default, .. }, Some(table), Some(column)) => {
+            (What::Default { entity: default, table: None }, Some(table), Some(column))
+                if table.column(own).is_some_and(|own| !own.nullable) =>
+            {
                 let default = sql::default(default);
                 match probe(&format!("c {} DEFAULT {default}", column.affinity)) {
                     Ok(()) => self.rebuild(table, &column.name, &Edit::Default(&default)),

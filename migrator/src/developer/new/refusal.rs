@@ -160,6 +160,9 @@ impl Refusal {
                 "leave {column} an Option<…>: rows may be null, and older programs write nulls; or add a field of another name with a \
                  default, and fill it with --back-fill"
             ),
+            What::Default { .. } => format!(
+                "leave default_value out above {column}, and let the app give the value: what older programs leave out has to become what it did"
+            ),
             What::NotUnique => {
                 return Refusal::unique_over_rows(&difference.table, &[column.to_owned()]);
             }

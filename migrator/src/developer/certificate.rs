@@ -7,7 +7,7 @@
 //! | `verdict`, `objections` | the rest in one line, and what speaks against the release: nothing, or it is not released |
 //! | `proven` | each earlier release's database upgraded to this release, and how many of its values are the same afterwards; the floor; the schema; the hashes of the files that it was proven with. The same on every machine: [`render`] makes it again, and CI compares the file byte for byte |
 //! | `checked` | what `cargo migration check` said of each rule when the release was made, and what is kept of databases with awkward rows |
-//! | `measured` | time and space of the upgrade of large databases, and the machine; null if there is no upgrade |
+//! | `measured` | time and space of the upgrade of large databases, and the machine; null if nothing could be measured |
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,7 +63,7 @@ pub struct Checked {
 pub struct Measured {
     /// The machine: its processors and its system.
     pub machine: String,
-    /// The release whose databases were upgraded: the newest one that has less migrations.
+    /// The release whose databases were upgraded: the one before.
     pub from: String,
     /// Databases of several sizes.
     pub upgrades: Vec<Measurement>,

@@ -215,7 +215,7 @@ pub fn run(release: &Release, options: &Options) -> Result<Report, Problem> {
     })
 }
 
-/// Measures the upgrade from one release, however long ago it was; no cost if it has all migrations already.
+/// Measures the upgrade from one release, also if it has all migrations already.
 ///
 /// # Errors
 ///
@@ -223,9 +223,6 @@ pub fn run(release: &Release, options: &Options) -> Result<Report, Problem> {
 pub fn measure(release: &Release, from: &Released, options: &Options) -> Result<Vec<Cost>, Problem> {
     let released = from.migrations()?;
     let unreleased: Vec<String> = release.names().into_iter().filter(|name| !released.contains(name)).collect();
-    if unreleased.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut findings = Findings::new(&unreleased, &options.sources);
     let (releases, left_in_service) = (vec![from.clone()], Vec::new());
     let subject = Subject { release, options, releases, released, unreleased, left_in_service };

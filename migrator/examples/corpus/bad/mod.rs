@@ -59,6 +59,7 @@ fixtures! {
     trigger_deletes_children
     trigger_keeps_deleted
     trigger_rewrites
+    trigger_rewrites_some
     turns_foreign_keys_off
     unique_over_duplicates
     unique_with_lowered_floor

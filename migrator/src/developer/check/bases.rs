@@ -6,12 +6,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::Subject;
 use crate::developer::releases::{self, Released, root};
 use crate::developer::{Problem, awkward, migrate};
+
+/// Longer than any check takes.
+const OLD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The databases of one release.
 #[derive(Clone, Debug)]
@@ -28,7 +32,11 @@ pub(crate) struct Base {
 
 /// Returns those of every release, newest first.
 pub(crate) fn prepare(subject: &Subject<'_>, scratch: &Path) -> Result<Vec<Base>, Problem> {
-    let directory = cache(scratch)?.join(key(subject)?);
+    let cache = cache(scratch)?;
+    let directory = cache.join(key(subject)?);
+    if !directory.exists() {
+        remove_old(&cache);
+    }
     fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
     subject.releases.iter().map(|released| base(subject, released, &directory)).collect()
 }
@@ -90,20 +98,32 @@ pub(crate) fn cache(scratch: &Path) -> Result<PathBuf, Problem> {
     Ok(place)
 }
 
-/// A hash of all that the databases are made of, and of how far they are upgraded.
+/// Removes the databases of a source that was changed long ago. What cannot be removed is in nobody's way.
+fn remove_old(cache: &Path) {
+    let is_old = |path: &Path| {
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > OLD))
+    };
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        if entry.path().is_dir() && is_old(&entry.path()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// A hash of all that the databases are made of, and of how far they are upgraded. A migration that is being written is no part of it.
 pub(crate) fn key(subject: &Subject<'_>) -> Result<String, Problem> {
     let source = root().join("migrator");
     let mut files =
         vec![source.join("src/fold.rs"), source.join("src/add.rs"), source.join("src/developer/awkward.rs")];
+    files.extend(subject.released.iter().map(|name| source.join(format!("src/migrations/{name}.rs"))));
     let newest = subject.releases.first().map(|newest| &newest.version);
     // Not what later releases left, such as the one that is being made.
     let releases = releases::all()?.into_iter().filter(|one| Some(&one.version) <= newest);
-    files.extend(releases.flat_map(|one| ["sql", "delta.sql", "statements"].map(|extension| one.file(extension))));
-    for directory in ["src/add", "src/migrations"] {
-        let directory = source.join(directory);
-        let entries = fs::read_dir(&directory).map_err(|error| failed(&directory, &error))?;
-        files.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
-    }
+    files.extend(releases.flat_map(|one| ["sql", "delta.sql"].map(|extension| one.file(extension))));
+    let helpers = source.join("src/add");
+    let entries = fs::read_dir(&helpers).map_err(|error| failed(&helpers, &error))?;
+    files.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
     files.sort();
     let mut hasher = blake3::Hasher::new();
     hasher.update(subject.released.join(" ").as_bytes());

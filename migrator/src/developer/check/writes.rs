@@ -23,7 +23,7 @@ use crate::developer::Problem;
 use crate::schema::quoted;
 
 /// So many rows of a table are written to.
-const ROWS: usize = 6;
+const ROWS: usize = 30;
 
 /// One write.
 struct Write {

@@ -4,9 +4,9 @@
 //! command can be stopped at any moment and run again: it goes on, and what is done stays as it is.
 //!
 //! 1. may it be: the version, the working tree, the changelog;
-//! 2. [`check`], which is `cargo migration check`: nothing is written while a rule is breached;
-//! 3. [`version`], [`changelog`]: the version in Cargo.toml, the lock files and the documents, and *Unreleased* becomes its section;
-//! 4. [`database`]: the release's database and its app's statements;
+//! 2. `check`, which is `cargo migration check`: nothing is written while a rule is breached;
+//! 3. `version`, [`changelog`]: the version in Cargo.toml, the lock files and the documents, and *Unreleased* becomes its section;
+//! 4. `database`: the release's database and its app's statements;
 //! 5. the pins of what its migrations execute;
 //! 6. the [`certificate`];
 //! 7. the upgrade tests from every earlier release;

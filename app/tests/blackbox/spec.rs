@@ -14,19 +14,19 @@ fn printed() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A changed API is a decision: after it, run the tests with `HEARTH_UPDATE_SNAPSHOTS=1` and read the difference.
+/// A changed API is a decision: after it, run the tests with `HEARTH_TEST_UPDATE_SNAPSHOTS=1` and read the difference.
 #[test]
 fn the_document_is_the_one_that_was_agreed_on() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(SNAPSHOT);
     let now = printed();
-    if std::env::var_os("HEARTH_UPDATE_SNAPSHOTS").is_some() {
+    if std::env::var_os("HEARTH_TEST_UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, &now).unwrap();
     }
     let agreed = fs::read_to_string(&path).unwrap_or_default();
     let without_version = |text: &str| text.replace(&format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION")), "");
     assert!(
         without_version(&now) == without_version(&agreed),
-        "the document differs from {SNAPSHOT}; if that is meant, set HEARTH_UPDATE_SNAPSHOTS=1"
+        "the document differs from {SNAPSHOT}; if that is meant, set HEARTH_TEST_UPDATE_SNAPSHOTS=1"
     );
 }
 

@@ -188,7 +188,7 @@ fn a_zone_is_one_that_is_there() {
 }
 
 /// The list of compose.yml and tailscale-sidecar.yml is made from the code:
-/// `HEARTH_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib env_file`.
+/// `HEARTH_TEST_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib env_file`.
 #[test]
 fn the_compose_files_hand_every_setting_on_by_its_name() {
     const HEAD: &str = "      # Every other setting, handed on when .env has it";
@@ -213,7 +213,7 @@ fn the_compose_files_hand_every_setting_on_by_its_name() {
         let (before, rest) = text.split_once(HEAD).unwrap_or_else(|| panic!("{file} has no list of settings"));
         let (_, after) = rest.split_once("    volumes:\n").unwrap();
         let expected = format!("{before}{list}    volumes:\n{after}");
-        if std::env::var_os("HEARTH_UPDATE_SNAPSHOTS").is_some() {
+        if std::env::var_os("HEARTH_TEST_UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(&path, expected).unwrap();
         } else {
             assert_eq!(text, expected, "{file} is not what the code says; see above this test");

@@ -261,7 +261,7 @@ pub(super) fn unexpanded(path: &str) -> bool {
 mod tests {
     use super::{super::table::KEYS, *};
 
-    /// The table of docs/CONFIGURATION.md is made from the code: `HEARTH_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib keys`.
+    /// The table of docs/CONFIGURATION.md is made from the code: `HEARTH_TEST_UPDATE_SNAPSHOTS=1 cargo test -p supervisor --lib keys`.
     #[test]
     fn every_setting_is_documented_as_it_is() {
         const HEAD: &str =
@@ -276,7 +276,7 @@ mod tests {
         let document = std::fs::read_to_string(path).unwrap();
         let (before, rest) = document.split_once(HEAD).expect("the table's head");
         let (there, after) = rest.split_once("\n\n").expect("an end of the table");
-        if std::env::var_os("HEARTH_UPDATE_SNAPSHOTS").is_some() {
+        if std::env::var_os("HEARTH_TEST_UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(path, format!("{before}{HEAD}{table}\n{after}")).unwrap();
             return;
         }

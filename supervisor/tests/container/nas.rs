@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::{PermissionsExt, chown},
     path::Path,
     process::{Command, Output},
@@ -37,8 +37,15 @@ fn free_port() -> u16 {
 
 /// Returns an address of this machine that is not 127.0.0.1: that of Docker's own network.
 fn in_the_network(port: u16) -> SocketAddr {
-    let gateway = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
-    SocketAddr::new(gateway.parse().unwrap(), port)
+    let format = "{{(index .IPAM.Config 0).Gateway}} {{(index .IPAM.Config 0).Subnet}}";
+    let network = docker(&["network", "inspect", "bridge", "--format", format]);
+    let (gateway, subnet) = network.split_once(' ').unwrap();
+    // A daemon that made the network itself names no gateway until it is started again; it is the first address.
+    let first = || {
+        let network: Ipv4Addr = subnet.split('/').next().unwrap().parse().unwrap();
+        Ipv4Addr::from_bits(network.to_bits() + 1).into()
+    };
+    SocketAddr::new(gateway.parse().unwrap_or_else(|_| first()), port)
 }
 
 /// What a menu makes of a file that is pasted into it; taken down with this, volumes and all.

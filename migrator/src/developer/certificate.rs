@@ -18,10 +18,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Problem;
 use super::check::content::Content;
 use super::check::{Cost, Facts, Report, Verdict};
 use super::releases::{self, Released};
+use super::{Problem, scratch};
 use crate::floor;
 
 /// What a certificate's file name has after the version.
@@ -234,8 +234,7 @@ fn verdict(proven: &Proven, checked: &Checked, objections: &[String]) -> String 
 ///
 /// An upgrade fails, or a file cannot be read.
 pub fn prove(release: &Released) -> Result<Proven, Problem> {
-    let directory =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let directory = scratch()?;
     let migrations = release.migrations()?;
     let last = migrations.last().map(String::as_str);
     let mut upgrades = Vec::new();

@@ -15,6 +15,7 @@
 //! migrations that are no release's.
 
 pub mod awkward;
+mod cargo;
 pub mod certificate;
 pub mod check;
 mod cli;
@@ -35,6 +36,11 @@ pub mod trial;
 
 pub use cli::main;
 pub use problem::Problem;
+
+/// Makes a directory that goes with what is returned.
+fn scratch() -> Result<tempfile::TempDir, Problem> {
+    tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))
+}
 
 /// Runs `work` to its end on a thread of its own, so that it can be asked for from anywhere.
 fn blocking<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> Result<T, Problem> {

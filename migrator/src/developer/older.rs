@@ -17,9 +17,10 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use semver::Version;
 
-use super::Problem;
 use super::releases::{self, Released, root};
+use super::{Problem, blocking, cargo, scratch};
 use crate::Release;
+use crate::schema::quoted;
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +55,7 @@ pub fn judge(release: &Release, version: &Version) -> Result<Verdict, Problem> {
     };
     say(&format!("building the programs and tests of {version}"));
     let programs = Programs::build(version)?;
-    let scratch =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let scratch = scratch()?;
     programs.judged(release, released, scratch.path())
 }
 
@@ -231,13 +231,11 @@ fn own_test_of(verdict: &mut Verdict, name: &str, variables: &[(&str, &Path)]) {
 
 /// Runs an ignored test of this source's app; what it says when it fails is the problem's message.
 fn own_test(name: &str, variables: &[(&str, &Path)]) -> Result<(), Problem> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo::cargo();
     command
-        .current_dir(root())
         .args(["test", "--quiet", "--workspace", "--locked", "--test", "blackbox", "--", "--ignored", "--exact", name])
         .envs(variables.iter().copied())
-        .env("RUST_BACKTRACE", "0")
-        .stdin(Stdio::null());
+        .env("RUST_BACKTRACE", "0");
     let output = command.output().map_err(|error| unstarted(&command, &error))?;
     if output.status.success() {
         return Ok(());
@@ -283,7 +281,7 @@ fn rows(database: &Path) -> Result<BTreeMap<String, i64>, Problem> {
         names
             .into_iter()
             .map(|name| {
-                let sql = format!("SELECT count(*) FROM \"{}\"", name.replace('"', "\"\""));
+                let sql = format!("SELECT count(*) FROM {}", quoted(&name));
                 Ok((name, connection.query_row(&sql, [], |row| row.get(0))?))
             })
             .collect()
@@ -303,11 +301,7 @@ fn make_way(database: &Path) -> Result<(), Problem> {
 }
 
 fn upgrade(release: &Release, database: &Path) -> Result<(), Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(format!("cannot start a runtime: {error}")))?;
-    let result = runtime.block_on(crate::up(database, release, &mut |_| {}));
+    let result = blocking(async || crate::up(database, release, &mut |_| {}).await)?;
     result.map(|_| ()).map_err(|error| Problem::new(format!("cannot migrate {}: {error}", database.display())))
 }
 
@@ -317,6 +311,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
 
 fn run(command: &mut Command) -> Result<(), Problem> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
+    cargo::without_package(command);
     let status = command.status().map_err(|error| unstarted(command, &error))?;
     if status.success() {
         return Ok(());

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use semver::Version;
 
 use super::delta::{self, Header};
-use super::{Problem, blocking};
+use super::{Problem, blocking, scratch};
 use crate::apply::up_to;
 use crate::{Release, migrations};
 
@@ -150,8 +150,7 @@ impl Released {
         if file.exists() {
             return Ok(Header::parse(&read(&file)?)?.migrations);
         }
-        let directory =
-            tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+        let directory = scratch()?;
         let path = directory.path().join("app.db");
         self.make(&path)?;
         let read = |connection: Connection| {

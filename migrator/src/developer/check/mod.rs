@@ -35,8 +35,8 @@ use semver::Version;
 use self::bases::Base;
 use self::findings::Findings;
 pub use self::report::{Breach, Cost, Facts, Report, Rule, Verdict};
-use super::Problem;
 use super::releases::{self, Released};
+use super::{Problem, scratch};
 use crate::Release;
 
 /// What to check, and with what.
@@ -194,8 +194,7 @@ pub fn run(release: &Release, options: &Options) -> Result<Report, Problem> {
     let left_in_service = older.filter(|version| floor.as_ref().is_some_and(|floor| floor <= version)).collect();
     let subject = Subject { release, options, releases, released, unreleased, left_in_service };
     let mut findings = Findings::new(&subject.unreleased, &options.sources);
-    let directory =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let directory = scratch()?;
     order::check(&subject, directory.path(), &mut findings)?;
     let (mut facts, mut costs) = (Vec::new(), Vec::new());
     if findings.any() {
@@ -226,8 +225,7 @@ pub fn measure(release: &Release, from: &Released, options: &Options) -> Result<
     let mut findings = Findings::new(&unreleased, &options.sources);
     let (releases, left_in_service) = (vec![from.clone()], Vec::new());
     let subject = Subject { release, options, releases, released, unreleased, left_in_service };
-    let directory =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let directory = scratch()?;
     let bases = bases::prepare(&subject, directory.path())?;
     cost::check(&subject, &bases, directory.path(), &mut findings)
 }

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::{failed, say};
 use crate::developer::entity::{self, Entity};
-use crate::developer::{Problem, releases};
+use crate::developer::{Problem, cargo, releases};
 
 /// How often it is looked whether a program has ended.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -98,7 +98,7 @@ impl Programs {
     pub(super) fn command(&self, name: &str, data: &Path) -> Command {
         let mut command = Command::new(self.path(name));
         command.env("HEARTH_DATA_DIR", data).stdin(Stdio::null()).process_group(0);
-        without_cargos(&mut command);
+        cargo::without_package(&mut command);
         command
     }
 
@@ -121,10 +121,11 @@ impl Programs {
 
 /// Has cargo build something of this repository. It says itself what is wrong with the sources.
 async fn cargo(arguments: &[&str]) -> Result<(), Problem> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(releases::root()).stdin(Stdio::null()).process_group(0);
-    without_cargos(&mut command);
-    let child = command.spawn().map_err(|error| Problem::new(format!("cannot run cargo: {error}")))?;
+    let child = cargo::cargo()
+        .args(arguments)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| Problem::new(format!("cannot run cargo: {error}")))?;
     match ended(&mut Group(child).0).await {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(Problem::new(format!("cargo {} failed; it has said why", arguments.join(" ")))),
@@ -144,16 +145,6 @@ fn sources_of_entities(directory: &Path, hasher: &mut blake3::Hasher) {
             && OF_ENTITIES.iter().any(|word| text.contains(word))
         {
             hasher.update(text.as_bytes());
-        }
-    }
-}
-
-/// Takes away what `cargo run` adds to the environment, some of which makes cargo build crates again.
-fn without_cargos(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&name);
         }
     }
 }

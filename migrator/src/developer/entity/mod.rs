@@ -10,7 +10,7 @@ mod differences;
 mod tests;
 
 use std::fmt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use sea_orm::sea_query::{
     ColumnDef, ColumnType, Expr, ForeignKeyAction, IndexCreateStatement, Query, SqliteQueryBuilder,
@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use differences::{Difference, What, differences};
 
-use super::Problem;
-use super::releases::root;
+use super::{Problem, cargo};
 
 /// What an entity says of its table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,10 +268,8 @@ fn affinity(kind: &ColumnType) -> Result<Affinity, &'static str> {
 ///
 /// If the app does not compile, or one of its entities has a type that a STRICT table cannot have.
 pub fn of_app() -> Result<Vec<Entity>, Problem> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["run", "--quiet", "--package", "app", "--example", "entities"]);
-    command.current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let mut command = cargo::cargo();
+    command.args(["run", "--quiet", "--package", "app", "--example", "entities"]).stderr(Stdio::inherit());
     let output = command.output().map_err(|error| Problem::new(format!("cannot start cargo: {error}")))?;
     if !output.status.success() {
         return Err(Problem::new("the app's entities cannot be read, for the reason above; nothing was changed")

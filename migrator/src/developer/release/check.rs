@@ -6,7 +6,7 @@ use super::repository::Repository;
 use super::{database, step};
 use crate::developer::certificate::{self, Certificate, Checked, Measured};
 use crate::developer::check::{self, Options};
-use crate::developer::{Problem, releases};
+use crate::developer::{Problem, releases, scratch};
 use crate::{Release, floor};
 
 /// Checks the migrations, and measures what the upgrade takes; what an earlier run found stays while nothing has changed.
@@ -63,8 +63,7 @@ fn known(repository: &Repository, version: &Version) -> Result<Option<Certificat
 /// The floor never falls.
 fn floor_is_right(release: &Release, version: &Version) -> Result<(), Problem> {
     let before = releases::before(version)?;
-    let directory =
-        tempfile::tempdir().map_err(|error| Problem::new(format!("cannot make a temporary directory: {error}")))?;
+    let directory = scratch()?;
     let path = directory.path().join("app.db");
     before.make(&path)?;
     let recorded = certificate::recorded_floor(&path)?;

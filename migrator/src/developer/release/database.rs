@@ -14,7 +14,7 @@ use super::step;
 use crate::Release;
 use crate::developer::delta::{self, Header, content};
 use crate::developer::releases::{self, Released};
-use crate::developer::{Problem, statements};
+use crate::developer::{Problem, scratch, statements};
 
 /// What makes the database what it is, beside the release before: the app with its tests, the migrations, and the libraries.
 const MADE_BY: [&str; 5] = ["Cargo.lock", "app/Cargo.toml", "app/src", "app/tests/blackbox", "migrator/src"];
@@ -31,8 +31,7 @@ pub(super) fn make(repository: &Repository, release: &Release, version: &Version
         step::say(&format!("{file} stays: nothing that it is made of has changed"));
         return Ok(());
     }
-    let failed = |error| Problem::new(format!("cannot make a temporary directory: {error}"));
-    let directory = tempfile::tempdir().map_err(failed)?;
+    let directory = scratch()?;
     step::cargo(
         repository,
         &[

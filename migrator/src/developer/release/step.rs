@@ -2,12 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::repository::Repository;
-use crate::developer::Problem;
+use crate::developer::{Problem, cargo};
 
 /// Says something about the step under way. That nobody listens is no reason to stop.
 pub(super) fn say(words: &str) {
@@ -29,21 +28,10 @@ pub(super) fn begin(number: usize, of: usize, name: &str) {
 pub(super) fn cargo(repository: &Repository, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<(), Problem> {
     let words = format!("cargo {}", arguments.join(" "));
     say(&words);
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
-    // What cargo says to the program that it runs is of that program's package and of no other.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        let is_of_package = ["CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_"];
-        if is_of_package.iter().any(|begin| name.starts_with(begin)) || name == "CARGO_PRIMARY_PACKAGE" {
-            command.env_remove(&*name);
-        }
-    }
-    let status = command
+    let status = cargo::cargo()
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(&repository.root)
-        .stdin(Stdio::null())
         // A program's result goes to standard output; this is talk.
         .stdout(io::stderr())
         .status()

@@ -57,8 +57,11 @@ fixtures! {
     thrice_the_space
     tokenizer_of_the_program
     trigger_deletes_children
+    trigger_deletes_some
     trigger_keeps_deleted
+    trigger_keeps_some
     trigger_rewrites
+    trigger_rewrites_one
     trigger_rewrites_some
     turns_foreign_keys_off
     unique_over_duplicates

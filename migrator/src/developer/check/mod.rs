@@ -24,6 +24,7 @@ mod programs;
 mod report;
 mod schema;
 mod statements;
+mod write;
 mod writes;
 
 use std::io::Write as _;

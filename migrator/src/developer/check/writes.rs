@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Result, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Result, params_from_iter};
 
 use super::Subject;
 use super::bases::{Base, copy, open, unreadable};
@@ -19,20 +19,48 @@ use super::findings::Findings;
 use super::listing::{Listing, Table};
 use super::report::Rule;
 use super::schema::Finding;
+use super::write::{Write, attempt, deletes, inserts, list, shape, updates};
 use crate::developer::Problem;
 use crate::schema::quoted;
 
-/// So many rows of a table are written to.
-const ROWS: usize = 30;
-
-/// One write.
-struct Write {
-    table: String,
-    sql: String,
-    values: Vec<Value>,
+/// What is written, one kind after the other.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Insert,
+    Update,
+    Delete,
 }
 
-const PHASES: [(&str, &str); 3] = [("inserts into", "insert"), ("updates", "update"), ("deletes from", "delete")];
+const PHASES: [Phase; 3] = [Phase::Insert, Phase::Update, Phase::Delete];
+
+impl Phase {
+    /// As in: what 0.6.0 *inserts into* a table.
+    fn verb(self) -> &'static str {
+        match self {
+            Phase::Insert => "inserts into",
+            Phase::Update => "updates",
+            Phase::Delete => "deletes from",
+        }
+    }
+
+    /// As in: after *an insert*.
+    fn after(self) -> &'static str {
+        match self {
+            Phase::Insert => "an insert",
+            Phase::Update => "an update",
+            Phase::Delete => "a delete",
+        }
+    }
+
+    /// As in: after *inserts*.
+    fn many(self) -> &'static str {
+        match self {
+            Phase::Insert => "inserts",
+            Phase::Update => "updates",
+            Phase::Delete => "deletes",
+        }
+    }
+}
 
 pub(crate) fn check(
     subject: &Subject<'_>,
@@ -72,14 +100,22 @@ impl Compared<'_> {
         let tables: BTreeMap<&String, &Table> =
             listing.tables.iter().filter(|(_, table)| table.kind == "table").collect();
         let mut told = BTreeSet::new();
-        for (phase, (verb, _)) in PHASES.iter().enumerate() {
+        for phase in PHASES {
             let before = Content::read(&old)?;
             let mut refused: BTreeSet<&str> = BTreeSet::new();
             let writes = match phase {
-                0 => inserts(&old, &tables)?,
-                1 => updates(&old, &tables)?,
-                _ => deletes(&old, &tables)?,
+                Phase::Insert => inserts(&old, &tables)?,
+                Phase::Update => updates(&old, &tables)?,
+                Phase::Delete => deletes(&old, &tables)?,
             };
+            // What is gone was said, and would be read as a text (SQLite takes a name in quotes for one).
+            if phase == Phase::Update && !self.findings.has(Rule::Additive) {
+                for loss in alone(&old, &new, &tables, &writes)? {
+                    if told.insert(loss.object.clone()) {
+                        self.rewritten(loss, phase);
+                    }
+                }
+            }
             for write in &writes {
                 let trials = [attempt(&old, write)?, attempt(&new, write)?];
                 let undo = trials[0].is_ok() != trials[1].is_ok();
@@ -93,7 +129,7 @@ impl Compared<'_> {
                 if let [Ok(()), Err(reason)] = &trials
                     && refused.insert(&write.table)
                 {
-                    self.refused(&write.table, verb, reason);
+                    self.refused(&write.table, phase.verb(), reason);
                 }
             }
             let mut is = Content::read(&old)?;
@@ -105,7 +141,7 @@ impl Compared<'_> {
                     self.rewritten(loss, phase);
                 }
             }
-            if phase == 2 {
+            if phase == Phase::Delete {
                 for (name, was) in &before.tables {
                     let (Some(gone), Some(there)) = (is.tables.get(name), again.tables.get(name)) else { continue };
                     if let Some(key) = was.still(gone, there) {
@@ -145,21 +181,23 @@ impl Compared<'_> {
         self.for_older(format!("table {table}"), what, instead);
     }
 
-    fn rewritten(&mut self, loss: content::Loss, phase: usize) {
-        let verb = PHASES[phase].1;
+    fn rewritten(&mut self, loss: content::Loss, phase: Phase) {
         let is_column = loss.object.contains(": column");
         let (what, instead) = if is_column {
             (
-                format!("a trigger rewrites what a program writes into old columns: after an {verb}, {}", loss.what),
+                format!(
+                    "a trigger rewrites what a program writes into old columns: after {}, {}",
+                    phase.after(),
+                    loss.what
+                ),
                 "leave what was written, and put what the trigger computes into a new column",
             )
         } else {
             (
-                format!("after {verb}s through old columns, {}, which stay without the migration", loss.what),
+                format!("after {} through old columns, {}, which stay without the migration", phase.many(), loss.what),
                 "leave rows of old tables alone in triggers and foreign keys; mark them in a new column",
             )
         };
-        let what = what.replace("an delete", "a delete");
         self.breach(Rule::WritesKept, loss.object, what, instead);
     }
 
@@ -212,178 +250,49 @@ impl Compared<'_> {
     }
 }
 
-/// Makes a write in a savepoint, which stays open. The inner error is SQLite's refusal.
-fn attempt(connection: &Connection, write: &Write) -> Result<std::result::Result<(), String>> {
-    connection.execute_batch("SAVEPOINT \"write\"")?;
-    let done = connection
-        .prepare_cached(&write.sql)
-        .and_then(|mut statement| statement.execute(params_from_iter(&write.values)));
-    Ok(match done {
-        Ok(_) => Ok(()),
-        Err(rusqlite::Error::SqliteFailure(_, Some(message))) => Err(message),
-        Err(error) => Err(error.to_string()),
-    })
-}
-
-/// The columns that a program can give, of each whether it has to differ from row to row and whether it must be given.
-struct Shape {
-    names: Vec<String>,
-    key: Vec<String>,
-    unique: BTreeSet<String>,
-    needed: BTreeSet<String>,
-}
-
-fn shape(table: &Table) -> Shape {
-    let given: Vec<(&String, _)> = table.columns.iter().filter(|(_, column)| column.generated.is_none()).collect();
-    let mut key: Vec<(i64, String)> =
-        given.iter().filter(|(_, column)| column.key > 0).map(|(name, column)| (column.key, (*name).clone())).collect();
-    key.sort();
-    let unique = table.unique.iter().flat_map(|columns| columns.split(", ").map(str::to_owned)).collect();
-    let needed = |column: &super::listing::Column| column.not_null && column.default.is_none();
-    Shape {
-        names: given.iter().map(|(name, _)| (*name).clone()).collect(),
-        key: key.into_iter().map(|(_, name)| name).collect(),
-        unique,
-        needed: given.iter().filter(|(_, column)| needed(column)).map(|(name, _)| (*name).clone()).collect(),
-    }
-}
-
-fn list(names: &[String]) -> String {
-    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
-}
-
-/// Rows spread over a table, by its key.
-fn spread(connection: &Connection, table: &str, columns: &[String], key: &[String]) -> Result<Vec<Vec<Value>>> {
-    let order = if key.is_empty() { "1".to_owned() } else { list(key) };
-    let sql = format!("SELECT {} FROM {} ORDER BY {order}", list(columns), quoted(table));
-    let mut statement = connection.prepare(&sql)?;
-    let rows: Vec<Vec<Value>> = statement
-        .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<Value>>>())?
-        .collect::<Result<_>>()?;
-    let step = rows.len().div_ceil(ROWS).max(1);
-    let number = rows.len();
-    Ok(rows
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| index % step == 0 || index + 1 == number)
-        .map(|(_, row)| row)
-        .collect())
-}
-
-fn another(value: &Value, number: usize) -> Value {
-    match value {
-        Value::Integer(old) => Value::Integer(old + 1_000_000 + number as i64),
-        Value::Text(old) => Value::Text(format!("{old}-{number}")),
-        Value::Blob(old) => Value::Blob([old.as_slice(), &[number as u8]].concat()),
-        other => other.clone(),
-    }
-}
-
-/// Copies of rows, with keys and unique values of their own, and rows of what has to be given only.
-fn inserts(connection: &Connection, tables: &BTreeMap<&String, &Table>) -> Result<Vec<Write>> {
-    let mut writes = Vec::new();
-    for (name, table) in tables {
-        let shape = shape(table);
-        for (number, row) in spread(connection, name, &shape.names, &shape.key)?.into_iter().enumerate() {
-            let values: Vec<Value> = shape
-                .names
-                .iter()
-                .zip(&row)
-                .map(|(column, value)| {
-                    if shape.key.contains(column) || shape.unique.contains(column) {
-                        another(value, number)
-                    } else {
-                        value.clone()
-                    }
-                })
-                .collect();
-            let pairs = || shape.names.iter().cloned().zip(values.iter().cloned());
-            let all: Vec<(String, Value)> = pairs().collect();
-            let few: Vec<(String, Value)> = pairs()
-                .filter(|(column, _)| shape.needed.contains(column) && !shape.key.contains(column))
-                .map(|(column, value)| {
-                    let value = if shape.unique.contains(&column) { another(&value, 7) } else { value };
-                    (column, value)
-                })
-                .collect();
-            for given in [all, few] {
-                if given.is_empty() {
-                    continue;
-                }
-                let (columns, values): (Vec<String>, Vec<Value>) = given.into_iter().unzip();
-                let marks = vec!["?"; values.len()].join(", ");
-                let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", quoted(name), list(&columns));
-                writes.push(Write { table: (*name).clone(), sql, values });
-            }
-        }
-    }
-    Ok(writes)
-}
-
-/// Each column of some rows, with values that other rows have: the least, the greatest, the longest, one with blanks at its ends.
-fn updates(connection: &Connection, tables: &BTreeMap<&String, &Table>) -> Result<Vec<Write>> {
-    let mut writes = Vec::new();
-    for (name, table) in tables {
-        let shape = shape(table);
-        if shape.key.is_empty() {
-            continue;
-        }
-        let keys = spread(connection, name, &shape.key, &shape.key)?;
+/// What each update alone makes of other columns of its row, where that differs. Each is undone, since of many updates a later one
+/// would hide what a trigger of an earlier one wrote.
+fn alone(
+    old: &Connection,
+    new: &Connection,
+    tables: &BTreeMap<&String, &Table>,
+    writes: &[Write],
+) -> Result<Vec<content::Loss>> {
+    let mut losses: BTreeMap<String, content::Loss> = BTreeMap::new();
+    for write in writes {
+        let shape = shape(tables[&write.table]);
         let matches: Vec<String> = shape.key.iter().map(|column| format!("{} = ?", quoted(column))).collect();
-        for column in shape.names.iter().filter(|column| !shape.key.contains(column)) {
-            let (of, from) = (quoted(column), quoted(name));
-            let mut values: Vec<Value> = Vec::new();
-            for sql in [
-                format!("SELECT min({of}) FROM {from}"),
-                format!("SELECT max({of}) FROM {from}"),
-                format!("SELECT {of} FROM {from} ORDER BY length({of}) DESC LIMIT 1"),
-                format!("SELECT {of} FROM {from} WHERE {of} <> trim({of}) LIMIT 1"),
-                format!("SELECT {of} FROM {from} WHERE {of} <> lower({of}) LIMIT 1"),
-                format!("SELECT {of} FROM {from} WHERE {of} IS NULL LIMIT 1"),
-            ] {
-                let mut statement = connection.prepare(&sql)?;
-                let mut rows = statement.query([])?;
-                if let Some(row) = rows.next()? {
-                    let value: Value = row.get(0)?;
-                    let is_null = value == Value::Null;
-                    if !values.contains(&value) && (!is_null || sql.ends_with("IS NULL LIMIT 1")) {
-                        values.push(value);
-                    }
-                }
+        let sql =
+            format!("SELECT {} FROM {} WHERE {}", list(&shape.names), quoted(&write.table), matches.join(" AND "));
+        // The new value comes before the key.
+        let key = &write.values[1..];
+        let mut rows: Vec<Vec<Value>> = Vec::new();
+        for connection in [old, new] {
+            let done = attempt(connection, write)?;
+            if done.is_ok() {
+                let mut statement = connection.prepare_cached(&sql)?;
+                let values = |row: &rusqlite::Row<'_>| (0..shape.names.len()).map(|index| row.get(index)).collect();
+                rows.extend(statement.query_row(params_from_iter(key), values).optional()?);
             }
-            for (number, value) in values.into_iter().enumerate() {
-                for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 2 == number % 2) {
-                    let is_other = shape.unique.contains(column);
-                    let value = if is_other { another(&value, 100 + index) } else { value.clone() };
-                    let sql = format!("UPDATE {from} SET {of} = ? WHERE {}", matches.join(" AND "));
-                    let mut values = vec![value];
-                    values.extend(key.iter().cloned());
-                    writes.push(Write { table: (*name).clone(), sql, values });
-                }
-            }
+            connection.execute_batch("ROLLBACK TO write; RELEASE write")?;
+        }
+        let [was, is] = rows.as_slice() else { continue };
+        for (column, _) in shape.names.iter().zip(was.iter().zip(is)).filter(|(_, (was, is))| was != is) {
+            let table = &write.table;
+            let what = format!("column {column} of table {table} changed in the row with {}", shown(&shape.key, key));
+            let object = format!("table {table}: column {column}");
+            losses.entry(object.clone()).or_insert(content::Loss { object, what });
         }
     }
-    Ok(writes)
+    Ok(losses.into_values().collect())
 }
 
-/// Some rows of each table, after the rows that refer to them.
-fn deletes(connection: &Connection, tables: &BTreeMap<&String, &Table>) -> Result<Vec<Write>> {
-    let mut writes = Vec::new();
-    for (name, table) in tables {
-        let shape = shape(table);
-        let [key] = shape.key.as_slice() else { continue };
-        for row in spread(connection, name, &shape.key, &shape.key)? {
-            for (child, of) in tables {
-                for (columns, what) in &of.foreign_keys {
-                    if what.split(' ').nth(1) == Some(name.to_lowercase().as_str()) && !columns.contains(',') {
-                        let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(child), quoted(columns));
-                        writes.push(Write { table: (*child).clone(), sql, values: row.clone() });
-                    }
-                }
-            }
-            let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(name), quoted(key));
-            writes.push(Write { table: (*name).clone(), sql, values: row });
-        }
-    }
-    Ok(writes)
+/// A key with its names, as in `scope 0, number 2531`.
+fn shown(names: &[String], key: &[Value]) -> String {
+    let value = |value: &Value| match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text.chars().take(60).collect(),
+        other => format!("{other:?}"),
+    };
+    names.iter().zip(key).map(|(name, of)| format!("{name} {}", value(of))).collect::<Vec<_>>().join(", ")
 }

@@ -59,6 +59,13 @@ pub(crate) fn shape(table: &Table) -> Shape {
     }
 }
 
+impl Shape {
+    /// The condition that finds a row by its key.
+    pub(crate) fn has_key(&self) -> String {
+        self.key.iter().map(|column| format!("{} = ?", quoted(column))).collect::<Vec<_>>().join(" AND ")
+    }
+}
+
 pub(crate) fn list(names: &[String]) -> String {
     names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
@@ -156,7 +163,6 @@ pub(crate) fn updates(connection: &Connection, tables: &BTreeMap<&String, &Table
             continue;
         }
         let keys: Vec<Vec<Value>> = chosen(connection, name, &shape)?.iter().map(|row| key_of(&shape, row)).collect();
-        let matches: Vec<String> = shape.key.iter().map(|column| format!("{} = ?", quoted(column))).collect();
         for column in shape.names.iter().filter(|column| !shape.key.contains(column)) {
             let (of, from) = (quoted(column), quoted(name));
             let mut values: Vec<Value> = Vec::new();
@@ -182,7 +188,7 @@ pub(crate) fn updates(connection: &Connection, tables: &BTreeMap<&String, &Table
                 for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 2 == number % 2) {
                     let is_other = shape.unique.contains(column);
                     let value = if is_other { another(&value, 100 + index) } else { value.clone() };
-                    let sql = format!("UPDATE {from} SET {of} = ? WHERE {}", matches.join(" AND "));
+                    let sql = format!("UPDATE {from} SET {of} = ? WHERE {}", shape.has_key());
                     let mut values = vec![value];
                     values.extend(key.iter().cloned());
                     writes.push(Write { table: (*name).clone(), sql, values });

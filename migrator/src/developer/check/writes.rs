@@ -261,9 +261,7 @@ fn alone(
     let mut losses: BTreeMap<String, content::Loss> = BTreeMap::new();
     for write in writes {
         let shape = shape(tables[&write.table]);
-        let matches: Vec<String> = shape.key.iter().map(|column| format!("{} = ?", quoted(column))).collect();
-        let sql =
-            format!("SELECT {} FROM {} WHERE {}", list(&shape.names), quoted(&write.table), matches.join(" AND "));
+        let sql = format!("SELECT {} FROM {} WHERE {}", list(&shape.names), quoted(&write.table), shape.has_key());
         // The new value comes before the key.
         let key = &write.values[1..];
         let mut rows: Vec<Vec<Value>> = Vec::new();

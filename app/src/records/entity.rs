@@ -1,9 +1,9 @@
 //! What does the table `record` hold? The migrator makes it; this is the app's view of it.
 
+use poem_openapi::Enum;
 use sea_orm::entity::prelude::*;
 
-use poem_openapi::Enum;
-
+use super::kind::Kind;
 use crate::datetime::{Day, Timestamp};
 
 /// A record of the binder.
@@ -32,6 +32,15 @@ pub struct Model {
     /// Where its title stands in the order of titles; none for what an older program wrote, until the next start.
     #[sea_orm(column_type = "Blob", nullable)]
     pub title_key: Option<Vec<u8>>,
+    #[sea_orm(default_value = "note")]
+    pub kind: Kind,
+    pub place_id: Option<i64>,
+    /// Whether guests see its attachments, too.
+    #[sea_orm(default_value = false)]
+    pub guests_see_attachments: bool,
+    /// Who made the version `changed_version`; an older program that makes a newer one writes neither.
+    pub changed_by: Option<i64>,
+    pub changed_version: Option<i64>,
 }
 
 impl Model {
@@ -50,6 +59,11 @@ impl Model {
             visibility: Visibility::default(),
             version: 1,
             title_key: None,
+            kind: Kind::default(),
+            place_id: None,
+            guests_see_attachments: false,
+            changed_by: owner_id,
+            changed_version: Some(1),
         }
     }
 
@@ -83,6 +97,13 @@ impl Visibility {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::places::entity::Entity",
+        from = "Column::PlaceId",
+        to = "super::places::entity::Column::Id"
+    )]
+    Place,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,18 +1,24 @@
 //! The binder's records: their table, queries, API and pages.
 
 mod api;
+mod attachments;
 mod changes;
 mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
-mod entity;
+pub(crate) mod entity;
+mod fields;
 mod fold;
+mod history;
+mod kind;
 mod listing;
 mod page;
 mod page_query;
+mod places;
 mod search;
 mod self_test;
 mod stale;
 mod store;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +56,17 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
         Page::post("/records/:id/delete", CHANGE, || page::delete.boxed()),
     ],
     navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
-    tables: &[Table::of::<entity::Entity>()],
+    tables: &[
+        Table::of::<entity::Entity>(),
+        Table::of::<places::entity::Entity>(),
+        Table::of::<tags::entity::tag::Entity>(),
+        Table::of::<tags::entity::record_tag::Entity>(),
+        Table::of::<fields::entity::Entity>(),
+        Table::of::<attachments::entity::file::Entity>(),
+        Table::of::<attachments::entity::attachment::Entity>(),
+        Table::of::<history::entity::record_version::Entity>(),
+        Table::of::<history::entity::version_file::Entity>(),
+        Table::of::<history::entity::trash::Entity>(),
+    ],
     self_test: |database| Box::pin(self_test::self_test(database)),
 };

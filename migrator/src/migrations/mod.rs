@@ -12,6 +12,7 @@
 mod m0001_records;
 mod m0002_accounts;
 mod m0003_search_and_changes;
+mod m0004_binder;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -25,5 +26,6 @@ pub fn all() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0001_records::Migration),
         Box::new(m0002_accounts::Migration),
         Box::new(m0003_search_and_changes::Migration),
+        Box::new(m0004_binder::Migration),
     ]
 }

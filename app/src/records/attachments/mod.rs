@@ -1,0 +1,4 @@
+//! The files of records: receipts, photographs, manuals.
+
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
+pub(crate) mod entity;

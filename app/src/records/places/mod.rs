@@ -1,0 +1,4 @@
+//! Where things are: places within places.
+
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
+pub(crate) mod entity;

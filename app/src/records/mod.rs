@@ -3,6 +3,7 @@
 mod api;
 mod attachments;
 mod changes;
+mod details;
 mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
@@ -59,8 +60,7 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
     tables: &[
         Table::of::<entity::Entity>(),
         Table::of::<places::entity::Entity>(),
-        Table::of::<tags::entity::tag::Entity>(),
-        Table::of::<tags::entity::record_tag::Entity>(),
+        Table::of::<tags::entity::Entity>(),
         Table::of::<fields::entity::Entity>(),
         Table::of::<attachments::entity::file::Entity>(),
         Table::of::<attachments::entity::attachment::Entity>(),

@@ -57,7 +57,7 @@ const KEEP_VERSION: &str = "
                 ),
                 'tags', (
                     SELECT json_group_array(name) FROM (
-                        SELECT name FROM record_tag JOIN tag ON tag.id = tag_id WHERE record_id = old.id ORDER BY name_key
+                        SELECT name FROM record_tag WHERE record_id = old.id ORDER BY name_key
                     )
                 ),
                 'attachments', (
@@ -132,21 +132,12 @@ impl MigrationTrait for Migration {
         .await?;
         add::table(
             manager,
-            "tag",
-            "(
-                id INTEGER PRIMARY KEY AUTOINCREMENT,
-                name TEXT NOT NULL,
-                name_key TEXT NOT NULL
-            ) STRICT",
-        )
-        .await?;
-        add::table(
-            manager,
             "record_tag",
             "(
                 record_id INTEGER NOT NULL REFERENCES record (id),
-                tag_id INTEGER NOT NULL REFERENCES tag (id),
-                PRIMARY KEY (record_id, tag_id)
+                name_key TEXT NOT NULL,
+                name TEXT NOT NULL,
+                PRIMARY KEY (record_id, name_key)
             ) STRICT, WITHOUT ROWID",
         )
         .await?;
@@ -237,8 +228,7 @@ impl MigrationTrait for Migration {
         // No two places in one place are called the same.
         add::unique_index(manager, "place_name", "place (ifnull(parent_id, 0), name_key)").await?;
         add::index(manager, "place_parent_id", "place (parent_id)").await?;
-        add::unique_index(manager, "tag_name_key", "tag (name_key)").await?;
-        add::index(manager, "record_tag_tag_id", "record_tag (tag_id)").await?;
+        add::index(manager, "record_tag_name", "record_tag (name_key, record_id)").await?;
         add::index(manager, "record_field_record_id", "record_field (record_id)").await?;
         add::index(manager, "attachment_hash", "attachment (hash)").await?;
         add::index(manager, "attachment_record_id", "attachment (record_id)").await?;
@@ -268,7 +258,7 @@ mod tests {
     #[test]
     fn a_released_database_gets_it_and_a_second_run_changes_nothing() {
         let trial = Trial::of("m0004_binder");
-        let tables = ["place", "tag", "record_tag", "record_field", "file", "attachment", "record_text"];
+        let tables = ["place", "record_tag", "record_field", "file", "attachment", "record_text"];
         for table in tables.into_iter().chain(["record_version", "version_file", "trash"]) {
             trial.holds(table, "1");
         }

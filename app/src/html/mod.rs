@@ -1,15 +1,16 @@
 //! What do all pages have in common?
 //!
 //! Plain HTML and forms that work without a script, nothing from elsewhere. `layout` is what stands around a page,
-//! `form` how a form shows what was wrong with it, `session_over` what comes of one whose session ended, `moments` how a
-//! time reads. Templates are maud's: the compiler checks them, and text is escaped unless one asks otherwise, which
-//! nothing here does.
+//! `form` how a form shows what was wrong with it, `session_over` what comes of one whose session ended, `markdown` how
+//! notes become part of a page, `relative_time` how a time reads. Templates are maud's: the compiler checks them, and text
+//! is escaped unless one asks otherwise, which nothing here does.
 
 pub(crate) mod browser;
 #[cfg(test)]
 pub(crate) mod for_tests;
 mod form;
 mod layout;
+mod markdown;
 mod part;
 mod relative_time;
 mod session_over;
@@ -26,6 +27,7 @@ use poem::{
 pub(crate) use self::{
     form::{Fields, Input, title_of},
     layout::{Entry, Frame, Newer, Viewer},
+    markdown::markdown,
     part::{PageState, Part, Refusal, on_page},
     relative_time::timestamp,
     session_over::session_over,

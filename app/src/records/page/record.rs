@@ -5,7 +5,7 @@ use poem::http::StatusCode;
 
 use super::form::{self, RecordForm};
 use crate::{
-    html::{Fields, Frame, timestamp, title_of},
+    html::{Fields, Frame, markdown, timestamp, title_of},
     http::Problem,
     records::entity::{Model, Visibility},
 };
@@ -60,7 +60,7 @@ fn shown(record: &Model) -> Markup {
             }
             @if !record.notes.is_empty() {
                 h2.hidden { "Notes" }
-                p.notes { (record.notes) }
+                div.notes { (markdown(&record.notes)) }
             }
         }
     }

@@ -8,9 +8,8 @@ use data_encoding::BASE64URL_NOPAD;
 use sea_orm::{DbBackend, DbErr, Statement, Value};
 
 use super::{
-    entity::Model,
     listing::PAGE_BYTES,
-    store::{self, Viewer},
+    store::{self, Record, Viewer},
 };
 use crate::db::DirectReads;
 
@@ -18,7 +17,7 @@ use crate::db::DirectReads;
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// The record as it is now; none where the viewer has it no longer.
-    pub(crate) records: Vec<(i64, Option<Model>)>,
+    pub(crate) records: Vec<(i64, Option<Record>)>,
     /// The cursor behind them.
     pub(crate) cursor: String,
     pub(crate) has_more: bool,
@@ -62,8 +61,8 @@ pub(crate) async fn list(
                 break;
             }
             *number = next;
-            let record = store::find(reads, viewer, id).await?;
-            bytes += record.as_ref().map_or(0, Model::text_bytes);
+            let record = store::find_whole(reads, viewer, id).await?;
+            bytes += record.as_ref().map_or(0, Record::text_bytes);
             changes.records.push((id, record));
         }
     }

@@ -6,6 +6,9 @@ use sea_orm::entity::prelude::*;
 use super::kind::Kind;
 use crate::datetime::{Day, Timestamp};
 
+/// The scope of what everybody sees.
+pub(crate) const HOUSEHOLD: i64 = 0;
+
 /// A record of the binder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "record")]
@@ -64,6 +67,14 @@ impl Model {
             guests_see_attachments: false,
             changed_by: owner_id,
             changed_version: Some(1),
+        }
+    }
+
+    /// Returns in which scope it is: who sees it.
+    pub(crate) fn scope(&self) -> i64 {
+        match self.visibility {
+            Visibility::Household => HOUSEHOLD,
+            Visibility::Private => self.owner_id.unwrap_or(-1),
         }
     }
 

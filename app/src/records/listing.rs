@@ -9,9 +9,10 @@ use sea_orm::{Condition, sea_query::Expr};
 use serde::Deserialize;
 
 use super::{
-    entity::{Model, Visibility},
+    entity::{HOUSEHOLD, Model, Visibility},
+    kind::Kind,
     search::Search,
-    store::{HOUSEHOLD, Viewer},
+    store::Viewer,
 };
 use crate::datetime::{Day, Timestamp};
 
@@ -63,6 +64,10 @@ impl Order {
 pub(crate) struct Listing {
     pub(crate) search: Option<Search>,
     pub(crate) category: Option<String>,
+    pub(crate) kind: Option<Kind>,
+    /// The place, or one that it is in.
+    pub(crate) place_id: Option<i64>,
+    pub(crate) tag: Option<String>,
     pub(crate) due_before: Option<Day>,
     pub(crate) due_after: Option<Day>,
     pub(crate) owner_id: Option<i64>,

@@ -10,6 +10,7 @@ pub(crate) mod entity;
 mod fields;
 mod fold;
 mod history;
+mod indexing;
 mod kind;
 mod listing;
 mod page;

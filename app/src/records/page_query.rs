@@ -17,8 +17,9 @@ use sea_orm::{
 use super::{
     entity::{Column, Entity, Model},
     fold::category_key,
+    kind::Kind,
     listing::{Cursor, Listing, Order, PAGE_BYTES, Page, SortKey},
-    search,
+    search::{self, Candidates, Mark},
     store::Viewer,
 };
 use crate::db::DirectReads;
@@ -196,16 +197,24 @@ impl Key {
 struct List<'a> {
     listing: &'a Listing,
     scopes: Vec<i64>,
+    is_guest: bool,
     category_key: Option<String>,
-    candidates: Option<String>,
+    tag_key: Option<String>,
+    candidates: Option<Candidates>,
 }
 
 impl<'a> List<'a> {
     fn new(viewer: Viewer, listing: &'a Listing) -> Self {
         let scopes = listing.scopes(viewer);
         let category_key = listing.category.as_deref().map(category_key);
-        let candidates = search::candidates(listing.search.as_ref(), category_key.as_deref(), &scopes);
-        Self { listing, scopes, category_key, candidates }
+        let tag_key = listing.tag.as_deref().map(self::category_key);
+        let mut marks: Vec<_> = category_key.as_deref().map(Mark::Category).into_iter().collect();
+        // A note has no mark: records of before there were kinds are notes.
+        marks.extend(listing.kind.filter(|kind| *kind != Kind::Note).map(|kind| Mark::Kind(kind.name())));
+        marks.extend(listing.place_id.map(Mark::Place));
+        marks.extend(tag_key.as_deref().map(Mark::Tag));
+        let candidates = search::candidates(listing.search.as_ref(), &marks, &scopes);
+        Self { listing, scopes, is_guest: viewer.is_guest(), category_key, tag_key, candidates }
     }
 
     /// Returns the queries whose results, one after the other, are this part of the list.
@@ -218,7 +227,7 @@ impl<'a> List<'a> {
         let Some(candidates) = &self.candidates else {
             return Ok(vec![self.walk(&run, None)]);
         };
-        if search::count(reads, candidates, thresholds.few + 1).await? <= thresholds.few {
+        if candidates.count(reads, thresholds.few + 1).await? <= thresholds.few {
             return Ok(vec![self.few(&run, candidates)]);
         }
         if self.listing.is_dated() && self.count_due(reads, thresholds.due + 1).await? <= thresholds.due {
@@ -234,8 +243,8 @@ impl<'a> List<'a> {
     }
 
     /// The candidates, sorted.
-    fn few(&self, run: &Run, candidates: &str) -> Select<Entity> {
-        let query = Entity::find().filter(search::is_candidate(candidates, false)).filter(run.range("+"));
+    fn few(&self, run: &Run, candidates: &Candidates) -> Select<Entity> {
+        let query = Entity::find().filter(candidates.condition(false)).filter(run.range("+"));
         let query = query.filter(self.in_scopes("+"));
         run.ordered(self.filtered(query, "+", None), "+")
     }
@@ -263,7 +272,7 @@ impl<'a> List<'a> {
     }
 
     /// The records in order, from scope to scope as they come.
-    fn walk(&self, run: &Run, candidates: Option<&str>) -> Select<Entity> {
+    fn walk(&self, run: &Run, candidates: Option<&Candidates>) -> Select<Entity> {
         let in_scope = |scope: &i64| {
             self.filtered(Entity::find().filter(run.range("")), run.due_sign(), candidates).filter(scope_is(*scope))
         };
@@ -272,18 +281,18 @@ impl<'a> List<'a> {
 
     /// Adds the filters, first those of what the indexes hold: SQLite tries them in this order, and makes the set of candidates
     /// when it first needs it.
-    fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<&str>) -> Select<Entity> {
+    fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<&Candidates>) -> Select<Entity> {
         let mut query = self.narrowed(query, due_sign);
         if let Some(candidates) = candidates {
-            query = query.filter(search::is_candidate(candidates, true));
+            query = query.filter(candidates.condition(true));
         }
-        for condition in self.listing.search.iter().flat_map(|search| search.conditions()) {
+        for condition in self.listing.search.iter().flat_map(|search| search.conditions(self.is_guest)) {
             query = query.filter(condition);
         }
         query
     }
 
-    /// Adds the filters of what the indexes hold.
+    /// Adds the filters of what the indexes hold, and of what no index holds in the order of a list.
     fn narrowed(&self, query: Select<Entity>, due_sign: &str) -> Select<Entity> {
         let mut query = query.filter(self.listing.dated(due_sign));
         if let Some(id) = self.listing.owner_id {
@@ -291,6 +300,15 @@ impl<'a> List<'a> {
         }
         if let Some(key) = &self.category_key {
             query = query.filter(Expr::cust_with_values(r#"+"record"."category_key" = ?"#, [key.as_str()]));
+        }
+        if let Some(kind) = self.listing.kind {
+            query = query.filter(Expr::cust_with_values(r#"+"record"."kind" = ?"#, [kind.name()]));
+        }
+        if let Some(id) = self.listing.place_id {
+            query = query.filter(Expr::cust_with_values(WITHIN, [id]));
+        }
+        if let Some(key) = &self.tag_key {
+            query = query.filter(Expr::cust_with_values(TAGGED, [key.as_str()]));
         }
         query
     }
@@ -321,6 +339,18 @@ impl<'a> List<'a> {
         Ok(found.await?.pop())
     }
 }
+
+/// That a record is in a place, or in one within it.
+const WITHIN: &str = r#"+"record"."place_id" IN (
+    WITH RECURSIVE "within" ("id", "depth") AS (
+        VALUES (?, 1)
+        UNION ALL
+        SELECT "place"."id", "depth" + 1 FROM "place" JOIN "within" ON "place"."parent_id" = "within"."id" WHERE "depth" < 16
+    )
+    SELECT "id" FROM "within"
+)"#;
+
+const TAGGED: &str = r#"EXISTS (SELECT 1 FROM "record_tag" WHERE "record_id" = "record"."id" AND "name_key" = ?)"#;
 
 fn scope_is(scope: i64) -> SimpleExpr {
     Expr::cust_with_values(r#""record"."scope" = ?"#, [scope])
@@ -372,8 +402,9 @@ mod tests {
                     let listing = Listing { order, after: after.clone(), category, due_before, ..Listing::default() };
                     let list = List::new(Viewer::with_id(7), &listing);
                     for run in Run::all(&listing) {
-                        for candidates in [None, Some(".abc")] {
-                            let plan = plan(database.reads(), list.walk(&run, candidates)).await;
+                        let search = search::Search::parse("abc");
+                        for candidates in [None, search::candidates(search.as_ref(), &[], &[0, 7])] {
+                            let plan = plan(database.reads(), list.walk(&run, candidates.as_ref())).await;
                             assert!(!plan.contains("ORDER BY"), "{order:?} {:?}: {plan}", run.key);
                             let walks = format!("SEARCH record USING INDEX {index} (scope=?");
                             assert_eq!(plan.matches(&walks).count(), 2, "{order:?} {:?}: {plan}", run.key);

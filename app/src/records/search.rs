@@ -4,10 +4,11 @@
 //! written anew for it.
 //!
 //! The index holds runs of one to three characters of the folded text (`fold.rs`), each with its scope before it. It says which
-//! records *may* have the words; the folded text itself says which do.
+//! records *may* have the words; the folded text itself says which do. The names and texts of files have a second one, so that
+//! whoever changes a record does not wait for a hundred pages to be indexed again.
 
 use sea_orm::{
-    DbBackend, DbErr, Statement,
+    DbBackend, DbErr, Statement, Value,
     sea_query::{Expr, SimpleExpr},
 };
 
@@ -15,8 +16,33 @@ use crate::db::{DirectReads, Tx};
 
 use super::fold::{GRAM_MAX, category_token, fold, scope_prefix, words};
 
-/// A search as people type it: words that all have to occur, anywhere in title, category or notes, also inside
-/// longer words.
+/// What a list is narrowed by, as the index has it beside the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark<'a> {
+    /// By [`category_key`](super::fold::category_key).
+    Category(&'a str),
+    /// By its name in the database.
+    Kind(&'a str),
+    /// A place that the record is in, be it in another one.
+    Place(i64),
+    /// By `category_key`.
+    Tag(&'a str),
+}
+
+impl Mark<'_> {
+    /// Returns its token, without the scope.
+    pub(crate) fn token(self) -> String {
+        // The index parts tokens at blanks. No folded text has a no-break space.
+        match self {
+            Self::Category(key) => category_token(key),
+            Self::Kind(name) => format!("~{name}"),
+            Self::Place(id) => format!("@{id}"),
+            Self::Tag(key) => format!("#{}", key.replace(' ', "\u{a0}")),
+        }
+    }
+}
+
+/// A search as people type it: words that all have to occur, anywhere in a record and its files, also inside longer words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Search {
     /// Folded.
@@ -36,27 +62,46 @@ impl Search {
         (!words.is_empty()).then_some(Self { words })
     }
 
-    /// Returns the conditions that a record must meet.
-    pub(crate) fn conditions(&self) -> impl Iterator<Item = SimpleExpr> {
-        self.words.iter().map(|word| Expr::cust_with_values(r#"instr("record"."folded", ?) > 0"#, [word.as_str()]))
+    /// Returns the conditions that a record must meet. A guest does not find a record by files that it does not show them.
+    pub(crate) fn conditions(&self, is_guest: bool) -> impl Iterator<Item = SimpleExpr> {
+        let shown = if is_guest { r#"AND "record"."guests_see_attachments" "# } else { "" };
+        let sql = format!(
+            r#"(instr("record"."folded", ?) > 0 OR EXISTS (SELECT 1 FROM "record_text" WHERE "record_id" = "record"."id" {shown}AND instr("record_text"."folded", ?) > 0))"#
+        );
+        self.words.iter().map(move |word| Expr::cust_with_values(sql.clone(), [word.as_str(), word.as_str()]))
     }
 }
 
-/// Returns what the index is asked for: the records in these scopes that may have all words, and have the category.
-pub(crate) fn candidates(search: Option<&Search>, category_key: Option<&str>, scopes: &[i64]) -> Option<String> {
-    let mut tokens: Vec<String> = category_key.map(category_token).into_iter().collect();
-    for word in search.iter().flat_map(|search| &search.words) {
-        tokens.extend(runs(word).into_iter().map(|run| format!(".{run}")));
-    }
+/// What the two indexes are asked for: that of the records for all words and marks, that of their files for any word. What is
+/// found is looked at closely, so that the words may stand partly here and partly there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidates {
+    records: String,
+    files: Option<String>,
+}
+
+/// Returns what the indexes are asked for: the records in these scopes that may have all words, and have the marks.
+pub(crate) fn candidates(search: Option<&Search>, marks: &[Mark<'_>], scopes: &[i64]) -> Option<Candidates> {
+    let grams = |word: &str| runs(word).into_iter().map(|run| format!(".{run}")).collect::<Vec<_>>();
+    let words: Vec<_> = search.iter().flat_map(|search| &search.words).map(|word| grams(word)).collect();
+    let mut tokens: Vec<String> = marks.iter().map(|mark| mark.token()).collect();
+    tokens.extend(words.iter().flatten().cloned());
+    let in_scopes = |query: &dyn Fn(&str) -> String| {
+        scopes.iter().map(|scope| query(&scope_prefix(*scope))).collect::<Vec<_>>().join(" OR ")
+    };
+    let files = in_scopes(&|prefix| words.iter().map(|word| all(prefix, word)).collect::<Vec<_>>().join(" OR "));
+    let records = in_scopes(&|prefix| all(prefix, &tokens));
+    (!tokens.is_empty()).then(|| Candidates { records, files: (!words.is_empty()).then_some(files) })
+}
+
+/// Returns the query for what has all of these tokens. They are quoted, so that nothing a person types is taken for FTS5's query
+/// language.
+fn all(prefix: &str, tokens: &[String]) -> String {
+    let mut tokens: Vec<_> = tokens.iter().collect();
     tokens.sort();
     tokens.dedup();
-    let in_scope = |scope: &i64| {
-        let prefix = scope_prefix(*scope);
-        // Quoted, so that nothing a person types is taken for FTS5's query language.
-        let quoted: Vec<_> = tokens.iter().map(|token| format!("\"{prefix}{}\"", token.replace('"', "\"\""))).collect();
-        format!("({})", quoted.join(" AND "))
-    };
-    (!tokens.is_empty()).then(|| scopes.iter().map(in_scope).collect::<Vec<_>>().join(" OR "))
+    let quoted: Vec<_> = tokens.iter().map(|token| format!("\"{prefix}{}\"", token.replace('"', "\"\""))).collect();
+    format!("({})", quoted.join(" AND "))
 }
 
 /// The runs of characters of which a word consists: itself if it is short.
@@ -70,23 +115,38 @@ fn runs(word: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the condition that the index has a record among the candidates. The sign keeps SQLite from looking up the records
-/// one by one where it is to walk through them in order.
-pub(crate) fn is_candidate(candidates: &str, walks: bool) -> SimpleExpr {
-    let sign = if walks { "+" } else { "" };
-    let members = r#"(SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?)"#;
-    Expr::cust_with_values(format!(r#"{sign}"record"."id" IN {members}"#), [candidates])
+impl Candidates {
+    /// Returns the query for their ids, and its values.
+    fn ids(&self) -> (String, Vec<Value>) {
+        let records = r#"SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?"#;
+        let files = r#"SELECT "rowid" FROM "record_text_search" WHERE "record_text_search" MATCH ?"#;
+        match &self.files {
+            Some(words) => {
+                (format!("{records} UNION ALL {files}"), vec![self.records.as_str().into(), words.as_str().into()])
+            }
+            None => (records.to_owned(), vec![self.records.as_str().into()]),
+        }
+    }
+
+    /// Returns the condition that a record is among them. The sign keeps SQLite from looking up the records one by one where it
+    /// is to walk through them in order.
+    pub(crate) fn condition(&self, walks: bool) -> SimpleExpr {
+        let sign = if walks { "+" } else { "" };
+        let (ids, values) = self.ids();
+        Expr::cust_with_values(format!(r#"{sign}"record"."id" IN ({ids})"#), values)
+    }
+
+    /// Counts them, as far as `most`.
+    pub(crate) async fn count(&self, reads: &DirectReads, most: u64) -> Result<u64, DbErr> {
+        let (ids, mut values) = self.ids();
+        values.push(most.into());
+        let sql = format!("SELECT count(*) FROM ({ids} LIMIT ?)");
+        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+        Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
+    }
 }
 
-/// Counts the candidates, as far as `most`.
-pub(crate) async fn count(reads: &DirectReads, candidates: &str, most: u64) -> Result<u64, DbErr> {
-    let sql = r#"SELECT count(*) FROM (SELECT 1 FROM "record_search" WHERE "record_search" MATCH ? LIMIT ?)"#;
-    let values = [candidates.into(), most.into()];
-    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-    Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
-}
-
-/// Puts a record with these [tokens](super::fold::Folded::tokens) into the index that it was not in.
+/// Puts a record with these tokens into the index that it was not in.
 pub(crate) fn add(tx: &Tx, id: i64, tokens: String) {
     tx.insert_late(r#"INSERT INTO "record_search" ("rowid", "title") VALUES"#, [id.into(), tokens.into()]);
 }
@@ -96,12 +156,20 @@ pub(crate) fn index(tx: &Tx, id: i64, tokens: String) {
     tx.insert_late(r#"INSERT OR REPLACE INTO "record_search" ("rowid", "title") VALUES"#, [id.into(), tokens.into()]);
 }
 
+/// Puts the names and texts of a record's files into their index, in the place of what was there.
+pub(crate) fn index_files(tx: &Tx, id: i64, tokens: String) {
+    tx.insert_late(
+        r#"INSERT OR REPLACE INTO "record_text_search" ("rowid", "tokens") VALUES"#,
+        [id.into(), tokens.into()],
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn index_query(text: &str) -> Option<String> {
-        candidates(Search::parse(text).as_ref(), None, &[0, 7])
+        candidates(Search::parse(text).as_ref(), &[], &[0, 7]).map(|candidates| candidates.records)
     }
 
     #[test]
@@ -113,7 +181,18 @@ mod tests {
         assert_eq!(index_query("caré"), Some(r#"(".are" AND ".car") OR ("7.are" AND "7.car")"#.to_owned()));
         assert_eq!(index_query("\" OR"), Some(r#"(".""" AND ".or") OR ("7.""" AND "7.or")"#.to_owned()));
         assert_eq!(index_query("a\0b"), Some(r#"(".a" AND ".b") OR ("7.a" AND "7.b")"#.to_owned()));
-        assert_eq!(candidates(None, Some("a b"), &[0]), Some("(\"=a\u{a0}b\")".to_owned()));
+        let marks = [Mark::Category("a b"), Mark::Kind("thing"), Mark::Place(7), Mark::Tag("c d")];
+        let marked = candidates(None, &marks, &[0]).unwrap();
+        assert_eq!(marked.records, "(\"#c\u{a0}d\" AND \"=a\u{a0}b\" AND \"@7\" AND \"~thing\")");
+        assert_eq!(marked.files, None);
+    }
+
+    #[test]
+    fn the_index_of_the_files_is_asked_for_any_word() {
+        let search = Search::parse("abc de");
+        let found = candidates(search.as_ref(), &[Mark::Place(7)], &[0, 7]).unwrap();
+        assert_eq!(found.records, r#"(".abc" AND ".de" AND "@7") OR ("7.abc" AND "7.de" AND "7@7")"#);
+        assert_eq!(found.files.as_deref(), Some(r#"(".abc") OR (".de") OR ("7.abc") OR ("7.de")"#));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use sea_orm::{DbErr, sea_query::Order as Direction};
 
 use super::{
     entity::Visibility,
+    kind::Kind,
     listing::{Listing, Order},
     page_query::{self, Thresholds},
     search::Search,
@@ -27,9 +28,12 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
             .map_err(|error| self_test_failed(database, &format!("read the {name} records"), error))?;
         ends.extend(records.first().cloned());
     }
-    store::find(database.direct(), viewer, ends.first().map_or(1, |record| record.id))
+    store::find_whole(database.direct(), viewer, ends.first().map_or(1, |record| record.id))
         .await
         .map_err(|error| self_test_failed(database, "get a record", error))?;
+    store::whole(database.direct(), ends.clone())
+        .await
+        .map_err(|error| self_test_failed(database, "read fields and tags", error))?;
     stale::self_test(database.reads())
         .await
         .map_err(|error| self_test_failed(database, "look for records to fold", error))?;
@@ -86,6 +90,8 @@ fn filters(word: &str, category: &str, day: Option<Day>) -> Vec<Listing> {
         Listing { search: long.clone(), ..none.clone() },
         Listing { search: short, ..none.clone() },
         Listing { category: by_category.clone(), ..none.clone() },
+        Listing { kind: Some(Kind::Thing), ..none.clone() },
+        Listing { kind: Some(Kind::Note), place_id: Some(1), tag: Some("tag".to_owned()), ..none.clone() },
         Listing { due_before, ..none.clone() },
         Listing { due_after: due_before, owner_id: Some(1), visibility: Some(Visibility::Household), ..none.clone() },
         // Of one scope, in each way.

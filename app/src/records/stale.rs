@@ -4,10 +4,16 @@
 //! otherwise than the one before. They are folded before the app becomes ready, in small transactions, so that it may be
 //! killed at any moment and goes on where it was.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value, sea_query::Expr,
+};
 
 use super::{
-    fold::{FOLD_VERSION, Folded},
+    details,
+    entity::{Column, Entity, Model},
+    fold::FOLD_VERSION,
+    indexing::{self, INDEX_VERSION, Indexed},
     search,
 };
 use crate::{
@@ -19,7 +25,7 @@ use crate::{
 const STALE: &str = "fold_version = 0";
 
 /// Records in a transaction.
-const BATCH: usize = 100;
+const BATCH: u64 = 100;
 
 /// Folds every record that was not folded by this version's rules.
 pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
@@ -31,7 +37,7 @@ pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
     let version = folded_with(database.reads()).await.map_err(|error| explain(database.failed(error)))?;
     if version != FOLD_VERSION {
         tracing::info!("Making all records ready for this version's search");
-        folded += fold_all(database, &format!("fold_version <> {FOLD_VERSION}")).await.map_err(explain)?;
+        folded += fold_all(database, &format!("fold_version <> {INDEX_VERSION}")).await.map_err(explain)?;
         database
             .write_content(async |tx| {
                 let sql = "UPDATE record_state SET fold_version = ?";
@@ -81,22 +87,27 @@ async fn has_stale(reads: &DatabaseConnection, condition: &str, after: i64) -> R
 }
 
 async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, DbErr> {
-    let sql = format!(
-        "SELECT id, scope, title, category, notes FROM record WHERE {condition} AND id > ? ORDER BY id LIMIT {BATCH}"
-    );
+    let which = Expr::cust(condition.to_owned());
+    let batch = Entity::find().filter(which).filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(BATCH);
     let mut ids = Vec::new();
-    for row in tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])).await? {
-        let (id, scope): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let text = |index| row.try_get_by_index::<String>(index);
-        let folded = Folded::new(&text(2)?, &text(3)?, &text(4)?);
-        search::index(tx, id, folded.tokens(scope));
-        let sql = "UPDATE record SET folded = ?, category_key = ?, title_key = ?, fold_version = ? WHERE id = ?";
-        let Folded { text, category_key, title_key } = folded;
-        execute(tx, sql, vec![text.into(), category_key.into(), title_key.into(), FOLD_VERSION.into(), id.into()])
-            .await?;
-        ids.push(id);
+    for record in batch.all(tx).await? {
+        fold(tx, &record).await?;
+        ids.push(record.id);
     }
     Ok(ids)
+}
+
+async fn fold(tx: &Tx, record: &Model) -> Result<(), DbErr> {
+    let details = details::read(tx, record.id).await?;
+    let indexed = Indexed::new(record, &details, &indexing::places(tx, record.place_id).await?);
+    search::index(tx, record.id, indexed.tokens.clone());
+    let mut update = Entity::update_many().filter(Column::Id.eq(record.id));
+    for (name, value) in indexed.columns() {
+        update = update.col_expr(name, value);
+    }
+    update.col_expr(Column::TitleKey, indexed.title_key().into()).exec(tx).await?;
+    // An older program may have changed who sees it.
+    indexing::index_files(tx, record).await
 }
 
 async fn execute(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<(), DbErr> {

@@ -120,14 +120,14 @@ fn add_stale(data: &Data, number: usize) {
 }
 
 fn stale(data: &Data) -> i64 {
-    data.count("SELECT count(*) FROM record WHERE fold_version <> 1")
+    data.count("SELECT count(*) FROM record WHERE fold_version <> 2")
 }
 
 /// What is folded is in the index, whole, and nothing else is.
 fn assert_consistent(data: &Data, number: i64) {
     let indexed = "SELECT count(*) FROM record_search WHERE record_search MATCH '\".sch\" AND \"=house\"'";
     let folded =
-        "SELECT count(*) FROM record WHERE fold_version = 1 AND folded LIKE 'kuhlschrank %' AND title_key NOT NULL";
+        "SELECT count(*) FROM record WHERE fold_version = 2 AND folded LIKE 'kuhlschrank %' AND title_key NOT NULL";
     assert_eq!(data.count(indexed), data.count(folded));
     assert_eq!(data.count(folded) + stale(data), number);
 }

@@ -55,6 +55,7 @@ impl RecordForm {
             notes: Some(self.notes.replace("\r\n", "\n")),
             due_date: day.as_ref().ok().copied(),
             visibility: self.visibility,
+            ..Draft::default()
         }
         .checked();
         match day {

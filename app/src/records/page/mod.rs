@@ -83,7 +83,7 @@ pub(crate) async fn add(
         Err(errors) => Err(Problem::fields(errors)),
     };
     match outcome {
-        Ok(record) => Ok(redirect(&format!("/?added={}", record.id))),
+        Ok(record) => Ok(redirect(&format!("/?added={}", record.row.id))),
         Err(problem) => {
             let query = ListQuery::default();
             let page = find(database, viewer, &query).await?;
@@ -121,7 +121,7 @@ pub(crate) async fn change(
         (_, Err(problem)) => Err(problem),
     };
     match outcome {
-        Ok(Some(record)) => Ok(redirect(&format!("/?changed={}", record.id))),
+        Ok(Some(record)) => Ok(redirect(&format!("/?changed={}", record.row.id))),
         Ok(None) => Err(no_such_record(id).into()),
         Err(problem) => {
             let record = get_one(database, viewer, id).await?;

@@ -3,18 +3,21 @@
 //! A change is a PATCH, not a PUT: a client made for an older release would, by replacing the whole record, wipe
 //! the fields that it does not know yet.
 
+mod body;
+
 use poem::{http::StatusCode, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi, Tags,
     param::{Path, Query},
     payload::Json,
-    types::MaybeUndefined,
 };
 
+use self::body::{NewRecord, RecordBody, RecordChange};
 use super::{
     changes,
-    draft::{CATEGORY_MAX, Draft, NOTES_MAX, TITLE_MAX},
-    entity::{Model, Visibility},
+    draft::Draft,
+    entity::Visibility,
+    kind::Kind,
     listing::{Cursor, Listing, Order},
     page_query,
     search::Search,
@@ -22,10 +25,10 @@ use super::{
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller, idempotency::Once},
-    datetime::{Day, Timestamp},
+    datetime::Day,
     http::{
-        Done, FieldError, Found, Header, IdempotencyKey, Limit, Listed, OptionalField, Precondition, Problem,
-        ReadRefused, Text, WriteRefused, entity_tag, has_already,
+        Done, FieldError, Found, Header, IdempotencyKey, Limit, Listed, Precondition, Problem, ReadRefused,
+        WriteRefused, entity_tag, has_already,
     },
 };
 
@@ -34,33 +37,8 @@ pub(crate) struct RecordsApi;
 
 #[derive(Tags)]
 enum Tag {
-    /// The records of the household: title, category, notes and due date.
+    /// The records of the household.
     Records,
-}
-
-/// A record of the binder.
-#[derive(Debug, Clone, Object)]
-#[oai(rename = "Record", skip_serializing_if_is_none)]
-struct RecordBody {
-    /// Assigned by Hearth. Never reused.
-    id: i64,
-    /// The title.
-    title: Text<1, TITLE_MAX>,
-    /// The category. May be empty.
-    category: Text<0, CATEGORY_MAX>,
-    /// The notes. May be empty.
-    notes: Text<0, NOTES_MAX>,
-    /// The due date. Absent if there is none.
-    due_date: Option<Day>,
-    /// When it was added.
-    created_at: Timestamp,
-    /// When it was last changed.
-    updated_at: Timestamp,
-    /// The id of the user who added it. Absent for records from before accounts.
-    owner_id: Option<i64>,
-    visibility: Visibility,
-    /// The version, which starts at 1 and grows with each change. In quotation marks it is the record's `ETag`.
-    version: i64,
 }
 
 /// A changed record.
@@ -83,37 +61,6 @@ struct RecordChanges {
     cursor: String,
     /// Whether there are more changes.
     has_more: bool,
-}
-
-/// A record to create.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-struct NewRecord {
-    /// The title. Surrounding white space is removed.
-    title: Text<1, TITLE_MAX>,
-    /// The category. Surrounding white space is removed.
-    category: OptionalField<Text<0, CATEGORY_MAX>>,
-    /// The notes.
-    notes: OptionalField<Text<0, NOTES_MAX>>,
-    /// The due date.
-    due_date: OptionalField<Day>,
-    visibility: OptionalField<Visibility>,
-}
-
-/// A change to a record. Absent fields keep their values.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
-struct RecordChange {
-    /// The title. Surrounding white space is removed.
-    title: OptionalField<Text<1, TITLE_MAX>>,
-    /// The category. Surrounding white space is removed.
-    category: OptionalField<Text<0, CATEGORY_MAX>>,
-    /// The notes.
-    notes: OptionalField<Text<0, NOTES_MAX>>,
-    /// The due date. Null removes it.
-    #[oai(nullable)]
-    due_date: MaybeUndefined<Day>,
-    visibility: OptionalField<Visibility>,
 }
 
 #[derive(ApiResponse)]
@@ -174,12 +121,20 @@ impl RecordsApi {
         &self,
         Data(database): Data<&AuthorizedDatabase>,
         caller: Caller,
-        /// Search words. Each must occur in the title, category or notes. Case, accents and apostrophes are ignored.
+        /// Search words. Each must occur in the record, in the name of a place that it is in, in the name of an attachment, or in
+        /// the text of a PDF. Case, accents and apostrophes are ignored.
         #[oai(validator(max_length = 1000))]
         search: Query<Option<String>>,
         /// Only records with this category. Case and accents are ignored.
         #[oai(validator(max_length = 100))]
         category: Query<Option<String>>,
+        /// Only records of this kind.
+        kind: Query<Option<Kind>>,
+        /// Only records in the place with this id, or in a place within it.
+        place_id: Query<Option<i64>>,
+        /// Only records with this tag. Case and accents are ignored.
+        #[oai(validator(max_length = 50))]
+        tag: Query<Option<String>>,
         /// Only records due before this day.
         due_before: Query<Option<Day>>,
         /// Only records due after this day.
@@ -206,6 +161,9 @@ impl RecordsApi {
         let listing = Listing {
             search: search.0.as_deref().and_then(Search::parse),
             category: category.0,
+            kind: kind.0,
+            place_id: place_id.0,
+            tag: tag.0,
             due_before: due_before.0,
             due_after: due_after.0,
             owner_id: owner_id.0,
@@ -217,8 +175,9 @@ impl RecordsApi {
         let page = page_query::list(database.reads(), Viewer::of(&caller), &listing)
             .await
             .map_err(|error| database.failed(error))?;
+        let records = store::whole(database.reads(), page.records).await.map_err(|error| database.failed(error))?;
         let next = page.next.map(|place| place.to_cursor());
-        Ok(Listed::page(page.records.into_iter().map(RecordBody::from).collect(), next))
+        Ok(Listed::page(records.into_iter().map(RecordBody::from).collect(), next))
     }
 
     /// Create a record
@@ -237,24 +196,11 @@ impl RecordsApi {
         body: Json<NewRecord>,
     ) -> Result<Added, WriteRefused> {
         let once = Once::new(key.0, "create_record", &body.0);
-        let NewRecord {
-            title,
-            category: OptionalField(category),
-            notes: OptionalField(notes),
-            due_date: OptionalField(due_date),
-            visibility: OptionalField(visibility),
-        } = body.0;
-        let draft = Draft {
-            title: Some(title.0),
-            category: category.map(|category| category.0),
-            notes: notes.map(|notes| notes.0),
-            due_date: Some(due_date),
-            visibility,
-        };
+        let draft = Draft::from(body.0);
         let draft = draft.checked().map_err(Problem::fields)?;
         let record = store::create(database, &caller, draft, once).await?;
-        let location = format!("/api/v1/records/{}", record.id);
-        let tag = entity_tag(record.version);
+        let location = format!("/api/v1/records/{}", record.row.id);
+        let tag = entity_tag(record.row.version);
         Ok(Added::Record(Json(record.into()), location, tag))
     }
 
@@ -304,12 +250,12 @@ impl RecordsApi {
         #[oai(name = "If-None-Match", validator(max_length = 2000))]
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, ReadRefused> {
-        let record = store::find(database.reads(), Viewer::of(&caller), id.0)
+        let record = store::find_whole(database.reads(), Viewer::of(&caller), id.0)
             .await
             .map_err(|error| database.failed(error))?
             .ok_or_else(|| no_such_record(id.0))?;
-        let tag = entity_tag(record.version);
-        Ok(match has_already(if_none_match.0.as_deref(), record.version)? {
+        let tag = entity_tag(record.row.version);
+        Ok(match has_already(if_none_match.0.as_deref(), record.row.version)? {
             true => Read::Unchanged(tag),
             false => Read::Record(Json(record.into()), tag),
         })
@@ -317,7 +263,8 @@ impl RecordsApi {
 
     /// Update a record
     ///
-    /// Absent fields keep their values. A `due_date` of null removes the due date.
+    /// Absent fields keep their values. A `due_date` or `place_id` of null is removed. `fields` and `tags` replace all that the record
+    /// has.
     #[oai(path = "/records/:id", method = "patch", operation_id = "update_record", tag = "Tag::Records")]
     async fn update(
         &self,
@@ -331,28 +278,11 @@ impl RecordsApi {
         body: Json<RecordChange>,
     ) -> Result<Changed, WriteRefused> {
         let precondition = Precondition::if_match(if_match.0.as_deref())?;
-        let RecordChange {
-            title: OptionalField(title),
-            category: OptionalField(category),
-            notes: OptionalField(notes),
-            due_date,
-            visibility: OptionalField(visibility),
-        } = body.0;
-        let draft = Draft {
-            title: title.map(|title| title.0),
-            category: category.map(|category| category.0),
-            notes: notes.map(|notes| notes.0),
-            due_date: match due_date {
-                MaybeUndefined::Undefined => None,
-                MaybeUndefined::Null => Some(None),
-                MaybeUndefined::Value(day) => Some(Some(day)),
-            },
-            visibility,
-        };
+        let draft = Draft::from(body.0);
         let draft = draft.checked().map_err(Problem::fields)?;
         let record = store::update(database, &caller, id.0, draft, precondition).await?;
         let record = record.ok_or_else(|| no_such_record(id.0))?;
-        let tag = entity_tag(record.version);
+        let tag = entity_tag(record.row.version);
         Ok(Changed::Record(Json(record.into()), tag))
     }
 
@@ -379,21 +309,4 @@ impl RecordsApi {
 
 fn no_such_record(id: i64) -> Problem {
     Problem::not_found(format!("There is no record with the id {id}."))
-}
-
-impl From<Model> for RecordBody {
-    fn from(record: Model) -> Self {
-        Self {
-            id: record.id,
-            title: Text(record.title),
-            category: Text(record.category),
-            notes: Text(record.notes),
-            due_date: record.due_date,
-            created_at: record.created_at,
-            updated_at: record.updated_at,
-            owner_id: record.owner_id,
-            visibility: record.visibility,
-            version: record.version,
-        }
-    }
 }

@@ -1,0 +1,129 @@
+//! What is the search told of a record?
+//!
+//! The folded text of all it says, and what lists are narrowed by: its category, its kind, its tags, and the places that it is
+//! in. The names and texts of its files have an index of their own.
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, Statement,
+    sea_query::{Alias, SimpleExpr},
+};
+
+use super::{
+    details::Details,
+    entity::Model,
+    fields::Field,
+    fold::{Folded, category_key, fold, scope_prefix},
+    kind::Kind,
+    search::{self, Mark},
+};
+use crate::db::Tx;
+
+/// What the app writes into `fold_version`: the folding of this version, with fields, tags and places. Up to 0.6.0 it was
+/// `FOLD_VERSION` alone, without them; see the migration `m0004_binder`.
+pub(crate) const INDEX_VERSION: i64 = 2;
+
+/// Characters of a record's files that are searched. It takes a book to have more, and each costs index.
+const FILES_MAX: usize = 400_000;
+
+/// A place that a record is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Within {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+}
+
+/// What the search is told of a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Indexed {
+    folded: Folded,
+    pub(crate) tokens: String,
+}
+
+impl Indexed {
+    /// Returns what the search is told of a record that is in these places.
+    pub(crate) fn new(record: &Model, details: &Details, places: &[Within]) -> Self {
+        let mut folded = Folded::new(&record.title, &record.category, &record.notes);
+        let fields = details.fields.iter().flat_map(|field| [field.label.clone(), value(field)]);
+        for text in fields.chain(details.tags.iter().cloned()).chain(places.iter().map(|place| place.name.clone())) {
+            folded.text.push('\n');
+            folded.text.push_str(&fold(&text));
+        }
+        let scope = record.scope();
+        let mut tokens = folded.tokens(scope);
+        let tags: Vec<_> = details.tags.iter().map(|tag| category_key(tag)).collect();
+        let kind = (record.kind != Kind::Note).then(|| Mark::Kind(record.kind.name()));
+        let marks = tags.iter().map(|key| Mark::Tag(key)).chain(kind);
+        for mark in marks.chain(places.iter().map(|place| Mark::Place(place.id))) {
+            tokens.extend([" ", &scope_prefix(scope), &mark.token()]);
+        }
+        Self { folded, tokens }
+    }
+
+    /// Returns where the title stands in the order of titles.
+    pub(crate) fn title_key(&self) -> Vec<u8> {
+        self.folded.title_key.clone()
+    }
+
+    /// The columns that no record is read with.
+    pub(crate) fn columns(&self) -> [(Alias, SimpleExpr); 3] {
+        [
+            (Alias::new("folded"), self.folded.text.as_str().into()),
+            (Alias::new("category_key"), self.folded.category_key.as_str().into()),
+            (Alias::new("fold_version"), INDEX_VERSION.into()),
+        ]
+    }
+}
+
+/// Returns what a field says, as it is searched for.
+fn value(field: &Field) -> String {
+    match &field.money {
+        Some(money) => format!("{}.{:02} {}", money.amount / 100, (money.amount % 100).abs(), money.currency),
+        None => field.value.clone(),
+    }
+}
+
+/// Returns the places that a place is in, from the outermost to itself.
+pub(crate) async fn places(tx: &Tx, id: Option<i64>) -> Result<Vec<Within>, DbErr> {
+    let Some(id) = id else { return Ok(Vec::new()) };
+    // An end for a circle that a person made with SQL.
+    let sql = r#"
+        WITH RECURSIVE "around" ("id", "parent_id", "name", "depth") AS (
+            SELECT "id", "parent_id", "name", 1 FROM "place" WHERE "id" = ?
+            UNION ALL
+            SELECT "place"."id", "place"."parent_id", "place"."name", "depth" + 1
+            FROM "place" JOIN "around" ON "place"."id" = "around"."parent_id" WHERE "depth" < 16
+        )
+        SELECT "id", "name" FROM "around" ORDER BY "depth" DESC"#;
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into()])).await?;
+    rows.iter().map(|row| Ok(Within { id: row.try_get_by_index(0)?, name: row.try_get_by_index(1)? })).collect()
+}
+
+/// Writes what is searched of a record's files, after its attachments or the text of one of them changed, or who sees it.
+pub(crate) async fn index_files(tx: &Tx, record: &Model) -> Result<(), DbErr> {
+    let sql = r#"SELECT "name", ifnull("text", '') FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
+        WHERE "record_id" = ? ORDER BY "position", "id""#;
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into()])).await?;
+    let mut text = String::new();
+    for row in &rows {
+        let (name, content): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let room = FILES_MAX.saturating_sub(text.len());
+        text.extend([&*name, "\n"]);
+        text.extend(content.chars().take(room));
+        text.push('\n');
+    }
+    let text = fold(&text);
+    if rows.is_empty() {
+        for sql in [
+            r#"DELETE FROM "record_text" WHERE "record_id" = ?"#,
+            r#"DELETE FROM "record_text_search" WHERE "rowid" = ?"#,
+        ] {
+            tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into()])).await?;
+        }
+        return Ok(());
+    }
+    let tokens = super::fold::tokens(&text, record.scope());
+    let sql = r#"INSERT OR REPLACE INTO "record_text" ("record_id", "folded") VALUES (?, ?)"#;
+    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into(), text.into()])).await?;
+    search::index_files(tx, record.id, tokens);
+    Ok(())
+}

@@ -34,29 +34,37 @@ impl Folded {
         Self { text, category_key: category_key(category), title_key: title_key(title) }
     }
 
-    /// Returns the tokens for the search index, with blanks between them: every run of one to three characters of every
-    /// word, and the category. Each begins with its scope, so that a search looks up only what its viewer may see.
+    /// Returns the tokens for the search index, with blanks between them: the category, and those of the text.
     pub fn tokens(&self, scope: i64) -> String {
-        let mut distinct: Vec<&str> = words(&self.text).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut grams = Vec::new();
-        for word in distinct {
-            let ends: Vec<usize> = word.char_indices().map(|(start, c)| start + c.len_utf8()).collect();
-            for (first, (start, _)) in word.char_indices().enumerate() {
-                grams.extend(ends.iter().skip(first).take(GRAM_MAX).map(|end| &word[start..*end]));
-            }
-        }
-        // Hundreds of them: numbers are compared faster than texts.
-        grams.sort_unstable_by_key(|gram| number(gram));
-        grams.dedup();
-        let scope = scope_prefix(scope);
-        let mut tokens = format!("{scope}{}", category_token(&self.category_key));
-        for gram in grams {
-            tokens.extend([" ", &scope, ".", gram]);
-        }
-        tokens
+        let category = format!("{}{}", scope_prefix(scope), category_token(&self.category_key));
+        let tokens = tokens(&self.text, scope);
+        if tokens.is_empty() { category } else { format!("{category} {tokens}") }
     }
+}
+
+/// Returns the tokens of a folded text, with blanks between them: every run of one to three characters of every word. Each begins
+/// with its scope, so that a search looks up only what its viewer may see.
+pub fn tokens(text: &str, scope: i64) -> String {
+    let mut distinct: Vec<&str> = words(text).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let mut grams = Vec::new();
+    for word in distinct {
+        let ends: Vec<usize> = word.char_indices().map(|(start, c)| start + c.len_utf8()).collect();
+        for (first, (start, _)) in word.char_indices().enumerate() {
+            grams.extend(ends.iter().skip(first).take(GRAM_MAX).map(|end| &word[start..*end]));
+        }
+    }
+    // Hundreds of them: numbers are compared faster than texts.
+    grams.sort_unstable_by_key(|gram| number(gram));
+    grams.dedup();
+    let scope = scope_prefix(scope);
+    let mut tokens = String::new();
+    for gram in grams {
+        let blank = if tokens.is_empty() { "" } else { " " };
+        tokens.extend([blank, &scope, ".", gram]);
+    }
+    tokens
 }
 
 /// Returns a number for a run, in the order of the runs' bytes: three characters have twelve at most.

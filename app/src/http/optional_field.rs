@@ -12,7 +12,7 @@ use poem_openapi::{
 use serde_json::Value;
 
 /// A field of a request that may be absent, and is never null.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct OptionalField<T>(pub(crate) Option<T>);
 
 impl<T: Type> Type for OptionalField<T> {

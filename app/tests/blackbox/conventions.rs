@@ -133,7 +133,10 @@ fn requests_take_no_other_fields_and_answers_may_have_more() {
         while let Some(schema) = left.pop() {
             if schema["type"] == "object" {
                 assert_eq!(schema["additionalProperties"], false, "{}: {schema}", operation.name);
-                closed.push(schema);
+                // Two requests may have one schema in them.
+                if !closed.iter().any(|closed| std::ptr::eq(*closed, schema)) {
+                    closed.push(schema);
+                }
             }
             left.extend(schema["items"].as_object().map(|_| resolve(&document, &schema["items"])));
             let properties = schema["properties"].as_object().into_iter().flatten();

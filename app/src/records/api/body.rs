@@ -50,14 +50,29 @@ pub(super) struct RecordBody {
 
 /// A field of a record: a label with a value, or with an amount of money.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "RecordField", deny_unknown_fields, skip_serializing_if_is_none)]
-pub(super) struct FieldBody {
-    /// What kind of field it is, for programs, such as `serial_number`. Absent for a field of the household's own. A record has
-    /// a key only once.
-    key: OptionalField<Text<1, KEY_MAX>>,
+#[oai(rename = "RecordField", skip_serializing_if_is_none)]
+struct FieldBody {
+    /// What kind of field it is, for programs, such as `serial_number`. Absent for a field of the household's own.
+    key: Option<String>,
     /// The label.
     label: Text<1, LABEL_MAX>,
     /// The value. Absent where there is an amount.
+    value: Option<String>,
+    /// An amount of money, in the smallest unit of the currency, such as cents.
+    amount: Option<i64>,
+    /// The currency of the amount by ISO 4217, such as `EUR`.
+    currency: Option<String>,
+}
+
+/// A field to write: a label with a value, or with an amount of money and its currency.
+#[derive(Debug, Object)]
+#[oai(rename = "NewRecordField", deny_unknown_fields, skip_serializing_if_is_none)]
+struct NewField {
+    /// What kind of field it is, for programs, such as `serial_number`. A record has a key only once.
+    key: OptionalField<Text<1, KEY_MAX>>,
+    /// The label.
+    label: Text<1, LABEL_MAX>,
+    /// The value.
     value: OptionalField<Text<1, VALUE_MAX>>,
     /// An amount of money, in the smallest unit of the currency, such as cents.
     amount: OptionalField<i64>,
@@ -77,7 +92,7 @@ pub(super) struct NewRecord {
     /// The notes, in Markdown.
     notes: OptionalField<Text<0, NOTES_MAX>>,
     /// The fields: at most 50, with at most 20,000 characters together.
-    fields: OptionalField<Vec<FieldBody>>,
+    fields: OptionalField<Vec<NewField>>,
     /// The tags: at most 20. Case and accents do not tell two tags apart.
     tags: OptionalField<Vec<Text<1, TAG_MAX>>>,
     /// The id of the place where it is.
@@ -101,7 +116,7 @@ pub(super) struct RecordChange {
     /// The notes, in Markdown.
     notes: OptionalField<Text<0, NOTES_MAX>>,
     /// All fields, which replace those that the record has: at most 50, with at most 20,000 characters together.
-    fields: OptionalField<Vec<FieldBody>>,
+    fields: OptionalField<Vec<NewField>>,
     /// All tags, which replace those that the record has: at most 20.
     tags: OptionalField<Vec<Text<1, TAG_MAX>>>,
     /// The id of the place where it is. Null removes it.
@@ -162,8 +177,8 @@ fn given<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
     }
 }
 
-fn fields(fields: Vec<FieldBody>) -> Vec<Field> {
-    let field = |field: FieldBody| Field {
+fn fields(fields: Vec<NewField>) -> Vec<Field> {
+    let field = |field: NewField| Field {
         key: text(field.key),
         label: field.label.0,
         value: text(field.value).unwrap_or_default(),
@@ -184,14 +199,9 @@ fn tags(tags: Vec<Text<1, TAG_MAX>>) -> Vec<String> {
 
 impl From<Field> for FieldBody {
     fn from(field: Field) -> Self {
-        let (amount, currency) = field.money.map(|money| (money.amount, Text(money.currency))).unzip();
-        Self {
-            key: OptionalField(field.key.map(Text)),
-            label: Text(field.label),
-            value: OptionalField((!field.value.is_empty()).then_some(Text(field.value))),
-            amount: OptionalField(amount),
-            currency: OptionalField(currency),
-        }
+        let (amount, currency) = field.money.map(|money| (money.amount, money.currency)).unzip();
+        let value = (!field.value.is_empty()).then_some(field.value);
+        Self { key: field.key, label: Text(field.label), value, amount, currency }
     }
 }
 

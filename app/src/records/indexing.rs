@@ -32,6 +32,25 @@ pub(crate) struct Within {
     pub(crate) name: String,
 }
 
+/// What a record says itself, as far as it is searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) category: &'a str,
+    pub(crate) notes: &'a str,
+    /// The name in the database.
+    pub(crate) kind: &'a str,
+    pub(crate) scope: i64,
+}
+
+impl<'a> Texts<'a> {
+    /// Returns those of a record.
+    pub(crate) fn of(record: &'a Model) -> Self {
+        let Model { title, category, notes, kind, .. } = record;
+        Self { title, category, notes, kind: kind.name(), scope: record.scope() }
+    }
+}
+
 /// What the search is told of a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Indexed {
@@ -41,20 +60,19 @@ pub(crate) struct Indexed {
 
 impl Indexed {
     /// Returns what the search is told of a record that is in these places.
-    pub(crate) fn new(record: &Model, details: &Details, places: &[Within]) -> Self {
-        let mut folded = Folded::new(&record.title, &record.category, &record.notes);
+    pub(crate) fn new(texts: Texts<'_>, details: &Details, places: &[Within]) -> Self {
+        let mut folded = Folded::new(texts.title, texts.category, texts.notes);
         let fields = details.fields.iter().flat_map(|field| [field.label.clone(), value(field)]);
         for text in fields.chain(details.tags.iter().cloned()).chain(places.iter().map(|place| place.name.clone())) {
             folded.text.push('\n');
             folded.text.push_str(&fold(&text));
         }
-        let scope = record.scope();
-        let mut tokens = folded.tokens(scope);
+        let mut tokens = folded.tokens(texts.scope);
         let tags: Vec<_> = details.tags.iter().map(|tag| category_key(tag)).collect();
-        let kind = (record.kind != Kind::Note).then(|| Mark::Kind(record.kind.name()));
+        let kind = (texts.kind != Kind::Note.name()).then_some(Mark::Kind(texts.kind));
         let marks = tags.iter().map(|key| Mark::Tag(key)).chain(kind);
         for mark in marks.chain(places.iter().map(|place| Mark::Place(place.id))) {
-            tokens.extend([" ", &scope_prefix(scope), &mark.token()]);
+            tokens.extend([" ", &scope_prefix(texts.scope), &mark.token()]);
         }
         Self { folded, tokens }
     }
@@ -99,10 +117,10 @@ pub(crate) async fn places(tx: &Tx, id: Option<i64>) -> Result<Vec<Within>, DbEr
 }
 
 /// Writes what is searched of a record's files, after its attachments or the text of one of them changed, or who sees it.
-pub(crate) async fn index_files(tx: &Tx, record: &Model) -> Result<(), DbErr> {
+pub(crate) async fn index_files(tx: &Tx, id: i64, scope: i64) -> Result<(), DbErr> {
     let sql = r#"SELECT "name", ifnull("text", '') FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
         WHERE "record_id" = ? ORDER BY "position", "id""#;
-    let rows = tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into()])).await?;
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into()])).await?;
     let mut text = String::new();
     for row in &rows {
         let (name, content): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -117,13 +135,13 @@ pub(crate) async fn index_files(tx: &Tx, record: &Model) -> Result<(), DbErr> {
             r#"DELETE FROM "record_text" WHERE "record_id" = ?"#,
             r#"DELETE FROM "record_text_search" WHERE "rowid" = ?"#,
         ] {
-            tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into()])).await?;
+            tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into()])).await?;
         }
         return Ok(());
     }
-    let tokens = super::fold::tokens(&text, record.scope());
+    let tokens = super::fold::tokens(&text, scope);
     let sql = r#"INSERT OR REPLACE INTO "record_text" ("record_id", "folded") VALUES (?, ?)"#;
-    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [record.id.into(), text.into()])).await?;
-    search::index_files(tx, record.id, tokens);
+    tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into(), text.into()])).await?;
+    search::index_files(tx, id, tokens);
     Ok(())
 }

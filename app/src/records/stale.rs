@@ -11,9 +11,9 @@ use sea_orm::{
 
 use super::{
     details,
-    entity::{Column, Entity, Model},
+    entity::{Column, Entity},
     fold::FOLD_VERSION,
-    indexing::{self, INDEX_VERSION, Indexed},
+    indexing::{self, INDEX_VERSION, Indexed, Texts},
     search,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 const STALE: &str = "fold_version = 0";
 
 /// Records in a transaction.
-const BATCH: u64 = 100;
+const BATCH: usize = 100;
 
 /// Folds every record that was not folded by this version's rules.
 pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
@@ -87,27 +87,29 @@ async fn has_stale(reads: &DatabaseConnection, condition: &str, after: i64) -> R
 }
 
 async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, DbErr> {
-    let which = Expr::cust(condition.to_owned());
-    let batch = Entity::find().filter(which).filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(BATCH);
+    // No more of a record is read than is folded: a start does not fail for a date that somebody wrote by hand.
+    let sql = format!(
+        "SELECT id, scope, title, category, notes, kind, place_id FROM record WHERE {condition} AND id > ? ORDER BY id LIMIT {BATCH}"
+    );
     let mut ids = Vec::new();
-    for record in batch.all(tx).await? {
-        fold(tx, &record).await?;
-        ids.push(record.id);
+    for row in tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])).await? {
+        let (id, scope): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let text = |index| row.try_get_by_index::<String>(index);
+        let (title, category, notes, kind) = (text(2)?, text(3)?, text(4)?, text(5)?);
+        let texts = Texts { title: &title, category: &category, notes: &notes, kind: &kind, scope };
+        let places = indexing::places(tx, row.try_get_by_index(6)?).await?;
+        let indexed = Indexed::new(texts, &details::read(tx, id).await?, &places);
+        search::index(tx, id, indexed.tokens.clone());
+        let mut update = Entity::update_many().filter(Column::Id.eq(id));
+        for (name, value) in indexed.columns() {
+            update = update.col_expr(name, value);
+        }
+        update.col_expr(Column::TitleKey, indexed.title_key().into()).exec(tx).await?;
+        // An older program may have changed who sees it.
+        indexing::index_files(tx, id, scope).await?;
+        ids.push(id);
     }
     Ok(ids)
-}
-
-async fn fold(tx: &Tx, record: &Model) -> Result<(), DbErr> {
-    let details = details::read(tx, record.id).await?;
-    let indexed = Indexed::new(record, &details, &indexing::places(tx, record.place_id).await?);
-    search::index(tx, record.id, indexed.tokens.clone());
-    let mut update = Entity::update_many().filter(Column::Id.eq(record.id));
-    for (name, value) in indexed.columns() {
-        update = update.col_expr(name, value);
-    }
-    update.col_expr(Column::TitleKey, indexed.title_key().into()).exec(tx).await?;
-    // An older program may have changed who sees it.
-    indexing::index_files(tx, record).await
 }
 
 async fn execute(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<(), DbErr> {

@@ -16,7 +16,7 @@ use super::{
     details::{self, Details},
     draft::Draft,
     entity::{ActiveModel, Column, Entity, HOUSEHOLD, Model, Visibility},
-    indexing::{self, Indexed, Within},
+    indexing::{self, Indexed, Texts, Within},
     search,
 };
 use crate::{
@@ -127,7 +127,7 @@ pub(crate) async fn create(
     // What takes time is done here, before all other writes have to wait for it.
     let row = draft.applied(&Model::new(Some(caller.user.id)));
     let details = draft.details(&Details::default());
-    let indexed = Indexed::new(&row, &details, &[]);
+    let indexed = Indexed::new(Texts::of(&row), &details, &[]);
     database
         .write(caller, async move |tx, caller| {
             if let Some(id) = idempotency::earlier(tx, caller, once.as_ref()).await? {
@@ -135,7 +135,8 @@ pub(crate) async fn create(
                 return Ok(Record { details: details::read(tx, id).await?, row });
             }
             let places = checked_places(tx, &row).await?;
-            let indexed = if places.is_empty() { indexed.clone() } else { Indexed::new(&row, &details, &places) };
+            let indexed =
+                if places.is_empty() { indexed.clone() } else { Indexed::new(Texts::of(&row), &details, &places) };
             let row = insert(tx, row.clone(), &details, &indexed).await?;
             idempotency::keep(tx, caller, once.as_ref(), row.id).await?;
             Ok(Record { row, details: details.clone() })
@@ -185,7 +186,7 @@ fn insertion(record: &Model, indexed: &Indexed) -> Statement {
 /// Puts back a record under its old id.
 pub(super) async fn put_back(tx: &Tx, row: Model, details: &Details) -> Result<Model, DbErr> {
     let places = indexing::places(tx, row.place_id).await?;
-    let indexed = Indexed::new(&row, details, &places);
+    let indexed = Indexed::new(Texts::of(&row), details, &places);
     insert(tx, row, details, &indexed).await
 }
 
@@ -276,7 +277,7 @@ async fn write(
     let mut indexed = None;
     if is_indexed_anew {
         let places = checked_places(tx, &row).await?;
-        let made = Indexed::new(&row, details, &places);
+        let made = Indexed::new(Texts::of(&row), details, &places);
         row.title_key = Some(made.title_key());
         for (name, value) in made.columns() {
             update = update.col_expr(name, value);
@@ -289,7 +290,7 @@ async fn write(
         search::index(tx, row.id, indexed.tokens);
     }
     if before.scope() != row.scope() {
-        indexing::index_files(tx, &row).await?;
+        indexing::index_files(tx, row.id, row.scope()).await?;
     }
     Ok(row)
 }

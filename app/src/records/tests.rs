@@ -16,6 +16,7 @@ use super::{
     changes,
     entity::Visibility,
     fold_stale,
+    kind::Kind,
     listing::{Listing, Order},
     page_query::{self, Thresholds},
     search::Search,
@@ -44,7 +45,21 @@ fn add(path: &Path, number: usize, owner: i64, visibility: &str) {
              {owner}, '{visibility}'
          FROM n"
     );
-    rusqlite::Connection::open(path).unwrap().execute_batch(&sql).unwrap();
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.execute_batch(&sql).unwrap();
+    // Of each kind, in places, with tags; and with files that have some of the words. By what the notes say, since the ids of a
+    // household with secrets are others.
+    connection
+        .execute_batch(
+            "INSERT OR IGNORE INTO place (id, parent_id, name, name_key) VALUES (1, NULL, 'House', 'house'), (2, 1, 'Attic', 'attic');
+             UPDATE record SET kind = 'thing', place_id = 1 + substr(notes, 6) % 2 WHERE substr(notes, 6) % 3 = 0;
+             INSERT OR IGNORE INTO record_tag (record_id, name_key, name) SELECT id, 'tag ' || substr(notes, 6) % 9, 'Tag ' || substr(notes, 6) % 9 FROM record;
+             INSERT OR IGNORE INTO file (hash, bytes, media_type, text) VALUES ('a', 1, 'application/pdf', 'seldom 777 invoice');
+             INSERT INTO attachment (record_id, hash, name, role, position, added_at)
+                 SELECT id, 'a', 'paper.pdf', 'other', 0, '' FROM record
+                 WHERE substr(notes, 6) % 50 = 0 AND id NOT IN (SELECT record_id FROM attachment);",
+        )
+        .unwrap();
 }
 
 /// Returns a household in which Ben keeps so many records to himself.
@@ -72,7 +87,23 @@ async fn household(secrets: usize) -> (TempDir, Database) {
 
 /// What Anna may ask for, in each way that a list takes.
 fn listings() -> Vec<Listing> {
-    let searches = ["", "a", "in", "ing", "保", "保険", "seldom", "ing seldom", "note", "777", "category", "nowhere"];
+    let searches = [
+        "",
+        "a",
+        "in",
+        "ing",
+        "保",
+        "保険",
+        "seldom",
+        "ing seldom",
+        "note",
+        "777",
+        "category",
+        "nowhere",
+        "invoice",
+        "ing invoice",
+        "house",
+    ];
     let mut all = Vec::new();
     for order in Order::ALL {
         for search in searches {
@@ -84,6 +115,8 @@ fn listings() -> Vec<Listing> {
                 Listing { due_before: day, ..listing.clone() },
                 Listing { due_after: day, owner_id: Some(BEN), ..listing.clone() },
                 Listing { owner_id: Some(ANNA), ..listing.clone() },
+                Listing { kind: Some(Kind::Thing), place_id: Some(1), ..listing.clone() },
+                Listing { kind: Some(Kind::Note), tag: Some("TAG 3".to_owned()), ..listing.clone() },
                 listing,
             ]);
         }

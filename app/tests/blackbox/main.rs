@@ -6,6 +6,7 @@
 
 mod accounts;
 mod awkward;
+mod binder;
 mod client;
 mod conventions;
 mod disk;

@@ -78,6 +78,21 @@ fn add(connection: &Connection, random: &mut Random, id: usize, owner: i64, is_p
             params![id as i64, title, category, notes, due, moment, owner, visibility],
         )
         .unwrap();
+    let kind = random.of(&["note", "thing", "home"]);
+    let place = random.one_in(3).then(|| 1 + random.below(3) as i64);
+    connection
+        .execute("UPDATE record SET kind = ?, place_id = ? WHERE id = ?", params![kind, place, id as i64])
+        .unwrap();
+    if random.one_in(3) {
+        let tag = if is_secret { random.of(&SECRETS) } else { random.of(&WORDS) };
+        let sql = "INSERT INTO record_tag (record_id, name_key, name) VALUES (?1, ?2, ?3)";
+        connection.execute(sql, params![id as i64, tag.to_lowercase(), tag]).unwrap();
+    }
+    if random.one_in(3) {
+        let words = if is_secret { random.of(&SECRETS) } else { random.of(&WORDS) };
+        let sql = "INSERT INTO record_field (record_id, label, value, position) VALUES (?, 'Label', ?, 0)";
+        connection.execute(sql, params![id as i64, words]).unwrap();
+    }
 }
 
 /// A household; what Ben keeps to himself, and changes and deletes of it, is in it or not.
@@ -89,6 +104,9 @@ fn household(with_secrets: bool) -> Data {
     let (mut shared, mut secret) = (Random(1), Random(2));
     let connection = Connection::open(data.database()).unwrap();
     connection.execute_batch("BEGIN; UPDATE record_state SET epoch = 'the same'").unwrap();
+    let places = "INSERT INTO place (id, parent_id, name, name_key) VALUES
+        (1, NULL, 'House', 'house'), (2, 1, 'Cellar', 'cellar'), (3, NULL, 'Garage', 'garage')";
+    connection.execute_batch(places).unwrap();
     for id in 1..=300 {
         let owner = 1 + shared.below(3) as i64;
         let is_private = owner == 2 && shared.one_in(2);
@@ -137,6 +155,16 @@ fn query(random: &mut Random) -> String {
     }
     if random.one_in(5) {
         query += &format!("&visibility={}", random.of(&["private", "household"]));
+    }
+    if random.one_in(5) {
+        query += &format!("&kind={}", random.of(&["note", "thing", "home"]));
+    }
+    if random.one_in(5) {
+        query += &format!("&place_id={}", 1 + random.below(4));
+    }
+    if random.one_in(5) {
+        let tag = if random.one_in(2) { random.of(&SECRETS) } else { random.of(&WORDS) };
+        query += &format!("&tag={}", escaped(tag));
     }
     for bound in ["due_before", "due_after"] {
         if let (true, Some(day)) = (random.one_in(4), day(random)) {

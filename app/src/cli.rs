@@ -13,6 +13,7 @@ use crate::{
     config::{Config, ServeArgs},
     failure::Failure,
     log,
+    media::child,
     notify::Notifier,
     operator::{self, Task},
     serve, threads,
@@ -47,6 +48,12 @@ enum Command {
     /// Manage users from the server, for example when the owner is locked out
     #[command(subcommand)]
     User(UserCommand),
+    /// Read the picture or PDF on standard input, confined. The app starts it; it is for no one else
+    #[command(hide = true)]
+    Media {
+        /// What to do with it
+        task: child::Task,
+    },
 }
 
 impl Command {
@@ -55,7 +62,7 @@ impl Command {
         match self {
             Self::SetupCode(server) => server.json,
             Self::User(command) => command.server().json,
-            Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
+            Self::Serve(_) | Self::CheckSettings | Self::Openapi | Self::Media { .. } => false,
         }
     }
 }
@@ -189,7 +196,10 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    threads::make_possible();
+    // What reads pictures has one thread, and gives up making others.
+    if !matches!(cli.command, Command::Media { .. }) {
+        threads::make_possible();
+    }
     let as_json = cli.command.is_for_programs();
     let outcome = match cli.command {
         Command::Serve(args) => match Config::read(&args) {
@@ -218,6 +228,7 @@ pub fn main() -> ExitCode {
         Command::Openapi => print(&app::spec()),
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
+        Command::Media { task } => return child::run(task),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

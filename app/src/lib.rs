@@ -12,6 +12,8 @@
 //!
 //! cli → threads
 //!
+//! cli, records → media
+//!
 //! serve → log, notify → config
 
 #![forbid(unsafe_code)]
@@ -33,6 +35,7 @@ mod html;
 mod http;
 mod instance;
 mod log;
+pub mod media;
 mod notify;
 mod operator;
 mod records;

@@ -14,6 +14,7 @@ mod harness;
 mod headers;
 mod idempotency;
 mod lifecycle;
+mod media;
 mod older;
 mod pages;
 mod privacy;

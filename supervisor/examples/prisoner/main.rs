@@ -24,6 +24,9 @@ fn main() {
         // Started by itself, from a file with a set-user-ID bit.
         std::process::exit(if nix::unistd::geteuid().is_root() { 0 } else { 1 });
     }
+    if words.get(1).is_some_and(|word| word == "again") {
+        return;
+    }
     let database = PathBuf::from(env::var_os("HEARTH_DATABASE").expect("HEARTH_DATABASE"));
     match words.get(1).map(String::as_str) {
         Some("status") => {

@@ -1,8 +1,11 @@
 //! Who is there? The rows of `user` that a request, a sign-in or a change of somebody needs.
 
+use std::collections::HashMap;
+
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
     sea_query::Order,
 };
 
@@ -15,13 +18,20 @@ use super::{
 };
 use crate::{
     datetime::Timestamp,
-    db::Abort,
+    db::{Abort, DirectReads},
     http::{FieldError, Problem},
 };
 
 /// Returns everybody, in the order in which they came.
 pub(crate) async fn list(reads: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by(Column::Id, Order::Asc).all(reads).await
+}
+
+/// Returns what everybody is called, by number.
+pub(crate) async fn names(reads: &DirectReads) -> Result<HashMap<i64, String>, DbErr> {
+    let statement = Statement::from_string(DbBackend::Sqlite, r#"SELECT "id", "name" FROM "user""#);
+    let named = reads.rows(&statement, |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    Ok(named.into_iter().collect())
 }
 
 /// Returns who has this number.

@@ -9,5 +9,6 @@ pub(crate) const EVIL: &str = r#""><script>alert('x')</script>&amp;"#;
 pub(crate) fn assert_harmless(page: &Markup) {
     let text = &page.0;
     assert!(text.contains("&lt;script&gt;"), "the text is not on the page: {text}");
+    let text = text.replace("<script src=\"/assets/", "");
     assert!(!text.contains("<script") && !text.contains("alert('x')</"), "{text}");
 }

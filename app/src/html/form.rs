@@ -17,6 +17,8 @@ pub(crate) struct Fields<'a> {
     refusal: Option<&'a Problem>,
     /// Whether the first wrong field has the focus.
     focused: bool,
+    /// What fields are called that are not known here, by their names.
+    labels: Vec<(String, String)>,
 }
 
 /// A field of one line.
@@ -97,12 +99,17 @@ impl<'a> Input<'a> {
 impl<'a> Fields<'a> {
     /// Returns the fields of a form, refused or not.
     pub(crate) fn new(form: impl Into<Cow<'static, str>>, refusal: Option<&'a Problem>) -> Self {
-        Self { form: form.into(), refusal, focused: true }
+        Self { form: form.into(), refusal, focused: true, labels: Vec::new() }
     }
 
     /// Returns the fields of a form to which the fragment of its address leads: browsers go there and ask for no focus.
     pub(crate) fn unfocused(self) -> Self {
         Self { focused: false, ..self }
+    }
+
+    /// Returns the fields with what those are called that people have made up.
+    pub(crate) fn labelled(self, labels: Vec<(String, String)>) -> Self {
+        Self { labels, ..self }
     }
 
     /// Returns why the form was refused; `what` says what did not happen.
@@ -117,7 +124,7 @@ impl<'a> Fields<'a> {
                     @if !problem.errors().is_empty() {
                         ul {
                             @for error in problem.errors() {
-                                li { a href={ "#" (self.id(error.name())) } { (sentence(error)) } }
+                                li { a href={ "#" (self.id(error.name())) } { (self.sentence(error)) } }
                             }
                         }
                     }
@@ -155,8 +162,15 @@ impl<'a> Fields<'a> {
     pub(crate) fn error(&self, name: &str) -> Markup {
         html! {
             @if let Some(error) = self.wrong(name) {
-                p.error id={ (self.id(name)) "-error" } { (sentence(error)) }
+                p.error id={ (self.id(name)) "-error" } { (self.sentence(error)) }
             }
+        }
+    }
+
+    fn sentence(&self, error: &FieldError) -> String {
+        match self.labels.iter().find(|(name, _)| name == error.name()) {
+            Some((_, label)) => format!("{label} {}.", error.message()),
+            None => sentence(error),
         }
     }
 
@@ -200,11 +214,15 @@ fn sentence(error: &FieldError) -> String {
         "current_password" => "The current password",
         "due_date" => "The due date",
         "email" => "The e-mail",
+        "fields" => "Fields",
+        "kind" => "The kind",
         "name" => "The name",
         "new_password" => "The new password",
         "notes" => "Notes",
         "password" => "The password",
+        "place_id" => "The place",
         "role" => "The role",
+        "tags" => "Tags",
         "tailscale_login" => "The Tailscale login",
         "title" => "The title",
         "visibility" => "The visibility",

@@ -39,9 +39,7 @@ pub(crate) async fn list(
     limit: u64,
 ) -> Result<Result<Changes, BadCursor>, DbErr> {
     let scopes = viewer.scopes();
-    let sql = Statement::from_string(DbBackend::Sqlite, "SELECT epoch FROM record_state");
-    let epoch = reads.rows(&sql, |row| row.get::<_, String>(0)).await?.pop().unwrap_or_default();
-    let view = format!("{epoch}.{}", joined(&scopes));
+    let view = view(reads, &scopes).await?;
     let mut numbers = match after.map(decode) {
         None => vec![0; scopes.len()],
         Some(None) => return Ok(Err(BadCursor::Unknown)),
@@ -66,8 +64,30 @@ pub(crate) async fn list(
             changes.records.push((id, record));
         }
     }
-    changes.cursor = BASE64URL_NOPAD.encode(format!("c{}.{view}", joined(&numbers)).as_bytes());
+    changes.cursor = cursor(&numbers, &view);
     Ok(Ok(changes))
+}
+
+/// Returns the cursor behind all changes that there are.
+pub(crate) async fn now(reads: &DirectReads, viewer: Viewer) -> Result<String, DbErr> {
+    let scopes = viewer.scopes();
+    let view = view(reads, &scopes).await?;
+    let mut numbers = Vec::new();
+    for scope in scopes {
+        numbers.push(last(reads, scope).await?);
+    }
+    Ok(cursor(&numbers, &view))
+}
+
+/// Returns what a cursor is good for.
+async fn view(reads: &DirectReads, scopes: &[i64]) -> Result<String, DbErr> {
+    let sql = Statement::from_string(DbBackend::Sqlite, "SELECT epoch FROM record_state");
+    let epoch = reads.rows(&sql, |row| row.get::<_, String>(0)).await?.pop().unwrap_or_default();
+    Ok(format!("{epoch}.{}", joined(scopes)))
+}
+
+fn cursor(numbers: &[i64], view: &str) -> String {
+    BASE64URL_NOPAD.encode(format!("c{}.{view}", joined(numbers)).as_bytes())
 }
 
 /// Returns the number of a scope's last change.

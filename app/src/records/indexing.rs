@@ -95,7 +95,7 @@ impl Indexed {
 /// Returns what a field says, as it is searched for.
 fn value(field: &Field) -> String {
     match &field.money {
-        Some(money) => format!("{}.{:02} {}", money.amount / 100, (money.amount % 100).abs(), money.currency),
+        Some(money) => money.in_form(),
         None => field.value.clone(),
     }
 }

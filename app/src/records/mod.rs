@@ -51,11 +51,13 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
         Operation::new("delete_record", WRITE),
     ],
     pages: &[
-        Page::get("/", LOOK, || page::show.boxed()),
-        Page::post("/records", CHANGE, || page::add.boxed()).with_large_body(),
-        Page::get("/records/:id", LOOK, || page::show_one.boxed()),
-        Page::post("/records/:id", CHANGE, || page::change.boxed()).with_large_body(),
-        Page::post("/records/:id/delete", CHANGE, || page::delete.boxed()),
+        Page::get("/", LOOK, || page::list::show.boxed()),
+        Page::get("/records/new", CHANGE, || page::edit::new.boxed()),
+        Page::post("/records", CHANGE, || page::edit::add.boxed()).with_large_body(),
+        Page::get("/records/:id", LOOK, || page::record::show.boxed()),
+        Page::get("/records/:id/edit", CHANGE, || page::edit::show.boxed()),
+        Page::post("/records/:id", CHANGE, || page::edit::change.boxed()).with_large_body(),
+        Page::post("/records/:id/delete", CHANGE, || page::record::delete.boxed()),
     ],
     navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
     tables: &[

@@ -42,6 +42,15 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
         .map_err(|error| self_test_failed(database, "list the changes", error))?
         .map(drop)
         .unwrap_or_default();
+    crate::auth::users::names(database.direct())
+        .await
+        .map_err(|error| self_test_failed(database, "read who wrote the records", error))?;
+    super::tags::recent(database.direct(), viewer)
+        .await
+        .map_err(|error| self_test_failed(database, "list the tags", error))?;
+    super::changes::now(database.direct(), viewer)
+        .await
+        .map_err(|error| self_test_failed(database, "find the last change", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

@@ -14,20 +14,71 @@ fn add(app: &App, form: &str) -> Answer {
 }
 
 #[test]
-fn a_record_added_by_the_form_is_on_the_page() {
+fn a_record_added_by_the_form_has_a_page_and_is_on_the_list() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     assert!(app.get("/").text().contains("There are no records yet"));
-    let answer = add(&app, "title=Stra%C3%9Fe+%3Cb%3E&category=a%26b&notes=one%0D%0Atwo&due_date=2027-01-01");
+    let answer = add(
+        &app,
+        "title=Stra%C3%9Fe+%3Cb%3E&kind=thing&field-serial_number=S%2F7&field-price=12%2C50+%E2%82%AC&row-label=Colour&row-value=blue\
+         &tags=Attic%2C+tools&category=a%26b&notes=one%0D%0A**two**&due_date=2027-01-01&visibility=household",
+    );
     assert_eq!(answer.status, 303, "{answer:?}");
-    let location = answer.header("location").unwrap().to_owned();
-    let page = app.get(location.split('#').next().unwrap());
+    let page = app.get(answer.header("location").unwrap());
     let text = page.text();
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(text.contains("“Straße &lt;b&gt;” was added"), "{text}");
-    assert!(text.contains(">Straße &lt;b&gt;</a></h2>"), "{text}");
-    assert!(text.contains("a&amp;b") && text.contains("one\ntwo") && text.contains("2027-01-01"));
-    assert!(!text.contains("<script"));
+    assert!(text.contains("The record was added.") && text.contains("<h1>Straße &lt;b&gt;</h1>"), "{text}");
+    for part in [
+        "<dt>Serial number</dt><dd><span class=\"typed\">S/7</span>",
+        "<dt>Price</dt><dd>EUR\u{a0}12.50</dd>",
+        "<dt>Colour</dt>",
+        "<p>one<br><strong>two</strong></p>",
+        r#"<a href="/?kind=thing">Thing</a>"#,
+        r#"<a class="tag" href="/?tag=tools">tools</a>"#,
+        r#"<a href="/?category=a%26b">a&amp;b</a>"#,
+        "2027-01-01",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let list = app.get("/?kind=thing&tag=TOOLS").text().to_owned();
+    assert!(list.contains(">Straße &lt;b&gt;</a></h2>") && list.contains("2027-01-01"), "{list}");
+    assert!(!app.get("/?kind=vehicle").text().contains("Straße"));
+    // None but our own.
+    assert_eq!(text.matches("<script").count(), text.matches(r#"<script src="/assets/"#).count());
+    app.stop();
+}
+
+#[test]
+fn a_form_shows_the_fields_of_another_kind_without_saving_and_loses_none() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let shown = add(&app, "title=Car&kind=vehicle&field-model=Panda&field-serial_number=7&notes=%0Ax&again=kind");
+    assert_eq!(shown.status, 200, "{shown:?}");
+    let text = shown.text();
+    assert!(text.contains(r#"name="field-licence_plate""#) && text.contains("\n\nx</textarea>"), "{text}");
+    // A vehicle has a model, and no serial number: that is a row of its own.
+    assert!(text.contains(r#"name="field-model" type="text" value="Panda""#), "{text}");
+    assert!(text.contains(r#"name="row-key" value="serial_number""#) && text.contains(r#"value="7""#), "{text}");
+    let more = add(&app, "title=Car&kind=vehicle&again=rows").text().to_owned();
+    assert!(more.matches(r#"name="row-label""#).count() > text.matches(r#"name="row-label""#).count());
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM record"), 0);
+}
+
+#[test]
+fn a_duplicate_begins_as_the_record_is_and_is_another_one() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let added = add(&app, "title=Drill&kind=thing&field-model=GSR+12&tags=attic");
+    let page = added.header("location").unwrap().split('?').next().unwrap().to_owned();
+    assert!(app.get(&page).text().contains(&format!("/records/new?from={}", &page["/records/".len()..])));
+    let form = app.get(&format!("/records/new?from={}", &page["/records/".len()..])).text().to_owned();
+    assert!(
+        form.contains(r#"value="GSR 12""#) && form.contains(r#"value="attic""#) && form.contains(r#"value="Drill""#),
+        "{form}"
+    );
+    assert!(!form.contains(r#"name="version" value"#), "{form}");
+    assert!(app.ask("GET", "/records/new?from=99", &[HTML], b"").status == 404);
     app.stop();
 }
 
@@ -35,13 +86,14 @@ fn a_record_added_by_the_form_is_on_the_page() {
 fn what_was_wrong_is_said_in_the_form_and_what_was_typed_stays() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    let answer = add(&app, "title=+&category=Keep+%22me%22&notes=%0Aand+me&due_date=2027-02-30");
+    let answer =
+        add(&app, "title=+&category=Keep+%22me%22&notes=%0Aand+me&due_date=2027-02-30&kind=thing&field-price=12");
     assert_eq!(answer.status, 400);
     let text = answer.text();
     assert!(text.contains("The title must not be empty."), "{text}");
-    assert!(text.contains("<title>Error: Records"), "{text}");
-    assert!(text.find("<h1") < text.find("<h2"), "{text}");
+    assert!(text.contains("<title>Error: New record"), "{text}");
     assert!(text.contains("The due date is not a valid date"));
+    assert!(text.contains(r##"href="#record-field-price">Price needs a currency"##), "{text}");
     assert!(text.contains("value=\"Keep &quot;me&quot;\""));
     assert!(text.contains("\n\nand me</textarea>"));
     assert!(text.contains("aria-invalid=\"true\""));

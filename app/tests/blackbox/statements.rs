@@ -107,6 +107,9 @@ fn use_everything(app: &App) {
     }
     ok("/api/v1/records/changes?limit=3");
     ok("/api/v1/records/1");
+    for page in ["/records/new", "/records/new?from=1", "/records/1", "/records/1/edit"] {
+        ok(page);
+    }
     ok("/health");
     let path = format!("/api/v1/records/{last}");
     assert_eq!(app.send("PATCH", &path, &json!({ "title": "Changed", "due_date": null })).status, 200);

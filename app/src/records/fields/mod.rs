@@ -2,7 +2,6 @@
 
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
-#[allow(dead_code, reason = "the form of a record comes to it next")]
 mod money;
 
 use crate::http::{FieldError, first_unseen};

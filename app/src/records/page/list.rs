@@ -1,230 +1,249 @@
 //! How does the list of the records look?
+//!
+//! A box to search, what narrows the list folded beside it, and the records, each with its first photograph.
+
+use std::collections::HashMap;
 
 use maud::{Markup, html};
-
-use super::{
-    FORM_TARGET, ListQuery,
-    form::{self, RecordForm},
+use poem::{
+    Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Query},
 };
+
+use super::{list_query::ListQuery, places, script};
 use crate::{
-    html::{Fields, Frame, encoded, title_of},
+    auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role},
+    html::{Frame, answer},
     http::Problem,
     records::{
+        changes,
+        details::{self, Details},
         entity::{Model, Visibility},
+        kind::Kind,
         listing::{Order, Page},
+        page_query,
+        store::Viewer,
+        tags,
     },
 };
 
-/// What has just happened.
-pub(crate) enum Outcome {
-    Added(Model),
-    Changed(Model),
-    Deleted,
+#[handler]
+pub(crate) async fn show(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&AuthorizedDatabase>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response> {
+    let list = List::read(database, &visitor, query).await?;
+    Ok(answer(StatusCode::OK, list.page(&frame)))
 }
 
-/// The list, and the form as it was filled in and refused.
-pub(crate) struct List<'a> {
-    pub(crate) list_query: &'a ListQuery,
-    pub(crate) page: &'a Page,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) submitted: &'a RecordForm,
-    pub(crate) refusal: Option<&'a Problem>,
+/// A page of the list, with all that it shows.
+#[derive(Default)]
+pub(super) struct List {
+    pub(super) query: ListQuery,
+    pub(super) page: Page,
+    pub(super) details: HashMap<i64, Details>,
+    pub(super) places: Vec<(i64, usize, String)>,
+    pub(super) tags: Vec<String>,
+    /// From where on there are changes that the page does not show.
+    pub(super) cursor: String,
+    pub(super) may_add: bool,
 }
 
-impl List<'_> {
+impl List {
+    pub(super) async fn read(
+        database: &AuthorizedDatabase,
+        visitor: &Visitor,
+        query: ListQuery,
+    ) -> Result<Self, Problem> {
+        let failed = |error| Problem::from(database.failed(error));
+        let (reads, viewer) = (database.reads(), Viewer::of(visitor));
+        let listing = query.listing()?;
+        // First, so that no change between the two is missed.
+        let cursor = changes::now(reads, viewer).await.map_err(failed)?;
+        let page = page_query::list(reads, viewer, &listing).await.map_err(failed)?;
+        let ids: Vec<_> = page.records.iter().map(|record| record.id).collect();
+        Ok(Self {
+            details: details::of(reads, &ids).await.map_err(failed)?,
+            places: places::tree(reads).await.map_err(failed)?,
+            tags: tags::recent(reads, viewer).await.map_err(failed)?,
+            may_add: visitor.role() >= Role::Member,
+            query,
+            page,
+            cursor,
+        })
+    }
+
     /// Returns the page; with the form for who may add something.
-    pub(crate) fn page(&self, frame: &Frame, may_add: bool) -> Markup {
-        let list = html! {
-            section.list aria-labelledby="list" {
-                @if let Some(outcome) = &self.outcome { (done(outcome)) }
-                (search_form(self.list_query))
-                (records(self.list_query, self.page, may_add))
-            }
-        };
-        let add = html! {
-            section.card aria-labelledby="add" {
-                h2 #add { "Add record" }
-                (self.form())
-            }
-        };
+    pub(super) fn page(&self, frame: &Frame) -> Markup {
         let content = html! {
             div.title {
                 h1 #list { "Records" }
-                @if may_add { a.to-form href="#add" { "Add record" } }
+                @if self.may_add { a.button.main href="/records/new" { "New record" } }
             }
-            @if may_add {
-                div.columns {
-                    // On a phone one comes below the other: the list first, unless something is to be corrected.
-                    @if self.refusal.is_none() { (list) (add) } @else { (add) (list) }
-                }
-            } @else { (list) }
+            @if self.query.deleted.is_some() {
+                p.done role="status" { "The record was moved to the trash. " a href="/trash" { "Trash" } }
+            }
+            section.list aria-labelledby="list" data-changes=(self.cursor) {
+                (self.search())
+                (self.filters())
+                (self.records())
+            }
+            (script())
         };
-        frame.page(&title_of("Records", self.refusal), &content)
+        frame.page("Records", &content)
     }
 
-    fn form(&self) -> Markup {
-        let fields = Fields::new("record", self.refusal);
+    fn search(&self) -> Markup {
+        let query = &self.query;
+        let is_open = query.is_narrowed() && query.search.is_empty();
         html! {
-            form method="post" action=(FORM_TARGET) {
-                (fields.summary("The record was not added."))
-                (form::fields(self.submitted, &fields, true))
-                button.main { "Add" }
-            }
-        }
-    }
-}
-
-fn done(outcome: &Outcome) -> Markup {
-    html! {
-        p.done role="status" {
-            @match outcome {
-                Outcome::Added(record) => { "“" (record.title) "” was added." }
-                Outcome::Changed(record) => { "“" (record.title) "” was saved." }
-                Outcome::Deleted => { "The record was deleted." }
-            }
-        }
-    }
-}
-
-fn search_form(list_query: &ListQuery) -> Markup {
-    html! {
-        form.search role="search" method="get" action="/" {
-            label.hidden for="search" { "Search" }
-            input #search type="search" name="search" value=(list_query.search) placeholder="Search records"
-                maxlength="1000";
-            label.hidden for="sort" { "Sort by" }
-            select #sort name="sort" {
-                @for (order, name) in [
-                    (Order::UpdatedDesc, "Recently updated"),
-                    (Order::Updated, "Least recently updated"),
-                    (Order::Due, "Due date"),
-                    (Order::DueDesc, "Due date, latest first"),
-                    (Order::Title, "Title"),
-                    (Order::TitleDesc, "Title, Z to A"),
-                ] {
-                    option value=(order.name()) selected[order == list_query.order] { (name) }
-                }
-            }
-            button { "Search" }
-        }
-    }
-}
-
-fn records(list_query: &ListQuery, page: &Page, may_add: bool) -> Markup {
-    html! {
-        @if page.records.is_empty() {
-            p.nothing {
-                @if !list_query.search.is_empty() || list_query.after.is_some() { "No records found." }
-                @else if may_add { "There are no records yet. Add the first one." }
-                @else { "There are no records yet." }
-            }
-        } @else {
-            ul.records {
-                @for record in &page.records { (entry(record)) }
-            }
-        }
-        @if list_query.after.is_some() || page.next.is_some() {
-            nav.pages aria-label="Pages" {
-                @if list_query.after.is_some() {
-                    a rel="first" href=(address(list_query, None)) { "First page" }
-                }
-                @if let Some(next) = &page.next {
-                    a rel="next" href=(address(list_query, Some(&next.to_cursor()))) { "Next page" }
+            form.search role="search" method="get" action="/" {
+                label.hidden for="search" { "Search" }
+                input #search type="search" name="search" value=(query.search) placeholder="Search records" maxlength="1000"
+                    autocapitalize="none" data-key="/";
+                button { "Search" }
+                details.filters open[is_open] {
+                    summary { "Filter and sort" }
+                    div.filter {
+                        (choice("kind", "Kind", &html! {
+                            option value="" { "Any kind" }
+                            @for kind in Kind::ALL {
+                                option value=(kind.name()) selected[query.kind() == Some(kind)] { (kind.label()) }
+                            }
+                        }))
+                        (choice("place", "Place", &html! {
+                            option value="" { "Anywhere" }
+                            @for (id, depth, name) in &self.places {
+                                option value=(id) selected[query.place_id() == Some(*id)] {
+                                    @for _ in 0..*depth { "\u{2003}" } (name)
+                                }
+                            }
+                        }))
+                        div {
+                            label for="filter-tag" { "Tag" }
+                            input #filter-tag type="text" name="tag" value=(query.tag) list="tags-known" autocomplete="off"
+                                autocapitalize="none" maxlength="100";
+                            datalist #tags-known { @for tag in &self.tags { option value=(tag) {} } }
+                        }
+                        (choice("sort", "Sort by", &html! {
+                            @for (order, name) in ORDERS {
+                                option value=(order.name()) selected[order == query.order] { (name) }
+                            }
+                        }))
+                        @if !query.category.is_empty() { input type="hidden" name="category" value=(query.category); }
+                        button { "Apply" }
+                    }
                 }
             }
         }
     }
-}
 
-fn entry(record: &Model) -> Markup {
-    html! {
-        li {
-            div.head {
-                h2 { a href={ "/records/" (record.id) } { (record.title) } }
-                @if let Some(day) = record.due_date {
-                    span.due { "due " time datetime=(day) { (day) } }
+    /// What the list is narrowed by, each with a way to leave it out.
+    fn filters(&self) -> Markup {
+        let query = &self.query;
+        let place = self.places.iter().find(|(id, ..)| query.place_id() == Some(*id)).map(|(.., name)| name.as_str());
+        let chosen = [
+            ("kind", query.kind().map(|kind| kind.label().to_owned())),
+            ("place", query.place_id().map(|_| format!("In {}", place.unwrap_or("a place that is gone")))),
+            ("tag", Some(&query.tag).filter(|tag| !tag.is_empty()).map(|tag| format!("Tag {tag}"))),
+            ("category", Some(&query.category).filter(|text| !text.is_empty()).map(|text| format!("Category {text}"))),
+        ];
+        html! {
+            @if chosen.iter().any(|(_, words)| words.is_some()) {
+                ul.chosen aria-label="Filters" {
+                    @for (name, words) in &chosen {
+                        @if let Some(words) = words {
+                            li { a href=(query.without(name)) { span.hidden { "Remove filter: " } (words) span aria-hidden="true" { " ×" } } }
+                        }
+                    }
                 }
             }
-            @if !record.category.is_empty() || record.visibility == Visibility::Private {
-                p.category {
-                    @if !record.category.is_empty() { span { (record.category) } }
-                    @if record.visibility == Visibility::Private { span.mark { "Only me" } }
+        }
+    }
+
+    fn records(&self) -> Markup {
+        let query = &self.query;
+        html! {
+            @if self.page.records.is_empty() { (self.nothing()) } @else {
+                ul.records { @for record in &self.page.records { (self.entry(record)) } }
+            }
+            @if query.after.is_some() || self.page.next.is_some() {
+                nav.pages aria-label="Pages" {
+                    @if query.after.is_some() { a rel="first" href=(query.page_after(None)) { "First page" } }
+                    @if let Some(next) = &self.page.next {
+                        a rel="next" href=(query.page_after(Some(&next.to_cursor()))) { "Next page" }
+                    }
                 }
             }
-            @if !record.notes.is_empty() {
-                details { summary { "Notes" } p.notes { (record.notes) } }
+        }
+    }
+
+    /// What stands in the place of records where there are none: at the beginning, what to do first.
+    fn nothing(&self) -> Markup {
+        html! {
+            @if self.query.is_narrowed() || self.query.after.is_some() {
+                p.nothing { "No records found." }
+            } @else if self.may_add {
+                div.card.first {
+                    h2 { "There are no records yet" }
+                    p {
+                        "A record is one thing that your household wants to find again: a receipt, a contract, the boiler, the car, a \
+                         passport."
+                    }
+                    ol {
+                        li { "Take a photograph of a receipt, give it a title, and add it above." }
+                        li { "Later, say what it is and where it is: " a href="/records/new?kind=thing" { "a thing" } ", "
+                            a href="/records/new?kind=contract" { "a contract" } ", "
+                            a href="/records/new?kind=vehicle" { "a vehicle" } "." }
+                        li { "Find it by any word: of the title, the notes, or a PDF." }
+                    }
+                }
+            } @else {
+                p.nothing { "There are no records yet." }
+            }
+        }
+    }
+
+    fn entry(&self, record: &Model) -> Markup {
+        let tags = self.details.get(&record.id).map_or(&[][..], |details| &details.tags);
+        let place = self.places.iter().find(|(id, ..)| record.place_id == Some(*id)).map(|(.., name)| name);
+        let kind = (record.kind != Kind::Note).then(|| record.kind.label());
+        html! {
+            li {
+                div.entry {
+                    div.head {
+                        h2 { a href={ "/records/" (record.id) } { (record.title) } }
+                        @if let Some(day) = record.due_date { span.due { "due " time datetime=(day) { (day) } } }
+                    }
+                    @if kind.is_some() || place.is_some() || !tags.is_empty() || !record.category.is_empty()
+                        || record.visibility == Visibility::Private {
+                        p.category {
+                            @if let Some(kind) = kind { span { (kind) } }
+                            @if let Some(place) = place { span { (place) } }
+                            @if !record.category.is_empty() { span { (record.category) } }
+                            @for tag in tags { span.tag { (tag) } }
+                            @if record.visibility == Visibility::Private { span.mark { "Only me" } }
+                        }
+                    }
+                }
             }
         }
     }
 }
 
-/// The address of another page of the same list.
-fn address(list_query: &ListQuery, after: Option<&str>) -> String {
-    let mut query = vec![("sort", list_query.order.name())];
-    if !list_query.search.is_empty() {
-        query.push(("search", &list_query.search));
-    }
-    if let Some(after) = after {
-        query.push(("after", after));
-    }
-    let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    format!("/?{}", query.join("&"))
-}
+const ORDERS: [(Order, &str); 6] = [
+    (Order::UpdatedDesc, "Recently updated"),
+    (Order::Updated, "Least recently updated"),
+    (Order::Due, "Due date"),
+    (Order::DueDesc, "Due date, latest first"),
+    (Order::Title, "Title"),
+    (Order::TitleDesc, "Title, Z to A"),
+];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        html::for_tests::{EVIL, assert_harmless},
-        http::FieldError,
-        records::{
-            listing::{Cursor, SortKey},
-            page::record::tests::evil,
-        },
-    };
-
-    #[test]
-    fn text_of_people_is_never_taken_for_html() {
-        let submitted = RecordForm {
-            title: EVIL.to_owned(),
-            category: EVIL.to_owned(),
-            notes: format!("</textarea>{EVIL}"),
-            due_date: EVIL.to_owned(),
-            visibility: None,
-            version: None,
-        };
-        let list_query = ListQuery { search: EVIL.to_owned(), ..ListQuery::default() };
-        let problem = Problem::fields(vec![FieldError::new("title", EVIL)]);
-        let key = SortKey::Title(EVIL.as_bytes().to_owned());
-        let page = Page { next: Some(Cursor { order: Order::Title, key, id: 1 }), records: vec![evil()] };
-        let list = List {
-            list_query: &list_query,
-            page: &page,
-            outcome: Some(Outcome::Added(evil())),
-            submitted: &submitted,
-            refusal: Some(&problem),
-        };
-        let page = list.page(&Frame::default(), true);
-        assert_harmless(&page);
-        let text = page.into_string();
-        assert_eq!(text.matches("</textarea>").count(), 1);
-        assert!(
-            text.find("<h1") < text.find("<h2"),
-            "the form comes first, and its title after that of the page: {text}"
-        );
-    }
-
-    #[test]
-    fn who_may_not_add_gets_no_form_but_the_search() {
-        let list = List {
-            list_query: &ListQuery::default(),
-            page: &Page { records: vec![evil()], next: None },
-            outcome: None,
-            submitted: &RecordForm::default(),
-            refusal: None,
-        };
-        let text = list.page(&Frame::default(), false).into_string();
-        assert_eq!(text.matches("<form").count(), 1, "{text}");
-        assert!(!text.contains("Add record") && text.contains("Only me"), "{text}");
-    }
+fn choice(name: &str, label: &str, options: &Markup) -> Markup {
+    let id = format!("filter-{name}");
+    html! { div { label for=(id) { (label) } select id=(id) name=(name) { (options) } } }
 }

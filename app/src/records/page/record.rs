@@ -1,157 +1,249 @@
-//! How does the page of one record look?
+//! How does a record read on its page?
+//!
+//! Photographs first, then what it is and where, its fields, its notes and its files; last who wrote it. What changes it is a
+//! step away.
+
+use std::collections::HashMap;
 
 use maud::{Markup, html};
-use poem::http::StatusCode;
+use poem::{
+    Response, Result, handler,
+    http::StatusCode,
+    web::{Data, Form, Path, Query},
+};
+use serde::Deserialize;
 
-use super::form::{self, RecordForm};
+use super::{address, meant_for, no_such_record, places, script};
 use crate::{
-    html::{Fields, Frame, markdown, timestamp, title_of},
+    auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role, users},
+    datetime::Day,
+    html::{Frame, answer, encoded, markdown, redirect, refused, timestamp},
     http::Problem,
-    records::entity::{Model, Visibility},
+    records::{
+        entity::Visibility,
+        fields::Field,
+        kind::Kind,
+        store::{self, Record, Viewer},
+    },
 };
 
-/// The form for who may change a record, as it was filled in and refused.
-pub(crate) struct Editing<'a> {
-    pub(crate) submitted: &'a RecordForm,
-    /// Whether it was them who added it.
-    pub(crate) is_own: bool,
-    pub(crate) refusal: Option<&'a Problem>,
+/// A record with all that its page shows of it.
+pub(super) struct RecordPage {
+    pub(super) record: Record,
+    /// The places that it is in, from the outermost on.
+    pub(super) place: Vec<(i64, String)>,
+    /// The names of who added it and of who made this version, for who may know them.
+    pub(super) added_by: Option<String>,
+    pub(super) changed_by: Option<String>,
+    pub(super) may_change: bool,
 }
 
-/// Returns the page; with forms for who may change the record.
-pub(crate) fn page(frame: &Frame, record: &Model, editing: Option<Editing<'_>>) -> Markup {
-    let shown = shown(record);
-    let refusal = editing.as_ref().and_then(|editing| editing.refusal);
-    let is_conflict = refusal.is_some_and(|problem| problem.status() == StatusCode::PRECONDITION_FAILED);
-    let content = html! {
-        p.back { a href="/" { "Back to Records" } }
-        h1 { (record.title) }
-        @match &editing {
-            None => { (shown) }
-            Some(editing) => {
-                div.columns {
-                    // On a phone one comes below the other: the record first, unless something is to be corrected.
-                    @if refusal.is_none() { (shown) }
-                    div.stack {
-                        (edit(record, editing))
-                        (delete(record))
-                    }
-                    @if refusal.is_some() {
-                        div {
-                            @if is_conflict { h2 { "Saved version" } }
-                            (shown)
-                        }
-                    }
+/// What the address of a record's page may ask for.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    /// What was just done.
+    done: Option<String>,
+}
+
+#[handler]
+pub(crate) async fn show(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&AuthorizedDatabase>,
+    Path(id): Path<i64>,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let page = RecordPage::get(database, &visitor, id).await?;
+    Ok(answer(StatusCode::OK, page.markup(&frame, asked.done.as_deref(), None)))
+}
+
+/// What the form for a deletion sends.
+#[derive(Debug, Deserialize)]
+struct Deletion {
+    version: Option<i64>,
+}
+
+#[handler]
+pub(crate) async fn delete(
+    frame: Frame,
+    visitor: Visitor,
+    Data(database): Data<&AuthorizedDatabase>,
+    Path(id): Path<i64>,
+    Form(deletion): Form<Deletion>,
+) -> Result<Response> {
+    let outcome = match meant_for(deletion.version) {
+        Ok(precondition) => store::delete(database, &visitor, id, precondition).await,
+        Err(problem) => Err(problem),
+    };
+    match outcome {
+        Ok(true) => Ok(redirect("/?deleted=1")),
+        Ok(false) => Err(no_such_record(id).into()),
+        Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
+            let page = RecordPage::get(database, &visitor, id).await?;
+            Ok(refused(&problem, page.markup(&frame, None, Some(&problem))))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+impl RecordPage {
+    /// Returns a record that the visitor sees, with all that its page shows.
+    pub(super) async fn get(database: &AuthorizedDatabase, visitor: &Visitor, id: i64) -> Result<Self, Problem> {
+        let found = store::find_whole(database.reads(), Viewer::of(visitor), id).await;
+        let record = found.map_err(|error| database.failed(error))?.ok_or_else(|| no_such_record(id))?;
+        Self::read(database, visitor, record).await
+    }
+
+    /// Returns a record with the rest of its page.
+    pub(super) async fn read(
+        database: &AuthorizedDatabase,
+        visitor: &Visitor,
+        record: Record,
+    ) -> Result<Self, Problem> {
+        let failed = |error| Problem::from(database.failed(error));
+        let (reads, row) = (database.reads(), &record.row);
+        let place = match row.place_id {
+            Some(id) => places::path(reads, id).await.map_err(failed)?,
+            None => Vec::new(),
+        };
+        let may_change = visitor.role() >= Role::Member;
+        let changed_by = row.changed_by.filter(|_| row.changed_version == Some(row.version));
+        // Guests are not told who lives here.
+        let names = if may_change { users::names(reads).await.map_err(failed)? } else { HashMap::new() };
+        let name = |id: Option<i64>| id.and_then(|id| names.get(&id).cloned());
+        let (added_by, changed_by) = (name(row.owner_id), name(changed_by));
+        Ok(Self { record, place, added_by, changed_by, may_change })
+    }
+
+    /// Returns the page. `done` is what was just done, by its name in the address.
+    pub(super) fn markup(&self, frame: &Frame, done: Option<&str>, refusal: Option<&Problem>) -> Markup {
+        let row = &self.record.row;
+        let page = html! {
+            p.back { a href="/" { "Back to Records" } }
+            @if let Some(sentence) = done.and_then(done_sentence) { p.done role="status" { (sentence) } }
+            @if let Some(problem) = refusal { div.alert role="alert" { p { (refused_sentence(problem)) } } }
+            article.record data-record=(row.id) data-version=(row.version) {
+                h1 { (row.title) }
+                (content(self))
+                @if self.may_change { (self.actions()) }
+                (self.history())
+                @if self.may_change { (self.deletion()) }
+            }
+            (script())
+        };
+        frame.page(&row.title, &page)
+    }
+
+    fn actions(&self) -> Markup {
+        let id = self.record.row.id;
+        html! {
+            div.buttons {
+                a.button.main href={ "/records/" (id) "/edit" } data-key="e" { "Edit" }
+                a.button href={ "/records/new?from=" (id) } { "Duplicate" }
+                a.button href={ "/records/" (id) "/history" } { "History" }
+            }
+        }
+    }
+
+    fn history(&self) -> Markup {
+        let row = &self.record.row;
+        html! {
+            p.quiet.written {
+                "Added " (timestamp(row.created_at)) @if let Some(name) = &self.added_by { " by " (name) } "."
+                @if row.version > 1 {
+                    " Changed " (timestamp(row.updated_at)) @if let Some(name) = &self.changed_by { " by " (name) } "."
                 }
             }
         }
-    };
-    frame.page(&title_of(&record.title, refusal), &content)
-}
+    }
 
-fn shown(record: &Model) -> Markup {
-    html! {
-        article.record {
-            @if record.visibility == Visibility::Private { p { span.mark { "Only me" } } }
-            dl.facts {
-                @if !record.category.is_empty() { dt { "Category" } dd { (record.category) } }
-                @if let Some(day) = record.due_date { dt { "Due" } dd { time datetime=(day) { (day) } } }
-                dt { "Updated" } dd { (timestamp(record.updated_at)) }
-            }
-            @if !record.notes.is_empty() {
-                h2.hidden { "Notes" }
-                div.notes { (markdown(&record.notes)) }
+    fn deletion(&self) -> Markup {
+        let row = &self.record.row;
+        html! {
+            details.ask {
+                summary { "Delete record…" }
+                form method="post" action={ "/records/" (row.id) "/delete" } {
+                    input type="hidden" name="version" value=(row.version);
+                    p { "“" (row.title) "” is moved to the trash with its files, for everyone who can see it." }
+                    button.danger { "Move to the trash" }
+                }
             }
         }
     }
 }
 
-fn edit(record: &Model, editing: &Editing<'_>) -> Markup {
-    let is_conflict = editing.refusal.is_some_and(|problem| problem.status() == StatusCode::PRECONDITION_FAILED);
-    let fields = Fields::new("record", editing.refusal);
+/// Returns what a record says, but for its title and its files.
+pub(super) fn content(page: &RecordPage) -> Markup {
+    let (row, details) = (&page.record.row, &page.record.details);
     html! {
-        section.card aria-labelledby="edit" {
-            h2 #edit { @if is_conflict { "Your version" } @else { "Edit" } }
-            form method="post" action={ "/records/" (record.id) } {
-                // The version that is shown beside the form: to save it then is a decision.
-                input type="hidden" name="version" value=(record.version);
-                @if is_conflict {
-                    p.error role="alert" {
-                        "The record was changed while this page was open. Nothing was saved. Compare your version with the saved \
-                         one. Saving replaces it."
+        ul.about {
+            @if row.kind != Kind::Note {
+                li { a href=(address(&[("kind", row.kind.name())])) { (row.kind.label()) } }
+            }
+            @if !page.place.is_empty() {
+                li {
+                    span.hidden { "Place: " }
+                    @for (number, (id, name)) in page.place.iter().enumerate() {
+                        @if number > 0 { span.quiet { " › " } }
+                        a href=(address(&[("place", &id.to_string())])) { (name) }
                     }
-                } @else { (fields.summary("The record was not saved.")) }
-                (form::fields(editing.submitted, &fields, editing.is_own))
-                button.main { "Save" }
+                }
             }
+            @for tag in &details.tags { li { a.tag href=(address(&[("tag", tag)])) { (tag) } } }
+            @if row.visibility == Visibility::Private { li { span.mark { "Only me" } } }
+        }
+        @if !(details.fields.is_empty() && row.category.is_empty() && row.due_date.is_none()) {
+            dl.facts {
+                @if let Some(day) = row.due_date { dt { "Due" } dd { (day_of(day)) } }
+                @for field in &details.fields { dt { (field.label) } dd { (value(field)) } }
+                @if !row.category.is_empty() {
+                    dt { "Category" } dd { a href={ "/?category=" (encoded(&row.category)) } { (row.category) } }
+                }
+            }
+        }
+        @if !row.notes.is_empty() {
+            section.notes aria-label="Notes" { (markdown(&row.notes)) }
         }
     }
 }
 
-fn delete(record: &Model) -> Markup {
+/// Returns the value of a field: an amount, a day, an address of the web or a number to call, or a text.
+fn value(field: &Field) -> Markup {
+    let text = field.value.as_str();
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '/' | '(' | ')');
+    let is_phone = field.key.as_deref() == Some("phone") && text.chars().all(is_number);
+    let is_address =
+        (text.starts_with("https://") || text.starts_with("http://")) && !text.contains(char::is_whitespace);
     html! {
-        details.ask {
-            summary { "Delete record…" }
-            form method="post" action={ "/records/" (record.id) "/delete" } {
-                input type="hidden" name="version" value=(record.version);
-                p { "This permanently deletes “" (record.title) "” for everyone who can see it." }
-                button.danger { "Delete permanently" }
-            }
-        }
+        @if let Some(money) = &field.money { (money) }
+        @else if let Ok(day) = text.parse::<Day>() { (day_of(day)) }
+        @else if is_address { a href=(text) rel="noreferrer nofollow" { (text) } }
+        @else if is_phone { a href={ "tel:" (text.replace([' ', '/', '(', ')'], "")) } { (text) } }
+        @else { span.typed { (text) } }
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::{
-        html::for_tests::{EVIL, assert_harmless},
-        http::FieldError,
-    };
+fn day_of(day: Day) -> Markup {
+    html! { time datetime=(day) { (day) } }
+}
 
-    /// A record that is hostile in each of its texts.
-    pub(crate) fn evil() -> Model {
-        Model {
-            id: 1,
-            title: EVIL.to_owned(),
-            category: EVIL.to_owned(),
-            notes: format!("</textarea>{EVIL}"),
-            visibility: Visibility::Private,
-            ..Model::new(None)
+fn done_sentence(done: &str) -> Option<&'static str> {
+    Some(match done {
+        "added" => "The record was added.",
+        "saved" => "The record was saved.",
+        "restored" => "The record was restored.",
+        "attached" => "The file was added.",
+        "changed" => "The file was saved.",
+        "removed" => "The file was removed. The record's history still has it.",
+        _ => return None,
+    })
+}
+
+fn refused_sentence(problem: &Problem) -> &str {
+    match problem.status() {
+        StatusCode::PRECONDITION_FAILED => {
+            "The record was changed while this page was open. Nothing was done. This is how it is now."
         }
-    }
-
-    #[test]
-    fn text_of_people_is_never_taken_for_html() {
-        let record = evil();
-        let submitted = RecordForm::of(&record);
-        let editing = Editing { submitted: &submitted, is_own: true, refusal: None };
-        assert_harmless(&page(&Frame::default(), &record, Some(editing)));
-    }
-
-    #[test]
-    fn only_who_added_it_says_who_sees_it_and_guests_get_no_form() {
-        let record = evil();
-        let submitted = RecordForm::of(&record);
-        let text = |editing| page(&Frame::default(), &record, editing).into_string();
-        let own = text(Some(Editing { submitted: &submitted, is_own: true, refusal: None }));
-        assert!(own.contains(r#"value="private" checked"#), "{own}");
-        let anothers = text(Some(Editing { submitted: &submitted, is_own: false, refusal: None }));
-        assert!(!anothers.contains("visibility") && anothers.contains("/records/1/delete"), "{anothers}");
-        assert!(!text(None).contains("<form"));
-    }
-
-    #[test]
-    fn what_was_wrong_leads_to_a_field_and_no_title_comes_before_that_of_the_page() {
-        let (record, problem) = (evil(), Problem::fields(vec![FieldError::new("visibility", "is wrong")]));
-        let submitted = RecordForm::of(&record);
-        for is_own in [true, false] {
-            let editing = Editing { submitted: &submitted, is_own, refusal: Some(&problem) };
-            let text = page(&Frame::default(), &record, Some(editing)).into_string();
-            assert!(text.contains(r##"href="#record-visibility""##), "{text}");
-            assert_eq!(text.matches(r#"id="record-visibility""#).count(), 1, "{text}");
-            assert!(text.find("<h1") < text.find("<h2"), "{text}");
-            assert!(text.contains("<title>Error: "), "{text}");
-        }
+        _ => problem.sentence(),
     }
 }

@@ -44,6 +44,11 @@ impl AuthorizedDatabase {
         self.database.direct()
     }
 
+    /// Returns the database for what follows from content and changes nothing of it, such as an index of it.
+    pub(crate) fn upkeep(&self) -> Arc<Database> {
+        self.database.clone()
+    }
+
     /// Returns the error of a read as the app speaks of it.
     pub(crate) fn failed(&self, error: DbErr) -> DbError {
         self.database.failed(error)

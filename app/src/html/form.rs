@@ -219,6 +219,7 @@ fn sentence(error: &FieldError) -> String {
         "name" => "The name",
         "new_password" => "The new password",
         "notes" => "Notes",
+        "parent_id" => "The place that it is in",
         "password" => "The password",
         "place_id" => "The place",
         "role" => "The role",

@@ -16,7 +16,7 @@ use super::{
     kind::Kind,
     search::{self, Mark},
 };
-use crate::db::Tx;
+use crate::db::{DirectReads, Tx};
 
 /// What the app writes into `fold_version`: the folding of this version, with fields, tags and places. Up to 0.6.0 it was
 /// `FOLD_VERSION` alone, without them; see the migration `m0004_binder`.
@@ -116,11 +116,21 @@ pub(crate) async fn places(tx: &Tx, id: Option<i64>) -> Result<Vec<Within>, DbEr
     rows.iter().map(|row| Ok(Within { id: row.try_get_by_index(0)?, name: row.try_get_by_index(1)? })).collect()
 }
 
-/// Writes what is searched of a record's files, after its attachments or the text of one of them changed, or who sees it.
-pub(crate) async fn index_files(tx: &Tx, id: i64, scope: i64) -> Result<(), DbErr> {
+/// Asks for the names and texts of a record's files.
+fn files_of(id: i64) -> Statement {
     let sql = r#"SELECT "name", ifnull("text", '') FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
         WHERE "record_id" = ? ORDER BY "position", "id""#;
-    let rows = tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into()])).await?;
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [id.into()])
+}
+
+/// Reads what is indexed of a record's files, for the self-test.
+pub(crate) async fn self_test(reads: &DirectReads, id: i64) -> Result<(), DbErr> {
+    reads.rows(&files_of(id), |_| Ok(())).await.map(drop)
+}
+
+/// Writes what is searched of a record's files, after its attachments or the text of one of them changed, or who sees it.
+pub(crate) async fn index_files(tx: &Tx, id: i64, scope: i64) -> Result<(), DbErr> {
+    let rows = tx.query_all_raw(files_of(id)).await?;
     let mut text = String::new();
     for row in &rows {
         let (name, content): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);

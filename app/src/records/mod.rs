@@ -33,6 +33,8 @@ use crate::{
     feature::{Entry, Feature, Operation, Page, Rule, Table},
 };
 
+type Api = (api::RecordsApi, places::api::PlacesApi);
+
 /// Whoever is of the household sees records, members keep them.
 const READ: Rule = Rule::role(Role::Guest, Scope::Read);
 const WRITE: Rule = Rule::role(Role::Member, Scope::Write);
@@ -40,8 +42,8 @@ const LOOK: Rule = Rule::page(Role::Guest);
 const CHANGE: Rule = Rule::page(Role::Member);
 
 /// What the rest has to know of records.
-pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
-    api: api::RecordsApi,
+pub(crate) const FEATURE: Feature<Api> = Feature {
+    api: (api::RecordsApi, places::api::PlacesApi),
     operations: &[
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
@@ -49,6 +51,10 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
         Operation::new("create_record", WRITE).with_large_body().may_give(&[410]),
         Operation::new("update_record", WRITE).with_large_body(),
         Operation::new("delete_record", WRITE),
+        Operation::new("list_places", READ),
+        Operation::new("create_place", WRITE).may_give(&[409, 410]),
+        Operation::new("update_place", WRITE).may_give(&[409]),
+        Operation::new("delete_place", WRITE).may_give(&[409]),
     ],
     pages: &[
         Page::get("/", LOOK, || page::list::show.boxed()),
@@ -58,6 +64,11 @@ pub(crate) const FEATURE: Feature<api::RecordsApi> = Feature {
         Page::get("/records/:id/edit", CHANGE, || page::edit::show.boxed()),
         Page::post("/records/:id", CHANGE, || page::edit::change.boxed()).with_large_body(),
         Page::post("/records/:id/delete", CHANGE, || page::record::delete.boxed()),
+        Page::get("/places", LOOK, || places::page::show.boxed()),
+        Page::post("/places", CHANGE, || places::page::add.boxed()),
+        Page::get("/places/:id", LOOK, || places::page::show_one.boxed()),
+        Page::post("/places/:id", CHANGE, || places::page::change.boxed()),
+        Page::post("/places/:id/delete", CHANGE, || places::page::delete.boxed()),
     ],
     navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
     tables: &[

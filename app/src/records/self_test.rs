@@ -4,9 +4,11 @@ use sea_orm::{DbErr, sea_query::Order as Direction};
 
 use super::{
     entity::Visibility,
+    indexing,
     kind::Kind,
     listing::{Listing, Order},
     page_query::{self, Thresholds},
+    places,
     search::Search,
     stale,
     store::{self, Viewer},
@@ -51,6 +53,12 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     super::changes::now(database.direct(), viewer)
         .await
         .map_err(|error| self_test_failed(database, "find the last change", error))?;
+    indexing::self_test(database.direct(), ends.first().map_or(1, |record| record.id))
+        .await
+        .map_err(|error| self_test_failed(database, "read the texts of files", error))?;
+    places::store::self_test(database.direct())
+        .await
+        .map_err(|error| self_test_failed(database, "read the places", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

@@ -4,6 +4,8 @@
 //! otherwise than the one before. They are folded before the app becomes ready, in small transactions, so that it may be
 //! killed at any moment and goes on where it was.
 
+use std::time::Duration;
+
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Statement, Value, sea_query::Expr,
@@ -17,6 +19,7 @@ use super::{
     search,
 };
 use crate::{
+    auth::authority::AuthorizedDatabase,
     db::{Database, DbError, Tx},
     failure::Failure,
 };
@@ -53,6 +56,21 @@ pub(crate) async fn fold_stale(database: &Database) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long a response waits for the records that its request marked.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Folds what a write has [marked](super::store::mark_stale), after its commit. Of a few records the search knows when it returns;
+/// many are folded in the background, and what the end of the app leaves is at its next start.
+pub(crate) async fn fold_marked(database: &AuthorizedDatabase) {
+    let upkeep = database.upkeep();
+    let folding = tokio::spawn(async move {
+        if let Err(failure) = fold_stale(&upkeep).await {
+            tracing::warn!("{failure}");
+        }
+    });
+    let _ = tokio::time::timeout(PATIENCE, folding).await;
+}
+
 /// Folds the records that meet a condition, from the lowest id to the highest, and returns how many those were.
 async fn fold_all(database: &Database, condition: &str) -> Result<usize, DbError> {
     let (mut after, mut number) = (i64::MIN, 0);
@@ -70,6 +88,7 @@ async fn fold_all(database: &Database, condition: &str) -> Result<usize, DbError
 /// Reads what a start reads, for the self-test.
 pub(super) async fn self_test(reads: &DatabaseConnection) -> Result<(), DbErr> {
     has_stale(reads, STALE, i64::MIN).await?;
+    reads.query_all_raw(batch(STALE, i64::MIN)).await?;
     folded_with(reads).await.map(drop)
 }
 
@@ -86,13 +105,18 @@ async fn has_stale(reads: &DatabaseConnection, condition: &str, after: i64) -> R
     Ok(row.is_some())
 }
 
-async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, DbErr> {
-    // No more of a record is read than is folded: a start does not fail for a date that somebody wrote by hand.
+/// Asks for the next records to fold. No more of a record is read than is folded: a start does not fail for a date that somebody
+/// wrote by hand.
+fn batch(condition: &str, after: i64) -> Statement {
     let sql = format!(
         "SELECT id, scope, title, category, notes, kind, place_id FROM record WHERE {condition} AND id > ? ORDER BY id LIMIT {BATCH}"
     );
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])
+}
+
+async fn fold_batch(tx: &Tx, condition: &str, after: i64) -> Result<Vec<i64>, DbErr> {
     let mut ids = Vec::new();
-    for row in tx.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [after.into()])).await? {
+    for row in tx.query_all_raw(batch(condition, after)).await? {
         let (id, scope): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         let text = |index| row.try_get_by_index::<String>(index);
         let (title, category, notes, kind) = (text(2)?, text(3)?, text(4)?, text(5)?);

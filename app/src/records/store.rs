@@ -51,6 +51,11 @@ impl Viewer {
         Self { user_id, role: Role::Member }
     }
 
+    /// Returns a guest.
+    pub(crate) fn guest() -> Self {
+        Self { user_id: 0, role: Role::Guest }
+    }
+
     /// The scopes of what they see, as the indexes have them: 0 is the household's.
     pub(crate) fn scopes(self) -> Vec<i64> {
         match self.role {
@@ -297,7 +302,6 @@ async fn write(
 
 /// Marks records as not known to the search as they are, such as those in a place that was renamed; `stale::fold_stale` makes
 /// them known after the commit.
-#[allow(dead_code, reason = "places and tags are about to use it")]
 pub(super) async fn mark_stale(tx: &Tx, which: SimpleExpr) -> Result<(), DbErr> {
     Entity::update_many().col_expr(Alias::new("fold_version"), 0.into()).filter(which).exec(tx).await.map(drop)
 }

@@ -262,6 +262,7 @@ fn each_list_pages_alike() {
     for number in 0..3 {
         app.create(&json!({ "title": format!("{number}"), "due_date": format!("2027-01-0{}", number + 1) }));
         app.send("POST", "/api/v1/invitations", &json!({ "role": "guest" }));
+        app.send("POST", "/api/v1/places", &json!({ "name": format!("{number}") }));
         let mut browser = Browser::default();
         browser.post(&app, "/api/v1/session", &json!({ "email": "anna@example.org", "password": PASSWORD }));
         anna.post(&app, "/api/v1/tokens", &json!({ "name": format!("{number}"), "scope": "read" }));
@@ -346,7 +347,7 @@ fn each_list_pages_alike() {
         }
         lists += 1;
     }
-    assert_eq!(lists, 9);
+    assert_eq!(lists, 10);
     app.stop();
 }
 
@@ -420,6 +421,7 @@ fn each_creation_knows_an_idempotency_key() {
         assert_eq!((&key["required"], &key["schema"]["type"]), (&json!(false), &json!("string")), "{name}");
         let (bodies, is_secret) = match name {
             "create_record" => ([json!({ "title": "a" }), json!({ "title": "b" })], false),
+            "create_place" => ([json!({ "name": "a" }), json!({ "name": "b" })], false),
             "create_token" => {
                 ([json!({ "name": "a", "scope": "read" }), json!({ "name": "b", "scope": "read" })], true)
             }
@@ -448,7 +450,7 @@ fn each_creation_knows_an_idempotency_key() {
         assert_eq!(send("another", &bodies[1]).status, if tried == 0 { 201 } else { 422 }, "{name}");
         tried += 1;
     }
-    assert_eq!(tried, 4);
+    assert_eq!(tried, 5);
     // Pages of other origins may send it with a token.
     let preflight = [
         ("origin", "http://elsewhere.example"),

@@ -17,6 +17,7 @@ mod lifecycle;
 mod media;
 mod older;
 mod pages;
+mod places;
 mod privacy;
 mod probation;
 mod problems;

@@ -120,8 +120,36 @@ fn use_everything(app: &App) {
         assert_eq!(app.ask("POST", "/api/v1/records", &headers, br#"{"title":"Created once"}"#).status, 201);
     }
     assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
+    use_places(app);
     let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(app.ask("POST", "/records", &[form], b"title=From+the+page").status, 303);
+}
+
+/// Uses all of places; some are left, with a record.
+fn use_places(app: &App) {
+    let name = of_this_release("house");
+    let add = |body: Value| {
+        let key = of_this_release(body["name"].as_str().unwrap());
+        let headers = [("content-type", "application/json"), ("idempotency-key", &*key)];
+        let answer = app.ask("POST", "/api/v1/places", &headers, body.to_string().as_bytes());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].clone()
+    };
+    let house = add(json!({ "name": name }));
+    assert_eq!(add(json!({ "name": name })), house);
+    let attic = add(json!({ "name": "Attic", "parent_id": house }));
+    app.create(&json!({ "title": "A lamp", "place_id": attic }));
+    let path = format!("/api/v1/places/{attic}");
+    app.ask("DELETE", &path, &[], b"").problem(409);
+    for change in [json!({ "name": "Loft" }), json!({ "parent_id": null }), json!({ "parent_id": house })] {
+        let answer = app.send("PATCH", &path, &change);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let empty = add(json!({ "name": "Cellar", "parent_id": house }));
+    assert_eq!(app.ask("DELETE", &format!("/api/v1/places/{empty}"), &[], b"").status, 204);
+    for path in ["/api/v1/places".to_owned(), "/places".to_owned(), format!("/places/{attic}")] {
+        assert_eq!(app.get(&path).status, 200, "{path}");
+    }
 }
 
 /// Uses all of accounts but what takes a device or another program: the last statements of those are the same.

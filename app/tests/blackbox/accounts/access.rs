@@ -24,6 +24,10 @@ list_people           - + + + +
 create_record         - - + + +
 update_record         - - + + +
 delete_record         - - + + +
+list_places           - + + + +
+create_place          - - + + +
+update_place          - - + + +
+delete_place          - - + + +
 show_session          - + + + +
 sign_out              - + + + +
 list_sessions         - + + + +
@@ -64,6 +68,10 @@ show_session  + + +
 create_record - + +
 update_record - + +
 delete_record - + +
+list_places   + + +
+create_place  - + +
+update_place  - + +
+delete_place  - + +
 change_password - - -
 begin_totp      - - -
 confirm_totp    - - -
@@ -207,7 +215,7 @@ fn a_token_may_what_its_scope_says() {
 /// Each page, and the least role that sees it; `anybody` for all.
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
-guest   / /records/1000 /account
+guest   / /records/1000 /places /places/1000 /account
 admin   /people /audit /status
 ";
 

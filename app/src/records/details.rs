@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{
     fields::{Field, entity as field},
     fold::category_key,
-    tags::entity as tag,
+    tag,
 };
 use crate::db::{DirectReads, Tx};
 

@@ -20,6 +20,8 @@ mod search;
 mod self_test;
 mod stale;
 mod store;
+#[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
+mod tag;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -74,7 +76,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
     tables: &[
         Table::of::<entity::Entity>(),
         Table::of::<places::entity::Entity>(),
-        Table::of::<tags::entity::Entity>(),
+        Table::of::<tag::Entity>(),
         Table::of::<fields::entity::Entity>(),
         Table::of::<attachments::entity::file::Entity>(),
         Table::of::<attachments::entity::attachment::Entity>(),

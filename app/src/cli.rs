@@ -48,12 +48,6 @@ enum Command {
     /// Manage users from the server, for example when the owner is locked out
     #[command(subcommand)]
     User(UserCommand),
-    /// Read the picture or PDF on standard input, confined. The app starts it; it is for no one else
-    #[command(hide = true)]
-    Media {
-        /// What to do with it
-        task: child::Task,
-    },
 }
 
 impl Command {
@@ -62,7 +56,7 @@ impl Command {
         match self {
             Self::SetupCode(server) => server.json,
             Self::User(command) => command.server().json,
-            Self::Serve(_) | Self::CheckSettings | Self::Openapi | Self::Media { .. } => false,
+            Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
         }
     }
 }
@@ -188,6 +182,10 @@ pub fn command() -> clap::Command {
 
 /// Runs the program: exit status 0 done, 1 failed, 2 wrong usage or settings, 65 failed for what is in the database.
 pub fn main() -> ExitCode {
+    // Started by the app itself, before there is a second thread.
+    if let Some(task) = child::Task::planned() {
+        return child::run(task);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -196,10 +194,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    // What reads pictures has one thread, and gives up making others.
-    if !matches!(cli.command, Command::Media { .. }) {
-        threads::make_possible();
-    }
+    threads::make_possible();
     let as_json = cli.command.is_for_programs();
     let outcome = match cli.command {
         Command::Serve(args) => match Config::read(&args) {
@@ -228,7 +223,6 @@ pub fn main() -> ExitCode {
         Command::Openapi => print(&app::spec()),
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
-        Command::Media { task } => return child::run(task),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

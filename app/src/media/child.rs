@@ -10,6 +10,7 @@ use std::{
         fd::{AsFd, AsRawFd},
         unix::fs::FileExt,
     },
+    panic,
     process::ExitCode,
 };
 
@@ -21,8 +22,8 @@ use super::{
 };
 
 /// What the child is to do with the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Task {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
     /// A smaller picture of a picture.
     Preview,
     /// The text of a PDF.
@@ -31,7 +32,19 @@ pub enum Task {
     Location,
 }
 
+/// The first argument of a child. No command of the command line has this name.
+pub(super) const CHILD: &str = "media";
+
 impl Task {
+    const ALL: [Self; 3] = [Self::Preview, Self::Text, Self::Location];
+
+    /// Returns the task of this process, if it is a child.
+    pub(crate) fn planned() -> Option<Self> {
+        let mut arguments = std::env::args_os().skip(1);
+        let (first, second) = (arguments.next()?, arguments.next()?);
+        Self::ALL.into_iter().find(|task| first == CHILD && second == task.name())
+    }
+
     /// Returns its name, as an argument.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -43,7 +56,7 @@ impl Task {
 }
 
 /// Does the task with what is on standard input; for a process with one thread, which ends afterwards.
-pub fn run(task: Task) -> ExitCode {
+pub(crate) fn run(task: Task) -> ExitCode {
     match work(task) {
         Ok(()) => ExitCode::SUCCESS,
         // It is the app that says so: it sees the status.
@@ -52,6 +65,8 @@ pub fn run(task: Task) -> ExitCode {
 }
 
 fn work(task: Task) -> io::Result<()> {
+    // What a panic says would come from the file; and saying it takes system calls that are not left. The status tells of it.
+    panic::set_hook(Box::new(|_| {}));
     confine::close_others();
     let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut answer = File::from(io::stdout().as_fd().try_clone_to_owned()?);

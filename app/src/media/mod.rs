@@ -1,6 +1,6 @@
 //! How does the app look into pictures and PDFs that a stranger may have made?
 //!
-//! It does not. A child process does (`app media …`, a hidden command): it gives up everything but computing over the
+//! It does not. A child process does (`app media …`, which no help mentions): it gives up everything but computing over the
 //! descriptors that it was given, before it reads a byte (`confine`), and answers on a pipe. This module is the app's side: it
 //! starts the child, one at a time, and believes of the answer only what it has checked. It knows no record and no database.
 //!
@@ -9,7 +9,7 @@
 
 #[cfg(feature = "faults")]
 mod attempts;
-pub mod child;
+pub(crate) mod child;
 mod confine;
 mod input;
 mod location;
@@ -125,7 +125,7 @@ async fn run(task: Task, file: File, most: u64) -> Result<Option<Vec<u8>>, Media
 /// Starts the child, reads its answer, and waits for its end.
 fn converse(program: &Path, task: Task, file: File, most: u64) -> Result<Option<Vec<u8>>, MediaError> {
     let mut command = Command::new(program);
-    command.args(["media", task.name()]).env_clear();
+    command.args([child::CHILD, task.name()]).env_clear();
     let mut child = command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (mut answer, mut report) = (Vec::new(), Vec::new());
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

@@ -190,4 +190,6 @@ fn each_attempt_of_a_hijacked_child_ends_as_the_table_says() {
         assert!(!outcome || said.contains(r#""seccomp":false"#), "{said}");
     }
     fs::remove_file(victim).unwrap();
+    // One that panics ends as every program does that panics.
+    assert_eq!(attempt("text", "media=panic", place.path()).status.code(), Some(101));
 }

@@ -31,6 +31,7 @@ impl Attempt {
     pub(super) fn make(&self, file: &File, length: u64) -> io::Result<()> {
         match self.name.as_str() {
             "open a file" => drop(File::open("/proc/self/status")?),
+            // It is not there: what ends the child is that it tries.
             "delete a file" => unlink("/tmp/hearth-test-of-the-child")?,
             "open a socket" => drop(UdpSocket::bind("127.0.0.1:0")?),
             "become another program" => drop(execv(c"/proc/self/exe", &[c"app", c"--version"])?),

@@ -62,6 +62,11 @@ impl Search {
         (!words.is_empty()).then_some(Self { words })
     }
 
+    /// Returns its words, folded.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// Returns the conditions that a record must meet. A guest does not find a record by files that it does not show them.
     pub(crate) fn conditions(&self, is_guest: bool) -> impl Iterator<Item = SimpleExpr> {
         let shown = if is_guest { r#"AND "record"."guests_see_attachments" "# } else { "" };

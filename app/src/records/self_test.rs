@@ -44,6 +44,11 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
         .map_err(|error| self_test_failed(database, "list the changes", error))?
         .map(drop)
         .unwrap_or_default();
+    if let Some(search) = Search::parse("word") {
+        super::page::snippet::in_files(database.direct(), 1, "word", &search)
+            .await
+            .map_err(|error| self_test_failed(database, "look for words in files", error))?;
+    }
     crate::auth::users::names(database.direct())
         .await
         .map_err(|error| self_test_failed(database, "read who wrote the records", error))?;

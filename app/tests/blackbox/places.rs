@@ -152,7 +152,7 @@ fn a_circle_that_was_made_by_hand_is_shown_and_can_be_undone() {
     app.create(&json!({ "title": "Lost", "place_id": b }));
     data.sql("UPDATE place SET parent_id = 2 WHERE id = 1");
     assert_eq!(seen(&app, OWNER), [("A".to_owned(), 0, 0), ("B".to_owned(), 1, 1)]);
-    for path in ["/places", "/places/1", "/places/2", "/?place=1", "/?search=lost"] {
+    for path in ["/places", "/places/1", "/places/2", "/?place_id=1", "/?search=lost"] {
         assert_eq!(app.get(path).status, 200, "{path}");
     }
     assert_eq!(change(&app, a, json!({ "parent_id": null })).status, 200);
@@ -173,7 +173,7 @@ fn people_keep_places_by_forms() {
     assert_eq!(post("/places", "name=Box&parent_id=1").header("location"), Some("/places/1?added=2"));
     app.create(&json!({ "title": "Sledge", "place_id": 2 }));
     let box_page = page("/places/2");
-    for text in [">Haüs &lt;b&gt;</a>", "href=\"/records/1\">Sledge</a>", "href=\"/?place=2\""] {
+    for text in [">Haüs &lt;b&gt;</a>", "href=\"/records/1\">Sledge</a>", "href=\"/?place_id=2\""] {
         assert!(box_page.contains(text), "{text}: {box_page}");
     }
     assert!(page("/places/1").contains("Haüs &lt;b&gt; / Box"), "the record says where in it");

@@ -1,6 +1,10 @@
 """Can a person keep records with the pages, on a phone, at a desk, by keyboard and without scripts?"""
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.support.ui import Select
+
+from chrome import stale
 
 PER_PAGE = 20
 
@@ -24,49 +28,144 @@ def test_the_list_is_looked_through_page_by_page(browser):
     assert titles(browser) == seen[:PER_PAGE]
 
 
-def test_a_record_is_added_and_found(browser):
-    title = f"Boiler service {browser.look.name}"
+def choose(browser, name, words):
+    """Chooses what has these words in a select."""
+    shown = [each for each in browser.all(f"[name={name}]") if each.is_displayed()]
+    Select(shown[0]).select_by_visible_text(words)
+
+
+def test_a_record_is_added_read_and_found(browser):
+    title = f"Drill {browser.look.name}"
     browser.open("/")
-    browser.fill(title=title, category="Heating", notes="Twice a year.\nAsk for the blue one.")
+    browser.press("a[href='/records/new']")
+    browser.check("record-new")
+    # The fields of a kind come as soon as it is chosen, and what was typed stays.
+    browser.fill(title=title)
+    before = browser.find("html")
+    choose(browser, "kind", "Thing")
+    browser.until(lambda _: stale(before))
+    browser.fill(**{"field-serial_number": "S 7", "field-price": "129,50 €", "tags": "attic, tools"})
+    browser.fill(notes="Twice a **year**.\n\n- [x] oiled\n- [ ] Ask for the blue one")
+    browser.check("record-filled-in")
     browser.push("Add")
-    assert browser.find("[role=status]").text == f"“{title}” was added."
+    assert browser.find("[role=status]").text == "The record was added."
+    assert browser.find("h1").text == title
+    page = browser.find(".record").text
+    for text in ("Thing", "S 7", "EUR 129.50", "attic", "year", "Added just now by Anna"):
+        assert text in page, (text, page)
+    assert browser.find(".notes strong").text == "year"
+    browser.check("record")
+
+    browser.open("/")
     assert titles(browser)[0] == title
-    browser.check("records-added")
-
-    browser.fill(search=f"boiler {browser.look.name}")
-    browser.press(".search button")
+    browser.fill(search=f"drill {browser.look.name}")
+    browser.push("Search")
     assert titles(browser) == [title]
-    browser.find("summary").click()
-    assert "Ask for the blue one." in browser.find(".notes").text
     browser.check("records-found")
-
     browser.fill(search="nothing is called this")
-    browser.press(".search button")
+    browser.push("Search")
     assert titles(browser) == []
     browser.check("records-nothing-found")
 
 
-def test_what_was_wrong_is_said_beside_the_field(browser):
+def test_a_list_is_narrowed_and_widened_again(browser, household):
+    tag = f"narrow-{browser.look.name}"
+    for kind in ("vehicle", "home"):
+        household.call("POST", "/records", {"title": f"{kind} {tag}", "kind": kind, "tags": [tag]})
     browser.open("/")
+    browser.show(".filters > summary")
+    choose(browser, "kind", "Vehicle")
+    browser.fill(tag=tag)
+    browser.push("Apply")
+    assert titles(browser) == [f"vehicle {tag}"]
+    browser.check("records-narrowed")
+    browser.press(".chosen a[href*=tag]:not([href*=kind])")
+    assert titles(browser) == [f"home {tag}", f"vehicle {tag}"]
+
+
+def test_a_record_is_edited_on_a_page_of_its_own(browser, household):
+    record = household.call("POST", "/records", {
+        "title": f"Car {browser.look.name}", "kind": "vehicle", "fields": [{"label": "Colour", "value": "blue\nand black"}],
+    })
+    browser.open(f"/records/{record['id']}")
+    browser.press(f"a[href='/records/{record['id']}/edit']")
+    browser.check("record-edit")
+    browser.fill(**{"field-licence_plate": "AB 12"})
+    browser.push("Save")
+    assert browser.find("[role=status]").text == "The record was saved."
+    now = household.call("GET", f"/records/{record['id']}")
+    assert [field["value"] for field in now["fields"]] == ["AB 12", "blue\nand black"]
+    assert now["version"] == 2
+    # Somebody else is faster.
+    browser.press(f"a[href='/records/{record['id']}/edit']")
+    household.call("PATCH", f"/records/{record['id']}", {"title": "Their title"})
+    browser.fill(title="My title")
+    browser.push("Save")
+    assert "Their title" in browser.find("h1").text
+    browser.check("record-conflict", answered_with_an_error=True)
+    browser.push("Save")
+    assert browser.find("h1").text == "My title"
+
+
+def test_a_page_that_is_out_of_date_is_loaded_again_when_somebody_comes_back(browser, household):
+    record = household.call("POST", "/records", {"title": f"Old {browser.look.name}"})
+    for path, shown in ((f"/records/{record['id']}", "h1"), ("/", ".records h2")):
+        browser.open(path)
+        title = f"New {browser.look.name} {path}"
+        household.call("PATCH", f"/records/{record['id']}", {"title": title})
+        browser.driver.execute_script("dispatchEvent(new Event('focus'))")
+        browser.until(lambda _: title in browser.texts(shown))
+    # What is being typed is not thrown away.
+    browser.open(f"/records/{record['id']}/edit")
+    browser.fill(title="Mine")
+    household.call("PATCH", f"/records/{record['id']}", {"title": "Theirs"})
+    browser.driver.execute_script("dispatchEvent(new Event('focus'))")
+    assert browser.find("[name=title]").get_attribute("value") == "Mine"
+
+
+def test_a_key_leads_to_the_search_and_to_the_form(browser):
+    browser.open("/")
+    ActionChains(browser.driver).send_keys("/").perform()
+    assert browser.driver.switch_to.active_element.get_attribute("name") == "search"
+    browser.driver.execute_script("document.activeElement.blur()")
+    ActionChains(browser.driver).send_keys("n").perform()
+    assert browser.driver.switch_to.active_element.get_attribute("name") == "title"
+
+
+def test_what_was_wrong_is_said_beside_the_field(browser):
+    browser.open("/records/new?kind=thing")
     browser.as_typed()
-    browser.fill(title=" ", category="kept")
+    browser.fill(title=" ", category="kept", **{"field-price": "12"})
     browser.push("Add")
-    field = browser.find("[name=title]")
-    assert field.get_attribute("aria-invalid") == "true"
-    assert "must not be empty" in browser.find(f"#{field.get_attribute('aria-describedby')}").text
+    for name, words in (("title", "must not be empty"), ("field-price", "needs a currency")):
+        field = browser.find(f"[name={name}]")
+        assert field.get_attribute("aria-invalid") == "true"
+        said = field.get_attribute("aria-describedby").split()[-1]
+        assert words in browser.find(f"#{said}").text
     assert browser.find("[name=category]").get_attribute("value") == "kept"
-    browser.check("records-refused", answered_with_an_error=True)
+    browser.check("record-refused", answered_with_an_error=True)
 
 
 def test_everything_works_without_scripts(browser):
     browser.without_scripts()
     title = f"Without scripts {browser.look.name}"
     browser.open("/")
+    browser.press("a[href='/records/new']")
     browser.fill(title=title)
+    choose(browser, "kind", "Home")
+    browser.push("Show its fields")
+    browser.fill(**{"field-address": "Lindenweg 7"})
     browser.push("Add")
+    assert "Lindenweg 7" in browser.find(".facts").text
+    browser.open("/")
     browser.fill(search=f"scripts {browser.look.name}")
-    browser.press(".search button")
+    browser.push("Search")
     assert titles(browser) == [title]
+    browser.press(".records h2 a")
+    browser.find(".ask summary").click()
+    browser.push("Move to the trash")
+    assert "moved to the trash" in browser.find("[role=status]").text
+    assert title not in titles(browser)
     assert not browser.said()
 
 

@@ -39,7 +39,7 @@ struct Beginning {
     kind: Option<Kind>,
     #[serde(default)]
     title: String,
-    place: Option<i64>,
+    place_id: Option<i64>,
     /// The record that it is to say the same as.
     from: Option<i64>,
 }
@@ -57,7 +57,7 @@ pub(crate) async fn new(
         None => RecordForm {
             title: beginning.title,
             kind: beginning.kind,
-            place: beginning.place.map(|id| id.to_string()),
+            place: beginning.place_id.map(|id| id.to_string()),
             ..RecordForm::default()
         },
     };

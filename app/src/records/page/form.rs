@@ -58,7 +58,7 @@ impl RecordForm {
             match name.as_str() {
                 "title" => form.title = value,
                 "kind" => form.kind = known(&name, &value, &mut errors),
-                "place" => form.place = Some(value),
+                "place_id" => form.place = Some(value),
                 "tags" => form.tags = Some(value),
                 "category" => form.category = value,
                 "due_date" => form.due_date = value,
@@ -265,7 +265,7 @@ mod tests {
             ("title", form.title.clone()),
             ("kind", form.kind().name().to_owned()),
             ("tags", form.tags.clone().unwrap_or_default()),
-            ("place", form.place.clone().unwrap_or_default()),
+            ("place_id", form.place.clone().unwrap_or_default()),
         ];
         let names: Vec<_> =
             form.kind().suggestions().iter().map(|known| (format!("{SUGGESTED}{}", known.key), known.key)).collect();
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let form =
-            sent(&[("title", " "), ("kind", "thing"), ("due_date", "soon"), ("place", "x"), ("field-price", "12")]);
+            sent(&[("title", " "), ("kind", "thing"), ("due_date", "soon"), ("place_id", "x"), ("field-price", "12")]);
         let names: Vec<_> = form.draft().unwrap_err().iter().map(|error| error.name().to_owned()).collect();
         assert_eq!(names, ["title", "due_date", "place_id", "field-price"]);
         assert!(RecordForm::parse(vec![("kind".to_owned(), "castle".to_owned())]).is_err());

@@ -174,7 +174,7 @@ fn place(form: &RecordForm, fields: &Fields<'_>, choices: &Choices<'_>) -> Marku
     let is_known = chosen.is_empty() || choices.places.iter().any(|(id, ..)| id.to_string() == chosen);
     let control = html! {
         div.together {
-            select id=(fields.id("place_id")) name="place" aria-describedby=[fields.described("place_id")] {
+            select id=(fields.id("place_id")) name="place_id" aria-describedby=[fields.described("place_id")] {
                 option value="" { "No place" }
                 @if !is_known { option value=(chosen) selected { "A place that is gone" } }
                 @for (id, depth, name) in choices.places {

@@ -11,7 +11,11 @@ use poem::{
     web::{Data, Query},
 };
 
-use super::{list_query::ListQuery, places, script};
+use super::{
+    list_query::ListQuery,
+    places, script,
+    snippet::{self, Snippet},
+};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role},
     html::{Frame, answer},
@@ -45,6 +49,8 @@ pub(super) struct List {
     pub(super) query: ListQuery,
     pub(super) page: Page,
     pub(super) details: HashMap<i64, Details>,
+    /// Where the words of the search were found, unless the list shows that anyway.
+    pub(super) snippets: HashMap<i64, Snippet>,
     pub(super) places: Vec<(i64, usize, String)>,
     pub(super) tags: Vec<String>,
     /// From where on there are changes that the page does not show.
@@ -65,8 +71,16 @@ impl List {
         let cursor = changes::now(reads, viewer).await.map_err(failed)?;
         let page = page_query::list(reads, viewer, &listing).await.map_err(failed)?;
         let ids: Vec<_> = page.records.iter().map(|record| record.id).collect();
+        let details = details::of(reads, &ids).await.map_err(failed)?;
+        let snippets = match &listing.search {
+            Some(search) => {
+                snippet::of_records(reads, viewer, &page.records, &details, search).await.map_err(failed)?
+            }
+            None => HashMap::new(),
+        };
         Ok(Self {
-            details: details::of(reads, &ids).await.map_err(failed)?,
+            details,
+            snippets,
             places: places::tree(reads).await.map_err(failed)?,
             tags: tags::recent(reads, viewer).await.map_err(failed)?,
             may_add: visitor.role() >= Role::Member,
@@ -114,10 +128,10 @@ impl List {
                                 option value=(kind.name()) selected[query.kind() == Some(kind)] { (kind.label()) }
                             }
                         }))
-                        (choice("place", "Place", &html! {
+                        (choice("place_id", "Place", &html! {
                             option value="" { "Anywhere" }
                             @for (id, depth, name) in &self.places {
-                                option value=(id) selected[query.place_id() == Some(*id)] {
+                                option value=(id) selected[query.place() == Some(*id)] {
                                     @for _ in 0..*depth { "\u{2003}" } (name)
                                 }
                             }
@@ -144,10 +158,10 @@ impl List {
     /// What the list is narrowed by, each with a way to leave it out.
     fn filters(&self) -> Markup {
         let query = &self.query;
-        let place = self.places.iter().find(|(id, ..)| query.place_id() == Some(*id)).map(|(.., name)| name.as_str());
+        let place = self.places.iter().find(|(id, ..)| query.place() == Some(*id)).map(|(.., name)| name.as_str());
         let chosen = [
             ("kind", query.kind().map(|kind| kind.label().to_owned())),
-            ("place", query.place_id().map(|_| format!("In {}", place.unwrap_or("a place that is gone")))),
+            ("place_id", query.place().map(|_| format!("In {}", place.unwrap_or("a place that is gone")))),
             ("tag", Some(&query.tag).filter(|tag| !tag.is_empty()).map(|tag| format!("Tag {tag}"))),
             ("category", Some(&query.category).filter(|text| !text.is_empty()).map(|text| format!("Category {text}"))),
         ];
@@ -228,6 +242,7 @@ impl List {
                             @if record.visibility == Visibility::Private { span.mark { "Only me" } }
                         }
                     }
+                    @if let Some(snippet) = self.snippets.get(&record.id) { (snippet.markup()) }
                 }
             }
         }

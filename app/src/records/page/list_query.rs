@@ -23,7 +23,7 @@ pub(super) struct ListQuery {
     #[serde(default)]
     pub(super) kind: String,
     #[serde(default)]
-    pub(super) place: String,
+    pub(super) place_id: String,
     #[serde(default)]
     pub(super) tag: String,
     #[serde(default)]
@@ -45,9 +45,9 @@ impl ListQuery {
         if kind.is_none() && !self.kind.is_empty() {
             errors.push(FieldError::new("kind", "is unknown"));
         }
-        let place_id = self.place_id();
-        if place_id.is_none() && !self.place.is_empty() {
-            errors.push(FieldError::new("place", "is unknown"));
+        let place_id = self.place();
+        if place_id.is_none() && !self.place_id.is_empty() {
+            errors.push(FieldError::new("place_id", "is unknown"));
         }
         if !errors.is_empty() {
             return Err(Problem::fields(errors));
@@ -70,13 +70,13 @@ impl ListQuery {
         Kind::ALL.into_iter().find(|kind| kind.name() == self.kind)
     }
 
-    pub(super) fn place_id(&self) -> Option<i64> {
-        self.place.parse().ok()
+    pub(super) fn place(&self) -> Option<i64> {
+        self.place_id.parse().ok()
     }
 
     /// Whether it asks for less than all records.
     pub(super) fn is_narrowed(&self) -> bool {
-        ![&self.search, &self.kind, &self.place, &self.tag, &self.category].into_iter().all(|text| text.is_empty())
+        ![&self.search, &self.kind, &self.place_id, &self.tag, &self.category].into_iter().all(|text| text.is_empty())
     }
 
     /// Returns the address of the list without what stands in one of its filters, or, without a name, of the same list.
@@ -94,7 +94,7 @@ impl ListQuery {
         let all = [
             ("search", self.search.as_str()),
             ("kind", &self.kind),
-            ("place", &self.place),
+            ("place_id", &self.place_id),
             ("tag", &self.tag),
             ("category", &self.category),
             ("sort", order),
@@ -127,12 +127,12 @@ mod tests {
     fn what_is_unknown_is_named() {
         let query = ListQuery {
             kind: "castle".to_owned(),
-            place: "x".to_owned(),
+            place_id: "x".to_owned(),
             after: Some("!".to_owned()),
             ..ListQuery::default()
         };
         let problem = query.listing().unwrap_err();
         let names: Vec<_> = problem.errors().iter().map(FieldError::name).collect();
-        assert_eq!(names, ["after", "kind", "place"]);
+        assert_eq!(names, ["after", "kind", "place_id"]);
     }
 }

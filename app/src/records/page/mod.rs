@@ -10,6 +10,7 @@ mod list_query;
 mod places;
 pub(super) mod record;
 
+pub(super) mod snippet;
 #[cfg(test)]
 mod tests;
 

@@ -185,7 +185,7 @@ pub(super) fn content(page: &RecordPage) -> Markup {
                     span.hidden { "Place: " }
                     @for (number, (id, name)) in page.place.iter().enumerate() {
                         @if number > 0 { span.quiet { " › " } }
-                        a href=(address(&[("place", &id.to_string())])) { (name) }
+                        a href=(address(&[("place_id", &id.to_string())])) { (name) }
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Is a text of people ever taken for HTML, and does each see the forms that are theirs?
 
+use std::collections::HashMap;
+
 use maud::Markup;
 
 use super::{
@@ -87,12 +89,13 @@ fn text_of_people_is_never_taken_for_html() {
             search: EVIL.to_owned(),
             tag: EVIL.to_owned(),
             category: EVIL.to_owned(),
-            place: "1".to_owned(),
+            place_id: "1".to_owned(),
             deleted: Some(EVIL.to_owned()),
             ..ListQuery::default()
         },
         page: Page { next: Some(Cursor { order: Order::Title, key, id: 1 }), records: vec![evil().row] },
         details: [(1, evil().details)].into(),
+        snippets: HashMap::new(),
         places: places(),
         tags: vec![EVIL.to_owned()],
         cursor: EVIL.to_owned(),

@@ -34,7 +34,7 @@ pub(crate) struct PlaceForm {
 
 /// Returns the address of the list of the records in a place.
 fn records_address(id: i64) -> String {
-    format!("/?place={id}")
+    format!("/?place_id={id}")
 }
 
 /// Returns the page with all places; `form` is for who may add one, as it was filled in and refused.

@@ -26,7 +26,7 @@ use crate::{
 const NO_OTHER_FIELDS: &str = "no other fields";
 
 /// The headers of responses, as they are spelt.
-const HEADERS: [&str; 2] = ["ETag", "Location"];
+const HEADERS: [&str; 3] = ["ETag", "Location", "Upload-Offset"];
 
 /// An API whose document is completed.
 pub(super) struct Documented<A>(pub(super) A);

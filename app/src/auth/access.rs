@@ -6,6 +6,7 @@
 use poem::{Response, endpoint::BoxEndpoint, http::Method};
 
 use super::role::{Role, Scope};
+use crate::http::Size;
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +36,17 @@ impl Rule {
     }
 }
 
-/// The largest body of most, in bytes: a new passkey is some kilobytes.
-const BODY: usize = 64 * 1024;
+/// The largest body of most: a new passkey is some kilobytes.
+const BODY: Size = Size::User(64 * 1024);
 /// The largest of those with much text: notes of 100,000 characters with every one escaped fit.
-const LARGE_BODY: usize = 1 << 20;
+const LARGE_BODY: Size = Size::User(1 << 20);
 
 /// Who may, and how much a user may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) rule: Rule,
-    /// The largest body, in bytes.
-    pub(crate) body: usize,
+    /// The largest body.
+    pub(crate) body: Size,
 }
 
 /// An operation of the API with its terms.
@@ -67,6 +68,11 @@ impl Operation {
     /// Takes a body with much text.
     pub(crate) const fn with_large_body(self) -> Self {
         Self { terms: Terms { body: LARGE_BODY, ..self.terms }, ..self }
+    }
+
+    /// Takes a file, which it reads piece by piece.
+    pub(crate) const fn with_streamed_body(self) -> Self {
+        Self { terms: Terms { body: Size::Streamed, ..self.terms }, ..self }
     }
 
     /// Writes nothing into the database, though it is no GET.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     datetime::Timestamp,
-    http::{Entrance, Guest, Hosts, Problem, Size, bearer_tokens, check_origin, is_https, shows_its_origin},
+    http::{Entrance, Guest, Hosts, Problem, bearer_tokens, check_origin, is_https, shows_its_origin},
     secret::API_PREFIX,
 };
 
@@ -73,7 +73,7 @@ impl Gate {
         };
         let verdict = check(rule, caller.as_ref()).and_then(|()| check_asked(request, caller.as_ref(), reads));
         if let Some(caller) = caller {
-            request.set_data(Size::User(body));
+            request.set_data(body);
             request.data::<Arc<Guest>>().into_iter().for_each(|guest| guest.sign_in());
             // Also for the page that refuses them.
             request.extensions_mut().insert(caller);

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     API,
+    limits::Size,
     problem::{FieldError, Problem},
 };
 use crate::datetime::{Day, Timestamp};
@@ -62,7 +63,7 @@ impl<E: Endpoint> Middleware<E> for Explain {
     }
 }
 
-/// An endpoint whose refusals are explained. Its requests' bodies are in memory.
+/// An endpoint whose refusals are explained. Its requests' bodies are in memory, but for files, which have no fields.
 pub(crate) struct Explained<E> {
     endpoint: E,
     explain: Explain,
@@ -78,6 +79,10 @@ impl<E: Endpoint> Endpoint for Explained<E> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let body = match request.take_body() {
             body if body.is_empty() => Bytes::new(),
+            body if request.data::<Size>() == Some(&Size::Streamed) => {
+                request.set_body(body);
+                Bytes::new()
+            }
             body => {
                 let bytes = body.into_bytes().await?;
                 request.set_body(Body::from_bytes(bytes.clone()));

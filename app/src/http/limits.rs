@@ -1,7 +1,7 @@
 //! How much may a request send, and how long may it take?
 //!
 //! Anybody can send a body, and all that are under way at a time lie in memory. So strangers may send little, users what the
-//! route takes, and together no more than there is of a [`Budget`].
+//! route takes, and together no more than there is of a [`Budget`]. Files are read piece by piece by the route itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,6 +39,8 @@ pub(crate) enum Size {
     User(usize),
     /// A form that is given back, with so many bytes.
     Kept(usize),
+    /// A user's file, which the route reads piece by piece and never holds as a whole ([`Pieces`](super::Pieces)).
+    Streamed,
 }
 
 impl Size {
@@ -46,6 +48,8 @@ impl Size {
         match self {
             Self::Stranger => STRANGERS,
             Self::User(bytes) | Self::Kept(bytes) => bytes,
+            // Nothing of it is read here.
+            Self::Streamed => 0,
         }
     }
 }
@@ -119,7 +123,7 @@ impl Budget {
         match size {
             Size::Stranger => taken.push(take(&self.strangers)?),
             Size::Kept(_) => taken.push(take(&self.kept)?),
-            Size::User(_) => {}
+            Size::User(_) | Size::Streamed => {}
         }
         Some(taken)
     }
@@ -167,6 +171,10 @@ impl<E: Endpoint> Endpoint for Limited<E> {
             return self.endpoint.call(request).await;
         }
         let size = request.data::<Size>().copied().unwrap_or(Size::Stranger);
+        if size == Size::Streamed {
+            answering();
+            return self.endpoint.call(request).await;
+        }
         let held = self.budget.read(&mut request, size).await?;
         request.set_body(Body::from_bytes(held.bytes.clone()));
         answering();

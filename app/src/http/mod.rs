@@ -2,7 +2,7 @@
 //!
 //! `sockets` finds the listening sockets, `acceptor` takes connections from them, `connections` speaks HTTP on them;
 //! `host` tells whether a request is for this host and `origin` whether it is from this site, `limits` keeps requests to
-//! their size and time, `refused` reads what nobody else does, `guests` keeps connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
+//! their size and time, `pieces` reads a file as it comes, `range` and `disposition` are for how one is sent, `refused` reads what nobody else does, `guests` keeps connections to their share, `proxies` tells who is behind a proxy, `problem` is how each error reads and
 //! `explain` which fields it names, `answers` is what success looks like. Nothing here knows a feature: the routes, and what stands before
 //! them, are put together in `app`.
 
@@ -10,6 +10,7 @@ mod acceptor;
 mod answers;
 mod connections;
 mod cookies;
+mod disposition;
 mod docs;
 mod explain;
 mod guests;
@@ -21,9 +22,11 @@ mod line;
 mod optional_field;
 mod origin;
 mod parameter;
+mod pieces;
 mod precondition;
 mod problem;
 mod proxies;
+mod range;
 mod refused;
 mod sockets;
 mod text;
@@ -36,6 +39,7 @@ pub(crate) use self::{
     answers::{After, ById, Created, Done, Found, Limit, Listed, Window},
     connections::{Server, Stop},
     cookies::{CookieNames, Purpose, named as with_cookie_names},
+    disposition::{Disposition, disposition},
     docs::Docs,
     explain::Explain,
     guests::Guest,
@@ -46,9 +50,11 @@ pub(crate) use self::{
     line::{filled_line, first_unseen, is_unseen, line},
     optional_field::OptionalField,
     origin::{bearer_tokens, check_origin, preflight, share, shows_its_origin, shows_token},
-    precondition::{Precondition, entity_tag, has_already},
+    pieces::Pieces,
+    precondition::{Precondition, entity_tag, has_already, has_tag},
     problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},
+    range::{Part, part},
     sockets::{Public, ServeSocket, Sockets},
     text::Text,
 };

@@ -17,10 +17,13 @@ use super::{
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The request headers that a page of another origin may send with a token.
-const CORS_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match");
+const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, idempotency-key, if-match, if-none-match, if-range, range, upload-offset",
+);
 /// The response headers that such a page may read.
-const CORS_EXPOSED: HeaderValue = HeaderValue::from_static("allow, etag, location, retry-after, www-authenticate");
+const CORS_EXPOSED: HeaderValue = HeaderValue::from_static(
+    "accept-ranges, allow, content-disposition, content-range, etag, location, retry-after, upload-offset, www-authenticate",
+);
 /// For how many seconds browsers keep what a preflight said; at most two hours (Chromium).
 const CORS_KEPT: HeaderValue = HeaderValue::from_static("7200");
 

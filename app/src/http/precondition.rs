@@ -51,11 +51,15 @@ impl Precondition {
 
 /// Returns whether a client that sends this `If-None-Match` has the version already. Weak tags count here.
 pub(crate) fn has_already(header: Option<&str>, version: i64) -> Result<bool, Problem> {
+    has_tag(header, &entity_tag(version))
+}
+
+/// Returns whether a client that sends this `If-None-Match` has what this entity tag is of.
+pub(crate) fn has_tag(header: Option<&str>, tag: &str) -> Result<bool, Problem> {
     let Some(header) = header else { return Ok(false) };
-    let current = entity_tag(version);
     Ok(match Tags::read("If-None-Match", header)? {
         Tags::Any => true,
-        Tags::Each(tags) => tags.iter().any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == current),
+        Tags::Each(tags) => tags.iter().any(|known| known.strip_prefix("W/").unwrap_or(known) == tag),
     })
 }
 

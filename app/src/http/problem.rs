@@ -10,7 +10,7 @@ use poem::{
         MethodNotAllowedError, NotFoundError, ParseFormError, ParsePathError as PoemPathError, ParseQueryError,
         ResponseError,
     },
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Enum, Object,
@@ -59,6 +59,8 @@ pub(crate) enum Code {
     BodyTooLarge,
     /// 415: the body is of another type.
     UnsupportedMediaType,
+    /// 416: the range begins behind the end.
+    RangeNotSatisfiable,
     /// 421: Hearth does not go by that name.
     UnknownHost,
     /// 422: the request can be read and cannot be carried out.
@@ -73,6 +75,8 @@ pub(crate) enum Code {
     Unavailable,
     /// 507: the disk takes no writes.
     DiskFull,
+    /// 507: all attachments together would be larger than the quota.
+    QuotaExceeded,
 }
 
 impl Code {
@@ -89,6 +93,7 @@ impl Code {
             412 => Self::PreconditionFailed,
             413 => Self::BodyTooLarge,
             415 => Self::UnsupportedMediaType,
+            416 => Self::RangeNotSatisfiable,
             421 => Self::UnknownHost,
             422 => Self::Unprocessable,
             429 => Self::TooManyRequests,
@@ -125,9 +130,9 @@ pub(crate) struct Problem {
     detail: Option<String>,
     /// The invalid fields.
     errors: Option<Vec<FieldError>>,
-    /// For how many seconds to wait before trying again; the header says the same.
+    /// A header that says more.
     #[oai(skip)]
-    retry_after: Option<u32>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// An invalid field.
@@ -166,8 +171,14 @@ impl Problem {
             status: status.as_u16(),
             detail: None,
             errors: None,
-            retry_after: None,
+            header: None,
         }
+    }
+
+    /// Returns the same problem with a header that says more.
+    pub(crate) fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
+        self
     }
 
     /// Returns the same problem with a sentence.
@@ -212,12 +223,12 @@ impl Problem {
 
     /// Returns a refusal of somebody who tries too often, until so many seconds have passed.
     pub(crate) fn too_many(detail: impl Into<String>, seconds: u32) -> Self {
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS).detail(detail) }
+        Self::new(StatusCode::TOO_MANY_REQUESTS).detail(detail).header(header::RETRY_AFTER, seconds)
     }
 
     /// Returns a refusal of what can be done in so many seconds.
     pub(crate) fn unavailable(detail: impl Into<String>, seconds: u32) -> Self {
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail).header(header::RETRY_AFTER, seconds)
     }
 
     /// Returns what was wrong with the fields.
@@ -257,7 +268,8 @@ impl Problem {
                     format!("The content type {content_type} is not supported.").into()
                 }
                 ContentTypeError::ExpectContentType => {
-                    "The Content-Type header is missing. The body should be application/json.".into()
+                    "The Content-Type header is missing: application/json, or for a file application/octet-stream."
+                        .into()
                 }
             }
         } else if error.is::<ParseFormError>() || error.is::<ParseQueryError>() {
@@ -326,8 +338,8 @@ impl ResponseError for Problem {
             .content_type(CONTENT_TYPE)
             .header(header::CACHE_CONTROL, "no-store")
             .body(self.to_json_string());
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some((name, value)) = &self.header {
+            response.headers_mut().insert(name, value.clone());
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             // RFC 9110, 15.5.2 asks for one. Not Basic, for which browsers would open a window of their own.
@@ -425,6 +437,7 @@ refusal! {
     403 "The user is not allowed to do this.",
     404 "Not found, or not visible to the user.",
     410 "The cursor is from before a restore, or of another view: begin again without it.",
+    416 "The range begins behind the end of the file.",
     421 "The name in the Host header is not configured.",
     500 "Internal error.",
     503 "Temporarily unavailable. The header Retry-After says when to retry.",
@@ -448,7 +461,7 @@ refusal! {
     429 "Too many attempts. The header Retry-After says when to retry.",
     500 "Internal error.",
     503 "Temporarily unavailable. The header Retry-After says when to retry.",
-    507 "The server's disk is full.",
+    507 "The server's disk is full, or the quota for attachments is used up.",
 }
 
 #[cfg(test)]

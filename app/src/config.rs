@@ -8,6 +8,7 @@ mod accounts;
 mod environment;
 mod file;
 mod settings;
+mod size;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     },
     environment::variable,
     file::public_url,
+    size::in_words,
 };
 use crate::failure::Failure;
 
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// Which ways to sign in there are besides a password.
     pub(crate) auth: Auth,
+    /// What attachments may take.
+    pub(crate) attachments: Attachments,
     /// Whether what is proven comes from a backup or a snapshot.
     pub(crate) restored: bool,
     /// Whether the supervisor is proving this app on a staged database: private socket only, nothing written.
@@ -84,6 +88,20 @@ pub(crate) struct Stop {
     /// Time between the supervisor's TERM and its KILL.
     pub(crate) grace: Duration,
 }
+
+/// What attachments may take, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attachments {
+    /// The largest.
+    pub(crate) max_size: u64,
+    /// All together; without one, the disk is the limit.
+    pub(crate) quota: Option<u64>,
+}
+
+/// A film from a phone, of some minutes.
+const MAX_SIZE: u64 = 2 << 30;
+/// No file system holds larger ones that are worth a name.
+const LARGEST_MAX_SIZE: u64 = 1 << 40;
 
 /// Docker sends KILL 10 s after TERM; 8 s leaves the supervisor room.
 const GRACE: Duration = Duration::from_secs(8);
@@ -132,6 +150,9 @@ impl Config {
         let timestamps = settings.read("log.timestamps", choice([("auto", false), ("always", true), ("never", false)]));
         let grace = settings.read("stop.grace", |text| humantime::parse_duration(text).map_err(|_| UNFIT));
         let (http, auth) = accounts::read(settings);
+        let max_size = |text: &str| size::parse(text).filter(|bytes| (1..=LARGEST_MAX_SIZE).contains(bytes));
+        let max_size = settings.read("attachments.max_size", |text| max_size(text).ok_or(UNFIT));
+        let quota = settings.read("attachments.quota", |text| size::parse(text).ok_or(UNFIT));
         Self {
             database: PathBuf::new(),
             files: PathBuf::new(),
@@ -144,6 +165,7 @@ impl Config {
             stop: Stop { grace: grace.unwrap_or(GRACE) },
             http,
             auth,
+            attachments: Attachments { max_size: max_size.unwrap_or(MAX_SIZE), quota },
             restored: false,
             probation: false,
         }

@@ -9,7 +9,7 @@ use super::{
 use crate::failure::Failure;
 
 /// All settings, and what each may be.
-const KEYS: [(&str, &str); 21] = [
+const KEYS: [(&str, &str); 23] = [
     ("database", "the path of a database that the migrator has created"),
     ("files", "the path of the directory of attachments"),
     ("listen", "an address and a port, such as 127.0.0.1:3000 or [::]:3000"),
@@ -34,6 +34,8 @@ const KEYS: [(&str, &str); 21] = [
     ("auth.oidc_client_secret", "printable ASCII; HEARTH_AUTH__OIDC_CLIENT_SECRET_FILE names a file that holds it"),
     ("auth.oidc_name", "a line of up to 40 characters"),
     ("auth.oidc_join", "refuse, guest, member"),
+    ("attachments.max_size", "a size from 1 byte to 1 TiB, such as 500MB or 2GiB"),
+    ("attachments.quota", "a size, such as 50GiB"),
 ];
 
 /// Those whose value is never shown.

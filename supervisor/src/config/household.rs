@@ -1,6 +1,6 @@
 //! Which settings are the app's own?
 //!
-//! `http` and `auth`: which names Hearth goes by, and who may sign in how. The app is handed those that are set, unread: it
+//! `http`, `auth` and `attachments`: which names Hearth goes by, who may sign in how, and what attachments may take. The app is handed those that are set, unread: it
 //! checks them itself, all at once. No other process gets them, but that the maintenance page is told the names.
 
 use std::fmt;

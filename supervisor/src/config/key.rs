@@ -108,7 +108,7 @@ impl Key {
 
     /// Whether the app is handed it.
     pub(super) fn is_the_apps(&self) -> bool {
-        self.name.starts_with("http.") || self.name.starts_with("auth.")
+        ["http.", "auth.", "attachments."].iter().any(|section| self.name.starts_with(section))
     }
 
     /// Whether it is taken only from where the app's uid cannot write.

@@ -137,6 +137,14 @@ settings! {
         oidc_join: String = "refuse", JOIN;
     }
 
+    /// What the attachments of records may take. The app checks it.
+    attachments: Attachments {
+        /// The largest file that can be attached to a record.
+        max_size: String = "2GiB", Kind::Line("a size from 1 byte to 1 TiB, such as 500MB or 2GiB");
+        /// How many bytes all attachments together may have, counted as they were uploaded. Without a quota the disk is the limit.
+        quota: String = "", Kind::Line("a size, such as 50GiB");
+    }
+
     /// What is logged, and how.
     #[derive(Copy)]
     log: Log {

@@ -147,12 +147,13 @@ pub fn check(data: &DataDir) -> Result<(), Failure> {
 
 /// Returns the first thing that a start needs and that this uid may not read and write, with what the system answered.
 fn first_closed(data: &DataDir) -> Option<(PathBuf, Errno)> {
-    let directories = [data.path().to_owned(), data.supervisor(), data.generations(), data.files(), data.live()];
+    let directories = [data.path().to_owned(), data.supervisor(), data.generations(), data.live()];
     let live = data.live();
     let files = ["app.db", "app.db-wal", "app.db-shm"].map(|name| live.join(name));
     let all = AccessFlags::R_OK | AccessFlags::W_OK;
     let checks = directories
         .into_iter()
+        .chain(data.kept_by_the_app())
         .map(|path| (path, all | AccessFlags::X_OK))
         .chain(files.into_iter().map(|path| (path, all)));
     checks.into_iter().find_map(|(path, how)| {

@@ -84,6 +84,11 @@ impl DataDir {
         [self.0.clone(), self.generations(), self.files(), self.supervisor()]
     }
 
+    /// The directories in which the app, while it serves, keeps files beside its database. Of these, only `files/` is backed up.
+    pub fn kept_by_the_app(&self) -> [PathBuf; 3] {
+        [self.files(), self.uploads(), self.cache()]
+    }
+
     /// `generations/0007`.
     pub fn generation(&self, id: GenerationId) -> PathBuf {
         self.generations().join(id.to_string())
@@ -131,6 +136,10 @@ paths! {
     generations = "generations";
     /// The attachments.
     files = "files";
+    /// What the app has received of files that are being uploaded.
+    uploads = "uploads";
+    /// What the app can make again: smaller pictures of attachments.
+    cache = "cache";
     /// Where backups lie unless `backup.dir` says otherwise.
     backups = "backups";
     /// The operator's settings.

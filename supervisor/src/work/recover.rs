@@ -131,7 +131,7 @@ fn remove_unfinished(data: &DataDir, trouble: &mut Vec<String>) {
 
 fn create_directories(data: &DataDir) -> Result<(), Failure> {
     let mut created = false;
-    for directory in [data.supervisor(), data.generations(), data.files()] {
+    for directory in [data.supervisor(), data.generations()].into_iter().chain(data.kept_by_the_app()) {
         created |= durable::create_directory_if_missing(&directory)?;
     }
     if created { durable::sync_directory(data.path()) } else { Ok(()) }

@@ -58,11 +58,11 @@ const FIRST_LINE: u64 = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// The app: it may write the generation with its database, the attachments, and temporary files.
+    /// The app: it may write the generation with its database, the attachments, uploads, its cache, and temporary files.
     App {
         /// Its database.
         database: PathBuf,
-        /// Whether it may add attachments; else it may only read them.
+        /// Whether it may add attachments; else it may only read them, and has neither uploads nor a cache.
         keeps_files: bool,
         /// Whether its notifications go to an abstract socket, because the path of the other is too long for one.
         abstract_notify: bool,
@@ -101,8 +101,10 @@ impl Role {
             Self::App { database, keeps_files, abstract_notify, asks_tailscaled } => {
                 rules.abstract_sockets = *abstract_notify;
                 rules.writes.extend(database.parent().map(Path::to_owned));
-                let files = if *keeps_files { &mut rules.writes } else { &mut rules.reads };
-                files.push(private.data.files());
+                match keeps_files {
+                    true => rules.writes.extend(private.data.kept_by_the_app()),
+                    false => rules.reads.push(private.data.files()),
+                }
                 rules.sockets = if *asks_tailscaled { Sockets::NetworkAndUnix } else { Sockets::Network };
             }
             Self::Migrator { database } => rules.writes.extend(database.parent().map(Path::to_owned)),
@@ -221,7 +223,11 @@ mod tests {
         std::fs::remove_file(&own).unwrap();
         let rules = app(&data, "/usr/lib/backups".into(), false);
         assert!(!rules.runs.contains(&"/usr/lib".into()), "the backups lie in it: {:?}", rules.runs);
-        assert!(rules.reads.contains(&data.files()) && !rules.writes.contains(&data.files()));
+        assert!(rules.reads.contains(&data.files()));
+        for kept in data.kept_by_the_app() {
+            assert!(!rules.writes.contains(&kept), "{}", kept.display());
+            assert!(app(&data, data.backups(), true).writes.contains(&kept), "{}", kept.display());
+        }
         std::fs::remove_dir(&own).unwrap();
     }
 

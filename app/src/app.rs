@@ -34,6 +34,7 @@ use crate::{
     html,
     http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Explain, Hosts, Problem, with_cookie_names},
     instance::{Health, News, endpoint},
+    records::{self, Attachments, ContentStore},
     sign_in::SignIn,
 };
 
@@ -48,6 +49,7 @@ pub(crate) fn public(
     sign_in: &Arc<SignIn>,
     health: &Health,
     news: &News,
+    attachments: &Attachments,
     budget: &Budget,
 ) -> Result<App, Failure> {
     let accounts = sign_in.accounts();
@@ -75,6 +77,7 @@ pub(crate) fn public(
         .data(sign_in.clone())
         .data(health.clone())
         .data(news.clone())
+        .data(attachments.clone())
         .with(Explain::new(&document))
         .with(BodyLimit(budget.clone()))
         .with(CatchPanic::new().with_handler(panicked))
@@ -170,8 +173,8 @@ pub fn entities() -> impl Iterator<Item = (TableCreateStatement, Vec<IndexCreate
     FEATURES.iter().flat_map(|feature| feature.tables).map(|table| (table.statements)())
 }
 
-/// Reads through each query of the app: may this version serve this database?
-pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<(), Failure> {
+/// Reads through each query of the app, and looks for each file: may this version serve this database?
+pub(crate) async fn self_test(database: &Database, health: &Health, files: &ContentStore) -> Result<(), Failure> {
     let mut outcome = health.self_test().await;
     for feature in FEATURES {
         if outcome.is_ok() {
@@ -182,7 +185,8 @@ pub(crate) async fn self_test(database: &Database, health: &Health) -> Result<()
         let failure = Failure::new(message)
             .hint("nothing was changed; report this with the versions before and after the upgrade");
         if database.is_hindered() { failure } else { failure.of_the_data() }
-    })
+    })?;
+    records::prove(database, files).await
 }
 
 fn service() -> OpenApiService<impl OpenApi, ()> {

@@ -45,6 +45,9 @@ enum Command {
     Openapi,
     /// Print the set-up code, with which the owner of a new instance signs up
     SetupCode(OnTheServer),
+    /// Look after the files of attachments
+    #[command(subcommand)]
+    Files(FilesCommand),
     /// Manage users from the server, for example when the owner is locked out
     #[command(subcommand)]
     User(UserCommand),
@@ -56,8 +59,31 @@ impl Command {
         match self {
             Self::SetupCode(server) => server.json,
             Self::User(command) => command.server().json,
+            Self::Files(FilesCommand::Check { server, .. }) => server.json,
             Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
         }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum FilesCommand {
+    /// List missing, damaged and stray files. Changes nothing; exits with 1 if a file is missing or damaged
+    Check {
+        /// Read each file and compare its content with its name
+        #[arg(long)]
+        hash: bool,
+        /// The directory of attachments [env: HEARTH_FILES] [default: files/ beside the generations]
+        #[arg(long, value_name = "DIRECTORY")]
+        files: Option<String>,
+        #[command(flatten)]
+        server: OnTheServer,
+    },
+}
+
+impl FilesCommand {
+    fn run(&self) -> Result<(), Failure> {
+        let Self::Check { hash, files, server } = self;
+        operator::check_files(server.database.as_deref(), files.as_deref(), *hash, server.json)
     }
 }
 
@@ -223,6 +249,7 @@ pub fn main() -> ExitCode {
         Command::Openapi => print(&app::spec()),
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
+        Command::Files(command) => command.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,18 @@
 use std::io;
 
 /// The points a test can name.
-pub const POINTS: [&str; 6] = ["app.started", "app.opened", "app.tested", "app.ready", "app.committed", "app.stopping"];
+pub const POINTS: [&str; 10] = [
+    "app.started",
+    "app.opened",
+    "app.tested",
+    "app.ready",
+    "app.receiving",
+    "app.received",
+    "app.final",
+    "app.stored",
+    "app.committed",
+    "app.stopping",
+];
 
 /// What a fault in the database file itself (table `hearth_fault`) makes the app do.
 #[cfg(feature = "faults")]

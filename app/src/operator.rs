@@ -1,4 +1,4 @@
-//! What can the operator do on the server itself: the set-up code, and people?
+//! What can the operator do on the server itself: the set-up code, people, and the files of attachments?
 //!
 //! Works on the live database, whether the app runs beside it or not: SQLite lets several processes write one after
 //! another. Only an upgrade or a restore that is under way must not be written past: it works on a clone, which would
@@ -25,6 +25,7 @@ use crate::{
     failure::Failure,
     household::{people, resets},
     http::Problem,
+    records::{self, ContentStore},
     secret::Secret,
     sign_in::setup,
 };
@@ -46,19 +47,51 @@ pub(crate) fn run(database: Option<&str>, task: &Task, json: bool) -> Result<(),
     place.check_idle()?;
     // What is wrong with the settings is said before anything is done.
     let url = if task.makes_link() { public_url(place.data_dir())? } else { None };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("the runtime cannot be started: {error}")))?;
-    let said = runtime.block_on(async {
+    let said = runtime()?.block_on(async {
         let database = Database::open(&place.database, Access::Write).await?;
         let said = carry_out(&database, &place, url.as_ref(), task, json).await;
         database.close().await;
         said
     })?;
     place.check_idle()?;
-    // `app user list | head` is no failure.
-    match writeln!(io::stdout(), "{said}") {
+    print(&said)
+}
+
+/// Checks the files of attachments and prints what was found. Only reads, beside the app or without it.
+pub(crate) fn check_files(database: Option<&str>, files: Option<&str>, hash: bool, json: bool) -> Result<(), Failure> {
+    let place = DatabasePath::find(database)?;
+    let files = match (files, variable("HEARTH_FILES")) {
+        (Some(files), _) => PathBuf::from(files),
+        (None, Some(files)) => PathBuf::from(files),
+        (None, None) => place.data_dir().unwrap_or(Path::new("")).join("files"),
+    };
+    if !files.is_dir() {
+        return Err(Failure::new(format!("there is no directory of attachments at {}", files.display()))
+            .hint("set where it is: HEARTH_FILES=…, or --files …/files"));
+    }
+    let report = runtime()?.block_on(async {
+        let database = Database::open(&place.database, Access::Read).await?;
+        let report = records::check_files(&database, &ContentStore::new(&files), hash).await;
+        database.close().await;
+        report
+    })?;
+    print(&if json { serde_json::json!(report).to_string() } else { report.to_text() })?;
+    match report.is_whole() {
+        true => Ok(()),
+        false => Err(Failure::new("files are missing or damaged").hint("put them back from a backup: docs/BACKUPS.md")),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot be started: {error}")))
+}
+
+/// Prints an answer. `app user list | head` is no failure.
+fn print(answer: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{answer}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("the answer could not be printed: {error}")))
         }

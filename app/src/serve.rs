@@ -26,7 +26,7 @@ use crate::{
     instance::{Health, News},
     log::ALWAYS,
     notify::Notifier,
-    records,
+    records::{self, Attachments},
     sign_in::{SignIn, setup},
 };
 
@@ -107,8 +107,9 @@ async fn start(
     app::check_schema(database).await?;
     let health = Health::new(database.clone(), &config.database, &config.files);
     let news = News::default();
+    let attachments = Attachments::new(&config.files, config.attachments);
     if config.probation {
-        app::self_test(database, &health).await?;
+        app::self_test(database, &health, &attachments.store).await?;
         hit("app.tested")?;
         if config.restored {
             auth::restored::void(database).await?;
@@ -117,6 +118,10 @@ async fn start(
     } else {
         records::fold_stale(database).await?;
         auth::email_keys::fill(database).await?;
+    }
+    if !config.probation {
+        tokio::spawn(attachments.clone().tidy());
+        tokio::spawn(attachments.clone().read_texts(database.clone()));
     }
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Stage::BeforeReady).await;
@@ -149,7 +154,7 @@ async fn start(
         open_the_house(&sign_in, config).await?;
     }
     let budget = Budget::default();
-    let app = |entrance| app::public(entrance, &hosts, &sign_in, &health, &news, &budget);
+    let app = |entrance| app::public(entrance, &hosts, &sign_in, &health, &news, &attachments, &budget);
     let mut public = Vec::new();
     if let Some(socket) = sockets.public {
         announce(&socket);

@@ -26,7 +26,11 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{stale::fold_stale, store::begin_epoch};
+pub(crate) use self::{
+    attachments::{Attachments, ContentStore, check_files, prove},
+    stale::fold_stale,
+    store::begin_epoch,
+};
 
 use poem::EndpointExt;
 
@@ -35,7 +39,7 @@ use crate::{
     feature::{Entry, Feature, Operation, Page, Rule, Table},
 };
 
-type Api = (api::RecordsApi, places::api::PlacesApi);
+type Api = (api::RecordsApi, attachments::api::AttachmentsApi, places::api::PlacesApi);
 
 /// Whoever is of the household sees records, members keep them.
 const READ: Rule = Rule::role(Role::Guest, Scope::Read);
@@ -45,7 +49,7 @@ const CHANGE: Rule = Rule::page(Role::Member);
 
 /// What the rest has to know of records.
 pub(crate) const FEATURE: Feature<Api> = Feature {
-    api: (api::RecordsApi, places::api::PlacesApi),
+    api: (api::RecordsApi, attachments::api::AttachmentsApi, places::api::PlacesApi),
     operations: &[
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
@@ -57,6 +61,17 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("create_place", WRITE).may_give(&[409, 410]),
         Operation::new("update_place", WRITE).may_give(&[409]),
         Operation::new("delete_place", WRITE).may_give(&[409]),
+        Operation::new("list_attachments", READ),
+        Operation::new("get_attachment", READ),
+        Operation::new("get_attachment_content", READ).may_give(&[416]),
+        Operation::new("get_attachment_preview", READ),
+        Operation::new("create_attachment", WRITE).with_streamed_body().may_give(&[410]),
+        Operation::new("update_attachment", WRITE),
+        Operation::new("delete_attachment", WRITE),
+        Operation::new("create_upload", WRITE).may_give(&[413]),
+        Operation::new("get_upload", WRITE),
+        Operation::new("append_upload", WRITE).with_streamed_body().may_give(&[410, 422]),
+        Operation::new("delete_upload", WRITE),
     ],
     pages: &[
         Page::get("/", LOOK, || page::list::show.boxed()),

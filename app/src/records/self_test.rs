@@ -3,6 +3,7 @@
 use sea_orm::{DbErr, sea_query::Order as Direction};
 
 use super::{
+    attachments,
     entity::Visibility,
     indexing,
     kind::Kind,
@@ -64,6 +65,9 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     places::store::self_test(database.direct())
         .await
         .map_err(|error| self_test_failed(database, "read the places", error))?;
+    attachments::self_test(database)
+        .await
+        .map_err(|error| self_test_failed(database, "read the attachments", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

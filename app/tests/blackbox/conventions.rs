@@ -39,9 +39,11 @@ impl Operation {
         format!("/api/v1{}", segments.collect::<Vec<_>>().join("/"))
     }
 
+    /// Its JSON; none where it takes none, or a file.
     fn body<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
         let types = self.of.pointer("/requestBody/content")?.as_object()?;
-        Some(resolve(document, &types.values().next()?["schema"]))
+        let (_, json) = types.iter().find(|(name, _)| name.starts_with("application/json"))?;
+        Some(resolve(document, &json["schema"]))
     }
 
     fn send(&self, app: &App, body: &[u8]) -> Answer {
@@ -168,8 +170,14 @@ fn every_wrong_parameter_is_named() {
                 "query" if is_free && schema["maxLength"].is_null() => continue,
                 "query" => {
                     let wrong = if is_free { "x".repeat(3000) } else { "nonsense".to_owned() };
-                    let address = format!("{}?{name}={wrong}", operation.address("1"));
-                    app.ask(&operation.method, &address, &[], b"").problem(400)
+                    // With those that have to be there.
+                    let others = operation.of["parameters"].as_array().into_iter().flatten();
+                    let others =
+                        others.filter(|one| one["in"] == "query" && one["required"] == true && one["name"] != name);
+                    let others: String = others.map(|one| format!("&{}=x", one["name"].as_str().unwrap())).collect();
+                    let address = format!("{}?{name}={wrong}{others}", operation.address("1"));
+                    app.ask(&operation.method, &address, &[("content-type", "application/octet-stream")], b"")
+                        .problem(400)
                 }
                 "path" if schema["type"] == "integer" => {
                     app.ask(&operation.method, &operation.address("nonsense"), &[], b"").problem(400)
@@ -267,6 +275,13 @@ fn each_list_pages_alike() {
         browser.post(&app, "/api/v1/session", &json!({ "email": "anna@example.org", "password": PASSWORD }));
         anna.post(&app, "/api/v1/tokens", &json!({ "name": format!("{number}"), "scope": "read" }));
     }
+    for number in 0..3 {
+        let path = format!("/api/v1/records/1/attachments?name={number}.txt");
+        assert_eq!(
+            app.ask("POST", &path, &[("content-type", "text/plain")], format!("{number}").as_bytes()).status,
+            201
+        );
+    }
     // What no test here has a device or a provider for.
     data.sql(
         "WITH one (n) AS (VALUES (1), (2), (3)), anna (id) AS (SELECT id FROM user WHERE email = 'anna@example.org')
@@ -347,7 +362,7 @@ fn each_list_pages_alike() {
         }
         lists += 1;
     }
-    assert_eq!(lists, 10);
+    assert_eq!(lists, 11);
     app.stop();
 }
 
@@ -391,7 +406,7 @@ fn each_change_of_what_has_versions_knows_if_match() {
 }
 
 /// Creations that need no key, and why.
-const WITHOUT_A_KEY: [(&str, &str); 9] = [
+const WITHOUT_A_KEY: [(&str, &str); 10] = [
     ("set_up", "works once"),
     ("accept_invitation", "works once"),
     ("add_passkey", "the ceremony works once"),
@@ -401,6 +416,7 @@ const WITHOUT_A_KEY: [(&str, &str); 9] = [
     ("sign_in", "nobody is signed in, and a session more is one to end"),
     ("sign_in_by_passkey", "the ceremony works once"),
     ("confirm_totp", "works once"),
+    ("create_upload", "is nothing until its last byte, and expires"),
 ];
 
 #[test]
@@ -426,10 +442,18 @@ fn each_creation_knows_an_idempotency_key() {
                 ([json!({ "name": "a", "scope": "read" }), json!({ "name": "b", "scope": "read" })], true)
             }
             "create_invitation" => ([json!({ "role": "guest" }), json!({ "role": "member" })], true),
+            // Its body is a file, of which each is another.
+            "create_attachment" => ([json!("a"), json!("b")], false),
             "create_reset" => ([json!({}), json!({ "remove_totp": true })], true),
             new => panic!("{new} is a new creation: say here what it takes"),
         };
-        let address = operation.address(&member.to_string());
+        let address = match name {
+            "create_attachment" => {
+                let id = app.create(&json!({ "title": "Boiler" }))["id"].to_string();
+                format!("{}?name=a.txt", operation.address(&id))
+            }
+            _ => operation.address(&member.to_string()),
+        };
         let send = |key: &str, body: &Value| {
             let headers = [("content-type", "application/json"), ("idempotency-key", key)];
             app.ask("POST", &address, &headers, body.to_string().as_bytes())
@@ -450,7 +474,7 @@ fn each_creation_knows_an_idempotency_key() {
         assert_eq!(send("another", &bodies[1]).status, if tried == 0 { 201 } else { 422 }, "{name}");
         tried += 1;
     }
-    assert_eq!(tried, 5);
+    assert_eq!(tried, 6);
     // Pages of other origins may send it with a token.
     let preflight = [
         ("origin", "http://elsewhere.example"),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
 mod accounts;
+mod attachments;
 mod awkward;
 mod binder;
 mod client;

@@ -118,30 +118,6 @@ fn every_setting_that_is_named_is_one() {
     assert_nothing(&wrong);
 }
 
-#[test]
-fn nothing_promises_attachments_while_the_app_has_none() {
-    let read = |path: &Path| String::from_utf8(fs::read(root().join(path)).unwrap()).unwrap_or_default();
-    let names_them = |text: &str| text.to_lowercase().contains("attachment");
-    let api = read(Path::new("app/tests/blackbox/openapi.json"));
-    assert!(!names_them(&api), "the app has attachments: this test is of no more use");
-    let mut wrong = Vec::new();
-    // Backups and the sandbox are ready for them, and say that they are not there.
-    let documents = documents().into_iter().filter(|document| document.path != Path::new(MEASUREMENTS));
-    for document in documents.filter(|document| names_them(&document.text)) {
-        let words = document.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !words.contains("Hearth has no attachments yet") {
-            wrong.push(format!("{} names attachments, and does not say that there are none", document.path.display()));
-        }
-    }
-    for directory in ["compose", "docs/unraid", "docs/systemd", "docs/podman"] {
-        for entry in fs::read_dir(root().join(directory)).unwrap() {
-            let path = Path::new(directory).join(entry.unwrap().file_name());
-            wrong.extend(names_them(&read(&path)).then(|| format!("{} promises attachments", path.display())));
-        }
-    }
-    assert_nothing(&wrong);
-}
-
 /// Returns the variables that a text names, without what only begins like one (`HEARTH_*`).
 fn variables(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("HEARTH_").filter_map(|(start, _)| {

@@ -28,6 +28,17 @@ list_places           - + + + +
 create_place          - - + + +
 update_place          - - + + +
 delete_place          - - + + +
+list_attachments      - + + + +
+get_attachment        - + + + +
+get_attachment_content - + + + +
+get_attachment_preview - + + + +
+create_attachment     - - + + +
+update_attachment     - - + + +
+delete_attachment     - - + + +
+create_upload         - - + + +
+get_upload            - - + + +
+append_upload         - - + + +
+delete_upload         - - + + +
 show_session          - + + + +
 sign_out              - + + + +
 list_sessions         - + + + +
@@ -72,6 +83,17 @@ list_places   + + +
 create_place  - + +
 update_place  - + +
 delete_place  - + +
+list_attachments + + +
+get_attachment + + +
+get_attachment_content + + +
+get_attachment_preview + + +
+create_attachment - + +
+update_attachment - + +
+delete_attachment - + +
+create_upload - + +
+get_upload - + +
+append_upload - + +
+delete_upload - + +
 change_password - - -
 begin_totp      - - -
 confirm_totp    - - -

@@ -281,7 +281,10 @@ fn a_release_that_is_made_again_is_checked_as_the_first_time() {
         serde_json::from_slice(&command.stdin(Stdio::null()).output().unwrap().stdout).unwrap()
     };
     let report = check("0.5.0");
-    assert_eq!(report["migrations"], serde_json::json!(["m0003_search_and_changes"]));
+    // Those of that release, and all that came after it.
+    let names = Release::current().names();
+    let first = names.iter().position(|name| name == "m0003_search_and_changes").unwrap();
+    assert_eq!(report["migrations"], serde_json::json!(names[first..]));
     let of: Vec<&str> =
         report["releases"].as_array().unwrap().iter().map(|one| one["version"].as_str().unwrap()).collect();
     assert_eq!(of, ["0.1.0", "0.2.0", "0.3.0", "0.4.0"], "{report:#}");

@@ -53,6 +53,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(time))
     }
 
+    /// Returns its day, in UTC.
+    pub(crate) fn day(self) -> Day {
+        Day(self.0.date())
+    }
+
     /// Returns the seconds since 1970.
     pub(crate) fn unix(self) -> i64 {
         self.0.unix_timestamp()

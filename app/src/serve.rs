@@ -185,6 +185,9 @@ async fn start(
             }
         });
     }
+    if !config.probation {
+        tokio::spawn(records::empty_trash(database.clone()));
+    }
     notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });
     hit("app.ready")?;
     #[cfg(feature = "faults")]

@@ -111,6 +111,8 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
         Kind::Restored => format!("restored a backup: {subject}"),
         Kind::BackupMade => format!("created the backup {subject}").trim_end().to_owned(),
         Kind::RecordDeleted => format!("deleted the {subject}"),
+        Kind::RecordPutBack => format!("put the {subject} back from the trash"),
+        Kind::RecordErased => format!("deleted the {subject} for good"),
         Kind::RecordVisibilityChanged => format!("changed the visibility of {subject}"),
     }
 }

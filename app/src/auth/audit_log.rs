@@ -49,12 +49,14 @@ pub(crate) enum Kind {
     Restored,
     BackupMade,
     RecordDeleted,
+    RecordPutBack,
+    RecordErased,
     RecordVisibilityChanged,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::SetUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -82,6 +84,8 @@ impl Kind {
         Self::Restored,
         Self::BackupMade,
         Self::RecordDeleted,
+        Self::RecordPutBack,
+        Self::RecordErased,
         Self::RecordVisibilityChanged,
     ];
 
@@ -115,6 +119,8 @@ impl Kind {
             Self::Restored => "restored",
             Self::BackupMade => "backup_made",
             Self::RecordDeleted => "record_deleted",
+            Self::RecordPutBack => "record_put_back",
+            Self::RecordErased => "record_erased",
             Self::RecordVisibilityChanged => "record_visibility_changed",
         }
     }
@@ -155,6 +161,11 @@ impl Actor {
             address: client.address(),
             user_agent: client.user_agent.clone(),
         }
+    }
+
+    /// Returns the app, which empties the trash.
+    pub(crate) fn app() -> Self {
+        Self { who: "Hearth".to_owned(), ..Self::default() }
     }
 
     /// Returns the supervisor, which makes backups.

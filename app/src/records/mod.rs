@@ -7,6 +7,7 @@ mod details;
 mod draft;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
+mod epoch;
 mod fields;
 mod fold;
 mod history;
@@ -28,8 +29,9 @@ mod tests;
 
 pub(crate) use self::{
     attachments::{Attachments, ContentStore, check_files, prove},
+    epoch::begin_epoch,
+    history::emptying::run as empty_trash,
     stale::fold_stale,
-    store::begin_epoch,
 };
 
 use poem::EndpointExt;
@@ -39,7 +41,13 @@ use crate::{
     feature::{Entry, Feature, Operation, Page, Rule, Table},
 };
 
-type Api = (api::RecordsApi, attachments::api::AttachmentsApi, places::api::PlacesApi);
+type Api = (
+    api::RecordsApi,
+    attachments::api::AttachmentsApi,
+    places::api::PlacesApi,
+    api::versions::VersionsApi,
+    api::trash::TrashApi,
+);
 
 /// Whoever is of the household sees records, members keep them.
 const READ: Rule = Rule::role(Role::Guest, Scope::Read);
@@ -47,9 +55,18 @@ const WRITE: Rule = Rule::role(Role::Member, Scope::Write);
 const LOOK: Rule = Rule::page(Role::Guest);
 const CHANGE: Rule = Rule::page(Role::Member);
 
+/// What records were is for members: what was taken out of one is not for guests.
+const READ_HISTORY: Rule = Rule::role(Role::Member, Scope::Read);
+
 /// What the rest has to know of records.
 pub(crate) const FEATURE: Feature<Api> = Feature {
-    api: (api::RecordsApi, attachments::api::AttachmentsApi, places::api::PlacesApi),
+    api: (
+        api::RecordsApi,
+        attachments::api::AttachmentsApi,
+        places::api::PlacesApi,
+        api::versions::VersionsApi,
+        api::trash::TrashApi,
+    ),
     operations: &[
         Operation::new("list_records", READ),
         Operation::new("get_record", READ),
@@ -72,6 +89,12 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("get_upload", WRITE),
         Operation::new("append_upload", WRITE).with_streamed_body().may_give(&[410, 422]),
         Operation::new("delete_upload", WRITE),
+        Operation::new("list_record_versions", READ_HISTORY),
+        Operation::new("get_record_version", READ_HISTORY),
+        Operation::new("restore_record_version", WRITE),
+        Operation::new("list_trash", READ_HISTORY),
+        Operation::new("restore_from_trash", WRITE),
+        Operation::new("delete_from_trash", WRITE),
     ],
     pages: &[
         Page::get("/", LOOK, || page::list::show.boxed()),
@@ -86,6 +109,12 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Page::get("/places/:id", LOOK, || places::page::show_one.boxed()),
         Page::post("/places/:id", CHANGE, || places::page::change.boxed()),
         Page::post("/places/:id/delete", CHANGE, || places::page::delete.boxed()),
+        Page::get("/records/:id/history", CHANGE, || history::page::versions::show.boxed()),
+        Page::get("/records/:id/history/:version", CHANGE, || history::page::versions::show_one.boxed()),
+        Page::post("/records/:id/history/:version/restore", CHANGE, || history::page::versions::restore_one.boxed()),
+        Page::get("/trash", CHANGE, || history::page::trash::show.boxed()),
+        Page::post("/trash/:id/restore", CHANGE, || history::page::trash::put_back.boxed()),
+        Page::post("/trash/:id/delete", CHANGE, || history::page::trash::erase.boxed()),
     ],
     navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
     tables: &[

@@ -37,6 +37,9 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     store::whole(database.direct(), ends.clone())
         .await
         .map_err(|error| self_test_failed(database, "read fields and tags", error))?;
+    super::history::self_test(database.direct(), viewer, ends.first().map_or(1, |record| record.id))
+        .await
+        .map_err(|error| self_test_failed(database, "read versions and the trash", error))?;
     stale::self_test(database.reads())
         .await
         .map_err(|error| self_test_failed(database, "look for records to fold", error))?;

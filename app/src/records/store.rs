@@ -28,8 +28,7 @@ use crate::{
         role::Role,
     },
     datetime::Timestamp,
-    db::{Abort, Database, DbError, DirectReads, Tx, difference},
-    failure::Failure,
+    db::{Abort, DirectReads, Tx, difference},
     http::{FieldError, Precondition, Problem},
 };
 
@@ -306,47 +305,14 @@ pub(super) async fn mark_stale(tx: &Tx, which: SimpleExpr) -> Result<(), DbErr> 
     Entity::update_many().col_expr(Alias::new("fold_version"), 0.into()).filter(which).exec(tx).await.map(drop)
 }
 
-/// Removes a record; returns whether there was one that the caller sees.
-pub(crate) async fn delete(
-    database: &AuthorizedDatabase,
-    caller: &Caller,
-    id: i64,
-    precondition: Precondition,
-) -> Result<bool, Problem> {
-    database
-        .write(caller, async move |tx, caller| {
-            let Some(record) = get(tx, Viewer::of(caller), id).await? else {
-                return Ok(false);
-            };
-            precondition.check(record.version)?;
-            Entity::delete_by_id(id).exec(tx).await?;
-            let subject = match record.visibility {
-                Visibility::Household => format!("record {id} “{}”", record.title),
-                Visibility::Private => format!("record {id}, seen by its owner only"),
-            };
-            audit_log::write(tx, Kind::RecordDeleted, &Actor::caller(caller), &subject).await?;
-            Ok(true)
-        })
-        .await
+/// Deletes a record, which a trigger moves to the trash.
+pub(super) async fn remove(tx: &Tx, id: i64) -> Result<(), DbErr> {
+    Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
 
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
 pub(crate) async fn end(reads: &DirectReads, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
     reads.all(Entity::find().order_by(Column::Id, direction).limit(limit)).await
-}
-
-/// Makes numbers of changes from before a restore worthless: they are given again from here on.
-pub(crate) async fn begin_epoch(database: &Database) -> Result<(), Failure> {
-    database
-        .write_content(async |tx| {
-            tx.execute_unprepared("UPDATE record_state SET epoch = lower(hex(randomblob(8)))").await?;
-            Ok(())
-        })
-        .await
-        .map_err(|error: DbError| {
-            Failure::new(format!("the changes of the restored database cannot be numbered: {error}"))
-                .hint("nothing was restored; what was there before is untouched")
-        })
 }
 
 #[cfg(test)]

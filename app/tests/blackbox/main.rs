@@ -13,6 +13,7 @@ mod conventions;
 mod disk;
 mod harness;
 mod headers;
+mod history;
 mod idempotency;
 mod lifecycle;
 mod media;

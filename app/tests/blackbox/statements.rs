@@ -113,14 +113,30 @@ fn use_everything(app: &App) {
     ok("/health");
     let path = format!("/api/v1/records/{last}");
     assert_eq!(app.send("PATCH", &path, &json!({ "title": "Changed", "due_date": null })).status, 200);
+    for list in ["", "?limit=1", "?limit=1&after=i2"] {
+        ok(&format!("{path}/versions{list}"));
+    }
+    ok(&format!("{path}/versions/1"));
+    ok(&format!("/records/{last}/history/1"));
+    let restore = format!("{path}/versions/1/restore");
+    assert_eq!(app.ask("POST", &restore, &[("if-match", "\"2\"")], b"").status, 200);
     let deleted = app.create(&json!({ "title": "To be deleted" }))["id"].clone();
     let key = of_this_release("key");
     for _ in 0..2 {
         let headers = [("content-type", "application/json"), ("idempotency-key", &*key)];
         assert_eq!(app.ask("POST", "/api/v1/records", &headers, br#"{"title":"Created once"}"#).status, 201);
     }
+    let in_trash = format!("/api/v1/trash/{deleted}");
+    for _ in 0..2 {
+        assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
+        ok(&format!("/?deleted={deleted}"));
+        assert_eq!(app.ask("POST", &format!("{in_trash}/restore"), &[], b"").status, 200);
+    }
     assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
     use_places(app);
+    let next = ok("/api/v1/trash?limit=1").json()["next"].as_str().map(str::to_owned);
+    ok(&next.map_or("/api/v1/trash".to_owned(), |next| format!("/api/v1/trash?after={next}")));
+    assert_eq!(app.ask("DELETE", &in_trash, &[], b"").status, 204);
     let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(app.ask("POST", "/records", &[form], b"title=From+the+page").status, 303);
 }

@@ -272,8 +272,8 @@ def test_a_record_is_changed_hidden_and_deleted(newcomer):
     newcomer.press(".records a")
     newcomer.all("details.ask summary")[-1].click()
     newcomer.check("record-delete")
-    newcomer.push("Delete permanently")
-    newcomer.has("The record was deleted")
+    newcomer.push("Move to the trash")
+    newcomer.has("was moved to the trash")
 
 
 def test_a_household_lives_without_scripts(newcomer):

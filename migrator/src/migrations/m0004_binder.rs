@@ -12,6 +12,7 @@
 //!
 //! **The trash.** A deletion moves a record: what is deleted is a version that a row of `trash` refers to, so no program shows it
 //! by mistake. A trigger has no clock; the app writes `deleted_at`, of what an older program deleted at its next start.
+//! `days` counts the days on which the app looked at it, since no clock alone says that 30 of them are over.
 //!
 //! **Search.** `record_text` has the names and texts of a record's files, in an index of its own: what a person changes in a record
 //! is not to index a hundred pages again. An older program folds a record without its fields, tags and place (`fold_version` 1, the
@@ -213,7 +214,9 @@ impl MigrationTrait for Migration {
                 version_id INTEGER NOT NULL REFERENCES record_version (id),
                 scope INTEGER NOT NULL,
                 deleted_at TEXT NULL,
-                deleted_by INTEGER NULL
+                deleted_by INTEGER NULL,
+                days INTEGER NOT NULL DEFAULT 0,
+                counted_on TEXT NULL
             ) STRICT",
         )
         .await?;

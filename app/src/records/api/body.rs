@@ -51,7 +51,7 @@ pub(super) struct RecordBody {
 /// A field of a record: a label with a value, or with an amount of money.
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "RecordField", skip_serializing_if_is_none)]
-struct FieldBody {
+pub(super) struct FieldBody {
     /// What kind of field it is, for programs, such as `serial_number`. Absent for a field of the household's own.
     key: Option<String>,
     /// The label.

@@ -4,6 +4,8 @@
 //! the fields that it does not know yet.
 
 mod body;
+pub(super) mod trash;
+pub(super) mod versions;
 
 use poem::{http::StatusCode, web::Data};
 use poem_openapi::{
@@ -17,6 +19,7 @@ use super::{
     changes,
     draft::Draft,
     entity::Visibility,
+    history,
     kind::Kind,
     listing::{Cursor, Listing, Order},
     page_query,
@@ -287,6 +290,8 @@ impl RecordsApi {
     }
 
     /// Delete a record
+    ///
+    /// Moves it to the trash, with its attachments. There it is kept for at least 30 days and can be put back.
     #[oai(path = "/records/:id", method = "delete", operation_id = "delete_record", tag = "Tag::Records")]
     async fn delete(
         &self,
@@ -299,7 +304,7 @@ impl RecordsApi {
         if_match: Header<Option<String>>,
     ) -> Result<Done, WriteRefused> {
         let precondition = Precondition::if_match(if_match.0.as_deref())?;
-        if store::delete(database, &caller, id.0, precondition).await? {
+        if history::trash::delete(database, &caller, id.0, precondition).await? {
             Ok(Done::Done)
         } else {
             Err(no_such_record(id.0).into())

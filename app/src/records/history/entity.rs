@@ -62,7 +62,7 @@ pub mod version_file {
 pub mod trash {
     use sea_orm::entity::prelude::*;
 
-    use crate::datetime::Timestamp;
+    use crate::datetime::{Day, Timestamp};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "trash")]
@@ -77,6 +77,12 @@ pub mod trash {
         #[sea_orm(column_type = "Text", nullable)]
         pub deleted_at: Option<Timestamp>,
         pub deleted_by: Option<i64>,
+        /// On how many days after the first the app has looked at it (`emptying`).
+        #[sea_orm(default_value = 0)]
+        pub days: i64,
+        /// The last of them.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub counted_on: Option<Day>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

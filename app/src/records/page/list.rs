@@ -24,6 +24,7 @@ use crate::{
         changes,
         details::{self, Details},
         entity::{Model, Visibility},
+        history::trash::{self, Trashed},
         kind::Kind,
         listing::{Order, Page},
         page_query,
@@ -56,6 +57,8 @@ pub(super) struct List {
     /// From where on there are changes that the page does not show.
     pub(super) cursor: String,
     pub(super) may_add: bool,
+    /// What was just moved to the trash.
+    pub(super) deleted: Option<Trashed>,
 }
 
 impl List {
@@ -78,12 +81,19 @@ impl List {
             }
             None => HashMap::new(),
         };
+        let may_add = visitor.role() >= Role::Member;
+        let deleted = match query.deleted.as_deref().and_then(|id| id.parse().ok()) {
+            // Guests see no trash.
+            Some(id) if may_add => trash::find(reads, viewer, id).await.map_err(failed)?,
+            _ => None,
+        };
         Ok(Self {
             details,
             snippets,
             places: places::tree(reads).await.map_err(failed)?,
             tags: tags::recent(reads, viewer).await.map_err(failed)?,
-            may_add: visitor.role() >= Role::Member,
+            may_add,
+            deleted,
             query,
             page,
             cursor,
@@ -97,13 +107,17 @@ impl List {
                 h1 #list { "Records" }
                 @if self.may_add { a.button.main href="/records/new" { "New record" } }
             }
-            @if self.query.deleted.is_some() {
-                p.done role="status" { "The record was moved to the trash. " a href="/trash" { "Trash" } }
+            @if let Some(record) = &self.deleted {
+                div.done.undo role="status" {
+                    p { "“" (record.title) "” was moved to the trash." }
+                    form method="post" action={ "/trash/" (record.id) "/restore" } { button { "Undo" } }
+                }
             }
             section.list aria-labelledby="list" data-changes=(self.cursor) {
                 (self.search())
                 (self.filters())
                 (self.records())
+                @if self.may_add { p.to-trash { a href="/trash" { "Trash" } } }
             }
             (script())
         };

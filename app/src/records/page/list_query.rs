@@ -31,7 +31,7 @@ pub(super) struct ListQuery {
     #[serde(default, rename = "sort")]
     pub(super) order: Order,
     pub(super) after: Option<String>,
-    /// Whether a record was just deleted.
+    /// The record that was just deleted.
     pub(super) deleted: Option<String>,
 }
 

@@ -22,6 +22,7 @@ use crate::{
     records::{
         entity::Visibility,
         fields::Field,
+        history::trash,
         kind::Kind,
         store::{self, Record, Viewer},
     },
@@ -40,9 +41,13 @@ pub(super) struct RecordPage {
 
 /// What the address of a record's page may ask for.
 #[derive(Debug, Default, Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     /// What was just done.
     done: Option<String>,
+    /// What was left out of it: the name of a place that is gone, and so many attachments without a file.
+    without_place: Option<String>,
+    #[serde(default)]
+    without_files: usize,
 }
 
 #[handler]
@@ -54,7 +59,7 @@ pub(crate) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
     let page = RecordPage::get(database, &visitor, id).await?;
-    Ok(answer(StatusCode::OK, page.markup(&frame, asked.done.as_deref(), None)))
+    Ok(answer(StatusCode::OK, page.markup(&frame, &asked, None)))
 }
 
 /// What the form for a deletion sends.
@@ -72,15 +77,15 @@ pub(crate) async fn delete(
     Form(deletion): Form<Deletion>,
 ) -> Result<Response> {
     let outcome = match meant_for(deletion.version) {
-        Ok(precondition) => store::delete(database, &visitor, id, precondition).await,
+        Ok(precondition) => trash::delete(database, &visitor, id, precondition).await,
         Err(problem) => Err(problem),
     };
     match outcome {
-        Ok(true) => Ok(redirect("/?deleted=1")),
+        Ok(true) => Ok(redirect(&format!("/?deleted={id}"))),
         Ok(false) => Err(no_such_record(id).into()),
         Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
             let page = RecordPage::get(database, &visitor, id).await?;
-            Ok(refused(&problem, page.markup(&frame, None, Some(&problem))))
+            Ok(refused(&problem, page.markup(&frame, &Asked::default(), Some(&problem))))
         }
         Err(problem) => Err(problem.into()),
     }
@@ -115,12 +120,18 @@ impl RecordPage {
         Ok(Self { record, place, added_by, changed_by, may_change })
     }
 
-    /// Returns the page. `done` is what was just done, by its name in the address.
-    pub(super) fn markup(&self, frame: &Frame, done: Option<&str>, refusal: Option<&Problem>) -> Markup {
+    /// Returns the page.
+    pub(super) fn markup(&self, frame: &Frame, asked: &Asked, refusal: Option<&Problem>) -> Markup {
         let row = &self.record.row;
         let page = html! {
             p.back { a href="/" { "Back to Records" } }
-            @if let Some(sentence) = done.and_then(done_sentence) { p.done role="status" { (sentence) } }
+            @if let Some(sentence) = asked.done.as_deref().and_then(done_sentence) {
+                p.done role="status" {
+                    (sentence)
+                    @if let Some(place) = &asked.without_place { " The place “" (place) "” no longer exists." }
+                    @if asked.without_files > 0 { " Attachments whose file is missing: " (asked.without_files) "." }
+                }
+            }
             @if let Some(problem) = refusal { div.alert role="alert" { p { (refused_sentence(problem)) } } }
             article.record data-record=(row.id) data-version=(row.version) {
                 h1 { (row.title) }

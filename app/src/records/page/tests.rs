@@ -5,7 +5,12 @@ use std::collections::HashMap;
 use maud::Markup;
 
 use super::{
-    edit::edit_form, form::RecordForm, form_fields::Choices, list::List, list_query::ListQuery, record::RecordPage,
+    edit::edit_form,
+    form::RecordForm,
+    form_fields::Choices,
+    list::List,
+    list_query::ListQuery,
+    record::{Asked, RecordPage},
 };
 use crate::{
     html::{
@@ -17,6 +22,7 @@ use crate::{
         details::Details,
         entity::{Model, Visibility},
         fields::Field,
+        history::trash::Trashed,
         kind::Kind,
         listing::{Cursor, Order, Page, SortKey},
         store::Record,
@@ -74,8 +80,8 @@ fn edited(refusal: Option<&Problem>, chooses_visibility: bool, saved: Option<&Re
 fn text_of_people_is_never_taken_for_html() {
     let problem = Problem::fields(vec![FieldError::new("title", EVIL), FieldError::new("fields", EVIL)]);
     for page in [
-        record_page(true).markup(&Frame::default(), None, None),
-        record_page(true).markup(&Frame::default(), None, Some(&Problem::conflict(EVIL))),
+        record_page(true).markup(&Frame::default(), &Asked::default(), None),
+        record_page(true).markup(&Frame::default(), &Asked::default(), Some(&Problem::conflict(EVIL))),
         edited(None, true, None),
         edited(Some(&problem), false, Some(&record_page(true))),
     ] {
@@ -90,7 +96,6 @@ fn text_of_people_is_never_taken_for_html() {
             tag: EVIL.to_owned(),
             category: EVIL.to_owned(),
             place_id: "1".to_owned(),
-            deleted: Some(EVIL.to_owned()),
             ..ListQuery::default()
         },
         page: Page { next: Some(Cursor { order: Order::Title, key, id: 1 }), records: vec![evil().row] },
@@ -100,6 +105,7 @@ fn text_of_people_is_never_taken_for_html() {
         tags: vec![EVIL.to_owned()],
         cursor: EVIL.to_owned(),
         may_add: true,
+        deleted: Some(Trashed { id: 1, title: EVIL.to_owned(), is_private: false, at: None, by: None }),
     };
     assert_harmless(&list.page(&Frame::default()));
 }
@@ -110,7 +116,7 @@ fn a_guest_gets_no_form_but_the_search() {
     let text = list.page(&Frame::default()).into_string();
     assert_eq!(text.matches("<form").count(), 1, "{text}");
     assert!(!text.contains("New record") && text.contains("Only me"), "{text}");
-    let text = record_page(false).markup(&Frame::default(), None, None).into_string();
+    let text = record_page(false).markup(&Frame::default(), &Asked::default(), None).into_string();
     assert!(!text.contains("<form") && !text.contains("/edit"), "{text}");
 }
 

@@ -39,6 +39,12 @@ create_upload         - - + + +
 get_upload            - - + + +
 append_upload         - - + + +
 delete_upload         - - + + +
+list_record_versions  - - + + +
+get_record_version    - - + + +
+restore_record_version - - + + +
+list_trash            - - + + +
+restore_from_trash    - - + + +
+delete_from_trash     - - + + +
 show_session          - + + + +
 sign_out              - + + + +
 list_sessions         - + + + +
@@ -94,6 +100,12 @@ create_upload - + +
 get_upload - + +
 append_upload - + +
 delete_upload - + +
+list_record_versions   + + +
+get_record_version     + + +
+restore_record_version - + +
+list_trash             + + +
+restore_from_trash     - + +
+delete_from_trash      - + +
 change_password - - -
 begin_totp      - - -
 confirm_totp    - - -
@@ -119,7 +131,7 @@ fn operations(app: &App) -> Vec<Operation> {
         methods.as_object().unwrap().iter().map(move |(method, operation)| Operation {
             name: operation["operationId"].as_str().unwrap().to_owned(),
             method: method.to_uppercase(),
-            path: format!("/api/v1{}", path.replace("{id}", "1000")),
+            path: format!("/api/v1{}", path.replace("{id}", "1000").replace("{version}", "1000")),
         })
     });
     methods.collect()
@@ -238,6 +250,7 @@ fn a_token_may_what_its_scope_says() {
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
 guest   / /records/1000 /places /places/1000 /account
+member  /records/1000/history /records/1000/history/1000 /trash
 admin   /people /audit /status
 ";
 

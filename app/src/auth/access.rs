@@ -134,6 +134,11 @@ impl Page {
         Self { verb: Verb::Post, path, terms: Terms { rule, body: BODY }, endpoint }
     }
 
+    /// Takes a form with files, which it reads piece by piece.
+    pub(crate) const fn with_streamed_body(self) -> Self {
+        Self { terms: Terms { body: Size::Streamed, ..self.terms }, ..self }
+    }
+
     /// Takes a form with much text.
     pub(crate) const fn with_large_body(self) -> Self {
         Self { terms: Terms { body: LARGE_BODY, ..self.terms }, ..self }

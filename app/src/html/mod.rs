@@ -42,10 +42,12 @@ const PASSKEY: &str = include_str!("passkey.js");
 
 /// What saves a step on the binder's pages.
 const BINDER: &str = include_str!("binder.js");
+/// Sends files in pieces, over connections that break.
+const UPLOAD: &str = include_str!("upload.js");
 
 /// Tells this release's style, icon and scripts from another's.
 const FINGERPRINT: u64 = {
-    let (all, mut hash, mut index) = ([STYLE, ICON, PASSKEY, BINDER], 0xcbf2_9ce4_8422_2325, 0);
+    let (all, mut hash, mut index) = ([STYLE, ICON, PASSKEY, BINDER, UPLOAD], 0xcbf2_9ce4_8422_2325, 0);
     while index < all.len() {
         hash = fingerprint(all[index], hash);
         index += 1;
@@ -83,6 +85,7 @@ pub(crate) fn assets(route: Route) -> Route {
         .at("/assets/hearth.svg", get(make_sync(|_| asset("image/svg+xml", ICON))))
         .at("/assets/passkey.js", get(make_sync(|_| asset("text/javascript", PASSKEY))))
         .at("/assets/binder.js", get(make_sync(|_| asset("text/javascript", BINDER))))
+        .at("/assets/upload.js", get(make_sync(|_| asset("text/javascript", UPLOAD))))
 }
 
 /// Answers with a page.

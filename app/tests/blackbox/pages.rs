@@ -181,3 +181,93 @@ fn what_the_page_refers_to_is_there() {
     assert!(docs.text().contains("SwaggerUIBundle"));
     app.stop();
 }
+
+const PIXEL: &[u8] = include_bytes!("../../../docs/images/people.png");
+
+/// What a browser without scripts sends of a form with files.
+fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> (String, Vec<u8>) {
+    let mut body = Vec::new();
+    for (name, file, content) in parts {
+        let file = file
+            .map(|file| format!("; filename=\"{file}\"\r\nContent-Type: application/octet-stream"))
+            .unwrap_or_default();
+        body.extend(format!("--X\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n").into_bytes());
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--X--\r\n");
+    ("multipart/form-data; boundary=X".to_owned(), body)
+}
+
+fn send_files(app: &App, path: &str, parts: &[(&str, Option<&str>, &[u8])]) -> Answer {
+    let (kind, body) = multipart(parts);
+    app.ask("POST", path, &[("content-type", &*kind), HTML], &body)
+}
+
+#[test]
+fn a_photograph_is_a_record_in_one_step_without_scripts() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let answer = send_files(
+        &app,
+        "/records/quick",
+        &[
+            ("title", None, b""),
+            ("file", Some(""), b""),
+            ("file", Some("Receipt_2026.png"), PIXEL),
+            ("file", Some("terms.txt"), b"words"),
+        ],
+    );
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = app.get(answer.header("location").unwrap());
+    let text = page.text();
+    assert!(text.contains("<h1>Receipt 2026</h1>"), "{text}");
+    assert!(text.contains("/preview\" alt=\"Receipt_2026.png\"") && text.contains("terms.txt</a>"), "{text}");
+    let preview = text.split("<img src=\"/api").nth(1).unwrap().split('"').next().unwrap();
+    let preview = format!("/api{preview}");
+    assert_eq!(app.get(&preview).header("content-type"), Some("image/jpeg"));
+    assert_eq!(app.get(&preview.replace("preview", "content")).body, PIXEL);
+    // The list shows it, too.
+    assert!(app.get("/").text().contains(&format!("class=\"thumbnail\" src=\"{preview}\"")));
+    // A title is enough as well, and nothing at all is not.
+    assert_eq!(send_files(&app, "/records/quick", &[("title", None, b"Boiler"), ("file", Some(""), b"")]).status, 303);
+    let refused = send_files(&app, "/records/quick", &[("title", None, b" "), ("file", Some(""), b"")]);
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("The title must not be empty.")
+            && refused.text().contains("<details class=\"quick\" open>")
+    );
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM record"), 2);
+}
+
+#[test]
+fn a_file_is_added_renamed_and_removed_on_the_records_page() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let record = app.create(&serde_json::json!({ "title": "Boiler" }));
+    let page = format!("/records/{}", record["id"]);
+    assert_eq!(send_files(&app, &format!("{page}/attachments"), &[("file", Some("a.txt"), b"words")]).status, 303);
+    let text = app.get(&page).text().to_owned();
+    let form = text.split(&format!("action=\"{page}/attachments/")).nth(1).unwrap().split('"').next().unwrap();
+    let form = format!("{page}/attachments/{form}");
+    let send = |body: &str| app.ask("POST", &form, &[FORM, HTML], body.as_bytes());
+    assert_eq!(send("version=2&name=Warranty.txt&role=manual").status, 303);
+    assert!(app.get(&page).text().contains("Warranty.txt</a>") && app.get(&page).text().contains("Manual · "));
+    // What was shown before it changed removes nothing.
+    let refused = send("version=2&what=remove");
+    assert_eq!(refused.status, 412);
+    assert!(refused.text().contains("The record was changed while this page was open."), "{}", refused.text());
+    assert_eq!(send("version=3&what=remove").status, 303);
+    assert!(!app.get(&page).text().contains("Warranty.txt"));
+    // A form that breaks off keeps what had arrived, and says so.
+    let (kind, mut body) = multipart(&[("file", Some("b.txt"), b"more"), ("file", Some("c.txt"), b"words")]);
+    body.truncate(body.len() - 14);
+    let broken = app.ask("POST", &format!("{page}/attachments"), &[("content-type", &*kind), HTML], &body);
+    assert!(
+        broken.status >= 400 && broken.text().contains("b.txt</a>") && !broken.text().contains("c.txt</a>"),
+        "{broken:?}"
+    );
+    assert_eq!(app.ask("POST", &format!("{page}/attachments"), &[FORM, HTML], b"x=1").status, 415);
+    app.stop();
+}

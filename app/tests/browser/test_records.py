@@ -1,6 +1,9 @@
 """Can a person keep records with the pages, on a phone, at a desk, by keyboard and without scripts?"""
 
+import zlib
+
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.ui import Select
 
@@ -26,6 +29,14 @@ def test_the_list_is_looked_through_page_by_page(browser):
     browser.check("records-last-page")
     browser.press("a[rel=first]")
     assert titles(browser) == seen[:PER_PAGE]
+
+
+def texts(browser, selector):
+    """Returns the texts of these elements, and none while the page is being loaded again."""
+    try:
+        return browser.texts(selector)
+    except WebDriverException:
+        return []
 
 
 def choose(browser, name, words):
@@ -114,7 +125,7 @@ def test_a_page_that_is_out_of_date_is_loaded_again_when_somebody_comes_back(bro
         title = f"New {browser.look.name} {path}"
         household.call("PATCH", f"/records/{record['id']}", {"title": title})
         browser.driver.execute_script("dispatchEvent(new Event('focus'))")
-        browser.until(lambda _: title in browser.texts(shown))
+        browser.until(lambda _: title in texts(browser, shown))
     # What is being typed is not thrown away.
     browser.open(f"/records/{record['id']}/edit")
     browser.fill(title="Mine")
@@ -132,6 +143,76 @@ def test_a_key_leads_to_the_search_and_to_the_form(browser):
     assert browser.driver.switch_to.active_element.get_attribute("name") == "title"
 
 
+def picture(path, color):
+    """Makes a photograph, as a phone takes them."""
+    width, height = 640, 480
+    rows = b"".join(b"\0" + bytes(color) * width for _ in range(height))
+    chunk = lambda kind, data: (len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big"))
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return str(path)
+
+
+def test_a_photograph_of_a_receipt_is_a_record_in_a_moment(browser, tmp_path):
+    title = f"Receipt {browser.look.name}"
+    browser.open("/")
+    browser.show(".quick > summary")
+    browser.fill(".quick", title=title)
+    browser.find("#quick-camera").send_keys(picture(tmp_path / "IMG_1.png", (168, 66, 27)))
+    browser.check("record-quick-add")
+    before = browser.find("html")
+    browser.find(".quick button.main").click()
+    browser.until(lambda _: stale(before))
+    browser.until(lambda _: browser.texts("h1") == [title])
+    shown = "return document.querySelector('.photos img').naturalWidth > 0"
+    browser.until(lambda driver: driver.execute_script(shown))
+    browser.check("record-with-photograph")
+    # Another file is sent as soon as it is chosen.
+    (tmp_path / "terms.txt").write_text("words of the terms")
+    before = browser.find("html")
+    browser.find("#add-files").send_keys(str(tmp_path / "terms.txt"))
+    browser.until(lambda _: stale(before))
+    browser.has("terms.txt")
+    assert browser.find("[role=status]").text == "The file was added."
+    browser.open("/")
+    assert browser.all(".records li:first-child img.thumbnail")
+    browser.check("records-with-photograph")
+
+
+def test_an_upload_waits_while_the_browser_is_offline_and_goes_on(browser, household, tmp_path):
+    record = household.call("POST", "/records", {"title": f"Offline {browser.look.name}"})
+    (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 32 * 1024)
+    browser.open(f"/records/{record['id']}")
+    browser.driver.set_network_conditions(offline=True, latency=0, throughput=1 << 30)
+    try:
+        before = browser.find("html")
+        browser.find("#add-files").send_keys(str(tmp_path / "large.bin"))
+        browser.has("The upload goes on when you are online again.")
+    finally:
+        browser.driver.delete_network_conditions()
+    browser.until(lambda _: stale(before))
+    browser.has("large.bin")
+    browser.said()
+    attached = household.call("GET", f"/records/{record['id']}/attachments")["items"]
+    assert [each["bytes"] for each in attached] == [8 << 20]
+
+
+def test_files_are_dropped_and_pasted(browser, household):
+    record = household.call("POST", "/records", {"title": f"Dropped {browser.look.name}"})
+    for kind, name in (("drop", "dropped.txt"), ("paste", "pasted.txt")):
+        browser.open(f"/records/{record['id']}")
+        before = browser.find("html")
+        browser.driver.execute_script("""
+            const data = new DataTransfer();
+            data.items.add(new File(['words'], arguments[1], {type: 'text/plain'}));
+            const event = arguments[0] === 'drop' ? new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})
+                : new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+            document.body.dispatchEvent(event);
+        """, kind, name)
+        browser.until(lambda _: stale(before))
+        browser.has(name)
+
+
 def test_what_was_wrong_is_said_beside_the_field(browser):
     browser.open("/records/new?kind=thing")
     browser.as_typed()
@@ -146,7 +227,7 @@ def test_what_was_wrong_is_said_beside_the_field(browser):
     browser.check("record-refused", answered_with_an_error=True)
 
 
-def test_everything_works_without_scripts(browser):
+def test_everything_works_without_scripts(browser, tmp_path):
     browser.without_scripts()
     title = f"Without scripts {browser.look.name}"
     browser.open("/")
@@ -162,7 +243,11 @@ def test_everything_works_without_scripts(browser):
     browser.push("Search")
     assert titles(browser) == [title]
     browser.press(".records h2 a")
-    browser.find(".ask summary").click()
+    (tmp_path / "terms.txt").write_text("words of the terms")
+    browser.find("#add-files").send_keys(str(tmp_path / "terms.txt"))
+    browser.push("Add the files")
+    browser.has("terms.txt")
+    browser.all(".record > .ask summary")[-1].click()
     browser.push("Move to the trash")
     assert "moved to the trash" in browser.find("[role=status]").text
     assert title not in titles(browser)

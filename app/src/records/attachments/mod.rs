@@ -14,7 +14,7 @@ mod preview;
 mod proof;
 mod receive;
 mod receiving;
-mod rows;
+pub(in crate::records) mod rows;
 mod text;
 mod uploads;
 
@@ -30,6 +30,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
+pub(in crate::records) use self::receive::Announcement;
 pub(super) use self::rows::self_test;
 pub(crate) use self::{check::check as check_files, content_store::ContentStore, proof::prove};
 use self::{preview::Cache, receive::blocking, rows::Attached, uploads::Uploads};

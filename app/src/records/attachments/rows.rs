@@ -100,6 +100,24 @@ pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result
     }
 }
 
+/// Returns the first photographs of the records that have one.
+pub(in crate::records) async fn pictures(
+    reads: &DirectReads,
+    viewer: Viewer,
+    records: &[crate::records::entity::Model],
+) -> Result<HashMap<i64, i64>, DbErr> {
+    let ids: Vec<_> =
+        records.iter().filter(|record| sees_attachments(viewer, record)).map(|record| record.id).collect();
+    let sql = r#"
+        SELECT "record_id", "id" FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
+        WHERE "record_id" IN (SELECT "value" FROM json_each(?)) AND "role" = 'photo'
+            AND "media_type" IN ('image/jpeg', 'image/png', 'image/webp')
+        ORDER BY "record_id", "position" DESC, "id" DESC"#;
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [serde_json::json!(ids).to_string().into()]);
+    // Of several, the first is put in last.
+    Ok(reads.rows(&statement, |row| Ok((row.get(0)?, row.get(1)?))).await?.into_iter().collect())
+}
+
 async fn with_files(reads: &DirectReads, found: Vec<attachment::Model>) -> Result<Vec<Attached>, DbErr> {
     let hashes: Vec<_> = found.iter().map(|one| one.hash.as_str()).collect();
     let details = details(&hashes);
@@ -134,6 +152,7 @@ pub(in crate::records) async fn self_test(database: &Database) -> Result<(), DbE
     with_files(reads, some).await?;
     reads.all(of_record(record_id)).await?;
     reads.one(attachment::Entity::find_by_id(id)).await?;
+    pictures(reads, Viewer::with_id(1), &[]).await?;
     used(reads).await.map(drop)
 }
 

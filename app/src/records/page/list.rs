@@ -13,14 +13,17 @@ use poem::{
 
 use super::{
     list_query::ListQuery,
-    places, script,
+    places,
+    quick_add::{self, QuickAdd},
+    script,
     snippet::{self, Snippet},
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role},
-    html::{Frame, answer},
+    html::{Frame, answer, title_of},
     http::Problem,
     records::{
+        attachments::rows,
         changes,
         details::{self, Details},
         entity::{Model, Visibility},
@@ -41,7 +44,7 @@ pub(crate) async fn show(
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
     let list = List::read(database, &visitor, query).await?;
-    Ok(answer(StatusCode::OK, list.page(&frame)))
+    Ok(answer(StatusCode::OK, list.page(&frame, &QuickAdd::default())))
 }
 
 /// A page of the list, with all that it shows.
@@ -50,6 +53,8 @@ pub(super) struct List {
     pub(super) query: ListQuery,
     pub(super) page: Page,
     pub(super) details: HashMap<i64, Details>,
+    /// The first photographs of the records that have one.
+    pub(super) pictures: HashMap<i64, i64>,
     /// Where the words of the search were found, unless the list shows that anyway.
     pub(super) snippets: HashMap<i64, Snippet>,
     pub(super) places: Vec<(i64, usize, String)>,
@@ -90,6 +95,7 @@ impl List {
         Ok(Self {
             details,
             snippets,
+            pictures: rows::pictures(reads, viewer, &page.records).await.map_err(failed)?,
             places: places::tree(reads).await.map_err(failed)?,
             tags: tags::recent(reads, viewer).await.map_err(failed)?,
             may_add,
@@ -101,7 +107,7 @@ impl List {
     }
 
     /// Returns the page; with the form for who may add something.
-    pub(super) fn page(&self, frame: &Frame) -> Markup {
+    pub(super) fn page(&self, frame: &Frame, quick_add: &QuickAdd<'_>) -> Markup {
         let content = html! {
             div.title {
                 h1 #list { "Records" }
@@ -113,6 +119,7 @@ impl List {
                     form method="post" action={ "/trash/" (record.id) "/restore" } { button { "Undo" } }
                 }
             }
+            @if self.may_add { (quick_add::form(quick_add)) }
             section.list aria-labelledby="list" data-changes=(self.cursor) {
                 (self.search())
                 (self.filters())
@@ -121,7 +128,7 @@ impl List {
             }
             (script())
         };
-        frame.page("Records", &content)
+        frame.page(&title_of("Records", quick_add.refusal), &content)
     }
 
     fn search(&self) -> Markup {
@@ -241,6 +248,9 @@ impl List {
         let kind = (record.kind != Kind::Note).then(|| record.kind.label());
         html! {
             li {
+                @if let Some(picture) = self.pictures.get(&record.id) {
+                    img.thumbnail src={ "/api/v1/attachments/" (picture) "/preview" } alt="" width="56" height="56" loading="lazy";
+                }
                 div.entry {
                     div.head {
                         h2 { a href={ "/records/" (record.id) } { (record.title) } }

@@ -1,14 +1,17 @@
 //! The records as pages for people: a list to look through, a page for each record, and a form on a page of its own.
 //!
-//! Guests look and get no forms. Everything works without scripts; those that are there (`binder.js`) save a step.
+//! Guests look and get no forms. Everything works without scripts; those that are there (`binder.js`, `upload.js`) save a step.
 
+pub(super) mod attachments;
 pub(super) mod edit;
 mod form;
 mod form_fields;
 pub(super) mod list;
 mod list_query;
 mod places;
+pub(super) mod quick_add;
 pub(super) mod record;
+mod sent_files;
 
 pub(super) mod snippet;
 #[cfg(test)]

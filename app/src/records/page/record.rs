@@ -13,13 +13,14 @@ use poem::{
 };
 use serde::Deserialize;
 
-use super::{address, meant_for, no_such_record, places, script};
+use super::{address, attachments, meant_for, no_such_record, places, script};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role, users},
     datetime::Day,
     html::{Frame, answer, encoded, markdown, redirect, refused, timestamp},
     http::Problem,
     records::{
+        attachments::rows::{self, Attached},
         entity::Visibility,
         fields::Field,
         history::trash,
@@ -33,6 +34,7 @@ pub(super) struct RecordPage {
     pub(super) record: Record,
     /// The places that it is in, from the outermost on.
     pub(super) place: Vec<(i64, String)>,
+    pub(super) attachments: Vec<Attached>,
     /// The names of who added it and of who made this version, for who may know them.
     pub(super) added_by: Option<String>,
     pub(super) changed_by: Option<String>,
@@ -111,13 +113,14 @@ impl RecordPage {
             Some(id) => places::path(reads, id).await.map_err(failed)?,
             None => Vec::new(),
         };
+        let attachments = rows::list(reads, Viewer::of(visitor), row.id).await.map_err(failed)?.unwrap_or_default();
         let may_change = visitor.role() >= Role::Member;
         let changed_by = row.changed_by.filter(|_| row.changed_version == Some(row.version));
         // Guests are not told who lives here.
         let names = if may_change { users::names(reads).await.map_err(failed)? } else { HashMap::new() };
         let name = |id: Option<i64>| id.and_then(|id| names.get(&id).cloned());
         let (added_by, changed_by) = (name(row.owner_id), name(changed_by));
-        Ok(Self { record, place, added_by, changed_by, may_change })
+        Ok(Self { record, place, attachments, added_by, changed_by, may_change })
     }
 
     /// Returns the page.
@@ -134,9 +137,11 @@ impl RecordPage {
             }
             @if let Some(problem) = refusal { div.alert role="alert" { p { (refused_sentence(problem)) } } }
             article.record data-record=(row.id) data-version=(row.version) {
+                (attachments::pictures(&self.attachments))
                 h1 { (row.title) }
                 (content(self))
                 @if self.may_change { (self.actions()) }
+                (attachments::section(self))
                 (self.history())
                 @if self.may_change { (self.deletion()) }
             }

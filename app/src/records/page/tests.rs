@@ -10,15 +10,21 @@ use super::{
     form_fields::Choices,
     list::List,
     list_query::ListQuery,
+    quick_add::QuickAdd,
     record::{Asked, RecordPage},
 };
 use crate::{
+    datetime::Timestamp,
     html::{
         Frame,
         for_tests::{EVIL, assert_harmless},
     },
     http::{FieldError, Problem},
     records::{
+        attachments::{
+            entity::attachment::{self, Role},
+            rows::Attached,
+        },
         details::Details,
         entity::{Model, Visibility},
         fields::Field,
@@ -60,10 +66,25 @@ fn places() -> Vec<(i64, usize, String)> {
     vec![(1, 0, EVIL.to_owned()), (2, 1, EVIL.to_owned())]
 }
 
+fn attached(media_type: &str, role: Role) -> Attached {
+    let attachment = attachment::Model {
+        id: 7,
+        record_id: 1,
+        hash: String::new(),
+        name: EVIL.to_owned(),
+        role,
+        position: 0,
+        added_by: None,
+        added_at: Timestamp::now(),
+    };
+    Attached { attachment, bytes: 1, media_type: media_type.to_owned() }
+}
+
 fn record_page(may_change: bool) -> RecordPage {
     RecordPage {
         record: evil(),
         place: vec![(1, EVIL.to_owned()), (2, EVIL.to_owned())],
+        attachments: vec![attached("image/jpeg", Role::Photo), attached(EVIL, Role::Other)],
         added_by: Some(EVIL.to_owned()),
         changed_by: Some(EVIL.to_owned()),
         may_change,
@@ -100,6 +121,7 @@ fn text_of_people_is_never_taken_for_html() {
         },
         page: Page { next: Some(Cursor { order: Order::Title, key, id: 1 }), records: vec![evil().row] },
         details: [(1, evil().details)].into(),
+        pictures: [(1, 7)].into(),
         snippets: HashMap::new(),
         places: places(),
         tags: vec![EVIL.to_owned()],
@@ -107,13 +129,13 @@ fn text_of_people_is_never_taken_for_html() {
         may_add: true,
         deleted: Some(Trashed { id: 1, title: EVIL.to_owned(), is_private: false, at: None, by: None }),
     };
-    assert_harmless(&list.page(&Frame::default()));
+    assert_harmless(&list.page(&Frame::default(), &QuickAdd::default()));
 }
 
 #[test]
 fn a_guest_gets_no_form_but_the_search() {
     let list = List { page: Page { records: vec![evil().row], next: None }, ..List::default() };
-    let text = list.page(&Frame::default()).into_string();
+    let text = list.page(&Frame::default(), &QuickAdd::default()).into_string();
     assert_eq!(text.matches("<form").count(), 1, "{text}");
     assert!(!text.contains("New record") && text.contains("Only me"), "{text}");
     let text = record_page(false).markup(&Frame::default(), &Asked::default(), None).into_string();

@@ -250,7 +250,7 @@ fn a_token_may_what_its_scope_says() {
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
 guest   / /records/1000 /places /places/1000 /account
-member  /records/1000/history /records/1000/history/1000 /trash
+member  /records/new /records/1000/edit /records/1000/history /records/1000/history/1000 /trash
 admin   /people /audit /status
 ";
 

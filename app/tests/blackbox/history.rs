@@ -166,6 +166,49 @@ fn what_was_deleted_is_put_back_from_the_list_and_from_the_trash() {
 }
 
 #[test]
+fn a_file_comes_back_with_a_version_and_from_the_trash() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let id = create(&app, "Boiler");
+    let record = format!("/api/v1/records/{id}");
+    let headers = [("content-type", "application/octet-stream")];
+    let made = app.ask("POST", &format!("{record}/attachments?name=invoice.txt"), &headers, b"some words");
+    assert_eq!(made.status, 201, "{made:?}");
+    let attachment = format!("/api/v1/attachments/{}", made.json()["id"]);
+    let is_whole = || {
+        assert_eq!(app.get(&format!("{attachment}/content")).body, b"some words");
+        assert_eq!(app.get("/api/v1/records?search=invoice").json()["items"][0]["id"], id);
+    };
+    is_whole();
+    assert_eq!(app.ask("DELETE", &attachment, &[], b"").status, 204);
+    app.get(&format!("{attachment}/content")).problem(404);
+    let versions = app.get(&format!("{record}/versions")).json()["items"].clone();
+    let changed: Vec<_> = versions.as_array().unwrap().iter().map(|version| version["changed"].clone()).collect();
+    assert_eq!(changed, [json!(["attachments"]), json!(["attachments"]), Value::Null]);
+    let kept = app.get(&format!("{record}/versions/2")).json()["attachments"].clone();
+    assert_eq!((&kept[0]["id"], &kept[0]["name"]), (&made.json()["id"], &json!("invoice.txt")));
+    assert!(kept[0].get("hash").is_none(), "nothing is addressed by its hash");
+    assert_eq!(app.ask("POST", &format!("{record}/versions/2/restore"), &[], b"").status, 200);
+    is_whole();
+    delete(&app, id);
+    app.get(&attachment).problem(404);
+    app.get(&format!("{attachment}/content")).problem(404);
+    assert_eq!(app.ask("POST", &format!("/api/v1/trash/{id}/restore"), &[], b"").status, 200);
+    is_whole();
+    // The same file again is no other one.
+    delete(&app, id);
+    let other = create(&app, "Stove");
+    let again = format!("/api/v1/records/{other}/attachments?name=invoice.txt");
+    assert_eq!(app.ask("POST", &again, &headers, b"some words").status, 201);
+    assert_eq!(app.ask("DELETE", &format!("/api/v1/trash/{id}"), &[], b"").status, 204);
+    let found = app.get("/api/v1/records?search=invoice").json()["items"].clone();
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["id"]), (1, &json!(other)));
+    app.stop();
+    assert_eq!(data.count("SELECT count(*) FROM file"), 1);
+    assert_whole(&data, 1);
+}
+
+#[test]
 fn guests_and_others_see_nothing_of_what_was_or_what_was_private() {
     let data = Data::new();
     let (anna, ben, guest) = ("hearth_anna", "hearth_ben", "hearth_guest");

@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Pages run no script but ours, none within them, and nothing comes from elsewhere.
-const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                      base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' blob:; \
+                      manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Who signs out of a session that has ended has what they wanted.
 const SIGN_OUT: &str = "/sign-out";

@@ -6,7 +6,7 @@
 use maud::{DOCTYPE, Markup, html};
 use poem::{FromRequest, Request, RequestBody, Result};
 
-use super::asset_address;
+use super::{asset_address, manifest::MANIFEST};
 
 /// The page that says how the instance is.
 const STATUS: &str = "/status";
@@ -69,6 +69,8 @@ impl Frame {
                     meta name="color-scheme" content="light dark";
                     title { (title) " · Hearth" }
                     link rel="icon" type="image/svg+xml" href=(icon);
+                    link rel="apple-touch-icon" href=(asset_address("touch-180.png"));
+                    link rel="manifest" href=(MANIFEST);
                     link rel="stylesheet" href=(asset_address("hearth.css"));
                 }
                 body {

@@ -10,6 +10,7 @@ pub(crate) mod browser;
 pub(crate) mod for_tests;
 mod form;
 mod layout;
+mod manifest;
 mod markdown;
 mod part;
 mod relative_time;
@@ -17,7 +18,7 @@ mod session_over;
 
 use maud::{Markup, html};
 use poem::{
-    IntoResponse, Response, Route,
+    Body, IntoResponse, Response, Route,
     endpoint::make_sync,
     get,
     http::{StatusCode, header},
@@ -65,12 +66,12 @@ const fn fingerprint(text: &str, start: u64) -> u64 {
     hash
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+fn asset(content_type: &'static str, content: impl Into<Body>) -> Response {
     Response::builder()
         .content_type(content_type)
         // For a year: the pages name it with its fingerprint, so other content is another address.
         .header(header::CACHE_CONTROL, "max-age=31536000, immutable")
-        .body(text)
+        .body(content)
 }
 
 /// Returns the address of an asset of this release.
@@ -78,9 +79,9 @@ pub(crate) fn asset_address(name: &str) -> String {
     format!("/assets/{name}?{FINGERPRINT:x}")
 }
 
-/// Adds the pages' style, icon and script to the routes.
+/// Adds the pages' style, icons and scripts to the routes.
 pub(crate) fn assets(route: Route) -> Route {
-    route
+    manifest::routes(route)
         .at("/assets/hearth.css", get(make_sync(|_| asset("text/css", STYLE))))
         .at("/assets/hearth.svg", get(make_sync(|_| asset("image/svg+xml", ICON))))
         .at("/assets/passkey.js", get(make_sync(|_| asset("text/javascript", PASSKEY))))

@@ -15,6 +15,7 @@ mod harness;
 mod headers;
 mod history;
 mod idempotency;
+mod installed;
 mod lifecycle;
 mod media;
 mod older;

@@ -17,6 +17,7 @@ mod listing;
 mod page;
 mod page_query;
 mod places;
+mod sample;
 mod search;
 mod self_test;
 mod stale;
@@ -45,6 +46,7 @@ type Api = (
     api::RecordsApi,
     attachments::api::AttachmentsApi,
     places::api::PlacesApi,
+    tags::api::TagsApi,
     api::versions::VersionsApi,
     api::trash::TrashApi,
 );
@@ -64,6 +66,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         api::RecordsApi,
         attachments::api::AttachmentsApi,
         places::api::PlacesApi,
+        tags::api::TagsApi,
         api::versions::VersionsApi,
         api::trash::TrashApi,
     ),
@@ -78,6 +81,9 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("create_place", WRITE).may_give(&[409, 410]),
         Operation::new("update_place", WRITE).may_give(&[409]),
         Operation::new("delete_place", WRITE).may_give(&[409]),
+        Operation::new("list_tags", READ),
+        Operation::new("rename_tag", WRITE),
+        Operation::new("delete_tag", WRITE),
         Operation::new("list_attachments", READ),
         Operation::new("get_attachment", READ),
         Operation::new("get_attachment_content", READ).may_give(&[416]),
@@ -112,6 +118,12 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Page::get("/places/:id", LOOK, || places::page::show_one.boxed()),
         Page::post("/places/:id", CHANGE, || places::page::change.boxed()),
         Page::post("/places/:id/delete", CHANGE, || places::page::delete.boxed()),
+        Page::get("/tags", LOOK, || tags::page::show.boxed()),
+        Page::post("/tags/rename", CHANGE, || tags::page::rename.boxed()),
+        Page::post("/tags/remove", CHANGE, || tags::page::remove.boxed()),
+        Page::get("/sample", CHANGE, || sample::page::show.boxed()),
+        Page::post("/sample", CHANGE, || sample::page::load.boxed()),
+        Page::post("/sample/remove", CHANGE, || sample::page::remove.boxed()),
         Page::get("/records/:id/history", CHANGE, || history::page::versions::show.boxed()),
         Page::get("/records/:id/history/:version", CHANGE, || history::page::versions::show_one.boxed()),
         Page::post("/records/:id/history/:version/restore", CHANGE, || history::page::versions::restore_one.boxed()),

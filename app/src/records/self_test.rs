@@ -9,7 +9,7 @@ use super::{
     kind::Kind,
     listing::{Listing, Order},
     page_query::{self, Thresholds},
-    places,
+    places, sample,
     search::Search,
     stale,
     store::{self, Viewer},
@@ -56,7 +56,7 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     crate::auth::users::names(database.direct())
         .await
         .map_err(|error| self_test_failed(database, "read who wrote the records", error))?;
-    super::tags::recent(database.direct(), viewer)
+    super::tags::store::self_test(database.direct())
         .await
         .map_err(|error| self_test_failed(database, "list the tags", error))?;
     super::changes::now(database.direct(), viewer)
@@ -71,6 +71,9 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     attachments::self_test(database)
         .await
         .map_err(|error| self_test_failed(database, "read the attachments", error))?;
+    sample::store::state(database.direct(), viewer)
+        .await
+        .map_err(|error| self_test_failed(database, "look for the sample", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

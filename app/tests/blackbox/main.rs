@@ -28,12 +28,14 @@ mod problems;
 #[path = "../../src/sign_in/oidc/provider.rs"]
 mod provider;
 mod records;
+mod sample;
 mod served;
 mod sockets;
 mod spec;
 mod statements;
 mod stopping;
 mod strangers;
+mod tags;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod tailscaled;
 mod unfolded;

@@ -198,6 +198,10 @@ fn answers_are_the_same_whether_others_keep_records_to_themselves_or_not() {
         let token = if number % 5 == 0 { GUEST } else { ANNA };
         let path = format!("/api/v1/records?{}", query(&mut random));
         assert_eq!(read_all(&more, token, &path), read_all(&less, token, &path), "{path}");
+        if number % 7 < 2 {
+            let path = format!("/api/v1/{}?limit={}", ["tags", "places"][number % 7], 3 + random.below(9));
+            assert_eq!(read_all(&more, token, &path), read_all(&less, token, &path), "{path}");
+        }
     }
     for (token, limit) in [(ANNA, 200), (ANNA, 7), (GUEST, 11)] {
         let path = format!("/api/v1/records/changes?limit={limit}");

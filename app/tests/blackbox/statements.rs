@@ -134,6 +134,7 @@ fn use_everything(app: &App) {
     }
     assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
     use_places(app);
+    use_tags(app);
     let next = ok("/api/v1/trash?limit=1").json()["next"].as_str().map(str::to_owned);
     ok(&next.map_or("/api/v1/trash".to_owned(), |next| format!("/api/v1/trash?after={next}")));
     assert_eq!(app.ask("DELETE", &in_trash, &[], b"").status, 204);
@@ -165,6 +166,18 @@ fn use_places(app: &App) {
     assert_eq!(app.ask("DELETE", &format!("/api/v1/places/{empty}"), &[], b"").status, 204);
     for path in ["/api/v1/places".to_owned(), "/places".to_owned(), format!("/places/{attic}")] {
         assert_eq!(app.get(&path).status, 200, "{path}");
+    }
+}
+
+/// Uses all of tags; some are left.
+fn use_tags(app: &App) {
+    for tags in [json!(["Garden", "Tools"]), json!(["Tools"]), json!(["Old"])] {
+        app.create(&json!({ "title": "A spade", "tags": tags }));
+    }
+    assert_eq!(app.send("PATCH", "/api/v1/tags/garden", &json!({ "name": "Tools" })).json()["merged"], true);
+    assert_eq!(app.ask("DELETE", "/api/v1/tags/old", &[], b"").status, 204);
+    for path in ["/api/v1/tags", "/tags"] {
+        assert_eq!(app.get(path).status, 200, "{path}");
     }
 }
 

@@ -235,6 +235,7 @@ impl List {
                             a href="/records/new?kind=vehicle" { "a vehicle" } "." }
                         li { "Find it by any word: of the title, the notes, or a PDF." }
                     }
+                    p { "Or " a href="/sample" { "load a sample household" } " to look around in." }
                 }
             } @else {
                 p.nothing { "There are no records yet." }

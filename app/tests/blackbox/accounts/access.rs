@@ -28,6 +28,9 @@ list_places           - + + + +
 create_place          - - + + +
 update_place          - - + + +
 delete_place          - - + + +
+list_tags             - + + + +
+rename_tag            - - + + +
+delete_tag            - - + + +
 list_attachments      - + + + +
 get_attachment        - + + + +
 get_attachment_content - + + + +
@@ -89,6 +92,9 @@ list_places   + + +
 create_place  - + +
 update_place  - + +
 delete_place  - + +
+list_tags     + + +
+rename_tag    - + +
+delete_tag    - + +
 list_attachments + + +
 get_attachment + + +
 get_attachment_content + + +
@@ -131,7 +137,10 @@ fn operations(app: &App) -> Vec<Operation> {
         methods.as_object().unwrap().iter().map(move |(method, operation)| Operation {
             name: operation["operationId"].as_str().unwrap().to_owned(),
             method: method.to_uppercase(),
-            path: format!("/api/v1{}", path.replace("{id}", "1000").replace("{version}", "1000")),
+            path: format!(
+                "/api/v1{}",
+                path.replace("{id}", "1000").replace("{version}", "1000").replace("{name}", "1000")
+            ),
         })
     });
     methods.collect()
@@ -249,8 +258,8 @@ fn a_token_may_what_its_scope_says() {
 /// Each page, and the least role that sees it; `anybody` for all.
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
-guest   / /records/1000 /places /places/1000 /account
-member  /records/new /records/1000/edit /records/1000/history /records/1000/history/1000 /trash
+guest   / /records/1000 /places /places/1000 /tags /account
+member  /records/new /records/1000/edit /records/1000/history /records/1000/history/1000 /trash /sample
 admin   /people /audit /status
 ";
 

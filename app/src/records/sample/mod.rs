@@ -1,0 +1,8 @@
+//! A household to look around in, which can be loaded into an empty binder and removed again.
+//!
+//! What belongs to it has the tag “Sample”, and nothing else tells it from other records. So whoever takes the tag from a record
+//! keeps it.
+
+mod content;
+pub(crate) mod page;
+pub(crate) mod store;

@@ -132,7 +132,7 @@ pub(crate) struct Problem {
     errors: Option<Vec<FieldError>>,
     /// A header that says more.
     #[oai(skip)]
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 /// An invalid field.
@@ -177,7 +177,7 @@ impl Problem {
 
     /// Returns the same problem with a header that says more.
     pub(crate) fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some((name, value.into()));
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 
@@ -338,7 +338,7 @@ impl ResponseError for Problem {
             .content_type(CONTENT_TYPE)
             .header(header::CACHE_CONTROL, "no-store")
             .body(self.to_json_string());
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = self.header.as_deref() {
             response.headers_mut().insert(name, value.clone());
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {

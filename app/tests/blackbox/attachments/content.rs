@@ -234,7 +234,7 @@ fn a_picture_has_a_preview_that_only_those_get_who_see_it() {
     let address = format!("/api/v1/attachments/{}/preview", made["id"]);
     let cache = data.directory.path().join("cache");
     for kept in [false, true] {
-        assert_eq!(cache.join(blake3::hash(&png(1500, 900)).to_hex().to_string()).exists(), kept);
+        assert_eq!(cache.join(blake3::hash(&png(1500, 900)).to_hex().as_str()).exists(), kept);
         let answer = app.get(&address);
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/jpeg")), "{answer:?}");
         let preview = image::load_from_memory(&answer.body).unwrap();

@@ -14,7 +14,7 @@ use poem::{
 use super::{
     list_query::ListQuery,
     places,
-    quick_add::{self, QuickAdd},
+    quick_form::{QuickAdd, quick_form},
     script,
     snippet::{self, Snippet},
 };
@@ -119,12 +119,17 @@ impl List {
                     form method="post" action={ "/trash/" (record.id) "/restore" } { button { "Undo" } }
                 }
             }
-            @if self.may_add { (quick_add::form(quick_add)) }
+            div.shortcuts {
+                @if self.may_add { (quick_form(quick_add)) }
+                nav aria-label="More" {
+                    a href="/places" { "Places" }
+                    @if self.may_add { a href="/trash" { "Trash" } }
+                }
+            }
             section.list aria-labelledby="list" data-changes=(self.cursor) {
                 (self.search())
                 (self.filters())
                 (self.records())
-                @if self.may_add { p.to-trash { a href="/trash" { "Trash" } } }
             }
             (script())
         };

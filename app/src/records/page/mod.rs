@@ -4,12 +4,14 @@
 
 pub(super) mod attachments;
 pub(super) mod edit;
+mod files;
 mod form;
 mod form_fields;
 pub(super) mod list;
 mod list_query;
 mod places;
 pub(super) mod quick_add;
+mod quick_form;
 pub(super) mod record;
 mod sent_files;
 

@@ -3,7 +3,6 @@
 //! With a script the file is sent in pieces that can be resumed (`upload.js`). Without one, the form itself sends it: it is read
 //! piece by piece, and a title that is missing is the file's name.
 
-use maud::{Markup, html};
 use poem::{
     Response, Result, handler,
     web::{Data, Multipart},
@@ -12,25 +11,15 @@ use poem::{
 use super::{
     list::List,
     list_query::ListQuery,
+    quick_form::QuickAdd,
     sent_files::{self, Sent},
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor},
-    html::{Fields, Frame, Input, asset_address, redirect, refused},
+    html::{Frame, redirect, refused},
     http::Problem,
-    records::{
-        attachments::Attachments,
-        draft::{Draft, TITLE_MAX},
-        store,
-    },
+    records::{attachments::Attachments, draft::Draft, store},
 };
-
-/// What was typed, and why it was refused.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct QuickAdd<'a> {
-    pub(super) title: &'a str,
-    pub(super) refusal: Option<&'a Problem>,
-}
 
 #[handler]
 pub(crate) async fn add(
@@ -83,26 +72,4 @@ async fn create(database: &AuthorizedDatabase, visitor: &Visitor, title: &str) -
     let draft = Draft { title: Some(title.to_owned()), ..Draft::default() };
     let record = store::create(database, visitor, draft.checked().map_err(Problem::fields)?, None).await?;
     Ok(record.row.id)
-}
-
-/// Returns the form, folded away until somebody wants to add something.
-pub(super) fn form(quick_add: &QuickAdd<'_>) -> Markup {
-    let fields = Fields::new("quick", quick_add.refusal);
-    html! {
-        details.quick open[quick_add.refusal.is_some()] {
-            summary data-key="n" { "Quick add" }
-            form.card method="post" action="/records/quick" enctype="multipart/form-data" data-quick-add {
-                (fields.summary("The record was not added."))
-                (fields.input(&Input::new("text", "title", "Title").value(quick_add.title).longest(TITLE_MAX).optional()
-                    .hint("Left empty, it is the name of the file.")))
-                (sent_files::inputs("quick"))
-                p.say data-upload-says role="status" {}
-                div.buttons {
-                    button.main { "Add" }
-                    a.button.plain href="/records/new" { "All fields" }
-                }
-            }
-            script src=(asset_address("upload.js")) defer {}
-        }
-    }
 }

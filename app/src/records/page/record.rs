@@ -13,7 +13,7 @@ use poem::{
 };
 use serde::Deserialize;
 
-use super::{address, attachments, meant_for, no_such_record, places, script};
+use super::{address, files, meant_for, no_such_record, places, script};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role, users},
     datetime::Day,
@@ -137,11 +137,11 @@ impl RecordPage {
             }
             @if let Some(problem) = refusal { div.alert role="alert" { p { (refused_sentence(problem)) } } }
             article.record data-record=(row.id) data-version=(row.version) {
-                (attachments::pictures(&self.attachments))
+                (files::pictures(&self.attachments))
                 h1 { (row.title) }
                 (content(self))
                 @if self.may_change { (self.actions()) }
-                (attachments::section(self))
+                (files::section(row, &self.attachments, self.may_change))
                 (self.history())
                 @if self.may_change { (self.deletion()) }
             }

@@ -102,7 +102,7 @@ pub(super) fn title_of(file: &str) -> String {
 pub(super) fn inputs(form: &str) -> Markup {
     html! {
         div.files {
-            label for={ (form) "-camera" } { "Take a photograph" }
+            label for={ (form) "-camera" } { "Take a photo" }
             // An iPhone makes a JPEG of its own format for who takes no other.
             input id={ (form) "-camera" } type="file" name="file" accept="image/jpeg,image/png,image/webp" capture="environment";
             label for={ (form) "-files" } { "Choose files" }

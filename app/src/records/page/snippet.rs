@@ -64,7 +64,7 @@ pub(super) fn find(record: &Model, details: &Details, search: &Search) -> Found 
         }
     }
     match best {
-        Some((_, line)) => Found::Text(Snippet { is_of_a_file: false, parts: cut(&line, search.words()) }),
+        Some((_, line)) => Found::Text(Snippet { is_of_a_file: false, parts: cut(&line, false, search.words()) }),
         None => Found::Elsewhere((*first).clone()),
     }
 }
@@ -99,20 +99,20 @@ pub(in crate::records) async fn in_files(
     word: &str,
     search: &Search,
 ) -> Result<Option<Snippet>, DbErr> {
-    let sql = r#"SELECT substr("folded", max(1, instr("folded", ?) - ?), ?) FROM "record_text"
-        WHERE "record_id" = ? AND instr("folded", ?) > 0"#;
+    let sql = r#"SELECT substr("folded", max(1, "at" - ?), ?), "at" - ? > 1
+        FROM (SELECT "folded", instr("folded", ?) AS "at" FROM "record_text" WHERE "record_id" = ?) WHERE "at" > 0"#;
     let (before, most) = (BEFORE as i64, LONGEST as i64 * 2);
-    let values = [word.into(), before.into(), most.into(), record_id.into(), word.into()];
+    let values = [before.into(), most.into(), before.into(), word.into(), record_id.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-    let found: Option<String> = reads.rows(&statement, |row| row.get(0)).await?.pop();
-    Ok(found.map(|text| {
+    let found: Option<(String, bool)> = reads.rows(&statement, |row| Ok((row.get(0)?, row.get(1)?))).await?.pop();
+    Ok(found.map(|(text, is_cut)| {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Snippet { is_of_a_file: true, parts: cut(&text, search.words()) }
+        Snippet { is_of_a_file: true, parts: cut(&text, is_cut, search.words()) }
     }))
 }
 
-/// Returns the piece of a line around the first of these words, with all of them marked.
-fn cut(line: &str, words: &[String]) -> Vec<(String, bool)> {
+/// Returns the piece of a line around the first of these words, with all of them marked. `is_cut`: its beginning was cut off.
+fn cut(line: &str, is_cut: bool, words: &[String]) -> Vec<(String, bool)> {
     let letters: Vec<char> = line.chars().take(LINE_MAX).collect();
     // Letter by letter, so that it is known which letter of the line each of the folded text comes from.
     let (mut folded, mut origin) = (String::new(), Vec::new());
@@ -128,7 +128,11 @@ fn cut(line: &str, words: &[String]) -> Vec<(String, bool)> {
         }
     }
     let first = is_marked.iter().position(|is_marked| *is_marked).unwrap_or_default();
-    let start = first.saturating_sub(BEFORE);
+    let is_cut = is_cut || first > BEFORE;
+    let near = first.saturating_sub(BEFORE);
+    // Not in the middle of a word.
+    let blank = letters[near..first].iter().position(|letter| letter.is_whitespace()).filter(|_| is_cut);
+    let start = blank.map_or(near, |blank| near + blank + 1);
     let end = (start + LONGEST).min(letters.len());
     let mut parts: Vec<(String, bool)> = Vec::new();
     for at in start..end {
@@ -137,7 +141,7 @@ fn cut(line: &str, words: &[String]) -> Vec<(String, bool)> {
             _ => parts.push((letters[at].to_string(), is_marked[at])),
         }
     }
-    if start > 0 {
+    if is_cut {
         parts.insert(0, ("…".to_owned(), false));
     }
     if end < letters.len() || letters.len() == LINE_MAX {
@@ -201,7 +205,8 @@ mod tests {
     fn a_snippet_is_short_and_never_html() {
         let long = format!("{} needle {}", "word ".repeat(100), "word ".repeat(10_000));
         let snippet = found(&long, "needle");
-        assert!(snippet.contains("…") && snippet.contains("<mark>needle</mark>") && snippet.len() < 300, "{snippet}");
+        assert!(snippet.starts_with(r#"<p class="snippet">…word word"#) && snippet.ends_with("…</p>"), "{snippet}");
+        assert!(snippet.contains("<mark>needle</mark>") && snippet.len() < 300, "{snippet}");
         let evil = found(EVIL, "script alert");
         assert!(!evil.contains("<script") && evil.contains("<mark>script</mark>"), "{evil}");
         // A letter that is folded to several, or to none.

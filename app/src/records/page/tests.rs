@@ -10,7 +10,7 @@ use super::{
     form_fields::Choices,
     list::List,
     list_query::ListQuery,
-    quick_add::QuickAdd,
+    quick_form::QuickAdd,
     record::{Asked, RecordPage},
 };
 use crate::{

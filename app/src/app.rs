@@ -34,7 +34,7 @@ use crate::{
     html,
     http::{API, App, BodyLimit, Budget, DOCS, Docs, Entrance, Explain, Hosts, Problem, with_cookie_names},
     instance::{Health, News, endpoint},
-    records::{self, Attachments, ContentStore},
+    records::{self, Attachments, ContentStore, Exports},
     sign_in::SignIn,
 };
 
@@ -78,6 +78,7 @@ pub(crate) fn public(
         .data(health.clone())
         .data(news.clone())
         .data(attachments.clone())
+        .data(Exports::default())
         .with(Explain::new(&document))
         .with(BodyLimit(budget.clone()))
         .with(CatchPanic::new().with_handler(panicked))

@@ -27,7 +27,8 @@ struct EventBody {
     /// `recovery_code_used`, `passkey_added`, `passkey_removed`, `token_created`, `token_revoked`,
     /// `invitation_created`, `invitation_revoked`, `invitation_accepted`, `reset_created`, `user_created`,
     /// `user_changed`, `account_linked`, `account_unlinked`, `restored`, `backup_made`,
-    /// `record_deleted`, `record_put_back`, `record_erased`, `record_visibility_changed`.
+    /// `record_deleted`, `record_put_back`, `record_erased`, `record_visibility_changed`, `binder_exported`,
+    /// `binder_imported`.
     kind: String,
     /// The id of the user who did it. Absent if it was not a user.
     user_id: Option<i64>,

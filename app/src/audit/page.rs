@@ -114,6 +114,8 @@ fn what(kind: Option<Kind>, event: &Model) -> String {
         Kind::RecordPutBack => format!("put the {subject} back from the trash"),
         Kind::RecordErased => format!("deleted the {subject} for good"),
         Kind::RecordVisibilityChanged => format!("changed the visibility of {subject}"),
+        Kind::BinderExported => "exported the binder".to_owned(),
+        Kind::BinderImported => format!("imported {subject}"),
     }
 }
 

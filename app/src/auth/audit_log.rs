@@ -52,11 +52,13 @@ pub(crate) enum Kind {
     RecordPutBack,
     RecordErased,
     RecordVisibilityChanged,
+    BinderExported,
+    BinderImported,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::SetUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -87,6 +89,8 @@ impl Kind {
         Self::RecordPutBack,
         Self::RecordErased,
         Self::RecordVisibilityChanged,
+        Self::BinderExported,
+        Self::BinderImported,
     ];
 
     /// Returns the name in the database and the API.
@@ -122,6 +126,8 @@ impl Kind {
             Self::RecordPutBack => "record_put_back",
             Self::RecordErased => "record_erased",
             Self::RecordVisibilityChanged => "record_visibility_changed",
+            Self::BinderExported => "binder_exported",
+            Self::BinderImported => "binder_imported",
         }
     }
 

@@ -17,6 +17,7 @@ mod listing;
 mod page;
 mod page_query;
 mod places;
+mod portability;
 mod sample;
 mod search;
 mod self_test;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     attachments::{Attachments, ContentStore, check_files, prove},
     epoch::begin_epoch,
     history::emptying::run as empty_trash,
+    portability::Exports,
     stale::fold_stale,
 };
 
@@ -49,13 +51,17 @@ type Api = (
     tags::api::TagsApi,
     api::versions::VersionsApi,
     api::trash::TrashApi,
+    portability::api::PortabilityApi,
 );
 
 /// Whoever is of the household sees records, members keep them.
 const READ: Rule = Rule::role(Role::Guest, Scope::Read);
 const WRITE: Rule = Rule::role(Role::Member, Scope::Write);
+const IMPORT: Rule = Rule::role(Role::Admin, Scope::Admin);
 const LOOK: Rule = Rule::page(Role::Guest);
 const CHANGE: Rule = Rule::page(Role::Member);
+/// What brings in many records at once is for those who look after the household.
+const MANAGE: Rule = Rule::page(Role::Admin);
 
 /// What records were is for members: what was taken out of one is not for guests.
 const READ_HISTORY: Rule = Rule::role(Role::Member, Scope::Read);
@@ -69,6 +75,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         tags::api::TagsApi,
         api::versions::VersionsApi,
         api::trash::TrashApi,
+        portability::api::PortabilityApi,
     ),
     operations: &[
         Operation::new("list_records", READ),
@@ -101,6 +108,9 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("list_trash", READ_HISTORY),
         Operation::new("restore_from_trash", WRITE),
         Operation::new("delete_from_trash", WRITE),
+        Operation::new("export_binder", Rule::role(Role::Member, Scope::Read)).may_give(&[409, 507]),
+        Operation::new("import_binder", IMPORT).with_streamed_body(),
+        Operation::new("import_homebox", IMPORT).with_streamed_body(),
     ],
     pages: &[
         Page::get("/", LOOK, || page::list::show.boxed()),
@@ -130,6 +140,11 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Page::get("/trash", CHANGE, || history::page::trash::show.boxed()),
         Page::post("/trash/:id/restore", CHANGE, || history::page::trash::put_back.boxed()),
         Page::post("/trash/:id/delete", CHANGE, || history::page::trash::erase.boxed()),
+        Page::get("/export", CHANGE, || portability::page::show_export.boxed()),
+        Page::get("/export/archive", CHANGE, || portability::page::download.boxed()),
+        Page::get("/import", MANAGE, || portability::page::show_import.boxed()),
+        Page::post("/import", MANAGE, || portability::page::import.boxed()).with_streamed_body(),
+        Page::post("/import/columns", MANAGE, || portability::page::import_columns.boxed()),
     ],
     navigation: Some(Entry { address: "/", label: "Records", within: "/records", is_named: false }),
     tables: &[

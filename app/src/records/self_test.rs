@@ -74,6 +74,9 @@ pub(crate) async fn self_test(database: &Database) -> Result<(), String> {
     sample::store::state(database.direct(), viewer)
         .await
         .map_err(|error| self_test_failed(database, "look for the sample", error))?;
+    super::portability::self_test(database.direct(), viewer)
+        .await
+        .map_err(|error| self_test_failed(database, "read what an export has", error))?;
     // What is in the table is looked for; what is in no table takes its place in an empty one.
     let example = ends.last();
     let word = example.map_or("word", |record| record.title.as_str());

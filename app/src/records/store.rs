@@ -310,6 +310,13 @@ pub(super) async fn remove(tx: &Tx, id: i64) -> Result<(), DbErr> {
     Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
 
+/// Returns the records behind this id that the viewer sees, so many of them, in the order of their ids.
+pub(crate) async fn behind(reads: &DirectReads, viewer: Viewer, id: i64, limit: u64) -> Result<Vec<Model>, DbErr> {
+    reads
+        .all(Entity::find().filter(viewer.sees()).filter(Column::Id.gt(id)).order_by_asc(Column::Id).limit(limit))
+        .await
+}
+
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
 pub(crate) async fn end(reads: &DirectReads, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
     reads.all(Entity::find().order_by(Column::Id, direction).limit(limit)).await

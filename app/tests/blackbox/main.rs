@@ -21,6 +21,7 @@ mod media;
 mod older;
 mod pages;
 mod places;
+mod portability;
 mod privacy;
 mod probation;
 mod problems;

@@ -15,6 +15,7 @@ mod proof;
 mod receive;
 mod receiving;
 pub(in crate::records) mod rows;
+mod spool;
 mod text;
 mod uploads;
 
@@ -31,8 +32,12 @@ use tokio::{
 };
 
 pub(in crate::records) use self::receive::Announcement;
-pub(super) use self::rows::self_test;
 pub(crate) use self::{check::check as check_files, content_store::ContentStore, proof::prove};
+pub(super) use self::{
+    name::cleaned as cleaned_name,
+    rows::self_test,
+    spool::{Kept, Spooled},
+};
 use self::{preview::Cache, receive::blocking, rows::Attached, uploads::Uploads};
 use crate::{config, http::Problem};
 use poem::http::StatusCode;

@@ -256,7 +256,7 @@ impl Attachments {
         })
     }
 
-    fn room(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(super) fn room(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let room = self.room.clone().try_acquire_owned();
         room.map_err(|_| Problem::unavailable("The server is receiving too many files. Try again in a moment.", 5))
     }
@@ -318,7 +318,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn disk_is_full() -> Problem {
+pub(super) fn disk_is_full() -> Problem {
     Problem::new(StatusCode::INSUFFICIENT_STORAGE)
         .code(Code::DiskFull)
         .detail("The server's disk is full. Nothing was saved.")

@@ -86,6 +86,11 @@ impl Uploads {
         HEXLOWER.encode(&random::<{ DIGITS / 2 }>())
     }
 
+    /// Whether a text is of the form of an id.
+    pub(super) fn is_id(text: &str) -> bool {
+        is_id(text)
+    }
+
     /// Begins an upload.
     pub(super) fn begin(&self, id: &str, upload: &Upload) -> io::Result<()> {
         self.make_root()?;

@@ -75,11 +75,15 @@ list_invitations      - - - + +
 create_invitation     - - - + +
 revoke_invitation     - - - + +
 list_audit_events     - - - + +
+export_binder         - - + + +
+import_binder         - - - + +
+import_homebox        - - - + +
 ";
 
 /// What tokens of the scopes read, write and admin may of what an owner may; what is not listed is for admin alone.
 const SCOPES: &str = "
 show_instance + + +
+export_binder + + +
 list_records  + + +
 get_record    + + +
 list_record_changes + + +
@@ -259,8 +263,8 @@ fn a_token_may_what_its_scope_says() {
 const PAGES: &str = "
 anybody /sign-in /invitation/none /reset/none
 guest   / /records/1000 /places /places/1000 /tags /account
-member  /records/new /records/1000/edit /records/1000/history /records/1000/history/1000 /trash /sample
-admin   /people /audit /status
+member  /records/new /records/1000/edit /records/1000/history /records/1000/history/1000 /trash /sample /export
+admin   /people /audit /status /import
 ";
 
 #[test]

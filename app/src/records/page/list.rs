@@ -123,6 +123,7 @@ impl List {
                 @if self.may_add { (quick_form(quick_add)) }
                 nav aria-label="More" {
                     a href="/places" { "Places" }
+                    a href="/tags" { "Tags" }
                     @if self.may_add { a href="/trash" { "Trash" } }
                 }
             }

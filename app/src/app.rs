@@ -240,7 +240,10 @@ mod tests {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if !path.ends_with("tests.rs") && !path.ends_with("app.rs") {
+                } else if path.extension().is_some_and(|kind| kind == "rs")
+                    && !path.ends_with("tests.rs")
+                    && !path.ends_with("app.rs")
+                {
                     let source = std::fs::read_to_string(&path).unwrap();
                     // A macro that makes entities takes the table's name as its first text.
                     for (before, after) in [("#[sea_orm(table_name = \"", ""), ("\nof_a_user! {", "\"")] {

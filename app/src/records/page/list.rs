@@ -124,7 +124,7 @@ impl List {
                 nav aria-label="More" {
                     a href="/places" { "Places" }
                     a href="/tags" { "Tags" }
-                    @if self.may_add { a href="/trash" { "Trash" } }
+                    @if self.may_add { a href="/trash" { "Trash" } a href="/export" { "Export" } }
                 }
             }
             section.list aria-labelledby="list" data-changes=(self.cursor) {

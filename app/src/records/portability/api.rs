@@ -21,7 +21,7 @@ use crate::{
         idempotency::Once,
     },
     datetime::Timestamp,
-    http::{Disposition, Found, Header, IdempotencyKey, Pieces, Problem, ReadRefused, WriteRefused, disposition},
+    http::{Disposition, Found, Header, IdempotencyKey, Pieces, Problem, WriteRefused, disposition},
     records::{attachments::Attachments, store::Viewer},
 };
 
@@ -147,7 +147,7 @@ impl PortabilityApi {
         Data(attachments): Data<&Attachments>,
         Data(exports): Data<&Exports>,
         caller: Caller,
-    ) -> Result<Archive, ReadRefused> {
+    ) -> Result<Archive, WriteRefused> {
         Ok(Archive::of(database, attachments, exports, &caller).await?)
     }
 

@@ -2,7 +2,7 @@
 
 use time::Duration;
 
-use super::store::TAG;
+use super::TAG;
 use crate::{
     datetime::{Day, Timestamp},
     records::{

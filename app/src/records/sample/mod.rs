@@ -6,3 +6,6 @@
 mod content;
 pub(crate) mod page;
 pub(crate) mod store;
+
+/// What each record of the sample is marked with.
+const TAG: &str = "Sample";

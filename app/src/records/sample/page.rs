@@ -8,7 +8,10 @@ use poem::{
 };
 use serde::Deserialize;
 
-use super::store::{self, State, TAG};
+use super::{
+    TAG,
+    store::{self, State},
+};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor},
     html::{Fields, Frame, answer, redirect, refused, title_of},

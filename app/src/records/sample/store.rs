@@ -5,7 +5,7 @@
 
 use sea_orm::{DbErr, EntityTrait, QueryFilter, QuerySelect, Select, sea_query::Expr};
 
-use super::content::SAMPLE;
+use super::{TAG, content::SAMPLE};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller},
     datetime::Timestamp,
@@ -21,9 +21,6 @@ use crate::{
         tags,
     },
 };
-
-/// What each record of the sample is marked with.
-pub(crate) const TAG: &str = "Sample";
 
 /// What may be done with the sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
-    html::{Frame, timestamp, title_of},
+    html::{Frame, markdown, timestamp, title_of},
     http::Problem,
     records::{
         entity::Visibility,
@@ -75,7 +75,7 @@ impl Comparison<'_> {
                 (self.changes())
             }
             @if !is_current { (self.restore()) }
-            section aria-labelledby="whole" {
+            section.whole aria-labelledby="whole" {
                 h2 #whole { "The whole version" }
                 (whole(&version.content))
             }
@@ -233,7 +233,7 @@ fn whole(content: &Content) -> Markup {
         }
         @if !content.notes.is_empty() {
             h3 { "Notes" }
-            p.notes { (content.notes) }
+            section.notes aria-label="Notes" { (markdown(&content.notes)) }
         }
     }
 }

@@ -4,20 +4,33 @@
 """
 
 import datetime
+import io
 import os
 from http import HTTPStatus
 
 from hearth_client import AuthenticatedClient, Client
 from hearth_client.api.account import create_token, list_tokens, revoke_token
+from hearth_client.api.attachments import (
+    append_upload,
+    create_attachment,
+    create_upload,
+    get_attachment_content,
+    get_upload,
+    list_attachments,
+)
 from hearth_client.api.people import list_people
 from hearth_client.api.records import create_record, delete_record, get_record, list_records, update_record
 from hearth_client.api.session import set_up, show_auth, show_session, sign_in, sign_out
 from hearth_client.models import (
+    Attachment,
+    AttachmentPage,
+    AttachmentRole,
     Auth,
     CreatedToken,
     CurrentSession,
     NewRecord,
     NewToken,
+    NewUpload,
     PersonPage,
     Problem,
     Record,
@@ -28,8 +41,9 @@ from hearth_client.models import (
     Scope,
     SetUp,
     SignIn,
+    Upload,
 )
-from hearth_client.types import UNSET, Unset
+from hearth_client.types import UNSET, File, Unset
 
 DUE = datetime.date(2027, 2, 28)
 EMAIL, PASSWORD = "anna@example.org", "seven-green-bottles"
@@ -117,6 +131,35 @@ def records(hearth: AuthenticatedClient) -> None:
     assert isinstance(gone, Problem) and gone.status == HTTPStatus.NOT_FOUND
 
 
+def attachments(hearth: AuthenticatedClient) -> None:
+    record = create_record.sync(client=hearth, body=NewRecord(title="Washing machine"))
+    assert isinstance(record, Record), record
+    receipt = create_attachment.sync(
+        record.id,
+        client=hearth,
+        body=File(payload=io.BytesIO(b"one receipt")),
+        name="receipt.txt",
+        role=AttachmentRole.RECEIPT,
+    )
+    assert isinstance(receipt, Attachment) and receipt.bytes_ == 11, receipt
+    content = get_attachment_content.sync_detailed(receipt.id, client=hearth)
+    assert content.content == b"one receipt"
+
+    upload = create_upload.sync(record.id, client=hearth, body=NewUpload(name="film.bin", bytes_=10))
+    assert isinstance(upload, Upload), upload
+    for part in (b"hello", b"world"):
+        now = get_upload.sync(upload.id, client=hearth)
+        assert isinstance(now, Upload)
+        file = File(payload=io.BytesIO(part))
+        upload = append_upload.sync(now.id, client=hearth, body=file, upload_offset=now.offset)
+        assert isinstance(upload, Upload), upload
+    film = upload.attachment
+    assert isinstance(film, Attachment) and film.name == "film.bin", upload
+    assert get_attachment_content.sync_detailed(film.id, client=hearth).content == b"helloworld"
+    page = list_attachments.sync(record.id, client=hearth)
+    assert isinstance(page, AttachmentPage) and [one.id for one in page.items] == [receipt.id, film.id]
+
+
 def refusals(hearth: AuthenticatedClient) -> None:
     refused = create_record.sync(client=hearth, body=NewRecord(title=" "))
     assert isinstance(refused, Problem) and not isinstance(refused.errors, Unset), refused
@@ -129,7 +172,7 @@ def main() -> None:
     with AuthenticatedClient(f"{url}/api/v1", token=token.secret, raise_on_unexpected_status=True) as hearth:
         records(hearth)
         refusals(hearth)
-        # Uploads: there are none before the binder has attachments.
+        attachments(hearth)
         revoke(hearth, token)
     print("python: the scenario passed")
 

@@ -19,7 +19,7 @@ const token = await comeIn();
 const hearth = createClient<paths>({ baseUrl, headers: { authorization: `Bearer ${token.secret}` } });
 await records(hearth);
 await refusals(hearth);
-// Uploads: there are none before the binder has attachments.
+await attachments(hearth);
 await revoke(hearth, token.id);
 console.log("typescript: the scenario passed");
 
@@ -112,6 +112,34 @@ async function records(hearth: Hearth): Promise<void> {
     assert.equal(deleted.response.status, 204);
     const gone = await hearth.GET("/records/{id}", { params: { path } });
     assert.equal(gone.error?.status, 404);
+}
+
+async function attachments(hearth: Hearth): Promise<void> {
+    const { data: record } = await hearth.POST("/records", { body: { title: "Washing machine" } });
+    assert(record);
+    const path = { id: record.id };
+    // What is no JSON is sent as it is.
+    const bytes = { bodySerializer: (body: unknown) => body as string, headers: { "content-type": "application/octet-stream" } };
+    const { data: receipt } = await hearth.POST("/records/{id}/attachments", {
+        params: { path, query: { name: "receipt.txt", role: "receipt" } },
+        body: "one receipt",
+        ...bytes,
+    });
+    assert.equal(receipt?.bytes, 11);
+    const begun = await hearth.POST("/records/{id}/uploads", { params: { path }, body: { name: "film.bin", bytes: 10 } });
+    assert(begun.data);
+    const upload = { id: begun.data.id };
+    let film;
+    for (const part of ["hello", "world"]) {
+        const { data: now } = await hearth.GET("/uploads/{id}", { params: { path: upload } });
+        assert(now);
+        const params = { path: upload, header: { "Upload-Offset": now.offset } };
+        film = (await hearth.PATCH("/uploads/{id}", { params, body: part, ...bytes })).data?.attachment;
+    }
+    assert.equal(film?.name, "film.bin");
+    assert(film);
+    const content = await hearth.GET("/attachments/{id}/content", { params: { path: { id: film.id } }, parseAs: "text" });
+    assert.equal(content.data, "helloworld");
 }
 
 async function refusals(hearth: Hearth): Promise<void> {

@@ -6,6 +6,7 @@
 pub(super) mod api;
 mod check;
 mod content_store;
+mod disk_work;
 mod download;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
@@ -33,12 +34,12 @@ use tokio::{
 
 pub(in crate::records) use self::receive::Announcement;
 pub(crate) use self::{check::check as check_files, content_store::ContentStore, proof::prove};
+use self::{disk_work::blocking, preview::Cache, rows::Attached, uploads::Uploads};
 pub(super) use self::{
     name::cleaned as cleaned_name,
     rows::self_test,
     spool::{Kept, Spooled},
 };
-use self::{preview::Cache, receive::blocking, rows::Attached, uploads::Uploads};
 use crate::{config, http::Problem};
 use poem::http::StatusCode;
 

@@ -17,7 +17,7 @@ use std::{
 use nix::fcntl::OFlag;
 use tokio::sync::Mutex;
 
-use super::{Attachments, content_store::is_hash, receive::blocking, rows::Attached};
+use super::{Attachments, content_store::is_hash, disk_work::blocking, rows::Attached};
 use crate::{
     http::Problem,
     media::{self, MediaError},

@@ -6,24 +6,23 @@
 
 use std::{io, sync::Arc};
 
-use nix::errno::Errno;
-use poem::http::{HeaderName, StatusCode};
-use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
+use poem::http::HeaderName;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Attachments,
     content_store::hash_of,
+    disk_work::{blocking, disk_is_full, too_large},
     entity::attachment::Role,
     name,
     receiving::Receiving,
     rows::{self, Attached, NewAttachment, Written},
-    uploads::{Upload, Uploads, is_full},
+    uploads::{Upload, Uploads},
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller, idempotency::Once},
-    config,
     datetime::Timestamp,
-    http::{Code, IdempotencyKey, Pieces, Precondition, Problem},
+    http::{IdempotencyKey, Pieces, Precondition, Problem},
     media,
     records::store::{self, Viewer},
 };
@@ -296,38 +295,6 @@ impl Attachments {
         }
         written.ok_or_else(|| no_such_record(record_id))
     }
-}
-
-/// Does what waits for the disk, beside the threads that answer requests.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Problem> {
-    let outcome = spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    outcome.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-        _ if is_full(&error) => disk_is_full(),
-        Some(Errno::EROFS | Errno::EIO | Errno::EACCES | Errno::EPERM) => {
-            tracing::error!("A file of an attachment cannot be read or written: {error}");
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE)
-                .detail("The server cannot write to its disk. Nothing was saved.")
-        }
-        _ => {
-            tracing::error!("A file of an attachment cannot be read or written: {error}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
-                .detail("An internal error occurred. See Hearth's log for details.")
-        }
-    })
-}
-
-pub(super) fn disk_is_full() -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE)
-        .code(Code::DiskFull)
-        .detail("The server's disk is full. Nothing was saved.")
-}
-
-pub(super) fn too_large(most: u64) -> Problem {
-    let most = config::in_words(most);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
-        .detail(format!("The file is larger than {most}. The rest of it was refused."))
 }
 
 pub(super) fn no_such_record(id: i64) -> Problem {

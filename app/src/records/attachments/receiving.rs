@@ -6,7 +6,7 @@ use poem::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    receive::{blocking, too_large},
+    disk_work::{blocking, too_large},
     uploads::{Taken, Upload},
 };
 use crate::{

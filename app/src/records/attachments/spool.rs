@@ -12,7 +12,7 @@ use std::{
 use super::{
     Attachments,
     content_store::hash_of,
-    receive::{blocking, disk_is_full, too_large},
+    disk_work::{blocking, disk_is_full, too_large},
     rows,
     uploads::{Taken, Uploads},
 };

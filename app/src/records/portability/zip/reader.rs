@@ -122,11 +122,6 @@ impl<R: ReaderAt> Archive<R> {
         self.entries.values().fold(0, |sum, entry| sum.saturating_add(entry.bytes))
     }
 
-    /// Returns the names of the entries that begin like this.
-    pub(in super::super) fn names<'a>(&'a self, beginning: &'a str) -> impl Iterator<Item = &'a str> {
-        self.entries.keys().map(|name| &**name).filter(move |name| name.starts_with(beginning))
-    }
-
     /// Returns the content of an entry. `None`: there is none of this name. Whoever reads it to its end without an error has what was
     /// put in.
     pub(in super::super) fn read(&self, name: &str) -> Result<Option<Box<dyn Read + '_>>, BadArchive> {

@@ -59,12 +59,16 @@ pub fn add(address: SocketAddr, record: &Value) -> Value {
     plain(answer.json())
 }
 
-/// What every release says of a record: those from before accounts know of no owner, and up to 0.4.0 none has a version.
+/// What every release says of a record: those from before accounts know of no owner, up to 0.4.0 none has a version, and up to
+/// 0.6.0 none has a kind, fields, tags or a place.
 pub fn plain(mut record: Value) -> Value {
     if let Some(fields) = record.as_object_mut() {
         fields.remove("owner_id");
         fields.remove("visibility");
         fields.remove("version");
+        for new in ["kind", "fields", "tags", "guests_see_attachments", "place_id"] {
+            fields.remove(new);
+        }
     }
     record
 }

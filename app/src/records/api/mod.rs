@@ -81,6 +81,7 @@ enum Added {
     ),
 }
 
+#[allow(clippy::large_enum_variant, reason = "the response is made once, and taken apart at once")]
 #[derive(ApiResponse)]
 enum Read {
     /// The record.

@@ -17,8 +17,11 @@ fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Returns an archive with entries that are written as they are: method, names, and what the mode says.
-fn raw(entries: &[(&[u8], rawzip::CompressionMethod, u32, bool, &[u8])]) -> Vec<u8> {
+/// An entry as it is written: its name, its method, its mode, whether it is encrypted, and its content.
+type RawEntry<'a> = (&'a [u8], rawzip::CompressionMethod, u32, bool, &'a [u8]);
+
+/// Returns an archive with entries that are written as they are.
+fn raw(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut zip = rawzip::ZipArchiveWriter::new(&mut bytes);
     for (path, method, mode, is_encrypted, content) in entries {

@@ -21,7 +21,7 @@ pub(in super::super) enum BadTable {
     Empty,
     #[error("The file is larger than {} MB, which is the most for a table.", LARGEST >> 20)]
     TooLarge,
-    #[error("The file is not a table of text. Save it as CSV in UTF-8.")]
+    #[error("The file is neither an archive nor a table. Save a table as CSV in UTF-8.")]
     NotText,
     #[error("The table has more than {MOST_ROWS} rows. Import it in parts.")]
     TooManyRows,

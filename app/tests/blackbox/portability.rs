@@ -12,8 +12,8 @@ use crate::{
     harness::{App, Data, OWNER, Start},
 };
 
-const ZIP: (&str, &str) = ("content-type", "application/zip");
-const CSV: (&str, &str) = ("content-type", "text/csv");
+const ZIP: (&str, &str) = ("content-type", "application/octet-stream");
+const CSV: (&str, &str) = ("content-type", "application/octet-stream");
 const FILE: (&str, &str) = ("content-type", "application/octet-stream");
 
 /// Returns the archive that somebody gets.

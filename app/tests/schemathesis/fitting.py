@@ -41,13 +41,6 @@ def before_call(context, case, kwargs):
         case.body = {field: fitting(field, value) for field, value in case.body.items()}
 
 
-@schemathesis.serializer("application/zip")
-def archive(context, value):
-    """Returns the bytes of an archive, which is none: what the document says of it is that it is bytes."""
-    data = getattr(value, "data", value)
-    return data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
-
-
 def fitting(field, value):
     """Returns what is accepted in the place of a value that the document allows."""
     if not isinstance(value, str) or not value:

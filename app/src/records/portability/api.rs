@@ -2,7 +2,7 @@
 
 use poem::{Body, IntoResponse, Response, http::header, web::Data};
 use poem_openapi::{
-    ApiRequest, ApiResponse, Object, OpenApi, Tags,
+    ApiResponse, Object, OpenApi, Tags,
     param::Query,
     payload::{Binary, Payload},
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
@@ -82,25 +82,6 @@ impl ApiResponse for Archive {
     fn register(_registry: &mut Registry) {}
 }
 
-/// An archive to import.
-#[derive(ApiRequest)]
-enum BinderBody {
-    /// A zip archive that `export_binder` returned.
-    #[oai(content_type = "application/zip")]
-    Zip(Binary<Body>),
-}
-
-/// What Homebox exported.
-#[derive(ApiRequest)]
-enum HomeboxBody {
-    /// The archive of a collection, from version 0.26 on.
-    #[oai(content_type = "application/zip")]
-    Zip(Binary<Body>),
-    /// A table, with commas or tabs.
-    #[oai(content_type = "text/csv")]
-    Csv(Binary<Body>),
-}
-
 /// What was not taken.
 #[derive(Debug, Object)]
 struct LeftOut {
@@ -153,7 +134,7 @@ impl PortabilityApi {
 
     /// Import an exported binder
     ///
-    /// Adds the records of the archive as the user's own, and changes none that is there already. All that can be taken is added at
+    /// The body is the archive. Adds its records as the user's own, and changes none that is there already. All that can be taken is added at
     /// once; what cannot is listed.
     #[oai(path = "/imports/binder", method = "post", operation_id = "import_binder")]
     async fn import_binder(
@@ -164,9 +145,9 @@ impl PortabilityApi {
         /// A text of the client's choice, such as a UUID, that is new for each import.
         #[oai(name = "Idempotency-Key")]
         key: Header<IdempotencyKey>,
-        body: BinderBody,
+        body: Binary<Body>,
     ) -> Result<Found<ImportReport>, WriteRefused> {
-        let BinderBody::Zip(Binary(body)) = body;
+        let Binary(body) = body;
         let report =
             import(database, attachments, &caller, body, None, key.0, |file| matches!(file, File::Binder(_))).await?;
         Ok(Found::new(report))
@@ -174,7 +155,7 @@ impl PortabilityApi {
 
     /// Import from Homebox
     ///
-    /// Adds the items of an export of Homebox as records of the kind `thing`. All that can be taken is added at once; what cannot
+    /// The body is an export of Homebox: a table, or the archive of newer versions. Adds its items as records of the kind `thing`. All that can be taken is added at once; what cannot
     /// is listed.
     #[oai(path = "/imports/homebox", method = "post", operation_id = "import_homebox")]
     async fn import_homebox(
@@ -188,9 +169,9 @@ impl PortabilityApi {
         /// A text of the client's choice, such as a UUID, that is new for each import.
         #[oai(name = "Idempotency-Key")]
         key: Header<IdempotencyKey>,
-        body: HomeboxBody,
+        body: Binary<Body>,
     ) -> Result<Found<ImportReport>, WriteRefused> {
-        let (HomeboxBody::Zip(Binary(body)) | HomeboxBody::Csv(Binary(body))) = body;
+        let Binary(body) = body;
         let is_it = |file: &File| matches!(file, File::Homebox(_) | File::HomeboxTable(_));
         let report = import(database, attachments, &caller, body, currency.0, key.0, is_it).await?;
         Ok(Found::new(report))

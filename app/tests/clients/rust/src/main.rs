@@ -4,6 +4,8 @@
 
 use std::{error::Error, num::NonZeroU64};
 
+use futures::StreamExt;
+
 mod hearth {
     progenitor::generate_api!(spec = "openapi.json", interface = Builder);
 }
@@ -11,7 +13,8 @@ mod hearth {
 use hearth::{
     Client, Error as Refused,
     types::{
-        NewRecord, NewRecordCategory, NewToken, RecordChange, RecordChangeNotes, RecordSort, Scope, SetUp, SignIn,
+        NewRecord, NewRecordCategory, NewToken, NewUpload, RecordChange, RecordChangeNotes, RecordSort, Scope, SetUp,
+        SignIn,
     },
 };
 
@@ -25,7 +28,7 @@ async fn main() -> Outcome {
     let hearth = client(&base, &[("authorization", &format!("Bearer {secret}"))])?;
     records(&hearth).await?;
     refusals(&hearth).await?;
-    // Uploads: there are none before the binder has attachments.
+    attachments(&hearth).await?;
     assert_eq!(hearth.revoke_token().id(id).send().await?.status().as_u16(), 204);
     refused(hearth.list_records().send().await, 401)?;
     println!("rust: the scenario passed");
@@ -122,6 +125,29 @@ async fn records(hearth: &Client) -> Outcome {
 
     assert_eq!(hearth.delete_record().id(ids[0]).send().await?.status().as_u16(), 204);
     refused(hearth.get_record().id(ids[0]).send().await, 404)
+}
+
+async fn attachments(hearth: &Client) -> Outcome {
+    let record: NewRecord = NewRecord::builder().title("Washing machine").try_into()?;
+    let id = hearth.create_record().body(record).send().await?.id;
+    let receipt = hearth.create_attachment().id(id).name("receipt.txt").body("one receipt").send().await?;
+    assert_eq!(receipt.bytes, 11);
+    let new: NewUpload = NewUpload::builder().name("film.bin").bytes(10_u64).try_into()?;
+    let upload = hearth.create_upload().id(id).body(new).send().await?.id.clone();
+    let mut film = None;
+    for part in ["hello", "world"] {
+        let now = hearth.get_upload().id(&upload).send().await?;
+        film = hearth.append_upload().id(&upload).upload_offset(now.offset).body(part).send().await?.attachment.clone();
+    }
+    let film = film.ok_or("no attachment")?;
+    assert_eq!(film.name.as_str(), "film.bin");
+    let (mut content, mut pieces) =
+        (Vec::new(), hearth.get_attachment_content().id(film.id).send().await?.into_inner());
+    while let Some(piece) = pieces.next().await {
+        content.extend_from_slice(&piece?);
+    }
+    assert_eq!(content, b"helloworld");
+    Ok(())
 }
 
 async fn refusals(hearth: &Client) -> Outcome {

@@ -176,7 +176,7 @@ impl<'a> Tree<'a> {
 /// Returns a link, if it leads where one may.
 fn link(address: CowStr<'_>) -> Element<'_> {
     let begins = |scheme: &&str| address.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    if SCHEMES.iter().any(|scheme| begins(scheme)) { Element::Link(address) } else { Element::Refused(address) }
+    if SCHEMES.iter().any(begins) { Element::Link(address) } else { Element::Refused(address) }
 }
 
 /// Returns the first address of the web in a text, with what stands before and after it.

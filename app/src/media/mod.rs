@@ -71,7 +71,7 @@ pub enum MediaError {
     Time,
 }
 
-/// Returns a preview of a picture: a JPEG of at most [`picture::LONGER_SIDE`] pixels, upright. `None` where the type has none.
+/// Returns a preview of a picture: a JPEG of at most 640 pixels, upright. `None` where the type has none.
 ///
 /// # Errors
 /// No picture could be made of the file; a page shows the type's symbol instead.
@@ -87,7 +87,7 @@ pub async fn preview(file: File, media_type: &str) -> Result<Option<Vec<u8>>, Me
     Ok(Some(answer))
 }
 
-/// Returns the text of a PDF, page after page, cut after [`pdf::MOST_CHARACTERS`]. `None` where it has none, such as a scan.
+/// Returns the text of a PDF, page after page, cut after a million characters. `None` where it has none, such as a scan.
 ///
 /// # Errors
 /// The file could not be read as a PDF, or needs a password.

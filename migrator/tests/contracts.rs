@@ -85,7 +85,7 @@ fn people_read_the_lines_of_the_log_contract() {
     let lines = |done: &str| {
         format!(
             "[Migrate] Checking database state...\n[Migrate] {done}: m0001_records\n[Migrate] {done}: m0002_accounts\n\
-             [Migrate] {done}: m0003_search_and_changes\n[Migrate] All migrations complete!\n"
+             [Migrate] {done}: m0003_search_and_changes\n[Migrate] {done}: m0004_binder\n[Migrate] All migrations complete!\n"
         )
     };
     assert_eq!(ran.stderr, lines("Applying"));
@@ -107,6 +107,7 @@ fn programs_can_have_the_log_as_json_lines() {
             "Applying: m0001_records",
             "Applying: m0002_accounts",
             "Applying: m0003_search_and_changes",
+            "Applying: m0004_binder",
             "All migrations complete!"
         ]
     );
@@ -127,7 +128,7 @@ fn a_new_database_is_marked_and_in_wal_mode_and_its_ledger_tells_how() {
     );
     let ledger: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(common::text).collect()).collect();
     let names: Vec<&str> = ledger.iter().map(|row| row[0].as_str()).collect();
-    assert_eq!(names, ["m0001_records", "m0002_accounts", "m0003_search_and_changes"]);
+    assert_eq!(names, ["m0001_records", "m0002_accounts", "m0003_search_and_changes", "m0004_binder"]);
     let applied = |row: &Vec<String>| json!({"name": row[0], "version": row[1], "applied_at": row[2]});
     assert_eq!(json!(ledger.iter().map(applied).collect::<Vec<_>>()), status[0]["applied"]);
     for row in &ledger {
@@ -136,14 +137,14 @@ fn a_new_database_is_marked_and_in_wal_mode_and_its_ledger_tells_how() {
         assert!(row[4].contains("table record: column due_date\ttext\n"));
     }
     // Each has the schema that it made, so that of the last one is the database's.
-    assert_eq!(json!(ledger[2][3]), status[0]["schema"]);
+    assert_eq!(json!(ledger[3][3]), status[0]["schema"]);
     let has_sessions = |row: &[String]| row[4].contains("table session: column token_hash\ttext not null\n");
     assert!(!has_sessions(&ledger[0]) && has_sessions(&ledger[1]));
 }
 
 /// Of the schema after each migration. Those of released migrations never change. If one did, say with another
 /// SQLite, that would be taken for drift in every database there is.
-const FINGERPRINTS: [&str; 3] = ["553b03932514f3a0", "17dd5f536623f4a1", "711e98a534c6e9a9"];
+const FINGERPRINTS: [&str; 4] = ["553b03932514f3a0", "17dd5f536623f4a1", "711e98a534c6e9a9", "5afc2158dd92add6"];
 
 #[test]
 fn the_fingerprint_is_that_of_the_release_whatever_wrote_the_schema() {
@@ -356,11 +357,11 @@ fn an_older_migrator_reads_and_writes_a_ledger_with_floors() {
     connection
         .execute(
             "INSERT INTO migration_ledger (name, version, applied_at, duration_ms, schema, listing)
-             VALUES ('m0004_older', '0.5.0', '2026-11-29T10:00:00Z', 1, 'x', (SELECT listing FROM migration_ledger WHERE id = 3))",
+             VALUES ('m0099_older', '0.5.0', '2026-11-29T10:00:00Z', 1, 'x', (SELECT listing FROM migration_ledger ORDER BY id DESC LIMIT 1))",
             [],
         )
         .unwrap();
-    connection.execute("INSERT INTO seaql_migrations VALUES ('m0004_older', 0)", []).unwrap();
+    connection.execute("INSERT INTO seaql_migrations VALUES ('m0099_older', 0)", []).unwrap();
     for sql in [
         "SELECT name, id, version, applied_at FROM migration_ledger ORDER BY id",
         "SELECT listing FROM migration_ledger ORDER BY id DESC LIMIT 1",
@@ -369,6 +370,6 @@ fn an_older_migrator_reads_and_writes_a_ledger_with_floors() {
     }
     drop(connection);
     let status = place.status(migrator()).succeeded().documents().remove(0);
-    assert_eq!((&status["unknown"][0]["name"], &status["drift"]), (&json!("m0004_older"), &json!([])));
+    assert_eq!((&status["unknown"][0]["name"], &status["drift"]), (&json!("m0099_older"), &json!([])));
     assert_eq!(status["floor"], migrator::migrations::FLOOR.unwrap_or(env!("CARGO_PKG_VERSION")), "the others' stay");
 }

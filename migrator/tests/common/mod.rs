@@ -213,7 +213,8 @@ pub(crate) fn text(value: &Sql) -> String {
 /// Somebody drops the column `due_date`, and all that needs it.
 pub(crate) const DUE_DATE_GOES: &str = "
     DROP INDEX record_due_date; DROP INDEX record_updated_at; DROP INDEX record_title;
-    DROP TRIGGER record_version; DROP TRIGGER record_change_update; ALTER TABLE record DROP COLUMN due_date";
+    DROP TRIGGER record_version; DROP TRIGGER record_change_update; DROP TRIGGER record_history; DROP TRIGGER record_trash;
+    ALTER TABLE record DROP COLUMN due_date";
 
 /// Adds records in several scripts, with long notes and due dates.
 pub(crate) fn fill(database: &Path, number: usize) {

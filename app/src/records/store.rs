@@ -93,6 +93,11 @@ impl Record {
     }
 }
 
+/// The refusal of a record that is not there, or not for the viewer.
+pub(crate) fn no_such_record(id: i64) -> Problem {
+    Problem::not_found(format!("There is no record with the id {id}."))
+}
+
 /// Returns the record with this id, if the viewer sees it.
 pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
     reads.one(by_id(viewer, id)).await
@@ -131,7 +136,7 @@ pub(crate) async fn create(
     // What takes time is done here, before all other writes have to wait for it.
     let row = draft.applied(&Model::new(Some(caller.user.id)));
     let details = draft.details(&Details::default());
-    let indexed = Indexed::new(Texts::of(&row), &details, &[]);
+    let without_place = row.place_id.is_none().then(|| Indexed::new(Texts::of(&row), &details, &[]));
     database
         .write(caller, async move |tx, caller| {
             if let Some(id) = idempotency::earlier(tx, caller, once.as_ref()).await? {
@@ -139,8 +144,7 @@ pub(crate) async fn create(
                 return Ok(Record { details: details::read(tx, id).await?, row });
             }
             let places = checked_places(tx, &row).await?;
-            let indexed =
-                if places.is_empty() { indexed.clone() } else { Indexed::new(Texts::of(&row), &details, &places) };
+            let indexed = without_place.clone().unwrap_or_else(|| Indexed::new(Texts::of(&row), &details, &places));
             let row = insert(tx, row.clone(), &details, &indexed).await?;
             idempotency::keep(tx, caller, once.as_ref(), row.id).await?;
             Ok(Record { row, details: details.clone() })

@@ -24,7 +24,7 @@ use super::{
     listing::{Cursor, Listing, Order},
     page_query,
     search::Search,
-    store::{self, Viewer},
+    store::{self, Viewer, no_such_record},
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller, idempotency::Once},
@@ -311,8 +311,4 @@ impl RecordsApi {
             Err(no_such_record(id.0).into())
         }
     }
-}
-
-fn no_such_record(id: i64) -> Problem {
-    Problem::not_found(format!("There is no record with the id {id}."))
 }

@@ -10,7 +10,6 @@ use poem_openapi::{
 use super::{
     Tag,
     body::{FieldBody, RecordBody},
-    no_such_record,
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller, users},
@@ -26,7 +25,7 @@ use crate::{
             versions::{self, Summary, Version, no_such_version},
         },
         kind::Kind,
-        store::Viewer,
+        store::{Viewer, no_such_record},
     },
 };
 

@@ -24,7 +24,7 @@ use crate::{
     datetime::Timestamp,
     http::{IdempotencyKey, Pieces, Precondition, Problem},
     media,
-    records::store::{self, Viewer},
+    records::store::{self, Viewer, no_such_record},
 };
 
 /// Uploads that a user may have begun and not finished.
@@ -295,8 +295,4 @@ impl Attachments {
         }
         written.ok_or_else(|| no_such_record(record_id))
     }
-}
-
-pub(super) fn no_such_record(id: i64) -> Problem {
-    Problem::not_found(format!("There is no record with the id {id}."))
 }

@@ -14,7 +14,7 @@ use super::{
     Attachments,
     download::{Content, Preview, Wanted},
     entity::attachment::Role,
-    receive::{Announcement, Progress, no_such_record},
+    receive::{Announcement, Progress},
     rows::{self, Attached, Change, Written},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         After, ById, Done, Found, Header, IdempotencyKey, Limit, Listed, OptionalField, Pieces, Precondition, Problem,
         ReadRefused, Window, WriteRefused, entity_tag,
     },
-    records::store::Viewer,
+    records::store::{Viewer, no_such_record},
 };
 
 /// The operations on attachments.

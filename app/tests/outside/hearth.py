@@ -44,6 +44,15 @@ class Hearth:
     data: pathlib.Path
     process: subprocess.Popen
     log: list
+    is_killed: bool = False
+
+    def kill(self):
+        """Ends it and all that it started by KILL, as when the power goes."""
+        self.is_killed = True
+        for each in reversed([self.process.pid, *descendants(self.process.pid)]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self.process.wait()
 
     def environment(self):
         """Returns this process's environment with what a command needs to find the app."""
@@ -114,15 +123,37 @@ def start(settings=None, host="127.0.0.1"):
 @contextlib.contextmanager
 def supervised(settings):
     """Yields a Hearth with its supervisor, whose owner is OWNER. `settings` are more of its HEARTH_ variables."""
+    owner = {"HEARTH_AUTH__ADMIN_EMAIL": OWNER["email"], "HEARTH_AUTH__ADMIN_PASSWORD": OWNER["password"]}
     with tempfile.TemporaryDirectory(prefix="hearth-") as directory:
-        data, port = pathlib.Path(directory) / "data", free_port()
-        url = f"http://localhost:{port}"
-        named = {
-            "HEARTH_DATA_DIR": str(data), "HEARTH_LISTEN": f"127.0.0.1:{port}", "HEARTH_HTTP__PUBLIC_URL": url,
-            "HEARTH_AUTH__ADMIN_EMAIL": OWNER["email"], "HEARTH_AUTH__ADMIN_PASSWORD": OWNER["password"],
-        }
-        with running([programs() / "supervisor"], named | settings, url, data) as hearth:
+        with Instance(pathlib.Path(directory) / "data", owner | settings).start() as hearth:
             yield hearth
+
+
+class Instance:
+    """A data directory that a supervisor runs on, or not."""
+
+    def __init__(self, data, settings=None):
+        port = free_port()
+        self.data, self.url = data, f"http://localhost:{port}"
+        self.settings = {
+            "HEARTH_DATA_DIR": str(data), "HEARTH_LISTEN": f"127.0.0.1:{port}", "HEARTH_HTTP__PUBLIC_URL": self.url,
+        } | (settings or {})
+
+    @contextlib.contextmanager
+    def start(self):
+        """Yields its Hearth; the set-up code is there where nobody owns it yet."""
+        with running([programs() / "supervisor"], self.settings, self.url, self.data) as hearth:
+            code = self.data / "live/setup-code"
+            hearth.setup_code = code.read_text().split()[0] if code.exists() else ""
+            yield hearth
+
+    def command(self, *words):
+        """Runs a command of the supervisor's, as the operator does; returns what it printed."""
+        command = [programs() / "supervisor", *words]
+        done = subprocess.run(command, env=plain() | self.settings, capture_output=True, text=True, timeout=4 * PATIENCE)
+        if done.returncode:
+            raise RuntimeError(f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
 
 @contextlib.contextmanager
@@ -138,7 +169,7 @@ def running(command, settings, url, data):
     try:
         wait_until_it_answers(hearth)
         yield hearth
-        if process.poll() is not None:
+        if not hearth.is_killed and process.poll() is not None:
             raise RuntimeError(f"it ended by itself with {process.returncode}:\n{''.join(log)}")
     finally:
         process.terminate()
@@ -147,6 +178,19 @@ def running(command, settings, url, data):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def descendants(process):
+    """Returns the processes that this one started, and those that they did."""
+    parents = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, which is in brackets, may have anything in it.
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [process]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
 
 
 def free_port(host="127.0.0.1"):

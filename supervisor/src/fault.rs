@@ -7,8 +7,9 @@
 //! `kill-parent` (KILL to the parent, then wait for the own end), `hang` (wait for ever), `enospc`,
 //! `enolck`, `eopnotsupp` (fail like that system call).
 //!
-//! Two more words may stand in it: `trace=<file>` writes every point that is passed there, a line each, and
-//! `armed-by=<file>` leaves everything as it is until that file exists, for what is to break only later.
+//! Three more words may stand in it: `trace=<file>` writes every point that is passed there, a line each;
+//! `armed-by=<file>` leaves everything as it is until that file exists, for what is to break only later;
+//! `rest=<milliseconds>` has a job rest after each progress line but the last, so that it is seen on the fastest machine.
 
 use std::io;
 
@@ -77,6 +78,19 @@ pub const POINTS: &[&str] = &[
 #[inline(always)]
 pub fn point(_name: &'static str) -> io::Result<()> {
     Ok(())
+}
+
+/// Goes on, in a build without faults.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub fn rest() {}
+
+/// Rests as long as `HEARTH_FAULT` asks for.
+#[cfg(feature = "faults")]
+pub fn rest() {
+    let faults = std::env::var("HEARTH_FAULT").unwrap_or_default();
+    let rest = faults.split(',').find_map(|fault| fault.strip_prefix("rest=")?.parse().ok());
+    std::thread::sleep(std::time::Duration::from_millis(rest.unwrap_or(0)));
 }
 
 /// Does what `HEARTH_FAULT` asks for at this point.

@@ -372,9 +372,9 @@ fn a_labelled_backup_stays_until_a_person_removes_it() {
 fn progress_without_a_terminal_is_a_line_from_time_to_time_that_only_grows_and_ends_with_the_work() {
     let mut hearth = Hearth::new();
     // Each look of the command tells, where else each ten seconds do.
-    hearth.set("TEST_TELL_EACH", "1ms").patient();
+    hearth.set("TEST_TELL_EACH", "1ms").set("HEARTH_FAULT", "rest=300").patient();
     let (mut running, _) = serving(&hearth, 1);
-    // So much that each part takes a moment.
+    // So much that each part says how far it is before it is done.
     for number in 0..24_u8 {
         let noise: Vec<u8> =
             (0..1_u32 << 20).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8 ^ number).collect();

@@ -41,6 +41,7 @@ use crate::{
     config::SandboxMode,
     data::{DataDir, space},
     failure::{Cause, Failure},
+    fault,
     jobs::{Committed, Document, Job, Reply, Request, Start, child::DOOR, same_version},
     process::{
         programs::JOB,
@@ -180,9 +181,12 @@ fn progress() -> impl FnMut(u64, u64) {
     let mut last: Option<Instant> = None;
     move |done, total| {
         if done >= total || last.is_none_or(|last| last.elapsed() >= PROGRESS) {
-            last = Some(Instant::now());
             // Whoever no longer reads is not the job's concern.
             let _ = print(&Reply::Progress { done, total });
+            if done < total {
+                fault::rest();
+            }
+            last = Some(Instant::now());
         }
     }
 }

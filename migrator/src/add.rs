@@ -98,6 +98,16 @@ pub async fn trigger(manager: &SchemaManager<'_>, name: &str, definition: &str) 
     execute(manager, &format!("CREATE TRIGGER IF NOT EXISTS {} {definition}", quoted(name))).await
 }
 
+/// Puts a trigger in the place of the one that has its name, if one has. `definition` is as for [`trigger`].
+///
+/// # Errors
+///
+/// SQLite's, such as a mistake in `definition`.
+pub async fn replaced_trigger(manager: &SchemaManager<'_>, name: &str, definition: &str) -> Result<(), DbErr> {
+    let name = quoted(name);
+    execute(manager, &format!("DROP TRIGGER IF EXISTS {name}; CREATE TRIGGER {name} {definition}")).await
+}
+
 /// Adds a view. `select` is the query it stands for.
 ///
 /// # Errors

@@ -107,6 +107,25 @@ fn a_back_fill_reaches_every_row_that_has_the_default_and_tells_how_many() {
 }
 
 #[test]
+fn a_trigger_takes_the_place_of_another_of_its_name() {
+    let tried = Tried::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, b TEXT NOT NULL DEFAULT 'b') STRICT;
+         CREATE TABLE kept (a TEXT, b TEXT) STRICT;
+         CREATE TRIGGER \"keeps it\" BEFORE DELETE ON t BEGIN INSERT INTO kept (a) VALUES (old.a); END;
+         INSERT INTO t (id, a) VALUES (1, 'x'), (2, 'y');",
+    );
+    tried.twice(async |manager| {
+        let keeps = "BEFORE DELETE ON t BEGIN INSERT INTO kept VALUES (old.a, old.b); END";
+        add::replaced_trigger(manager, "keeps it", keeps).await?;
+        add::replaced_trigger(manager, "says so", "AFTER INSERT ON t BEGIN INSERT INTO kept VALUES ('new', new.a); END")
+            .await
+    });
+    tried.texts("DELETE FROM t WHERE id = 1 RETURNING ''");
+    tried.texts("INSERT INTO t (a) VALUES ('z') RETURNING ''");
+    assert_eq!(tried.texts("SELECT a || ' ' || b FROM kept"), ["x b", "new z"]);
+}
+
+#[test]
 fn a_back_fill_goes_through_any_primary_key() {
     for (key, values) in [
         ("a TEXT, b BLOB, c INTEGER, PRIMARY KEY (b, a)", "n % 7 || 'é', CAST(printf('%05d', n) AS BLOB)"),

@@ -194,6 +194,7 @@ fn prepared(cases: &[Case]) -> tempfile::TempDir {
         primary_key: name == "id",
         auto_increment: name == "id",
         unique: false,
+        unbounded: false,
         extra: None,
     };
     let (integer, text) = (Affinity::Integer, Affinity::Text);

@@ -38,11 +38,12 @@ use std::sync::Mutex;
 use changes::Change;
 // As in a migration of the crate.
 use migrator::add;
-use migrator::developer::entity::differences;
+use migrator::developer::entity::{Affinity, Column, Entity, Index, differences};
 use migrator::developer::new::{self, Former, Wishes, Written};
 use migrator::developer::tables::Tables;
 use migrator::developer::{Problem, releases};
 use migrator::{MigrationTrait, Release};
+use rusqlite::Connection;
 
 /// A folder of migrations as the third one left it.
 struct Folder {
@@ -270,4 +271,58 @@ fn a_list_that_cannot_be_written_is_an_error_that_names_it() {
     let problem = folder.write(&released(), "colour", &changes[0]).unwrap_err();
     assert!(problem.message.contains("has no list of migrations that a line can be added to"), "{problem}");
     assert_eq!(folder.files(), before);
+}
+
+#[test]
+fn what_a_new_column_and_an_index_that_is_not_needed_mean_is_noted() {
+    let tables = Connection::open_in_memory().unwrap();
+    tables
+        .execute_batch(
+            "CREATE TABLE paper (id INTEGER PRIMARY KEY, title TEXT NOT NULL, \"group\" TEXT NOT NULL, notes TEXT NOT NULL) STRICT;
+             CREATE TABLE kept (title TEXT, notes TEXT) STRICT;
+             CREATE TRIGGER paper_kept BEFORE DELETE ON paper BEGIN INSERT INTO kept SELECT Old.title || old.\"group\", OLD.notes; END;
+             CREATE TRIGGER paper_titled AFTER UPDATE OF title ON paper BEGIN INSERT INTO kept (title) VALUES (old.title); END;",
+        )
+        .unwrap();
+    let text = |name: &str, primary_key: bool| Column {
+        name: name.to_owned(),
+        affinity: if primary_key { Affinity::Integer } else { Affinity::Text },
+        nullable: false,
+        default: (name == "place").then(|| "''".to_owned()),
+        primary_key,
+        auto_increment: false,
+        unique: false,
+        unbounded: !primary_key,
+        extra: None,
+    };
+    let entity = |table: &str, columns: Vec<Column>, indexes: &[&[&str]]| Entity {
+        table: table.to_owned(),
+        columns,
+        indexes: indexes
+            .iter()
+            .map(|columns| Index { columns: columns.iter().map(|one| (*one).to_owned()).collect(), unique: false })
+            .collect(),
+        foreign_keys: Vec::new(),
+    };
+    let paper = ["title", "group", "notes", "place"].map(|name| text(name, false));
+    let paper = entity("paper", [vec![text("id", true)], paper.to_vec()].concat(), &[]);
+    let columns = vec![text("paper", true), text("line", true), text("said", false)];
+    let line = entity("line", columns, &[&["said"], &["said", "line"], &["paper"], &["line"], &["line"]]);
+    let plan =
+        new::plan(&[paper, line], &Tables::read(&tables).unwrap(), &Former::of_entities(&[]), &Wishes::default());
+    let plan = plan.unwrap();
+    assert_eq!(
+        plan.notes,
+        [
+            "what paper_kept keeps of a row of paper is not place; if it should be, write the trigger again in this migration, under \
+             its name, with add::replaced_trigger",
+            "line gets no index on said: another one, or its key, begins with the same",
+            "line gets no index on paper: another one, or its key, begins with the same",
+            "line gets no index on line: another one, or its key, begins with the same",
+        ]
+    );
+    let steps = format!("{:?}", plan.steps);
+    // Texts have no bound: https://www.sqlite.org/withoutrowid.html
+    assert!(steps.contains("STRICT") && !steps.contains("WITHOUT ROWID"), "{steps}");
+    assert_eq!(steps.matches("Index {").count(), 2, "{steps}");
 }

@@ -63,6 +63,7 @@ fixtures! {
     trigger_rewrites
     trigger_rewrites_one
     trigger_rewrites_some
+    trigger_takes_new_rows_with_lowered_floor
     turns_foreign_keys_off
     unique_over_duplicates
     unique_with_lowered_floor

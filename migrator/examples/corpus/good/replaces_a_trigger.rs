@@ -4,8 +4,7 @@ use crate::add;
 
 up!(manager => {
     add::column(manager, "user", "email_changed", "INTEGER NOT NULL DEFAULT 0").await?;
-    crate::run(manager, "DROP TRIGGER IF EXISTS user_email").await?;
     let body = "AFTER UPDATE OF email ON user WHEN new.email <> old.email BEGIN
         UPDATE user SET email_key = NULL, email_changed = email_changed + 1 WHERE id = new.id; END";
-    add::trigger(manager, "user_email", body).await
+    add::replaced_trigger(manager, "user_email", body).await
 });

@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
             "(
                 name TEXT NOT NULL PRIMARY KEY,
                 value TEXT NOT NULL
-            ) STRICT, WITHOUT ROWID",
+            ) STRICT",
         )
         .await?;
         Ok(())

@@ -20,7 +20,7 @@ impl MigrationTrait for Migration {
                 tag TEXT NOT NULL,
                 added_at TEXT NULL,
                 PRIMARY KEY (record_id, tag)
-            ) STRICT, WITHOUT ROWID",
+            ) STRICT",
         )
         .await?;
         Ok(())

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Result, params_from_iter};
 
@@ -80,7 +82,9 @@ pub(crate) fn check(
     copy(&chain.path, &new)?;
     let mut compared = Compared { version: &base.version, lowered: subject.is_floor_lowered(), findings };
     compared.writes(&old, &new, &chain.before.listing).map_err(|error| unreadable(&new, &error))?;
-    compared.children(base, &chain.before.listing, &chain.after.listing);
+    compared
+        .children(base, &chain.before.listing, &chain.after.listing, &new)
+        .map_err(|error| unreadable(&new, &error))?;
     compared.new_values(chain);
     Ok(())
 }
@@ -202,7 +206,9 @@ impl Compared<'_> {
     }
 
     /// New tables that an older program's deletes take rows from, or that stop them.
-    fn children(&mut self, base: &Base, was: &Listing, is: &Listing) {
+    fn children(&mut self, base: &Base, was: &Listing, is: &Listing, new: &Path) -> Result<()> {
+        let connection = open(new)?;
+        let mut deleted: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for (name, table) in is.tables.iter().filter(|(name, _)| !was.tables.contains_key(*name)) {
             for (columns, what) in &table.foreign_keys {
                 let parent = what.split(' ').nth(1).unwrap_or_default();
@@ -212,7 +218,15 @@ impl Compared<'_> {
                 }
                 let object = format!("table {name}: column {columns}");
                 let version = self.version;
-                if what.contains("on delete cascade") {
+                if !deleted.contains_key(parent) {
+                    deleted.insert(parent.to_owned(), deleted_by_triggers(&connection, parent)?);
+                }
+                if let Some(trigger) = deleted[parent].get(&name.to_lowercase()) {
+                    let what = format!(
+                        "when {version} deletes from table {parent}, the trigger {trigger} deletes rows of table {name}, which it cannot show before"
+                    );
+                    self.for_older(object, what, "keep them elsewhere first, or do not lower the floor");
+                } else if what.contains("on delete cascade") {
                     let what = format!(
                         "when {version} deletes from table {parent}, rows of table {name} go as well, which it cannot show before"
                     );
@@ -224,6 +238,7 @@ impl Compared<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Values of an old column of few values that no row had before.
@@ -248,6 +263,25 @@ impl Compared<'_> {
             }
         }
     }
+}
+
+/// The tables that triggers delete from when a row of `parent` is deleted, each with the trigger; SQLite's authorizer tells.
+fn deleted_by_triggers(connection: &Connection, parent: &str) -> Result<BTreeMap<String, String>> {
+    // Otherwise what the foreign keys do is told as well.
+    connection.execute_batch("PRAGMA foreign_keys = OFF")?;
+    let deleted: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+    let noted = Arc::clone(&deleted);
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if let (AuthAction::Delete { table_name }, Some(trigger)) = (context.action, context.accessor) {
+            let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.entry(table_name.to_lowercase()).or_insert_with(|| trigger.to_owned());
+        }
+        Authorization::Allow
+    }));
+    let prepared = connection.prepare(&format!("DELETE FROM {}", quoted(parent))).map(drop);
+    connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+    prepared?;
+    Ok(std::mem::take(&mut *deleted.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// What each update alone makes of other columns of its row, where that differs. Each is undone, since of many updates a later one

@@ -13,7 +13,7 @@ use std::fmt;
 use std::process::Stdio;
 
 use sea_orm::sea_query::{
-    ColumnDef, ColumnType, Expr, ForeignKeyAction, IndexCreateStatement, Query, SqliteQueryBuilder,
+    ColumnDef, ColumnType, Expr, ForeignKeyAction, IndexCreateStatement, Query, SqliteQueryBuilder, StringLen,
     TableCreateStatement, TableName, TableRef,
 };
 use sea_orm::{DbBackend, EntityTrait, Schema};
@@ -53,6 +53,9 @@ pub struct Column {
     pub auto_increment: bool,
     /// Whether no two rows may have the same value.
     pub unique: bool,
+    /// Whether its values are texts or bytes of any length.
+    #[serde(default)]
+    pub unbounded: bool,
     /// More that stands behind a column's definition, such as a check.
     pub extra: Option<String>,
 }
@@ -190,6 +193,16 @@ fn column(table: &str, definition: &ColumnDef, key: &[String]) -> Result<Column,
         primary_key,
         auto_increment: spec.primary_key && spec.auto_increment && affinity == Affinity::Integer,
         unique: spec.unique,
+        unbounded: matches!(
+            kind,
+            ColumnType::Text
+                | ColumnType::String(StringLen::None | StringLen::Max)
+                | ColumnType::Blob
+                | ColumnType::VarBinary(StringLen::None | StringLen::Max)
+                | ColumnType::Json
+                | ColumnType::JsonBinary
+                | ColumnType::Custom(_)
+        ) && matches!(affinity, Affinity::Text | Affinity::Blob),
         extra: spec.extra.clone(),
         name,
     })

@@ -10,9 +10,9 @@ use super::sql::{self, Edit, edited, laid_out, nothing, plain};
 use super::step::Step;
 use super::wishes::{Rename, Wishes, index};
 use crate::developer::Problem;
-use crate::developer::entity::{Affinity, Column, Difference, Entity, ForeignKey, What, differences};
-use crate::developer::tables::{Stored, Table, Tables};
-use crate::schema::normalised;
+use crate::developer::entity::{Affinity, Column, Difference, Entity, ForeignKey, Index, What, differences};
+use crate::developer::tables::{Stands, Stored, Table, Tables};
+use crate::schema::{normalised, quoted};
 
 /// What a migration is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -174,9 +174,22 @@ impl<'a> Planned<'a> {
         for column in entity.columns.iter().filter(|column| column.unique && key != [&column.name]) {
             self.indexes.push(index(&entity.table, std::slice::from_ref(&column.name), true));
         }
-        let indexes: Vec<Step> =
-            entity.indexes.iter().map(|one| index(&entity.table, &one.columns, one.unique)).collect();
-        self.indexes.extend(indexes);
+        for (place, one) in entity.indexes.iter().enumerate() {
+            // Where another one, or the key, begins with the same columns, it finds the rows as well.
+            let is_begun = |columns: &[String]| !one.unique && columns.starts_with(&one.columns);
+            let mut others = entity.indexes.iter().enumerate().filter(|(other, _)| *other != place);
+            let key: Vec<String> = key.iter().map(|name| (*name).clone()).collect();
+            let is_in = |(other, it): (usize, &Index)| {
+                is_begun(&it.columns) && (it.columns.len() > one.columns.len() || other < place || it.unique)
+            };
+            if is_begun(&key) || others.any(is_in) {
+                let (table, columns) = (&entity.table, one.columns.join(", "));
+                self.notes
+                    .push(format!("{table} gets no index on {columns}: another one, or its key, begins with the same"));
+            } else {
+                self.indexes.push(index(&entity.table, &one.columns, one.unique));
+            }
+        }
         for foreign in &entity.foreign_keys {
             let begins = |columns: &[String]| columns.starts_with(&foreign.columns);
             let key: Vec<String> = key.iter().map(|name| (*name).clone()).collect();
@@ -219,6 +232,27 @@ impl<'a> Planned<'a> {
             definition: sql::definition(column, key),
         });
         self.index_column(entity, column, key);
+        self.note_triggers(table, column);
+    }
+
+    /// A trigger that keeps whole rows does not know of a column that comes later.
+    fn note_triggers(&mut self, table: &Table, column: &Column) {
+        let keeps = |sql: &str| {
+            let said = normalised(sql);
+            let is_named = |one: &&Stands| said.contains(&format!(" old . {} ", normalised(&quoted(&one.name))));
+            table.columns.iter().filter(is_named).count() * 2 > table.columns.len()
+        };
+        let triggers: Vec<&str> =
+            table.triggers.iter().filter(|(_, sql)| keeps(sql)).map(|(name, _)| name.as_str()).collect();
+        if !triggers.is_empty() {
+            self.notes.push(format!(
+                "what {} keeps of a row of {} is not {}; if it should be, write the trigger again in this migration, under its name, \
+                 with add::replaced_trigger",
+                triggers.join(" and "),
+                table.name,
+                column.name
+            ));
+        }
     }
 
     /// Adds the indexes that a new column needs.

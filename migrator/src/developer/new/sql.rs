@@ -83,7 +83,10 @@ pub(super) fn body(entity: &Entity) -> String {
     let of_several = entity.foreign_keys.iter().filter(|one| one.columns.len() > 1);
     parts.extend(of_several.map(|one| format!("FOREIGN KEY ({}) {}", list(&one.columns), references(one))));
     let is_numbered = key.len() == 1 && entity.column(&key[0]).is_some_and(|one| one.affinity == Affinity::Integer);
-    let options = if is_numbered { "STRICT" } else { "STRICT, WITHOUT ROWID" };
+    // Rows that may be long are better kept by number: https://www.sqlite.org/withoutrowid.html, "When To Use WITHOUT ROWID".
+    let may_be_long = |one: &Column| !one.primary_key && one.unbounded;
+    let by_number = is_numbered || entity.columns.iter().any(may_be_long);
+    let options = if by_number { "STRICT" } else { "STRICT, WITHOUT ROWID" };
     lines(&parts, options)
 }
 

@@ -11,7 +11,7 @@
   const root = document.documentElement;
   const isInUse = () => Boolean(root.dataset.typed || root.dataset.busy);
   document.addEventListener("input", (event) => {
-    if (!event.target.closest("form[role=search]") && event.target.type !== "file") root.dataset.typed = "yes";
+    if (!event.target.closest("form[role=search], form[data-upload]")) root.dataset.typed = "yes";
   });
   document.addEventListener("submit", () => {
     delete root.dataset.typed;

@@ -45,10 +45,12 @@ const PASSKEY: &str = include_str!("passkey.js");
 const BINDER: &str = include_str!("binder.js");
 /// Sends files in pieces, over connections that break.
 const UPLOAD: &str = include_str!("upload.js");
+/// Makes previews that only a browser can make.
+const PREVIEW: &str = include_str!("preview.js");
 
 /// Tells this release's style, icon and scripts from another's.
 const FINGERPRINT: u64 = {
-    let (all, mut hash, mut index) = ([STYLE, ICON, PASSKEY, BINDER, UPLOAD], 0xcbf2_9ce4_8422_2325, 0);
+    let (all, mut hash, mut index) = ([STYLE, ICON, PASSKEY, BINDER, UPLOAD, PREVIEW], 0xcbf2_9ce4_8422_2325, 0);
     while index < all.len() {
         hash = fingerprint(all[index], hash);
         index += 1;
@@ -87,6 +89,7 @@ pub(crate) fn assets(route: Route) -> Route {
         .at("/assets/passkey.js", get(make_sync(|_| asset("text/javascript", PASSKEY))))
         .at("/assets/binder.js", get(make_sync(|_| asset("text/javascript", BINDER))))
         .at("/assets/upload.js", get(make_sync(|_| asset("text/javascript", UPLOAD))))
+        .at("/assets/preview.js", get(make_sync(|_| asset("text/javascript", PREVIEW))))
 }
 
 /// Answers with a page.

@@ -71,12 +71,22 @@ pub enum MediaError {
     Time,
 }
 
+/// Whether the child makes a preview of a file of this type.
+pub fn has_preview(media_type: &str) -> bool {
+    picture::TYPES.contains(&media_type)
+}
+
+/// Whether a file of this type is a picture that the child cannot decode. Who can may hand in a preview.
+pub fn takes_preview(media_type: &str) -> bool {
+    media_type.starts_with("image/") && is_inline(media_type) && !has_preview(media_type)
+}
+
 /// Returns a preview of a picture: a JPEG of at most 640 pixels, upright. `None` where the type has none.
 ///
 /// # Errors
 /// No picture could be made of the file; a page shows the type's symbol instead.
 pub async fn preview(file: File, media_type: &str) -> Result<Option<Vec<u8>>, MediaError> {
-    if !picture::TYPES.contains(&media_type) {
+    if !has_preview(media_type) {
         return Ok(None);
     }
     let Some(answer) = run(Task::Preview, file, LARGEST_PREVIEW).await? else { return Ok(None) };

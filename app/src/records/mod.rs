@@ -95,6 +95,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("get_attachment", READ),
         Operation::new("get_attachment_content", READ).may_give(&[416]),
         Operation::new("get_attachment_preview", READ),
+        Operation::new("set_attachment_preview", WRITE).with_streamed_body().may_give(&[409, 422]),
         Operation::new("create_attachment", WRITE).with_streamed_body().may_give(&[410]),
         Operation::new("update_attachment", WRITE),
         Operation::new("delete_attachment", WRITE),

@@ -3,6 +3,7 @@
 It speaks WebDriver, so scripts that look at a page run whatever the page's policy says.
 """
 
+import base64
 import dataclasses
 import os
 import shutil
@@ -16,6 +17,8 @@ from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticator
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 30
+# Nobody looks at more of a page.
+TALLEST = 4000
 # axe's words for what keeps people out.
 GRAVE = {"serious", "critical"}
 
@@ -173,9 +176,18 @@ class Browser:
         assert not self.violations()
         self.walk()
 
+    def screen(self, path):
+        """Keeps a picture of what is on the screen."""
+        self.driver.save_screenshot(str(path))
+
     def picture(self, name):
         self.shots.mkdir(parents=True, exist_ok=True)
-        self.driver.save_screenshot(str(self.shots / f"{name}-{self.look.name}.png"))
+        self.driver.execute_script("scrollTo(0, 0)")
+        size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+        # All of the page, and no less than a screen of it.
+        clip = {"x": 0, "y": 0, "width": self.look.width, "height": min(max(size["height"], self.look.height), TALLEST), "scale": 1}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+        (self.shots / f"{name}-{self.look.name}.png").write_bytes(base64.b64decode(taken["data"]))
 
     def violations(self):
         """Returns axe's serious and critical findings."""

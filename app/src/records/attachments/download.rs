@@ -94,18 +94,26 @@ impl Content {
 pub(super) struct Preview(Response);
 
 impl Preview {
-    /// Returns a preview, which is a JPEG.
-    pub(super) fn new(attached: &Attached, preview: Vec<u8>) -> Self {
-        let tag = entity_tag(attached, "preview");
+    /// Returns a preview, which is a JPEG; one that a client has already, if it may have been replaced, as that it is so.
+    pub(super) fn new(attached: &Attached, preview: Vec<u8>, if_none_match: Option<&str>) -> Result<Self, Problem> {
+        let is_replaceable = media::takes_preview(&attached.media_type);
+        let of = if is_replaceable { blake3::hash(&preview).to_string() } else { "preview".to_owned() };
+        let tag = entity_tag(attached, &of);
+        if is_replaceable && has_tag(if_none_match, &tag)? {
+            return Ok(Self(not_modified(&tag)));
+        }
         let response = Response::builder()
             .content_type("image/jpeg")
             .header(header::CONTENT_DISPOSITION, "inline")
             .body(Body::from_vec(preview));
-        Self(guarded(response, &tag, SANDBOX))
+        Ok(Self(guarded(response, &tag, SANDBOX)))
     }
 
-    /// Returns that a client has the preview already.
+    /// Returns that a client has the preview already, where that is known without the preview.
     pub(super) fn unchanged(attached: &Attached, if_none_match: Option<&str>) -> Result<Option<Self>, Problem> {
+        if media::takes_preview(&attached.media_type) {
+            return Ok(None);
+        }
         let tag = entity_tag(attached, "preview");
         Ok(has_tag(if_none_match, &tag)?.then(|| Self(not_modified(&tag))))
     }

@@ -100,22 +100,30 @@ pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result
     }
 }
 
-/// Returns the first photographs of the records that have one.
-pub(in crate::records) async fn pictures(
-    reads: &DirectReads,
-    viewer: Viewer,
-    records: &[crate::records::entity::Model],
-) -> Result<HashMap<i64, i64>, DbErr> {
+/// A photograph of a record.
+#[derive(Debug, Clone)]
+pub(super) struct Photo {
+    pub(super) record_id: i64,
+    pub(super) id: i64,
+    pub(super) hash: String,
+    pub(super) media_type: String,
+}
+
+/// Returns the photographs of these records, each record's in their order.
+pub(super) async fn photos(reads: &DirectReads, viewer: Viewer, records: &[Record]) -> Result<Vec<Photo>, DbErr> {
     let ids: Vec<_> =
         records.iter().filter(|record| sees_attachments(viewer, record)).map(|record| record.id).collect();
     let sql = r#"
-        SELECT "record_id", "id" FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
-        WHERE "record_id" IN (SELECT "value" FROM json_each(?)) AND "role" = 'photo'
-            AND "media_type" IN ('image/jpeg', 'image/png', 'image/webp')
-        ORDER BY "record_id", "position" DESC, "id" DESC"#;
+        SELECT "record_id", "id", "attachment"."hash", "media_type"
+        FROM "attachment" JOIN "file" ON "file"."hash" = "attachment"."hash"
+        WHERE "record_id" IN (SELECT "value" FROM json_each(?)) AND "role" = 'photo' AND "media_type" LIKE 'image/%'
+        ORDER BY "record_id", "position", "id""#;
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [serde_json::json!(ids).to_string().into()]);
-    // Of several, the first is put in last.
-    Ok(reads.rows(&statement, |row| Ok((row.get(0)?, row.get(1)?))).await?.into_iter().collect())
+    reads
+        .rows(&statement, |row| {
+            Ok(Photo { record_id: row.get(0)?, id: row.get(1)?, hash: row.get(2)?, media_type: row.get(3)? })
+        })
+        .await
 }
 
 async fn with_files(reads: &DirectReads, found: Vec<attachment::Model>) -> Result<Vec<Attached>, DbErr> {
@@ -152,7 +160,7 @@ pub(in crate::records) async fn self_test(database: &Database) -> Result<(), DbE
     with_files(reads, some).await?;
     reads.all(of_record(record_id)).await?;
     reads.one(attachment::Entity::find_by_id(id)).await?;
-    pictures(reads, Viewer::with_id(1), &[]).await?;
+    photos(reads, Viewer::with_id(1), &[]).await?;
     used(reads).await.map(drop)
 }
 
@@ -274,6 +282,11 @@ pub(crate) async fn remove(
             Ok(true)
         })
         .await
+}
+
+/// Whether there is such an attachment of a record that the caller may change.
+pub(super) async fn may_change(database: &AuthorizedDatabase, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    database.write(caller, async move |tx, caller| Ok(get(tx, Viewer::of(caller), id).await?.is_some())).await
 }
 
 /// Returns an attachment that the viewer sees, within a transaction.

@@ -47,6 +47,11 @@ impl Spooled {
         self.taken.open_to_read()
     }
 
+    /// Returns its first bytes, by which one knows what it is.
+    pub(super) fn beginning(&self) -> io::Result<Vec<u8>> {
+        self.taken.beginning()
+    }
+
     /// Lets it stay, to be found by the id that is returned, for a day. Nobody guesses the id.
     pub(in crate::records) fn stay(&mut self) -> &str {
         self.stays = true;

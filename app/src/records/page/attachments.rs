@@ -47,7 +47,7 @@ pub(crate) async fn add(
     let outcome: Result<(), Problem> = outcome.await;
     match outcome {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=attached#files"))),
-        Err(problem) => refused_page(&frame, database, &visitor, id, &problem).await,
+        Err(problem) => refused_page(&frame, database, attachments, &visitor, id, &problem).await,
     }
 }
 
@@ -66,6 +66,7 @@ pub(crate) async fn change(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
+    Data(attachments): Data<&Attachments>,
     Path((id, attachment)): Path<(i64, i64)>,
     Form(form): Form<AttachmentForm>,
 ) -> Result<Response> {
@@ -87,9 +88,9 @@ pub(crate) async fn change(
         }
         Ok(false) => {
             let problem = Problem::not_found("The file was removed meanwhile.");
-            refused_page(&frame, database, &visitor, id, &problem).await
+            refused_page(&frame, database, attachments, &visitor, id, &problem).await
         }
-        Err(problem) => refused_page(&frame, database, &visitor, id, &problem).await,
+        Err(problem) => refused_page(&frame, database, attachments, &visitor, id, &problem).await,
     }
 }
 
@@ -97,10 +98,11 @@ pub(crate) async fn change(
 pub(super) async fn refused_page(
     frame: &Frame,
     database: &AuthorizedDatabase,
+    attachments: &Attachments,
     visitor: &Visitor,
     id: i64,
     problem: &Problem,
 ) -> Result<Response> {
-    let page = RecordPage::get(database, visitor, id).await?;
+    let page = RecordPage::get(database, attachments, visitor, id).await?;
     Ok(refused(problem, page.markup(frame, &Asked::default(), Some(problem))))
 }

@@ -1,11 +1,14 @@
 //! How do the files of a record look on its page?
 
+use std::collections::HashSet;
+
 use maud::{Markup, html};
 
 use super::sent_files;
 use crate::{
     config::in_words,
     html::asset_address,
+    media,
     records::{
         attachments::{entity::attachment::Role, rows::Attached},
         entity::Model,
@@ -24,8 +27,10 @@ const ROLES: [(Role, &str); 5] = [
 ];
 
 /// Returns the photographs, the first of them large.
-pub(super) fn pictures(attachments: &[Attached]) -> Markup {
-    let photos: Vec<_> = attachments.iter().filter(|attached| is_photo(attached)).collect();
+pub(super) fn pictures(attachments: &[Attached], previews: &HashSet<i64>) -> Markup {
+    let is_photo =
+        |attached: &&Attached| attached.attachment.role == Role::Photo && previews.contains(&attached.attachment.id);
+    let photos: Vec<_> = attachments.iter().filter(is_photo).collect();
     html! {
         @if let Some((first, others)) = photos.split_first() {
             div.photos {
@@ -45,46 +50,43 @@ fn photo(attached: &Attached, class: &str) -> Markup {
     }
 }
 
-/// What a browser shows as a picture. Any other, such as HEIC, is downloaded.
-fn is_photo(attached: &Attached) -> bool {
-    attached.attachment.role == Role::Photo && has_preview(attached)
-}
-
-fn has_preview(attached: &Attached) -> bool {
-    matches!(attached.media_type.as_str(), "image/jpeg" | "image/png" | "image/webp")
-}
-
 /// Returns the list of files, with the forms for who may change them.
-pub(super) fn section(row: &Model, attachments: &[Attached], may_change: bool) -> Markup {
+pub(super) fn section(row: &Model, attachments: &[Attached], previews: &HashSet<i64>, may_change: bool) -> Markup {
+    let lacks_preview =
+        |attached: &Attached| media::takes_preview(&attached.media_type) && !previews.contains(&attached.attachment.id);
     html! {
         @if may_change || !attachments.is_empty() {
             section.attachments aria-labelledby="files" {
                 h2 #files { "Files" }
                 @if !attachments.is_empty() {
-                    ul.things { @for attached in attachments { (entry(row, attached, may_change)) } }
+                    ul.things { @for attached in attachments { (entry(row, attached, previews, may_change)) } }
                 }
                 @if may_change {
                     form method="post" action={ "/records/" (row.id) "/attachments" } enctype="multipart/form-data"
                         data-upload=(row.id) {
                         // Before the files, which are read as they come.
-                        label.keep { input type="checkbox" name="keep_location" value="yes"; "Keep where photographs were taken" }
+                        label.keep { input type="checkbox" name="keep_location" value="yes"; "Keep the location in photographs" }
                         (sent_files::inputs("add"))
                         p.say data-upload-says role="status" {}
                         button data-without-script { "Add the files" }
                     }
                     script src=(asset_address("upload.js")) defer {}
+                    @if attachments.iter().any(lacks_preview) { script src=(asset_address("preview.js")) defer {} }
                 }
             }
         }
     }
 }
 
-fn entry(row: &Model, attached: &Attached, may_change: bool) -> Markup {
+fn entry(row: &Model, attached: &Attached, previews: &HashSet<i64>, may_change: bool) -> Markup {
     let attachment = &attached.attachment;
     let id = attachment.id;
+    let has_preview = previews.contains(&id);
+    // For `preview.js`: the length, so that nothing is fetched that no browser decodes.
+    let wanted = (!has_preview && media::takes_preview(&attached.media_type)).then_some(attached.bytes);
     html! {
-        li {
-            @if has_preview(attached) {
+        li data-attachment=[wanted.map(|_| id)] data-bytes=[wanted] {
+            @if has_preview {
                 img.thumbnail src={ "/api/v1/attachments/" (id) "/preview" } alt="" width="56" height="56" loading="lazy";
             }
             div {
@@ -149,6 +151,7 @@ fn type_name(media_type: &str) -> &str {
         "image/png" => "PNG",
         "image/webp" => "WebP",
         "image/gif" => "GIF",
+        "image/avif" => "AVIF",
         "image/heic" | "image/heif" => "HEIC",
         "text/plain" => "text",
         "application/octet-stream" => "file",

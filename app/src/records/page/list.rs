@@ -23,7 +23,7 @@ use crate::{
     html::{Frame, answer, title_of},
     http::Problem,
     records::{
-        attachments::rows,
+        attachments::Attachments,
         changes,
         details::{self, Details},
         entity::{Model, Visibility},
@@ -41,9 +41,10 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
+    Data(attachments): Data<&Attachments>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
-    let list = List::read(database, &visitor, query).await?;
+    let list = List::read(database, attachments, &visitor, query).await?;
     Ok(answer(StatusCode::OK, list.page(&frame, &QuickAdd::default())))
 }
 
@@ -69,6 +70,7 @@ pub(super) struct List {
 impl List {
     pub(super) async fn read(
         database: &AuthorizedDatabase,
+        attachments: &Attachments,
         visitor: &Visitor,
         query: ListQuery,
     ) -> Result<Self, Problem> {
@@ -95,7 +97,7 @@ impl List {
         Ok(Self {
             details,
             snippets,
-            pictures: rows::pictures(reads, viewer, &page.records).await.map_err(failed)?,
+            pictures: attachments.pictures(database, viewer, &page.records).await?,
             places: places::tree(reads).await.map_err(failed)?,
             tags: tags::recent(reads, viewer).await.map_err(failed)?,
             may_add,

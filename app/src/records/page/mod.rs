@@ -1,6 +1,6 @@
 //! The records as pages for people: a list to look through, a page for each record, and a form on a page of its own.
 //!
-//! Guests look and get no forms. Everything works without scripts; those that are there (`binder.js`, `upload.js`) save a step.
+//! Guests look and get no forms. Everything works without scripts; those that are there (`binder.js`, `upload.js`, `preview.js`) save a step.
 
 pub(super) mod attachments;
 pub(super) mod edit;

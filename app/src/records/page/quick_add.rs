@@ -58,9 +58,11 @@ pub(crate) async fn add(
     match (outcome, id) {
         (Ok(()), Some(id)) => Ok(redirect(&format!("/records/{id}?done=added"))),
         // The record is there, and can be added to.
-        (Err(problem), Some(id)) => super::attachments::refused_page(&frame, database, &visitor, id, &problem).await,
+        (Err(problem), Some(id)) => {
+            super::attachments::refused_page(&frame, database, attachments, &visitor, id, &problem).await
+        }
         (Err(problem), None) => {
-            let list = List::read(database, &visitor, ListQuery::default()).await?;
+            let list = List::read(database, attachments, &visitor, ListQuery::default()).await?;
             let quick_add = QuickAdd { title: &title, refusal: Some(&problem) };
             Ok(refused(&problem, list.page(&frame, &quick_add)))
         }

@@ -3,7 +3,7 @@
 //! Photographs first, then what it is and where, its fields, its notes and its files; last who wrote it. What changes it is a
 //! step away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use maud::{Markup, html};
 use poem::{
@@ -20,7 +20,10 @@ use crate::{
     html::{Frame, answer, encoded, markdown, redirect, refused, timestamp},
     http::Problem,
     records::{
-        attachments::rows::{self, Attached},
+        attachments::{
+            Attachments,
+            rows::{self, Attached},
+        },
         entity::Visibility,
         fields::Field,
         history::trash,
@@ -35,6 +38,8 @@ pub(super) struct RecordPage {
     /// The places that it is in, from the outermost on.
     pub(super) place: Vec<(i64, String)>,
     pub(super) attachments: Vec<Attached>,
+    /// The ids of those that have a preview.
+    pub(super) previews: HashSet<i64>,
     /// The names of who added it and of who made this version, for who may know them.
     pub(super) added_by: Option<String>,
     pub(super) changed_by: Option<String>,
@@ -57,10 +62,11 @@ pub(crate) async fn show(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
+    Data(attachments): Data<&Attachments>,
     Path(id): Path<i64>,
     Query(asked): Query<Asked>,
 ) -> Result<Response> {
-    let page = RecordPage::get(database, &visitor, id).await?;
+    let page = RecordPage::get(database, attachments, &visitor, id).await?;
     Ok(answer(StatusCode::OK, page.markup(&frame, &asked, None)))
 }
 
@@ -75,6 +81,7 @@ pub(crate) async fn delete(
     frame: Frame,
     visitor: Visitor,
     Data(database): Data<&AuthorizedDatabase>,
+    Data(attachments): Data<&Attachments>,
     Path(id): Path<i64>,
     Form(deletion): Form<Deletion>,
 ) -> Result<Response> {
@@ -86,7 +93,7 @@ pub(crate) async fn delete(
         Ok(true) => Ok(redirect(&format!("/?deleted={id}"))),
         Ok(false) => Err(no_such_record(id).into()),
         Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
-            let page = RecordPage::get(database, &visitor, id).await?;
+            let page = RecordPage::get(database, attachments, &visitor, id).await?;
             Ok(refused(&problem, page.markup(&frame, &Asked::default(), Some(&problem))))
         }
         Err(problem) => Err(problem.into()),
@@ -95,13 +102,20 @@ pub(crate) async fn delete(
 
 impl RecordPage {
     /// Returns a record that the visitor sees, with all that its page shows.
-    pub(super) async fn get(database: &AuthorizedDatabase, visitor: &Visitor, id: i64) -> Result<Self, Problem> {
+    pub(super) async fn get(
+        database: &AuthorizedDatabase,
+        attachments: &Attachments,
+        visitor: &Visitor,
+        id: i64,
+    ) -> Result<Self, Problem> {
         let found = store::find_whole(database.reads(), Viewer::of(visitor), id).await;
         let record = found.map_err(|error| database.failed(error))?.ok_or_else(|| no_such_record(id))?;
-        Self::read(database, visitor, record).await
+        let page = Self::read(database, visitor, record).await?;
+        let previews = attachments.with_preview(&page.attachments).await?;
+        Ok(Self { previews, ..page })
     }
 
-    /// Returns a record with the rest of its page.
+    /// Returns a record with the rest of its page, but for what its files look like.
     pub(super) async fn read(
         database: &AuthorizedDatabase,
         visitor: &Visitor,
@@ -120,7 +134,7 @@ impl RecordPage {
         let names = if may_change { users::names(reads).await.map_err(failed)? } else { HashMap::new() };
         let name = |id: Option<i64>| id.and_then(|id| names.get(&id).cloned());
         let (added_by, changed_by) = (name(row.owner_id), name(changed_by));
-        Ok(Self { record, place, attachments, added_by, changed_by, may_change })
+        Ok(Self { record, place, attachments, previews: HashSet::new(), added_by, changed_by, may_change })
     }
 
     /// Returns the page.
@@ -137,11 +151,11 @@ impl RecordPage {
             }
             @if let Some(problem) = refusal { div.alert role="alert" { p { (refused_sentence(problem)) } } }
             article.record data-record=(row.id) data-version=(row.version) {
-                (files::pictures(&self.attachments))
+                (files::pictures(&self.attachments, &self.previews))
                 h1 { (row.title) }
                 (content(self))
                 @if self.may_change { (self.actions()) }
-                (files::section(row, &self.attachments, self.may_change))
+                (files::section(row, &self.attachments, &self.previews, self.may_change))
                 (self.history())
                 @if self.may_change { (self.deletion()) }
             }

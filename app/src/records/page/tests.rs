@@ -1,6 +1,6 @@
 //! Is a text of people ever taken for HTML, and does each see the forms that are theirs?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use maud::Markup;
 
@@ -85,6 +85,7 @@ fn record_page(may_change: bool) -> RecordPage {
         record: evil(),
         place: vec![(1, EVIL.to_owned()), (2, EVIL.to_owned())],
         attachments: vec![attached("image/jpeg", Role::Photo), attached(EVIL, Role::Other)],
+        previews: HashSet::from([7]),
         added_by: Some(EVIL.to_owned()),
         changed_by: Some(EVIL.to_owned()),
         may_change,

@@ -35,6 +35,7 @@ list_attachments      - + + + +
 get_attachment        - + + + +
 get_attachment_content - + + + +
 get_attachment_preview - + + + +
+set_attachment_preview - - + + +
 create_attachment     - - + + +
 update_attachment     - - + + +
 delete_attachment     - - + + +
@@ -103,6 +104,7 @@ list_attachments + + +
 get_attachment + + +
 get_attachment_content + + +
 get_attachment_preview + + +
+set_attachment_preview - + +
 create_attachment - + +
 update_attachment - + +
 delete_attachment - + +

@@ -5,6 +5,7 @@ mod content;
 mod files_check;
 mod interrupted;
 mod limits;
+mod preview;
 mod uploads;
 
 use std::fs;

@@ -195,7 +195,8 @@ impl AttachmentsApi {
 
     /// Get a preview of an attachment
     ///
-    /// A smaller picture, as a JPEG. Not every file has one: 404 says so.
+    /// A smaller picture, as a JPEG. Not every file has one: 404 says so. Of JPEG, PNG and WebP Hearth makes it; of HEIC, AVIF and GIF it
+    /// is what a client set (`set_attachment_preview`).
     #[oai(path = "/attachments/:id/preview", method = "get", operation_id = "get_attachment_preview")]
     async fn preview(
         &self,
@@ -209,12 +210,33 @@ impl AttachmentsApi {
         if_none_match: Header<Option<String>>,
     ) -> Result<Preview, ReadRefused> {
         let attached = find(database, &caller, id.0).await?;
-        if let Some(unchanged) = Preview::unchanged(&attached, if_none_match.0.as_deref())? {
+        let if_none_match = if_none_match.0.as_deref();
+        if let Some(unchanged) = Preview::unchanged(&attached, if_none_match)? {
             return Ok(unchanged);
         }
         let preview = attachments.preview(&attached).await?;
         let preview = preview.ok_or_else(|| Problem::not_found("There is no preview of this file."))?;
-        Ok(Preview::new(&attached, preview))
+        Ok(Preview::new(&attached, preview, if_none_match)?)
+    }
+
+    /// Set the preview of an attachment
+    ///
+    /// For a picture that Hearth cannot decode: HEIC, AVIF and GIF. The body is a smaller picture of it as a JPEG, PNG or WebP of at most
+    /// 4 MiB. Hearth makes the preview of that anew and keeps nothing else of it. It replaces the one before, is no version of the
+    /// record, and is in no backup: when it is gone, `get_attachment_preview` returns 404 and it can be set again.
+    #[oai(path = "/attachments/:id/preview", method = "put", operation_id = "set_attachment_preview")]
+    async fn set_preview(
+        &self,
+        Data(database): Data<&AuthorizedDatabase>,
+        Data(attachments): Data<&Attachments>,
+        caller: Caller,
+        /// The attachment's id.
+        id: Path<i64>,
+        body: Binary<Body>,
+    ) -> Result<Done, WriteRefused> {
+        let attached = find(database, &caller, id.0).await?;
+        let set = attachments.set_preview(database, &caller, &attached, Pieces::of(body.0)).await?;
+        if set { Ok(Done::Done) } else { Err(no_such_attachment(id.0).into()) }
     }
 
     /// Begin an upload

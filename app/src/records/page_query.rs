@@ -3,10 +3,10 @@
 //! Each order has an index that begins with the scope: the household's records, and one's own private ones. A list walks through
 //! one or two scopes side by side. The indexes hold what a list is filtered by, so a walk reads no row in vain.
 //!
-//! A search asks the index of texts how many candidates there are, and the index of dates how many records are due when they
-//! are to be. Where one of the two has few, those are read and sorted. Of many a page is soon full, so the list is walked
-//! through from its beginning; what is left after the texts of 2,000 records is walked through with the set of candidates at
-//! hand.
+//! A search or a tag asks the index of texts which candidates there are, and the index of dates how many records are due when
+//! they are to be. Where one of the two has few, those are read and sorted. Of more candidates the list is walked through, and only
+//! those are read. Of many a page is soon full, so the list is walked through from its beginning without asking who is one; what
+//! is left after the texts of 2,000 records is walked through with the set of candidates at hand.
 
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -19,7 +19,7 @@ use super::{
     fold::category_key,
     kind::Kind,
     listing::{Cursor, Listing, Order, PAGE_BYTES, Page, SortKey},
-    search::{self, Candidates, Mark},
+    search::{self, Candidates, Found, Mark},
     store::Viewer,
 };
 use crate::db::DirectReads;
@@ -28,15 +28,18 @@ use crate::db::DirectReads;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Thresholds {
     /// So many candidates are read and sorted.
-    pub(crate) few: u64,
+    pub(crate) few: usize,
+    /// So many candidates are known before the list is walked through.
+    pub(crate) known: usize,
     /// So many records that are due then are read and sorted.
     pub(crate) due: u64,
     /// The texts of so many records are looked through before the set of candidates is made.
     pub(crate) walked: u64,
 }
 
-/// So many candidates cost some 4 ms, so many that are due some 10 ms, and so many records on a walk some 2 ms.
-const THRESHOLDS: Thresholds = Thresholds { few: 2000, due: 5000, walked: 2000 };
+/// So few candidates cost some 2 ms, as a walk that finds a page of as many does; to know so many costs less than 1 ms. So many that
+/// are due cost some 10 ms, and so many records on a walk some 2 ms.
+const THRESHOLDS: Thresholds = Thresholds { few: 300, known: 2000, due: 5000, walked: 2000 };
 
 /// Returns a page of the list that the viewer sees.
 pub(crate) async fn list(reads: &DirectReads, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
@@ -201,6 +204,8 @@ struct List<'a> {
     category_key: Option<String>,
     tag_key: Option<String>,
     candidates: Option<Candidates>,
+    /// As well, and more of them.
+    candidates_by_part: Vec<Candidates>,
 }
 
 impl<'a> List<'a> {
@@ -214,7 +219,8 @@ impl<'a> List<'a> {
         marks.extend(listing.place_id.map(Mark::Place));
         marks.extend(tag_key.as_deref().map(Mark::Tag));
         let candidates = search::candidates(listing.search.as_ref(), &marks, &scopes);
-        Self { listing, scopes, is_guest: viewer.is_guest(), category_key, tag_key, candidates }
+        let candidates_by_part = search::candidates_by_part(listing.search.as_ref(), &marks, &scopes);
+        Self { listing, scopes, is_guest: viewer.is_guest(), category_key, tag_key, candidates, candidates_by_part }
     }
 
     /// Returns the queries whose results, one after the other, are this part of the list.
@@ -227,24 +233,56 @@ impl<'a> List<'a> {
         let Some(candidates) = &self.candidates else {
             return Ok(vec![self.walk(&run, None)]);
         };
-        if candidates.count(reads, thresholds.few + 1).await? <= thresholds.few {
-            return Ok(vec![self.few(&run, candidates)]);
+        let known = self.known(reads, candidates, thresholds.known).await?;
+        if let Some(ids) = known.as_ref().filter(|ids| ids.len() <= thresholds.few) {
+            return Ok(vec![self.few(&run, ids)]);
         }
         if self.listing.is_dated() && self.count_due(reads, thresholds.due + 1).await? <= thresholds.due {
             return Ok(vec![self.due(&run)]);
         }
+        // All else that a list is narrowed by is in the indexes.
+        if self.listing.search.is_none() && self.tag_key.is_none() {
+            return Ok(vec![self.walk(&run, None)]);
+        }
+        if let Some(ids) = known {
+            return Ok(vec![self.walk(&run, Some(among(&ids, "+")))]);
+        }
         Ok(match self.bound(reads, &run, thresholds.walked).await? {
             Some(bound) => {
                 let rest = Run { after: Some(bound.clone()), ..run.clone() };
-                vec![self.walk(&Run { until: Some(bound), ..run }, None), self.walk(&rest, Some(candidates))]
+                vec![
+                    self.walk(&Run { until: Some(bound), ..run }, None),
+                    self.walk(&rest, Some(candidates.condition())),
+                ]
             }
             None => vec![self.walk(&run, None)],
         })
     }
 
-    /// The candidates, sorted.
-    fn few(&self, run: &Run, candidates: &Candidates) -> Select<Entity> {
-        let query = Entity::find().filter(candidates.condition(false)).filter(run.range("+"));
+    /// Returns the candidates, unless they are more than `most`.
+    async fn known(
+        &self,
+        reads: &DirectReads,
+        candidates: &Candidates,
+        most: usize,
+    ) -> Result<Option<Vec<i64>>, DbErr> {
+        match candidates.up_to(reads, most).await? {
+            Found::All(ids) => return Ok(Some(ids)),
+            // As many have each part.
+            Found::TooMany => return Ok(None),
+            Found::TooManyByFiles => {}
+        }
+        for part in &self.candidates_by_part {
+            if let Found::All(ids) = part.up_to(reads, most).await? {
+                return Ok(Some(ids));
+            }
+        }
+        Ok(None)
+    }
+
+    /// These candidates, sorted.
+    fn few(&self, run: &Run, ids: &[i64]) -> Select<Entity> {
+        let query = Entity::find().filter(among(ids, "")).filter(run.range("+"));
         let query = query.filter(self.in_scopes("+"));
         run.ordered(self.filtered(query, "+", None), "+")
     }
@@ -272,19 +310,23 @@ impl<'a> List<'a> {
     }
 
     /// The records in order, from scope to scope as they come.
-    fn walk(&self, run: &Run, candidates: Option<&Candidates>) -> Select<Entity> {
+    fn walk(&self, run: &Run, candidates: Option<SimpleExpr>) -> Select<Entity> {
         let in_scope = |scope: &i64| {
-            self.filtered(Entity::find().filter(run.range("")), run.due_sign(), candidates).filter(scope_is(*scope))
+            let query = Entity::find().filter(run.range(""));
+            self.filtered(query, run.due_sign(), candidates.clone()).filter(scope_is(*scope))
         };
         run.ordered(side_by_side(self.scopes.iter().map(in_scope)), "")
     }
 
     /// Adds the filters, first those of what the indexes hold: SQLite tries them in this order, and makes the set of candidates
     /// when it first needs it.
-    fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<&Candidates>) -> Select<Entity> {
+    fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<SimpleExpr>) -> Select<Entity> {
         let mut query = self.narrowed(query, due_sign);
         if let Some(candidates) = candidates {
-            query = query.filter(candidates.condition(true));
+            query = query.filter(candidates);
+        }
+        if let Some(key) = &self.tag_key {
+            query = query.filter(Expr::cust_with_values(TAGGED, [key.as_str()]));
         }
         for condition in self.listing.search.iter().flat_map(|search| search.conditions(self.is_guest)) {
             query = query.filter(condition);
@@ -292,7 +334,7 @@ impl<'a> List<'a> {
         query
     }
 
-    /// Adds the filters of what the indexes hold, and of what no index holds in the order of a list.
+    /// Adds the filters of what the indexes hold.
     fn narrowed(&self, query: Select<Entity>, due_sign: &str) -> Select<Entity> {
         let mut query = query.filter(self.listing.dated(due_sign));
         if let Some(id) = self.listing.owner_id {
@@ -307,14 +349,11 @@ impl<'a> List<'a> {
         if let Some(id) = self.listing.place_id {
             query = query.filter(Expr::cust_with_values(WITHIN, [id]));
         }
-        if let Some(key) = &self.tag_key {
-            query = query.filter(Expr::cust_with_values(TAGGED, [key.as_str()]));
-        }
         query
     }
 
     /// Returns the key of the record that is so many behind the beginning of a part of the list, if there is one, but for what is
-    /// searched for.
+    /// searched for and its tag.
     async fn bound(&self, reads: &DirectReads, run: &Run, number: u64) -> Result<Option<(Value, i64)>, DbErr> {
         let keys = |query: Select<Entity>| {
             let query = query.select_only();
@@ -351,6 +390,12 @@ const WITHIN: &str = r#"+"record"."place_id" IN (
 )"#;
 
 const TAGGED: &str = r#"EXISTS (SELECT 1 FROM "record_tag" WHERE "record_id" = "record"."id" AND "name_key" = ?)"#;
+
+/// That a record is one of these. The sign keeps SQLite from looking them up one by one where it is to walk through the list.
+fn among(ids: &[i64], sign: &str) -> SimpleExpr {
+    let condition = format!(r#"{sign}"record"."id" IN (SELECT "value" FROM json_each(?))"#);
+    Expr::cust_with_values(condition, [format!("{ids:?}")])
+}
 
 fn scope_is(scope: i64) -> SimpleExpr {
     Expr::cust_with_values(r#""record"."scope" = ?"#, [scope])
@@ -403,8 +448,9 @@ mod tests {
                     let list = List::new(Viewer::with_id(7), &listing);
                     for run in Run::all(&listing) {
                         let search = search::Search::parse("abc");
-                        for candidates in [None, search::candidates(search.as_ref(), &[], &[0, 7])] {
-                            let plan = plan(database.reads(), list.walk(&run, candidates.as_ref())).await;
+                        let candidates = search::candidates(search.as_ref(), &[], &[0, 7]).map(|some| some.condition());
+                        for candidates in [None, candidates, Some(among(&[1, 2], "+"))] {
+                            let plan = plan(database.reads(), list.walk(&run, candidates)).await;
                             assert!(!plan.contains("ORDER BY"), "{order:?} {:?}: {plan}", run.key);
                             let walks = format!("SEARCH record USING INDEX {index} (scope=?");
                             assert_eq!(plan.matches(&walks).count(), 2, "{order:?} {:?}: {plan}", run.key);

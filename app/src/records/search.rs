@@ -99,6 +99,15 @@ pub(crate) fn candidates(search: Option<&Search>, marks: &[Mark<'_>], scopes: &[
     (!tokens.is_empty()).then(|| Candidates { records, files: (!words.is_empty()).then_some(files) })
 }
 
+/// Returns the same for the marks alone and for each word alone, where there is more than one of these: what has all of it has each. A
+/// word that most files have in their names makes everything a candidate for all words, and another word leaves few.
+pub(crate) fn candidates_by_part(search: Option<&Search>, marks: &[Mark<'_>], scopes: &[i64]) -> Vec<Candidates> {
+    let words = search.into_iter().flat_map(|search| &search.words).map(|word| Search { words: vec![word.clone()] });
+    let mut parts: Vec<_> = words.filter_map(|word| candidates(Some(&word), marks, scopes)).collect();
+    parts.extend(candidates(None, marks, scopes));
+    if parts.len() > 1 { parts } else { Vec::new() }
+}
+
 /// Returns the query for what has all of these tokens. They are quoted, so that nothing a person types is taken for FTS5's query
 /// language.
 fn all(prefix: &str, tokens: &[String]) -> String {
@@ -121,34 +130,48 @@ fn runs(word: &str) -> Vec<&str> {
 }
 
 impl Candidates {
-    /// Returns the query for their ids, and its values.
-    fn ids(&self) -> (String, Vec<Value>) {
-        let records = r#"SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?"#;
-        let files = r#"SELECT "rowid" FROM "record_text_search" WHERE "record_text_search" MATCH ?"#;
-        match &self.files {
-            Some(words) => {
-                (format!("{records} UNION ALL {files}"), vec![self.records.as_str().into(), words.as_str().into()])
-            }
-            None => (records.to_owned(), vec![self.records.as_str().into()]),
+    /// Returns the condition that a record that is walked through in order is among them.
+    pub(crate) fn condition(&self) -> SimpleExpr {
+        let mut sql = format!(r#"+"record"."id" IN ({IN_RECORDS}"#);
+        let mut values = vec![self.records.as_str()];
+        if let Some(words) = &self.files {
+            sql.extend([" UNION ALL ", IN_FILES]);
+            values.push(words);
         }
+        sql.push(')');
+        Expr::cust_with_values(sql, values)
     }
 
-    /// Returns the condition that a record is among them. The sign keeps SQLite from looking up the records one by one where it
-    /// is to walk through them in order.
-    pub(crate) fn condition(&self, walks: bool) -> SimpleExpr {
-        let sign = if walks { "+" } else { "" };
-        let (ids, values) = self.ids();
-        Expr::cust_with_values(format!(r#"{sign}"record"."id" IN ({ids})"#), values)
+    /// Returns them, unless they are more than `most`.
+    pub(crate) async fn up_to(&self, reads: &DirectReads, most: usize) -> Result<Found, DbErr> {
+        let mut ids = matching(reads, IN_RECORDS, &self.records, most + 1).await?;
+        if ids.len() > most {
+            return Ok(Found::TooMany);
+        }
+        if let Some(words) = &self.files {
+            ids.extend(matching(reads, IN_FILES, words, most + 1 - ids.len()).await?);
+        }
+        Ok(if ids.len() > most { Found::TooManyByFiles } else { Found::All(ids) })
     }
+}
 
-    /// Counts them, as far as `most`.
-    pub(crate) async fn count(&self, reads: &DirectReads, most: u64) -> Result<u64, DbErr> {
-        let (ids, mut values) = self.ids();
-        values.push(most.into());
-        let sql = format!("SELECT count(*) FROM ({ids} LIMIT ?)");
-        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-        Ok(reads.rows(&statement, |row| row.get(0)).await?.pop().unwrap_or(0))
-    }
+/// Which candidates there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    All(Vec<i64>),
+    /// Too many have all words themselves.
+    TooMany,
+    /// Too many have files with any of the words.
+    TooManyByFiles,
+}
+
+const IN_RECORDS: &str = r#"SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?"#;
+const IN_FILES: &str = r#"SELECT "rowid" FROM "record_text_search" WHERE "record_text_search" MATCH ?"#;
+
+async fn matching(reads: &DirectReads, sql: &str, query: &str, most: usize) -> Result<Vec<i64>, DbErr> {
+    let values = [query.into(), Value::BigUnsigned(u64::try_from(most).ok())];
+    let statement = Statement::from_sql_and_values(DbBackend::Sqlite, format!("{sql} LIMIT ?"), values);
+    reads.rows(&statement, |row| row.get(0)).await
 }
 
 /// Puts a record with these tokens into the index that it was not in.

@@ -98,9 +98,10 @@ async fn list_two_pages(reads: &DirectReads, viewer: Viewer, mut listing: Listin
     listing.limit = 10;
     // Each way there is to a page.
     for thresholds in [
-        Thresholds { few: 2000, due: 0, walked: 2000 },
-        Thresholds { few: 0, due: 5000, walked: 0 },
-        Thresholds { few: 0, due: 0, walked: 0 },
+        Thresholds { few: 2000, known: 2000, due: 0, walked: 2000 },
+        Thresholds { few: 0, known: 2000, due: 0, walked: 0 },
+        Thresholds { few: 0, known: 0, due: 5000, walked: 0 },
+        Thresholds { few: 0, known: 0, due: 0, walked: 0 },
     ] {
         listing.after = None;
         let first = page_query::list_by(reads, viewer, &listing, thresholds).await?;

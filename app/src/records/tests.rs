@@ -104,6 +104,7 @@ fn listings() -> Vec<Listing> {
         "nowhere",
         "invoice",
         "ing invoice",
+        "seldom invoice",
         "house",
     ];
     let mut all = Vec::new();
@@ -181,7 +182,16 @@ async fn two_pages(
 #[tokio::test]
 async fn every_way_to_a_page_finds_the_same() {
     let (_directory, database) = household(20).await;
-    let ways = [(0, 0, 0), (0, 0, 100), (0, 100_000, 0), (100_000, 0, 0)];
+    let all_known = 100_000;
+    let ways = [
+        (0, 0, 0, 0),
+        (0, 0, 0, 100),
+        // Few enough to know where one word is in files and the other is not.
+        (10, 20, 0, 100),
+        (0, all_known, 0, 0),
+        (0, 0, 100_000, 0),
+        (all_known, all_known, 0, 0),
+    ];
     let viewer = Viewer::with_id(ANNA);
     let day = |day: &str| Some(day.parse::<Day>().unwrap());
     let mut all = listings();
@@ -207,8 +217,8 @@ async fn every_way_to_a_page_finds_the_same() {
             assert!(expected.records.is_empty(), "{listing:?}");
         }
         found += expected.records.len();
-        for (few, due, walked) in ways {
-            let thresholds = Thresholds { few, due, walked };
+        for (few, known, due, walked) in ways {
+            let thresholds = Thresholds { few, known, due, walked };
             let page = page_query::list_by(database.direct(), viewer, &listing, thresholds).await.unwrap();
             assert_eq!(page.records, expected.records, "{thresholds:?}: {listing:?}");
             assert_eq!(page.next, expected.next, "{thresholds:?}: {listing:?}");

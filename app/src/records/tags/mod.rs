@@ -5,3 +5,6 @@ pub(crate) mod page;
 pub(crate) mod store;
 
 pub(crate) use self::store::recent;
+
+#[cfg(test)]
+mod tests;

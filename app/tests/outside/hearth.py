@@ -83,6 +83,11 @@ def become_owner(url, code):
     return browser(call(url, "POST", "/setup", OWNER | {"code": code})[1])
 
 
+def sign_in(url):
+    """Returns the headers of another browser of the owner's."""
+    return browser(call(url, "POST", "/session", {name: OWNER[name] for name in ("email", "password")})[1])
+
+
 def token(url, browser, scope, name="the tests"):
     """Makes a token; returns the headers of a program that has it."""
     made, _ = call(url, "POST", "/tokens", {"name": name, "scope": scope}, browser)
@@ -100,14 +105,15 @@ def programs():
 
 
 @contextlib.contextmanager
-def start(settings=None, host="127.0.0.1"):
-    """Yields a running app on a fresh database. `settings` are more of its HEARTH_ variables; PORT in them becomes its
-    port."""
-    with tempfile.TemporaryDirectory(prefix="hearth-") as directory:
+def start(settings=None, host="127.0.0.1", directory=None):
+    """Yields a running app on a fresh database, or on that of a directory, which stays. `settings` are more of its HEARTH_
+    variables; PORT in them becomes its port."""
+    scratch = contextlib.nullcontext(directory) if directory else tempfile.TemporaryDirectory(prefix="hearth-")
+    with scratch as directory:
         data = pathlib.Path(directory)
         database = data / "app.db"
         database.touch()
-        (data / "files").mkdir()
+        (data / "files").mkdir(exist_ok=True)
         migrate = [programs() / "migrator", "up", "--database", database]
         subprocess.run(migrate, env=plain(), check=True, stdout=subprocess.DEVNULL)
         port = free_port(host)

@@ -69,8 +69,18 @@ impl Draft {
 
     /// Returns the record as it is then.
     pub(crate) fn applied(&self, record: &Model) -> Model {
-        let Self { title, category, notes, due_date, visibility, kind, place_id, guests_see_attachments, .. } =
-            self.clone();
+        let Self {
+            title,
+            category,
+            notes,
+            due_date,
+            visibility,
+            kind,
+            place_id,
+            guests_see_attachments,
+            fields: _,
+            tags: _,
+        } = self.clone();
         let mut changed = record.clone();
         changed.title = title.unwrap_or(changed.title);
         changed.category = category.unwrap_or(changed.category);

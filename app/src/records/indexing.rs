@@ -22,7 +22,7 @@ use crate::db::{DirectReads, Tx};
 /// `FOLD_VERSION` alone, without them; see the migration `m0004_binder`.
 pub(crate) const INDEX_VERSION: i64 = 2;
 
-/// Characters of a record's files that are searched. It takes a book to have more, and each costs index.
+/// How much of a record's files is searched, in bytes of UTF-8. It takes a book to have more, and each costs index.
 const FILES_MAX: usize = 400_000;
 
 /// A place that a record is in.
@@ -136,7 +136,7 @@ pub(crate) async fn index_files(tx: &Tx, id: i64, scope: i64) -> Result<(), DbEr
         let (name, content): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         let room = FILES_MAX.saturating_sub(text.len());
         text.extend([&*name, "\n"]);
-        text.extend(content.chars().take(room));
+        text.push_str(&content[..content.floor_char_boundary(room)]);
         text.push('\n');
     }
     let text = fold(&text);

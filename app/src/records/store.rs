@@ -98,6 +98,11 @@ pub(crate) fn no_such_record(id: i64) -> Problem {
     Problem::not_found(format!("There is no record with the id {id}."))
 }
 
+/// The same on a page, to a person who may have the link from somebody else.
+pub(crate) fn no_visible_record(id: i64) -> Problem {
+    Problem::not_found(format!("There is no record with the id {id}, or it is private to another user."))
+}
+
 /// Returns the record with this id, if the viewer sees it.
 pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result<Option<Model>, DbErr> {
     reads.one(by_id(viewer, id)).await

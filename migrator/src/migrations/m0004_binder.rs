@@ -158,6 +158,21 @@ const TRIGGERS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Returns the triggers that keep a record whole. They keep the columns `more`, too: a migration that adds one to `record` writes both
+/// again, by [`add::replaced_trigger`].
+pub(super) fn kept(more: &[&str]) -> [(&'static str, String); 2] {
+    let named: String = more.iter().map(|column| format!("{column}, ")).collect();
+    let said: String = more.iter().map(|column| format!("'{column}', old.{column}, ")).collect();
+    let keep = format!("{KEEP_VERSION}{KEEP_FILES}").replacen("'created_at', ", &format!("{said}'created_at', "), 1);
+    let told = format!(
+        "title, category, notes, due_date, owner_id, visibility, kind, place_id, guests_see_attachments, {named}version"
+    );
+    [
+        ("record_history", format!("BEFORE UPDATE OF {told} ON record BEGIN {keep} END")),
+        ("record_trash", format!("BEFORE DELETE ON record BEGIN {keep} {MOVE} END")),
+    ]
+}
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -296,13 +311,9 @@ impl MigrationTrait for Migration {
         add::index(manager, "trash_version_id", "trash (version_id)").await?;
         // What is still to be read.
         add::index(manager, "file_unread", "file (hash) WHERE text IS NULL").await?;
-        let keep = format!("{KEEP_VERSION} {KEEP_FILES}");
-        let history = format!(
-            "BEFORE UPDATE OF title, category, notes, due_date, owner_id, visibility, kind, place_id, guests_see_attachments, version
-                ON record BEGIN {keep} END"
-        );
-        add::trigger(manager, "record_history", &history).await?;
-        add::trigger(manager, "record_trash", &format!("BEFORE DELETE ON record BEGIN {keep} {MOVE} END")).await?;
+        for (name, definition) in kept(&[]) {
+            add::trigger(manager, name, &definition).await?;
+        }
         for (name, definition) in TRIGGERS {
             add::trigger(manager, name, definition).await?;
         }

@@ -90,21 +90,32 @@ fn send(
     headers: &str,
     body: Option<&Value>,
 ) -> io::Result<Answer> {
+    let headers = format!("accept: {accept}\r\ncontent-type: application/json\r\n{headers}");
+    exchange(address, method, path, &headers, body.map(Value::to_string).unwrap_or_default().as_bytes())
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    let body = body.map(Value::to_string).unwrap_or_default();
-    // In one piece, so that a server that reads once has it all.
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
     );
-    stream.write_all(request.as_bytes())?;
+    // In one piece, so that a server that reads once has it all.
+    stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| {
         io::Error::new(io::ErrorKind::UnexpectedEof, format!("half an answer: {:?}", String::from_utf8_lossy(&bytes)))
     })
+}
+
+/// Adds a file to a record, as the owner.
+pub fn attach(address: SocketAddr, record: &Value, name: &str, content: &[u8]) -> Answer {
+    let path = format!("/api/v1/records/{record}/attachments?name={name}");
+    let headers = format!("{}content-type: application/octet-stream\r\n", token(address));
+    exchange(address, "POST", &path, &headers, content).unwrap_or_else(|error| panic!("POST {path}: {error}"))
 }
 
 /// `GET` of a page, as the owner.

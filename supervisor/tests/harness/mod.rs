@@ -32,7 +32,7 @@ use nix::sys::{
 use serde_json::Value;
 
 pub use self::{
-    http::{Answer, get, page, parse, request, token},
+    http::{Answer, attach, get, page, parse, request, token},
     running::Running,
 };
 

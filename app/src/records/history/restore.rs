@@ -91,18 +91,19 @@ pub(crate) async fn restore(
         .await
 }
 
-/// Returns what the record said, but for where it was and who saw it.
-fn as_draft(content: &Content) -> Draft {
+/// Returns what the record said, but for where it was: the place may be gone. It names each field, so that none is forgotten.
+pub(super) fn as_draft(content: &Content) -> Draft {
     Draft {
         title: Some(content.title.clone()),
         category: Some(content.category.clone()),
         notes: Some(content.notes.clone()),
         due_date: Some(content.due_date),
+        visibility: Some(content.visibility),
         kind: Some(content.kind),
+        place_id: None,
         guests_see_attachments: Some(content.guests_see_attachments),
         fields: Some(content.fields.clone()),
         tags: Some(content.tags.clone()),
-        ..Draft::default()
     }
 }
 

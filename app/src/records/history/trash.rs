@@ -28,6 +28,7 @@ use crate::{
     http::{FieldError, Precondition, Problem},
     records::{
         details::Details,
+        draft::Draft,
         entity::{Entity, HOUSEHOLD, Model, Visibility},
         store::{self, Record, Viewer},
     },
@@ -187,22 +188,16 @@ pub(crate) async fn put_back(
             }
             let content = Content::parse(&version.content)?;
             let mut left_out = Vec::new();
+            let place_id = restore::place_that_is_left(tx, &content, &mut left_out).await?;
+            let said = Draft { place_id: Some(place_id), ..restore::as_draft(&content) };
             let record = Model {
                 id,
-                title: content.title.clone(),
-                category: content.category.clone(),
-                notes: content.notes.clone(),
-                due_date: content.due_date,
                 created_at: content.created_at,
                 owner_id: content.owner_id,
-                visibility: content.visibility,
                 version: version.version + 1,
-                kind: content.kind,
-                place_id: restore::place_that_is_left(tx, &content, &mut left_out).await?,
-                guests_see_attachments: content.guests_see_attachments,
                 changed_by: Some(caller.user.id),
                 changed_version: Some(version.version + 1),
-                ..Model::new(None)
+                ..said.applied(&Model::new(None))
             };
             let details = Details { fields: content.fields.clone(), tags: content.tags.clone() };
             trash::Entity::delete_by_id(id).exec(tx).await?;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{
     form::RecordForm,
     form_fields::{Choices, form_fields},
-    meant_for, no_such_record, places,
+    meant_for, places,
     record::{self, RecordPage},
     script,
 };
@@ -25,7 +25,7 @@ use crate::{
     records::{
         entity::Model,
         kind::Kind,
-        store::{self, Record, Viewer},
+        store::{self, Record, Viewer, no_visible_record},
         tags,
     },
 };
@@ -119,7 +119,7 @@ pub(crate) async fn change(
     };
     match outcome {
         Ok(Some(record)) => Ok(redirect(&format!("/records/{}?done=saved", record.row.id))),
-        Ok(None) => Err(no_such_record(id).into()),
+        Ok(None) => Err(no_visible_record(id).into()),
         Err(problem) => {
             let record = get(database, viewer, id).await?;
             Ok(refused(&problem, edit_page(&frame, database, &visitor, &record, &form, Some(&problem)).await?))
@@ -129,7 +129,7 @@ pub(crate) async fn change(
 
 async fn get(database: &AuthorizedDatabase, viewer: Viewer, id: i64) -> Result<Record, Problem> {
     let found = store::find_whole(database.reads(), viewer, id).await.map_err(|error| database.failed(error))?;
-    found.ok_or_else(|| no_such_record(id))
+    found.ok_or_else(|| no_visible_record(id))
 }
 
 async fn new_page(

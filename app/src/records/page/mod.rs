@@ -42,7 +42,3 @@ fn meant_for(version: Option<i64>) -> Result<Precondition, Problem> {
     let version = version.ok_or_else(|| Problem::fields(vec![FieldError::new("version", "is missing")]))?;
     Ok(Precondition::version(version))
 }
-
-fn no_such_record(id: i64) -> Problem {
-    Problem::not_found(format!("There is no record with the id {id}, or it is private to another user."))
-}

@@ -13,7 +13,7 @@ use poem::{
 };
 use serde::Deserialize;
 
-use super::{address, files, meant_for, no_such_record, places, script};
+use super::{address, files, meant_for, places, script};
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role, users},
     datetime::Day,
@@ -28,7 +28,7 @@ use crate::{
         fields::Field,
         history::trash,
         kind::Kind,
-        store::{self, Record, Viewer},
+        store::{self, Record, Viewer, no_visible_record},
     },
 };
 
@@ -91,7 +91,7 @@ pub(crate) async fn delete(
     };
     match outcome {
         Ok(true) => Ok(redirect(&format!("/?deleted={id}"))),
-        Ok(false) => Err(no_such_record(id).into()),
+        Ok(false) => Err(no_visible_record(id).into()),
         Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
             let page = RecordPage::get(database, attachments, &visitor, id).await?;
             Ok(refused(&problem, page.markup(&frame, &Asked::default(), Some(&problem))))
@@ -109,7 +109,7 @@ impl RecordPage {
         id: i64,
     ) -> Result<Self, Problem> {
         let found = store::find_whole(database.reads(), Viewer::of(visitor), id).await;
-        let record = found.map_err(|error| database.failed(error))?.ok_or_else(|| no_such_record(id))?;
+        let record = found.map_err(|error| database.failed(error))?.ok_or_else(|| no_visible_record(id))?;
         let page = Self::read(database, visitor, record).await?;
         let previews = attachments.with_preview(&page.attachments).await?;
         Ok(Self { previews, ..page })

@@ -21,7 +21,7 @@ use crate::{
             restore,
             versions::{self, Version, no_such_version},
         },
-        store::Viewer,
+        store::{Viewer, no_visible_record},
     },
 };
 
@@ -45,9 +45,9 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     let (reads, viewer) = (database.reads(), Viewer::of(&visitor));
     let failed = |error| Problem::from(database.failed(error));
-    let current = versions::current(reads, viewer, id).await.map_err(failed)?.ok_or_else(|| no_such_record(id))?;
+    let current = versions::current(reads, viewer, id).await.map_err(failed)?.ok_or_else(|| no_visible_record(id))?;
     let page = versions::list(reads, viewer, id, query.before, LIMIT).await.map_err(failed)?;
-    let page = page.ok_or_else(|| no_such_record(id))?;
+    let page = page.ok_or_else(|| no_visible_record(id))?;
     let names = users::names(reads).await.map_err(failed)?;
     let history =
         History { id, title: &current.content.title, page: &page, names: &names, is_later: query.before.is_some() };
@@ -113,7 +113,7 @@ async fn one_page(
 ) -> Result<maud::Markup, Problem> {
     let (reads, viewer) = (database.reads(), Viewer::of(visitor));
     let failed = |error| -> DbError { database.failed(error) };
-    let current = versions::current(reads, viewer, id).await.map_err(failed)?.ok_or_else(|| no_such_record(id))?;
+    let current = versions::current(reads, viewer, id).await.map_err(failed)?.ok_or_else(|| no_visible_record(id))?;
     let version = versions::find(reads, viewer, id, number).await.map_err(failed)?;
     let version = version.ok_or_else(|| no_such_version(id, number))?;
     let other: Option<Version> = match with {
@@ -132,8 +132,4 @@ async fn one_page(
         refusal,
     };
     Ok(comparison.page(frame))
-}
-
-fn no_such_record(id: i64) -> Problem {
-    Problem::not_found(format!("There is no record with the id {id}, or it is private to another user."))
 }

@@ -312,8 +312,17 @@ async fn transact(
     if let Err(error) = tx.insert_all_late().await {
         return Err(rolled_back(tx, Some(error.into())).await);
     }
+    fault::hit("app.committing").map_err(planned)?;
     tx.commit().await.map_err(|error| BatchError::Commit(error.into()))?;
-    fault::hit("app.committed").map_err(|error| BatchError::Commit(DbError::Other(error.to_string())))
+    fault::hit("app.committed").map_err(planned)
+}
+
+/// Returns the failure of a commit that a test wants.
+fn planned(error: io::Error) -> BatchError {
+    BatchError::Commit(match error.kind() {
+        io::ErrorKind::StorageFull => DbError::Full,
+        _ => DbError::Other(error.to_string()),
+    })
 }
 
 /// Rolls back what a job spoiled.

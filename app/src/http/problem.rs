@@ -236,6 +236,11 @@ impl Problem {
         self.errors.as_deref().unwrap_or_default()
     }
 
+    /// Returns whether programs are told this code.
+    pub(crate) fn has_code(&self, code: Code) -> bool {
+        self.code == code
+    }
+
     /// Returns the status.
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     accounts::browser::join,
     client::Answer,
+    faults::{assert_sound, disarm, send_and_die, with_fault},
     harness::{App, Data, Start, eventually},
 };
 
@@ -380,6 +381,81 @@ fn send(address: &str, method: &str, path: &str) -> Option<()> {
     answer.starts_with("HTTP/1.1 ").then_some(())
 }
 
+#[test]
+fn what_a_kill_interrupts_in_the_trash_was_done_as_a_whole_or_not_at_all() {
+    let undeleted = |app: &App, id: i64| app.get(&format!("/api/v1/records/{id}")).status == 200;
+    // What is done to a record with a file, and whether it is there before and after; beside it is one with the same file.
+    for (method, path, there) in [
+        ("DELETE", "/api/v1/records/ID", [true, false]),
+        ("POST", "/api/v1/trash/ID/restore", [false, true]),
+        ("DELETE", "/api/v1/trash/ID", [false, false]),
+        ("DELETE", "/api/v1/attachments/1", [true, true]),
+    ] {
+        for fault in ["app.committing=kill", "app.committed=kill"] {
+            let when = format!("{method} {path} {fault}");
+            let data = Data::new();
+            let (mut app, arm) = with_fault(&data, fault);
+            let ids = ["one", "other"].map(|title| create(&app, title));
+            for id in ids {
+                let file = [("content-type", "application/octet-stream")];
+                let path = format!("/api/v1/records/{id}/attachments?name=a.txt");
+                assert_eq!(app.ask("POST", &path, &file, b"what is in it").status, 201);
+            }
+            if !there[0] {
+                delete(&app, ids[0]);
+            }
+            arm();
+            let path = path.replace("ID", &ids[0].to_string());
+            send_and_die(&mut app, |app| drop(app.ask(method, &path, &[], b"")));
+            assert_eq!(assert_sound(&data, &when), 0, "{when}");
+            let is_done = fault.starts_with("app.committed");
+            let app = Start::alone(&data).start();
+            assert_eq!(undeleted(&app, ids[0]), there[usize::from(is_done)], "{when}");
+            // Once more: it is done now, or there is nothing left to do.
+            let again = app.ask(method, &path, &[], b"").status;
+            assert_eq!(
+                again,
+                if is_done {
+                    404
+                } else if method == "POST" {
+                    200
+                } else {
+                    204
+                },
+                "{when}"
+            );
+            assert_eq!(undeleted(&app, ids[0]), there[1], "{when}");
+            let attachments = app.get(&format!("/api/v1/records/{}/attachments", ids[1])).json()["items"].clone();
+            let content = app.get(&format!("/api/v1/attachments/{}/content", attachments[0]["id"]));
+            assert_eq!(content.body, b"what is in it", "{when}");
+            app.stop();
+            assert_eq!(assert_sound(&data, &when), 0, "{when}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_commit_deletes_nothing_and_says_so() {
+    let data = Data::new();
+    let (app, arm) = with_fault(&data, "app.committing=enospc");
+    let ids = ["kept", "in the trash"].map(|title| create(&app, title));
+    delete(&app, ids[1]);
+    arm();
+    for (method, path) in [
+        ("DELETE", format!("/api/v1/records/{}", ids[0])),
+        ("POST", format!("/api/v1/trash/{}/restore", ids[1])),
+        ("DELETE", format!("/api/v1/trash/{}", ids[1])),
+    ] {
+        assert_eq!(app.ask(method, &path, &[], b"").problem(507)["code"], "disk_full", "{path}");
+        assert_eq!(in_trash(&app), ids[1..], "{path}");
+    }
+    disarm(&data);
+    delete(&app, ids[0]);
+    assert_eq!(in_trash(&app).len(), 2);
+    app.stop();
+    assert_sound(&data, "after a full disk");
+}
+
 /// Makes all of the trash old enough to be emptied.
 fn age(data: &Data) {
     data.sql("UPDATE trash SET days = 30, deleted_at = '2026-01-01T00:00:00.000Z'");
@@ -403,6 +479,10 @@ fn a_start_empties_what_is_old_enough_one_by_one_and_nothing_else() {
     data.sql(&format!("UPDATE trash SET days = 29 WHERE record_id = {}", ids[0]));
     data.sql("UPDATE trash SET counted_on = date('now')");
     let mut left = vec![3];
+    // Before the commit nothing is.
+    let mut app = Start::alone(&data).env("HEARTH_FAULT", "app.committing=kill").spawn();
+    assert!(!app.wait().success());
+    assert_eq!(data.count("SELECT count(*) FROM trash"), 3);
     while *left.last().unwrap() > 1 && left.len() < 9 {
         let mut app = Start::alone(&data).env("HEARTH_FAULT", "app.committed=kill").spawn();
         assert!(!app.wait().success());

@@ -146,13 +146,22 @@ fn listed(program: &str) -> Vec<String> {
 }
 
 /// What the app does for a request. Its own tests kill it there.
-const OF_REQUESTS: [&str; 4] = ["app.receiving", "app.received", "app.final", "app.stored"];
+const OF_REQUESTS: [&str; 8] = [
+    "app.receiving",
+    "app.received",
+    "app.final",
+    "app.stored",
+    "app.spooled",
+    "app.adding",
+    "app.previewing",
+    "app.previewed",
+];
 
 #[test]
 fn the_app_is_killed_at_each_point_of_a_request_by_its_own_tests() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/tests/blackbox/attachments");
-    let sources: String =
-        fs::read_dir(&tests).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/tests/blackbox");
+    let files = ["attachments", "portability"].map(|feature| tests.join(feature).join("interrupted.rs"));
+    let sources = files.map(|file| fs::read_to_string(file).unwrap()).concat();
     for point in OF_REQUESTS {
         assert!(sources.contains(&format!("{point}=")) || sources.contains(&format!("\"{point}\"")), "{point}");
     }

@@ -10,6 +10,7 @@ mod disk_work;
 mod download;
 #[allow(unreachable_pub, missing_docs, reason = "SeaORM's macros make public types of their own")]
 pub(crate) mod entity;
+mod keeping;
 mod name;
 mod preview;
 mod proof;
@@ -36,9 +37,10 @@ pub(in crate::records) use self::receive::Announcement;
 pub(crate) use self::{check::check as check_files, content_store::ContentStore, proof::prove};
 use self::{disk_work::blocking, preview::Cache, rows::Attached, uploads::Uploads};
 pub(super) use self::{
+    keeping::{Keeper, Kept, Location, NotKept},
     name::cleaned as cleaned_name,
-    rows::self_test,
-    spool::{Kept, Spooled},
+    rows::{MOST, check_quota, self_test},
+    spool::Spooled,
 };
 use crate::{config, http::Problem};
 use poem::http::StatusCode;
@@ -51,7 +53,7 @@ const RECEIVED: usize = 16;
 pub(crate) struct Attachments {
     pub(crate) store: ContentStore,
     uploads: Uploads,
-    limits: config::Attachments,
+    pub(super) limits: config::Attachments,
     cache: Cache,
     room: Arc<Semaphore>,
     /// Told when there is a PDF to read.
@@ -86,9 +88,15 @@ impl Attachments {
 
     /// Removes what nobody goes on with, at the start and each hour, for as long as the app runs.
     pub(crate) async fn tidy(self) {
-        let store = self.store.clone();
-        if let Ok(Err(error)) = spawn_blocking(move || store.tidy()).await {
-            tracing::warn!("What an interrupted upload left in the attachments could not be removed: {error}");
+        let left = self.clone();
+        let removed = spawn_blocking(move || {
+            // One preview that is made right now is made again.
+            left.store.tidy().and_then(|()| left.cache.tidy()).and_then(|()| left.uploads.remove_abandoned())
+        });
+        match removed.await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(number)) => tracing::info!("Removed what {number} interrupted requests left of their files"),
+            Ok(Err(error)) => tracing::warn!("What interrupted requests left of their files stays: {error}"),
         }
         let mut hourly = tokio::time::interval(Duration::from_secs(60 * 60));
         loop {

@@ -11,12 +11,16 @@ pub(crate) const LONGEST: usize = 255;
 /// Longer endings are no file types.
 const LONGEST_ENDING: usize = 16;
 
+/// Letters of a name that are looked at: many times as many as are kept.
+const LOOKED_AT: usize = 4096;
+
 /// What a file is called that came without a name.
 const NAMELESS: &str = "file";
 
 /// Returns a name that can be used: separators become `-`, what nobody sees goes, and what is too long is cut before its ending.
 pub(crate) fn cleaned(name: &str) -> String {
-    let mut text: String = name.chars().map(|letter| if matches!(letter, '/' | '\\') { '-' } else { letter }).collect();
+    let letters = name.chars().take(LOOKED_AT);
+    let mut text: String = letters.map(|letter| if matches!(letter, '/' | '\\') { '-' } else { letter }).collect();
     while let Some(unseen) = first_unseen(&text) {
         text = text.replace(unseen, "");
     }

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller},
+    fault,
     http::{Pieces, Problem},
     media::{self, MediaError},
     records::{entity::Model, store::Viewer},
@@ -47,6 +48,8 @@ pub(super) const MOST_SENT: u64 = 4 << 20;
 
 /// What is kept for a file of which there is no preview.
 const NONE: &[u8] = b"none";
+/// How the name ends of a preview that is not whole yet.
+const UNFINISHED: &str = "part";
 /// How a preview begins: it is a JPEG. Anything else is a file that a power cut has left.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
@@ -238,12 +241,16 @@ impl Cache {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let unfinished = self.root.join(format!("{name}.part"));
-        let written = self.write(&unfinished, kept).and_then(|()| fs::rename(&unfinished, self.root.join(name)));
+        let unfinished = self.root.join(format!("{name}.{UNFINISHED}"));
+        let written = self
+            .write(&unfinished, kept)
+            .and_then(|()| fault::hit("app.previewing"))
+            .and_then(|()| fs::rename(&unfinished, self.root.join(name)));
         if written.is_err() {
             let _ = fs::remove_file(&unfinished);
             return written;
         }
+        fault::hit("app.previewed")?;
         let known = self.bytes.fetch_add(kept.len() as u64, Ordering::Relaxed);
         if known == 0 || known > MOST {
             let left = self.make_room(MOST, LESS)?;
@@ -262,6 +269,21 @@ impl Cache {
             .open(path)?;
         file.write_all(kept)?;
         file.sync_data()
+    }
+
+    /// Removes what an app that was killed left unfinished.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == UNFINISHED) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the oldest where there is more than `most`, until there is no more than `less`; returns how much is left.

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// As many attachments as one record may have: a page shows all of them.
-const MOST: usize = 1000;
+pub(in crate::records) const MOST: usize = 1000;
 
 /// An attachment, with what is known of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -332,7 +332,12 @@ fn sum() -> Statement {
     Statement::from_string(DbBackend::Sqlite, sql)
 }
 
-async fn check_quota(tx: &Tx, limits: config::Attachments, more: u64) -> Result<(), Abort<Problem>> {
+/// Refuses more bytes than the quota has left, within a transaction.
+pub(in crate::records) async fn check_quota(
+    tx: &Tx,
+    limits: config::Attachments,
+    more: u64,
+) -> Result<(), Abort<Problem>> {
     if limits.quota.is_none() {
         return Ok(());
     }

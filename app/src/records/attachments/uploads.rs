@@ -1,8 +1,9 @@
 //! What has come of an upload, and what is it for?
 //!
 //! `data/uploads/<id>` has the bytes that came so far, and `<id>.json` says what they are for. The offset of an upload is the
-//! length of its file, so that it goes on after a crash where it was. Nobody refers to what is here: it may go at any time, is in no
-//! backup, and does go after a day in which nothing came.
+//! length of its file, so that it goes on after a crash where it was. A file with no description is one request's, such as an archive
+//! that is imported: what a crash leaves of it goes at the next start, unless `<id>.stays` says that another request will ask for it.
+//! Nobody refers to what is here: it may go at any time, is in no backup, and does go after a day in which nothing came.
 
 #[cfg(test)]
 mod tests;
@@ -186,6 +187,25 @@ impl Uploads {
         Ok(removed)
     }
 
+    /// Removes what requests have left that a crash has ended; returns how many.
+    pub(super) fn remove_abandoned(&self) -> io::Result<usize> {
+        let mut removed = 0;
+        for id in self.ids()? {
+            let [content, described, _, stays] = names(&id);
+            // One that just begins has its description first.
+            let is_there = self.changed(&content).is_some();
+            let is_wanted = self.changed(&described).or_else(|| self.changed(&stays)).is_some();
+            if is_there
+                && !is_wanted
+                && let Some(_taken) = self.take(&id)
+            {
+                remove(&self.open_root()?, &id);
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     fn changed(&self, name: &str) -> Option<SystemTime> {
         self.root.join(name).symlink_metadata().ok()?.modified().ok()
     }
@@ -287,6 +307,11 @@ impl Taken {
         forgive_missing(unlinkat(&root, self.id.as_str(), UnlinkatFlags::NoRemoveDir))
     }
 
+    /// Lets it stay for another request.
+    pub(super) fn let_stay(&self) -> io::Result<()> {
+        create(&self.uploads.open_root()?, &names(&self.id)[3]).map(drop)
+    }
+
     /// Removes all of it.
     pub(super) fn remove(&self) -> io::Result<()> {
         remove(&self.uploads.open_root()?, &self.id);
@@ -309,9 +334,9 @@ fn is_id(text: &str) -> bool {
     text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The files of an upload: its content, its description, and a description that is not whole yet.
-fn names(id: &str) -> [String; 3] {
-    [id.to_owned(), format!("{id}.json"), format!("{id}.json.part")]
+/// The files of an upload: its content, its description, a description that is not whole yet, and the mark of what stays.
+fn names(id: &str) -> [String; 4] {
+    [id.to_owned(), format!("{id}.json"), format!("{id}.json.part"), format!("{id}.stays")]
 }
 
 fn create(root: &OwnedFd, name: &str) -> io::Result<File> {
@@ -331,7 +356,7 @@ fn open_for(root: &OwnedFd, name: &str, access: OFlag) -> io::Result<Option<File
 
 /// Writes down durably what an upload is for, all of it or nothing.
 fn describe(root: &OwnedFd, id: &str, upload: &Upload) -> io::Result<()> {
-    let [_, described, unfinished] = names(id);
+    let [_, described, unfinished, _] = names(id);
     let _ = unlinkat(root, unfinished.as_str(), UnlinkatFlags::NoRemoveDir);
     let mut file = create(root, &unfinished)?;
     file.write_all(serde_json::to_string(upload)?.as_bytes())?;

@@ -12,7 +12,7 @@ use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller},
     http::{IdempotencyKey, Pieces, Precondition, Problem},
     records::{
-        attachments::{Announcement, Attachments, entity::attachment::Role},
+        attachments::{Announcement, Attachments, cleaned_name, entity::attachment::Role},
         draft::TITLE_MAX,
     },
 };
@@ -91,10 +91,10 @@ fn role_of(name: &str) -> Role {
     }
 }
 
-/// Returns the title of a record that is made of a file: its name without the ending.
+/// Returns the title of a record that is made of a file: its name without the ending, and without what nobody sees.
 pub(super) fn title_of(file: &str) -> String {
-    let name = file.rsplit(['/', '\\']).next().unwrap_or_default();
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).replace(['_', '-'], " ");
+    let name = cleaned_name(file.rsplit(['/', '\\']).next().unwrap_or_default());
+    let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem).replace(['_', '-'], " ");
     stem.trim().chars().take(TITLE_MAX).collect()
 }
 
@@ -120,7 +120,9 @@ mod tests {
         for (file, title) in [
             ("Receipt_Boiler-2026.pdf", "Receipt Boiler 2026"),
             ("C:\\fakepath\\IMG_1.JPG", "IMG 1"),
-            (".hidden", ""),
+            (".hidden", "hidden"),
+            ("..", "file"),
+            ("invoice\u{202e}fdp.exe", "invoicefdp"),
             ("noending", "noending"),
         ] {
             assert_eq!(title_of(file), title);

@@ -18,7 +18,6 @@ use crate::{
         audit_log::{self, Actor, Kind},
         authority::AuthorizedDatabase,
         caller::Caller,
-        idempotency::Once,
     },
     datetime::Timestamp,
     http::{Disposition, Found, Header, IdempotencyKey, Pieces, Problem, WriteRefused, disposition},
@@ -188,7 +187,7 @@ async fn import(
     is_it: impl Fn(&File) -> bool,
 ) -> Result<ImportReport, Problem> {
     let spooled = attachments.spool(Pieces::of(body), u64::MAX).await?;
-    let once = Once::new(key, "import", &spooled.bytes());
+    let once = take_in::once(key, "import", &spooled, currency.as_deref());
     let file = take_in::look(&spooled).await?;
     if !is_it(&file) {
         return Err(take_in::refused("The file is of another program."));

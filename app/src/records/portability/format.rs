@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded_list::bounded;
 use crate::records::{attachments::entity::attachment::Role, entity::Visibility, kind::Kind};
 
 /// Where it is in the archive.
@@ -26,17 +27,6 @@ pub(super) struct Head {
     pub(super) made_at: String,
 }
 
-/// The whole binder, as it is read.
-#[derive(Debug, Deserialize)]
-pub(super) struct Binder {
-    pub(super) format: String,
-    pub(super) version: u32,
-    #[serde(default)]
-    pub(super) places: Vec<Way>,
-    #[serde(default)]
-    pub(super) records: Vec<PortableRecord>,
-}
-
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PortableRecord {
@@ -49,11 +39,11 @@ pub(super) struct PortableRecord {
     pub(super) category: String,
     #[serde(default)]
     pub(super) notes: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub(super) fields: Vec<PortableField>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub(super) tags: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub(super) place: Way,
     pub(super) due_date: Option<String>,
     #[serde(default)]
@@ -64,7 +54,7 @@ pub(super) struct PortableRecord {
     pub(super) added_by: Option<String>,
     pub(super) created_at: Option<String>,
     pub(super) updated_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub(super) attachments: Vec<PortableAttachment>,
 }
 

@@ -1,6 +1,7 @@
 //! The binder comes and goes as a whole: one archive that people and programs read without Hearth, and what other programs have.
 
 pub(super) mod api;
+mod bounded_list;
 mod export;
 #[cfg(test)]
 mod for_tests;

@@ -20,9 +20,9 @@ use super::{
     take_in::{self, Found},
 };
 use crate::{
-    auth::{authority::AuthorizedDatabase, caller::Visitor, idempotency::Once, role::Role},
+    auth::{authority::AuthorizedDatabase, caller::Visitor, role::Role},
     html::{Frame, answer, refused},
-    http::{IdempotencyKey, Pieces, Problem},
+    http::{Code, IdempotencyKey, Pieces, Problem},
     records::{attachments::Attachments, kind::Kind},
     secret::random,
 };
@@ -100,13 +100,14 @@ pub(in crate::records) async fn import(
             let mut spooled = attachments.spool(pieces, u64::MAX).await?;
             let found = take_in::look(&spooled).await?;
             if let Found::Table(table) = found {
-                let id = spooled.stay().to_owned();
+                let id = spooled.stay().await?.to_owned();
                 let uses = columns::guesses(&table);
                 let choice = Choice { file: id, currency, ..Choice::default() };
                 return Ok::<_, Problem>(columns_page(&frame, &table, &uses, &choice, None));
             }
-            let once = Once::new(IdempotencyKey(Some(query.key.clone())), "import", &spooled.bytes());
             let currency = checked_currency(&currency)?;
+            let key = IdempotencyKey(Some(query.key.clone()));
+            let once = take_in::once(key, "import", &spooled, currency.as_deref());
             return Ok(match take_in::take_in(database, attachments, &visitor, found, currency, once).await? {
                 Ok(report) => report_page(&frame, &report),
                 // A table was taken out above.
@@ -116,6 +117,10 @@ pub(in crate::records) async fn import(
     };
     match outcome.await {
         Ok(page) => Ok(answer(StatusCode::OK, page)),
+        Err(problem) if problem.has_code(Code::IdempotencyKeyReused) => {
+            let problem = take_in::refused("This page was used for another import already. Choose the file again.");
+            Ok(refused(&problem, import_page(&frame, Some(&problem))))
+        }
         Err(problem) => Ok(refused(&problem, import_page(&frame, Some(&problem)))),
     }
 }
@@ -176,8 +181,9 @@ pub(in crate::records) async fn import_columns(
     let outcome = async {
         let currency = checked_currency(&choice.currency)?;
         let reading = columns::read(&table, &uses, choice.kind, currency.as_deref()).map_err(take_in::refused)?;
-        let once = Once::new(IdempotencyKey(Some(choice.key.clone())), "import_columns", &spooled.bytes());
-        addition::add(database, &visitor, reading, "a table", once).await
+        // Whatever was chosen for its columns: somebody who goes back and chooses again has imported it already.
+        let once = take_in::once(IdempotencyKey(Some(choice.key.clone())), "import_columns", &spooled, None);
+        addition::add(database, &visitor, attachments, reading, "a table", once).await
     };
     match outcome.await {
         // The file goes after a day: whoever sends the form again learns that it was done.

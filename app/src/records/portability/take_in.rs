@@ -10,16 +10,16 @@ use super::{
     import::{
         Reading,
         addition::{self, Report},
-        binder::{self, BadImport},
-        homebox_csv, homebox_zip,
+        bad_import::BadImport,
+        binder, homebox_csv, homebox_zip,
         table::{self, Table},
     },
     zip::reader::Archive,
 };
 use crate::{
     auth::{authority::AuthorizedDatabase, caller::Caller, idempotency::Once},
-    http::Problem,
-    records::attachments::{Attachments, Spooled},
+    http::{Code, IdempotencyKey, Problem},
+    records::attachments::{Attachments, Location, NotKept, Spooled},
 };
 use poem::http::StatusCode;
 
@@ -73,6 +73,11 @@ fn look_into(mut file: std::fs::File, bytes: u64) -> io::Result<Result<Found, Pr
     })
 }
 
+/// Returns an import of a file that is done once for a key. With the same key another file is refused.
+pub(super) fn once(key: IdempotencyKey, operation: &str, spooled: &Spooled, currency: Option<&str>) -> Option<Once> {
+    Once::new(key, operation, &format!("{} {}", spooled.hash(), currency.unwrap_or_default()))
+}
+
 /// Takes in what needs no further word, and returns what was done; a table of which nobody knows the columns is returned.
 pub(super) async fn take_in(
     database: &AuthorizedDatabase,
@@ -86,35 +91,43 @@ pub(super) async fn take_in(
         Found::Table(table) => return Ok(Err(table)),
         Found::HomeboxTable(table) => (homebox_csv::read(&table, currency.as_deref()), "Homebox"),
         Found::Binder(archive) => {
-            attachments.check_room(database, archive.all_bytes()).await?;
-            let store = attachments.clone();
-            (read(move || binder::read(&archive, &store)).await?, "an export of Hearth")
+            let bytes = archive.bytes_of_entries_up_to(attachments.largest());
+            let mut keeper = attachments.keeper(database, bytes, Location::Kept).await?;
+            (read(move || binder::read(&archive, &mut keeper)).await?, "an export of Hearth")
         }
         Found::Homebox(archive) => {
-            attachments.check_room(database, archive.all_bytes()).await?;
-            let store = attachments.clone();
-            (read(move || homebox_zip::read(&archive, &store, currency.as_deref())).await?, "Homebox")
+            let bytes = archive.bytes_of_entries_up_to(attachments.largest());
+            let mut keeper = attachments.keeper(database, bytes, Location::Removed).await?;
+            (read(move || homebox_zip::read(&archive, &mut keeper, currency.as_deref())).await?, "Homebox")
         }
     };
-    let report = addition::add(database, caller, reading, from, once).await?;
+    let report = addition::add(database, caller, attachments, reading, from, once).await?;
     attachments.look_for_texts();
     Ok(Ok(report))
 }
 
 async fn read(work: impl FnOnce() -> Result<Reading, BadImport> + Send + 'static) -> Result<Reading, Problem> {
-    let outcome = spawn_blocking(work).await.unwrap_or_else(|error| Err(BadImport::Machine(io::Error::other(error))));
+    let failed = |error| Err(BadImport::Machine(NotKept::Machine(io::Error::other(error))));
+    let outcome = spawn_blocking(work).await.unwrap_or_else(failed);
     outcome.map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &BadImport) -> Problem {
     match error {
-        BadImport::Machine(error) => {
-            let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        BadImport::Machine(NotKept::Machine(error)) => {
+            use io::ErrorKind::{QuotaExceeded, StorageFull};
             tracing::error!("The files of an import cannot be stored: {error}");
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE).detail(match is_full {
-                true => "The server's disk is full. Nothing was imported.",
-                false => "The server cannot write to its disk. Nothing was imported.",
-            })
+            let problem = Problem::new(StatusCode::INSUFFICIENT_STORAGE);
+            if matches!(error.kind(), StorageFull | QuotaExceeded) {
+                let detail =
+                    "The server's disk is full. Nothing was imported. Free some space, and import the file again.";
+                return problem.code(Code::DiskFull).detail(detail);
+            }
+            problem.detail("The server cannot write to its disk. Nothing was imported.")
+        }
+        BadImport::Machine(error) => {
+            tracing::warn!("The files of an import cannot be stored: {error}");
+            Problem::unavailable("The pictures cannot be looked into. Nothing was imported. Try again in a moment.", 30)
         }
         error => refused(error.to_string()),
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use serde_json::json;
 
-use super::{FILE, PDF, attach, bytes, content, list, record};
+use super::{FILE, PDF, attach, bytes, content, list, photo, png, record};
 use crate::harness::{Data, OWNER, Start, eventually};
 
 #[test]
@@ -59,29 +59,10 @@ fn a_part_of_a_file_is_sent_where_it_is_wanted() {
 }
 
 #[test]
-fn a_browser_runs_nothing_that_somebody_attached() {
+fn a_pdf_is_shown_and_may_load_nothing() {
     let data = Data::new();
     let app = Start::alone(&data).start();
-    let record = record(&app);
-    for (name, file) in [
-        ("page.html", &b"<script>alert(1)</script>"[..]),
-        ("page.htm", b"<!DOCTYPE html><html>"),
-        ("picture.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
-        ("code.js", b"alert(1)"),
-        ("page.xml", b"<?xml version='1.0'?><x/>"),
-        ("program.exe", b"MZ\x90\x00"),
-        ("picture.png", b"<html>"),
-    ] {
-        let made = attach(&app, record, name, file);
-        let answer = app.get(&format!("/api/v1/attachments/{}/content", made["id"]));
-        assert_eq!(answer.header("content-type"), Some("application/octet-stream"), "{name}");
-        assert!(answer.header("content-disposition").unwrap().starts_with("attachment; "), "{name}: {answer:?}");
-        assert!(answer.header("content-security-policy").unwrap().contains("sandbox"), "{name}: {answer:?}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
-        assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
-    }
-    let made = attach(&app, record, "letter.bin", PDF);
+    let made = attach(&app, record(&app), "letter.bin", PDF);
     assert_eq!(made["media_type"], "application/pdf");
     let answer = app.get(&format!("/api/v1/attachments/{}/content", made["id"]));
     assert_eq!(answer.header("content-disposition"), Some("inline; filename=\"letter.bin\""));
@@ -90,13 +71,11 @@ fn a_browser_runs_nothing_that_somebody_attached() {
 }
 
 #[test]
-fn a_name_is_made_safe_and_comes_back_in_each_spelling() {
+fn a_name_comes_back_in_each_spelling() {
     let data = Data::new();
     let app = Start::alone(&data).start();
     let record = record(&app);
     for (name, kept, header) in [
-        ("..%2f..%2fetc%2fpasswd", "etc-passwd", "attachment; filename=\"etc-passwd\""),
-        ("a%00b%0d%0aSet-Cookie:%20x.txt", "abSet-Cookie: x.txt", "attachment; filename=\"abSet-Cookie: x.txt\""),
         (
             "Rechnung%20M%C3%BCller.pdf",
             "Rechnung Müller.pdf",
@@ -170,15 +149,6 @@ fn pdf(words: &str) -> Vec<u8> {
     offsets.iter().for_each(|offset| file.extend(format!("{offset:010} 00000 n \n").bytes()));
     file.extend(format!("trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").bytes());
     file
-}
-
-/// A PNG of so many white pixels.
-fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut data = Vec::new();
-    image::RgbImage::from_pixel(width, height, image::Rgb([255; 3]))
-        .write_to(&mut std::io::Cursor::new(&mut data), image::ImageFormat::Png)
-        .unwrap();
-    data
 }
 
 #[test]
@@ -264,18 +234,7 @@ fn a_picture_is_not_kept_with_the_place_where_it_was_taken_unless_that_is_wanted
     let data = Data::new();
     let app = Start::alone(&data).start();
     let record = record(&app);
-    // A JPEG whose EXIF has coordinates: 1/1, 2/1, 3/1.
-    let mut exif = b"Exif\0\0II*\0\x08\0\0\0".to_vec();
-    exif.extend([1, 0, 0x25, 0x88, 4, 0, 1, 0, 0, 0, 26, 0, 0, 0, 0, 0, 0, 0]);
-    exif.extend([1, 0, 2, 0, 5, 0, 3, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0]);
-    exif.extend([1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0]);
-    let mut jpeg = Vec::new();
-    image::RgbImage::from_pixel(8, 8, image::Rgb([9; 3]))
-        .write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg)
-        .unwrap();
-    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
-    let photo = [&[0xff, 0xd8, 0xff, 0xe1], &length[..], &exif, &jpeg[2..]].concat();
-    let place = &exif[exif.len() - 24..];
+    let (photo, place) = photo();
     let has_place = |content: &[u8]| content.windows(place.len()).any(|part| part == place);
     assert!(has_place(&photo));
     let removed = content(&app, &attach(&app, record, "photo.jpg", &photo));

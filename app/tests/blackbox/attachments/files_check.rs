@@ -1,21 +1,14 @@
 //! Files that are lost, and how they are missed.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
 use super::{attach, record};
-use crate::harness::{Data, Start};
-
-fn check(data: &Data, arguments: &[&str]) -> Output {
-    let mut command = Command::new(crate::served::program());
-    let environment = [("HEARTH_DATABASE", data.database()), ("HEARTH_FILES", data.files())];
-    command.args(["files", "check"]).args(arguments).env_clear().envs(environment).output().unwrap()
-}
+use crate::{
+    faults::files_check,
+    harness::{Data, Start},
+};
 
 fn path(data: &Data, content: &[u8]) -> PathBuf {
     let hash = blake3::hash(content).to_hex().to_string();
@@ -29,13 +22,13 @@ fn the_check_finds_missing_damaged_and_stray_files() {
     let record = record(&app);
     let made: Vec<_> = ["one", "two", "three"].map(|name| attach(&app, record, name, name.as_bytes())).into();
     // Beside the app, and without it.
-    let whole = check(&data, &["--hash"]);
+    let whole = files_check(&data, &["--hash"]);
     assert!(whole.status.success(), "{whole:?}");
     let text = String::from_utf8(whole.stdout).unwrap();
     assert!(text.contains("3 attachments with 3 files of 11 bytes") && text.contains("Stray: 0"), "{text}");
     // A version of the record keeps it.
     assert_eq!(app.ask("DELETE", &format!("/api/v1/attachments/{}", made[2]["id"]), &[], b"").status, 204);
-    assert!(String::from_utf8(check(&data, &[]).stdout).unwrap().contains("2 attachments with 3 files"));
+    assert!(String::from_utf8(files_check(&data, &[]).stdout).unwrap().contains("2 attachments with 3 files"));
     app.stop();
     fs::remove_file(path(&data, b"one")).unwrap();
     fs::write(path(&data, b"two"), "TWO").unwrap();
@@ -44,7 +37,7 @@ fn the_check_finds_missing_damaged_and_stray_files() {
     fs::create_dir_all(stray.parent().unwrap()).unwrap();
     fs::write(&stray, "nobody's").unwrap();
     for (arguments, missing, damaged) in [(&["--json"][..], 1, 0), (&["--json", "--hash"], 1, 1)] {
-        let output = check(&data, arguments);
+        let output = files_check(&data, arguments);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["missing"].as_array().unwrap().len(), missing, "{report}");
@@ -61,7 +54,7 @@ fn the_check_finds_missing_damaged_and_stray_files() {
     attach(&app, record, "one", b"one");
     attach(&app, record, "two", b"two");
     app.stop();
-    assert!(check(&data, &["--hash"]).status.success());
+    assert!(files_check(&data, &["--hash"]).status.success());
 }
 
 #[test]

@@ -1,27 +1,12 @@
 //! The app is killed while a file comes, or its disk fills up.
 
-use std::{fs, os::unix::process::ExitStatusExt, thread};
+use std::fs;
 
 use super::{append, attach, begin, bytes, content, list, offset, partials, record, stored, try_to_attach};
-use crate::harness::{App, Data, Start};
-
-/// Starts the app with a fault that waits until it is armed.
-fn with_fault(data: &Data, fault: &str) -> (App, impl Fn() + use<>) {
-    let armed = data.directory.path().join("armed");
-    let _ = fs::remove_file(&armed);
-    let app = Start::alone(data).env("HEARTH_FAULT", format!("{fault},armed-by={}", armed.display())).start();
-    (app, move || fs::write(&armed, "").unwrap())
-}
-
-/// Sends a request to an app that is killed by it.
-fn send_and_die(app: &mut App, send: impl FnOnce(&App) + Send) {
-    thread::scope(|scope| {
-        let app = &*app;
-        // It gets no answer.
-        let _ = scope.spawn(move || send(app)).join();
-    });
-    assert_eq!(app.wait().signal(), Some(9));
-}
+use crate::{
+    faults::{assert_sound, disarm, send_and_die, with_fault},
+    harness::{Data, Start, eventually},
+};
 
 #[test]
 fn an_upload_goes_on_after_a_kill_at_any_point_and_is_attached_once() {
@@ -90,4 +75,60 @@ fn a_disk_that_fills_up_refuses_the_file_and_keeps_nothing_of_it() {
         assert_eq!(content(&app, &attach(&app, record, "scan.bin", &whole)), whole);
         app.stop();
     }
+}
+
+/// What lies in `cache/`: the names and how they end.
+fn cached(data: &Data) -> Vec<String> {
+    let entries = fs::read_dir(data.directory.path().join("cache")).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_preview_that_a_kill_or_a_full_disk_interrupts_is_made_again_and_never_seen_in_part() {
+    let picture = super::png(900, 600);
+    let hash = blake3::hash(&picture).to_hex().to_string();
+    for fault in ["app.previewing=kill", "app.previewed=kill", "app.previewing=enospc"] {
+        let data = Data::new();
+        let (mut app, arm) = with_fault(&data, fault);
+        let made = attach(&app, record(&app), "photo.png", &picture);
+        let path = format!("/api/v1/attachments/{}/preview", made["id"]);
+        arm();
+        let app = if fault.ends_with("kill") {
+            send_and_die(&mut app, |app| drop(app.get(&path)));
+            let left = if fault.starts_with("app.previewed") { hash.clone() } else { format!("{hash}.part") };
+            assert_eq!(cached(&data), [left], "{fault}");
+            Start::alone(&data).start()
+        } else {
+            // It is seen all the same.
+            assert_eq!(app.get(&path).status, 200, "{fault}");
+            assert!(cached(&data).is_empty(), "{fault}");
+            disarm(&data);
+            app
+        };
+        eventually("no half of it", || cached(&data).iter().all(|name| *name == hash).then_some(()));
+        for _ in 0..2 {
+            let preview = app.get(&path);
+            assert_eq!((preview.status, preview.header("content-type")), (200, Some("image/jpeg")), "{fault}");
+            assert!(image::load_from_memory(&preview.body).is_ok(), "{fault}");
+        }
+        assert_eq!(cached(&data), [&*hash], "{fault}");
+        app.stop();
+        assert_eq!(assert_sound(&data, fault), 0, "{fault}");
+    }
+}
+
+#[test]
+fn a_content_and_its_name_are_durable_before_the_row_that_refers_to_it() {
+    let data = Data::new();
+    let trace = data.directory.path().join("trace");
+    let app = Start::alone(&data).env("HEARTH_FAULT", format!("trace={}", trace.display())).start();
+    let record = record(&app);
+    fs::remove_file(&trace).unwrap();
+    attach(&app, record, "scan.bin", &bytes(1000));
+    app.stop();
+    let passed = fs::read_to_string(&trace).unwrap();
+    let order: Vec<_> = passed.lines().filter(|point| *point != "app.stopping").collect();
+    // `app.received` is behind the fsync of the content, `app.stored` behind those of its directories.
+    let expected = ["app.receiving", "app.received", "app.final", "app.stored", "app.committing", "app.committed"];
+    assert_eq!(order, expected);
 }

@@ -87,3 +87,28 @@ fn partials(data: &Data) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
+
+/// A photograph that says where it was taken, and the bytes that do.
+pub(crate) fn photo() -> (Vec<u8>, Vec<u8>) {
+    // A JPEG whose EXIF has coordinates: 1/1, 2/1, 3/1.
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0".to_vec();
+    exif.extend([1, 0, 0x25, 0x88, 4, 0, 1, 0, 0, 0, 26, 0, 0, 0, 0, 0, 0, 0]);
+    exif.extend([1, 0, 2, 0, 5, 0, 3, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0]);
+    exif.extend([1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0]);
+    let mut jpeg = Vec::new();
+    image::RgbImage::from_pixel(8, 8, image::Rgb([9; 3]))
+        .write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg)
+        .unwrap();
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+    let place = exif[exif.len() - 24..].to_vec();
+    ([&[0xff, 0xd8, 0xff, 0xe1], &length[..], &exif, &jpeg[2..]].concat(), place)
+}
+
+/// A PNG of so many white pixels.
+pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut data = Vec::new();
+    image::RgbImage::from_pixel(width, height, image::Rgb([255; 3]))
+        .write_to(&mut std::io::Cursor::new(&mut data), image::ImageFormat::Png)
+        .unwrap();
+    data
+}

@@ -1,5 +1,9 @@
 //! The binder goes out as one archive and comes back, and others' data come in.
 
+pub(crate) mod foreign;
+mod interrupted;
+mod meanwhile;
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -12,12 +16,11 @@ use crate::{
     harness::{App, Data, OWNER, Start},
 };
 
-const ZIP: (&str, &str) = ("content-type", "application/octet-stream");
-const CSV: (&str, &str) = ("content-type", "application/octet-stream");
-const FILE: (&str, &str) = ("content-type", "application/octet-stream");
+/// The type of any file.
+pub(crate) const FILE: (&str, &str) = ("content-type", "application/octet-stream");
 
 /// Returns the archive that somebody gets.
-fn export_as(app: &App, token: &str) -> Vec<u8> {
+pub(crate) fn export_as(app: &App, token: &str) -> Vec<u8> {
     let mut stream = app.connect();
     let request = format!(
         "GET /api/v1/export HTTP/1.1\r\nhost: hearth\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
@@ -45,7 +48,7 @@ fn export_as(app: &App, token: &str) -> Vec<u8> {
 }
 
 /// Returns the entries of an archive.
-fn unpacked(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn unpacked(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let archive = rawzip::ZipArchive::from_slice(bytes).unwrap();
     let mut entries = BTreeMap::new();
     for entry in archive.entries() {
@@ -59,11 +62,11 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     entries
 }
 
-fn packed(entries: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub(crate) fn packed(entries: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut zip = rawzip::ZipArchiveWriter::new(&mut bytes);
     for (name, content) in entries {
-        let (mut entry, config) = zip.new_file(name.as_str()).start().unwrap();
+        let (mut entry, config) = zip.new_file(rawzip::path::EntryPath::verbatim(name.as_bytes())).start().unwrap();
         let mut data = config.wrap(&mut entry);
         data.write_all(content).unwrap();
         let (_, descriptor) = data.finish().unwrap();
@@ -73,14 +76,14 @@ fn packed(entries: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     bytes
 }
 
-fn attach(app: &App, record: i64, name: &str, role: &str, content: &[u8]) {
+pub(crate) fn attach(app: &App, record: i64, name: &str, role: &str, content: &[u8]) {
     let path = format!("/api/v1/records/{record}/attachments?name={name}&role={role}");
     let answer = app.ask("POST", &path, &[FILE], content);
     assert_eq!(answer.status, 201, "{answer:?}");
 }
 
-fn import(app: &App, archive: &[u8]) -> Answer {
-    app.ask("POST", "/api/v1/imports/binder", &[ZIP], archive)
+pub(crate) fn import(app: &App, archive: &[u8]) -> Answer {
+    app.ask("POST", "/api/v1/imports/binder", &[FILE], archive)
 }
 
 /// Fills a binder with one of everything.
@@ -258,7 +261,7 @@ fn what_is_no_export_is_refused_and_adds_nothing() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{words}: {problem}");
     }
     let member = ("authorization", "Bearer hearth_member");
-    app.ask("POST", "/api/v1/imports/binder", &[ZIP, member], b"PK").problem(403);
+    app.ask("POST", "/api/v1/imports/binder", &[FILE, member], b"PK").problem(403);
     app.stop();
     for sql in ["SELECT count(*) FROM record", "SELECT count(*) FROM file"] {
         assert_eq!(data.count(sql), 0);
@@ -272,7 +275,7 @@ fn an_import_that_is_sent_again_adds_nothing_more() {
     let table = b"HB.name,HB.location,HB.tags,HB.asset_id,HB.purchase_price\nDrill,Home / Cellar,tools; power,000-042,129.5\n,,,,\n,Home,,,\n";
     let send = || {
         let key = ("idempotency-key", "one");
-        app.ask("POST", "/api/v1/imports/homebox?currency=EUR", &[CSV, key], table).json()
+        app.ask("POST", "/api/v1/imports/homebox?currency=EUR", &[FILE, key], table).json()
     };
     let first = send();
     let left_out = json!([{ "what": "Row 4", "why": "title must not be empty" }]);
@@ -327,7 +330,7 @@ fn an_archive_of_homebox_comes_in_with_its_files_and_says_what_it_lacks() {
     .into_iter()
     .map(|(name, content)| (name.to_owned(), content))
     .collect();
-    let answer = app.ask("POST", "/api/v1/imports/homebox", &[ZIP], &packed(&entries));
+    let answer = app.ask("POST", "/api/v1/imports/homebox", &[FILE], &packed(&entries));
     let left_out = json!([{ "what": "File “drill.jpg” of the item “Drill”", "why": "it is not in the archive" }]);
     assert_eq!(answer.json(), json!({ "records": 2, "attachments": 1, "left_out": left_out, "was_done": false }));
     let records = app.get("/api/v1/records?sort=title").json()["items"].clone();
@@ -340,7 +343,7 @@ fn an_archive_of_homebox_comes_in_with_its_files_and_says_what_it_lacks() {
 }
 
 /// Sends a file as a browser's form does.
-fn send_file(app: &App, name: &str, content: &[u8]) -> Answer {
+pub(crate) fn send_file(app: &App, name: &str, content: &[u8]) -> Answer {
     let mut body = b"--frontier\r\ncontent-disposition: form-data; name=\"currency\"\r\n\r\neur\r\n".to_vec();
     let head = format!(
         "--frontier\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: text/csv\r\n\r\n"
@@ -356,6 +359,25 @@ fn send_file(app: &App, name: &str, content: &[u8]) -> Answer {
     app.ask_as_nobody("POST", "/import?key=abc", &headers, &body)
 }
 
+/// Returns what a hidden field of a form says.
+fn hidden(page: &str, name: &str) -> String {
+    let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Sends what was chosen for the columns of a table.
+fn choose(app: &App, file: &str, key: &str, columns: &str) -> Answer {
+    let form = format!("file={file}&key={key}&kind=thing&currency=EUR&{columns}");
+    let cookie = app.session_of(OWNER);
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "text/html"),
+        ("cookie", &*cookie),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    app.ask_as_nobody("POST", "/import/columns", &headers, form.as_bytes())
+}
+
 #[test]
 fn any_table_comes_in_once_its_columns_are_matched() {
     let data = Data::new();
@@ -367,21 +389,8 @@ fn any_table_comes_in_once_its_columns_are_matched() {
     assert_eq!(page.status, 200, "{page:?}");
     let text = page.text();
     assert!(text.contains("“Bohrmaschine”") && text.contains("Match columns"), "{text}");
-    let hidden = |name: &str| {
-        let rest = text.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
-        rest.split('"').next().unwrap().to_owned()
-    };
-    let choose = |columns: &str| {
-        let form = format!("file={}&key={}&kind=thing&currency=EUR&{columns}", hidden("file"), hidden("key"));
-        let cookie = app.session_of(OWNER);
-        let headers = [
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("accept", "text/html"),
-            ("cookie", &*cookie),
-            ("sec-fetch-site", "same-origin"),
-        ];
-        app.ask_as_nobody("POST", "/import/columns", &headers, form.as_bytes())
-    };
+    let (file, key) = (hidden(text, "file"), hidden(text, "key"));
+    let choose = |columns: &str| choose(&app, &file, &key, columns);
     let refused = choose("column0=title&column1=title&column2=due_date&column3=field");
     assert!(refused.status == 422 && refused.text().contains("Two columns are for “Title”"), "{refused:?}");
     let done = choose("column0=title&column1=place&column2=due_date&column3=field");

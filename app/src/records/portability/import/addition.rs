@@ -21,9 +21,13 @@ use crate::{
     },
     datetime::Timestamp,
     db::{Abort, Tx},
+    fault,
     http::Problem,
     records::{
-        attachments::entity::{attachment, file},
+        attachments::{
+            Attachments, check_quota,
+            entity::{attachment, file},
+        },
         details::Details,
         entity::Model,
         fold::category_key,
@@ -48,10 +52,12 @@ pub(in super::super) struct Report {
 pub(in super::super) async fn add(
     database: &AuthorizedDatabase,
     caller: &Caller,
+    attachments: &Attachments,
     reading: Reading,
     from: &'static str,
     once: Option<Once>,
 ) -> Result<Report, Problem> {
+    let (limits, bytes) = (attachments.limits, reading.file_bytes());
     let Reading { records, places, left_out } = reading;
     let report = Report {
         records: records.len(),
@@ -67,6 +73,8 @@ pub(in super::super) async fn add(
             if idempotency::earlier(tx, caller, once.as_ref()).await?.is_some() {
                 return Ok(Report { was_done: true, ..Report::default() });
             }
+            // Others may have attached something since the files were stored.
+            check_quota(tx, limits, bytes).await?;
             let mut known = Places::read(tx).await?;
             for way in &places {
                 known.make(tx, way).await?;
@@ -75,6 +83,7 @@ pub(in super::super) async fn add(
             for record in &records {
                 let id = add_one(tx, caller, &mut known, record).await?;
                 first = first.or(Some(id));
+                fault::hit("app.adding").map_err(|error| DbErr::Custom(error.to_string()))?;
             }
             idempotency::keep(tx, caller, once.as_ref(), first.unwrap_or_default()).await?;
             let subject = match report.records {
@@ -142,7 +151,7 @@ impl Places {
             let id = match self.0.get(&key) {
                 Some(id) => *id,
                 None => {
-                    let id = places::store::find_or_add(tx, name, inside).await?.id;
+                    let id = places::store::add_new(tx, name, inside).await?;
                     self.0.insert(key, id);
                     id
                 }

@@ -3,91 +3,111 @@
 //! `binder.json` says what there is; every file that it names is looked up in the archive, must have the length and the hash that are
 //! said of it, and is put into the content store under a name of Hearth's own. What is not right is left out, with the reason.
 
-use std::io::{self, BufReader, Read};
+use std::{
+    fmt,
+    io::{self, Read},
+    mem,
+};
 
 use rawzip::ReaderAt;
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 
-use super::{Incoming, IncomingFile, Reading};
-use crate::{
-    http::filled_line,
-    records::{
-        attachments::{Attachments, cleaned_name},
-        draft::Draft,
-        fields::{Field, Money},
-        portability::{
-            format::{BINDER, Binder, FORMAT, PortableAttachment, PortableField, PortableRecord, VERSION},
-            zip::reader::{Archive, BadArchive},
-        },
+use super::{Incoming, IncomingFile, Reading, bad_import::BadImport, json};
+use crate::records::{
+    attachments::{Keeper, Kept, NotKept, cleaned_name},
+    draft::Draft,
+    fields::{Field, Money},
+    portability::{
+        bounded_list::Each,
+        format::{BINDER, FORMAT, PortableAttachment, PortableField, PortableRecord, VERSION, Way},
+        zip::reader::Archive,
     },
 };
 
 /// Bytes of `binder.json`: 50,000 records with two kilobytes each.
 const LARGEST: u64 = 128 << 20;
+/// Records, and places. However short they are in the archive, each takes some memory.
+const MOST_ROWS: usize = 100_000;
 
-/// Why nothing can be read of an archive.
-#[derive(Debug, thiserror::Error)]
-pub(in super::super) enum BadImport {
-    #[error("The archive was not imported: {0}.")]
-    Archive(#[from] BadArchive),
-    #[error("The archive has no {0}.")]
-    Lacks(&'static str),
-    #[error("{0} in the archive is larger than {mb} MB.", mb = LARGEST >> 20)]
-    TooLarge(&'static str),
-    #[error("{0} in the archive cannot be read: {1}.")]
-    Unreadable(&'static str, String),
-    #[error("The archive is from a newer program: it is of version {0}, and this Hearth reads version {VERSION}.")]
-    Newer(u32),
-    #[error("{0} in the archive is not what Hearth writes.")]
-    Foreign(&'static str),
-    /// Of this machine, not of the archive.
-    #[error("{0}")]
-    Machine(io::Error),
+/// A record that was taken, by its place among them, what a report calls it, and its files.
+type WithFiles = (usize, String, Vec<PortableAttachment>);
+
+/// What `binder.json` says, while it is read.
+#[derive(Default)]
+struct Binder {
+    is_ours: bool,
+    version: Option<u32>,
+    reading: Reading,
+    with_files: Vec<WithFiles>,
 }
 
 /// Reads an archive and puts its files into the store.
-pub(in super::super) fn read<R: ReaderAt>(
-    archive: &Archive<R>,
-    attachments: &Attachments,
-) -> Result<Reading, BadImport> {
-    let binder: Binder = json(archive, BINDER)?;
-    if binder.format != FORMAT {
+pub(in super::super) fn read<R: ReaderAt>(archive: &Archive<R>, keeper: &mut Keeper) -> Result<Reading, BadImport> {
+    let mut binder = Binder::default();
+    let outcome = json::read(archive, BINDER, LARGEST, &mut binder);
+    if let Some(version) = binder.version.filter(|version| binder.is_ours && *version > VERSION) {
+        // Whatever else is new in it.
+        return Err(BadImport::Newer(version));
+    }
+    outcome?;
+    if !binder.is_ours || binder.version.is_none() {
         return Err(BadImport::Foreign(BINDER));
     }
-    if binder.version > VERSION {
-        return Err(BadImport::Newer(binder.version));
-    }
-    let mut reading = Reading::default();
-    for way in binder.places {
-        reading.take_place(way);
-    }
-    for record in binder.records {
-        let files = record.attachments.clone();
-        let what = format!("Record {} “{}”", record.id, record.title);
-        let Some(place) = reading.take(incoming(record, what.clone())) else { continue };
-        for file in &files {
-            match content(archive, attachments, file)? {
-                Ok(file) => reading.records[place].files.push(file),
-                Err(why) => reading.leave_out(format!("File “{}” of {}", file.name, lowered(&what)), why),
-            }
+    let Binder { mut reading, with_files, .. } = binder;
+    for (place, what, files) in with_files {
+        for file in files {
+            let named = format!("File “{}” of {}", file.name, lowered(&what));
+            reading.take_file(place, named, || content(archive, keeper, file))?;
         }
     }
     Ok(reading)
 }
 
-/// Reads a file of an archive that is JSON.
-pub(super) fn json<R: ReaderAt, T: serde::de::DeserializeOwned>(
-    archive: &Archive<R>,
-    name: &'static str,
-) -> Result<T, BadImport> {
-    if archive.bytes(name).is_some_and(|bytes| bytes > LARGEST) {
-        return Err(BadImport::TooLarge(name));
+impl<'de> DeserializeSeed<'de> for &mut Binder {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
     }
-    let mut content = archive.read(name)?.ok_or(BadImport::Lacks(name))?;
-    let unreadable = |error: &dyn std::fmt::Display| BadImport::Unreadable(name, error.to_string());
-    let read = serde_json::from_reader(BufReader::new(&mut content)).map_err(|error| unreadable(&error))?;
-    // The checksum is compared at the end.
-    io::copy(&mut content, &mut io::sink()).map_err(|error| unreadable(&error))?;
-    Ok(read)
+}
+
+impl<'de> Visitor<'de> for &mut Binder {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            // Hearth writes first of which version it is, and another program anywhere.
+            let is_read = self.version.is_none_or(|version| version <= VERSION);
+            match &*name {
+                "format" => self.is_ours = members.next_value::<String>()? == FORMAT,
+                "version" => self.version = Some(members.next_value()?),
+                "places" if is_read => {
+                    members.next_value_seed(Each::new(MOST_ROWS, |way: Way| self.reading.take_place(way)))?;
+                }
+                "records" if is_read => members.next_value_seed(Each::new(MOST_ROWS, |record| self.take(record)))?,
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Binder {
+    fn take(&mut self, mut record: PortableRecord) {
+        let files = mem::take(&mut record.attachments);
+        let what = format!("Record {} “{}”", record.id, record.title);
+        let taken = self.reading.take(incoming(record, what.clone()));
+        self.with_files.extend(taken.filter(|_| !files.is_empty()).map(|place| (place, what, files)));
+    }
 }
 
 fn incoming(record: PortableRecord, what: String) -> Incoming {
@@ -131,12 +151,10 @@ impl From<PortableField> for Field {
 /// Puts the content of an attachment into the store, or returns why it cannot be.
 fn content<R: ReaderAt>(
     archive: &Archive<R>,
-    attachments: &Attachments,
-    file: &PortableAttachment,
+    keeper: &mut Keeper,
+    file: PortableAttachment,
 ) -> Result<Result<IncomingFile, String>, BadImport> {
-    let mut errors = Vec::new();
-    filled_line("name", &file.name, 1000, &mut errors);
-    let kept = match keep(archive, attachments, &file.path, &file.name)? {
+    let kept = match keep(archive, keeper, &file.path, &file.name)? {
         Ok(kept) => kept,
         Err(why) => return Ok(Err(why)),
     };
@@ -150,21 +168,22 @@ fn content<R: ReaderAt>(
 /// Puts an entry of an archive into the store. The inner error is the archive's, the outer one the machine's.
 pub(super) fn keep<R: ReaderAt>(
     archive: &Archive<R>,
-    attachments: &Attachments,
+    keeper: &mut Keeper,
     path: &str,
     name: &str,
-) -> Result<Result<crate::records::attachments::Kept, String>, BadImport> {
+) -> Result<Result<Kept, String>, BadImport> {
+    let bytes = archive.bytes(path).unwrap_or_default();
     let mut content = match archive.read(path) {
         Ok(Some(content)) => Noting { content, error: None },
         Ok(None) => return Ok(Err("it is not in the archive".to_owned())),
         Err(error) => return Ok(Err(format!("it cannot be read: {error}"))),
     };
-    match attachments.keep(&mut content, name) {
+    match keeper.keep(&mut content, bytes, name) {
         Ok(kept) => Ok(Ok(kept)),
-        Err(error) => match (content.error, error.kind()) {
+        Err(why) => match (content.error, why) {
             (Some(why), _) => Ok(Err(format!("it cannot be read: {why}"))),
-            (None, io::ErrorKind::FileTooLarge) => Ok(Err("it is larger than an attachment may be".to_owned())),
-            (None, _) => Err(BadImport::Machine(error)),
+            (None, why @ (NotKept::Machine(_) | NotKept::Pictures(_))) => Err(BadImport::Machine(why)),
+            (None, why) => Ok(Err(why.to_string())),
         },
     }
 }

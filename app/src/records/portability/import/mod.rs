@@ -5,10 +5,12 @@
 //! one transaction.
 
 pub(super) mod addition;
+pub(super) mod bad_import;
 pub(super) mod binder;
 pub(super) mod columns;
 pub(super) mod homebox_csv;
 pub(super) mod homebox_zip;
+mod json;
 pub(super) mod table;
 
 use super::format::Way;
@@ -16,7 +18,7 @@ use crate::{
     datetime::Timestamp,
     http::{FieldError, filled_line},
     records::{
-        attachments::{Kept, entity::attachment::Role},
+        attachments::{Kept, MOST, entity::attachment::Role},
         draft::Draft,
         fields::Field,
         places::{store::NAME_MAX, tree::DEPTH_MAX},
@@ -84,6 +86,29 @@ impl Reading {
             way if errors.is_empty() => self.places.push(way),
             _ => self.leave_out(what, words(&errors)),
         }
+    }
+
+    /// Takes a file of a record, or leaves it out, with what a report calls it.
+    pub(super) fn take_file<E>(
+        &mut self,
+        record: usize,
+        what: impl Into<String>,
+        file: impl FnOnce() -> Result<Result<IncomingFile, String>, E>,
+    ) -> Result<(), E> {
+        let file = match self.records[record].files.len() {
+            MOST => Err(format!("its record has {MOST} attachments already, which is the most")),
+            _ => file()?,
+        };
+        match file {
+            Ok(file) => self.records[record].files.push(file),
+            Err(why) => self.leave_out(what, why),
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes all files have together, each as often as a record has it.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.records.iter().flat_map(|record| &record.files).map(|file| file.kept.bytes).sum()
     }
 
     /// Leaves something out.

@@ -17,8 +17,8 @@ use rawzip::{
 
 /// Entries of an archive: more than three for each of the records that are planned for.
 const MOST_ENTRIES: usize = 400_000;
-/// Bytes of a directory.
-const LARGEST_DIRECTORY: u64 = 128 << 20;
+/// Bytes of a directory: those of a Hearth with 100,000 attachments have half of it. The names are in memory while it is read.
+const LARGEST_DIRECTORY: u64 = 64 << 20;
 /// Bytes of a name. Those of a Hearth have less than 600.
 const LONGEST_NAME: usize = 2048;
 /// So much smaller does deflate make a content at most (1032 times), and what a few bytes of frame may add.
@@ -31,7 +31,7 @@ pub(in super::super) enum BadArchive {
     NotAZip(String),
     #[error("it has more than {MOST_ENTRIES} entries")]
     TooMany,
-    #[error("its directory is too large")]
+    #[error("its directory has more than {} MB, which is the most", LARGEST_DIRECTORY >> 20)]
     DirectoryTooLarge,
     #[error("its directory does not list as many entries as it says")]
     Count,
@@ -117,9 +117,9 @@ impl<R: ReaderAt> Archive<R> {
         self.entries.get(name).map(|entry| entry.bytes)
     }
 
-    /// Returns how long the contents of all entries are together.
-    pub(in super::super) fn all_bytes(&self) -> u64 {
-        self.entries.values().fold(0, |sum, entry| sum.saturating_add(entry.bytes))
+    /// Returns how long the contents are together of all entries that are no longer than this.
+    pub(in super::super) fn bytes_of_entries_up_to(&self, most: u64) -> u64 {
+        self.entries.values().filter(|entry| entry.bytes <= most).fold(0, |sum, entry| sum.saturating_add(entry.bytes))
     }
 
     /// Returns the content of an entry. `None`: there is none of this name. Whoever reads it to its end without an error has what was

@@ -73,7 +73,7 @@ fn what_was_written_is_read() {
     assert_eq!(read(&bytes, "empty").unwrap(), b"");
     let archive = open(&bytes).unwrap();
     assert!(archive.read("b.txt").unwrap().is_none());
-    assert_eq!((archive.bytes("a.txt"), archive.all_bytes()), (Some(5), 200_005));
+    assert_eq!((archive.bytes("a.txt"), archive.bytes_of_entries_up_to(u64::MAX)), (Some(5), 200_005));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_bomb_costs_no_more_than_it_says() {
     let mut content = archive.read("zeros").unwrap().unwrap();
     let mut piece = vec![0; 1000];
     content.read_exact(&mut piece).unwrap();
-    assert_eq!(archive.all_bytes(), 8 << 20);
+    assert_eq!(archive.bytes_of_entries_up_to(8 << 20), 8 << 20);
     // An archive within an archive is a file like any other.
     let nested = self::archive(&[("inner.zip", &bytes)]);
     assert_eq!(read(&nested, "inner.zip").unwrap(), bytes);
@@ -187,6 +187,77 @@ fn more_entries_than_there_may_be_are_refused_before_they_are_read() {
     many.extend([0xff; 12]);
     many.extend([0, 0]);
     assert_eq!(refusal(&many), "it has more than 400000 entries");
+}
+
+/// Returns an entry of a directory, or, with an offset, the head of an entry, of a stored content.
+fn zip64_head(name: &[u8], length: u64, sum: u32, offset: Option<u64>) -> Vec<u8> {
+    let mut head = Vec::new();
+    head.extend(if offset.is_some() { DIRECTORY } else { b"PK\x03\x04" });
+    head.extend(offset.iter().flat_map(|_| 45_u16.to_le_bytes()));
+    head.extend([45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    head.extend(sum.to_le_bytes());
+    head.extend([0xff; 8]);
+    head.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+    head.extend(if offset.is_some() { 28_u16 } else { 20 }.to_le_bytes());
+    head.extend(offset.iter().flat_map(|_| [[0; 10].as_slice(), &[0xff; 4]].concat()));
+    head.extend(name);
+    head.extend([1, 0]);
+    head.extend(if offset.is_some() { 24_u16 } else { 16 }.to_le_bytes());
+    [length, length].into_iter().chain(offset).for_each(|number| head.extend(number.to_le_bytes()));
+    head
+}
+
+/// Returns the end of an archive whose directory has so many entries and begins and ends here.
+fn zip64_end(entries: u64, begin: u64, end: u64) -> Vec<u8> {
+    let mut bytes = b"PK\x06\x06".to_vec();
+    bytes.extend(44_u64.to_le_bytes());
+    bytes.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    [entries, entries, end - begin, begin].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+    bytes.extend(b"PK\x06\x07\0\0\0\0");
+    bytes.extend(end.to_le_bytes());
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(END);
+    bytes.extend([&[0; 4][..], &[0xff; 12], &[0; 2]].concat());
+    bytes
+}
+
+#[test]
+fn an_archive_of_another_program_above_4_gb_is_read() {
+    use std::os::unix::fs::FileExt;
+    let (zeros, mut sum) = (5_u64 << 30, flate2::Crc::new());
+    sum.update(b"small");
+    // Five gigabytes that take no room, and a file behind them.
+    let file = tempfile::tempfile().unwrap();
+    let mut at = 0;
+    let mut write = |bytes: &[u8]| {
+        file.write_all_at(bytes, at).unwrap();
+        at += bytes.len() as u64;
+        at
+    };
+    let begin = write(&zip64_head(b"large", zeros, 0, None)) + zeros;
+    file.write_all_at(&zip64_head(b"small", 5, sum.sum(), None), begin).unwrap();
+    let content = begin + zip64_head(b"small", 5, 0, None).len() as u64;
+    file.write_all_at(b"small", content).unwrap();
+    let heads = [zip64_head(b"large", zeros, 0, Some(0)), zip64_head(b"small", 5, sum.sum(), Some(begin))].concat();
+    let (directory, end) = (content + 5, content + 5 + heads.len() as u64);
+    let tail = [heads, zip64_end(2, directory, end)].concat();
+    file.write_all_at(&tail, directory).unwrap();
+    let archive = Archive::open(rawzip::FileReader::from(file), directory + tail.len() as u64).unwrap();
+    assert_eq!((archive.bytes("large"), archive.bytes_of_entries_up_to(1 << 30)), (Some(zeros), 5));
+    let mut content = String::new();
+    archive.read("small").unwrap().unwrap().read_to_string(&mut content).unwrap();
+    assert_eq!(content, "small");
+}
+
+#[test]
+fn a_directory_of_too_many_bytes_is_refused_before_it_is_read() {
+    use std::os::unix::fs::FileExt;
+    let (directory, end) = (1000, 1001 + LARGEST_DIRECTORY);
+    let file = tempfile::tempfile().unwrap();
+    let tail = zip64_end(MOST_ENTRIES as u64, directory, end);
+    file.write_all_at(&tail, end).unwrap();
+    let refused = Archive::open(rawzip::FileReader::from(file), end + tail.len() as u64).err().unwrap();
+    assert_eq!(refused.to_string(), "its directory has more than 64 MB, which is the most");
 }
 
 proptest::proptest! {

@@ -55,3 +55,60 @@ impl<W: Write> ZipWriter<W> {
         self.0.finish().map_err(io::Error::other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{BufReader, BufWriter, Read},
+        os::unix::fs::FileExt,
+    };
+
+    use rawzip::FileReader;
+
+    use super::{super::reader::Archive, *};
+
+    const FOUR_GB: u64 = 1 << 32;
+
+    fn open(file: File) -> Archive<FileReader> {
+        let length = file.metadata().unwrap().len();
+        Archive::open(FileReader::from(file), length).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_stands_behind_4_gb_comes_back() {
+        let (mut bytes, offset) = (Vec::new(), FOUR_GB + 7);
+        let mut zip = ZipWriter(ZipArchiveWriter::builder().with_offset(offset).build(&mut bytes));
+        for name in ["one", "other"] {
+            zip.add(name, Content::Text, Timestamp::now(), |to| to.write_all(name.as_bytes())).unwrap();
+        }
+        zip.finish().unwrap();
+        // What stands before is a hole.
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, offset).unwrap();
+        let archive = open(file);
+        for name in ["one", "other"] {
+            let mut content = String::new();
+            archive.read(name).unwrap().unwrap().read_to_string(&mut content).unwrap();
+            assert_eq!(content, name);
+        }
+    }
+
+    #[test]
+    #[ignore = "takes minutes; .ci/long does it"]
+    fn an_entry_of_more_than_4_gb_comes_back() {
+        let file = tempfile::tempfile().unwrap();
+        let mut zip = ZipWriter::new(BufWriter::new(file.try_clone().unwrap()));
+        let zeros = |to: &mut dyn Write| io::copy(&mut io::repeat(0).take(FOUR_GB + 7), to).map(drop);
+        zip.add("large", Content::Text, Timestamp::now(), zeros).unwrap();
+        zip.add("small", Content::Text, Timestamp::now(), |to| to.write_all(b"behind it")).unwrap();
+        zip.finish().unwrap().flush().unwrap();
+        let archive = open(file);
+        assert_eq!(archive.bytes("large"), Some(FOUR_GB + 7));
+        let mut large = BufReader::new(archive.read("large").unwrap().unwrap());
+        assert_eq!(io::copy(&mut large, &mut io::sink()).unwrap(), FOUR_GB + 7);
+        let mut small = String::new();
+        archive.read("small").unwrap().unwrap().read_to_string(&mut small).unwrap();
+        assert_eq!(small, "behind it");
+    }
+}

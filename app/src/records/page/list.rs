@@ -63,6 +63,7 @@ pub(super) struct List {
     /// From where on there are changes that the page does not show.
     pub(super) cursor: String,
     pub(super) may_add: bool,
+    pub(super) may_import: bool,
     /// What was just moved to the trash.
     pub(super) deleted: Option<Trashed>,
 }
@@ -101,6 +102,7 @@ impl List {
             places: places::tree(reads).await.map_err(failed)?,
             tags: tags::recent(reads, viewer).await.map_err(failed)?,
             may_add,
+            may_import: visitor.role() >= Role::Admin,
             deleted,
             query,
             page,
@@ -243,7 +245,10 @@ impl List {
                             a href="/records/new?kind=vehicle" { "a vehicle" } "." }
                         li { "Find it by any word: of the title, the notes, or a PDF." }
                     }
-                    p { "Or " a href="/sample" { "load a sample household" } " to look around in." }
+                    p {
+                        "Or " a href="/sample" { "load a sample household" } " to look around in"
+                        @if self.may_import { ", or " a href="/import" { "import" } " what you have in Homebox or in a table" } "."
+                    }
                 }
             } @else {
                 p.nothing { "There are no records yet." }
@@ -283,8 +288,8 @@ impl List {
 }
 
 const ORDERS: [(Order, &str); 6] = [
-    (Order::UpdatedDesc, "Recently updated"),
-    (Order::Updated, "Least recently updated"),
+    (Order::UpdatedDesc, "Last updated"),
+    (Order::Updated, "Last updated, oldest first"),
     (Order::Due, "Due date"),
     (Order::DueDesc, "Due date, latest first"),
     (Order::Title, "Title"),

@@ -128,6 +128,7 @@ fn text_of_people_is_never_taken_for_html() {
         tags: vec![EVIL.to_owned()],
         cursor: EVIL.to_owned(),
         may_add: true,
+        may_import: true,
         deleted: Some(Trashed { id: 1, title: EVIL.to_owned(), is_private: false, at: None, by: None }),
     };
     assert_harmless(&list.page(&Frame::default(), &QuickAdd::default()));

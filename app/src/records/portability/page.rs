@@ -36,6 +36,7 @@ const SHOWN: usize = 60;
 pub(in crate::records) async fn show_export(frame: Frame, visitor: Visitor) -> Response {
     let content = html! {
         div.narrow {
+            p.back { a href="/" { "Back to Records" } }
             h1 { "Export" }
             section.card {
                 p { "The whole binder as one zip archive: each record as a text in a folder with its files, and all of them as a table. \
@@ -44,7 +45,7 @@ pub(in crate::records) async fn show_export(frame: Frame, visitor: Visitor) -> R
                      accounts; for these, the operator makes backups." }
                 a.button.main href="/export/archive" download { "Download" }
             }
-            @if visitor.role() >= Role::Admin { p { a href="/import" { "Import" } } }
+            @if visitor.role() >= Role::Admin { p { a href="/import" { "Import an archive or a table" } } }
         }
     };
     answer(StatusCode::OK, frame.page("Export", &content))
@@ -199,6 +200,7 @@ fn alert(problem: Option<&Problem>) -> Markup {
 fn import_page(frame: &Frame, problem: Option<&Problem>) -> Markup {
     let content = html! {
         div.narrow {
+            p.back { a href="/" { "Back to Records" } }
             h1 { "Import" }
             section.card {
                 (alert(problem))
@@ -219,7 +221,7 @@ fn import_page(frame: &Frame, problem: Option<&Problem>) -> Markup {
                     button.main { "Import" }
                 }
             }
-            p { a href="/export" { "Export" } }
+            p { a href="/export" { "Export the binder" } }
         }
     };
     frame.page(if problem.is_some() { "Error: Import" } else { "Import" }, &content)
@@ -228,6 +230,7 @@ fn import_page(frame: &Frame, problem: Option<&Problem>) -> Markup {
 fn columns_page(frame: &Frame, table: &Table, uses: &[Use], choice: &Choice, problem: Option<&Problem>) -> Markup {
     let rows = table.rows.len();
     let content = html! {
+        p.back { a href="/import" { "Back to Import" } }
         h1 { "Match columns" }
         section.card {
             (alert(problem))
@@ -262,7 +265,9 @@ fn columns_page(frame: &Frame, table: &Table, uses: &[Use], choice: &Choice, pro
                 }
                 div.field {
                     label for="currency" { "Currency of prices" span.optional { "optional" } }
-                    input #currency name="currency" maxlength="3" autocomplete="off" value=(choice.currency);
+                    p.hint #currency-hint { "A code such as EUR." }
+                    input #currency name="currency" maxlength="3" autocapitalize="characters" autocomplete="off"
+                        value=(choice.currency) aria-describedby="currency-hint";
                 }
                 div.buttons {
                     button.main { "Import" }
@@ -298,12 +303,20 @@ fn report_page(frame: &Frame, report: &Report) -> Markup {
         @if !report.left_out.is_empty() {
             section.card aria-labelledby="left-out" {
                 h2 #left-out { "Not imported" }
-                ul.things { @for LeftOut { what, why } in &report.left_out { li { div { p { strong { (what) } } p { (why) } } } } }
+                ul.things { @for LeftOut { what, why } in &report.left_out { li { div { p { strong { (what) } } p { (sentence(why)) } } } } }
             }
         }
-        p { a.button href="/" { "Records" } }
+        p { a.button.main href="/" { "Look at the records" } }
     };
     frame.page("Import", &content)
+}
+
+/// Returns a reason as a sentence of its own.
+fn sentence(why: &str) -> String {
+    let mut letters = why.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    let end = if why.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(letters.as_str().chars()).chain(end.chars()).collect()
 }
 
 fn added(report: &Report) -> String {

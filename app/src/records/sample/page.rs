@@ -76,8 +76,8 @@ async fn state(database: &AuthorizedDatabase, visitor: &Visitor) -> Result<State
 
 fn page(frame: &Frame, state: State, refusal: Option<&Problem>, done: Option<&str>) -> Markup {
     let content = html! {
-        p.back { a href="/" { "Back to Records" } }
         div.narrow {
+            p.back { a href="/" { "Back to Records" } }
             h1 { "Sample household" }
             @match done {
                 Some("loaded") => {

@@ -395,7 +395,7 @@ fn any_table_comes_in_once_its_columns_are_matched() {
     assert!(refused.status == 422 && refused.text().contains("Two columns are for “Title”"), "{refused:?}");
     let done = choose("column0=title&column1=place&column2=due_date&column3=field");
     assert_eq!(done.status, 200, "{done:?}");
-    for words in ["1 record was added.", "Row 3", "03/04/2026", "Row 4", "title must not be empty"] {
+    for words in ["1 record was added.", "Row 3", "03/04/2026", "Row 4", "Title must not be empty."] {
         assert!(done.text().contains(words), "{words}: {}", done.text());
     }
     assert!(choose("column0=title").text().contains("imported already"));

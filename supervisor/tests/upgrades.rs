@@ -51,7 +51,7 @@ fn releases() -> Vec<Release> {
         .lines()
         .map(|version| {
             let path = directory.path().join(version);
-            make(version, &path);
+            make(version, &path, directory.path());
             let migrations = Connection::open(&path)
                 .unwrap()
                 .prepare("SELECT version FROM seaql_migrations ORDER BY version")
@@ -67,9 +67,9 @@ fn releases() -> Vec<Release> {
     releases
 }
 
-/// Writes the database of a release.
-fn make(version: &str, path: &Path) {
-    let made = Command::new(program("examples/earlier_release")).arg(version).arg(path).output().unwrap();
+/// Writes the database of a release, and its attachments' contents below the data directory.
+fn make(version: &str, path: &Path, data: &Path) {
+    let made = Command::new(program("examples/earlier_release")).arg(version).arg(path).arg(data).output().unwrap();
     assert!(made.status.success(), "{}", harness::told(&made));
 }
 
@@ -78,7 +78,7 @@ fn left_by(release: &Release) -> Hearth {
     let hearth = Hearth::new();
     let generation = hearth.data.join("generations/0001");
     fs::create_dir_all(&generation).unwrap();
-    make(&release.version, &generation.join("app.db"));
+    make(&release.version, &generation.join("app.db"), &hearth.data);
     std::os::unix::fs::symlink("generations/0001", hearth.data.join("live")).unwrap();
     hearth
 }

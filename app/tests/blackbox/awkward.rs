@@ -13,6 +13,7 @@ fn filled() -> (Data, i64) {
     let newest = migrator::developer::releases::all().unwrap().pop().unwrap();
     std::fs::remove_file(data.database()).unwrap();
     newest.make(&data.database()).unwrap();
+    migrator::developer::releases::place_files(data.directory.path()).unwrap();
     let last = data.count("SELECT max(id) FROM record");
     migrator::developer::awkward::fill(&data.database()).unwrap();
     (data, last)

@@ -18,7 +18,7 @@ use crate::{
         browser::{Browser, PASSWORD, join},
         second_factor::code,
     },
-    harness::{App, Data, Start},
+    harness::{App, Data, Start, eventually},
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,6 +34,7 @@ fn household() -> Data {
     fs::remove_file(&database).unwrap();
     releases::before(&VERSION.parse().unwrap()).unwrap().make(&database).unwrap();
     releases::upgrade(&database, None).unwrap();
+    releases::place_files(data.directory.path()).unwrap();
     // As every instance of the tests; releases before 0.5.0 had no number.
     // The owner's session of then is too old for what takes a fresh one.
     data.sql("PRAGMA user_version = 42; DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM api_token)");
@@ -135,6 +136,8 @@ fn use_everything(app: &App) {
     assert_eq!(app.ask("DELETE", &format!("/api/v1/records/{deleted}"), &[], b"").status, 204);
     use_places(app);
     use_tags(app);
+    use_attachments(app);
+    use_portability(app);
     let next = ok("/api/v1/trash?limit=1").json()["next"].as_str().map(str::to_owned);
     ok(&next.map_or("/api/v1/trash".to_owned(), |next| format!("/api/v1/trash?after={next}")));
     assert_eq!(app.ask("DELETE", &in_trash, &[], b"").status, 204);
@@ -178,6 +181,91 @@ fn use_tags(app: &App) {
     assert_eq!(app.ask("DELETE", "/api/v1/tags/old", &[], b"").status, 204);
     for path in ["/api/v1/tags", "/tags"] {
         assert_eq!(app.get(path).status, 200, "{path}");
+    }
+}
+
+/// Uses all of attachments; some are left, of the contents that the releases keep.
+fn use_attachments(app: &App) {
+    let fields = json!([
+        { "key": "serial_number", "label": "Serial number", "value": "ND-7400" },
+        { "key": "price", "label": "Price", "amount": 64_900, "currency": "EUR" },
+    ]);
+    let record = app.create(&json!({ "title": "The house", "kind": "home", "fields": fields }))["id"].clone();
+    let path = format!("/api/v1/records/{record}");
+    let bytes = ("content-type", "application/octet-stream");
+    let done = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let answer = app.ask(method, path, &[&[bytes], headers].concat(), body);
+        assert!(answer.status < 300, "{method} {path}: {answer:?}");
+        answer
+    };
+    let files = releases::files().unwrap();
+    let mut attached = Vec::new();
+    for (name, content) in &files {
+        for _ in 0..2 {
+            let key = of_this_release(name);
+            let path = format!("{path}/attachments?name={name}&role=document");
+            attached.push(done("POST", &path, &[("idempotency-key", &key)], content).json()["id"].clone());
+        }
+    }
+    let (name, content) = &files[0];
+    let announced = json!({ "name": name, "bytes": content.len() });
+    for is_sent in [true, false] {
+        let upload = app.send("POST", &format!("{path}/uploads"), &announced);
+        assert_eq!(upload.status, 201, "{upload:?}");
+        let upload = upload.header("location").unwrap().to_owned();
+        assert_eq!(app.get(&upload).status, 200);
+        if is_sent {
+            done("PATCH", &upload, &[("upload-offset", "0")], content);
+        } else {
+            done("DELETE", &upload, &[], b"");
+        }
+    }
+    // The text of a document and previews come a moment later.
+    let is_there = |path: &str| app.get(path).text().contains("The house");
+    let found = "/api/v1/records?search=zephyr&sort=updated_desc&limit=200";
+    eventually("the text of a document", || is_there(found).then_some(()));
+    assert!(is_there("/?search=zephyr"));
+    for id in &attached {
+        for path in ["", "/content", "/preview"] {
+            let answer = app.get(&format!("/api/v1/attachments/{id}{path}"));
+            assert!(answer.status == 200 || path == "/preview" && answer.status == 404, "{answer:?}");
+        }
+    }
+    for page in ["", "?limit=2", "?limit=1&after=i1"] {
+        let answer = app.get(&format!("{path}/attachments{page}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let first = format!("/api/v1/attachments/{}", attached[0]);
+    assert_eq!(app.send("PATCH", &first, &json!({ "name": "old.pdf", "role": "receipt", "position": 5 })).status, 200);
+    let version = app.get(&path).json()["version"].clone();
+    done("DELETE", &first, &[], b"");
+    done("POST", &format!("{path}/versions/{version}/restore"), &[], b"");
+    assert_eq!(app.send("PATCH", &path, &json!({ "fields": [], "guests_see_attachments": true })).status, 200);
+    for page in ["", "/edit"] {
+        assert_eq!(app.get(&format!("/records/{record}{page}")).status, 200);
+    }
+    let other = app.create(&json!({ "title": "A flat", "fields": fields }))["id"].clone();
+    let (path, in_trash) = (format!("/api/v1/records/{other}"), format!("/api/v1/trash/{other}"));
+    done("POST", &format!("{path}/attachments?name=letter.txt"), &[], &files[1].1);
+    done("DELETE", &path, &[], b"");
+    done("POST", &format!("{in_trash}/restore"), &[], b"");
+    done("DELETE", &path, &[], b"");
+    done("DELETE", &in_trash, &[], b"");
+}
+
+/// Exports and imports, and loads the sample where that may be.
+fn use_portability(app: &App) {
+    let exported = app.get("/api/v1/export");
+    assert_eq!(exported.status, 200);
+    let table = b"HB.name,HB.location,HB.labels,HB.asset_id\nDrill,House / Cellar,Tools,000-007\n";
+    let key = of_this_release("homebox");
+    for _ in 0..2 {
+        let headers = [("content-type", "application/octet-stream"), ("idempotency-key", &*key)];
+        let answer = app.ask("POST", "/api/v1/imports/homebox", &headers, table);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    for page in ["/import", "/export", "/sample", "/trash"] {
+        assert_eq!(app.get(page).status, 200, "{page}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! A released version's database with data in it, as SQL text: whole in `<version>.sql` (to 0.5.0), or in `<version>.delta.sql` as what is
 //! new in it ([`delta`]). Beside it `<version>.statements` has each statement that this version's app prepares,
 //! `<version>.certificate.json` what was proven of its upgrades, and `<migration>.pinned` what a migration executes ([`pins`](super::pins)).
+//! `files/` has the contents of all attachments in these databases, which an app that starts on one of them looks for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,41 @@ pub fn root() -> PathBuf {
 /// Returns the directory that releases leave their files in.
 pub fn directory() -> PathBuf {
     root().join("migrator/releases")
+}
+
+/// Returns the contents of the attachments in the releases' databases, each with the name of its file.
+///
+/// # Errors
+///
+/// Says which file cannot be read.
+pub fn files() -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    let directory = directory().join("files");
+    let failed = |error| Problem::new(format!("cannot read {}: {error}", directory.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, fs::read(&path).map_err(failed)?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Writes these contents where an app with this data directory looks for them.
+///
+/// # Errors
+///
+/// Says what cannot be read or written.
+pub fn place_files(data: &Path) -> Result<(), Problem> {
+    for (_, content) in files()? {
+        let hash = blake3::hash(&content).to_hex();
+        let directory = data.join("files").join(&hash[..2]);
+        let path = directory.join(hash.as_str());
+        fs::create_dir_all(&directory)
+            .and_then(|()| fs::write(&path, &content))
+            .map_err(|error| Problem::new(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Returns the releases that left something, oldest first.

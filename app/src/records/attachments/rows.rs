@@ -155,6 +155,7 @@ fn of_record(record_id: i64) -> Select<attachment::Entity> {
 pub(in crate::records) async fn self_test(database: &Database) -> Result<(), DbErr> {
     let reads = database.direct();
     text::next_unread(database.reads(), "").await?;
+    reads.all(text::having("")).await?;
     let some = reads.all(attachment::Entity::find().limit(10)).await?;
     let (id, record_id) = some.first().map_or((1, 1), |one| (one.id, one.record_id));
     with_files(reads, some).await?;

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, Select, Statement,
     sea_query::Expr,
 };
 use tokio::task::spawn_blocking;
@@ -73,15 +73,19 @@ pub(super) async fn next_unread(reads: &DatabaseConnection, after: &str) -> Resu
     row.map(|row| row.try_get_by_index(0)).transpose()
 }
 
+/// The records that have this file.
+pub(super) fn having(hash: &str) -> Select<Entity> {
+    let with_it = r#""id" IN (SELECT "record_id" FROM "attachment" WHERE "hash" = ?)"#;
+    Entity::find().filter(Expr::cust_with_values(with_it, [hash]))
+}
+
 /// Writes a text down, and makes it known to the search for each record that has the file.
 async fn keep(database: &Database, hash: String, text: String) -> Result<(), DbError> {
     database
         .write_content(async move |tx| {
             let update = file::Entity::update_many().filter(file::Column::Hash.eq(&hash));
             update.col_expr(file::Column::Text, text.as_str().into()).exec(tx).await?;
-            let with_it = r#""id" IN (SELECT "record_id" FROM "attachment" WHERE "hash" = ?)"#;
-            let records = Entity::find().filter(Expr::cust_with_values(with_it, [hash.as_str()])).all(tx).await?;
-            for record in records {
+            for record in having(&hash).all(tx).await? {
                 index_files(tx, record.id, record.scope()).await?;
             }
             Ok(())

@@ -160,6 +160,7 @@ fn make(
     fs::create_dir_all(&generation).map_err(|error| failed("create", &generation, &error))?;
     let database = generation.join("app.db");
     release.make(&database)?;
+    releases::place_files(data)?;
     let said = |error: rusqlite::Error| failed("write", &database, &error);
     Connection::open(&database).and_then(|connection| connection.execute_batch(SAMPLE)).map_err(said)?;
 

@@ -3,10 +3,12 @@
 //! Each order has an index that begins with the scope: the household's records, and one's own private ones. A list walks through
 //! one or two scopes side by side. The indexes hold what a list is filtered by, so a walk reads no row in vain.
 //!
-//! A search or a tag asks the index of texts which candidates there are, and the index of dates how many records are due when
-//! they are to be. Where one of the two has few, those are read and sorted. Of more candidates the list is walked through, and only
-//! those are read. Of many a page is soon full, so the list is walked through from its beginning without asking who is one; what
-//! is left after the texts of 2,000 records is walked through with the set of candidates at hand.
+//! A search or a tag asks the index of texts for the candidates of each word and each tag, and the index of dates how many records are
+//! due when they are to be. Where one of these has few, those are read and sorted. Of more candidates the list is walked through, and
+//! only those are read. Where all have many, a page is soon full, so the list is walked through from its beginning without asking who
+//! is one; what is left after the texts of 2,000 records is walked through with the set of candidates at hand.
+
+use std::collections::HashSet;
 
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -19,7 +21,7 @@ use super::{
     fold::category_key,
     kind::Kind,
     listing::{Cursor, Listing, Order, PAGE_BYTES, Page, SortKey},
-    search::{self, Candidates, Found, Mark},
+    search::{self, Candidates, Mark},
     store::Viewer,
 };
 use crate::db::DirectReads;
@@ -37,9 +39,9 @@ pub(crate) struct Thresholds {
     pub(crate) walked: u64,
 }
 
-/// So few candidates cost some 2 ms, as a walk that finds a page of as many does; to know so many costs less than 1 ms. So many that
-/// are due cost some 10 ms, and so many records on a walk some 2 ms.
-const THRESHOLDS: Thresholds = Thresholds { few: 300, known: 2000, due: 5000, walked: 2000 };
+/// So few candidates cost some 2 ms, and so do a thousand that are due and as many records on a walk. A walk that finds nothing takes
+/// 3 ms where the household has 50,000 records, and reads the candidates besides.
+const THRESHOLDS: Thresholds = Thresholds { few: 300, known: 2000, due: 1000, walked: 2000 };
 
 /// Returns a page of the list that the viewer sees.
 pub(crate) async fn list(reads: &DirectReads, viewer: Viewer, listing: &Listing) -> Result<Page, DbErr> {
@@ -60,8 +62,9 @@ pub(crate) async fn list_by(
         return Ok(page);
     }
     let mut budget = PageBudget { rows: listing.limit, bytes: PAGE_BYTES };
+    let known = list.known(reads, thresholds).await?;
     for run in Run::all(listing) {
-        for query in list.queries(reads, run, thresholds).await? {
+        for query in list.queries(reads, run, thresholds, known.as_deref()).await? {
             if !fill(&mut page, &mut budget, reads, query).await? {
                 // There is more; the last record is where the next page begins.
                 page.next = page.records.last().map(|record| Cursor::behind(record, listing.order));
@@ -204,8 +207,8 @@ struct List<'a> {
     category_key: Option<String>,
     tag_key: Option<String>,
     candidates: Option<Candidates>,
-    /// As well, and more of them.
-    candidates_by_part: Vec<Candidates>,
+    /// The candidates for each part of what is asked for.
+    parts: Vec<Candidates>,
 }
 
 impl<'a> List<'a> {
@@ -219,8 +222,30 @@ impl<'a> List<'a> {
         marks.extend(listing.place_id.map(Mark::Place));
         marks.extend(tag_key.as_deref().map(Mark::Tag));
         let candidates = search::candidates(listing.search.as_ref(), &marks, &scopes);
-        let candidates_by_part = search::candidates_by_part(listing.search.as_ref(), &marks, &scopes);
-        Self { listing, scopes, is_guest: viewer.is_guest(), category_key, tag_key, candidates, candidates_by_part }
+        let parts = search::candidates_by_part(listing.search.as_ref(), &marks, &scopes);
+        Self { listing, scopes, is_guest: viewer.is_guest(), category_key, tag_key, candidates, parts }
+    }
+
+    /// Returns the candidates where some part of what is asked for has few.
+    async fn known(&self, reads: &DirectReads, thresholds: Thresholds) -> Result<Option<Vec<i64>>, DbErr> {
+        let mut known: Option<Vec<i64>> = None;
+        for part in &self.parts {
+            let Some(ids) = part.up_to(reads, thresholds.known).await? else { continue };
+            let ids = match known {
+                None => ids,
+                Some(mut known) => {
+                    let ids: HashSet<_> = ids.into_iter().collect();
+                    known.retain(|id| ids.contains(id));
+                    known
+                }
+            };
+            let is_few = ids.len() <= thresholds.few;
+            known = Some(ids);
+            if is_few {
+                break;
+            }
+        }
+        Ok(known)
     }
 
     /// Returns the queries whose results, one after the other, are this part of the list.
@@ -229,23 +254,23 @@ impl<'a> List<'a> {
         reads: &DirectReads,
         run: Run,
         thresholds: Thresholds,
+        known: Option<&[i64]>,
     ) -> Result<Vec<Select<Entity>>, DbErr> {
         let Some(candidates) = &self.candidates else {
             return Ok(vec![self.walk(&run, None)]);
         };
-        let known = self.known(reads, candidates, thresholds.known).await?;
-        if let Some(ids) = known.as_ref().filter(|ids| ids.len() <= thresholds.few) {
+        if let Some(ids) = known.filter(|ids| ids.len() <= thresholds.few) {
             return Ok(vec![self.few(&run, ids)]);
-        }
-        if self.listing.is_dated() && self.count_due(reads, thresholds.due + 1).await? <= thresholds.due {
-            return Ok(vec![self.due(&run)]);
         }
         // All else that a list is narrowed by is in the indexes.
         if self.listing.search.is_none() && self.tag_key.is_none() {
             return Ok(vec![self.walk(&run, None)]);
         }
         if let Some(ids) = known {
-            return Ok(vec![self.walk(&run, Some(among(&ids, "+")))]);
+            return Ok(vec![self.walk(&run, Some(among(ids, "+")))]);
+        }
+        if self.listing.is_dated() && self.count_due(reads, thresholds.due + 1).await? <= thresholds.due {
+            return Ok(vec![self.due(&run)]);
         }
         Ok(match self.bound(reads, &run, thresholds.walked).await? {
             Some(bound) => {
@@ -257,27 +282,6 @@ impl<'a> List<'a> {
             }
             None => vec![self.walk(&run, None)],
         })
-    }
-
-    /// Returns the candidates, unless they are more than `most`.
-    async fn known(
-        &self,
-        reads: &DirectReads,
-        candidates: &Candidates,
-        most: usize,
-    ) -> Result<Option<Vec<i64>>, DbErr> {
-        match candidates.up_to(reads, most).await? {
-            Found::All(ids) => return Ok(Some(ids)),
-            // As many have each part.
-            Found::TooMany => return Ok(None),
-            Found::TooManyByFiles => {}
-        }
-        for part in &self.candidates_by_part {
-            if let Found::All(ids) = part.up_to(reads, most).await? {
-                return Ok(Some(ids));
-            }
-        }
-        Ok(None)
     }
 
     /// These candidates, sorted.

@@ -99,13 +99,12 @@ pub(crate) fn candidates(search: Option<&Search>, marks: &[Mark<'_>], scopes: &[
     (!tokens.is_empty()).then(|| Candidates { records, files: (!words.is_empty()).then_some(files) })
 }
 
-/// Returns the same for the marks alone and for each word alone, where there is more than one of these: what has all of it has each. A
-/// word that most files have in their names makes everything a candidate for all words, and another word leaves few.
+/// Returns the same for each mark and for each word alone: what has all of it has each. Of a rare word the index knows at once
+/// that it is rare; asked for that and a common one, it goes through all that have the common one.
 pub(crate) fn candidates_by_part(search: Option<&Search>, marks: &[Mark<'_>], scopes: &[i64]) -> Vec<Candidates> {
     let words = search.into_iter().flat_map(|search| &search.words).map(|word| Search { words: vec![word.clone()] });
-    let mut parts: Vec<_> = words.filter_map(|word| candidates(Some(&word), marks, scopes)).collect();
-    parts.extend(candidates(None, marks, scopes));
-    if parts.len() > 1 { parts } else { Vec::new() }
+    let words = words.filter_map(|word| candidates(Some(&word), &[], scopes));
+    marks.iter().filter_map(|mark| candidates(None, &[*mark], scopes)).chain(words).collect()
 }
 
 /// Returns the query for what has all of these tokens. They are quoted, so that nothing a person types is taken for FTS5's query
@@ -143,26 +142,15 @@ impl Candidates {
     }
 
     /// Returns them, unless they are more than `most`.
-    pub(crate) async fn up_to(&self, reads: &DirectReads, most: usize) -> Result<Found, DbErr> {
+    pub(crate) async fn up_to(&self, reads: &DirectReads, most: usize) -> Result<Option<Vec<i64>>, DbErr> {
         let mut ids = matching(reads, IN_RECORDS, &self.records, most + 1).await?;
-        if ids.len() > most {
-            return Ok(Found::TooMany);
-        }
-        if let Some(words) = &self.files {
+        if let Some(words) = &self.files
+            && ids.len() <= most
+        {
             ids.extend(matching(reads, IN_FILES, words, most + 1 - ids.len()).await?);
         }
-        Ok(if ids.len() > most { Found::TooManyByFiles } else { Found::All(ids) })
+        Ok((ids.len() <= most).then_some(ids))
     }
-}
-
-/// Which candidates there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    All(Vec<i64>),
-    /// Too many have all words themselves.
-    TooMany,
-    /// Too many have files with any of the words.
-    TooManyByFiles,
 }
 
 const IN_RECORDS: &str = r#"SELECT "rowid" FROM "record_search" WHERE "record_search" MATCH ?"#;

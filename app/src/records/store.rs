@@ -176,21 +176,31 @@ async fn checked_places(tx: &Tx, row: &Model) -> Result<Vec<Within>, Abort<Probl
 /// Inserts a record that was not there, under its id unless that is 0, with its details and its index. The index takes it as new.
 async fn insert(tx: &Tx, mut row: Model, details: &Details, indexed: &Indexed) -> Result<Model, DbErr> {
     row.title_key = Some(indexed.title_key());
-    let result = tx.execute_raw(insertion(&row, indexed)).await?;
+    let result = tx.execute_raw(insertion(&row, Some(indexed))).await?;
     row.id = i64::try_from(result.last_insert_id()).map_err(|_| DbErr::UnpackInsertId)?;
     details::write(tx, row.id, &Details::default(), details).await?;
     search::add(tx, row.id, indexed.tokens.clone());
     Ok(row)
 }
 
-/// Returns what adds a row, with what is made from its texts.
-fn insertion(record: &Model, indexed: &Indexed) -> Statement {
+/// Inserts one of many records, for which others wait to write: the search is told of it by `stale::fold_marked` after the commit.
+/// Its place in the order of titles has to be in the row.
+pub(super) async fn insert_stale(tx: &Tx, mut row: Model, details: &Details) -> Result<Model, DbErr> {
+    let result = tx.execute_raw(insertion(&row, None)).await?;
+    row.id = i64::try_from(result.last_insert_id()).map_err(|_| DbErr::UnpackInsertId)?;
+    details::write(tx, row.id, &Details::default(), details).await?;
+    Ok(row)
+}
+
+/// Returns what adds a row, with what is made from its texts, if that is known.
+fn insertion(record: &Model, indexed: Option<&Indexed>) -> Statement {
     let mut row = record.clone().into_active_model().reset_all();
     if record.id == 0 {
         row.id = NotSet;
     }
     let columns = Column::iter().filter_map(|column| Some((column.into_iden(), row.take(column).into_value()?.into())));
-    let derived = indexed.columns().map(|(name, value)| (name.into_iden(), value));
+    let derived = indexed.map(Indexed::columns).into_iter().flatten();
+    let derived = derived.map(|(name, value)| (name.into_iden(), value));
     let (columns, values): (Vec<DynIden>, Vec<SimpleExpr>) = columns.chain(derived).unzip();
     let mut insert = Query::insert();
     DbBackend::Sqlite.build(insert.into_table(Entity).columns(columns).values_panic(values))

@@ -98,6 +98,9 @@ fn an_import_that_is_killed_at_any_point_is_there_as_a_whole_or_not_at_all_and_o
             "app.adding=kill:3",
             "app.committing=kill",
             "app.committed=kill",
+            // When the search is told of it.
+            "app.committing=kill:2",
+            "app.committed=kill:2",
         ];
         for fault in of_all.iter().chain(of_files.iter().filter(|_| import.files > 0)) {
             let when = format!("{} {fault}", import.path);
@@ -106,13 +109,14 @@ fn an_import_that_is_killed_at_any_point_is_there_as_a_whole_or_not_at_all_and_o
             let (mut app, arm) = with_fault(&data, fault);
             arm();
             send_and_die(&mut app, |app| drop(import.send(app)));
-            let is_done = fault.starts_with("app.committed");
+            let is_done = fault.starts_with("app.committed") || fault.ends_with(":2") && fault.contains("commit");
             let expected = if is_done { (1 + RECORDS, 1 + import.files) } else { (1, 1) };
             assert_eq!(counts(&data), expected, "{when}");
             assert!(is_done || data.count("SELECT count(*) FROM place") == 0, "{when}");
             assert_sound(&data, &when);
             let app = Start::alone(&data).start();
             eventually("nothing left of the request", || (left(&data) == 0).then_some(()));
+            assert_eq!(data.count("SELECT count(*) FROM record WHERE fold_version = 0"), 0, "{when}");
             let report = import.send(&app).json();
             assert_eq!(report["was_done"], is_done, "{when}: {report}");
             assert_eq!(counts(&data), (1 + RECORDS, 1 + import.files), "{when}");

@@ -2,6 +2,9 @@
 //!
 //! In one transaction, after every file is in the content store: killed anywhere, either all records are there with their files, or
 //! none is, and a file that nobody refers to does no harm. Nothing that is there already is changed.
+//!
+//! Whoever else saves something waits for that transaction, so it holds nothing but rows. What the search is told of them takes several
+//! times as long, and comes after it in small ones; what the end of the app leaves of these is done at its next start.
 
 use std::collections::HashMap;
 
@@ -30,11 +33,10 @@ use crate::{
         },
         details::Details,
         entity::Model,
-        fold::category_key,
-        indexing,
+        fold::{category_key, title_key},
         places::{self, entity as place},
         portability::format::Way,
-        store,
+        stale, store,
     },
 };
 
@@ -59,6 +61,7 @@ pub(in super::super) async fn add(
 ) -> Result<Report, Problem> {
     let (limits, bytes) = (attachments.limits, reading.file_bytes());
     let Reading { records, places, left_out } = reading;
+    let records: Vec<_> = records.into_iter().map(|record| Prepared::new(record, caller)).collect();
     let report = Report {
         records: records.len(),
         attachments: records.iter().map(|record| record.files.len()).sum(),
@@ -68,7 +71,7 @@ pub(in super::super) async fn add(
     if records.is_empty() && places.is_empty() {
         return Ok(report);
     }
-    database
+    let report = database
         .write(caller, async move |tx, caller| {
             if idempotency::earlier(tx, caller, once.as_ref()).await?.is_some() {
                 return Ok(Report { was_done: true, ..Report::default() });
@@ -93,20 +96,35 @@ pub(in super::super) async fn add(
             audit_log::write(tx, audit_log::Kind::BinderImported, &Actor::caller(caller), &subject).await?;
             Ok(report.clone())
         })
-        .await
+        .await?;
+    stale::fold_marked(database).await;
+    Ok(report)
 }
 
-async fn add_one(tx: &Tx, caller: &Caller, places: &mut Places, record: &Incoming) -> Result<i64, Abort<Problem>> {
-    let mut row = record.draft.applied(&Model::new(Some(caller.user.id)));
+/// A record with all that can be known of its row before the transaction.
+struct Prepared {
+    row: Model,
+    details: Details,
+    place: Way,
+    files: Vec<IncomingFile>,
+}
+
+impl Prepared {
+    fn new(record: Incoming, caller: &Caller) -> Self {
+        let mut row = record.draft.applied(&Model::new(Some(caller.user.id)));
+        row.created_at = record.created_at.unwrap_or(row.created_at);
+        row.updated_at = record.updated_at.unwrap_or(row.created_at.max(row.updated_at));
+        row.title_key = Some(title_key(&row.title));
+        Self { row, details: record.draft.details(&Details::default()), place: record.place, files: record.files }
+    }
+}
+
+async fn add_one(tx: &Tx, caller: &Caller, places: &mut Places, record: &Prepared) -> Result<i64, Abort<Problem>> {
+    let mut row = record.row.clone();
     row.place_id = places.make(tx, &record.place).await?;
-    row.created_at = record.created_at.unwrap_or(row.created_at);
-    row.updated_at = record.updated_at.unwrap_or(row.created_at.max(row.updated_at));
-    let row = store::put_back(tx, row, &record.draft.details(&Details::default())).await?;
+    let row = store::insert_stale(tx, row, &record.details).await?;
     for (position, file) in (0..).zip(&record.files) {
         attach(tx, caller, row.id, position, file).await?;
-    }
-    if !record.files.is_empty() {
-        indexing::index_files(tx, row.id, row.scope()).await?;
     }
     Ok(row.id)
 }

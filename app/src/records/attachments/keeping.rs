@@ -103,9 +103,9 @@ impl Attachments {
 }
 
 impl Keeper {
-    /// Puts a content of at most so many bytes into the store. Waits for the disk, and for a look into pictures: not for the threads
-    /// that answer requests.
-    pub(in crate::records) fn keep(&mut self, content: impl Read, bytes: u64, name: &str) -> Result<Kept, NotKept> {
+    /// Puts a content into the store that has so many bytes, or fails at its end. Waits for the disk, and for a look into pictures: not
+    /// for the threads that answer requests.
+    pub(in crate::records) fn keep(&mut self, mut content: impl Read, bytes: u64, name: &str) -> Result<Kept, NotKept> {
         let limits = self.attachments.limits;
         if bytes > limits.max_size {
             return Err(NotKept::TooLarge { bytes, most: limits.max_size });
@@ -116,7 +116,7 @@ impl Keeper {
             return Err(NotKept::OverQuota { bytes, quota, left: quota.saturating_sub(self.used) });
         }
         let spooled = self.attachments.begin_temporary()?;
-        let (mut content, mut piece, mut bytes) = (content.take(bytes.saturating_add(1)), vec![0; PIECE], 0);
+        let (mut piece, mut bytes) = (vec![0; PIECE], 0);
         loop {
             let length = content.read(&mut piece)?;
             if length == 0 {

@@ -137,7 +137,11 @@ impl Attachments {
             }
         };
         // A file that lies on the disk is removed beside the threads that answer requests.
-        blocking(move || Ok(drop(sent))).await?;
+        blocking(move || {
+            drop(sent);
+            Ok(())
+        })
+        .await?;
         if !rows::may_change(database, caller, attached.attachment.id).await? {
             return Ok(false);
         }

@@ -188,6 +188,7 @@ async fn import(
 ) -> Result<ImportReport, Problem> {
     let spooled = attachments.spool(Pieces::of(body), u64::MAX).await?;
     let once = take_in::once(key, "import", &spooled, currency.as_deref());
+    let _turn = take_in::turn().await;
     let file = take_in::look(&spooled).await?;
     if !is_it(&file) {
         return Err(take_in::refused("The file is of another program."));

@@ -99,6 +99,7 @@ pub(in crate::records) async fn import(
             }
             let pieces = Pieces::of(Body::from_async_read(field.into_async_read()));
             let mut spooled = attachments.spool(pieces, u64::MAX).await?;
+            let _turn = take_in::turn().await;
             let found = take_in::look(&spooled).await?;
             if let Found::Table(table) = found {
                 let id = spooled.stay().await?.to_owned();
@@ -172,6 +173,7 @@ pub(in crate::records) async fn import_columns(
         Ok(None) => return Ok(refused(&gone(), import_page(&frame, Some(&gone())))),
         Err(problem) => return Ok(refused(&problem, import_page(&frame, Some(&problem)))),
     };
+    let _turn = take_in::turn().await;
     let table = match take_in::look(&spooled).await {
         Ok(Found::Table(table)) => table,
         Ok(_) => return Ok(refused(&gone(), import_page(&frame, Some(&gone())))),

@@ -3,7 +3,10 @@
 use std::io::{self, Read};
 
 use rawzip::FileReader;
-use tokio::task::spawn_blocking;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+};
 
 use super::{
     format::BINDER,
@@ -33,6 +36,13 @@ pub(super) enum Found {
     HomeboxTable(Table),
     /// A table, whose columns somebody has to match.
     Table(Table),
+}
+
+/// Waits until no other file is taken in: what one says is in memory as a whole.
+pub(super) async fn turn() -> Option<SemaphorePermit<'static>> {
+    static TURNS: Semaphore = Semaphore::const_new(1);
+    // It is never closed.
+    TURNS.acquire().await.ok()
 }
 
 /// Finds out what a file is.

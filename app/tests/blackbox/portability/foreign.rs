@@ -151,3 +151,25 @@ fn an_archive_that_would_fill_the_memory_is_refused_with_a_sentence() {
     assert_eq!(data.count("SELECT count(*) FROM record"), 0);
     app.stop();
 }
+
+#[test]
+fn a_file_that_is_longer_than_its_archive_says_is_left_out() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let mut entries = homebox(
+        vec![json!({ "id": "e1", "name": "Drill" })],
+        vec![json!({ "id": "a1", "title": "a.bin", "entity_attachments": "e1" })],
+    );
+    entries.insert("attachments/a1".to_owned(), vec![7; 5000]);
+    let mut archive = packed(&entries);
+    let is_its_entry =
+        |at: &usize| archive[*at..].starts_with(b"PK\x01\x02") && archive[at + 46..].starts_with(b"attachments/a1");
+    // Both lengths, packed and unpacked, are those of a byte less.
+    let lengths = (0..archive.len()).find(is_its_entry).unwrap() + 20;
+    archive[lengths..lengths + 8].copy_from_slice(&[4999_u32.to_le_bytes(); 2].concat());
+    let report = app.ask("POST", "/api/v1/imports/homebox", &[FILE], &archive).json();
+    assert_eq!((&report["records"], &report["attachments"]), (&json!(1), &json!(0)), "{report}");
+    assert!(report["left_out"][0]["why"].as_str().unwrap().starts_with("it cannot be read"), "{report}");
+    app.stop();
+    assert_eq!(crate::faults::assert_sound(&data, "after a file that is not what it says"), 0);
+}

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 
@@ -251,6 +252,9 @@ def finds_nothing_of(person, private):
         hidden, absent = ask(person, path.format(mine)), ask(person, path.format(nobodys))
         assert hidden.status == absent.status == 404, path
         assert hidden.said(mine) == absent.said(nobodys), path
+    takes_as_long(person, "/api/v1/records/{}", private["id"])
+    for path in of_attachments:
+        takes_as_long(person, path, private["attachments"][-1]["id"])
     for method, path in (("PATCH", "/api/v1/records/{}"), ("DELETE", "/api/v1/records/{}"), ("DELETE", "/api/v1/attachments/{}")):
         mine = private["id"] if "records" in path else private["attachments"][0]["id"]
         document = {} if method == "PATCH" else None
@@ -259,6 +263,20 @@ def finds_nothing_of(person, private):
     for each in private["attachments"]:
         for path in ("/files/{}", "/api/v1/files/{}", "/api/v1/attachments/{}/content"):
             assert ask(person, path.format(each["sha256"])).status in (400, 404), path
+
+
+def takes_as_long(person, path, mine):
+    """How long an answer takes does not tell either what is hidden."""
+    taken, headers = {mine: [], 10 ** len(str(mine)) - 1: []}, session(person)
+    for _ in range(40):
+        # In turns, so that what else the machine does falls to both.
+        for number, times in taken.items():
+            begun = time.perf_counter()
+            ask(person, path.format(number), headers=headers)
+            times.append(time.perf_counter() - begun)
+    # The quickest ones: the others have waited for something else.
+    hidden, absent = (min(times) for times in taken.values())
+    assert abs(hidden - absent) < 0.5 * absent + 0.002, (path, hidden, absent)
 
 
 def export(person):
@@ -296,10 +314,15 @@ class Answer:
         return headers, re.sub(rf"\b{of}\b", "N", self.body.decode(errors="replace"))
 
 
-def ask(person, path, method="GET", document=None):
-    """Sends a request as the page in the browser would; returns the answer."""
+def session(person):
+    """Returns the headers by which Hearth knows who uses the browser."""
     cookies = "; ".join(f"{each['name']}={each['value']}" for each in person.driver.get_cookies())
-    headers = {"cookie": cookies, "sec-fetch-site": "same-origin", "content-type": "application/json"}
+    return {"cookie": cookies, "sec-fetch-site": "same-origin", "content-type": "application/json"}
+
+
+def ask(person, path, method="GET", document=None, headers=None):
+    """Sends a request as the page in the browser would; returns the answer."""
+    headers = headers or session(person)
     body = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(person.url + path, body, headers, method=method)
     try:

@@ -114,8 +114,12 @@ fn exchange(address: SocketAddr, method: &str, path: &str, headers: &str, body: 
 /// Adds a file to a record, as the owner.
 pub fn attach(address: SocketAddr, record: &Value, name: &str, content: &[u8]) -> Answer {
     let path = format!("/api/v1/records/{record}/attachments?name={name}");
-    let headers = format!("{}content-type: application/octet-stream\r\n", token(address));
-    exchange(address, "POST", &path, &headers, content).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    send_file(address, &path, &token(address), content).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+}
+
+/// Sends a file, with these headers.
+pub fn send_file(address: SocketAddr, path: &str, headers: &str, content: &[u8]) -> io::Result<Answer> {
+    exchange(address, "POST", path, &format!("{headers}content-type: application/octet-stream\r\n"), content)
 }
 
 /// `GET` of a page, as the owner.

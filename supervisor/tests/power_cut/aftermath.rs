@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use crate::{
     disk::Ground,
     harness::{Hearth, get, hash, household},
+    imports::{self, IMPORTED},
     ledger::{ATTACHED, Records, Window, live, told_by},
     story::{Cut, NEW, OLD, SNAPSHOT, Story, hearth_on},
 };
@@ -38,10 +39,10 @@ pub(crate) fn check(story: Story, ground: &Ground, cut: &Cut) -> String {
     }
     for generation in &complete {
         assert!(generation != NEW || live == NEW, "{NEW} is complete, though it is not live");
-        let records = look_into(&hearth, generation, story.migrations(generation));
+        let records = look_into(&hearth, generation, story.migrations(generation), &cut.imports);
         cut.window.check(generation, &records, "the disk");
     }
-    let records = look_into(&hearth, &live, story.migrations(&live));
+    let records = look_into(&hearth, &live, story.migrations(&live), &cut.imports);
     check_attachments(&hearth, &records, missing);
 
     story.run_last_version(&mut hearth);
@@ -68,7 +69,7 @@ pub(crate) fn check(story: Story, ground: &Ground, cut: &Cut) -> String {
     assert_eq!(leftovers(&hearth.data), Vec::<PathBuf>::new());
     let live = hearth.live().unwrap();
     let last = if story == Story::Upgrade { NEW } else { &live };
-    assert!(look_into(&hearth, last, story.migrations(last)) == records, "what was told is not what is there");
+    assert!(look_into(&hearth, last, story.migrations(last), &[]) == records, "what was told is not what is there");
     found
 }
 
@@ -84,8 +85,9 @@ fn complete(hearth: &Hearth, live: &str) -> BTreeSet<String> {
 }
 
 /// Looks into a generation: its database is whole and of this version. On a copy, so that nothing is put right by looking.
-fn look_into(hearth: &Hearth, generation: &str, migrations: usize) -> Records {
+fn look_into(hearth: &Hearth, generation: &str, migrations: usize, answered: &[(String, usize)]) -> Records {
     let place = tempfile::tempdir().unwrap();
+    let number = generation;
     let generation = hearth.data.join("generations").join(generation);
     for name in ["app.db", "app.db-wal", "app.db-journal"] {
         if generation.join(name).exists() {
@@ -102,9 +104,11 @@ fn look_into(hearth: &Hearth, generation: &str, migrations: usize) -> Records {
     for ledger in ["SELECT version FROM seaql_migrations", "SELECT name FROM migration_ledger"] {
         assert_eq!(column(ledger).len(), migrations, "{}: {ledger}", generation.display());
     }
+    imports::check(&database, number, &hearth.data, answered);
     column("SELECT title FROM record ORDER BY id")
         .into_iter()
         .zip(column("SELECT notes FROM record ORDER BY id"))
+        .filter(|(title, _)| !title.starts_with(IMPORTED))
         .collect()
 }
 

@@ -21,7 +21,10 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{household, request, wait_for};
+use crate::{
+    harness::{household, request, wait_for},
+    imports::IMPORTED,
+};
 
 /// What the titles of the client's records begin with. It changes and removes no others.
 const OWN: &str = "write ";
@@ -167,14 +170,14 @@ fn difference(expected: &Records, found: &Records) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// Returns all records as the app tells them, once it serves.
+/// Returns all records as the app tells them, once it serves; but for imported ones, which [`imports`](crate::imports) looks after.
 pub(crate) fn told_by(address: SocketAddr) -> Records {
     wait_for("an app that serves", || {
         request(address, "GET", "/health", "application/json", None).ok().filter(|answer| answer.status == 200)
     });
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let records = household::all(address).into_values().map(|record| (text(&record["title"]), text(&record["notes"])));
-    records.collect()
+    records.filter(|(title, _)| !title.starts_with(IMPORTED)).collect()
 }
 
 /// The client: writes as long as something answers, and keeps the books.
@@ -208,6 +211,11 @@ impl<'a> Client<'a> {
     /// From here on it writes to this address.
     pub(crate) fn write_to(&self, address: SocketAddr) {
         *self.address.lock().unwrap() = Some(address);
+    }
+
+    /// Where it writes to.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        *self.address.lock().unwrap()
     }
 
     /// It writes nothing more, and what it had asked for is in the books, answered or not.

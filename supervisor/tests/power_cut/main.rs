@@ -4,8 +4,8 @@
 //! Needs root, for mounts. `HEARTH_TEST_POWER_CUTS=50` makes it the long version: so many cuts in all tests together.
 //! A failure names its seed; it is repeated, as far as time can be, with `HEARTH_TEST_SEED=<seed>`.
 //!
-//! [`disk`] says what a cut is, [`story`] what is under way, [`ledger`] what may be there afterwards, and [`aftermath`]
-//! looks whether it is.
+//! [`disk`] says what a cut is, [`story`] what is under way, [`ledger`] and [`imports`] what may be there afterwards, and
+//! [`aftermath`] looks whether it is.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,6 +13,7 @@ mod aftermath;
 mod disk;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod imports;
 mod ledger;
 mod story;
 
@@ -71,8 +72,11 @@ fn cut_at_random_moments(story: Story) {
         for cut in cuts {
             let since = Instant::now();
             let (answered, begun) = cut.window.answered_and_begun();
-            let case =
-                format!("cut after {:?} of {took:?}, in {:?}, with {answered} writes answered", cut.at, cut.took);
+            let imports = cut.imports.len();
+            let case = format!(
+                "cut after {:?} of {took:?}, in {:?}, with {imports} imports and {answered} writes answered",
+                cut.at, cut.took
+            );
             let _telling = Telling(case.clone());
             let found = aftermath::check(story, &ground, &cut);
             println!("seed {seed}: {case} and {begun} begun: {found}, checked in {:?}", since.elapsed());

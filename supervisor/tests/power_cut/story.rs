@@ -19,6 +19,7 @@ use nix::sys::signal::Signal;
 use crate::{
     disk::{Ground, Mount},
     harness::{Hearth, MIGRATIONS, Running, household},
+    imports::Imports,
     ledger::{ATTACHED, Books, Client, Ending, Window, live, told_by},
 };
 
@@ -81,6 +82,8 @@ pub(crate) struct Cut {
     pub(crate) backups: BTreeSet<String>,
     /// What was known when a further backup was begun, if it was.
     pub(crate) backup_begun: Option<Books>,
+    /// The imports that were answered.
+    pub(crate) imports: Vec<(String, usize)>,
     /// The attachments that are missing or damaged until the story has gone over to the new generation.
     pub(crate) disturbed: Vec<String>,
     /// When it was, after the beginning of the story, and how long the clone took.
@@ -190,6 +193,7 @@ impl Story {
         let mut running = hearth.start();
         let client = Client::new(beginning.books.clone(), mount.path());
         client.write_to(running.wait_serving());
+        let imports = Imports::default();
         let deeds = Mutex::new(Deeds { backups: beginning.backups.clone(), backup_begun: None });
         let begun = Instant::now();
         let data = hearth.data.clone();
@@ -203,7 +207,7 @@ impl Story {
                     thread::sleep(delay);
                 }
             }
-            let backups = deeds.lock().unwrap().backups.clone();
+            let (backups, imports) = (deeds.lock().unwrap().backups.clone(), imports.answered());
             let (before, was_live) = (client.books().clone(), client.live());
             let at = begun.elapsed();
             let disk = ground.clone_of(&disk, &format!("cut-{number}"));
@@ -212,11 +216,12 @@ impl Story {
             let may_be_live = BTreeSet::from([before.current.clone(), was_live, is_live]);
             let backup_begun = deeds.lock().unwrap().backup_begun.clone();
             let (window, disturbed) = (Window { before, after }, disturbed.clone());
-            Cut { disk, window, may_be_live, backups, backup_begun, disturbed, at, took }
+            Cut { disk, window, may_be_live, backups, backup_begun, imports, disturbed, at, took }
         };
         let (took, cuts) = thread::scope(|scope| {
             let ending = Ending(&client);
             scope.spawn(|| client.run());
+            scope.spawn(|| imports.run(&client));
             let cut = &cut;
             let cutters: Vec<_> =
                 moments.iter().enumerate().map(|(number, moment)| scope.spawn(move || cut(number, *moment))).collect();

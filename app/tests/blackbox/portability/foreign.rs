@@ -1,4 +1,4 @@
-//! What an archive of Homebox may have that Hearth does not take as it is.
+//! Archives of Homebox: what is taken of them, and what is not, or not as it is.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,57 @@ fn first_content(app: &App) -> Vec<u8> {
     let record = app.get("/api/v1/records").json()["items"][0]["id"].clone();
     let attachment = app.get(&format!("/api/v1/records/{record}/attachments")).json()["items"][0]["id"].clone();
     app.get(&format!("/api/v1/attachments/{attachment}/content")).body
+}
+
+#[test]
+fn an_archive_of_homebox_comes_in_with_its_files_and_says_what_it_lacks() {
+    let data = Data::new();
+    let app = Start::alone(&data).start();
+    let rows = |value: Value| value.to_string().into_bytes();
+    let entries: BTreeMap<_, _> = [
+        ("manifest.json", rows(json!({ "schemaVersion": 1, "exportedAt": "2026-08-01T00:00:00Z", "counts": {} }))),
+        ("entity_types.json", rows(json!([{ "id": "t1", "is_location": 1 }, { "id": "t2", "is_location": false }]))),
+        (
+            "entities.json",
+            rows(json!([
+                { "id": "e2", "name": "Drill", "description": "Cordless", "asset_id": 42, "quantity": 1, "archived": 0,
+                  "entity_type_entities": "t2", "entity_children": "e1", "purchase_price": 129.5,
+                  "purchase_date": "2024-02-03T00:00:00Z", "created_at": "2024-02-03 10:00:00.5+00:00" },
+                { "id": "e1", "name": "Cellar", "entity_type_entities": "t1", "entity_children": null },
+                { "id": "e3", "name": "Bit", "entity_type_entities": "t2", "entity_children": "e2", "asset_id": 0 },
+            ])),
+        ),
+        (
+            "entity_fields.json",
+            rows(
+                json!([{ "id": "f1", "name": "Colour", "type": "text", "text_value": "green", "entity_fields": "e2" }]),
+            ),
+        ),
+        ("tags.json", rows(json!([{ "id": "l1", "name": "tools" }]))),
+        ("tag_entities.json", rows(json!([{ "tag_id": "l1", "entity_id": "e2" }]))),
+        (
+            "attachments.json",
+            rows(json!([
+                { "id": "a1", "type": "manual", "title": "manual.pdf", "entity_attachments": "e2" },
+                { "id": "a2", "type": "photo", "title": "drill.jpg", "entity_attachments": "e2" },
+                { "id": "a3", "type": "thumbnail", "title": "thumb", "entity_attachments": null },
+            ])),
+        ),
+        ("attachments/a1", b"%PDF-1.7\n".to_vec()),
+    ]
+    .into_iter()
+    .map(|(name, content)| (name.to_owned(), content))
+    .collect();
+    let answer = app.ask("POST", "/api/v1/imports/homebox", &[FILE], &packed(&entries));
+    let left_out = json!([{ "what": "File “drill.jpg” of the item “Drill”", "why": "it is not in the archive" }]);
+    assert_eq!(answer.json(), json!({ "records": 2, "attachments": 1, "left_out": left_out, "was_done": false }));
+    let records = app.get("/api/v1/records?sort=title").json()["items"].clone();
+    assert_eq!((&records[0]["title"], &records[1]["title"]), (&json!("Bit"), &json!("Drill")));
+    assert_eq!(records[0]["fields"], json!([{ "label": "Part of", "value": "Drill" }]));
+    assert_eq!(records[0]["place_id"], records[1]["place_id"]);
+    let values: Vec<_> = records[1]["fields"].as_array().unwrap().iter().map(|field| field["value"].clone()).collect();
+    assert_eq!(values, ["2024-02-03", "129.5", "000-042", "green"]);
+    app.stop();
 }
 
 #[test]

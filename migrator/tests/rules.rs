@@ -152,27 +152,31 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
         .unwrap_or_else(|| panic!("no values were found for {statement:?}: teach this test some"))
 }
 
-/// A value of the type of each column that `INSERT INTO "table" ("a", "b") …` names; where it refers to another table, 1,
-/// which is there.
+/// A value of the type of each column that `INSERT INTO "table" ("a", "b") VALUES …` names, another one for each row; where it refers to
+/// another table, one that is there.
 fn by_type(connection: &Connection, statement: &str) -> Vec<Sql> {
     let names = statement.split(" VALUES").next().unwrap_or_default();
     let mut names = names.split('"').skip(1).step_by(2);
     let table = names.next().unwrap_or_default();
+    let names: Vec<&str> = names.collect();
     let all = |sql: &str| query(connection, &sql.replace("{}", table));
     let types = all("SELECT name, type FROM pragma_table_xinfo('{}')");
-    let references = all("SELECT \"from\" FROM pragma_foreign_key_list('{}')");
-    names
-        .map(|name| {
-            let is_it = |row: &&Vec<Sql>| text(&row[0]) == name;
-            if references.iter().any(|row| text(&row[0]) == name) {
-                return Sql::Integer(1);
-            }
-            match types.iter().find(is_it).map(|row| text(&row[1])).as_deref() {
-                Some("INTEGER") => Sql::Integer(987_654),
-                Some("BLOB") => Sql::Blob(vec![1; 32]),
-                _ => Sql::Text(format!("a new {name}")),
-            }
-        })
+    let references = all("SELECT \"from\", \"table\", ifnull(\"to\", 'rowid') FROM pragma_foreign_key_list('{}')");
+    let value = |row: usize, name: &str| {
+        let is_it = |found: &&Vec<Sql>| text(&found[0]) == name;
+        if let Some(key) = references.iter().find(is_it) {
+            let there = format!("SELECT max(\"{}\") FROM \"{}\"", text(&key[2]), text(&key[1]));
+            return query(connection, &there).remove(0).remove(0);
+        }
+        match types.iter().find(is_it).map(|found| text(&found[1])).as_deref() {
+            Some("INTEGER") => Sql::Integer(987_654 + i64::try_from(row).unwrap()),
+            Some("BLOB") => Sql::Blob(vec![u8::try_from(row + 1).unwrap(); 32]),
+            _ => Sql::Text(format!("a new {name} {row}")),
+        }
+    };
+    let count = connection.prepare(statement).unwrap().parameter_count();
+    (0..count)
+        .map(|place| value(place / names.len().max(1), names.get(place % names.len().max(1)).unwrap_or(&"")))
         .collect()
 }
 

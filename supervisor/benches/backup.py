@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """How fast are a backup and a restore, and in how much memory, beside `VACUUM INTO` with zstd, and restic?
 
-    cargo build --profile dist && python3 supervisor/benches/backup.py [MiB of database, 1024 if not given]
+    cargo build --profile dist && python3 supervisor/benches/backup.py [MiB of database, 1024 if not given] [--binder DIR]
 
 The same database and attachments for all, from a warm page cache; by turns, so that a noisy machine is noisy for each.
 Hearth is stopped meanwhile: `supervisor` does the work itself, under the lock, so that nothing but it is measured. What
 each writes is on the disk before its time ends. A backup of Hearth's was restored and checked by then, so the others are
-shown with the check that makes up for it, too. Needs restic, sqlite3, zstd and tar (apt-get install); with b3sum there are
-attachments as well.
+shown with the check that makes up for it, too. With --binder it is the binder that
+app/benches/binder.py has left in a directory. Needs sqlite3, zstd and tar (apt-get install); restic is measured where it is there,
+and with b3sum there are attachments as well.
 """
 
 import argparse
@@ -88,8 +89,11 @@ class Bench:
         }
         self.begin()
         self.database = (self.data / "live").resolve() / "app.db"
-        enlarge(self.database, options.mebibytes)
-        self.attachments = attach(self.data / "files", options.attachments)
+        if options.binder:
+            self.attachments = take(options.binder, self.database, self.data / "files")
+        else:
+            enlarge(self.database, options.mebibytes)
+            self.attachments = attach(self.data / "files", options.attachments)
         os.sync()
         self.bytes = self.database.stat().st_size + self.attachments
         # As in a backup, whatever restores make live meanwhile.
@@ -137,7 +141,8 @@ class Bench:
         vacuum = f"""sqlite3 {self.database} "VACUUM INTO '{self.copy}'" """
         # zstd takes as many threads as Hearth does.
         packed = f"tar -cf - -C {self.scratch} copy.db -C {self.data} files | zstd -q -3 -T2 -o {self.archive}; sync {self.archive}"
-        unpacked = f"mkdir {self.restored}; zstd -q -dc {self.archive} | tar -xf - -C {self.restored}; {synced(self.restored)}"
+        read = f"mkdir {self.restored}; zstd -q -dc {self.archive} | tar -xf - -C {self.restored}"
+        unpacked = f"{read}; {synced(self.restored)}"
         # grep: a damaged database is no error to the shell of SQLite.
         checked = f"sqlite3 {self.restored}/copy.db 'PRAGMA integrity_check' | grep -qx ok"
         saved = f"restic -q backup {members}; {synced(self.repository)}"
@@ -155,7 +160,15 @@ class Bench:
             "`zstd -d`, tar, `integrity_check`": (f"{vacuum}; {packed}", f"{unpacked}; {checked}"),
             "`restic restore`": (f"restic -q init; {saved}", fetched),
         }
-        return {"backup": backup, "restore": restore}
+        verify = {
+            HEARTH: ("", f"{supervisor} backup verify --quiet"),
+            "`zstd -d`, tar, `integrity_check`": (f"{vacuum}; {packed}", f"{read}; {checked}"),
+        }
+        ways = {"backup": backup, "verify": verify, "restore": restore}
+        if not shutil.which("restic"):
+            print("skipped: restic (apt-get install restic)", file=sys.stderr)
+            ways = {title: {name: way for name, way in each.items() if "restic" not in name} for title, each in ways.items()}
+        return ways
 
 
 HEARTH = "**Hearth**"
@@ -213,6 +226,16 @@ def attach(files, mebibytes):
     return count * ATTACHMENT
 
 
+def take(binder, database, files):
+    """Takes the database of a binder, and its files as further names of them; returns the length of these together."""
+    for old in database.parent.glob("app.db*"):
+        old.unlink()
+    shutil.copy(binder / "app.db", database)
+    shutil.rmtree(files, ignore_errors=True)
+    shutil.copytree(binder / "files", files, copy_function=os.link)
+    return sum(file.stat().st_size for file in files.rglob("*") if file.is_file())
+
+
 def table(title, found, total):
     middle = {name: statistics.median(seconds for seconds, _, _ in runs) for name, runs in found.items()}
     print(f"\n| {title} | s, all rounds | MB/s | time, Hearth = 1 | largest process, MiB | all together, MiB |")
@@ -226,7 +249,8 @@ def table(title, found, total):
 
 def measure(options, bench):
     print(f"{os.cpu_count()} cores, Linux {os.uname().release}, load {os.getloadavg()[0]:.2f}; Hearth stopped")
-    print(f"a database of {options.mebibytes} MiB and {bench.attachments >> 20} MiB of attachments, {options.rounds} rounds")
+    database = (bench.bytes - bench.attachments) >> 20
+    print(f"a database of {database} MiB and {bench.attachments >> 20} MiB of attachments, {options.rounds} rounds")
     for title, ways in bench.ways().items():
         found = {name: [] for name in ways}
         for turn in range(options.rounds):
@@ -247,11 +271,12 @@ def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
     parser.add_argument("mebibytes", type=int, nargs="?", default=1024, help="MiB of database")
     parser.add_argument("--attachments", type=int, default=128, help="MiB of attachments")
+    parser.add_argument("--binder", type=pathlib.Path, help="a directory with the app.db and the files/ of a binder")
     parser.add_argument("--binaries", type=pathlib.Path, default=target / "release")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=pathlib.Path, help="where to work; beside the binaries if not given")
     options = parser.parse_args()
-    for program in ("restic", "sqlite3", "zstd", "tar"):
+    for program in ("sqlite3", "zstd", "tar"):
         if not shutil.which(program):
             sys.exit(f"{program} is missing: apt-get install {program}")
     # Beside the binaries, since /tmp may be memory, where an fsync costs nothing.

@@ -388,7 +388,8 @@ fn each_change_of_what_has_versions_knows_if_match() {
     let mut tried = 0;
     let versioned = |one: &&Operation| one.of.pointer("/responses/200/headers/ETag").is_some();
     for versioned in operations.iter().filter(versioned).filter(|one| one.method == "GET") {
-        let of_the_same = |one: &&Operation| one.path == versioned.path;
+        // A preview is made of a file, which never changes: handing one in is no change of the record.
+        let of_the_same = |one: &&Operation| one.path == versioned.path && one.name != "set_attachment_preview";
         assert!(has(versioned, "If-None-Match"), "{}", versioned.name);
         for change in operations.iter().filter(of_the_same).filter(|one| one.method != "GET") {
             let name = &change.name;

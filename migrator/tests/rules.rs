@@ -145,7 +145,7 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
     };
     let mut tries: Vec<Vec<Sql>> = (0..=count).map(numbers_first).collect();
     tries.push(vec![Sql::Blob(vec![1; 32]); count]);
-    tries.push(by_type(connection, statement));
+    tries.extend(["min", "max"].map(|which| by_type(connection, statement, which)));
     tries
         .into_iter()
         .find(|values| insert(connection, statement, values).is_ok())
@@ -153,8 +153,8 @@ fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
 }
 
 /// A value of the type of each column that `INSERT INTO "table" ("a", "b") VALUES …` names, another one for each row; where it refers to
-/// another table, one that is there.
-fn by_type(connection: &Connection, statement: &str) -> Vec<Sql> {
+/// another table, `which` of those that are there.
+fn by_type(connection: &Connection, statement: &str, which: &str) -> Vec<Sql> {
     let names = statement.split(" VALUES").next().unwrap_or_default();
     let mut names = names.split('"').skip(1).step_by(2);
     let table = names.next().unwrap_or_default();
@@ -165,7 +165,7 @@ fn by_type(connection: &Connection, statement: &str) -> Vec<Sql> {
     let value = |row: usize, name: &str| {
         let is_it = |found: &&Vec<Sql>| text(&found[0]) == name;
         if let Some(key) = references.iter().find(is_it) {
-            let there = format!("SELECT max(\"{}\") FROM \"{}\"", text(&key[2]), text(&key[1]));
+            let there = format!("SELECT {which}(\"{}\") FROM \"{}\"", text(&key[2]), text(&key[1]));
             return query(connection, &there).remove(0).remove(0);
         }
         match types.iter().find(is_it).map(|found| text(&found[1])).as_deref() {

@@ -74,7 +74,9 @@ fn every_awkward_row_is_one_that_the_api_accepts_and_keeps_as_it_is() {
         let answer = accepted(&app, "POST", "/api/v1/tokens", &body);
         assert_eq!((&answer["token"]["name"], &answer["token"]["scope"]), (&body["name"], &body["scope"]));
     }
-    for key in texts(&filled, "SELECT key FROM idempotency_key").into_iter().flatten().flatten() {
+    // Keys with a blank are the app's own, of uploads.
+    let keys = texts(&filled, "SELECT key FROM idempotency_key WHERE key NOT LIKE '% %'");
+    for key in keys.into_iter().flatten().flatten() {
         let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
         let answer = app.ask("POST", "/api/v1/records", &headers, json!({ "title": "once" }).to_string().as_bytes());
         assert_eq!(answer.status, 201, "{key}: {answer:?}");

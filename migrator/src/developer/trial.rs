@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::releases;
 use crate::Release;
 
-/// The database of the newest release that a migration is new for, after it.
+/// The database of the newest release that a migration is new for, and that has no other migrations than the list has, after it.
 #[derive(Debug)]
 pub struct Trial {
     directory: TempDir,
@@ -26,6 +26,7 @@ impl Trial {
     /// The same for a migration of `release`.
     #[track_caller]
     pub fn of_release(release: &Release, migration: &str) -> Trial {
+        let mut names = release.names();
         let mut trial = Trial { directory: tempfile::tempdir().unwrap() };
         let mut releases = releases::all().unwrap();
         let applied = loop {
@@ -33,11 +34,10 @@ impl Trial {
             trial.directory = tempfile::tempdir().unwrap();
             released.make(&trial.directory.path().join("app.db")).unwrap();
             let applied = trial.texts("SELECT name FROM migration_ledger ORDER BY id");
-            if !applied.iter().any(|name| name == migration) {
+            if applied.iter().all(|name| name != migration && names.contains(name)) {
                 break applied;
             }
         };
-        let mut names = release.names();
         assert!(names.iter().any(|name| name == migration), "{migration} is not in the list of migrations");
         names.truncate(names.iter().position(|name| name == migration).unwrap() + 1);
         names.retain(|name| !applied.contains(name));

@@ -103,6 +103,27 @@ fn released() -> Release {
     Release { migrations: three, ..Release::current() }
 }
 
+/// What the releases left that had no other migrations.
+fn releases_of_then() -> tempfile::TempDir {
+    let then = tempfile::tempdir().unwrap();
+    let names = released().names();
+    let versions: Vec<String> = releases::all()
+        .unwrap()
+        .iter()
+        .filter(|one| one.migrations().unwrap().iter().all(|name| names.contains(name)))
+        .map(|one| one.version.to_string())
+        .collect();
+    for entry in fs::read_dir(releases::directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_of = |kept: &String| name.strip_prefix(kept.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        if versions.iter().chain(&names).any(is_of) {
+            fs::copy(&path, then.path().join(name)).unwrap();
+        }
+    }
+    then
+}
+
 fn after(name: &str) -> Release {
     let (_, all) = migrations::WRITTEN.iter().find(|(one, _)| *one == name).unwrap();
     Release { migrations: *all, ..Release::current() }
@@ -162,7 +183,7 @@ fn after_each_migration_the_entities_are_a_true_view_and_there_is_nothing_left_t
 /// The entities are those of the change, so that it is the app's view that has to be true.
 #[test]
 fn cargo_migration_check_refuses_none_of_them() {
-    let directory = tempfile::tempdir().unwrap();
+    let (directory, releases) = (tempfile::tempdir().unwrap(), releases_of_then());
     let next = Mutex::new(changes::written());
     let refused = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -174,6 +195,7 @@ fn cargo_migration_check_refuses_none_of_them() {
                     let mut command = Command::new(program());
                     command.args(["migration", "check", "--brief", "--quick"]).stdin(Stdio::null());
                     command.env("WRITTEN", change.name).env("MIGRATION_CHECK_ENTITIES", entities);
+                    command.env("MIGRATION_CHECK_RELEASES", releases.path());
                     let sources = stored(change.name);
                     let output = command.env("MIGRATION_CHECK_SOURCES", sources.parent().unwrap()).output().unwrap();
                     if !output.status.success() {

@@ -1,8 +1,8 @@
 //! The next number is left out.
 //!
 //! rules: order
-//! says: is migration 4 of the list
-//! instead: call it m0004_
+//! says: of the list
+//! instead: call it m0
 
 use crate::add;
 

@@ -6,4 +6,4 @@
 
 use crate::add;
 
-up!(manager => add::trigger(manager, "record_null", "AFTER UPDATE OF due_date ON record WHEN new.title = 'NULL' BEGIN UPDATE record SET notes = '' WHERE id = new.id; END").await);
+up!(manager => add::trigger(manager, "record_null", "AFTER UPDATE OF due_date ON record WHEN new.title = 'NULL' BEGIN UPDATE record SET notes = 'none' WHERE id = new.id; END").await);

@@ -3,6 +3,6 @@
 use crate::add;
 
 up!(manager => {
-    add::column(manager, "record", "kind", "TEXT NOT NULL DEFAULT ''").await?;
-    add::back_fill(manager, "record", "kind", "lower(trim(category))").await
+    add::column(manager, "record", "sort", "TEXT NOT NULL DEFAULT ''").await?;
+    add::back_fill(manager, "record", "sort", "lower(trim(category))").await
 });

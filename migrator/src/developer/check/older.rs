@@ -102,37 +102,41 @@ fn values_for(connection: &Connection, statement: &str) -> Result<Option<Vec<Val
     let numbers_first = |numbers: usize| {
         (0..count).map(|index| if index < numbers { Value::Integer(987_654) } else { text() }).collect::<Vec<_>>()
     };
-    let mut tries: Vec<Vec<Value>> = vec![by_type(connection, statement)?];
+    let mut tries: Vec<Vec<Value>> = Vec::new();
+    for which in ["min", "max"] {
+        tries.push(by_type(connection, statement, count, which)?);
+    }
     tries.extend((0..=count).map(numbers_first));
     tries.push(vec![Value::Blob(vec![1; 32]); count]);
-    Ok(tries.into_iter().find(|values| values.len() == count && insert(connection, statement, values).is_ok()))
+    Ok(tries.into_iter().find(|values| insert(connection, statement, values).is_ok()))
 }
 
-/// A value of the type of each column that `INSERT INTO "table" ("a", "b") …` names; where it refers to another table, one that is
-/// there.
-fn by_type(connection: &Connection, statement: &str) -> Result<Vec<Value>> {
+/// A value of the type of each column that `INSERT INTO "table" ("a", "b") VALUES …` names, another one for each row; where it refers to
+/// another table, `which` of those that are there (`min` or `max`).
+fn by_type(connection: &Connection, statement: &str, count: usize, which: &str) -> Result<Vec<Value>> {
     let names = statement.split(" VALUES").next().unwrap_or_default();
     let mut names = names.split('"').skip(1).step_by(2);
     let table = names.next().unwrap_or_default();
-    names
-        .map(|name| {
-            let sql = "SELECT \"table\", ifnull(\"to\", 'id') FROM pragma_foreign_key_list(?) WHERE \"from\" = ?";
-            let mut statement = connection.prepare(sql)?;
-            let mut found = statement.query([table, name])?;
-            if let Some(row) = found.next()? {
-                let (parent, key): (String, String) = (row.get(0)?, row.get(1)?);
-                let sql = format!("SELECT {} FROM {} LIMIT 1", quoted(&key), quoted(&parent));
-                return connection.query_row(&sql, [], |row| row.get(0)).or(Ok(Value::Integer(1)));
-            }
-            let sql = "SELECT upper(type) FROM pragma_table_xinfo(?) WHERE name = ?";
-            let kind: String = connection.query_row(sql, [table, name], |row| row.get(0)).unwrap_or_default();
-            Ok(match kind.as_str() {
-                "INTEGER" => Value::Integer(987_654),
-                "BLOB" => Value::Blob(vec![1; 32]),
-                _ => Value::Text(format!("a new {name}")),
-            })
+    let names: Vec<&str> = names.collect();
+    let value = |row: usize, name: &str| {
+        let sql = "SELECT \"table\", ifnull(\"to\", 'id') FROM pragma_foreign_key_list(?) WHERE \"from\" = ?";
+        let mut statement = connection.prepare(sql)?;
+        let mut found = statement.query([table, name])?;
+        if let Some(row) = found.next()? {
+            let (parent, key): (String, String) = (row.get(0)?, row.get(1)?);
+            let sql = format!("SELECT {which}({}) FROM {}", quoted(&key), quoted(&parent));
+            return connection.query_row(&sql, [], |row| row.get(0)).or(Ok(Value::Integer(1)));
+        }
+        let sql = "SELECT upper(type) FROM pragma_table_xinfo(?) WHERE name = ?";
+        let kind: String = connection.query_row(sql, [table, name], |row| row.get(0)).unwrap_or_default();
+        Ok(match kind.as_str() {
+            "INTEGER" => Value::Integer(987_654 + i64::try_from(row).unwrap_or_default()),
+            "BLOB" => Value::Blob(vec![u8::try_from(row % 255).unwrap_or_default() + 1; 32]),
+            _ => Value::Text(format!("a new {name} {row}")),
         })
-        .collect()
+    };
+    let width = names.len().max(1);
+    (0..count).map(|place| value(place / width, names.get(place % width).copied().unwrap_or_default())).collect()
 }
 
 /// Inserts and takes it back.

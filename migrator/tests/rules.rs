@@ -16,6 +16,7 @@ use std::fs;
 use std::process::Command;
 
 use common::{Content, Place, migrator, next, query, text};
+use migrator::developer::check::{insert, values_for};
 use migrator::developer::releases::{self, Released};
 use migrator::sea_orm_migration::SchemaManager;
 use migrator::sea_orm_migration::sea_orm::{ConnectOptions, Database};
@@ -123,7 +124,8 @@ fn backward_compatible() {
                     panic!("{} prepares {statement:?}, and to {later:?} that is {error}", release.version);
                 }
                 if statement.trim_start().to_uppercase().starts_with("INSERT") {
-                    let values = values_for(&old.open(), statement);
+                    let values = values_for(&old.open(), statement).unwrap();
+                    let values = values.unwrap_or_else(|| panic!("no values were found for {statement:?}"));
                     let inserted = insert(&connection, statement, &values);
                     assert!(
                         inserted.is_ok(),
@@ -134,60 +136,6 @@ fn backward_compatible() {
             }
         }
     }
-}
-
-/// Values that `statement` takes on the release's own database.
-fn values_for(connection: &Connection, statement: &str) -> Vec<Sql> {
-    let count = connection.prepare(statement).unwrap().parameter_count();
-    let text = || Sql::Text("2026-11-24T10:00:00.000Z".to_owned());
-    let numbers_first = |numbers: usize| {
-        (0..count).map(|index| if index < numbers { Sql::Integer(987_654) } else { text() }).collect::<Vec<_>>()
-    };
-    let mut tries: Vec<Vec<Sql>> = (0..=count).map(numbers_first).collect();
-    tries.push(vec![Sql::Blob(vec![1; 32]); count]);
-    tries.extend(["min", "max"].map(|which| by_type(connection, statement, which)));
-    tries
-        .into_iter()
-        .find(|values| insert(connection, statement, values).is_ok())
-        .unwrap_or_else(|| panic!("no values were found for {statement:?}: teach this test some"))
-}
-
-/// A value of the type of each column that `INSERT INTO "table" ("a", "b") VALUES …` names, another one for each row; where it refers to
-/// another table, `which` of those that are there.
-fn by_type(connection: &Connection, statement: &str, which: &str) -> Vec<Sql> {
-    let names = statement.split(" VALUES").next().unwrap_or_default();
-    let mut names = names.split('"').skip(1).step_by(2);
-    let table = names.next().unwrap_or_default();
-    let names: Vec<&str> = names.collect();
-    let all = |sql: &str| query(connection, &sql.replace("{}", table));
-    let types = all("SELECT name, type FROM pragma_table_xinfo('{}')");
-    let references = all("SELECT \"from\", \"table\", ifnull(\"to\", 'rowid') FROM pragma_foreign_key_list('{}')");
-    let value = |row: usize, name: &str| {
-        let is_it = |found: &&Vec<Sql>| text(&found[0]) == name;
-        if let Some(key) = references.iter().find(is_it) {
-            let there = format!("SELECT {which}(\"{}\") FROM \"{}\"", text(&key[2]), text(&key[1]));
-            return query(connection, &there).remove(0).remove(0);
-        }
-        match types.iter().find(is_it).map(|found| text(&found[1])).as_deref() {
-            Some("INTEGER") => Sql::Integer(987_654 + i64::try_from(row).unwrap()),
-            Some("BLOB") => Sql::Blob(vec![u8::try_from(row + 1).unwrap(); 32]),
-            _ => Sql::Text(format!("a new {name} {row}")),
-        }
-    };
-    let count = connection.prepare(statement).unwrap().parameter_count();
-    (0..count)
-        .map(|place| value(place / names.len().max(1), names.get(place % names.len().max(1)).unwrap_or(&"")))
-        .collect()
-}
-
-/// Inserts and takes it back.
-fn insert(connection: &Connection, statement: &str, values: &[Sql]) -> rusqlite::Result<()> {
-    connection.execute_batch("SAVEPOINT trial")?;
-    let result = connection
-        .prepare(statement)
-        .and_then(|mut statement| statement.query(rusqlite::params_from_iter(values))?.next().map(|_| ()));
-    connection.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
-    result
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Kept {
 /// What becomes of the place where a picture was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::records) enum Location {
-    /// It stays: whoever attached the picture to a Hearth has decided on it.
+    /// It stays: the user who attached the picture to a Hearth has decided on it.
     Kept,
     Removed,
 }

@@ -123,7 +123,7 @@ impl Attachments {
         self.unread.notify_one();
     }
 
-    /// Begins a file in `uploads/` that is gone with whoever holds it.
+    /// Begins a file in `uploads/` that is gone with its owner in memory.
     pub(super) fn begin_temporary(&self) -> io::Result<Spooled> {
         let id = Uploads::new_id();
         let taken = self.uploads.take(&id).ok_or(io::ErrorKind::AlreadyExists)?;

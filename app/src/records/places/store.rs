@@ -147,7 +147,7 @@ pub(crate) async fn find_or_add(tx: &Tx, name: &str, parent_id: Option<i64>) -> 
     }
 }
 
-/// Adds a place with a checked name, and returns its id. Whoever calls this knows all places: that there is none with this name, and
+/// Adds a place with a checked name, and returns its id. The caller knows all places: that there is none with this name, and
 /// that it is not too deep. To look again for each of many would take longer with each.
 pub(in crate::records) async fn add_new(tx: &Tx, name: &str, parent_id: Option<i64>) -> Result<i64, DbErr> {
     let (name, name_key) = (Set(name.to_owned()), Set(category_key(name)));

@@ -1,6 +1,6 @@
 //! How is a list read that anybody may have made?
 //!
-//! Each element goes to whoever takes it before the next is read; and the list has a greatest length, since the shortest element takes
+//! The caller takes each element before the next is read; and the list has a greatest length, since the shortest element takes
 //! more memory than its letters.
 
 use std::{fmt, marker::PhantomData};

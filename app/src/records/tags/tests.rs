@@ -1,4 +1,4 @@
-//! Are tags counted as records have them, whoever writes?
+//! Are tags counted as records have them, whichever program writes?
 
 use rusqlite::Connection;
 

@@ -99,7 +99,7 @@ fn a_photograph_of_homebox_does_not_say_where_it_was_taken_and_one_of_hearth_is_
     assert!(!says_where(&taken) && taken.len() == photo.len());
     app.stop();
 
-    // Whoever attached it to a Hearth wanted to keep it.
+    // The user who attached it to a Hearth wanted to keep it.
     let data = Data::new();
     let app = Start::alone(&data).start();
     let id = app.create(&json!({ "title": "Drill" }))["id"].clone();

@@ -95,8 +95,12 @@ fn is_insert(statement: &str) -> bool {
     statement.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("insert"))
 }
 
-/// Values that `statement` takes on the release's own database.
-fn values_for(connection: &Connection, statement: &str) -> Result<Option<Vec<Value>>> {
+/// Returns values that an insert takes on the release's own database, if there are any that this function can think of.
+///
+/// # Errors
+///
+/// SQLite's, such as a statement that it cannot prepare.
+pub fn values_for(connection: &Connection, statement: &str) -> Result<Option<Vec<Value>>> {
     let count = connection.prepare(statement)?.parameter_count();
     let text = || Value::Text("2026-11-24T10:00:00.000Z".to_owned());
     let numbers_first = |numbers: usize| {
@@ -139,8 +143,12 @@ fn by_type(connection: &Connection, statement: &str, count: usize, which: &str) 
     (0..count).map(|place| value(place / width, names.get(place % width).copied().unwrap_or_default())).collect()
 }
 
-/// Inserts and takes it back.
-fn insert(connection: &Connection, statement: &str, values: &[Value]) -> Result<()> {
+/// Inserts a row, and takes it back.
+///
+/// # Errors
+///
+/// SQLite's, if it does not take the row.
+pub fn insert(connection: &Connection, statement: &str, values: &[Value]) -> Result<()> {
     connection.execute_batch("SAVEPOINT trial")?;
     let result = connection
         .prepare(statement)

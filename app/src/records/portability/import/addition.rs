@@ -3,7 +3,7 @@
 //! In one transaction, after every file is in the content store: killed anywhere, either all records are there with their files, or
 //! none is, and a file that nobody refers to does no harm. Nothing that is there already is changed.
 //!
-//! Whoever else saves something waits for that transaction, so it holds nothing but rows. What the search is told of them takes several
+//! Other saves wait for that transaction, so it holds nothing but rows. What the search is told of them takes several
 //! times as long, and comes after it in small ones; what the end of the app leaves of these is done at its next start.
 
 use std::collections::HashMap;

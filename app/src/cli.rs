@@ -1,5 +1,7 @@
 //! What can a person or the supervisor ask of the `app` program?
 
+mod contract;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -7,6 +9,7 @@ use std::{
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::contract::Contract;
 use crate::{
     app,
     auth::role::Role,
@@ -43,6 +46,12 @@ enum Command {
     CheckSettings,
     /// Print the API's OpenAPI document
     Openapi,
+    /// Print the settings and sockets of this version, for a supervisor of another version
+    Contract {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the set-up code, with which the owner of a new instance signs up
     SetupCode(OnTheServer),
     /// Look after the files of attachments
@@ -60,6 +69,7 @@ impl Command {
             Self::SetupCode(server) => server.json,
             Self::User(command) => command.server().json,
             Self::Files(FilesCommand::Check { server, .. }) => server.json,
+            Self::Contract { json } => *json,
             Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
         }
     }
@@ -247,6 +257,10 @@ pub fn main() -> ExitCode {
             }
         }
         Command::Openapi => print(&app::spec()),
+        Command::Contract { json } => {
+            let contract = Contract::own();
+            print(&if json { serde_json::json!(contract).to_string() } else { contract.to_text() })
+        }
         Command::SetupCode(server) => server.run(&Task::SetupCode),
         Command::User(command) => command.run(),
         Command::Files(command) => command.run(),

@@ -5,6 +5,7 @@
 //! processes and are ignored, unless they are misspelt settings of the app's. All mistakes are reported at once.
 
 mod accounts;
+mod choices;
 mod environment;
 mod file;
 mod settings;
@@ -14,15 +15,20 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use self::settings::{Settings, UNFIT, choice};
 pub(crate) use self::{
     accounts::{
-        Admin, Auth, Http, Join, OidcSettings, PASSWORD_LONGEST, PASSWORD_SHORTEST, PublicUrl, TailscaleListen,
+        Admin, Auth, Http, OidcSettings, PASSWORD_LONGEST, PASSWORD_SHORTEST, PublicUrl, TailscaleListen,
         TailscaleSettings, is_loopback,
     },
+    choices::Join,
     environment::variable,
     file::public_url,
+    settings::{Known, known},
     size::in_words,
+};
+use self::{
+    choices::{LOG_FORMAT, LOG_LEVEL, LOG_TIMESTAMPS},
+    settings::{Settings, UNFIT, choice},
 };
 use crate::failure::Failure;
 
@@ -138,16 +144,9 @@ impl Config {
 
     fn of(settings: &mut Settings) -> Self {
         let listen = settings.read("listen", |text| text.parse().map_err(|_| UNFIT));
-        let format = settings.read("log.format", choice([("text", LogFormat::Text), ("json", LogFormat::Json)]));
-        let levels = [
-            ("error", LogLevel::Error),
-            ("warn", LogLevel::Warn),
-            ("info", LogLevel::Info),
-            ("debug", LogLevel::Debug),
-            ("trace", LogLevel::Trace),
-        ];
-        let level = settings.read("log.level", choice(levels));
-        let timestamps = settings.read("log.timestamps", choice([("auto", false), ("always", true), ("never", false)]));
+        let format = settings.read("log.format", choice(LOG_FORMAT));
+        let level = settings.read("log.level", choice(LOG_LEVEL));
+        let timestamps = settings.read("log.timestamps", choice(LOG_TIMESTAMPS));
         let grace = settings.read("stop.grace", |text| humantime::parse_duration(text).map_err(|_| UNFIT));
         let (http, auth) = accounts::read(settings);
         let max_size = |text: &str| size::parse(text).filter(|bytes| (1..=LARGEST_MAX_SIZE).contains(bytes));

@@ -15,7 +15,10 @@ use std::{
 use ipnet::IpNet;
 use url::{Host, ParseError, Url};
 
-use super::settings::{Settings, UNFIT, choice};
+use super::{
+    choices::{JOIN, Join, TAILSCALE, TailscaleMode},
+    settings::{Settings, UNFIT, choice},
+};
 use crate::secret::Secret;
 
 /// Where tailscaled listens on Linux, unless told otherwise.
@@ -92,15 +95,6 @@ pub(crate) enum TailscaleListen {
 pub(crate) const PASSWORD_SHORTEST: usize = 10;
 pub(crate) const PASSWORD_LONGEST: usize = 128;
 
-/// What becomes of somebody whom Hearth does not know yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Join {
-    #[default]
-    Refuse,
-    Guest,
-    Member,
-}
-
 /// A provider of OpenID Connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OidcSettings {
@@ -131,12 +125,11 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
     let listen = settings.read("auth.tailscale_listen", str::parse);
     let socket = settings.read("auth.tailscale_socket", socket).unwrap_or_else(|| TAILSCALED.into());
     let join = settings.read("auth.tailscale_join", choice(JOIN)).unwrap_or_default();
-    let ways = [
-        ("off", TailscaleSettings::Off),
-        ("serve", TailscaleSettings::Serve { listen, join }),
-        ("localapi", TailscaleSettings::Localapi { socket, join }),
-    ];
-    let tailscale = settings.read("auth.tailscale", choice(ways)).unwrap_or_default();
+    let tailscale = match settings.read("auth.tailscale", choice(TAILSCALE)).unwrap_or_default() {
+        TailscaleMode::Off => TailscaleSettings::Off,
+        TailscaleMode::Serve => TailscaleSettings::Serve { listen, join },
+        TailscaleMode::Localapi => TailscaleSettings::Localapi { socket, join },
+    };
 
     let issuer = settings.read("auth.oidc_issuer", issuer);
     let client_id = settings.read("auth.oidc_client_id", |text| line(text, 1..=LONGEST_ID));
@@ -155,8 +148,6 @@ pub(super) fn read(settings: &mut Settings) -> (Http, Auth) {
 
     (Http { public_url, hosts, trusted_proxies }, Auth { admin, tailscale, oidc })
 }
-
-const JOIN: [(&str, Join); 3] = [("refuse", Join::Refuse), ("guest", Join::Guest), ("member", Join::Member)];
 
 /// Where browsers find Hearth: `https://` and a name, or `http://localhost`, since browsers offer passkeys nowhere
 /// else (Web Authentication, secure contexts).

@@ -2,41 +2,92 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
+use serde::Serialize;
+
 use super::{
     ServeArgs,
+    choices::{Choice, JOIN, LOG_FORMAT, LOG_LEVEL, LOG_TIMESTAMPS, TAILSCALE, words},
     environment::{misspelt, variable},
 };
 use crate::failure::Failure;
 
+/// What a setting may be.
+#[derive(Debug, Clone, Copy)]
+enum Allowed {
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// What this sentence says.
+    Text(&'static str),
+}
+use Allowed::{Text, Words};
+
 /// All settings, and what each may be.
-const KEYS: [(&str, &str); 23] = [
-    ("database", "the path of a database that the migrator has created"),
-    ("files", "the path of the directory of attachments"),
-    ("listen", "an address and a port, such as 127.0.0.1:3000 or [::]:3000"),
-    ("log.format", "text, json"),
-    ("log.level", "error, warn, info, debug, trace"),
-    ("log.timestamps", "auto, always, never"),
-    ("stop.grace", "a duration such as 8s or 1m 30s"),
-    ("http.public_url", "https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000"),
-    ("http.hosts", "further names, such as hearth.example.org, separated by commas"),
-    ("http.trusted_proxies", "IP addresses and networks, such as 172.18.0.2 or 192.168.1.0/24, separated by commas"),
-    ("auth.admin_email", "an e-mail address, such as ada@example.org"),
-    ("auth.admin_password", "10 to 128 characters; HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file that holds it"),
-    ("auth.tailscale", "off, serve, localapi"),
+const KEYS: [(&str, Allowed); 23] = [
+    ("database", Text("the path of a database that the migrator has created")),
+    ("files", Text("the path of the directory of attachments")),
+    ("listen", Text("an address and a port, such as 127.0.0.1:3000 or [::]:3000")),
+    ("log.format", Words(&const { words(&LOG_FORMAT) })),
+    ("log.level", Words(&const { words(&LOG_LEVEL) })),
+    ("log.timestamps", Words(&const { words(&LOG_TIMESTAMPS) })),
+    ("stop.grace", Text("a duration such as 8s or 1m 30s")),
+    ("http.public_url", Text("https:// and a name, such as https://hearth.example.ts.net; or http://localhost:3000")),
+    ("http.hosts", Text("further names, such as hearth.example.org, separated by commas")),
+    (
+        "http.trusted_proxies",
+        Text("IP addresses and networks, such as 172.18.0.2 or 192.168.1.0/24, separated by commas"),
+    ),
+    ("auth.admin_email", Text("an e-mail address, such as ada@example.org")),
+    ("auth.admin_password", Text("10 to 128 characters; HEARTH_AUTH__ADMIN_PASSWORD_FILE names a file that holds it")),
+    ("auth.tailscale", Words(&const { words(&TAILSCALE) })),
     (
         "auth.tailscale_listen",
-        "an address and a port that only `tailscale serve` can reach, or the absolute path of a unix socket",
+        Text("an address and a port that only `tailscale serve` can reach, or the absolute path of a unix socket"),
     ),
-    ("auth.tailscale_socket", "the path of a unix socket, such as /var/run/tailscale/tailscaled.sock"),
-    ("auth.tailscale_join", "refuse, guest, member"),
-    ("auth.oidc_issuer", "the issuer URL exactly as the provider documents it, such as https://id.example.org"),
-    ("auth.oidc_client_id", "a line of up to 255 characters: the client ID of Hearth at the provider"),
-    ("auth.oidc_client_secret", "printable ASCII; HEARTH_AUTH__OIDC_CLIENT_SECRET_FILE names a file that holds it"),
-    ("auth.oidc_name", "a line of up to 40 characters"),
-    ("auth.oidc_join", "refuse, guest, member"),
-    ("attachments.max_size", "a size from 1 byte to 1 TiB, such as 500MB or 2GiB"),
-    ("attachments.quota", "a size, such as 50GiB"),
+    ("auth.tailscale_socket", Text("the path of a unix socket, such as /var/run/tailscale/tailscaled.sock")),
+    ("auth.tailscale_join", Words(&const { words(&JOIN) })),
+    ("auth.oidc_issuer", Text("the issuer URL exactly as the provider documents it, such as https://id.example.org")),
+    ("auth.oidc_client_id", Text("a line of up to 255 characters: the client ID of Hearth at the provider")),
+    (
+        "auth.oidc_client_secret",
+        Text("printable ASCII; HEARTH_AUTH__OIDC_CLIENT_SECRET_FILE names a file that holds it"),
+    ),
+    ("auth.oidc_name", Text("a line of up to 40 characters")),
+    ("auth.oidc_join", Words(&const { words(&JOIN) })),
+    ("attachments.max_size", Text("a size from 1 byte to 1 TiB, such as 500MB or 2GiB")),
+    ("attachments.quota", Text("a size, such as 50GiB")),
 ];
+
+/// A setting as the supervisor has to know it to pass it on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Known {
+    /// Its variable in the environment.
+    name: String,
+    /// The words it may be, where it is a choice of words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<&'static [&'static str]>,
+}
+
+impl Known {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn values(&self) -> Option<&'static [&'static str]> {
+        self.values
+    }
+}
+
+/// Returns all settings that this version reads, in the order of its documentation.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(name, allowed): &(&str, Allowed)| Known {
+        name: in_environment(name),
+        values: match allowed {
+            Words(words) => Some(words),
+            Text(_) => None,
+        },
+    };
+    KEYS.iter().map(known).collect()
+}
 
 /// Those whose value is never shown.
 const SECRETS: [&str; 2] = ["auth.admin_password", "auth.oidc_client_secret"];
@@ -140,11 +191,15 @@ fn in_environment(name: &str) -> String {
     format!("HEARTH_{}", name.to_uppercase().replace('.', "__"))
 }
 
-pub(super) fn allowed(name: &str) -> &'static str {
-    KEYS.iter().find(|(known, _)| *known == name).map_or("", |(_, allowed)| *allowed)
+pub(super) fn allowed(name: &str) -> String {
+    match KEYS.iter().find(|(known, _)| *known == name) {
+        Some((_, Words(words))) => words.join(", "),
+        Some((_, Text(text))) => (*text).to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Returns how one of these words is read.
-pub(super) fn choice<T, const N: usize>(words: [(&'static str, T); N]) -> impl FnOnce(&str) -> Result<T, &'static str> {
+pub(super) fn choice<T, const N: usize>(words: Choice<T, N>) -> impl FnOnce(&str) -> Result<T, &'static str> {
     move |text| words.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value).ok_or(UNFIT)
 }

@@ -55,7 +55,7 @@ pub(crate) use self::{
     problem::{Code, FieldError, Problem, ReadRefused, WriteRefused},
     proxies::{Proxies, network},
     range::{Part, part},
-    sockets::{Public, ServeSocket, Sockets},
+    sockets::{NAMES as SOCKETS, Public, ServeSocket, Sockets},
     text::Text,
 };
 

@@ -27,6 +27,9 @@ use crate::{
     failure::Failure,
 };
 
+/// The names of the sockets that may be inherited.
+pub(crate) const NAMES: [&str; 3] = ["public", "private", "tailscale"];
+
 /// What there is to listen on.
 #[derive(Debug)]
 pub(crate) struct Sockets {
@@ -128,7 +131,7 @@ fn take(inherited: &mut ListenFd, names: &str) -> Result<Sockets, Failure> {
                 }
             },
             _ => {
-                return Err(unusable(name, "LISTEN_FDNAMES may name public, private and tailscale".to_owned()));
+                return Err(unusable(name, format!("LISTEN_FDNAMES may name {}", NAMES.join(", "))));
             }
         }
     }

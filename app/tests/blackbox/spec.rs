@@ -30,6 +30,20 @@ fn the_document_is_the_one_that_was_agreed_on() {
     );
 }
 
+/// It touches nothing and reads no settings: a supervisor asks it of a program that it does not know.
+#[test]
+fn the_contract_is_the_document_of_the_golden_file_in_one_line() {
+    let mut command = Command::new(crate::served::program());
+    command.args(["contract", "--json"]).env("HEARTH_LISTEN", "no address").env("HEARTH_DATABASE", "/nowhere/app.db");
+    let output = command.output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let mut golden: Value = serde_json::from_str(include_str!("../../../docs/contracts/app-contract.json")).unwrap();
+    golden["version"] = env!("CARGO_PKG_VERSION").into();
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), golden);
+}
+
 #[test]
 fn the_served_document_is_the_printed_one() {
     let data = Data::new();

@@ -6,6 +6,7 @@
 
 mod direct;
 mod error;
+mod floor;
 #[cfg(test)]
 pub(crate) mod for_tests;
 mod instance;
@@ -95,6 +96,10 @@ impl Database {
             let _ = reads.close_by_ref().await;
             return Err(Failure::new(format!("{} is no database of Hearth's, or was not set up yet", path.display()))
                 .hint("nothing was changed; start it under the supervisor, or set it up first: HEARTH_DATABASE=… migrator up"));
+        }
+        if let Some(refusal) = floor::refusal(path, &reads).await.map_err(explain)? {
+            let _ = reads.close_by_ref().await;
+            return Err(refusal);
         }
         let writer = match access {
             Access::Read => None,

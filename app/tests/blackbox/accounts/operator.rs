@@ -193,3 +193,43 @@ fn links_begin_where_config_toml_says_that_hearth_is_reached() {
     assert_eq!(counted(), before);
     assert!(said(&run(&[], &["user", "list"])).contains("ada@example.org"));
 }
+
+/// The floor stands in the database (docs/MIGRATIONS.md).
+#[test]
+fn a_database_that_needs_a_newer_app_is_neither_served_nor_changed_by_hand() {
+    let data = Data::new();
+    data.sql("UPDATE migration_ledger SET floor = '99.0.0'; PRAGMA wal_checkpoint(TRUNCATE)");
+    let before = std::fs::read(data.database()).unwrap();
+    let files = data.files().display().to_string();
+    for arguments in [
+        &["serve", "--listen", "127.0.0.1:0", "--files", &files][..],
+        &["setup-code"],
+        &["user", "list"],
+        &["user", "create", "ben@example.org"],
+        &["user", "set-role", "owner0@example.org", "guest"],
+        &["user", "disable", "owner0@example.org"],
+        &["user", "reset-password", "owner0@example.org"],
+        &["files", "check", "--files", &files],
+    ] {
+        let output = app_command(&data, arguments);
+        assert_eq!(output.status.code(), Some(65), "{arguments:?}: {output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && text.contains(&data.database().display().to_string()), "{text}");
+        for words in ["needs Hearth v99.0.0 or newer", env!("CARGO_PKG_VERSION"), "restore a backup from before"] {
+            assert!(text.contains(words), "{arguments:?}: {words}: {text}");
+        }
+    }
+    for start in [Start::probation(&data), Start::with_sockets(&data, &["public", "private"])] {
+        let mut app = start.spawn();
+        assert_eq!(app.wait().code(), Some(65), "{:?}", app.log.lines());
+        assert!(app.wait_said("STATUS=").contains("needs Hearth v99.0.0 or newer"));
+        assert!(!app.said().iter().any(|said| said.starts_with("READY=1")));
+    }
+    assert_eq!(std::fs::read(data.database()).unwrap(), before);
+    // What is no version is no floor, and what this version may serve it serves.
+    for floor in ["'newest'", "NULL", "'0.1.0'"] {
+        data.sql(&format!("UPDATE migration_ledger SET floor = {floor}"));
+        said(&app_command(&data, &["user", "list"]));
+        Start::alone(&data).start().stop();
+    }
+}

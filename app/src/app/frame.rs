@@ -37,6 +37,7 @@ impl Frames {
             }),
             navigation: self.navigation.iter().filter(may_see).copied().collect(),
             newer: if looks_after { self.news.newer() } else { None },
+            notice: if looks_after { self.news.notice() } else { None },
             backups_need_attention: looks_after && self.news.backups_need_attention(),
         }
     }

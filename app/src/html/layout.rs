@@ -1,12 +1,13 @@
 //! What stands around every page?
 //!
 //! A way past it for the keyboard, where one is and may go, who one is and the way out, and, for those who look after
-//! the instance, that there is a newer version and that backups fail.
+//! the instance, that there is a newer version, that backups fail and that an upgrade failed.
 
 use maud::{DOCTYPE, Markup, html};
 use poem::{FromRequest, Request, RequestBody, Result};
 
-use super::{asset_address, manifest::MANIFEST};
+use super::{asset_address, manifest::MANIFEST, relative_time::timestamp};
+use crate::datetime::Timestamp;
 
 /// The page that says how the instance is.
 const STATUS: &str = "/status";
@@ -21,6 +22,8 @@ pub(crate) struct Frame {
     pub(crate) newer: Option<Newer>,
     /// Whether something is wrong with the backups, and the viewer can do something about it.
     pub(crate) backups_need_attention: bool,
+    /// That an upgrade failed, if the viewer can do something about it.
+    pub(crate) notice: Option<Notice>,
 }
 
 /// Who looks at a page.
@@ -48,6 +51,14 @@ pub(crate) struct Newer {
     pub(crate) version: String,
     /// The address of its notes.
     pub(crate) notes: Option<String>,
+}
+
+/// What those who look after the instance read on every page until it is mended: an upgrade failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// What failed, why, and which version serves, in sentences.
+    pub(crate) message: String,
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl<'a> FromRequest<'a> for Frame {
@@ -79,6 +90,7 @@ impl Frame {
                         a.brand href="/" { img src=(icon) alt="" width="28" height="28"; "Hearth" }
                         @if let Some(viewer) = &self.viewer { (self.navigation(viewer)) }
                     }
+                    @if let Some(notice) = &self.notice { (failed_upgrade(notice)) }
                     @if self.backups_need_attention && self.path != STATUS {
                         aside.news aria-label="Backups" { p { "The backups need attention. " a href=(STATUS) { "Details" } } }
                     }
@@ -119,6 +131,14 @@ impl Frame {
         match self.path == entry.address {
             true => Some("page"),
             false => is_within.then_some("true"),
+        }
+    }
+}
+
+fn failed_upgrade(notice: &Notice) -> Markup {
+    html! {
+        div.news.trouble role="status" {
+            p { (notice.message) @if let Some(since) = notice.since { " (" (timestamp(since)) ")" } }
         }
     }
 }
@@ -177,8 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn that_an_upgrade_failed_stands_on_every_page() {
+        let notice = Notice { message: "Upgrade to v9.0.0 failed: a < b.".to_owned(), since: Some(Timestamp::now()) };
+        for path in ["/", "/status", "/records/7"] {
+            let page = Frame { notice: Some(notice.clone()), ..frame(path) }.page("Title", &html! {}).into_string();
+            let (before, banner) = page.split_once(r#"<div class="news trouble" role="status"><p>"#).unwrap();
+            assert!(!before.contains("<main"), "{page}");
+            assert!(banner.starts_with("Upgrade to v9.0.0 failed: a &lt; b. (<time datetime="), "{page}");
+        }
+        let page = frame("/").page("Title", &html! {}).into_string();
+        assert!(!page.contains(r#"role="status""#), "{page}");
+    }
+
+    #[test]
     fn text_of_people_is_never_taken_for_html() {
         let newer = Newer { version: EVIL.to_owned(), notes: Some(EVIL.to_owned()) };
-        assert_harmless(&Frame { newer: Some(newer), ..frame(EVIL) }.page(EVIL, &html! {}));
+        let notice = Some(Notice { message: EVIL.to_owned(), since: None });
+        assert_harmless(&Frame { newer: Some(newer), notice, ..frame(EVIL) }.page(EVIL, &html! {}));
     }
 }

@@ -27,7 +27,7 @@ use poem::{
 
 pub(crate) use self::{
     form::{Fields, Input, title_of},
-    layout::{Entry, Frame, Newer, Viewer},
+    layout::{Entry, Frame, Newer, Notice, Viewer},
     markdown::markdown,
     part::{PageState, Part, Refusal, on_page},
     relative_time::timestamp,

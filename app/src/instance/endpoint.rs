@@ -8,7 +8,7 @@ use poem::{
     web::Data,
 };
 
-use super::{BackupReport, Backups, Health, News, Report, Status};
+use super::{BackupReport, Backups, Health, News, Report, Status, notice};
 use crate::{audit::backup_audit::HeardBackups, datetime::TimeZone, html::Newer};
 
 /// The header of the supervisor's question that says how the backups are: `ok`, `overdue` or `failing`.
@@ -22,10 +22,12 @@ const TIME_ZONE: &str = "hearth-time-zone";
 /// The headers of that question that name a newer version, and the address of its notes.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
+/// The header of that question that says, as JSON, that an upgrade failed and this version serves for that.
+const NOTICE: &str = "hearth-notice";
 
 #[handler]
-pub(crate) async fn answer_health(Data(health): Data<&Health>) -> Response {
-    answer(health.public_report().await)
+pub(crate) async fn answer_health(Data(health): Data<&Health>, Data(news): Data<&News>) -> Response {
+    answer(health.public_report(news.notice().is_some()).await)
 }
 
 /// The supervisor says with its question how the backups are, and which newer version there is; on the public socket nobody
@@ -44,7 +46,8 @@ pub(crate) async fn answer_supervisor(
     health.remember(said(BACKUPS).map(Backups::read));
     TimeZone::remember(said(TIME_ZONE).and_then(TimeZone::read));
     let newer = said(UPDATE).and_then(|version| Newer::read(version, said(UPDATE_NOTES)));
-    news.remember(newer, said(BACKUPS_DETAIL).and_then(BackupReport::read));
+    let notice = said(NOTICE).and_then(notice::read);
+    news.remember(newer, said(BACKUPS_DETAIL).and_then(BackupReport::read), notice);
     answer(health.report().await)
 }
 

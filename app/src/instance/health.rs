@@ -6,7 +6,8 @@
 //! A check that fails makes the app *failing* only where a restart or another version could help: the database
 //! cannot be read, the writer is stuck, the files are gone. A disk that is full or refuses writes leaves it *degraded*: the household can
 //! still read, writes are refused one by one with 507, and restarting would not free a byte. Backups that fail or are
-//! overdue are the supervisor's concern: it says so in its request, and the response to everybody else is *degraded*.
+//! overdue are the supervisor's concern, and so is an upgrade that failed: it says so in its request, and the response to everybody else is
+//! *degraded*.
 
 use std::{
     fs,
@@ -90,6 +91,8 @@ struct Checks {
     files: Check,
     #[serde(skip_serializing_if = "Option::is_none")]
     backups: Option<Check>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade: Option<Check>,
 }
 
 impl Health {
@@ -126,12 +129,17 @@ impl Health {
         *self.backups.lock().unwrap_or_else(PoisonError::into_inner) = backups;
     }
 
-    /// Looks, now, for everybody: with the backups.
-    pub(crate) async fn public_report(&self) -> Report {
+    /// Looks, now, for everybody: with the backups, and with the upgrade where the last one failed.
+    pub(crate) async fn public_report(&self, upgrade_failed: bool) -> Report {
         let mut report = self.report().await;
         let heard = *self.backups.lock().unwrap_or_else(PoisonError::into_inner);
         report.checks.backups = heard.map(Backups::check);
-        report.status = report.checks.backups.as_ref().map_or(report.status, |check| report.status.max(check.status));
+        // Without the reason, which may name what is in the database: everybody who reaches the house may read this.
+        let failed = "an upgrade failed, and this version is serving; supervisor status says more";
+        report.checks.upgrade = upgrade_failed.then(|| Check::bad(Status::Degraded, failed));
+        for check in [&report.checks.backups, &report.checks.upgrade].into_iter().flatten() {
+            report.status = report.status.max(check.status);
+        }
         report
     }
 
@@ -148,7 +156,7 @@ impl Health {
             status,
             version: env!("CARGO_PKG_VERSION"),
             schema,
-            checks: Checks { database, disk, files, backups: None },
+            checks: Checks { database, disk, files, backups: None, upgrade: None },
         }
     }
 

@@ -1,5 +1,5 @@
-//! What the app says about itself: whether it is well, whether it can read its data, how its backups are, and whether there is a newer
-//! version.
+//! What the app says about itself: whether it is well, whether it can read its data, how its backups are, whether there is a newer
+//! version, and whether the upgrade to one failed.
 
 mod api;
 mod backup_report;
@@ -8,6 +8,7 @@ mod disk;
 pub(crate) mod endpoint;
 mod health;
 mod look;
+mod notice;
 mod page;
 mod update;
 

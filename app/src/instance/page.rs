@@ -1,4 +1,5 @@
-//! Is all well? The page for those who look after the instance: its backups, where they are kept, and newer versions.
+//! Is all well? The page for those who look after the instance: its backups, where they are kept, newer versions, and an upgrade that
+//! failed.
 
 use maud::{Markup, html};
 use poem::{Response, handler, http::StatusCode, web::Data};
@@ -7,19 +8,19 @@ use super::{
     News,
     backup_report::{BackupReport, Storage},
 };
-use crate::html::{Frame, Newer, answer, timestamp};
+use crate::html::{Frame, Newer, Notice, answer, timestamp};
 
 #[handler]
 pub(crate) async fn show(frame: Frame, Data(news): Data<&News>) -> Response {
-    answer(StatusCode::OK, page(&frame, news.backups().as_ref(), news.newer().as_ref()))
+    answer(StatusCode::OK, page(&frame, news.backups().as_ref(), news.newer().as_ref(), news.notice().as_ref()))
 }
 
-fn page(frame: &Frame, report: Option<&BackupReport>, newer: Option<&Newer>) -> Markup {
+fn page(frame: &Frame, report: Option<&BackupReport>, newer: Option<&Newer>, notice: Option<&Notice>) -> Markup {
     let content = html! {
         h1 { "Status" }
         div.stack {
             section.card aria-labelledby="backups" { h2 #backups { "Backups" } (backups(report)) }
-            section.card aria-labelledby="version" { h2 #version { "Version" } (version(newer)) }
+            section.card aria-labelledby="version" { h2 #version { "Version" } (version(newer, notice)) }
         }
     };
     frame.page("Status", &content)
@@ -90,9 +91,17 @@ fn place(storage: &Storage) -> Markup {
     }
 }
 
-fn version(newer: Option<&Newer>) -> Markup {
+fn version(newer: Option<&Newer>, notice: Option<&Notice>) -> Markup {
     html! {
         p { "This is Hearth " (env!("CARGO_PKG_VERSION")) "." }
+        @if let Some(notice) = notice {
+            div.alert {
+                p { (notice.message) }
+                @if let Some(since) = notice.since { p { "It was noticed " (timestamp(since)) "." } }
+            }
+            p { "Nothing is lost: Hearth serves as before. To see what was tried, and to try it again, run on the server:" }
+            p { code.secret { "docker compose exec web supervisor status" br; "docker compose exec web supervisor resume" } }
+        }
         @if let Some(newer) = newer {
             p {
                 "Hearth " (newer.version) " is available. "
@@ -116,7 +125,7 @@ mod tests {
     };
 
     fn text(report: Option<&BackupReport>, newer: Option<&Newer>) -> String {
-        page(&Frame::default(), report, newer).into_string()
+        page(&Frame::default(), report, newer, None).into_string()
     }
 
     #[test]
@@ -128,7 +137,8 @@ mod tests {
             storage.trouble = Some(EVIL.to_owned());
         }
         let newer = Newer { version: EVIL.to_owned(), notes: Some(EVIL.to_owned()) };
-        assert_harmless(&page(&Frame::default(), Some(&report), Some(&newer)));
+        let notice = Notice { message: EVIL.to_owned(), since: None };
+        assert_harmless(&page(&Frame::default(), Some(&report), Some(&newer), Some(&notice)));
     }
 
     #[test]
@@ -151,6 +161,15 @@ mod tests {
         }
         assert_eq!(shown.matches("is not there").count(), 1, "it is said once: {shown}");
         assert!(!shown.contains("no copies elsewhere") && shown.contains("No newer version is known"), "{shown}");
+    }
+
+    #[test]
+    fn that_an_upgrade_failed_is_said_with_its_reason_and_what_helps() {
+        let notice = crate::instance::notice::tests::golden();
+        let shown = page(&Frame::default(), None, None, Some(&notice)).into_string();
+        assert!(shown.contains("m0009_rooms") && shown.contains("It was noticed <time "), "{shown}");
+        assert!(shown.contains("supervisor status") && shown.contains("supervisor resume"), "{shown}");
+        assert!(!text(None, None).contains("supervisor resume"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What does the supervisor know that the app tells?
 //!
-//! It says so when it asks how the app is: whether there is a newer version, which the app tells everybody, and how the backups are.
+//! It says so when it asks how the app is: whether there is a newer version, which the app tells everybody, how the backups are, and
+//! whether this version serves because an upgrade failed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackupReport;
-use crate::html::Newer;
+use crate::html::{Newer, Notice};
 
 /// The longest version and the longest address that are taken, in bytes.
 const LONGEST: usize = 512;
@@ -18,6 +19,7 @@ pub(crate) struct News(Arc<Mutex<Heard>>);
 struct Heard {
     newer: Option<Newer>,
     backups: Option<BackupReport>,
+    notice: Option<Notice>,
 }
 
 impl Newer {
@@ -38,9 +40,15 @@ impl Newer {
 }
 
 impl News {
-    /// Takes in what the supervisor says: a newer version, if there is one, and how the backups are, if it said so.
-    pub(crate) fn remember(&self, newer: Option<Newer>, backups: Option<BackupReport>) {
-        *self.heard() = Heard { newer, backups };
+    /// Takes in what the supervisor says: a newer version, if there is one, how the backups are, if it said so, and that an upgrade
+    /// failed, while this version serves for that.
+    pub(crate) fn remember(&self, newer: Option<Newer>, backups: Option<BackupReport>, notice: Option<Notice>) {
+        *self.heard() = Heard { newer, backups, notice };
+    }
+
+    /// Returns that an upgrade failed, as it said last.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        self.heard().notice.clone()
     }
 
     /// Returns the newer version that it said last.

@@ -143,6 +143,61 @@ fn how_the_backups_are_is_told_to_those_who_look_after_the_instance_and_to_nobod
 }
 
 #[test]
+fn that_an_upgrade_failed_is_told_to_everybody_and_its_reason_to_those_who_look_after_the_instance() {
+    let data = Data::new();
+    let people = ["guest", "member", "admin", "owner"].map(|role| (role, format!("hearth_{role:0>43}")));
+    for (role, token) in &people {
+        data.add_person(role, token);
+    }
+    let app = Start::with_sockets(&data, &["public", "private"]).start();
+    let notice = ("hearth-notice", include_str!("../../../docs/contracts/app-notice.json").trim());
+    assert!(notice.1.is_ascii());
+    let page = |path: &str, token: &str| {
+        app.ask("GET", path, &[("accept", "text/html"), ("authorization", &format!("Bearer {token}"))], b"")
+    };
+    let reason = "the migrator stopped at m0009_rooms";
+    // On the public socket anybody could say it.
+    app.ask("GET", "/health", &[notice], b"");
+    assert_eq!(app.get("/health").json()["status"], "ok");
+    assert!(app.get("/api/v1/instance").json()["failed_upgrade"].is_null());
+
+    let asked = app.ask_private_with("/health", &[notice]);
+    assert_eq!((asked.status, &asked.json()["status"]), (200, &json!("ok")), "the app itself is well");
+    assert!(asked.json()["checks"]["upgrade"].is_null());
+    let told = app.ask_as_nobody("GET", "/health", &[], b"");
+    assert_eq!((told.status, &told.json()["status"]), (200, &json!("degraded")));
+    assert_eq!(told.json()["checks"]["upgrade"]["status"], "degraded");
+    assert!(told.json()["checks"]["upgrade"]["detail"].as_str().unwrap().contains("an upgrade failed"));
+    assert!(!told.text().contains("m0009") && !told.text().contains("0.9.0"), "{}", told.text());
+    for (role, token) in &people {
+        let looks_after = matches!(*role, "admin" | "owner");
+        for path in ["/", "/records/new", "/account", "/status", "/records/999", "/api/v1/docs"] {
+            let shown = page(path, token);
+            // The API's documentation has no frame.
+            let expected = looks_after && path != "/api/v1/docs";
+            assert_eq!(
+                shown.text().contains(r#"role="status"><p>Upgrade to v0.9.0 failed: "#),
+                expected,
+                "{role} {path}"
+            );
+            assert_eq!(shown.text().contains(reason), expected, "{role} {path}");
+        }
+        let failed = app.get_as(token, "/api/v1/instance").json()["failed_upgrade"].clone();
+        assert_eq!(failed["since"], "2026-11-30T12:00:00.000Z", "{role}");
+        assert_eq!(failed["message"].as_str().is_some_and(|message| message.contains(reason)), looks_after, "{role}");
+    }
+    let stranger = app.ask_as_nobody("GET", "/sign-in", &[("accept", "text/html")], b"");
+    assert_eq!(stranger.status, 200);
+    assert!(!stranger.text().contains(reason) && !stranger.text().contains("failed"), "{}", stranger.text());
+
+    // A supervisor that says nothing of it has nothing to say.
+    app.ask_private("/health");
+    assert_eq!(app.get("/health").json()["status"], "ok");
+    assert!(!page("/", &people[3].1).text().contains(reason));
+    app.stop();
+}
+
+#[test]
 fn what_the_supervisor_says_of_a_newer_version_is_told_to_everybody() {
     let data = Data::new();
     let app = Start::with_sockets(&data, &["public", "private"]).start();

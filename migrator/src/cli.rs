@@ -135,6 +135,8 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         pending: &'a [String],
         unknown: &'a [Applied],
         floor: Option<&'a str>,
+        oldest: Option<&'a str>,
+        stop: Option<String>,
         drift: &'a [String],
         schema: String,
     }
@@ -144,6 +146,8 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         pending: &status.plan.pending,
         unknown: &status.plan.unknown,
         floor: status.floor.as_deref(),
+        oldest: release.oldest.as_deref(),
+        stop: status.stop(release)?.map(|stop| stop.to_string()),
         drift: &status.drift,
         schema: status.schema.fingerprint(),
     }))
@@ -203,6 +207,9 @@ fn describe(path: &Path, release: &Release, status: &Status) -> String {
     applied("applied ", &status.plan.applied);
     applied("unknown ", &status.plan.unknown);
     lines.extend(status.plan.pending.iter().map(|name| format!("pending   {name}")));
+    if let Ok(Some(stop)) = status.stop(release) {
+        lines.push(format!("stop      {stop}"));
+    }
     lines.extend(status.drift.iter().map(|phrase| format!("drift     {phrase}")));
     lines.push(match (status.plan.pending.len(), status.plan.unknown.len()) {
         (0, 0) => "Nothing is pending.".to_owned(),

@@ -59,6 +59,18 @@ pub enum Error {
         /// The migrations it does not know.
         unknown: Vec<String>,
     },
+    /// A release between has to upgrade the database first.
+    #[error(
+        "this database was last upgraded by {last}, and v{version} upgrades from v{oldest} on; start v{oldest} first, then this version"
+    )]
+    Stop {
+        /// The version that upgraded it last, with its `v`, or `an unknown version`.
+        last: String,
+        /// This migrator's version.
+        version: String,
+        /// The oldest version that it upgrades from.
+        oldest: String,
+    },
     /// The schema is not the one that the last migration made, so it is not known what the next
     /// one would do to it.
     #[error("the schema of {} is not what the ledger says: {}", .path.display(), .differences.join("; "))]
@@ -128,6 +140,7 @@ impl Error {
             Error::Foreign { .. } => "foreign",
             Error::Damaged { .. } => "damaged",
             Error::Newer { .. } => "newer",
+            Error::Stop { .. } => "stop",
             Error::Drift { .. } => "drift",
             Error::Migration { .. } => "migration",
             Error::Check(_) => "check",
@@ -152,6 +165,9 @@ impl Error {
             }
             Error::Newer { last, .. } => {
                 format!("start {last} or newer, or go back to the data from before that upgrade: supervisor snapshot list, then supervisor restore <snapshot>")
+            }
+            Error::Stop { last, oldest, .. } => {
+                format!("nothing was changed; {last} can still serve it; once v{oldest} has served it, start this version again")
             }
             Error::Drift { .. } => {
                 "nothing was changed; undo the change that was made by hand, or go back to a snapshot: supervisor snapshot list".to_owned()

@@ -37,7 +37,7 @@ pub fn highest<'a>(versions: impl IntoIterator<Item = &'a str>) -> Option<String
 }
 
 /// What follows a `+` names a build and not another version.
-fn order(one: &Version, other: &Version) -> Ordering {
+pub(crate) fn order(one: &Version, other: &Version) -> Ordering {
     one.cmp_precedence(other)
 }
 

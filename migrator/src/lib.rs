@@ -5,7 +5,8 @@
 //!
 //! 1. [`database`]: find, judge and open the file, never creating it;
 //! 2. [`ledger`] and [`schema`]: what was done to it, and what it looks like;
-//! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded; [`floor`]: which apps may serve it;
+//! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded; [`stop`]: which release it has to go through first;
+//!    [`floor`]: which apps may serve it;
 //! 4. [`apply`]: the transaction, with the [`migrations`] and the [`check`](mod@check)s in it;
 //! 5. [`cli`] and [`log`]: what programs and people are told of it.
 //!
@@ -15,7 +16,7 @@
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
 //! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` →
-//! `plan`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
+//! `plan`, `stop`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -39,6 +40,7 @@ pub mod progress;
 mod release;
 pub mod schema;
 pub mod status;
+pub mod stop;
 mod threads;
 
 pub use apply::{Outcome, up};

@@ -35,6 +35,8 @@ pub enum Verdict {
     Upgrade,
     /// Refused: a later release has upgraded the database.
     Newer,
+    /// Refused: something is pending, and another release has to come first.
+    Stopped,
     /// Refused: something is pending, and the schema is not the one it would start from.
     Drifted,
 }
@@ -48,13 +50,15 @@ impl Plan {
         Plan { applied, pending, unknown }
     }
 
-    /// Decides. Drift alone stops nothing: with nothing pending, nothing builds upon the schema.
-    pub fn verdict(&self, drifted: bool) -> Verdict {
-        match (self.unknown.is_empty(), self.pending.is_empty(), drifted) {
-            (false, _, _) => Verdict::Newer,
-            (true, true, _) => Verdict::UpToDate,
-            (true, false, true) => Verdict::Drifted,
-            (true, false, false) => Verdict::Upgrade,
+    /// Decides. With nothing pending neither drift nor another release that has to come first ([`stop`](crate::stop)) stops anything:
+    /// nothing builds upon the schema.
+    pub fn verdict(&self, stopped: bool, drifted: bool) -> Verdict {
+        match (self.unknown.is_empty(), self.pending.is_empty()) {
+            (false, _) => Verdict::Newer,
+            (true, true) => Verdict::UpToDate,
+            (true, false) if stopped => Verdict::Stopped,
+            (true, false) if drifted => Verdict::Drifted,
+            (true, false) => Verdict::Upgrade,
         }
     }
 }
@@ -91,7 +95,9 @@ mod tests {
         for (known, applied, expected, calm, drifted) in cases {
             let (done, pending, unknown, plan) = plan(known, applied);
             assert_eq!((done.as_str(), pending.as_str(), unknown.as_str()), *expected);
-            assert_eq!((plan.verdict(false), plan.verdict(true)), (*calm, *drifted));
+            assert_eq!((plan.verdict(false, false), plan.verdict(false, true)), (*calm, *drifted));
+            let stopped = if *calm == Upgrade { Stopped } else { *calm };
+            assert_eq!((plan.verdict(true, false), plan.verdict(true, true)), (stopped, stopped));
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Release {
     pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
     /// The lowest version whose app may serve a database that it has migrated; none means this release itself.
     pub floor: Option<String>,
+    /// The oldest version whose databases it upgrades at one go; none means all.
+    pub oldest: Option<String>,
 }
 
 impl Release {
@@ -22,6 +24,7 @@ impl Release {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             migrations: migrations::all,
             floor: migrations::FLOOR.map(str::to_owned),
+            oldest: migrations::OLDEST.map(str::to_owned),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::ledger;
 use crate::plan::{Plan, Verdict};
 use crate::release::Release;
 use crate::schema::Listing;
+use crate::stop;
 
 /// The state of a readable database of Hearth's, or of a new one.
 #[derive(Clone, Debug)]
@@ -31,10 +32,12 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// `newer` and `drift`.
+    /// `newer`, `stop` and `drift`; `check` if what the release declares cannot be.
     pub(crate) fn pending(&self, path: &Path, release: &Release) -> Result<&[String], Error> {
-        match self.plan.verdict(!self.drift.is_empty()) {
+        let stop = self.stop(release);
+        match self.plan.verdict(!matches!(stop, Ok(None)), !self.drift.is_empty()) {
             Verdict::UpToDate | Verdict::Upgrade => Ok(&self.plan.pending),
+            Verdict::Stopped => stop?.map_or(Ok(&self.plan.pending), Err),
             Verdict::Newer => Err(Error::Newer {
                 last: match &self.last_version {
                     Some(version) => format!("v{version}"),
@@ -45,6 +48,26 @@ impl Status {
             }),
             Verdict::Drifted => Err(Error::Drift { path: path.to_owned(), differences: self.drift.clone() }),
         }
+    }
+
+    /// Returns the error `stop` if something is pending and another release has to come first.
+    ///
+    /// # Errors
+    ///
+    /// `check`, if the release declares what cannot be.
+    pub fn stop(&self, release: &Release) -> Result<Option<Error>, Error> {
+        let Some(oldest) = release.oldest.as_deref().filter(|_| !self.plan.pending.is_empty()) else {
+            return Ok(None);
+        };
+        let is_reached = match &self.last_version {
+            // A new database, or one that lost its ledger.
+            None => self.drift.is_empty(),
+            Some(last) => stop::is_reached(&release.version, oldest, last).map_err(Error::Check)?,
+        };
+        let last =
+            self.last_version.as_ref().map_or_else(|| "an unknown version".to_owned(), |last| format!("v{last}"));
+        let (version, oldest) = (release.version.clone(), oldest.to_owned());
+        Ok((!is_reached).then_some(Error::Stop { last, version, oldest }))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The migrations are those of examples/corpus. The first lines of each say what has to come of it: `rules` are the rules that
 //! refuse it (with `?` one that may), `says` and `instead` are parts of the first rule's sentences, `notes` is a part of a note.
-//! `floor: lowered` lets the newest release's programs go on, `measured` takes time and space in, `entities` those of this test,
+//! `floor: lowered` lets the newest release's programs go on, `oldest` is the oldest version that is upgraded from, `measured` takes time and space in, `entities` those of this test,
 //! and `at home` is a part of what the shipped migrator says when it refuses the same.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
@@ -68,6 +68,9 @@ impl Case {
         if self.has("floor") {
             let newest = releases::all().unwrap().pop().unwrap();
             command.env("CORPUS_FLOOR", newest.version.to_string());
+        }
+        if let Some(oldest) = self.get("oldest") {
+            command.env("CORPUS_OLDEST", oldest);
         }
         command
     }

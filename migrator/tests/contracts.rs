@@ -37,7 +37,9 @@ fn status_has_the_shape_of_its_contract() {
     });
     place.open().execute_batch(DUE_DATE_GOES).unwrap();
     // `good` is unknown to this one and `good2` is pending.
-    let documents = place.status(next("good2")).succeeded().documents();
+    let mut stopped = next("good2");
+    stopped.env("TEST_OLDEST", "9.0.0");
+    let documents = place.status(stopped).succeeded().documents();
     let golden = golden("migrator-status.json");
     assert_eq!(shape(&documents[0]), shape(&golden[0]));
     assert_eq!((documents.len(), &documents[0]["format"]), (1, &golden[0]["format"]));
@@ -372,4 +374,28 @@ fn an_older_migrator_reads_and_writes_a_ledger_with_floors() {
     let status = place.status(migrator()).succeeded().documents().remove(0);
     assert_eq!((&status["unknown"][0]["name"], &status["drift"]), (&json!("m0099_older"), &json!([])));
     assert_eq!(status["floor"], migrator::migrations::FLOOR.unwrap_or(env!("CARGO_PKG_VERSION")), "the others' stay");
+}
+
+#[test]
+fn status_names_the_oldest_version_that_is_upgraded_from_and_what_stops_the_upgrade() {
+    let place = Place::with_records(1);
+    let of = |oldest: &str| {
+        let mut command = declaring("good", "99.0.0", None);
+        command.env("TEST_OLDEST", oldest);
+        place.status(command).succeeded().documents().remove(0)
+    };
+    let this = env!("CARGO_PKG_VERSION");
+    let reached = of(this);
+    assert_eq!((&reached["oldest"], &reached["stop"]), (&json!(this), &Value::Null));
+    let stop = format!(
+        "this database was last upgraded by v{this}, and v99.0.0 upgrades from v98.0.0 on; start v98.0.0 first, then this version"
+    );
+    let stopped = of("98.0.0");
+    assert_eq!((&stopped["oldest"], &stopped["stop"]), (&json!("98.0.0"), &json!(stop)));
+    let mut command = declaring("good", "99.0.0", None);
+    command.env("TEST_OLDEST", "98.0.0");
+    let words = place.run(command, &["status"]).succeeded().stdout;
+    assert!(words.lines().any(|line| line == format!("stop      {stop}")), "{words}");
+    let own = place.status(migrator()).succeeded().documents().remove(0);
+    assert_eq!((&own["oldest"], &own["stop"]), (&json!(migrator::migrations::OLDEST), &Value::Null));
 }

@@ -81,6 +81,63 @@ fn a_database_newer_than_this_migrator() {
 }
 
 #[test]
+fn a_database_that_another_release_has_to_upgrade_first() {
+    let named = |version: &str, oldest: &str, list: &str| {
+        let mut command = next(list);
+        command.env("TEST_VERSION", version).env("TEST_OLDEST", oldest);
+        command
+    };
+    let place = Place::with_records(10);
+    let this = env!("CARGO_PKG_VERSION");
+    let before = place.bytes();
+    // Also where it is drifted: what helps first is said first.
+    for drifted in [false, true] {
+        if drifted {
+            place.open().execute_batch("CREATE TABLE made_by_hand (x)").unwrap();
+        }
+        let said = place.up(named("99.0.0", "98.0.0", "good,good2")).failed("stop");
+        assert_eq!(
+            said,
+            format!(
+                "this database was last upgraded by v{this}, and v99.0.0 upgrades from v98.0.0 on; start v98.0.0 first, then this version\n\
+                 nothing was changed; v{this} can still serve it; once v98.0.0 has served it, start this version again"
+            )
+        );
+        assert!(place.is_tidy() && (drifted || place.bytes() == before));
+    }
+    place.open().execute_batch("DROP TABLE made_by_hand").unwrap();
+    // The way that it names leads on.
+    assert_eq!(place.up(named("98.0.0", this, "good")).succeeded().applied(), ["m9001_good"]);
+    assert_eq!(place.up(named("99.0.0", "98.0.0", "good,good2")).succeeded().applied(), ["m9002_good2"]);
+    // With nothing pending nothing is refused, and a new database has no older version to come from.
+    place.up(named("99.9.0", "99.8.0", "good,good2")).succeeded();
+    Place::empty().up(named("99.0.0", "98.0.0", "good")).succeeded();
+    // What no release of ours wrote is not taken for new enough.
+    place.open().execute_batch("DROP TABLE migration_ledger").unwrap();
+    let said = place.up(named("99.9.0", "98.0.0", "good,good2,rebuilds")).failed("stop");
+    assert!(
+        said.starts_with("this database was last upgraded by an unknown version, and v99.9.0 upgrades from"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_oldest_version_that_cannot_be_stops_the_upgrade_and_changes_nothing() {
+    let place = Place::with_records(3);
+    let before = place.bytes();
+    for (wrong, words) in [
+        ("the one before", "v9.1.0 upgrades from \"the one before\" on, which is no version"),
+        ("9.2.0", "v9.1.0 upgrades from v9.2.0 on, which is later than itself"),
+    ] {
+        let mut command = next("good");
+        command.env("TEST_OLDEST", wrong);
+        let said = place.up(command).failed("check");
+        assert!(said.starts_with(words), "{said}");
+        assert!(place.is_tidy() && place.bytes() == before);
+    }
+}
+
+#[test]
 fn a_schema_that_somebody_changed() {
     let place = Place::with_records(10);
     place.open().execute_batch(DUE_DATE_GOES).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Each file in `bad/` and `good/` is one migration. `CORPUS` names the one that this program has after the released ones; then it
 //! is the developers' program of that release. Without it, it prints the names. `CORPUS_FLOOR` is the floor that the release
-//! declares. What each has to show stands in its first lines, which tests/check.rs reads; docs/MIGRATIONS.md takes its examples
+//! declares, and `CORPUS_OLDEST` the oldest version that it upgrades from. What each has to show stands in its first lines, which tests/check.rs reads; docs/MIGRATIONS.md takes its examples
 //! from here.
 
 use std::process::ExitCode;
@@ -62,7 +62,8 @@ fn main() -> ExitCode {
     };
     assert!(bad::get(&name).or(good::get(&name)).is_some(), "there is no migration {name:?} in the corpus");
     let floor = std::env::var("CORPUS_FLOOR").ok();
-    migrator::developer::main(Release { migrations: all, floor, ..Release::current() })
+    let oldest = std::env::var("CORPUS_OLDEST").ok();
+    migrator::developer::main(Release { migrations: all, floor, oldest, ..Release::current() })
 }
 
 fn wanted() -> Option<String> {

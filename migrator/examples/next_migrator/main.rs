@@ -2,9 +2,9 @@
 //!
 //! `TEST_MIGRATIONS` names the further ones, with commas between (see `extra.rs`);
 //! `TEST_LAST` names the last of the shipped ones that it knows;
-//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, and `TEST_FLOOR` the floor that it declares. All can also be its
-//! first arguments, as for env(1):
-//! a released supervisor hands on no variables of tests.
+//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, `TEST_FLOOR` the floor that it declares and `TEST_OLDEST`
+//! the oldest version that it upgrades from. All can also be its first arguments, as for env(1): a released supervisor hands on no
+//! variables of tests.
 
 mod extra;
 
@@ -22,6 +22,7 @@ fn main() -> std::process::ExitCode {
     migrator::main(migrator::Release {
         version: std::env::var("TEST_VERSION").unwrap_or_else(|_| "9.1.0".to_owned()),
         floor: std::env::var("TEST_FLOOR").ok(),
+        oldest: std::env::var("TEST_OLDEST").ok(),
         migrations,
     })
 }

@@ -220,7 +220,8 @@ fn read(file: &Path) -> Result<String, Problem> {
 ///
 /// The migrator's.
 pub fn upgrade(path: &Path, last: Option<&str>) -> Result<String, Problem> {
-    let release = Release { migrations: migrations::all, ..Release::current() };
+    // Also what households would not be upgraded from any more: a stop is the migrator's and not the migrations'.
+    let release = Release { migrations: migrations::all, oldest: None, ..Release::current() };
     let outcome = blocking(async || up_to(path, &release, last, &mut |_| {}).await)?;
     let outcome = outcome.map_err(|error| Problem::new(format!("cannot upgrade {}: {error}", path.display())))?;
     Ok(outcome.schema)

@@ -20,6 +20,11 @@ use sea_orm_migration::MigrationTrait;
 /// the release itself, which is what to write where older apps were not tried on such a database.
 pub const FLOOR: Option<&str> = None;
 
+/// The oldest version that this release upgrades from, such as `Some("0.5.0")`: a database that an older one upgraded last has to go
+/// through it first. It is a release that applied migrations of its own. With `None` there is no such stop: every release's database
+/// is upgraded at one go.
+pub const OLDEST: Option<&str> = None;
+
 /// Returns all migrations, oldest first: the one list of them.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
     vec![

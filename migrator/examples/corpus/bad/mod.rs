@@ -54,6 +54,8 @@ fixtures! {
     sets_a_pragma
     skips_a_number
     stands_before_released_ones
+    stops_at_a_release_without_migrations
+    stops_at_no_release
     thrice_the_space
     tokenizer_of_the_program
     trigger_deletes_children

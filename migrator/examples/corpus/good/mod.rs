@@ -37,6 +37,7 @@ fixtures! {
     renames_in_steps
     replaces_a_plain_index
     replaces_a_trigger
+    stops_at_a_release
     takes_a_moment_of_the_row
     takes_a_savepoint
     trigger_fills_a_new_column

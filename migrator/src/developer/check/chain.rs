@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use super::Subject;
 use super::bases::{Base, copy, open, unreadable};
 use super::content::Content;
@@ -191,7 +193,9 @@ pub(crate) fn upgrades(
 ) -> Result<Vec<Facts>, Problem> {
     let number = if subject.options.every_upgrade { bases.len() } else { 1 };
     let mut facts = Vec::new();
-    for base in bases.iter().take(number) {
+    let oldest = subject.release.oldest.as_deref().and_then(|oldest| Version::parse(oldest).ok());
+    let is_refused = |base: &&Base| Version::parse(&base.version).ok() < oldest;
+    for base in bases.iter().take(number).filter(|base| !is_refused(base)) {
         let path = directory.join(format!("upgrade-{}.db", base.version));
         copy(&base.awkward, &path)?;
         let was = State::read(&path)?;

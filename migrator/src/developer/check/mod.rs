@@ -36,6 +36,7 @@ use semver::Version;
 use self::bases::Base;
 use self::findings::Findings;
 pub use self::older::{insert, values_for};
+pub(crate) use self::order::oldest;
 pub use self::report::{Breach, Cost, Facts, Report, Rule, Verdict};
 use super::releases::{self, Released};
 use super::{Problem, scratch};

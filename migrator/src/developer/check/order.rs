@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use semver::Version;
+
 use super::Subject;
 use super::findings::Findings;
 use super::report::Rule;
 use super::schema::Finding;
-use crate::developer::releases::root;
+use crate::Release;
+use crate::developer::releases::{Released, root};
 use crate::developer::{Problem, migrate, pins};
 
 pub(crate) fn check(subject: &Subject<'_>, directory: &Path, findings: &mut Findings) -> Result<(), Problem> {
@@ -40,6 +43,15 @@ pub(crate) fn check(subject: &Subject<'_>, directory: &Path, findings: &mut Find
             );
         }
     }
+    // Beside the list, in its file.
+    if let Some((what, instead)) = oldest(subject.release, &subject.releases)? {
+        let finding = Finding { object: "OLDEST".to_owned(), what, instead };
+        findings.breach(Rule::Order, "mod", finding, None);
+    }
+    let mut breach = |name: &str, what: String, instead: String| {
+        let finding = Finding { object: format!("migration {name}"), what, instead };
+        findings.breach(Rule::Order, name, finding, None);
+    };
     let mut position = 0;
     for name in &subject.released {
         match names.iter().position(|other| other == name) {
@@ -59,6 +71,34 @@ pub(crate) fn check(subject: &Subject<'_>, directory: &Path, findings: &mut Find
         }
     }
     released(subject, directory, findings)
+}
+
+/// Says what is wrong with the oldest version that `release` upgrades from, and what to name instead. `releases` are those before it,
+/// newest first.
+pub(crate) fn oldest(release: &Release, releases: &[Released]) -> Result<Option<(String, String)>, Problem> {
+    let Some(oldest) = release.oldest.as_deref() else { return Ok(None) };
+    // Databases have the version that applied a migration, so only such a release can be told from the one before it.
+    let mut own = Vec::new();
+    for (index, one) in releases.iter().enumerate() {
+        let before = releases.get(index + 1).map(Released::migrations).transpose()?.unwrap_or_default();
+        if one.migrations()?.len() > before.len() {
+            own.push(&one.version);
+        }
+    }
+    let versions: Vec<String> = own.iter().map(ToString::to_string).collect();
+    let instead = format!("name one of {}, or none", versions.join(", "));
+    let named = Version::parse(oldest).ok();
+    if named.as_ref().is_some_and(|named| own.contains(&named)) {
+        return Ok(None);
+    }
+    if !releases.iter().any(|one| Some(&one.version) == named.as_ref()) {
+        let what = format!("OLDEST is {oldest:?}, which is no released version before {}", release.version);
+        return Ok(Some((what, instead)));
+    }
+    let what = format!(
+        "OLDEST is {oldest}, which has no migration of its own, so that databases of the release before would be refused for ever"
+    );
+    Ok(Some((what, instead)))
 }
 
 fn released(subject: &Subject<'_>, directory: &Path, findings: &mut Findings) -> Result<(), Problem> {

@@ -20,6 +20,7 @@ pub(super) fn check(
     version: &Version,
 ) -> Result<(Checked, Option<Measured>), Problem> {
     floor_is_right(release, version)?;
+    oldest_is_right(release, version)?;
     if let Some(known) = known(repository, version)? {
         step::say("what was checked and measured stays: nothing has changed since");
         return Ok((known.checked, known.measured));
@@ -58,6 +59,17 @@ fn known(repository: &Repository, version: &Version) -> Result<Option<Certificat
         return Ok(None);
     }
     Ok(Some(certificate).filter(|certificate| certificate.objections.is_empty()))
+}
+
+/// Who is sent through another release has to get on there.
+fn oldest_is_right(release: &Release, version: &Version) -> Result<(), Problem> {
+    let mut earlier = releases::all()?;
+    earlier.retain(|one| one.version < *version);
+    earlier.reverse();
+    match check::oldest(release, &earlier)? {
+        None => Ok(()),
+        Some((what, instead)) => Err(Problem::new(what).hint(format!("in migrator/src/migrations/mod.rs {instead}"))),
+    }
 }
 
 /// The floor never falls.

@@ -16,7 +16,7 @@
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
 //! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` →
-//! `plan`, `stop`, `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
+//! `plan`, `stop` → `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -8,6 +8,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 
 use crate::database::{self, APPLICATION_ID};
 use crate::error::Error;
+use crate::finding::{self, Condition};
 use crate::progress::{self, Progress};
 use crate::schema::Listing;
 use crate::status::{Status, inspect};
@@ -31,7 +32,22 @@ pub struct Outcome {
 /// Any; the database is then as it was before (unless its log could not be emptied after the
 /// commit: `busy` or `no-space` while *emptying the write-ahead log*; doing it again helps).
 pub async fn up(path: &Path, release: &Release, report: &mut (dyn FnMut(Event) + Send)) -> Result<Outcome, Error> {
-    up_to(path, release, None, report).await
+    up_in_spite_of(path, release, &[], report).await
+}
+
+/// Brings the database at `path` to `release`, also where something stops it that the operator has `accepted`: each by the very
+/// sentence that [`Status::findings`] has for it.
+///
+/// # Errors
+///
+/// As [`up`]'s.
+pub async fn up_in_spite_of(
+    path: &Path,
+    release: &Release,
+    accepted: &[String],
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome, Error> {
+    carry_out(path, release, Request { last: None, accepted }, report).await
 }
 
 /// Brings the database at `path` to `release`, or, with `last`, only as far as the migration of this name.
@@ -45,21 +61,55 @@ pub(crate) async fn up_to(
     last: Option<&str>,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Outcome, Error> {
+    carry_out(path, release, Request { last, accepted: &[] }, report).await
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    /// The migration that is to be the last one; all if none is named.
+    last: Option<&'a str>,
+    /// The findings that may not stop it.
+    accepted: &'a [String],
+}
+
+async fn carry_out(
+    path: &Path,
+    release: &Release,
+    request: Request<'_>,
+    report: &mut (dyn FnMut(Event) + Send),
+) -> Result<Outcome, Error> {
     report(Event::Checking { version: release.version.clone() });
     // First without a lock and without a trace: what is refused must not be touched at all.
     let status = database::read(path, async |connection| inspect(connection, path, release).await).await?;
-    if until(last, status.pending(path, release)?).is_empty() && database::at_rest(path).is_some() {
+    if until(request.last, status.pending(path, release, request.accepted)?).is_empty()
+        && database::at_rest(path).is_some()
+    {
         return Ok(finish(&status, Vec::new(), status.schema.fingerprint(), report));
     }
     let connection = database::open_to_write(path).await?;
-    let result = write(&connection, path, release, last, report).await;
+    let result = write(&connection, path, release, request, report).await;
     connection.close().await.ok();
-    let (status, applied, schema) = result?;
+    let (status, applied, schema) = match result {
+        Err(error @ Error::Check(_)) => return Err(blamed(path, request.accepted).await.unwrap_or(error)),
+        other => other?,
+    };
     if applied.is_empty() {
         return Ok(finish(&status, applied, schema, report));
     }
     report(Event::Complete { applied: applied.clone(), schema: schema.clone() });
     Ok(Outcome { applied, schema })
+}
+
+/// Returns the finding or damage that a migration would be blamed for by mistake: the checks after it read through the database, and
+/// those before it do not.
+async fn blamed(path: &Path, accepted: &[String]) -> Option<Error> {
+    let found = database::read(path, async |connection| {
+        let failed = |error: DbErr| Error::from_database(&error, path, "checking the database");
+        let findings = Condition::read(connection).await.map_err(failed)?.findings(path)?;
+        finding::refuse(path, &findings, accepted)
+    });
+    found.await.err().filter(|error| matches!(error, Error::Finding { .. } | Error::Damaged { .. }))
 }
 
 /// Returns what is pending up to the migration `last`; nothing if that one is applied.
@@ -91,12 +141,12 @@ async fn write(
     connection: &DatabaseConnection,
     path: &Path,
     release: &Release,
-    last: Option<&str>,
+    request: Request<'_>,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.opened", path)?;
     let transaction = database::begin_immediate(connection, path).await?;
-    let done = match migrate(&transaction, path, release, last, report).await {
+    let done = match migrate(&transaction, path, release, request, report).await {
         Ok(done) if done.1.is_empty() => {
             transaction.rollback().await.ok();
             done
@@ -124,13 +174,13 @@ async fn migrate(
     transaction: &DatabaseTransaction,
     path: &Path,
     release: &Release,
-    last: Option<&str>,
+    request: Request<'_>,
     report: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.begun", path)?;
     // Once more, under the lock: another migrator may have been faster.
     let status = inspect(transaction, path, release).await?;
-    let pending = until(last, status.pending(path, release)?).to_vec();
+    let pending = until(request.last, status.pending(path, release, request.accepted)?).to_vec();
     if pending.is_empty() {
         let schema = status.schema.fingerprint();
         return Ok((status, pending, schema));
@@ -139,6 +189,8 @@ async fn migrate(
     skip(&status, report);
     let checking = |error: DbErr| Error::from_database(&error, path, "checking the upgrade");
     let before = check::before(transaction, &status.schema).await.map_err(checking)?;
+    let settled = finding::settle(transaction, path, &before, request.accepted).await?;
+    status.drift.iter().cloned().chain(settled).for_each(|finding| report(Event::Accepted { finding }));
     prepare(transaction).await.map_err(|error| Error::from_database(&error, path, "preparing the ledger"))?;
     let mut steps = Vec::with_capacity(pending.len());
     for (index, name) in pending.iter().enumerate() {

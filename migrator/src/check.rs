@@ -24,6 +24,32 @@ pub struct Before {
     violations: BTreeMap<Violation, usize>,
 }
 
+impl Before {
+    /// Returns a sentence for each row that refers to none. One row may do so more than once, by columns of its own.
+    pub(crate) fn references(&self) -> Vec<String> {
+        sentences(&self.violations)
+    }
+}
+
+fn sentences(violations: &BTreeMap<Violation, usize>) -> Vec<String> {
+    let sentence = |((table, rowid, parent), number): (&Violation, &usize)| match (rowid, number) {
+        (Some(rowid), _) => format!("row {rowid} of table {table} refers to a row of table {parent} that is not there"),
+        // These rows have no numbers.
+        (None, 1) => format!("a row of table {table} refers to a row of table {parent} that is not there"),
+        (None, number) => format!("{number} rows of table {table} refer to rows of table {parent} that are not there"),
+    };
+    violations.iter().map(sentence).collect()
+}
+
+/// Returns a sentence for each row that refers to none.
+///
+/// # Errors
+///
+/// SQLite's.
+pub(crate) async fn references(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    Ok(sentences(&violations(connection).await?))
+}
+
 /// Remembers what is there.
 ///
 /// # Errors
@@ -95,7 +121,8 @@ pub async fn after(
     }
     let found = quick_check(connection).await?;
     if !found.is_empty() {
-        return Ok(Some(format!("{who} would leave a database that is not consistent: {}", found.join("; "))));
+        let found = found.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ");
+        return Ok(Some(format!("{who} would leave a database that is not consistent: {found}")));
     }
     Ok(None)
 }
@@ -146,14 +173,14 @@ async fn untrue_search(connection: &impl ConnectionTrait) -> Result<Option<Strin
     Ok(None)
 }
 
-/// Returns what SQLite's `quick_check` complains of: at most five lines, none if all is well.
+/// Returns what SQLite's `quick_check` complains of: at most so many lines as say of each index what is wrong, none if all is well.
 ///
 /// # Errors
 ///
 /// SQLite's.
 pub(crate) async fn quick_check(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     let mut lines: Vec<String> = Vec::new();
-    for row in rows(connection, "PRAGMA quick_check(5)", []).await? {
+    for row in rows(connection, "PRAGMA quick_check(1000)", []).await? {
         lines.push(row.try_get_by_index::<String>(0)?.replace('\n', ", "));
     }
     lines.retain(|line| line != "ok");

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Format};
 use crate::error::counted;
+use crate::finding::unaccepted;
 use crate::plan::Applied;
 use crate::status::Status;
 use crate::{Error, Event, Release, database, log, threads};
@@ -60,6 +61,9 @@ enum Command {
         /// Print a JSON document a line as things happen
         #[arg(long)]
         json: bool,
+        /// Upgrade in spite of this finding, a sentence that status prints; may be repeated
+        #[arg(long, value_name = "FINDING")]
+        accept: Vec<String>,
     },
     /// Print the database's schema as SQL, and its fingerprint
     Schema {
@@ -97,8 +101,8 @@ pub fn main(release: Release) -> ExitCode {
             "pass --database PATH or set HEARTH_DATABASE; nothing but the app changes a live database",
         );
     };
-    let json = match command {
-        Command::Status { json, .. } | Command::Up { json } | Command::Schema { json } => json,
+    let json = match &command {
+        Command::Status { json, .. } | Command::Up { json, .. } | Command::Schema { json } => *json,
     };
     log::start(config.log, json);
     threads::make_possible();
@@ -113,7 +117,7 @@ pub fn main(release: Release) -> ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Status { quick_check, .. } => status(path, &release, quick_check, json).await,
-            Command::Up { .. } => up(path, &release, json).await,
+            Command::Up { accept, .. } => up(path, &release, &accept, json).await,
             Command::Schema { .. } => schema(path, json).await,
         }
     });
@@ -138,6 +142,7 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         oldest: Option<&'a str>,
         stop: Option<String>,
         drift: &'a [String],
+        findings: &'a [String],
         schema: String,
     }
     Ok(documented(&Document {
@@ -149,11 +154,12 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         oldest: release.oldest.as_deref(),
         stop: status.stop(release)?.map(|stop| stop.to_string()),
         drift: &status.drift,
+        findings: &status.findings,
         schema: status.schema.fingerprint(),
     }))
 }
 
-async fn up(path: &Path, release: &Release, json: bool) -> Result<ExitCode, Error> {
+async fn up(path: &Path, release: &Release, accepted: &[String], json: bool) -> Result<ExitCode, Error> {
     let mut report = |event: Event| {
         if json {
             // An upgrade under way is not given up because nobody listens any more.
@@ -162,7 +168,7 @@ async fn up(path: &Path, release: &Release, json: bool) -> Result<ExitCode, Erro
             event.tell();
         }
     };
-    crate::up(path, release, &mut report).await?;
+    crate::up_in_spite_of(path, release, accepted, &mut report).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -211,6 +217,7 @@ fn describe(path: &Path, release: &Release, status: &Status) -> String {
         lines.push(format!("stop      {stop}"));
     }
     lines.extend(status.drift.iter().map(|phrase| format!("drift     {phrase}")));
+    lines.extend(unaccepted(&status.findings, &status.drift).iter().map(|sentence| format!("finding   {sentence}")));
     lines.push(match (status.plan.pending.len(), status.plan.unknown.len()) {
         (0, 0) => "Nothing is pending.".to_owned(),
         (pending, 0) => format!("{} pending.", counted(pending, "migration is", "migrations are")),

@@ -80,6 +80,14 @@ pub enum Error {
         /// One phrase for each difference, such as `table record: column due_date is missing`.
         differences: Vec<String>,
     },
+    /// Rows or indexes are not as they have to be. The operator can accept each by its sentence.
+    #[error("{} cannot be upgraded as it is: {}", .path.display(), few(.findings))]
+    Finding {
+        /// The database.
+        path: PathBuf,
+        /// One sentence for each row or index.
+        findings: Vec<String>,
+    },
     /// A migration failed by itself.
     #[error("migration {name} failed: {reason}")]
     Migration {
@@ -142,6 +150,7 @@ impl Error {
             Error::Newer { .. } => "newer",
             Error::Stop { .. } => "stop",
             Error::Drift { .. } => "drift",
+            Error::Finding { .. } => "finding",
             Error::Migration { .. } => "migration",
             Error::Check(_) => "check",
             Error::NoSpace { .. } => "no-space",
@@ -170,7 +179,10 @@ impl Error {
                 format!("nothing was changed; {last} can still serve it; once v{oldest} has served it, start this version again")
             }
             Error::Drift { .. } => {
-                "nothing was changed; undo the change that was made by hand, or go back to a snapshot: supervisor snapshot list".to_owned()
+                "nothing was changed; undo the change that was made by hand, or go back to a snapshot: supervisor snapshot list; if it may stay: supervisor resume --accept \"<finding>\"".to_owned()
+            }
+            Error::Finding { .. } => {
+                "nothing was changed; go back to a snapshot: supervisor snapshot list; or let the upgrade through: supervisor resume --accept \"<finding>\" for each".to_owned()
             }
             Error::Migration { .. } | Error::Check(_) => {
                 "nothing was changed; report this as a bug of the release".to_owned()
@@ -231,6 +243,16 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// Returns the first of them, and how many more there are.
+fn few(sentences: &[String]) -> String {
+    const FEW: usize = 5;
+    let mut text = sentences.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if let Some(more @ 1..) = sentences.len().checked_sub(FEW) {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
 }
 
 /// Returns "1 row", "2 rows".

@@ -15,7 +15,7 @@
 //!
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
-//! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `check`, `ledger`, `release`, `config` →
+//! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `finding` → `check`, `ledger`, `release`, `config` →
 //! `plan`, `stop` → `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -30,6 +30,7 @@ pub mod database;
 pub mod developer;
 mod error;
 pub mod fault;
+mod finding;
 pub mod floor;
 pub mod fold;
 pub mod ledger;
@@ -43,7 +44,7 @@ pub mod status;
 pub mod stop;
 mod threads;
 
-pub use apply::{Outcome, up};
+pub use apply::{Outcome, up, up_in_spite_of};
 pub use cli::main;
 pub use error::Error;
 pub use log::Event;

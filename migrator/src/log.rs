@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use tracing::{Level, Subscriber, debug, info};
+use tracing::{Level, Subscriber, debug, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -35,6 +35,11 @@ pub enum Event {
     Skipping {
         /// Its name.
         migration: String,
+    },
+    /// The upgrade goes on in spite of this, since the operator accepted it.
+    Accepted {
+        /// The sentence that was accepted.
+        finding: String,
     },
     /// This migration begins.
     Applying {
@@ -82,6 +87,7 @@ impl Event {
         match self {
             Event::Checking { .. } => info!("Checking database state..."),
             Event::Skipping { migration } => info!(migration, "Skipping: {migration}"),
+            Event::Accepted { finding } => warn!("Accepted: {finding}"),
             Event::Applying { migration, number, of } => {
                 info!(migration, number, of, "Applying: {migration}");
             }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use sea_orm::{ConnectionTrait, DbErr};
 
+use crate::check;
 use crate::database::{self, APPLICATION_ID, number, rows};
-use crate::error::Error;
+use crate::error::{Error, sqlite_code};
+use crate::finding::{Condition, unaccepted};
 use crate::ledger;
 use crate::plan::{Plan, Verdict};
 use crate::release::Release;
@@ -23,19 +25,25 @@ pub struct Status {
     pub floor: Option<String>,
     /// How the schema differs from what the ledger says, one phrase for each difference.
     pub drift: Vec<String>,
+    /// What stops an upgrade unless it is accepted, one sentence each: drift, and where the database was read through, indexes that do
+    /// not fit and rows that refer to none.
+    pub findings: Vec<String>,
     /// The schema as it is.
     pub schema: Listing,
 }
 
 impl Status {
-    /// Returns what is pending, if anything may run.
+    /// Returns what is pending, if anything may run in spite of the findings in `accepted`.
     ///
     /// # Errors
     ///
     /// `newer`, `stop` and `drift`; `check` if what the release declares cannot be.
-    pub(crate) fn pending(&self, path: &Path, release: &Release) -> Result<&[String], Error> {
+    pub(crate) fn pending(&self, path: &Path, release: &Release, accepted: &[String]) -> Result<&[String], Error> {
         let stop = self.stop(release);
-        match self.plan.verdict(!matches!(stop, Ok(None)), !self.drift.is_empty()) {
+        // Of a database that lost both books nobody can tell what would run on it.
+        let is_recorded = self.last_version.is_some() || !self.plan.applied.is_empty();
+        let differences = unaccepted(&self.drift, if is_recorded { accepted } else { &[] });
+        match self.plan.verdict(!matches!(stop, Ok(None)), !differences.is_empty()) {
             Verdict::UpToDate | Verdict::Upgrade => Ok(&self.plan.pending),
             Verdict::Stopped => stop?.map_or(Ok(&self.plan.pending), Err),
             Verdict::Newer => Err(Error::Newer {
@@ -46,7 +54,7 @@ impl Status {
                 version: release.version.clone(),
                 unknown: self.plan.unknown.iter().map(|one| one.name.clone()).collect(),
             }),
-            Verdict::Drifted => Err(Error::Drift { path: path.to_owned(), differences: self.drift.clone() }),
+            Verdict::Drifted => Err(Error::Drift { path: path.to_owned(), differences }),
         }
     }
 
@@ -79,14 +87,16 @@ impl Status {
 /// `missing`, `not-a-database`, `foreign`, `damaged`, `permission`, `busy`, `io`.
 pub async fn status(path: &Path, release: &Release, quick_check: bool) -> Result<Status, Error> {
     database::read(path, async |connection| {
-        let status = inspect(connection, path, release).await?;
+        let mut status = inspect(connection, path, release).await?;
         if quick_check {
-            const DOING: &str = "checking the database";
-            let found = crate::check::quick_check(connection)
-                .await
-                .map_err(|error| Error::from_database(&error, path, DOING))?;
-            if !found.is_empty() {
-                return Err(Error::Damaged { path: path.to_owned(), found: found.join("; ") });
+            let failed = |error: DbErr| Error::from_database(&error, path, "checking the database");
+            let condition = Condition::read(connection).await.map_err(failed)?;
+            status.findings.extend(condition.findings(path)?);
+            match check::references(connection).await {
+                Ok(references) => status.findings.extend(references),
+                // SQLITE_ERROR: "foreign key mismatch", an index is missing by which rows are found. Then the schema has drifted.
+                Err(error) if sqlite_code(&error) == Some(1) => {}
+                Err(error) => return Err(failed(error)),
             }
         }
         Ok(status)
@@ -121,7 +131,8 @@ pub(crate) async fn inspect(
         None => drift.push("table migration_ledger is missing or empty".to_owned()),
     }
     let plan = Plan::new(&release.names(), ledger.applied);
-    Ok(Status { plan, last_version: ledger.last_version, floor: ledger.floor, drift, schema })
+    let findings = drift.clone();
+    Ok(Status { plan, last_version: ledger.last_version, floor: ledger.floor, drift, findings, schema })
 }
 
 async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {

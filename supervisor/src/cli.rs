@@ -11,6 +11,7 @@ mod env_file;
 mod restore;
 mod show;
 mod update;
+mod upgrade;
 mod work;
 
 use std::{
@@ -22,13 +23,13 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use hyper::Method;
+use hyper::{Method, body::Bytes};
 use serde_json::{Value, json};
 
 use self::color::{Color, colored};
 use crate::{
     config::{self, Flags, Loaded},
-    control::client::{another, as_owner, call},
+    control::client::{another, as_owner, call, call_with},
     data::{
         DataDir, access,
         state::FORMAT,
@@ -86,8 +87,21 @@ enum Command {
     Config(ShowConfig),
     /// Restart the app
     Restart(Json),
-    /// Try again what is held
-    Resume(Json),
+    /// Try again what is held, or an upgrade that failed while the last good version serves
+    #[command(
+        after_help = "Examples:\n  supervisor resume\n  supervisor resume --accept 'table record: column due_date is missing'   upgrade in spite of this finding"
+    )]
+    Resume(Resume),
+    /// Try the upgrade to this version on a copy of the data; nothing is changed
+    #[command(
+        after_help = "Examples:\n  docker compose run --rm web rehearse     with a new image, while the old one serves\n  supervisor rehearse --json"
+    )]
+    Rehearse(Json),
+    /// Run a command of the app that serves, also where that is the one of an earlier version
+    #[command(
+        after_help = "Examples:\n  supervisor exec app user list\n  supervisor exec app user reset-password anna@example.org"
+    )]
+    Exec(Exec),
     /// Look at snapshots: what an upgrade or restore left behind
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -123,6 +137,23 @@ struct ShowConfig {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Resume {
+    /// A finding that stops the upgrade, as it was said; may be given several times
+    #[arg(long, value_name = "FINDING")]
+    accept: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Exec {
+    /// The program, which is app, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "app")]
+    words: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -196,8 +227,10 @@ fn execute(cli: Cli) -> Result<u8, Failure> {
         Command::Status(Json { json }) => show::status(&data, json),
         Command::Healthcheck(Json { json }) => show::healthcheck(&data, json),
         Command::Config(ShowConfig { json, .. }) => show::config(&flags, &data, json),
-        Command::Restart(Json { json }) => order(&data, "restart", json),
-        Command::Resume(Json { json }) => order(&data, "resume", json),
+        Command::Restart(Json { json }) => order(&data, "restart", &[], json),
+        Command::Resume(asked) => upgrade::resume(&flags, &data, asked),
+        Command::Rehearse(Json { json }) => upgrade::rehearse(&flags, &data, json),
+        Command::Exec(Exec { words }) => upgrade::exec(&flags, words),
         Command::Snapshot(Snapshot::List(Json { json })) => show::snapshots(&data, json),
         Command::Backup(asked) => backup::backup(&flags, &data, asked),
         Command::Restore(asked) => restore::restore(&flags, &data, &asked),
@@ -296,12 +329,14 @@ fn ask<T: serde::de::DeserializeOwned>(data: &DataDir, method: Method, path: &st
 }
 
 /// Gives an order and waits for what comes of it.
-fn order(data: &DataDir, what: &str, as_json: bool) -> Result<u8, Failure> {
+fn order(data: &DataDir, what: &str, findings: &[String], as_json: bool) -> Result<u8, Failure> {
     let path = format!("/v1/{what}");
+    let body = if findings.is_empty() { String::new() } else { to_json(&findings)? };
     operations::on_this_thread(async {
         let status = async || call::<Status>(data, Method::GET, "/v1/status").await?.ok_or_else(|| not_running(data));
         let before = status().await?;
-        call::<Value>(data, Method::POST, &path).await?.ok_or_else(|| not_running(data))?;
+        let given = call_with::<Value>(data, Method::POST, &path, Bytes::from(body)).await?;
+        given.ok_or_else(|| not_running(data))?;
         let mut last = String::new();
         loop {
             let status = status().await?;

@@ -37,7 +37,7 @@ pub use self::{
     key::{Meaning, Unchecked},
     table::{
         App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,
-        Watchdog,
+        Upgrade, Watchdog,
     },
 };
 use self::{

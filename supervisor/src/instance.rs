@@ -6,6 +6,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    rc::Rc,
 };
 
 use nix::sys::signal::Signal;
@@ -13,13 +14,18 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    data::{DataDir, lock::Lock},
+    data::{DataDir, lock::Lock, programs::Identity},
     failure::Failure,
     process::sandbox::{
         SandboxSupport,
         rules::{Private, Role},
     },
-    process::{launch::Confinement, listener::ListeningSocket, programs::Programs, reaper::Reaper},
+    process::{
+        launch::Confinement,
+        listener::ListeningSocket,
+        programs::{AppProgram, Programs},
+        reaper::Reaper,
+    },
     status::{StatusPublisher, log},
 };
 
@@ -69,6 +75,10 @@ pub struct Instance {
     pub data: DataDir,
     /// The programs that it starts.
     pub programs: Programs,
+    /// The app that serves, or is to: the image's, or a kept one in its place.
+    app: RefCell<Rc<AppProgram>>,
+    /// What tells its image and settings from others, once that was asked.
+    pub identity: std::cell::OnceCell<Identity>,
     /// The one reaper.
     pub reaper: Reaper,
     /// The published status.
@@ -97,7 +107,9 @@ impl Instance {
         Self {
             config,
             data,
+            app: RefCell::new(Rc::clone(&programs.app)),
             programs,
+            identity: std::cell::OnceCell::new(),
             reaper: Reaper::default(),
             publisher,
             data_mutex: tokio::sync::Mutex::new(()),
@@ -107,6 +119,16 @@ impl Instance {
             stop_signal: Cell::new(Signal::SIGTERM),
             stop: watch::channel(0).0,
         }
+    }
+
+    /// Returns the app that serves, or is to. It is also the one for drills and restores.
+    pub fn app(&self) -> Rc<AppProgram> {
+        Rc::clone(&self.app.borrow())
+    }
+
+    /// Has this app serve from its next start on.
+    pub fn serve_with(&self, app: &Rc<AppProgram>) {
+        self.app.replace(Rc::clone(app));
     }
 
     /// Returns the lock's descriptors for a child to inherit.

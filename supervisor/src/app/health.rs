@@ -8,6 +8,7 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::net::UnixListener,
     },
+    path::Path,
     time::Duration,
 };
 
@@ -20,13 +21,14 @@ use nix::{
 };
 use tokio::net::UnixStream;
 
+use super::proof::{self, Proof};
 use crate::{
-    data::{DataDir, state::FORMAT},
+    data::state::FORMAT,
     failure::Failure,
     jobs::same_version,
     process::deadline::within,
     process::endpoint::short,
-    status::{Backups, TimeZone, VERSION, update::Update},
+    status::{Backups, TimeZone, as_header, update::Update},
 };
 
 /// The longest health document that is read, in bytes.
@@ -46,6 +48,8 @@ const TIME_ZONE: &str = "hearth-time-zone";
 /// The headers of the question that name a newer version, if there is one, and the address of its notes, if it is known.
 const UPDATE: &str = "hearth-update";
 const UPDATE_NOTES: &str = "hearth-update-notes";
+/// The header of the question that says why an earlier version serves, while it does.
+const NOTICE: &str = "hearth-notice";
 
 /// What the app is told with the question, for everybody who asks it.
 pub struct Told {
@@ -55,8 +59,10 @@ pub struct Told {
     pub update: Update,
     /// The time zone of `TZ`.
     pub time_zone: TimeZone,
-    /// Whether it is of the supervisor's own release, and so has to be of its version.
-    pub is_own: bool,
+    /// The version that it has to be of: a release's app is, others may be of any.
+    pub version: Option<String>,
+    /// Why an earlier version serves, for owners and admins: JSON, as docs/contracts/app-notice.json has it.
+    pub notice: Option<String>,
 }
 
 /// The private socket: the app accepts on it, the supervisor connects to it.
@@ -84,9 +90,9 @@ pub enum Verdict {
 }
 
 impl PrivateSocket {
-    /// Binds it at `supervisor/<name>`, in place of an earlier one.
-    pub fn bind(data: &DataDir, name: &str) -> Result<Self, Failure> {
-        let path = data.supervisor().join(name);
+    /// Binds it at this place by this name, in place of an earlier one.
+    pub fn bind(place: &Path, name: &str) -> Result<Self, Failure> {
+        let path = place.join(name);
         let trouble =
             |error: std::io::Error| Failure::io(format!("cannot make the private socket {}", path.display()), &error);
         match fs::remove_file(&path) {
@@ -108,16 +114,57 @@ impl PrivateSocket {
         }
     }
 
-    async fn get(&self, path: &str, told: &Told) -> Result<Result<Verdict, Failure>, Box<dyn std::error::Error>> {
+    /// Sends a request, and returns the answer's status and body, of up to so many bytes.
+    async fn send(
+        &self,
+        mut request: Request<Empty<Bytes>>,
+        longest: usize,
+    ) -> Result<(hyper::StatusCode, Bytes), Box<dyn std::error::Error>> {
         let stream = UnixStream::connect(format!("/proc/self/fd/{}", self.file.as_raw_fd())).await?;
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the client below is dropped, or with the time-out of the whole question.
         let connection = tokio::task::spawn_local(connection);
-        let mut request = Request::get(path)
-            .header("host", "localhost")
-            .header("connection", "close")
-            .header(BACKUPS, told.backups.word())
-            .body(Empty::<Bytes>::new())?;
+        request.headers_mut().insert("host", HeaderValue::from_static("localhost"));
+        request.headers_mut().insert("connection", HeaderValue::from_static("close"));
+        let answered = async {
+            let answer = client.send_request(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), longest)
+                .collect()
+                .await
+                .map_err(|error| error as Box<dyn std::error::Error>)?;
+            Ok((status, body.to_bytes()))
+        }
+        .await;
+        connection.abort();
+        answered
+    }
+
+    /// Asks what people see at this moment.
+    ///
+    /// # Errors
+    /// A sentence that says what it answered instead.
+    pub async fn proof(&self, at: &str, timeout: Duration) -> Result<Proof, String> {
+        let asked = async {
+            let request = Request::get(format!("/proof?at={at}")).body(Empty::<Bytes>::new())?;
+            let (status, body) = self.send(request, proof::LONGEST).await?;
+            if status != hyper::StatusCode::OK {
+                let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let said = document["detail"].as_str().or(document["title"].as_str()).unwrap_or_default();
+                return Err(format!("{status} {said}").trim_end().into());
+            }
+            Ok::<_, Box<dyn std::error::Error>>(Proof::read(&body)?)
+        };
+        let why = match within(timeout, asked).await {
+            Some(Ok(proof)) => return Ok(proof),
+            Some(Err(error)) => error.to_string(),
+            None => format!("no answer within {}", humantime::format_duration(timeout)),
+        };
+        Err(format!("the app could not say what people see: {why}"))
+    }
+
+    async fn get(&self, path: &str, told: &Told) -> Result<Result<Verdict, Failure>, Box<dyn std::error::Error>> {
+        let mut request = Request::get(path).header(BACKUPS, told.backups.word()).body(Empty::<Bytes>::new())?;
         let last = told.backups.last.as_ref().map(|last| last.id.to_string());
         let detail = detail(&told.backups);
         let zone = serde_json::to_string(&told.time_zone).ok();
@@ -127,29 +174,18 @@ impl PrivateSocket {
             (TIME_ZONE, &zone),
             (UPDATE, &told.update.newest),
             (UPDATE_NOTES, &told.update.notes),
+            (NOTICE, &told.notice),
         ] {
             // What could not stand in a header would be no version, and no reason not to ask.
             if let Some(value) = text.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
                 request.headers_mut().insert(name, value);
             }
         }
-        let answered = async {
-            let answer = client.send_request(request).await?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), LONGEST)
-                .collect()
-                .await
-                .map_err(|error| error as Box<dyn std::error::Error>)?;
-            let body = body.to_bytes();
-            Ok::<_, Box<dyn std::error::Error>>((status, body))
-        }
-        .await;
-        connection.abort();
-        let (status, body) = answered?;
+        let (status, body) = self.send(request, LONGEST).await?;
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        if told.is_own
+        if let Some(expected) = &told.version
             && let Some(version) = document["version"].as_str()
-            && let Err(failure) = same_version("app", version, VERSION)
+            && let Err(failure) = same_version("app", version, expected)
         {
             return Ok(Err(failure));
         }
@@ -176,13 +212,7 @@ fn detail(backups: &Backups) -> Option<String> {
         backups.trouble.iter_mut().chain(places).for_each(|text| *text = cut(text, longest));
         let mut document = serde_json::to_value(&backups).ok()?;
         document["format"] = FORMAT.into();
-        let mut text = String::new();
-        for letter in document.to_string().chars() {
-            match letter.is_ascii() {
-                true => text.push(letter),
-                false => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text += &format!("\\u{unit:04x}")),
-            }
-        }
+        let text = as_header(&document);
         (text.len() <= LONGEST_DETAIL).then_some(text)
     })
 }

@@ -8,22 +8,24 @@ use super::{
     health::{PrivateSocket, Told, Verdict},
     memory,
     notify::{Messages, Notifications},
+    proof::Proof,
 };
 use crate::{
     config::LogLevel,
-    data::state::Reason,
+    data::state::{FORMAT, Reason},
     failure::{Cause, Failure},
     fault,
     instance::Instance,
     jobs::{child, same_version},
-    process::sandbox::rules::Role,
+    process::programs::AppProgram,
+    process::sandbox::rules::{Keeps, Role},
     process::{
         deadline::{Deadline, within},
         reaper::Exit,
         spawn::{Child, Launch},
         strays,
     },
-    status::{AppStatus, VERSION},
+    status::{AppStatus, Fallback, VERSION},
 };
 
 /// How long the app may take to say its version.
@@ -49,6 +51,15 @@ pub enum Mode {
     Probation(Reason),
     /// The same on a restored backup, beside the app that serves, of which nothing is touched.
     Drill,
+    /// The same on a copy of the live database, beside the app that serves: what an upgrade would come to.
+    Rehearsal,
+}
+
+impl Mode {
+    /// Whether it runs beside the app that serves.
+    pub fn is_beside(self) -> bool {
+        matches!(self, Self::Drill | Self::Rehearsal)
+    }
 }
 
 /// The app while it runs.
@@ -59,6 +70,7 @@ pub struct App {
     pub private: Rc<PrivateSocket>,
     notifications: Notifications,
     instance: Rc<Instance>,
+    program: Rc<AppProgram>,
     mode: Mode,
     said: RefCell<Option<String>>,
     memory_kills: Option<u64>,
@@ -67,20 +79,29 @@ pub struct App {
 impl App {
     /// Starts the app on this database, once no earlier app process is alive (a drill's is none of those). To serve, the
     /// door must be closed.
-    pub async fn start(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<Self, Failure> {
-        if mode != Mode::Drill {
+    pub async fn start(
+        instance: &Rc<Instance>,
+        program: &Rc<AppProgram>,
+        database: &Path,
+        mode: Mode,
+    ) -> Result<Self, Failure> {
+        if !mode.is_beside() {
             end_strays(instance).await;
         }
         if mode == Mode::Serving {
             instance.restore_listeners();
         }
-        let (private, notify) =
-            if mode == Mode::Drill { ("drill.sock", "drill-notify.sock") } else { ("app.sock", "notify.sock") };
-        let private = PrivateSocket::bind(&instance.data, private)?;
-        let notifications = Notifications::bind(&instance.data.supervisor(), notify)
+        let (place, private, notify) = match mode {
+            Mode::Drill => (instance.data.supervisor(), "drill.sock", "drill-notify.sock"),
+            // Perhaps beside another supervisor, whose sockets lie in the usual place.
+            Mode::Rehearsal => (instance.data.rehearsal(), "app.sock", "notify.sock"),
+            Mode::Serving | Mode::Probation(_) => (instance.data.supervisor(), "app.sock", "notify.sock"),
+        };
+        let private = PrivateSocket::bind(&place, private)?;
+        let notifications = Notifications::bind(&place, notify)
             .map_err(|error| Failure::io("cannot make the socket for the app's notifications", &error))?;
         let mut environment = instance.environment_for(database);
-        if mode == Mode::Drill && instance.config.log.level > LogLevel::Warn {
+        if mode.is_beside() && instance.config.log.level > LogLevel::Warn {
             // That an app stops beside the one that serves would only puzzle whoever reads the log.
             environment.retain(|(name, _)| name != "HEARTH_LOG__LEVEL");
             environment.push(("HEARTH_LOG__LEVEL".into(), LogLevel::Warn.to_string().into()));
@@ -96,22 +117,34 @@ impl App {
         if matches!(mode, Mode::Probation(Reason::Restore) | Mode::Drill) {
             set("HEARTH_RESTORED", "1".into());
         }
+        let contract = program.contract();
+        if contract.is_some() {
+            set("HEARTH_FALLBACK", "1".into());
+        }
         for (name, value) in instance.config.for_the_app.variables() {
-            set(name, value.into());
+            // A kept program gets the settings that it knows, with words that it knows; of others its own default is in force.
+            if contract.is_none_or(|contract| contract.takes(name, &value)) {
+                set(name, value.into());
+            }
         }
         let own = if mode == Mode::Serving { instance.sockets()? } else { Vec::new() };
         let mut sockets: Vec<_> = own.iter().map(|(name, socket)| (*name, socket.as_fd())).collect();
         // After the public one, as docs/ARCHITECTURE.md has it.
         sockets.insert(sockets.len().min(1), ("private", private.listener.as_fd()));
-        let command = instance.config.app.command.clone();
-        let mut launch = Launch::new(&instance.programs.app, command, environment, instance.locks());
+        sockets.retain(|(name, _)| contract.is_none_or(|contract| contract.sockets.iter().any(|known| known == name)));
+        let mut launch = Launch::new(&program.program, program.command.clone(), environment, instance.locks());
         launch.sockets = sockets;
-        launch.background = mode == Mode::Drill;
+        launch.background = mode.is_beside();
         let database = database.to_owned();
         let abstract_notify = notifications.address().starts_with('@');
         let serves = mode == Mode::Serving;
         let asks_tailscaled = serves && instance.config.asks_tailscaled().is_some();
-        let role = Role::App { database, keeps_files: serves, abstract_notify, asks_tailscaled };
+        let keeps = match (serves, contract) {
+            (false, _) => Keeps::Nothing,
+            (true, None) => Keeps::All,
+            (true, Some(_)) => Keeps::More,
+        };
+        let role = Role::App { database, keeps, abstract_notify, asks_tailscaled };
         launch.confinement = instance.confinement(role);
         launch.watchdog = u64::try_from(instance.config.watchdog.interval.as_micros()).ok();
         let child = launch.start(&instance.reaper).await?;
@@ -120,6 +153,7 @@ impl App {
             private: Rc::new(private),
             notifications,
             instance: Rc::clone(instance),
+            program: Rc::clone(program),
             mode,
             said: RefCell::new(None),
             memory_kills: memory::kills(),
@@ -134,9 +168,9 @@ impl App {
         Ok(app)
     }
 
-    /// Publishes what is known of the app; a drill's is nobody's status.
+    /// Publishes what is known of the app; one beside it is nobody's status.
     fn publish(&self, change: impl FnOnce(&mut AppStatus)) {
-        if self.mode != Mode::Drill {
+        if !self.mode.is_beside() {
             self.instance.publisher.update(|status| change(&mut status.app));
         }
     }
@@ -158,7 +192,7 @@ impl App {
     /// # Errors
     /// As [`same_version`]; what starting it met.
     pub async fn is_of_this_version(instance: &Instance) -> Result<(), Failure> {
-        let program = &instance.programs.app;
+        let program = &instance.programs.app.program;
         if !program.is_own() {
             return Ok(());
         }
@@ -177,18 +211,44 @@ impl App {
     }
 
     /// Asks the app once how it is.
-    pub async fn ask(private: Rc<PrivateSocket>, instance: Rc<Instance>) -> Result<Verdict, Failure> {
-        let status = instance.publisher.status();
-        let is_own = instance.programs.app.is_own();
-        let told = Told { backups: status.backups, update: status.update, time_zone: status.time_zone, is_own };
-        private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
+    pub async fn ask(&self) -> Result<Verdict, Failure> {
+        self.question().await
+    }
+
+    /// Returns the question of how it is, to be asked once.
+    pub fn question(&self) -> impl Future<Output = Result<Verdict, Failure>> + use<> {
+        let (private, instance, program) =
+            (Rc::clone(&self.private), Rc::clone(&self.instance), Rc::clone(&self.program));
+        async move {
+            let status = instance.publisher.status();
+            let told = Told {
+                backups: status.backups,
+                update: status.update,
+                time_zone: status.time_zone,
+                version: program.is_own().then(|| program.version(VERSION).to_owned()),
+                notice: status.fallback.as_ref().and_then(Fallback::notice),
+            };
+            private.ask(&instance.config.health.path, instance.config.health.timeout, &told).await
+        }
+    }
+
+    /// Asks the app what people see at this moment; `None` of one that does not say it.
+    ///
+    /// # Errors
+    /// [`Cause::Unproven`] with what it answered instead.
+    pub async fn proof(&self, at: &str) -> Result<Option<Proof>, Failure> {
+        if !self.program.is_own() || self.program.contract().is_some_and(|contract| contract.proof != Some(FORMAT)) {
+            return Ok(None);
+        }
+        let limit = self.instance.config.app.start_timeout;
+        self.private.proof(at, limit).await.map(Some).map_err(|why| Failure::new(self.shown(false), why))
     }
 
     /// Returns what an app that ended before it was ready says of its settings, if it does. Other people's programs end with that
     /// status for other reasons as well, so they have to say it in words, too.
     pub fn refusal(&self, exit: Exit, how: &str, words: &str) -> Option<Failure> {
-        let is_meant = self.instance.programs.app.is_own() || self.said.borrow().is_some();
-        (exit == Exit::Code(UNUSABLE_SETTINGS) && is_meant && self.mode != Mode::Drill).then(|| {
+        let is_meant = self.program.is_own() || self.said.borrow().is_some();
+        (exit == Exit::Code(UNUSABLE_SETTINGS) && is_meant && !self.mode.is_beside()).then(|| {
             Failure::new(Cause::Configuration, format!("the app cannot use its settings: it {how}{words}"))
                 .hint("change the setting, then start Hearth anew; all settings: supervisor config")
         })
@@ -282,7 +342,11 @@ impl App {
 
     /// What this end of it shows.
     pub fn shown_by(&self, exit: Exit) -> Cause {
-        self.shown(exit == Exit::Code(UNFIT_DATA))
+        match exit.killed() && self.mode == Mode::Rehearsal {
+            // By whoever wants memory, or by a person.
+            true => Cause::Interrupted,
+            false => self.shown(exit == Exit::Code(UNFIT_DATA)),
+        }
     }
 
     fn heard(&self, messages: Messages) -> Messages {
@@ -300,7 +364,7 @@ impl App {
 
     async fn gone(&self, exit: Exit) {
         self.child.kill_group();
-        if self.mode == Mode::Drill {
+        if self.mode.is_beside() {
             return;
         }
         self.publish(|app| {

@@ -2,7 +2,7 @@
 //!
 //! [`lifecycle`] starts it, waits for its readiness and stops it. [`notify`] receives its notifications, [`health`] asks for its
 //! health. [`policy`] decides when it starts again. [`memory`] recognises a kill for memory, [`cause`] a disk on which no app
-//! could work.
+//! could work. [`proof`] compares what two apps show people.
 
 pub mod cause;
 pub mod health;
@@ -10,3 +10,4 @@ pub mod lifecycle;
 pub mod memory;
 pub mod notify;
 pub mod policy;
+pub mod proof;

@@ -272,6 +272,14 @@ settings! {
         s3_secret_access_key: String = "", Kind::Secret;
     }
 
+    /// What happens while a new version is tried, and when it fails.
+    #[derive(Copy)]
+    upgrade: Upgrade {
+        /// Whether the last good version serves while a new one is rehearsed, and serves on if the new one fails
+        /// ([UPGRADING.md](UPGRADING.md)). `off` stops the app for the whole upgrade, and holds Hearth if the upgrade fails.
+        fallback: Switch = "on", Kind::Choice(Switch::WORDS);
+    }
+
     /// How it is found out whether there is a newer version.
     update: Update {
         /// Whether Hearth asks the registry of `update.image` once a day for a newer version, with an anonymous GET of the list

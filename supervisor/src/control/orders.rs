@@ -16,8 +16,8 @@ use crate::{
 pub enum Order {
     /// Start the app again.
     Restart(Reply),
-    /// Try again what is held.
-    Resume(Reply),
+    /// Try again what is held, in spite of these findings.
+    Resume(Vec<String>, Reply),
     /// Ask the registry for a newer version.
     Update(Reply),
     /// Do this beside whatever the supervisor does.
@@ -52,6 +52,11 @@ pub enum Operation {
     Remove {
         /// Which ones.
         ids: Vec<BackupId>,
+    },
+    /// Try the upgrade on a copy, and go on with it where an earlier version serves in its place.
+    Rehearse {
+        /// The findings in spite of which it goes on.
+        accept: Vec<String>,
     },
     /// Remove what the policy does not keep.
     Prune {
@@ -96,6 +101,7 @@ impl Operation {
                 [one] => format!("backup remove {one}"),
                 more => format!("backup remove of {} backups", more.len()),
             },
+            Self::Rehearse { .. } => "rehearse the upgrade".to_owned(),
             Self::Prune { .. } => "backup prune".to_owned(),
         }
     }

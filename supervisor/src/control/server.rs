@@ -5,7 +5,7 @@
 //! | `GET /v1/health` | no | `{"format":1,"health":"healthy"}` |
 //! | `GET /v1/status` | yes | [`crate::status::Status`] |
 //! | `GET /v1/config` | yes | the effective values and where each came from |
-//! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}` |
+//! | `POST /v1/restart`, `POST /v1/resume` | yes | `{"format":1,"done":"…"}`; the body of resume: the findings to accept, if any |
 //! | `POST /v1/update` | yes | the same, once the registry was asked; the status has what was found |
 //! | `POST /v1/operations` | yes | the same with the operation's number, once it has begun; its body is an [`Operation`] |
 //!
@@ -254,7 +254,10 @@ impl Server {
             (&Method::GET, "/v1/status") => json_response(StatusCode::OK, &json!(self.instance.publisher.status())),
             (&Method::GET, "/v1/config") => json_response(StatusCode::OK, &self.config),
             (&Method::POST, "/v1/restart") => self.give("restart", Order::Restart).await,
-            (&Method::POST, "/v1/resume") => self.give("resume", Order::Resume).await,
+            (&Method::POST, "/v1/resume") => match accepted(request).await {
+                Ok(findings) => self.give("resume", |reply| Order::Resume(findings, reply)).await,
+                Err(failure) => refusal(StatusCode::BAD_REQUEST, &failure),
+            },
             (&Method::POST, "/v1/update") => self.give("check for updates", Order::Update).await,
             (&Method::POST, "/v1/operations") => match operation(request).await {
                 Ok(operation) => {
@@ -285,13 +288,27 @@ impl Server {
 
 /// Reads what is to be done.
 async fn operation(request: Request<Incoming>) -> Result<Operation, Failure> {
-    let unreadable = |error: String| {
-        Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"))
-    };
+    let body = body(request).await?;
+    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Reads in spite of which findings it is tried again; no body is none.
+async fn accepted(request: Request<Incoming>) -> Result<Vec<String>, Failure> {
+    let body = body(request).await?;
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
+}
+
+fn unreadable(error: String) -> Failure {
+    Failure::new(Cause::Configuration, format!("this is no operation that the supervisor knows: {error}"))
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Failure> {
     let body = Limited::new(request.into_body(), LONGEST);
     let body = tokio::time::timeout(PATIENCE, body.collect()).await.map_err(|_| unreadable("it never ended".into()))?;
-    let body = body.map_err(|error| unreadable(error.to_string()))?.to_bytes();
-    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
+    Ok(body.map_err(|error| unreadable(error.to_string()))?.to_bytes())
 }
 
 /// Says whether an order fits the phase. Pure.

@@ -6,11 +6,13 @@ pub mod durable;
 pub mod generations;
 pub mod lock;
 pub mod permissions;
+pub mod programs;
 pub mod retention;
 pub mod size;
 pub mod space;
 pub mod state;
 pub mod text_file;
+pub mod tries;
 pub mod view;
 
 use std::{
@@ -164,6 +166,16 @@ paths! {
     backup_history = "supervisor/backups.json";
     /// What is known of newer versions.
     update = "supervisor/update.json";
+    /// The programs that are kept to serve on when a newer one fails.
+    programs = "programs";
+    /// [`programs::KeptPrograms`].
+    kept_programs = "supervisor/programs.json";
+    /// [`tries::Tries`].
+    tries = "supervisor/tries.json";
+    /// Where an upgrade is rehearsed, on a copy; removed after it.
+    rehearsal = "rehearsal";
+    /// The lock of the one rehearsal.
+    rehearsal_lock = "supervisor/rehearsal.lock";
     /// Where a backup is copied to and restored for a check; removed after each job and at start.
     scratch = "supervisor/scratch";
 }

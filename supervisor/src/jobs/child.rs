@@ -33,7 +33,7 @@ pub const DOOR: &str = "door";
 
 /// Returns the launch of a job, for the caller to add descriptors to.
 pub fn launch<'a>(instance: &'a Instance, job: Job) -> Result<Launch<'a>, Failure> {
-    let background = matches!(job, Job::Backup(_));
+    let background = matches!(job, Job::Backup(_) | Job::Rehearse { .. });
     let name = name(&job);
     let request = Request { data: instance.data.clone(), support: instance.support.get(), job };
     let mut environment = instance.environment();
@@ -165,6 +165,10 @@ fn name(job: &Job) -> &'static str {
         Job::Retire { .. } => "retire",
         Job::Save(_) => "save",
         Job::Identify { .. } => "identify",
+        Job::Keep { .. } => "keep",
+        Job::Load { .. } => "load",
+        Job::Rehearse { .. } => "rehearse",
+        Job::EndRehearsal => "end-rehearsal",
         Job::Update(_) => "update",
         Job::Backup(job) => job.name(),
         Job::Door => DOOR,

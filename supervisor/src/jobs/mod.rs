@@ -15,12 +15,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::results::{Checkpointed, Committed, Finalize, Findings, Identity, Method, Origin, Source, Staged, Start};
+pub use self::results::{
+    Checkpointed, Committed, Finalize, Findings, Kept, Method, Origin, Rehearsal, Source, Staged, Start,
+};
 use crate::{
     config::{SandboxMode, Unchecked},
     data::{
         DataDir, GenerationId,
+        programs::KeptPrograms,
         state::{Held, State},
+        tries::Tries,
     },
     failure::{Cause, Failure},
     process::sandbox::SandboxSupport,
@@ -66,6 +70,8 @@ pub enum Job {
         generation: GenerationId,
         /// Whether it is checked; else its clone will be.
         check: bool,
+        /// Whether its content is hashed after that.
+        hash: bool,
     },
     /// Make the generation `target` with its marker. Result: [`Staged`].
     Stage {
@@ -92,13 +98,32 @@ pub enum Job {
     },
     /// Write state.json, held.json, or remove held.json. Result: null.
     Save(Document),
-    /// Name the image and the settings by their hashes. Result: [`Identity`].
+    /// Name the image and the settings by their hashes. Result: [`crate::data::programs::Identity`].
     Identify {
         /// The supervisor, its jobs' program, the migrator and the app.
         programs: Vec<PathBuf>,
         /// All settings in force, secrets included.
         settings: String,
     },
+    /// Keep a program in the data directory. Result: [`Kept`].
+    Keep {
+        /// It, as the job can read it.
+        program: PathBuf,
+    },
+    /// Copy a kept program into a file in memory, which is the first descriptor, if it is still the same, and seal it. Result: null.
+    Load {
+        /// BLAKE3 of the program.
+        blake3: String,
+        /// Its length.
+        bytes: u64,
+    },
+    /// Copy the database of a generation, which an app may serve, to the directory of the rehearsal. Result: [`Rehearsal`].
+    Rehearse {
+        /// Which one.
+        generation: GenerationId,
+    },
+    /// Remove the directory of the rehearsal. Result: null.
+    EndRehearsal,
     /// Ask the registry for a newer version. Result: the newest, or null. It gets no secret.
     Update(update::Question),
     /// Make backups and look after them.
@@ -115,6 +140,10 @@ pub enum Document {
     State(State),
     /// held.json; `None` removes it.
     Held(Option<Box<Held>>),
+    /// programs.json; programs that it does not name are removed.
+    Programs(Box<KeptPrograms>),
+    /// tries.json.
+    Tries(Tries),
     /// update.json. One of a format that is not known stays.
     Update(update::Known),
 }

@@ -37,13 +37,20 @@ pub struct Start {
     pub time_zone: TimeZone,
 }
 
-/// What tells an attempt from another.
+/// A program that was kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The identity of the image.
-    pub image: String,
-    /// The fingerprint of the settings; `None` where there is no token to key it with.
-    pub settings: Option<String>,
+pub struct Kept {
+    /// BLAKE3 of the program, hexadecimal.
+    pub blake3: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A copy on which an upgrade is rehearsed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// The length of the database.
+    pub bytes: u64,
 }
 
 /// What is to be finalized, and what its description says.
@@ -57,6 +64,8 @@ pub struct Finalize {
     pub origin: Origin,
     /// The name of its last applied migration.
     pub schema: String,
+    /// The version whose app was proven on it.
+    pub version: String,
 }
 
 /// What came of a commit that is done.
@@ -72,6 +81,8 @@ pub struct Checkpointed {
     /// When the household last wrote to it since it was finalized (RFC 3339), or `None` if it did not. One whose
     /// finalizing is not known counts as written to.
     pub written_at: Option<String>,
+    /// BLAKE3 of its content, hexadecimal, if that was asked for.
+    pub blake3: Option<String>,
 }
 
 /// What a generation is made from.

@@ -2,12 +2,20 @@
 //!
 //! By itself, under the lock, in the same steps.
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    ffi::{CString, OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    rc::Rc,
+    time::Duration,
+};
+
+use nix::unistd::{execv, fexecve};
 
 use super::{
     clean_up::clean_up,
-    generation, on_this_thread,
+    generation, kept, on_this_thread,
     ordered::{Ending, Operations},
+    rehearse::{self, Rehearsed},
     restore, start, take_signals,
     update_check::UpdateCheck,
 };
@@ -40,6 +48,64 @@ pub fn look<T: serde::de::DeserializeOwned>(config: Config, job: Job) -> Result<
 /// [`Cause::Configuration`], with all that is wrong.
 pub fn check_settings(config: Config) -> Result<(), Failure> {
     beside(config, async |instance: &Instance| start::check_settings(instance).await)
+}
+
+/// Tries the upgrade to this version on a copy of the live database, beside whatever runs on it.
+///
+/// # Errors
+/// Why it would fail; what keeps it from being tried. Nothing was changed.
+pub fn rehearse(config: Config) -> Result<Rehearsed, Failure> {
+    let signals = |done: std::io::Result<()>| done.map_err(|error| Failure::io("cannot block signals", &error));
+    signals(signals::block())?;
+    let rehearsed = on_this_thread(async move {
+        let instance = Rc::new(Instance::new(config));
+        take_signals(&instance)?;
+        let work = async {
+            start::check_settings(&instance).await?;
+            start::confinement(&instance).await?;
+            rehearse::by_itself(&instance).await
+        };
+        let rehearsed = tokio::select! {
+            biased;
+            () = instance.stopping() => None,
+            rehearsed = work => Some(rehearsed),
+        };
+        if let Some(rehearsed) = rehearsed {
+            return rehearsed;
+        }
+        super::leave_nothing(&instance).await;
+        let _ = child::run::<()>(&instance, Job::EndRehearsal).await;
+        Err(Failure::new(Cause::Interrupted, "interrupted; nothing was changed"))
+    });
+    signals(signals::unblock())?;
+    rehearsed
+}
+
+/// Becomes the app that serves this data: the image's, or the kept one of an earlier version. Returns only why it could not.
+pub fn become_the_app<T>(config: Config, words: Vec<OsString>) -> Result<T, Failure> {
+    let app = beside(config, async |instance: &Instance| {
+        start::confinement(instance).await?;
+        Ok(kept::that_served_last(instance).await?.unwrap_or_else(|| Rc::clone(&instance.programs.app)))
+    })?;
+    let path = app.program.path().display().to_string();
+    let failed = |error: std::io::Error| Failure::io(format!("cannot start {path}"), &error);
+    let zeroed = |word: &OsStr| CString::new(word.as_bytes()).map_err(|error| failed(error.into()));
+    let arguments: Vec<CString> = std::iter::once(Ok(c"app".to_owned()))
+        .chain(words.iter().map(|word| zeroed(word)))
+        .collect::<Result<_, _>>()?;
+    let done = match app.program.descriptor() {
+        Some(descriptor) => {
+            let environment: Vec<CString> = std::env::vars_os()
+                .map(|(name, value)| zeroed(&[name.as_os_str(), value.as_os_str()].join(OsStr::new("="))))
+                .collect::<Result<_, _>>()?;
+            fexecve(descriptor, &arguments, &environment)
+        }
+        None => execv(&zeroed(app.program.path().as_os_str())?, &arguments),
+    };
+    match done {
+        Err(errno) => Err(failed(errno.into())),
+        Ok(never) => match never {},
+    }
 }
 
 /// Has something done that touches no data, until a signal comes.
@@ -107,6 +173,7 @@ async fn under_the_lock(instance: &Rc<Instance>, operation: Operation) -> Result
     match operations.ending().await {
         Ending::Ended(outcome) => outcome,
         Ending::Unprepared(failure) => Err(failure),
+        Ending::Rehearsed(_, sentence) => Ok(sentence),
         Ending::Prepared(prepared) => match restore::go_over(instance, &prepared).await {
             Ok(live) => {
                 clean_up(Rc::clone(instance)).await;

@@ -257,8 +257,12 @@ async fn drill(instance: &Rc<Instance>, id: &BackupId) -> Drilled {
     instance.publisher.enter(Phase::Drilling);
     let database = instance.data.scratch().join(DATABASE);
     let drilled = async {
-        migrate::up(instance, &database, Mode::Drill).await?;
-        prove::prove(instance, &database, Mode::Drill).await
+        let app = instance.app();
+        // A kept app takes its own version's database as it is; the image's migrator would make another of it.
+        if app.kept().is_none() {
+            migrate::up(instance, &database, Mode::Drill, &[]).await?;
+        }
+        prove::prove(instance, &app, &database, Mode::Drill, None).await
     };
     let drilled = match drilled.await {
         Ok(()) => Drilled::Healthy,

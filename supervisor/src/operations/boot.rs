@@ -8,18 +8,21 @@ use std::rc::Rc;
 use super::{
     State,
     decide::{self, Decision},
-    generation::{self, Incomplete},
+    fallback::{self, Action, Event, Start},
+    generation::{self, How, Incomplete},
     held::{self, Stuck},
+    kept,
     plan::{self, Plan},
-    start,
+    start, upgrade,
 };
 use crate::{
     app::lifecycle::{App, point},
     data::{
-        GenerationId,
+        GenerationId, programs,
         size::counted,
         state::{Held, Reason},
-        view::View,
+        tries,
+        view::{self, View},
     },
     failure::{Cause, Failure},
     instance::Instance,
@@ -66,33 +69,124 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
         }
         Decision::FirstStart => {
             let doing = "setting up the first generation".to_owned();
-            make_next(instance, door, view, Reason::FirstStart, None, doing).await?
+            make_next(instance, door, How::by_the_image(instance, Reason::FirstStart), None, doing).await?
         }
         Decision::Live(live) => {
             instance.publisher.update(|status| status.live = Some(live));
-            match pending(instance, &view, live).await {
-                Err(failure) => {
-                    let stuck = Stuck::before_a_commit(failure, format!("checking generation {live}"));
-                    return Err(Stuck { view: Some(view), ..stuck });
-                }
-                Ok((0, damage)) if damage.is_some() || view.reindex => {
-                    reindex(instance, door, view, live, damage).await?
-                }
-                Ok((0, _)) => live,
-                Ok((count, _)) => {
-                    let migrations = counted(count as u64, "migration", "migrations");
-                    let doing = format!("upgrading generation {live} to v{VERSION} ({migrations})");
-                    make_next(instance, door, view, Reason::Upgrade, Some(live), doing).await?
-                }
-            }
+            from_live(instance, door, view, live, attempt).await?
         }
     };
     instance.publisher.update(|status| status.live = Some(generation));
     Ok(State::Serve(generation))
 }
 
-/// Finds out how many migrations are pending on the live generation, and what is damaged in it, perhaps only its indexes.
-async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result<(usize, Option<Failure>), Failure> {
+/// Brings the live generation to this version, or has the last good one serve it.
+async fn from_live(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    view: View,
+    live: GenerationId,
+    attempt: Attempt,
+) -> Result<GenerationId, Stuck> {
+    let checking = format!("checking generation {live}");
+    let (status, damage) = match look_into(instance, &view, live).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let stuck = Stuck::before_a_commit(failure, checking);
+            return Err(Stuck { view: Some(view), ..stuck });
+        }
+    };
+    let stuck = |failure| Stuck::before_a_commit(failure, checking.clone());
+    let accepted = tries::read(&instance.data).map_err(stuck)?.accepted;
+    let planned = plan::plan(&status, &view, live, &accepted);
+    if let Plan::Nothing { drift } = &planned {
+        drift.iter().for_each(|drift| instance.publisher.note(drift));
+        tracing::info!(target: "Migrate", "All migrations complete!");
+        if damage.is_some() || view.reindex {
+            return reindex(instance, door, live, damage).await;
+        }
+    }
+    let (start, count) = match planned {
+        Plan::Nothing { .. } => (other_program(instance).await.map_err(stuck)?, 0),
+        Plan::Upgrade { count } => (Start::OtherImage, count),
+        Plan::Newer { is_served: true, .. } => match other_program(instance).await.map_err(stuck)? {
+            Start::SameImage => (Start::SameImage, 0),
+            _ => (Start::NewerAboveFloor, 0),
+        },
+        Plan::Newer { failure, .. } => return Err(Stuck { view: Some(view), ..stuck(failure) }),
+        Plan::Refuse(failure) => return in_spite_of(instance, door, live, &status, failure, checking).await,
+    };
+    let earlier = match start {
+        Start::OtherImage if attempt != Attempt::Requested => {
+            upgrade::earlier_failure(instance).await.map_err(stuck)?
+        }
+        _ => None,
+    };
+    let start = if earlier.is_some() { Start::Tried } else { start };
+    let kept = match start {
+        Start::OtherImage | Start::Tried => kept::last_good(instance, status.floor.as_deref()).await,
+        _ => None,
+    };
+    match (fallback::decide(Event::Start(start), kept.is_some()).0, kept) {
+        (Action::ServeKept | Action::ServeKeptAndRehearse, Some(kept)) => {
+            upgrade::serve_kept(instance, door, live, &kept, earlier.map(|tried| tried.failure)).await
+        }
+        (Action::Upgrade, _) => {
+            let doing = match count {
+                0 => format!("trying v{VERSION} on generation {live}"),
+                count => {
+                    let migrations = counted(count as u64, "migration", "migrations");
+                    format!("upgrading generation {live} to v{VERSION} ({migrations})")
+                }
+            };
+            let mut how = How::by_the_image(instance, Reason::Upgrade);
+            how.migrate = status.unknown.is_empty();
+            how.accepted = accepted;
+            make_next(instance, door, how, Some((live, Source::Generation(live))), doing).await
+        }
+        (Action::Hold, _) => {
+            let failure = earlier.map(|tried| tried.failure);
+            let failure = failure.unwrap_or_else(|| Failure::new(Cause::Unproven, "this version was tried and failed"));
+            Err(Stuck { view: Some(view), ..stuck(failure) })
+        }
+        _ => Ok(live),
+    }
+}
+
+/// Whether the image's app is the one that served last. Where nobody wrote that down, it counts as it.
+async fn other_program(instance: &Instance) -> Result<Start, Failure> {
+    if !kept::is_on(instance) {
+        return Ok(Start::SameImage);
+    }
+    Ok(match programs::read(&instance.data)?.served {
+        Some(served) if !kept::served_last(instance, &served).await? => Start::OtherImage,
+        _ => Start::SameImage,
+    })
+}
+
+/// Serves with the last good app what the operator has to look at before an upgrade; without one, it is held.
+async fn in_spite_of(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    live: GenerationId,
+    status: &plan::Status,
+    failure: Failure,
+    doing: String,
+) -> Result<GenerationId, Stuck> {
+    let kept = kept::last_good(instance, status.floor.as_deref()).await;
+    let event = Event::AttemptFailed(fallback::class(failure.cause));
+    match (fallback::decide(event, kept.is_some()).0, kept) {
+        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(failure)).await,
+        _ => Err(Stuck::before_a_commit(failure, doing)),
+    }
+}
+
+/// Finds out what is pending on the live generation, and what is damaged in it, perhaps only its indexes.
+async fn look_into(
+    instance: &Instance,
+    view: &View,
+    live: GenerationId,
+) -> Result<(plan::Status, Option<Failure>), Failure> {
     let unclean = view.generations.iter().any(|generation| generation.id == live && generation.unclean);
     let (status, damage) = match plan::ask(instance, live, unclean).await {
         // Perhaps only its indexes are damaged: a clone of it shows that.
@@ -105,15 +199,7 @@ async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result
     for migration in &status.applied {
         tracing::info!(target: "Migrate", "Skipping: {}", migration.name);
     }
-    match plan::plan(&status, view, live) {
-        Plan::Nothing { drift } => {
-            drift.into_iter().for_each(|drift| instance.publisher.note(drift));
-            tracing::info!(target: "Migrate", "All migrations complete!");
-            Ok((0, damage))
-        }
-        Plan::Refuse(failure) => Err(failure),
-        Plan::Upgrade { count } => Ok((count, damage)),
-    }
+    Ok((status, damage))
 }
 
 /// Goes over to a clone of the live generation with new indexes, though nothing is pending. Where that was only because a backup
@@ -121,13 +207,13 @@ async fn pending(instance: &Instance, view: &View, live: GenerationId) -> Result
 async fn reindex(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
-    view: View,
     live: GenerationId,
     damage: Option<Failure>,
 ) -> Result<GenerationId, Stuck> {
     tracing::warn!(target: "Supervisor", "generation {live} is damaged, perhaps only in its indexes: checking a clone of it");
     let doing = format!("checking generation {live}");
-    match make_next(instance, door, view, Reason::Upgrade, Some(live), doing).await {
+    let how = How::by_the_image(instance, Reason::Upgrade);
+    match make_next(instance, door, how, Some((live, Source::Generation(live))), doing).await {
         Err(stuck) if damage.is_none() && !stuck.commit_unknown => {
             instance
                 .publisher
@@ -138,17 +224,18 @@ async fn reindex(
     }
 }
 
-/// Makes the next generation, from the live one or from nothing, and commits it.
-async fn make_next(
+/// Makes the next generation and commits it: from nothing, or in place of the live one from this source.
+pub(super) async fn make_next(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
-    view: View,
-    reason: Reason,
-    live: Option<GenerationId>,
+    how: How,
+    from: Option<(GenerationId, Source)>,
     doing: String,
 ) -> Result<GenerationId, Stuck> {
     door.open_after(SOON);
+    let live = from.as_ref().map(|(live, _)| *live);
     let made = async {
+        let view = view::look(&instance.data)?;
         let checkpointed = match live {
             Some(live) => {
                 App::is_of_this_version(instance).await?;
@@ -156,9 +243,9 @@ async fn make_next(
             }
             None => None,
         };
-        let source = live.map_or(Source::Nothing, Source::Generation);
+        let source = from.map_or(Source::Nothing, |(_, source)| source);
         let target = decide::next(&view)?;
-        let prepared = generation::prepare(instance, reason, source, target).await?;
+        let prepared = generation::prepare(instance, how, source, target).await?;
         generation::complete(instance, &prepared, live, checkpointed).await
     };
     match made.await {
@@ -166,7 +253,7 @@ async fn make_next(
         Err(incomplete) => {
             let commit_unknown = matches!(incomplete, Incomplete::Unknown(_));
             let failure = generation::clean_up(instance, incomplete).await;
-            Err(Stuck { failure, doing, commit_unknown, view: Some(view) })
+            Err(Stuck { failure, doing, commit_unknown, view: None })
         }
     }
 }

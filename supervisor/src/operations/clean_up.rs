@@ -56,7 +56,7 @@ async fn try_to(instance: &Rc<Instance>) -> Result<(), Failure> {
     snapshots.retain(|snapshot| {
         snapshot.generation != live && view.generations.iter().any(|here| here.id == snapshot.generation)
     });
-    let state = State { format: FORMAT, live, version: VERSION.to_owned(), snapshots };
+    let state = State { format: FORMAT, live, version: instance.app().version(VERSION).to_owned(), snapshots };
     if view.state.as_ref() != Some(&state)
         && let Err(failure) = child::run::<()>(instance, Job::Save(Document::State(state))).await
     {

@@ -4,19 +4,30 @@
 //! that was there before is changed, so a failure, or the end of this process, at any moment leaves everything as
 //! it was. What was staged carries a marker, and the next [`Job::Recover`] removes it.
 
-use std::rc::Rc;
+use std::{
+    path::Path,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use super::{migrate, prove};
+use super::{
+    migrate, plan,
+    prove::{self, Before},
+};
 use crate::{
-    app::lifecycle::{Mode, end_strays},
+    app::{
+        lifecycle::{Mode, end_strays},
+        proof::Meant,
+    },
     data::{
         GenerationId,
         state::{FORMAT, Reason, Snapshot, State},
         view::{self, Live, View},
     },
-    failure::Failure,
+    failure::{Cause, Failure},
     instance::Instance,
     jobs::{Checkpointed, Committed, Document, Finalize, Job, Origin, Source, Staged, child},
+    process::programs::AppProgram,
     status::{Phase, VERSION, now},
 };
 
@@ -31,6 +42,40 @@ pub struct Prepared {
     pub reason: Reason,
     /// The name of its last applied migration.
     pub schema: String,
+    /// The app that is proven on it, and serves it then.
+    pub app: Rc<AppProgram>,
+    /// What people saw before, if that is known.
+    pub before: Option<Before>,
+}
+
+/// How a generation is made.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// Why.
+    pub reason: Reason,
+    /// The app that is to serve it.
+    pub app: Rc<AppProgram>,
+    /// Whether the migrations run; else it stays as it is, for an app that is older than it.
+    pub migrate: bool,
+    /// The app that says what people see before that.
+    pub compared_with: Option<Rc<AppProgram>>,
+    /// What is known not to be as it should, and is no reason to stop.
+    pub accepted: Vec<String>,
+    /// How long staging and migrating may take while nothing moves.
+    pub limit: Option<Duration>,
+}
+
+impl How {
+    /// Returns how the image's own app and migrator make it.
+    pub fn by_the_image(instance: &Instance, reason: Reason) -> Self {
+        let app = Rc::clone(&instance.programs.app);
+        Self { reason, app, migrate: true, compared_with: None, accepted: Vec::new(), limit: None }
+    }
+
+    /// Returns how an app makes it that takes the schema as it is.
+    pub fn unmigrated(app: &Rc<AppProgram>, reason: Reason) -> Self {
+        Self { reason, app: Rc::clone(app), migrate: false, compared_with: None, accepted: Vec::new(), limit: None }
+    }
 }
 
 /// Why a generation was not completed.
@@ -55,7 +100,7 @@ impl From<Failure> for Incomplete {
 /// When it is damaged, or still in use.
 pub async fn checkpoint(instance: &Instance, live: GenerationId, check: bool) -> Result<Checkpointed, Failure> {
     end_strays(instance).await;
-    child::run(instance, Job::Checkpoint { generation: live, check }).await
+    child::run(instance, Job::Checkpoint { generation: live, check, hash: false }).await
 }
 
 /// Stages and migrates; the app may serve meanwhile (a restore), for the source is not what it writes to.
@@ -63,11 +108,44 @@ pub async fn checkpoint(instance: &Instance, live: GenerationId, check: bool) ->
 /// # Errors
 /// What went wrong; what was staged is still there.
 pub async fn prepare(
-    instance: &Instance,
-    reason: Reason,
+    instance: &Rc<Instance>,
+    how: How,
     source: Source,
     target: GenerationId,
 ) -> Result<Prepared, Failure> {
+    let Some(limit) = how.limit else { return prepare_in_time(instance, how, source, target).await };
+    let began = Instant::now();
+    tokio::select! {
+        prepared = prepare_in_time(instance, how, source, target) => prepared,
+        () = stands_still(instance, limit) => {
+            let took = humantime::format_duration(Duration::from_secs(began.elapsed().as_secs()));
+            Err(Failure::new(Cause::Interrupted, format!("the upgrade has taken {took}, many times what it took in its rehearsal, and nothing moves any more"))
+                .hint("something else uses the disk or the processor; it is tried again"))
+        }
+    }
+}
+
+/// Returns once this time has passed and nothing has moved for as long again: what makes progress is not given up.
+async fn stands_still(instance: &Instance, limit: Duration) {
+    let mut before = None;
+    loop {
+        tokio::time::sleep(limit).await;
+        let now = instance.publisher.status();
+        let now = Some((now.phase, now.progress));
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
+async fn prepare_in_time(
+    instance: &Rc<Instance>,
+    how: How,
+    source: Source,
+    target: GenerationId,
+) -> Result<Prepared, Failure> {
+    let How { reason, app, migrate, compared_with, accepted, limit: _ } = how;
     instance.publisher.enter(Phase::Staging(target));
     let staged: Staged = child::run(instance, Job::Stage { target, source }).await?;
     match &staged.origin {
@@ -82,9 +160,34 @@ pub async fn prepare(
     if let Some(problem) = &staged.reindexed {
         tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew from them in generation {target}");
     }
+    let (database, mode) = (instance.data.database(target), Mode::Probation(reason));
+    let before = prepare_comparison(instance, compared_with.as_ref(), &database, mode, &accepted).await;
     instance.publisher.enter(Phase::Migrating(target));
-    let schema = migrate::up(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
-    Ok(Prepared { target, origin: staged.origin, reason, schema })
+    let schema = match migrate {
+        true => migrate::up(instance, &database, mode, &accepted).await?,
+        false => {
+            plan::ask_of(instance, &database, false).await?.all_applied().last().copied().unwrap_or_default().to_owned()
+        }
+    };
+    Ok(Prepared { target, origin: staged.origin, reason, schema, app, before })
+}
+
+/// Asks the last good app, if there is one, what people see before a migration; the differences that the release or the operator means
+/// are no differences.
+pub async fn prepare_comparison(
+    instance: &Rc<Instance>,
+    app: Option<&Rc<AppProgram>>,
+    database: &Path,
+    mode: Mode,
+    accepted: &[String],
+) -> Option<Before> {
+    let app = app?;
+    let mut before = prove::before(instance, app, database, mode).await?;
+    let accepted =
+        accepted.iter().map(|figure| Meant { figure: figure.clone(), reason: "accepted by the operator".into() });
+    let release = plan::ask_of(instance, database, false).await.map(|status| status.differences).unwrap_or_default();
+    before.meant = accepted.chain(release).collect();
+    Some(before)
 }
 
 /// Proves, finalizes and commits what was prepared, and writes down what was left behind. No app is alive.
@@ -97,13 +200,20 @@ pub async fn complete(
     outgoing: Option<GenerationId>,
     checkpointed: Option<Checkpointed>,
 ) -> Result<GenerationId, Incomplete> {
-    let Prepared { target, ref origin, reason, ref schema } = *prepared;
+    let Prepared { target, ref origin, reason, ref schema, ref app, ref before } = *prepared;
+    let version = app.version(VERSION).to_owned();
     instance.publisher.enter(Phase::Proving(target));
     tracing::info!(target: "Supervisor", "trying the app out on generation {target}");
-    prove::prove(instance, &instance.data.database(target), Mode::Probation(reason)).await?;
+    prove::prove(instance, app, &instance.data.database(target), Mode::Probation(reason), before.as_ref()).await?;
     instance.publisher.enter(Phase::Committing(target));
     end_strays(instance).await;
-    let finalize = Finalize { generation: target, reason, origin: origin.clone(), schema: schema.clone() };
+    let finalize = Finalize {
+        generation: target,
+        reason,
+        origin: origin.clone(),
+        schema: schema.clone(),
+        version: version.clone(),
+    };
     // What a first start has made nobody outside has written to, so that its database needs no process of its own, which can
     // reach nothing else.
     let finalize = if reason == Reason::FirstStart {
@@ -112,7 +222,7 @@ pub async fn complete(
         let () = child::run(instance, Job::Finalize(finalize)).await?;
         None
     };
-    let state = state_after(&view::look(&instance.data)?, target, outgoing, reason, checkpointed);
+    let state = state_after(&view::look(&instance.data)?, target, version, outgoing, reason, checkpointed);
     let commit = Job::Commit { generation: target, finalize, state: state.clone() };
     let state_trouble = match child::run::<Committed>(instance, commit).await {
         Ok(committed) => committed.state_trouble,
@@ -157,6 +267,7 @@ fn recover(instance: &Instance) -> Job {
 fn state_after(
     before: &View,
     live: GenerationId,
+    version: String,
     outgoing: Option<GenerationId>,
     reason: Reason,
     checkpointed: Option<Checkpointed>,
@@ -170,7 +281,7 @@ fn state_after(
         let written_at = checkpointed.map_or_else(|| Some(now()), |checkpointed| checkpointed.written_at);
         snapshots.push(Snapshot { generation, left_at: now(), written_at, reason });
     }
-    State { format: FORMAT, live, version: VERSION.to_owned(), snapshots }
+    State { format: FORMAT, live, version, snapshots }
 }
 
 /// Removes what a failed attempt staged, if it is known that it was not committed, and returns the failure. That it could not

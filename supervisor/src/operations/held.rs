@@ -9,12 +9,13 @@ use crate::{
     config::Config,
     data::{
         GenerationId, access,
+        programs::Identity,
         state::{self, DataState, FORMAT, Held, Step, WayOut},
         view::{self, Generation, Live, View},
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Document, Identity, Job, child},
+    jobs::{Document, Job, child},
     status::{VERSION, now},
 };
 
@@ -164,11 +165,20 @@ fn is_repeated(held: &Held, now: Option<&Identity>) -> bool {
 }
 
 /// Returns what tells this image, as its programs were opened at the start, and these settings from others.
-async fn identity(instance: &Instance) -> Result<Identity, Failure> {
+pub(super) async fn identity(instance: &Instance) -> Result<Identity, Failure> {
+    // Neither changes while the supervisor runs.
+    if let Some(identity) = instance.identity.get() {
+        return Ok(identity.clone());
+    }
     let (programs, descriptors) = instance.programs.to_read();
     let job = Job::Identify { programs, settings: all_settings(&instance.config) };
     let identity: Identity = child::run_with(instance, job, descriptors).await?;
-    Ok(Identity { image: format!("{VERSION}+{}", identity.image), ..identity })
+    let identity = Identity { image: format!("{VERSION}+{}", identity.image), ..identity };
+    // Before there is a token, nothing is known of the settings yet.
+    if identity.settings.is_some() {
+        let _ = instance.identity.set(identity.clone());
+    }
+    Ok(identity)
 }
 
 /// Returns all settings in force as one text, secrets included: what the fingerprint is made of.
@@ -358,7 +368,7 @@ mod tests {
     #[test]
     fn another_image_or_a_changed_setting_is_something_new_to_try() {
         let identity = |image: &str, settings: Option<&str>| {
-            Some(Identity { image: image.into(), settings: settings.map(str::to_owned) })
+            Some(Identity { image: image.into(), app: String::new(), settings: settings.map(str::to_owned) })
         };
         for (now, repeated) in [
             (identity("0.4.0+aa", Some("one")), true),

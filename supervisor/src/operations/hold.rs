@@ -10,6 +10,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use super::{
     State, held,
     ordered::{Event, Operations},
+    upgrade,
 };
 use crate::{
     data::state::{DataState, Held, WayOut},
@@ -55,8 +56,12 @@ pub(super) async fn hold(
             biased;
             () = instance.stopping() => return State::Exit(0),
             event = operations.next() => match event {
-                Event::Resume(reply) if operations.is_under_way() => reply.says(Err(operations.under_way())),
-                Event::Resume(reply) => {
+                Event::Resume(_, reply) if operations.is_under_way() => reply.says(Err(operations.under_way())),
+                Event::Resume(accept, reply) => {
+                    if !accept.is_empty() && let Err(failure) = upgrade::accept(instance, accept).await {
+                        reply.says(Err(failure));
+                        continue;
+                    }
                     reply.done();
                     tracing::info!(target: "Supervisor", "trying again, as the operator asked");
                     return State::Boot(Attempt::Requested);
@@ -65,6 +70,8 @@ pub(super) async fn hold(
                     Cause::Busy,
                     "the supervisor is held, so there is no app to restart",
                 ).hint("try again with: supervisor resume"))),
+                // Nothing serves that it could take over from.
+                Event::Upgrade(_) => {}
                 Event::Prepared(prepared) => return State::Switch(prepared, Box::new(State::Hold(held))),
             },
             () = sleep_until(until), if held.failure.cause.passes() => {

@@ -2,9 +2,10 @@
 //!
 //! `migrator up --json`, one JSON document a line: docs/contracts/migrator-up.jsonl.
 
-use std::path::Path;
+use std::{cell::Cell, path::Path, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     app::lifecycle::{Mode, point},
@@ -20,12 +21,38 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event {
-    Checking { version: Option<String> },
-    Skipping { migration: String },
-    Applying { migration: String, number: u64, of: u64 },
-    Progress { migration: String, table: String, done: u64, of: u64 },
-    Applied { migration: String, number: u64, of: u64, milliseconds: u64 },
-    Complete { applied: Vec<String> },
+    Checking {
+        version: Option<String>,
+    },
+    Skipping {
+        migration: String,
+    },
+    Applying {
+        migration: String,
+        number: u64,
+        of: u64,
+    },
+    Progress {
+        migration: String,
+        table: String,
+        done: u64,
+        of: u64,
+    },
+    Applied {
+        migration: String,
+        number: u64,
+        of: u64,
+        milliseconds: u64,
+    },
+    Accepted {
+        finding: String,
+    },
+    Complete {
+        applied: Vec<String>,
+    },
+    /// That it still works, and what a later migrator may add.
+    #[serde(other)]
+    Other,
 }
 
 /// What every document of the migrator's has, and the one that it ends with when it cannot do its work.
@@ -115,27 +142,60 @@ pub(super) fn is_of_this_version(instance: &Instance, version: Option<&str>) -> 
     }
 }
 
-/// Runs all pending migrations on this database, and returns the name of the last applied one.
+/// How long a migrator of Hearth's own may show no sign of life: it shows one each second.
+const STUCK: Duration = Duration::from_secs(10 * 60);
+
+/// Runs all pending migrations on this database, in spite of the findings that the operator has accepted, and returns the name of the
+/// last applied one.
 ///
 /// # Errors
-/// The migrator's own sentence, or why it gave none.
-pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<String, Failure> {
+/// The migrator's own sentence, or why it gave none; that it shows no sign of life any more.
+pub async fn up(instance: &Instance, database: &Path, mode: Mode, accepted: &[String]) -> Result<String, Failure> {
+    let heard = Cell::new(Instant::now());
+    let stuck = async {
+        while instance.programs.migrator.is_own() && heard.get().elapsed() < STUCK {
+            sleep_until(heard.get() + STUCK).await;
+        }
+        if !instance.programs.migrator.is_own() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        done = to_the_end(instance, database, mode, accepted, &heard) => done,
+        () = stuck => {
+            let limit = humantime::format_duration(STUCK);
+            Err(Failure::new(Cause::Migration, format!("the migrator has shown no sign of life for {limit}"))
+                .hint("the migrations run in one transaction on a copy, so nothing was changed"))
+        }
+    }
+}
+
+async fn to_the_end(
+    instance: &Instance,
+    database: &Path,
+    mode: Mode,
+    accepted: &[String],
+    heard: &Cell<Instant>,
+) -> Result<String, Failure> {
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;
-    let exit = run(instance, database, &["up", "--json"], mode == Mode::Drill, |line| {
+    let mut words = vec!["up", "--json"];
+    words.extend(accepted.iter().flat_map(|finding| ["--accept", finding]));
+    let exit = run(instance, database, &words, mode.is_beside(), |line| {
+        heard.set(Instant::now());
         match read(line)? {
             // Told at planning already, but for a first start's migrator.
             Event::Checking { version } => is_of_this_version(instance, version.as_deref())?,
             Event::Skipping { migration } => schema = migration,
             Event::Applying { migration, number, of } => {
-                if mode != Mode::Drill {
+                if !mode.is_beside() {
                     tracing::info!(target: "Migrate", "Applying: {migration}");
                 }
                 instance.publisher.progress(number - 1, of, Unit::Migrations);
             }
             Event::Progress { migration, table, done, of } => {
-                if mode != Mode::Drill {
+                if !mode.is_beside() {
                     tracing::info!(target: "Migrate", "{migration}: {done} of {of} rows of {table}");
                 }
                 instance.publisher.progress(done, of, Unit::Rows);
@@ -145,6 +205,10 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
                 instance.publisher.progress(number, of, Unit::Migrations);
                 schema = migration;
             }
+            Event::Accepted { finding } => {
+                tracing::warn!(target: "Migrate", "in spite of what was accepted: {finding}")
+            }
+            Event::Other => {}
             Event::Complete { applied } => {
                 complete = true;
                 if let Some(last) = applied.last() {
@@ -159,7 +223,7 @@ pub async fn up(instance: &Instance, database: &Path, mode: Mode) -> Result<Stri
         return Err(Failure::new(Cause::Interrupted, format!("the migrator {exit} before it was done"))
             .hint("the migrations run in one transaction on a copy, so nothing was changed"));
     }
-    if mode != Mode::Drill {
+    if !mode.is_beside() {
         tracing::info!(target: "Migrate", "All migrations complete!");
     }
     point("migrator.done")?;

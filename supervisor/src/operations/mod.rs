@@ -7,6 +7,7 @@
 //! | operation | its steps |
 //! |---|---|
 //! | boot | starting, recovering, planning; where something is pending: staging, migrating, proving, committing; serving |
+//! | rehearsal | rehearsing, beside the app of the last good version; then, where it went well, the steps of a boot from staging on |
 //! | restore | staging and migrating beside the serving app; the app stops; proving, committing; serving |
 //! | backup | backing-up, drilling (where that is due), pruning, copying (to each destination) |
 //! | verify | verifying, drilling (where that was asked for) |
@@ -23,7 +24,10 @@
 //! which the same image with the same settings does not repeat by itself. One field of the status says whether the supervisor is held
 //! and why; a boot that serves has cleared it.
 //!
-//! Decisions are functions without I/O: [`decide`], [`plan`], `held::is_repeated`, `held::ways_out`,
+//! Which program serves, and what becomes of an upgrade that fails, is decided in [`fallback`], and carried out in [`upgrade`] with what
+//! [`kept`] knows.
+//!
+//! Decisions are functions without I/O: [`decide`], [`plan`], [`fallback`], `held::is_repeated`, `held::ways_out`,
 //! [`crate::app::policy`].
 
 pub mod alone;
@@ -33,20 +37,24 @@ pub mod backup_trial;
 pub mod boot;
 pub mod clean_up;
 pub mod decide;
+pub mod fallback;
 pub mod generation;
 pub mod held;
 pub mod hold;
+pub mod kept;
 pub mod migrate;
 pub mod ordered;
 pub mod plan;
 pub mod prove;
+pub mod rehearse;
 pub mod restore;
 pub mod serve;
 pub mod start;
 pub mod systemd;
 pub mod update_check;
+pub mod upgrade;
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -82,6 +90,9 @@ enum State {
     Hold(Box<Held>),
     /// Goes over to what a restore has prepared; if that fails, goes back.
     Switch(Prepared, Box<State>),
+    /// Makes the next generation by the image's programs, which was rehearsed, and may take so long; the kept app, which served this one,
+    /// has stopped for it.
+    Upgrade(GenerationId, Duration),
     /// Ends, with this status.
     Exit(u8),
 }
@@ -179,7 +190,8 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
     let door = Door::new(instance);
     let update_check = Rc::new(UpdateCheck::default());
     let mut operations = Operations::new(instance, &update_check, taken);
-    tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders));
+    tokio::task::spawn_local(backup_scheduler::keep(Rc::clone(instance), orders.clone()));
+    tokio::task::spawn_local(upgrade::keep(Rc::clone(instance), orders));
     tokio::task::spawn_local(backup_trial::keep(Rc::clone(instance)));
     tokio::task::spawn_local(update_check.keep(Rc::clone(instance)));
     let mut state = State::Boot(Attempt::First);
@@ -207,6 +219,13 @@ async fn daemon(instance: &Rc<Instance>, shown: Value) -> Result<u8, Failure> {
                     biased;
                     () = instance.stopping() => State::Exit(0),
                     state = restore::switch(instance, &door, prepared, *back) => state,
+                }
+            }
+            State::Upgrade(live, limit) => {
+                tokio::select! {
+                    biased;
+                    () = instance.stopping() => State::Exit(0),
+                    state = upgrade::switch(instance, &door, live, limit) => state,
                 }
             }
             State::Exit(status) => {
@@ -239,10 +258,10 @@ fn open_control(instance: &Rc<Instance>, control: &mut Option<(Orders, Value)>) 
 async fn leave_nothing(instance: &Instance) {
     let gone = async {
         while !instance.reaper.children().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         crate::app::lifecycle::end_strays(instance).await;
     };
     // A process that hangs in the kernel (a disk that does not answer) is not waited for.
-    let _ = crate::process::deadline::within(std::time::Duration::from_secs(2), gone).await;
+    let _ = crate::process::deadline::within(Duration::from_secs(2), gone).await;
 }

@@ -2,11 +2,11 @@
 //!
 //! One at a time, beside whatever the supervisor does: a second one is refused and names the first.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{backup, generation::Prepared, restore, update_check::UpdateCheck};
+use super::{backup, generation::Prepared, restore, update_check::UpdateCheck, upgrade};
 use crate::{
     control::orders::{Operation, Order, Reply},
     failure::{Cause, Failure},
@@ -20,8 +20,10 @@ pub enum Event {
     Prepared(Prepared),
     /// The app is to be started again.
     Restart(Reply),
-    /// What is held is to be tried again.
-    Resume(Reply),
+    /// What is held is to be tried again, in spite of these findings.
+    Resume(Vec<String>, Reply),
+    /// The upgrade was rehearsed: the app is to be stopped for it, and it may take so long.
+    Upgrade(Duration),
 }
 
 /// What an operation has come to.
@@ -30,6 +32,8 @@ pub enum Ending {
     Prepared(Prepared),
     /// A restore could not be prepared; nothing was changed.
     Unprepared(Failure),
+    /// The upgrade was rehearsed, as a sentence says: it can go on, and may take so long.
+    Rehearsed(Duration, String),
     /// Anything else: a sentence, or what went wrong.
     Ended(Result<String, Failure>),
 }
@@ -41,6 +45,11 @@ pub async fn carry_out(instance: Rc<Instance>, operation: Operation) -> Ending {
         Operation::Restore(from) => match restore::prepare(&instance, &from).await {
             Ok(prepared) => Ending::Prepared(prepared),
             Err(failure) => Ending::Unprepared(failure),
+        },
+        Operation::Rehearse { accept } => match upgrade::rehearse(&instance, accept).await {
+            Ok((Some(limit), sentence)) => Ending::Rehearsed(limit, sentence),
+            Ok((None, sentence)) => Ending::Ended(Ok(sentence)),
+            Err(failure) => Ending::Ended(Err(failure)),
         },
         Operation::Backup { reason, label, drill } => {
             Ending::Ended(backup::back_up(&instance, reason, label, drill).await)
@@ -86,6 +95,11 @@ impl Operations {
                 ending = ending(&mut self.under_way) => match ending {
                     Ending::Prepared(prepared) => return Event::Prepared(prepared),
                     Ending::Unprepared(failure) => restore::failed(&self.instance, failure, true),
+                    Ending::Rehearsed(limit, sentence) => {
+                        tracing::info!(target: "Supervisor", "rehearsed: {sentence}");
+                        self.instance.publisher.end_operation(Ok(sentence));
+                        return Event::Upgrade(limit);
+                    }
                     Ending::Ended(outcome) => {
                         let what = self.instance.publisher.status().operation.map(|operation| operation.what);
                         let what = what.unwrap_or_default();
@@ -100,7 +114,7 @@ impl Operations {
                 },
                 order = self.orders.recv() => match order {
                     Some(Order::Restart(reply)) => return Event::Restart(reply),
-                    Some(Order::Resume(reply)) => return Event::Resume(reply),
+                    Some(Order::Resume(accept, reply)) => return Event::Resume(accept, reply),
                     Some(Order::Begin(operation, reply)) => {
                         reply.says(self.begin(operation).map(|id| id.to_string()));
                     }

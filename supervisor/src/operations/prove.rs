@@ -13,11 +13,13 @@ use crate::{
         cause,
         health::Verdict,
         lifecycle::{App, Mode, point},
+        proof::{Meant, Proof},
     },
     data::state::Reason,
-    failure::Failure,
+    failure::{Cause, Failure},
     instance::Instance,
-    process::reaper::Exit,
+    process::{programs::AppProgram, reaper::Exit},
+    status::{VERSION, now},
 };
 
 /// How many health checks in a row it must answer well.
@@ -31,19 +33,63 @@ fn pause(mode: Mode, well: bool) -> Duration {
     if well && mode == Mode::Probation(Reason::FirstStart) { Duration::ZERO } else { BETWEEN }
 }
 
-/// Proves the app on this database.
+/// What people saw before an upgrade, as the last good app says it.
+#[derive(Clone, Debug)]
+pub struct Before {
+    at: String,
+    proof: Proof,
+    /// The differences that the release means.
+    pub meant: Vec<Meant>,
+}
+
+/// Asks the last good app what people see in this database, which is not migrated yet. Where it cannot say, nothing is compared, and that
+/// is noted: it says nothing of the upgrade.
+pub async fn before(instance: &Rc<Instance>, app: &Rc<AppProgram>, database: &Path, mode: Mode) -> Option<Before> {
+    let at = now();
+    let asked = async {
+        let app = App::start(instance, app, database, mode).await?;
+        app.until_ready().await?;
+        let proof = app.proof(&at).await;
+        app.stop(Signal::SIGTERM).await;
+        proof
+    };
+    match asked.await {
+        Ok(proof) => proof.map(|proof| Before { at, proof, meant: Vec::new() }),
+        Err(failure) => {
+            let version = app.version(VERSION);
+            instance.publisher.note(format!(
+                "v{version} could not say what people see before the upgrade, so nothing is compared: {failure}"
+            ));
+            None
+        }
+    }
+}
+
+/// Proves the app on this database, and that people see there what they saw before.
 ///
 /// # Errors
 /// [`crate::failure::Cause::Unproven`] with what the app did, or why it could not be started; a cause that passes, if there is one.
-pub async fn prove(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
-    match tried(instance, database, mode).await {
+pub async fn prove(
+    instance: &Rc<Instance>,
+    app: &Rc<AppProgram>,
+    database: &Path,
+    mode: Mode,
+    before: Option<&Before>,
+) -> Result<(), Failure> {
+    match tried(instance, app, database, mode, before).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(cause::passing(instance, failure).await),
     }
 }
 
-async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(), Failure> {
-    let app = App::start(instance, database, mode).await?;
+async fn tried(
+    instance: &Rc<Instance>,
+    program: &Rc<AppProgram>,
+    database: &Path,
+    mode: Mode,
+    before: Option<&Before>,
+) -> Result<(), Failure> {
+    let app = App::start(instance, program, database, mode).await?;
     point("prove.launched")?;
     app.until_ready().await?;
     point("prove.ready")?;
@@ -56,7 +102,7 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
                 let (how, words) = app.ended(exit).await;
                 return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready{words}")));
             }
-            verdict = App::ask(Rc::clone(&app.private), Rc::clone(instance)) => verdict?,
+            verdict = app.ask() => verdict?,
         };
         let (cause, why) = match verdict {
             Verdict::Serving(..) => {
@@ -75,6 +121,20 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
         }
         sleep(pause(mode, false)).await;
     }
+    if let Some(before) = before {
+        let compared = tokio::select! {
+            biased;
+            exit = app.child.wait() => {
+                let (how, words) = app.ended(exit).await;
+                Err(Failure::new(app.shown_by(exit), format!("the app {how} while it said what people see{words}")))
+            }
+            compared = compare(&app, before) => compared,
+        };
+        if let Err(failure) = compared {
+            app.stop(Signal::SIGTERM).await;
+            return Err(failure);
+        }
+    }
     let exit = app.stop(Signal::SIGTERM).await;
     if exit != Exit::Code(0) {
         return Err(Failure::new(
@@ -83,6 +143,30 @@ async fn tried(instance: &Rc<Instance>, database: &Path, mode: Mode) -> Result<(
         ));
     }
     point("prove.stopped")
+}
+
+/// Compares what people see with what they saw before.
+///
+/// # Errors
+/// [`Cause::Unproven`], with the first difference and how many more there are.
+async fn compare(app: &App, before: &Before) -> Result<(), Failure> {
+    let Some(after) = app.proof(&before.at).await? else { return Ok(()) };
+    let differences = before.proof.differences(&after, &before.meant);
+    let Some(first) = differences.first() else {
+        tracing::info!(target: "Supervisor", "v{} and v{} agree in {} figures of what people see", before.proof.version, after.version, before.proof.len());
+        return Ok(());
+    };
+    differences
+        .iter()
+        .for_each(|difference| tracing::warn!(target: "Supervisor", "people would see something else: {difference}"));
+    let more = match differences.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Err(Failure::new(
+        Cause::Unproven,
+        format!("people would not see what v{} shows them: {first}{more}", before.proof.version),
+    ))
 }
 
 #[cfg(test)]

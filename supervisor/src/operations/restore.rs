@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use super::{
     State, decide,
-    generation::{self, Incomplete, Prepared},
+    generation::{self, How, Incomplete, Prepared},
     held::{self, Stuck},
+    plan,
 };
 use crate::{
     control::orders::From,
@@ -20,6 +21,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Source, door::Door},
+    status::VERSION,
 };
 
 /// Says whether this can be restored.
@@ -62,12 +64,38 @@ pub async fn prepare(instance: &Rc<Instance>, from: &From) -> Result<Prepared, F
             }
         };
         tracing::info!(target: "Supervisor", "restoring {what} as generation {target}, as the operator asked");
-        generation::prepare(instance, Reason::Restore, source, target).await
+        let app = instance.app();
+        let how = match app.kept() {
+            None => How::by_the_image(instance, Reason::Restore),
+            Some(_) => How::unmigrated(&app, Reason::Restore),
+        };
+        let prepared = generation::prepare(instance, how, source, target).await?;
+        if app.kept().is_some() {
+            is_servable(instance, &prepared).await?;
+        }
+        Ok::<_, Failure>(prepared)
     };
     match prepared.await {
         Ok(prepared) => Ok(prepared),
         Err(failure) => Err(in_words(from, generation::clean_up(instance, failure.into()).await)),
     }
+}
+
+/// Says whether what is restored while an earlier version serves has the migrations of what is live: no other can be served by it, and
+/// the image's own migrator and app are those that failed.
+async fn is_servable(instance: &Instance, prepared: &Prepared) -> Result<(), Failure> {
+    let Live::Generation(live) = view::live(&instance.data)? else { return Ok(()) };
+    let restored = plan::ask(instance, prepared.target, false).await?;
+    let serving = plan::ask(instance, live, false).await?;
+    if restored.all_applied() == serving.all_applied() {
+        return Ok(());
+    }
+    let version = prepared.app.version(VERSION);
+    let message = format!(
+        "v{version} serves, since the upgrade failed, and it cannot serve this: it has other migrations than generation {live}"
+    );
+    Err(Failure::new(Cause::Newer, message)
+        .hint("start the image that fits it, or try the upgrade again (supervisor resume); nothing was changed"))
 }
 
 /// Says of a backup that is too new that it is, and not the database in use.

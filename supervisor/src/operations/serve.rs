@@ -12,8 +12,10 @@ use super::{
     State, clean_up,
     generation::Prepared,
     held::{self, Stuck},
+    kept,
     ordered::{Event, Operations},
     start::address_here,
+    upgrade,
 };
 use crate::{
     app::{
@@ -26,15 +28,17 @@ use crate::{
     data::GenerationId,
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::door::Door,
+    jobs::door::{Door, SOON},
     process::deadline::Deadline,
-    status::Phase,
+    status::{Phase, VERSION},
 };
 
 /// How soon a question follows the last one while the app is not ready yet.
 const IMPATIENT: Duration = Duration::from_millis(20);
 /// A gap that the kernel's queue of connections bridges; a longer one gets the door.
 pub(super) const GAP: Duration = Duration::from_secs(2);
+/// How many ends of an app that is on trial are a crash loop: an earlier one is there to take its place.
+const ON_TRIAL: u32 = 3;
 
 /// Why one run of the app ended.
 enum Ended {
@@ -46,6 +50,8 @@ enum Ended {
     /// The operator asked for it.
     Restart,
     Switch(Prepared),
+    /// The upgrade was rehearsed, and may take so long.
+    Upgrade(Duration),
 }
 
 /// Serves this generation.
@@ -61,14 +67,18 @@ pub(super) async fn serve(
         State::Hold(held::held(instance, stuck).await)
     };
     let restart = &instance.config.restart;
+    let attempts = match kept::is_on_trial(instance).await {
+        true => restart.attempts.min(ON_TRIAL),
+        false => restart.attempts,
+    };
     let mut policy = Policy::new(Limits {
         backoff: restart.backoff,
         backoff_max: restart.backoff_max,
-        attempts: restart.attempts,
+        attempts,
         // So many ends must fit into it, however long an app takes to fail each time.
         window: restart.window.max(
             (instance.config.app.start_timeout + instance.config.stop.grace + restart.backoff_max)
-                .saturating_mul(restart.attempts),
+                .saturating_mul(attempts),
         ),
     });
     instance.publisher.enter(Phase::Restarting);
@@ -78,6 +88,7 @@ pub(super) async fn serve(
         let why = match run.watched(generation, operations).await {
             Ended::Stopped(status) => return State::Exit(status),
             Ended::Switch(prepared) => return switch(prepared),
+            Ended::Upgrade(limit) => return State::Upgrade(generation, limit),
             Ended::Refused(failure) => return hold(failure).await,
             Ended::Restart => {
                 instance.publisher.enter(Phase::Restarting);
@@ -100,14 +111,21 @@ pub(super) async fn serve(
                 return tokio::select! {
                     biased;
                     () = instance.stopping() => State::Exit(0),
-                    failure = cause::passing(instance, failure) => hold(failure).await,
+                    state = async {
+                        let failure = cause::passing(instance, failure).await;
+                        door.open_after(SOON);
+                        match upgrade::trial_failed(instance, door, generation, &failure).await {
+                            Some(state) => state,
+                            None => hold(failure).await,
+                        }
+                    } => state,
                 };
             }
         };
         tracing::warn!(target: "Supervisor", "the app {why}; starting it again in {} ms", wait.as_millis());
         instance.publisher.enter(Phase::Restarting);
         door.open_after(GAP);
-        if let Some(state) = wait_between(instance, operations, wait, switch).await {
+        if let Some(state) = wait_between(instance, operations, wait, generation, switch).await {
             return state;
         }
     }
@@ -118,6 +136,7 @@ async fn wait_between(
     instance: &Rc<Instance>,
     operations: &mut Operations,
     wait: Duration,
+    generation: GenerationId,
     switch: impl Fn(Prepared) -> State,
 ) -> Option<State> {
     let until = Instant::now() + wait;
@@ -127,7 +146,8 @@ async fn wait_between(
             () = instance.stopping() => return Some(State::Exit(0)),
             event = operations.next() => match event {
                 Event::Prepared(prepared) => return Some(switch(prepared)),
-                Event::Resume(reply) => reply.says(Err(nothing_held())),
+                Event::Upgrade(limit) => return Some(State::Upgrade(generation, limit)),
+                Event::Resume(_, reply) => reply.says(Err(nothing_held())),
                 Event::Restart(reply) => {
                     reply.done();
                     return None;
@@ -156,12 +176,13 @@ struct Run<'a> {
 impl Run<'_> {
     async fn watched(mut self, generation: GenerationId, operations: &mut Operations) -> Ended {
         let instance = self.instance;
-        tracing::info!(target: "App", "Starting server v{}...", crate::status::VERSION);
+        let program = instance.app();
+        tracing::info!(target: "App", "Starting server v{}...", program.version(VERSION));
         let database = instance.data.database(generation);
         let app = tokio::select! {
             biased;
             () = instance.stopping() => return Ended::Stopped(0),
-            app = App::start(instance, &database, Mode::Serving) => match app {
+            app = App::start(instance, &program, &database, Mode::Serving) => match app {
                 Ok(app) => app,
                 Err(failure) => return Ended::Failed(format!("could not be started: {failure}")),
             },
@@ -206,7 +227,11 @@ impl Run<'_> {
                         app.stop(Signal::SIGTERM).await;
                         return Ended::Switch(prepared);
                     }
-                    Event::Resume(reply) => reply.says(Err(nothing_held())),
+                    Event::Upgrade(limit) => {
+                        app.stop(Signal::SIGTERM).await;
+                        return Ended::Upgrade(limit);
+                    }
+                    Event::Resume(_, reply) => reply.says(Err(nothing_held())),
                     Event::Restart(reply) => {
                         reply.done();
                         tracing::info!(target: "Supervisor", "restarting the app, as the operator asked");
@@ -227,7 +252,7 @@ impl Run<'_> {
                     Err(failure) => instance.publisher.note(failure.to_string()),
                 },
                 verdict = &mut asked => {
-                    match verdict.map(|verdict| self.answered(verdict)) {
+                    match verdict.map(|verdict| self.answered(generation, verdict)) {
                         Ok(None) => {}
                         Ok(Some(hung)) => return hang(&app, &hung).await,
                         Err(failure) => {
@@ -250,12 +275,12 @@ impl Run<'_> {
             (false, true) if self.failures == 0 => Duration::ZERO,
             (false, _) => IMPATIENT,
         };
-        let (private, instance) = (Rc::clone(&app.private), Rc::clone(self.instance));
+        let question = app.question();
         // Without a READY=1 there is nothing to ask yet.
         let early = !self.said_ready;
         Box::pin(async move {
             sleep(wait).await;
-            if early { Ok(Verdict::Silent(String::new())) } else { App::ask(private, instance).await }
+            if early { Ok(Verdict::Silent(String::new())) } else { question.await }
         })
     }
 
@@ -267,7 +292,7 @@ impl Run<'_> {
     }
 
     /// Takes an answer; returns why the app is taken for hung, if it is.
-    fn answered(&mut self, verdict: Verdict) -> Option<String> {
+    fn answered(&mut self, generation: GenerationId, verdict: Verdict) -> Option<String> {
         let instance = self.instance;
         if !self.is_ready && self.said_ready && !matches!(verdict, Verdict::Silent(_)) {
             self.is_ready = true;
@@ -280,7 +305,11 @@ impl Run<'_> {
                 if status.open == here { String::new() } else { format!(", which people open as {}", status.open) };
             tracing::info!(target: "Supervisor", "serving on {here}{open}");
             let _ = point("serve.ready");
-            drop(tokio::task::spawn_local(clean_up::clean_up(Rc::clone(instance))));
+            let instance = Rc::clone(instance);
+            drop(tokio::task::spawn_local(async move {
+                clean_up::clean_up(Rc::clone(&instance)).await;
+                kept::keep(instance, generation).await;
+            }));
         }
         if !self.is_ready {
             self.failures += u32::from(self.said_ready);

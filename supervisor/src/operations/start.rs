@@ -125,7 +125,7 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
 
 /// Asks the app what is wrong with its own settings: `app check-settings` prints a failure a line. It gets nothing else.
 async fn mistakes_by_the_app(instance: &Instance) -> Result<Vec<Failure>, Failure> {
-    let app = &instance.programs.app;
+    let app = &instance.programs.app.program;
     let command = vec![app.path().display().to_string(), "check-settings".to_owned()];
     let mut launch = Launch::new(app, command, instance.environment(), Vec::new());
     launch

@@ -53,6 +53,8 @@ pub struct Rules {
     pub runs: Vec<PathBuf>,
     /// Those in which it may do everything but execute and make devices.
     pub writes: Vec<PathBuf>,
+    /// Directories in which it may do the same, but for removing what is there.
+    pub adds: Vec<PathBuf>,
     /// Which new sockets it may make. Those that it inherits it keeps.
     pub sockets: Sockets,
     /// Whether it may send to abstract unix sockets of others.

@@ -4,6 +4,7 @@
 //! and to the door's page.
 
 mod backups;
+mod fallback;
 pub mod log;
 mod time_zone;
 pub mod update;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::backups::{Backups, COPY, LastBackup, Storage, StorageKind};
+pub use self::fallback::{Fallback, as_header};
 pub use self::time_zone::{Change, TimeZone};
 use self::update::Update;
 use crate::{
@@ -69,6 +71,8 @@ pub enum Phase {
     Held(Box<Held>),
     /// The app is told to end.
     Stopping,
+    /// An upgrade is tried on a copy, beside the app that serves.
+    Rehearsing,
     /// A backup is made.
     BackingUp,
     /// A backup is verified.
@@ -96,6 +100,7 @@ impl Phase {
             Self::Serving => "serving",
             Self::Held(_) => "held",
             Self::Stopping => "stopping",
+            Self::Rehearsing => "rehearsing",
             Self::BackingUp => "backing-up",
             Self::Verifying => "verifying",
             Self::Drilling => "drilling",
@@ -116,7 +121,12 @@ impl Phase {
     /// beside the serving app; from its proof on the app is stopped.
     fn belongs(&self, under_way: bool) -> (bool, bool) {
         match self {
-            Self::BackingUp | Self::Verifying | Self::Drilling | Self::Pruning | Self::Copying(_) => (false, true),
+            Self::Rehearsing
+            | Self::BackingUp
+            | Self::Verifying
+            | Self::Drilling
+            | Self::Pruning
+            | Self::Copying(_) => (false, true),
             Self::Staging(_) | Self::Migrating(_) => (!under_way, under_way),
             Self::Proving(_) | Self::Committing(_) => (true, under_way),
             _ => (true, false),
@@ -283,6 +293,9 @@ pub struct Status {
     pub sandbox: String,
     /// The app.
     pub app: AppStatus,
+    /// Which earlier version serves in place of this one, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// Why it is held.
     pub held: Option<Held>,
     /// The operation under way, or the last one.
@@ -441,7 +454,8 @@ impl StatusPublisher {
                 return;
             }
             let app_is_well = status.app.health.as_ref().is_none_or(|word| word == "ok");
-            let well = app_is_well && status.backups.warning().is_none();
+            let has_failed = status.fallback.as_ref().is_some_and(|fallback| fallback.failure.is_some());
+            let well = app_is_well && !has_failed && status.backups.warning().is_none();
             (if well { Health::Healthy } else { Health::Degraded }, status.health)
         };
         if health != before {

@@ -27,7 +27,7 @@ use crate::{
 /// # Errors
 /// [`Cause::Damaged`], [`Cause::NotADatabase`] with the snapshots that lead back; [`Cause::Busy`]; what the file
 /// system said. The database is as it was, or checkpointed.
-pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool) -> Result<Checkpointed, Failure> {
+pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool, hash: bool) -> Result<Checkpointed, Failure> {
     fault::point("checkpoint.begun").explain(|| format!("cannot checkpoint generation {generation}"))?;
     let path = data.database(generation);
     let written_at = written_at(data, generation)?;
@@ -44,7 +44,17 @@ pub fn checkpoint(data: &DataDir, generation: GenerationId, check: bool) -> Resu
     fault::point("checkpoint.done").explain(|| format!("cannot checkpoint generation {generation}"))?;
     durable::sync_file(&path)?;
     durable::sync_directory(&data.generation(generation))?;
-    Ok(Checkpointed { written_at })
+    let blake3 = hash.then(|| self::hash(&path)).transpose()?;
+    Ok(Checkpointed { written_at, blake3 })
+}
+
+/// Returns BLAKE3 of a database that no connection of this process has open.
+pub(super) fn hash(path: &Path) -> Result<String, Failure> {
+    let mut hasher = blake3::Hasher::new();
+    durable::open_regular(path)
+        .and_then(|file| hasher.update_reader(file).map(|_| ()))
+        .explain(|| format!("cannot read {}", path.display()))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Returns length and time of modification (nanoseconds since the epoch) of a file.
@@ -120,7 +130,7 @@ mod tests {
             fs::copy(beside(&path, end), beside(&data.database(TWO), end)).unwrap();
         }
         drop(open);
-        let checkpointed = checkpoint(&data, TWO, true).unwrap();
+        let checkpointed = checkpoint(&data, TWO, true, false).unwrap();
         assert!(!beside(&data.database(TWO), "-wal").exists());
         assert!(checkpointed.written_at.is_some(), "when it was finalized is not known");
         let rows: i64 = Connection::open(data.database(TWO))
@@ -134,9 +144,9 @@ mod tests {
     fn checkpointing_one_at_rest_changes_nothing() {
         let (_directory, data) = data();
         drop(fill(&data.database(ONE), 10));
-        checkpoint(&data, ONE, true).unwrap();
+        checkpoint(&data, ONE, true, false).unwrap();
         let (before, bytes) = (stamp(&data.database(ONE)).unwrap(), fs::read(data.database(ONE)).unwrap());
-        checkpoint(&data, ONE, true).unwrap();
+        checkpoint(&data, ONE, true, false).unwrap();
         assert_eq!(stamp(&data.database(ONE)).unwrap(), before);
         assert_eq!(fs::read(data.database(ONE)).unwrap(), bytes);
         assert_eq!(fs::read_dir(data.generation(ONE)).unwrap().count(), 1);
@@ -147,7 +157,7 @@ mod tests {
         let (_directory, data) = data();
         let open = fill(&data.database(ONE), 10);
         open.execute_batch("BEGIN; SELECT * FROM t").unwrap();
-        let failure = checkpoint(&data, ONE, true).unwrap_err();
+        let failure = checkpoint(&data, ONE, true, false).unwrap_err();
         assert_eq!(failure.cause, Cause::Busy, "{failure}");
         assert!(failure.message.contains("0001/app.db"), "{failure}");
     }
@@ -164,7 +174,7 @@ mod tests {
         let length = bytes.len();
         bytes[4096 * 3..length - 4096].fill(0xAA);
         fs::write(data.database(TWO), &bytes).unwrap();
-        let failure = checkpoint(&data, TWO, true).unwrap_err();
+        let failure = checkpoint(&data, TWO, true, false).unwrap_err();
         assert_eq!(failure.cause, Cause::Damaged, "{failure}");
         assert!(failure.hint.unwrap().contains("supervisor restore 0001"));
         assert_eq!(fs::read(data.database(TWO)).unwrap(), bytes);
@@ -174,17 +184,17 @@ mod tests {
     fn what_is_no_database_is_said_to_be_none_and_none_is_made() {
         let (_directory, data) = data();
         let path = data.database(ONE);
-        assert_eq!(checkpoint(&data, ONE, true).unwrap_err().cause, Cause::Damaged);
+        assert_eq!(checkpoint(&data, ONE, true, false).unwrap_err().cause, Cause::Damaged);
         assert!(!path.exists());
         for garbage in [&b""[..], b"SQLite", &[7; 5000]] {
             fs::write(&path, garbage).unwrap();
-            let failure = checkpoint(&data, ONE, true).unwrap_err();
+            let failure = checkpoint(&data, ONE, true, false).unwrap_err();
             assert_eq!(failure.cause, Cause::NotADatabase, "{failure}");
             assert!(failure.hint.unwrap().contains("there is no snapshot"));
             assert_eq!(fs::read(&path).unwrap(), garbage);
         }
         fs::write(&path, [&b"SQLite format 3\0"[..], &[0; 5000]].concat()).unwrap();
-        let failure = checkpoint(&data, ONE, true).unwrap_err();
+        let failure = checkpoint(&data, ONE, true, false).unwrap_err();
         assert!(matches!(failure.cause, Cause::NotADatabase | Cause::Damaged), "{failure}");
     }
 
@@ -194,10 +204,10 @@ mod tests {
         let elsewhere = directory.path().join("elsewhere.db");
         drop(fill(&elsewhere, 1));
         symlink(&elsewhere, data.database(ONE)).unwrap();
-        assert!(checkpoint(&data, ONE, true).unwrap_err().message.ends_with("is not a regular file"));
+        assert!(checkpoint(&data, ONE, true, false).unwrap_err().message.ends_with("is not a regular file"));
         fs::remove_file(data.database(ONE)).unwrap();
         drop(fill(&data.database(ONE), 1));
         symlink(&elsewhere, beside(&data.database(ONE), "-wal")).unwrap();
-        assert!(checkpoint(&data, ONE, true).unwrap_err().message.ends_with("-wal is not a regular file"));
+        assert!(checkpoint(&data, ONE, true, false).unwrap_err().message.ends_with("-wal is not a regular file"));
     }
 }

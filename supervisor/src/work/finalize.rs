@@ -5,7 +5,10 @@
 
 use std::time::SystemTime;
 
-use super::{checkpoint::stamp, database::Database};
+use super::{
+    checkpoint::{hash, stamp},
+    database::Database,
+};
 use crate::{
     data::{
         DataDir,
@@ -23,7 +26,7 @@ use crate::{
 /// # Errors
 /// When the generation carries no marker, or is live; as [`super::checkpoint`]. A second run puts right what was begun.
 pub fn finalize(data: &DataDir, order: Finalize) -> Result<(), Failure> {
-    let Finalize { generation, reason, origin, schema } = order;
+    let Finalize { generation, reason, origin, schema, version } = order;
     let doing = || format!("cannot finalize generation {generation}");
     fault::point("finalize.begun").explain(doing)?;
     // What was committed belongs to the app, and its description tells how it was handed over.
@@ -36,19 +39,16 @@ pub fn finalize(data: &DataDir, order: Finalize) -> Result<(), Failure> {
     database.use_wal()?;
     database.checkpoint_and_close()?;
     fault::point("finalize.checkpointed").explain(doing)?;
-    let mut hasher = blake3::Hasher::new();
-    durable::open_regular(&path)
-        .and_then(|file| hasher.update_reader(file).map(|_| ()))
-        .explain(|| format!("cannot read {}", path.display()))?;
+    let blake3 = hash(&path)?;
     let (bytes, modified_ns) = stamp(&path)?;
     let description = Description {
         format: FORMAT,
         reason,
         source: origin.generation(),
         backup: origin.backup(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version,
         schema,
-        blake3: hasher.finalize().to_hex().to_string(),
+        blake3,
         bytes,
         modified_ns,
         sealed_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -71,7 +71,7 @@ mod tests {
     use crate::work::testing::{ONE, data, fill};
 
     fn order(reason: Reason, schema: String) -> Finalize {
-        Finalize { generation: ONE, reason, origin: Origin::Nothing, schema }
+        Finalize { generation: ONE, reason, origin: Origin::Nothing, schema, version: "0.8.0".into() }
     }
 
     #[test]
@@ -92,9 +92,9 @@ mod tests {
         names.sort();
         assert_eq!(names, ["STAGING", "app.db", "generation.json"]);
         // And what the household did not write to since is known by it.
-        assert_eq!(super::super::checkpoint::checkpoint(&data, ONE, true).unwrap().written_at, None);
+        assert_eq!(super::super::checkpoint::checkpoint(&data, ONE, true, false).unwrap().written_at, None);
         fill_one_more(&data);
-        assert!(super::super::checkpoint::checkpoint(&data, ONE, true).unwrap().written_at.is_some());
+        assert!(super::super::checkpoint::checkpoint(&data, ONE, true, false).unwrap().written_at.is_some());
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! *Held* is remembered with the fingerprints of the programs and of the settings, so that the same ones are not tried again and
 //! others are. A version alone does not tell: images are rebuilt under the same version.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     data::{
         DataDir,
         durable::{Explain, read_small},
+        programs::Identity,
     },
     failure::Failure,
-    jobs::Identity,
 };
 
 /// How many hexadecimal digits tell images apart: 64 bits.
@@ -30,31 +30,37 @@ pub fn identify(data: &DataDir, programs: &[PathBuf], settings: &str) -> Result<
         let key = blake3::derive_key("hearth 2026-11-28 fingerprint of the settings", &token);
         blake3::keyed_hash(&key, settings.as_bytes()).to_hex()[..DIGITS].to_owned()
     });
-    Ok(Identity { image: image(programs)?, settings })
+    let hashes = programs.iter().map(|program| hash(program)).collect::<Result<Vec<_>, _>>()?;
+    let app = hashes.last().and_then(Option::as_ref).map(|hash| hash.to_hex().to_string());
+    Ok(Identity { image: image(&hashes), app: app.unwrap_or_default(), settings })
 }
 
-/// Returns the identity of an image: the first digits of a BLAKE3 over the contents of its programs.
-///
-/// A program that is not there is a content like any other: an image that lacks it is not the one that has it.
+/// Returns BLAKE3 of a program; none of one that is not there.
 ///
 /// # Errors
 /// When a program that is there cannot be read.
-fn image(programs: &[PathBuf]) -> Result<String, Failure> {
+fn hash(program: &Path) -> Result<Option<blake3::Hash>, Failure> {
+    let mut hasher = blake3::Hasher::new();
+    match std::fs::File::open(program) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened
+            .and_then(|file| hasher.update_reader(file).map(|_| ()))
+            .explain(|| format!("cannot read the program {}", program.display()))?,
+    }
+    Ok(Some(hasher.finalize()))
+}
+
+/// Returns the identity of an image: the first digits of a BLAKE3 over the hashes of its programs. Hashes have one length, so the end
+/// of one program and the beginning of the next cannot be confused.
+///
+/// A program that is not there is a content like any other: an image that lacks it is not the one that has it.
+fn image(programs: &[Option<blake3::Hash>]) -> String {
     let mut image = blake3::Hasher::new();
     for program in programs {
-        let mut hasher = blake3::Hasher::new();
-        match std::fs::File::open(program) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                hasher.update(b"missing");
-            }
-            opened => opened
-                .and_then(|file| hasher.update_reader(file).map(|_| ()))
-                .explain(|| format!("cannot read the program {}", program.display()))?,
-        }
-        // Hashes have one length, so the end of one program and the beginning of the next cannot be confused.
-        image.update(hasher.finalize().as_bytes());
+        let missing = || blake3::hash(b"missing");
+        image.update(program.unwrap_or_else(missing).as_bytes());
     }
-    Ok(image.finalize().to_hex()[..DIGITS].to_owned())
+    image.finalize().to_hex()[..DIGITS].to_owned()
 }
 
 #[cfg(test)]
@@ -67,6 +73,7 @@ mod tests {
     fn another_content_or_order_is_another_image() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name| directory.path().join(name);
+        let image = |programs: &[PathBuf]| identify(&DataDir::new("/".into()), programs, "").map(|found| found.image);
         fs::write(path("a"), "one").unwrap();
         fs::write(path("b"), "two").unwrap();
         let first = image(&[path("a"), path("b")]).unwrap();

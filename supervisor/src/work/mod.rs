@@ -14,10 +14,12 @@ pub mod door;
 mod filesystem;
 pub mod finalize;
 pub mod identify;
+pub mod keep;
 mod parts;
 pub mod preflight;
 mod reach;
 pub mod recover;
+pub mod rehearsal;
 pub mod retire;
 mod roots;
 pub mod save;
@@ -121,9 +123,9 @@ fn run(data: &DataDir, support: SandboxSupport, job: Job) -> Result<Option<serde
             value(settings::check(&settings))
         }
         Job::Recover { backups } => recover::recover(data, support, &backups).and_then(value),
-        Job::Checkpoint { generation, check } => {
+        Job::Checkpoint { generation, check, hash } => {
             support.confine(data.places(), &[&data.generation(generation)], Sockets::None)?;
-            checkpoint::checkpoint(data, generation, check).and_then(value)
+            checkpoint::checkpoint(data, generation, check, hash).and_then(value)
         }
         Job::Stage { target, source } => {
             let staged = stage::stage_and_check(data, support, target, &source, &mut progress());
@@ -145,6 +147,10 @@ fn run(data: &DataDir, support: SandboxSupport, job: Job) -> Result<Option<serde
         Job::Retire { generations } => retire::retire(data, &generations).and_then(value),
         Job::Save(document) => save::save(data, &document).and_then(value),
         Job::Identify { programs, settings } => identify::identify(data, &programs, &settings).and_then(value),
+        Job::Keep { program } => keep::keep(data, &program).and_then(value),
+        Job::Load { blake3, bytes } => keep::load(data, &blake3, bytes).and_then(value),
+        Job::Rehearse { generation } => rehearsal::begin(data, support, generation).and_then(value),
+        Job::EndRehearsal => rehearsal::end(data).and_then(value),
         Job::Update(question) => {
             support.confine(rules::system(), &[], Sockets::Network)?;
             update::check(&question).and_then(value)

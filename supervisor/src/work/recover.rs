@@ -22,6 +22,7 @@ use crate::{
     work::{
         backup::catalog,
         database::{Database, beside, length},
+        rehearsal,
     },
 };
 
@@ -47,6 +48,7 @@ pub fn recover(data: &DataDir, support: SandboxSupport, backups: &Path) -> Resul
         Live::Missing | Live::Dangling(_) | Live::Elsewhere(_) | Live::NotALink => {}
     }
     remove_unfinished(data, &mut trouble);
+    trouble.extend(rehearsal::end_if_nobody_rehearses(data).err().map(|failure| failure.message));
     create_directories(data)?;
     let noted = catalog::written(data).ok().flatten().and_then(|history| history.reindex);
     let reindex = noted.is_some_and(|generation| before.live == Live::Generation(generation));

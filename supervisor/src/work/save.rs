@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::keep;
 use crate::{
     data::{
         DataDir,
@@ -13,7 +14,7 @@ use crate::{
     jobs::{Document, update::Known},
 };
 
-/// Writes state.json, held.json or update.json, or removes held.json; it is durable when this returns.
+/// Writes a document, or removes held.json; it is durable when this returns.
 ///
 /// # Errors
 /// What the file system said. The document is as it was, or the new one.
@@ -25,6 +26,12 @@ pub fn save(data: &DataDir, document: &Document) -> Result<(), Failure> {
             true => durable::sync_directory(&data.supervisor()),
             false => Ok(()),
         },
+        Document::Programs(programs) => {
+            write(&data.kept_programs(), &state::to_bytes(programs)?)?;
+            keep::forget_others(data, programs);
+            Ok(())
+        }
+        Document::Tries(tries) => write(&data.tries(), &state::to_bytes(tries)?),
         Document::Update(known) => match state::read::<Known>(&data.update()) {
             Err(failure) if failure.cause == Cause::UnknownFormat => Ok(()),
             _ => write(&data.update(), &state::to_bytes(known)?),

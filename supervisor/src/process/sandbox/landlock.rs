@@ -37,7 +37,9 @@ fn build(abi: ABI, rules: &Rules) -> Result<RulesetCreated, landlock::RulesetErr
         ruleset = ruleset.scope(scopes)?;
     }
     let mut ruleset = ruleset.create()?;
-    let allowed = [(&rules.reads, reads), (&rules.runs, reads | AccessFs::Execute), (&rules.writes, writes)];
+    let adds = writes & !(AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::WriteFile | AccessFs::Truncate);
+    let runs = reads | AccessFs::Execute;
+    let allowed = [(&rules.reads, reads), (&rules.runs, runs), (&rules.writes, writes), (&rules.adds, adds)];
     for (paths, access) in allowed {
         for path in paths {
             ruleset = allow(ruleset, abi, path, access)?;

@@ -62,8 +62,8 @@ pub enum Role {
     App {
         /// Its database.
         database: PathBuf,
-        /// Whether it may add attachments; else it may only read them, and has neither uploads nor a cache.
-        keeps_files: bool,
+        /// What it may do with attachments.
+        keeps: Keeps,
         /// Whether its notifications go to an abstract socket, because the path of the other is too long for one.
         abstract_notify: bool,
         /// Whether it asks tailscaled, over its unix socket, who somebody is (`auth.tailscale = "localapi"`).
@@ -74,6 +74,18 @@ pub enum Role {
         /// Its database.
         database: PathBuf,
     },
+}
+
+/// What the app may do with attachments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeps {
+    /// Only read them; it has neither uploads nor a cache.
+    Nothing,
+    /// Add some, and remove none: a newer version may need them.
+    More,
+    /// Add and remove them.
+    All,
 }
 
 /// Where what is to be kept from them lies.
@@ -98,12 +110,17 @@ impl Role {
         let mut rules = program(private, command, opened);
         rules.writes.extend(temporary);
         match self {
-            Self::App { database, keeps_files, abstract_notify, asks_tailscaled } => {
+            Self::App { database, keeps, abstract_notify, asks_tailscaled } => {
                 rules.abstract_sockets = *abstract_notify;
                 rules.writes.extend(database.parent().map(Path::to_owned));
-                match keeps_files {
-                    true => rules.writes.extend(private.data.kept_by_the_app()),
-                    false => rules.reads.push(private.data.files()),
+                match keeps {
+                    Keeps::All => rules.writes.extend(private.data.kept_by_the_app()),
+                    Keeps::More => {
+                        let [files, uploads, cache] = private.data.kept_by_the_app();
+                        rules.adds.push(files);
+                        rules.writes.extend([uploads, cache]);
+                    }
+                    Keeps::Nothing => rules.reads.push(private.data.files()),
                 }
                 rules.sockets = if *asks_tailscaled { Sockets::NetworkAndUnix } else { Sockets::Network };
             }
@@ -165,7 +182,10 @@ fn program(private: &Private, command: &[String], opened: Option<PathBuf>) -> Ru
         runs.extend(interpreter(&program));
         program
     });
-    runs.push(program);
+    // A file in memory has no place that a rule could name, and Landlock denies none: it was open before.
+    let is_in_memory =
+        std::fs::read_link(&program).is_ok_and(|place| place.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"));
+    runs.extend((!is_in_memory).then_some(program));
     // A program that starts another one, which it is told: `/bin/sh /srv/start`, `/usr/bin/env python3 /srv/app.py`.
     runs.extend(command.iter().skip(1).map(PathBuf::from).filter(|word| word.is_absolute() && word.is_file()));
     let [reads, runs] = [system(), runs].map(|paths| paths.into_iter().filter(&harmless).collect());
@@ -205,12 +225,11 @@ mod tests {
         let data = DataDir::new(root.path().join("data"));
         std::fs::create_dir(data.path()).unwrap();
         let database = data.path().join("generations/0001/app.db");
-        let app = |data: &DataDir, backups: PathBuf, keeps_files| {
-            let role =
-                Role::App { database: database.clone(), keeps_files, abstract_notify: false, asks_tailscaled: false };
+        let app = |data: &DataDir, backups: PathBuf, keeps| {
+            let role = Role::App { database: database.clone(), keeps, abstract_notify: false, asks_tailscaled: false };
             role.rules(&Private { data: data.clone(), backups }, &["/bin/sh".into()], None, temporary(data))
         };
-        let rules = app(&data, data.backups(), true);
+        let rules = app(&data, data.backups(), Keeps::All);
         let own = temporary(&data).unwrap();
         assert!(rules.writes.contains(&own) && rules.writes.contains(&database.parent().unwrap().to_owned()));
         for granted in rules.writes.iter().chain(&rules.reads).chain(&rules.runs) {
@@ -221,12 +240,12 @@ mod tests {
         std::os::unix::fs::symlink("/", &own).unwrap();
         assert_eq!(temporary(&data), None);
         std::fs::remove_file(&own).unwrap();
-        let rules = app(&data, "/usr/lib/backups".into(), false);
+        let rules = app(&data, "/usr/lib/backups".into(), Keeps::Nothing);
         assert!(!rules.runs.contains(&"/usr/lib".into()), "the backups lie in it: {:?}", rules.runs);
         assert!(rules.reads.contains(&data.files()));
         for kept in data.kept_by_the_app() {
             assert!(!rules.writes.contains(&kept), "{}", kept.display());
-            assert!(app(&data, data.backups(), true).writes.contains(&kept), "{}", kept.display());
+            assert!(app(&data, data.backups(), Keeps::All).writes.contains(&kept), "{}", kept.display());
         }
         std::fs::remove_dir(&own).unwrap();
     }

@@ -9,9 +9,10 @@ use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use crate::database::{self, APPLICATION_ID};
 use crate::error::Error;
 use crate::finding::{self, Condition};
-use crate::progress::{self, Progress};
+use crate::progress::Life;
 use crate::schema::Listing;
 use crate::status::{Status, inspect};
+use crate::watch::Watch;
 use crate::{Event, Release, check, fault, floor, ledger};
 
 /// What an upgrade did.
@@ -87,17 +88,19 @@ async fn carry_out(
     {
         return Ok(finish(&status, Vec::new(), status.schema.fingerprint(), report));
     }
-    let connection = database::open_to_write(path).await?;
-    let result = write(&connection, path, release, request, report).await;
+    let life = Life::default();
+    let connection = database::open_to_write(path, &life).await?;
+    let mut watch = Watch::new(path, life, report);
+    let result = write(&connection, path, release, request, &mut watch).await;
     connection.close().await.ok();
     let (status, applied, schema) = match result {
         Err(error @ Error::Check(_)) => return Err(blamed(path, request.accepted).await.unwrap_or(error)),
         other => other?,
     };
     if applied.is_empty() {
-        return Ok(finish(&status, applied, schema, report));
+        return Ok(finish(&status, applied, schema, &mut |event| watch.tell(event)));
     }
-    report(Event::Complete { applied: applied.clone(), schema: schema.clone() });
+    watch.tell(Event::Complete { applied: applied.clone(), schema: schema.clone() });
     Ok(Outcome { applied, schema })
 }
 
@@ -142,17 +145,20 @@ async fn write(
     path: &Path,
     release: &Release,
     request: Request<'_>,
-    report: &mut (dyn FnMut(Event) + Send),
+    watch: &mut Watch<'_>,
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.opened", path)?;
     let transaction = database::begin_immediate(connection, path).await?;
-    let done = match migrate(&transaction, path, release, request, report).await {
+    let done = match migrate(&transaction, path, release, request, watch).await {
         Ok(done) if done.1.is_empty() => {
             transaction.rollback().await.ok();
             done
         }
         Ok(done) => {
-            transaction.commit().await.map_err(|error| Error::from_database(&error, path, "committing"))?;
+            watch
+                .during("committing", transaction.commit())
+                .await
+                .map_err(|error| Error::from_database(&error, path, "committing"))?;
             fault::point("migrate.committed", path)?;
             done
         }
@@ -163,7 +169,7 @@ async fn write(
             return Err(error);
         }
     };
-    database::checkpoint(connection, path).await?;
+    watch.during("emptying the write-ahead log", database::checkpoint(connection, path)).await?;
     fault::point("migrate.checkpointed", path)?;
     Ok(done)
 }
@@ -175,7 +181,7 @@ async fn migrate(
     path: &Path,
     release: &Release,
     request: Request<'_>,
-    report: &mut (dyn FnMut(Event) + Send),
+    watch: &mut Watch<'_>,
 ) -> Result<(Status, Vec<String>, String), Error> {
     fault::point("migrate.begun", path)?;
     // Once more, under the lock: another migrator may have been faster.
@@ -186,27 +192,33 @@ async fn migrate(
         return Ok((status, pending, schema));
     }
     let floor = floor::of(&release.version, release.floor.as_deref(), status.floor.as_deref()).map_err(Error::Check)?;
-    skip(&status, report);
+    skip(&status, &mut |event| watch.tell(event));
     let checking = |error: DbErr| Error::from_database(&error, path, "checking the upgrade");
-    let before = check::before(transaction, &status.schema).await.map_err(checking)?;
-    let settled = finding::settle(transaction, path, &before, request.accepted).await?;
-    status.drift.iter().cloned().chain(settled).for_each(|finding| report(Event::Accepted { finding }));
+    let looking = async {
+        let before = check::before(transaction, &status.schema).await.map_err(checking)?;
+        let settled = finding::settle(transaction, path, &before, request.accepted).await?;
+        Ok::<_, Error>((before, settled))
+    };
+    let (before, settled) = watch.during("looking at what is there", looking).await?;
+    status.drift.iter().cloned().chain(settled).for_each(|finding| watch.tell(Event::Accepted { finding }));
     prepare(transaction).await.map_err(|error| Error::from_database(&error, path, "preparing the ledger"))?;
     let mut steps = Vec::with_capacity(pending.len());
     for (index, name) in pending.iter().enumerate() {
         let (migration, number, of) = (name.clone(), index + 1, pending.len());
-        report(Event::Applying { migration, number, of });
+        watch.tell(Event::Applying { migration, number, of });
         fault::point("migrate.applying", path)?;
         let since = Instant::now();
-        let schema = step(transaction, release, name, &floor, since, report)
+        let schema = step(transaction, release, name, &floor, since, watch)
             .await
             .map_err(|error| Error::from_migration(&error, path, name))?;
         fault::point("migrate.applied", path)?;
         let milliseconds = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        report(Event::Applied { migration: name.clone(), number, of, milliseconds });
+        watch.tell(Event::Applied { migration: name.clone(), number, of, milliseconds });
         steps.push((name.clone(), schema));
     }
-    if let Some(problem) = check::after(transaction, &before, &steps).await.map_err(checking)? {
+    if let Some(problem) =
+        watch.during("checking the upgrade", check::after(transaction, &before, &steps)).await.map_err(checking)?
+    {
         return Err(Error::Check(problem));
     }
     fault::point("migrate.checked", path)?;
@@ -228,12 +240,9 @@ async fn step(
     name: &str,
     floor: &str,
     since: Instant,
-    report: &mut (dyn FnMut(Event) + Send),
+    watch: &mut Watch<'_>,
 ) -> Result<Listing, DbErr> {
-    progress::listen(Steps(release).up(transaction, Some(1)), |Progress { table, done, of }| {
-        report(Event::Progress { migration: name.to_owned(), table, done, of });
-    })
-    .await?;
+    watch.migration(name, Steps(release).up(transaction, Some(1))).await?;
     let schema = Listing::read(transaction).await?;
     ledger::record(transaction, name, &release.version, since.elapsed(), &schema, floor).await?;
     Ok(schema)

@@ -19,6 +19,7 @@ use sea_orm::{
 };
 
 use crate::error::{Error, PATIENCE, sqlite_code};
+use crate::progress::Life;
 
 /// `application_id` of Hearth's databases: "HRTH" in ASCII.
 pub const APPLICATION_ID: i64 = 0x4852_5448;
@@ -68,7 +69,7 @@ async fn read_once<T>(
     result
 }
 
-/// Opens the database for an upgrade: one connection, in WAL mode, with foreign keys off.
+/// Opens the database for an upgrade: one connection, in WAL mode, with foreign keys off. `life` grows while SQLite works.
 ///
 /// With foreign keys on, a table rebuild would delete the rows that refer to the table: `DROP
 /// TABLE` follows ON DELETE CASCADE. They are checked before the commit instead.
@@ -76,9 +77,9 @@ async fn read_once<T>(
 /// # Errors
 ///
 /// What [`judge`] says of the file, and SQLite's.
-pub(crate) async fn open_to_write(path: &Path) -> Result<DatabaseConnection, Error> {
+pub(crate) async fn open_to_write(path: &Path, life: &Life) -> Result<DatabaseConnection, Error> {
     judge(path)?;
-    let connection = connect(path, "opening the database", Access::Write).await?;
+    let connection = connect(path, "opening the database", Access::Write(life)).await?;
     match set_wal(&connection, path).await {
         Ok(()) => Ok(connection),
         Err(error) => {
@@ -200,6 +201,17 @@ pub(crate) fn at_rest(path: &Path) -> Option<Trace> {
     Some(Trace(file.len(), file.ino(), file.mtime(), file.mtime_nsec()))
 }
 
+/// How large the database and its write-ahead log are, and when they were last written to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Files([Option<(u64, i64, i64)>; 2]);
+
+/// Looks at the files of a database, without opening them.
+pub(crate) fn files(path: &Path) -> Files {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let of = |path: &Path| fs::metadata(path).ok().map(|file| (file.len(), file.mtime(), file.mtime_nsec()));
+    Files([of(path), of(&beside(path, "-wal"))])
+}
+
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -207,18 +219,45 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 #[derive(Clone, Copy)]
-enum Access {
+enum Access<'a> {
     Read { immutable: bool },
-    Write,
+    Write(&'a Life),
 }
 
-async fn connect(path: &Path, doing: &str, access: Access) -> Result<DatabaseConnection, Error> {
+/// After so many steps of its machine SQLite shows that it works: about a microsecond's worth. They are counted for each statement, and
+/// many are short.
+const STEPS: i32 = 100;
+
+async fn connect(path: &Path, doing: &str, access: Access<'_>) -> Result<DatabaseConnection, Error> {
     // Absolute, so that no path is taken for an option of SQLite's (`:memory:`, `file:…`).
     let file = std::path::absolute(path).map_err(|error| Error::from_io(&error, path, doing))?;
     let mut options = ConnectOptions::new("sqlite:");
     let level = options.get_sqlx_logging_level();
     options.sqlx_slow_statements_logging_settings(level, Duration::MAX);
     options.sqlx_logging(cfg!(feature = "developer") && std::env::var_os(STOP_AFTER).is_some());
+    if let Access::Write(life) = access {
+        let life = life.clone();
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            let life = life.clone();
+            // However long a migration takes, it is this connection that the rest is done by.
+            let pool = pool.max_lifetime(None).idle_timeout(None);
+            pool.after_connect(move |connection, _| {
+                let life = life.clone();
+                Box::pin(async move {
+                    let beat = move || {
+                        life.beat();
+                        true
+                    };
+                    connection.lock_handle().await?.set_progress_handler(STEPS, beat);
+                    Ok(())
+                })
+            })
+        });
+    }
+    let immutable = match access {
+        Access::Read { immutable } => Some(immutable),
+        Access::Write(_) => None,
+    };
     options.max_connections(1).min_connections(0).test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite
             .filename(&file)
@@ -227,9 +266,9 @@ async fn connect(path: &Path, doing: &str, access: Access) -> Result<DatabaseCon
             .create_if_missing(false)
             .busy_timeout(PATIENCE)
             .foreign_keys(false);
-        match access {
-            Access::Read { immutable } => sqlite.read_only(true).immutable(immutable),
-            Access::Write => sqlite.pragma("synchronous", "FULL"),
+        match immutable {
+            Some(immutable) => sqlite.read_only(true).immutable(immutable),
+            None => sqlite.pragma("synchronous", "FULL"),
         }
     });
     Database::connect(options).await.map_err(|error| Error::from_database(&error, path, doing))

@@ -8,15 +8,15 @@
 //! 3. [`plan`]: what is applied, pending and unknown, and whether it may be upgraded; [`stop`]: which release it has to go through first;
 //!    [`floor`]: which apps may serve it;
 //! 4. [`apply`]: the transaction, with the [`migrations`] and the [`check`](mod@check)s in it;
-//! 5. [`cli`] and [`log`]: what programs and people are told of it.
+//! 5. [`cli`] and [`log`]: what programs and people are told of it, and `watch`: that it works.
 //!
 //! The list of migrations and the version come from the caller, as a [`Release`], so that tests
 //! can be a later release than the one they are compiled in.
 //!
 //! With the feature `developer`, `developer` has what developers run; no shipped program does.
 //!
-//! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `status`, `log` → `finding` → `check`, `ledger`, `release`, `config` →
-//! `plan`, `stop` → `floor`, `migrations` → `add`, `fold` → `schema` → `database`, `fault`, `progress` → `error`.
+//! Imports point one way: `main` → `developer` → `cli` → `apply`, `threads` → `watch` → `status`, `log` → `finding` → `check`, `ledger`, `release`, `config` →
+//! `plan`, `stop` → `floor`, `migrations` → `add`, `fold` → `schema` → `database` → `fault`, `progress` → `error`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -43,6 +43,7 @@ pub mod schema;
 pub mod status;
 pub mod stop;
 mod threads;
+mod watch;
 
 pub use apply::{Outcome, up, up_in_spite_of};
 pub use cli::main;

@@ -61,6 +61,13 @@ pub enum Event {
         /// All rows of the table.
         of: u64,
     },
+    /// A step works that cannot tell how far it is.
+    Working {
+        /// The step, such as `applying m0002_accounts`.
+        doing: String,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
     /// This migration is through. Nothing is committed yet.
     Applied {
         /// Its name.
@@ -94,6 +101,8 @@ impl Event {
             Event::Progress { migration, table, done, of } => {
                 info!(migration, table, done, of, "{migration}: {done} of {of} rows of {table}");
             }
+            // A sign of life for programs. People see that nothing else came.
+            Event::Working { doing, seconds } => debug!(doing, seconds, "Still {doing}, for {seconds} s"),
             Event::Applied { migration, number, of, milliseconds } => {
                 debug!(migration, number, of, milliseconds, "Applied: {migration} in {milliseconds} ms");
             }

@@ -58,9 +58,10 @@ impl Tried {
             options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
             let connection = Database::connect(options).await?;
             let transaction = connection.begin().await?;
-            let mut told = Vec::new();
             let manager = SchemaManager::new(SchemaManagerConnection::Transaction(&transaction));
-            let done = progress::listen(work(&manager), |progress| told.push(progress)).await;
+            let (work, mut heard) = progress::heard(work(&manager));
+            let done = work.await;
+            let told: Vec<Progress> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
             if done.is_ok() {
                 transaction.commit().await?;
             } else {
@@ -96,7 +97,8 @@ fn a_back_fill_reaches_every_row_that_has_the_default_and_tells_how_many() {
         add::back_fill(manager, "t", "size", "CASE id % 2 WHEN 0 THEN 'even' ELSE '' END").await
     });
     let steps: Vec<(u64, u64)> = told.iter().map(|progress| (progress.done, progress.of)).collect();
-    assert_eq!(steps, [(20_000, 45_000), (40_000, 45_000), (45_000, 45_000)]);
+    assert!(steps.len() > 2 && steps.is_sorted(), "{steps:?}");
+    assert!(steps.contains(&(20_000, 45_000)) && steps.last() == Some(&(45_000, 45_000)), "{steps:?}");
     assert_eq!(told[0].table, "t");
     assert_eq!(
         tried.texts("SELECT size, id % 2 = 0 AS even, count(*) FROM t GROUP BY 1, 2 ORDER BY 1"),
@@ -335,15 +337,19 @@ fn a_migrator_that_is_killed_in_a_back_fill_leaves_nothing_of_it() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.map_while(Result::ok).find(|line| line.contains("\"progress\"")).unwrap();
     child.kill().unwrap();
-    assert_eq!(
-        line,
-        "{\"format\":1,\"event\":\"progress\",\"migration\":\"m9014_helpers\",\"table\":\"record\",\"done\":20000,\"of\":45000}"
+    // The first number depends on how fast this machine is.
+    assert!(
+        line.starts_with(
+            "{\"format\":1,\"event\":\"progress\",\"migration\":\"m9014_helpers\",\"table\":\"record\",\"done\":"
+        ),
+        "{line}"
     );
+    assert!(line.ends_with("000,\"of\":45000}"), "{line}");
     assert_eq!(Ran::from(child.wait_with_output().unwrap()).signal, Some(9));
     assert_eq!(place.content(), old);
     let ran = place.run(next("helpers"), &["up"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.contains("\n[Migrate] m9014_helpers: 20000 of 45000 rows of record\n"), "{ran:?}");
+    assert!(ran.stderr.matches(" of 45000 rows of record\n").count() > 1, "{ran:?}");
     assert!(ran.stderr.contains("\n[Migrate] m9014_helpers: 45000 of 45000 rows of record\n"), "{ran:?}");
     assert_eq!(place.up(next("helpers")).succeeded().applied(), [""; 0]);
 }

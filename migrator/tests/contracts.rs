@@ -55,8 +55,13 @@ fn up_has_the_shape_of_its_contract() {
     let place = Place::with_records(20_000);
     place.open().execute_batch("CREATE TABLE made_by_hand (x)").unwrap();
     let accept = ["up", "--json", "--accept", "table made_by_hand was added"];
-    let documents = place.run(next("helpers"), &accept).succeeded().documents();
+    let mut documents = place.run(next("helpers"), &accept).succeeded().documents();
     let mut golden = golden("migrator-up.jsonl");
+    // How often it is told how far it is, and that it works, depends on how fast this machine is.
+    for documents in [&mut documents, &mut golden] {
+        documents.retain(|one| one["event"] != "working");
+        documents.dedup_by(|one, other| one["event"] == "progress" && other["event"] == "progress");
+    }
     // The golden one skips one migration, and this one all of this release.
     let skipped = golden.remove(1);
     assert_eq!(skipped["event"], "skipping");

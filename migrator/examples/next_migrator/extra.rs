@@ -24,6 +24,8 @@ pub(crate) const EXTRA: &[(&str, &str)] = &[
     ("rebuilds", "m9012_rebuilds"),
     ("empties-search", "m9013_empties_search"),
     ("helpers", "m9014_helpers"),
+    ("statement", "m9015_statement"),
+    ("stuck", "m9016_stuck"),
 ];
 
 /// The shipped migrations and those named in `list`.
@@ -63,6 +65,8 @@ impl MigrationTrait for Extra {
             "helpers" => helpers(manager).await,
             "slow" => slow(manager).await,
             "big" => big(manager).await,
+            "statement" => statement(manager).await,
+            "stuck" => std::future::pending().await,
             kind => fault_in_the_app(manager, kind).await,
         }
     }
@@ -204,6 +208,20 @@ async fn slow(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         std::thread::sleep(Duration::from_millis(5));
     }
     run(manager, "UPDATE record SET notes = replace(notes, ' slow', '')").await
+}
+
+/// Takes some seconds (or `TEST_STATEMENT_MILLIONS`) for a single statement that writes nothing before it is done.
+async fn statement(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    add::column(manager, "record", "slowly", "INTEGER NULL").await?;
+    let rows = from_environment("TEST_STATEMENT_MILLIONS", 30) * 1_000_000;
+    run(
+        manager,
+        &format!(
+            "UPDATE record SET slowly = (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT count(*) FROM n)
+             WHERE id = 1"
+        ),
+    )
+    .await
 }
 
 /// Writes 64 MiB (or `TEST_BIG_MIB`), so that a small disk is full.

@@ -1,5 +1,7 @@
 //! How does a new column get a value in the rows that are there?
 
+use std::time::{Duration, Instant};
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use sea_orm_migration::SchemaManager;
 
@@ -10,8 +12,8 @@ use crate::schema::quoted;
 /// Rows changed by one statement.
 const BATCH: u64 = 1000;
 
-/// Rows after which people are told how far it is.
-const TOLD: u64 = 20_000;
+/// Rows after which it is told how far it is, or how long after which. Of a table that is done before anybody looks, nothing is told.
+const TOLD: (u64, Duration) = (20_000, Duration::from_secs(1));
 
 /// Gives `column` the value of `expression`, computed of the row's other columns, in each row in which it still has its
 /// default. Rows with another value keep it, so what a person wrote stays, and a second run changes nothing.
@@ -35,7 +37,7 @@ pub async fn back_fill(manager: &SchemaManager<'_>, table: &str, column: &str, e
     let keys = key.join(", ");
     let marks = vec!["?"; key.len()].join(", ");
     let mut last: Option<Vec<Value>> = None;
-    let (mut done, mut told) = (0, 0);
+    let (mut done, mut is_told, since) = (0, false, Instant::now());
     while done < of {
         let after = last.as_ref().map_or_else(|| "1".to_owned(), |_| format!("({keys}) > ({marks})"));
         let values = || last.iter().flatten().cloned();
@@ -52,9 +54,8 @@ pub async fn back_fill(manager: &SchemaManager<'_>, table: &str, column: &str, e
         let bounds: Vec<Value> = values().chain(next.iter().flatten().cloned()).collect();
         connection.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, update, bounds)).await?;
         done = if next.is_some() { (done + BATCH).min(of) } else { of };
-        // Of a table that is done before anybody looks, nothing is told.
-        if done >= told + TOLD || told > 0 && done == of {
-            told = done;
+        is_told |= done >= TOLD.0 || since.elapsed() >= TOLD.1;
+        if is_told {
             progress::tell(Progress { table: table.to_owned(), done, of });
         }
         last = next;

@@ -9,27 +9,25 @@ use super::{
     State,
     decide::{self, Decision},
     fallback::{self, Action, Event, Start},
-    generation::{self, How, Incomplete},
+    generation::{self, How},
     held::{self, Stuck},
     kept,
     plan::{self, Plan},
     start, upgrade,
 };
 use crate::{
-    app::lifecycle::{App, point},
+    app::lifecycle::point,
     data::{
-        GenerationId, programs,
+        GenerationId,
+        programs::{self, Served},
         size::counted,
         state::{Held, Reason},
         tries,
-        view::{self, View},
+        view::View,
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{
-        Source,
-        door::{Door, SOON},
-    },
+    jobs::{Source, door::Door},
     status::{Attempt, Phase, VERSION},
 };
 
@@ -69,7 +67,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
         }
         Decision::FirstStart => {
             let doing = "setting up the first generation".to_owned();
-            make_next(instance, door, How::by_the_image(instance, Reason::FirstStart), None, doing).await?
+            generation::make(instance, door, How::by_the_image(instance, Reason::FirstStart), None, doing).await?
         }
         Decision::Live(live) => {
             instance.publisher.update(|status| status.live = Some(live));
@@ -97,7 +95,9 @@ async fn from_live(
         }
     };
     let stuck = |failure| Stuck::before_a_commit(failure, checking.clone());
-    let accepted = tries::read(&instance.data).map_err(stuck)?.accepted;
+    let served =
+        readable(instance, programs::read(&instance.data)).map_err(stuck)?.and_then(|programs| programs.served);
+    let accepted = readable(instance, tries::read(&instance.data)).map_err(stuck)?.unwrap_or_default().accepted;
     let planned = plan::plan(&status, &view, live, &accepted);
     if let Plan::Nothing { drift } = &planned {
         drift.iter().for_each(|drift| instance.publisher.note(drift));
@@ -107,9 +107,9 @@ async fn from_live(
         }
     }
     let (start, count) = match planned {
-        Plan::Nothing { .. } => (other_program(instance).await.map_err(stuck)?, 0),
+        Plan::Nothing { .. } => (other_program(instance, served).await.map_err(stuck)?, 0),
         Plan::Upgrade { count } => (Start::OtherImage, count),
-        Plan::Newer { is_served: true, .. } => match other_program(instance).await.map_err(stuck)? {
+        Plan::Newer { is_served: true, .. } => match other_program(instance, served).await.map_err(stuck)? {
             Start::SameImage => (Start::SameImage, 0),
             _ => (Start::NewerAboveFloor, 0),
         },
@@ -142,7 +142,7 @@ async fn from_live(
             let mut how = How::by_the_image(instance, Reason::Upgrade);
             how.migrate = status.unknown.is_empty();
             how.accepted = accepted;
-            make_next(instance, door, how, Some((live, Source::Generation(live))), doing).await
+            generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await
         }
         (Action::Hold, _) => {
             let failure = earlier.map(|tried| tried.failure);
@@ -153,12 +153,27 @@ async fn from_live(
     }
 }
 
+/// Returns what a document says; one that is damaged, as by somebody's edit, is noted, and counts as none.
+///
+/// # Errors
+/// [`Cause::UnknownFormat`]: a newer version wrote it.
+fn readable<T>(instance: &Instance, document: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match document {
+        Ok(document) => Ok(Some(document)),
+        Err(failure) if failure.cause == Cause::UnknownFormat => Err(failure),
+        Err(failure) => {
+            instance.publisher.note(failure.message);
+            Ok(None)
+        }
+    }
+}
+
 /// Whether the image's app is the one that served last. Where nobody wrote that down, it counts as it.
-async fn other_program(instance: &Instance) -> Result<Start, Failure> {
+async fn other_program(instance: &Instance, served: Option<Served>) -> Result<Start, Failure> {
     if !kept::is_on(instance) {
         return Ok(Start::SameImage);
     }
-    Ok(match programs::read(&instance.data)?.served {
+    Ok(match served {
         Some(served) if !kept::served_last(instance, &served).await? => Start::OtherImage,
         _ => Start::SameImage,
     })
@@ -213,7 +228,7 @@ async fn reindex(
     tracing::warn!(target: "Supervisor", "generation {live} is damaged, perhaps only in its indexes: checking a clone of it");
     let doing = format!("checking generation {live}");
     let how = How::by_the_image(instance, Reason::Upgrade);
-    match make_next(instance, door, how, Some((live, Source::Generation(live))), doing).await {
+    match generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await {
         Err(stuck) if damage.is_none() && !stuck.commit_unknown => {
             instance
                 .publisher
@@ -221,39 +236,5 @@ async fn reindex(
             Ok(live)
         }
         made => made,
-    }
-}
-
-/// Makes the next generation and commits it: from nothing, or in place of the live one from this source.
-pub(super) async fn make_next(
-    instance: &Rc<Instance>,
-    door: &Rc<Door>,
-    how: How,
-    from: Option<(GenerationId, Source)>,
-    doing: String,
-) -> Result<GenerationId, Stuck> {
-    door.open_after(SOON);
-    let live = from.as_ref().map(|(live, _)| *live);
-    let made = async {
-        let view = view::look(&instance.data)?;
-        let checkpointed = match live {
-            Some(live) => {
-                App::is_of_this_version(instance).await?;
-                Some(generation::checkpoint(instance, live, false).await?)
-            }
-            None => None,
-        };
-        let source = from.map_or(Source::Nothing, |(_, source)| source);
-        let target = decide::next(&view)?;
-        let prepared = generation::prepare(instance, how, source, target).await?;
-        generation::complete(instance, &prepared, live, checkpointed).await
-    };
-    match made.await {
-        Ok(generation) => Ok(generation),
-        Err(incomplete) => {
-            let commit_unknown = matches!(incomplete, Incomplete::Unknown(_));
-            let failure = generation::clean_up(instance, incomplete).await;
-            Err(Stuck { failure, doing, commit_unknown, view: None })
-        }
     }
 }

@@ -11,12 +11,14 @@ use std::{
 };
 
 use super::{
+    decide,
+    held::Stuck,
     migrate, plan,
     prove::{self, Before},
 };
 use crate::{
     app::{
-        lifecycle::{Mode, end_strays},
+        lifecycle::{App, Mode, end_strays},
         proof::Meant,
     },
     data::{
@@ -26,7 +28,10 @@ use crate::{
     },
     failure::{Cause, Failure},
     instance::Instance,
-    jobs::{Checkpointed, Committed, Document, Finalize, Job, Origin, Source, Staged, child},
+    jobs::{
+        Checkpointed, Committed, Document, Finalize, Job, Origin, Source, Staged, child,
+        door::{Door, SOON},
+    },
     process::programs::AppProgram,
     status::{Phase, VERSION, now},
 };
@@ -91,6 +96,40 @@ pub enum Incomplete {
 impl From<Failure> for Incomplete {
     fn from(failure: Failure) -> Self {
         Self::Undone(failure)
+    }
+}
+
+/// Makes the next generation and commits it: from nothing, or in place of the live one from this source.
+pub(super) async fn make(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    how: How,
+    from: Option<(GenerationId, Source)>,
+    doing: String,
+) -> Result<GenerationId, Stuck> {
+    door.open_after(SOON);
+    let live = from.as_ref().map(|(live, _)| *live);
+    let made = async {
+        let view = view::look(&instance.data)?;
+        let checkpointed = match live {
+            Some(live) => {
+                App::is_of_this_version(instance).await?;
+                Some(checkpoint(instance, live, false).await?)
+            }
+            None => None,
+        };
+        let source = from.map_or(Source::Nothing, |(_, source)| source);
+        let target = decide::next(&view)?;
+        let prepared = prepare(instance, how, source, target).await?;
+        complete(instance, &prepared, live, checkpointed).await
+    };
+    match made.await {
+        Ok(generation) => Ok(generation),
+        Err(incomplete) => {
+            let commit_unknown = matches!(incomplete, Incomplete::Unknown(_));
+            let failure = clean_up(instance, incomplete).await;
+            Err(Stuck { failure, doing, commit_unknown, view: None })
+        }
     }
 }
 

@@ -64,18 +64,9 @@ pub async fn last_good(instance: &Instance, floor: Option<&str>) -> Option<Rc<Ap
     }
 }
 
-/// Returns what is kept as the last good one.
+/// Returns what is kept as the last good one. A document that cannot be read is like none: it was said when the start read it.
 fn good(instance: &Instance) -> Option<KeptProgram> {
-    if !is_on(instance) {
-        return None;
-    }
-    match programs::read(&instance.data) {
-        Ok(programs) => programs.good,
-        Err(failure) => {
-            instance.publisher.note(failure.message);
-            None
-        }
-    }
+    programs::read(&instance.data).ok().filter(|_| is_on(instance))?.good
 }
 
 /// Says whether a kept program may serve in place of the image's.

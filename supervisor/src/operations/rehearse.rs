@@ -99,7 +99,7 @@ async fn on_the_copy(
     compared_with: Option<&Rc<AppProgram>>,
 ) -> Result<bool, Failure> {
     let database = instance.data.rehearsal().join(DATABASE);
-    let accepted = tries::read(&instance.data)?.accepted;
+    let accepted = tries::read(&instance.data).unwrap_or_default().accepted;
     let status = plan::ask_of(instance, &database, false).await?;
     if let plan::Plan::Refuse(failure) | plan::Plan::Newer { failure, is_served: false } =
         plan::plan(&status, &view::look(&instance.data)?, live, &accepted)

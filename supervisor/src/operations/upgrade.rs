@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     State,
     backup_scheduler::until_serving,
-    boot,
     fallback::{self, Action, Class, Event, Remember},
-    generation::How,
+    generation::{self, How},
     held::{self, Stuck},
     kept, plan,
     rehearse::{self, Rehearsed},
@@ -21,7 +20,7 @@ use crate::{
     control::orders::{Operation, Order, Orders},
     data::{
         GenerationId, programs,
-        state::{Reason, Step},
+        state::{FORMAT, Reason, Step},
         tries::{self, Tries, Try},
         view::{self, Live},
     },
@@ -137,7 +136,7 @@ pub async fn rehearse(instance: &Rc<Instance>, accept: Vec<String>) -> Result<(O
 
 /// Writes down what the operator accepts.
 pub async fn accept(instance: &Instance, findings: Vec<String>) -> Result<(), Failure> {
-    let mut tries = tries::read(&instance.data)?;
+    let mut tries = readable(instance)?;
     tries.accepted.extend(findings);
     tries.accepted.sort();
     tries.accepted.dedup();
@@ -171,7 +170,7 @@ async fn remember(instance: &Instance, failure: &Failure, step: Step, remember: 
     }
     let written = async {
         let identity = held::identity(instance).await?;
-        let mut tries = tries::read(&instance.data)?;
+        let mut tries = readable(instance)?;
         tries.add(Try {
             image: identity.image,
             settings: identity.settings,
@@ -190,11 +189,19 @@ async fn remember(instance: &Instance, failure: &Failure, step: Step, remember: 
     }
 }
 
+/// Returns what was tried; a damaged document is replaced by the next try.
+fn readable(instance: &Instance) -> Result<Tries, Failure> {
+    match tries::read(&instance.data) {
+        Err(failure) if failure.cause != Cause::UnknownFormat => Ok(Tries { format: FORMAT, ..Tries::default() }),
+        tries => tries,
+    }
+}
+
 /// Forgets what was tried and accepted: a new version has come through.
 async fn forget(instance: &Instance) {
     if instance.data.tries().exists()
         && let Err(failure) =
-            child::run::<()>(instance, Job::Save(Document::Tries(Tries { format: 1, ..Tries::default() }))).await
+            child::run::<()>(instance, Job::Save(Document::Tries(Tries { format: FORMAT, ..Tries::default() }))).await
     {
         instance.publisher.note(failure.message);
     }
@@ -202,7 +209,7 @@ async fn forget(instance: &Instance) {
 
 /// What a start knows of this image's earlier tries.
 pub(super) async fn earlier_failure(instance: &Instance) -> Result<Option<Try>, Failure> {
-    let tries = tries::read(&instance.data)?;
+    let tries = tries::read(&instance.data).unwrap_or_default();
     if tries.tries.is_empty() {
         return Ok(None);
     }
@@ -226,7 +233,7 @@ pub(super) async fn serve_kept(
         false => {
             let doing = format!("going back to v{} on the present data", app.version(VERSION));
             let how = How::unmigrated(app, Reason::Restore);
-            boot::make_next(instance, door, how, Some((live, Source::Generation(live))), doing).await?
+            generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await?
         }
     };
     instance.serve_with(app);
@@ -245,9 +252,9 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, live: Gener
         let mut how = How::by_the_image(instance, Reason::Upgrade);
         how.compared_with = Some(Rc::clone(&kept));
         how.migrate = status.unknown.is_empty();
-        how.accepted = tries::read(&instance.data).map_err(stuck)?.accepted;
+        how.accepted = readable(instance).map_err(stuck)?.accepted;
         how.limit = Some(limit);
-        boot::make_next(instance, door, how, Some((live, Source::Generation(live))), doing.clone()).await
+        generation::make(instance, door, how, Some((live, Source::Generation(live))), doing.clone()).await
     };
     match made.await {
         Ok(generation) => {
@@ -308,7 +315,7 @@ pub(super) async fn trial_failed(
             let doing = format!("going back to generation {source} with v{version}");
             let how = How::unmigrated(&kept, Reason::Restore);
             let made =
-                boot::make_next(instance, door, how, Some((generation, Source::Generation(source))), doing).await;
+                generation::make(instance, door, how, Some((generation, Source::Generation(source))), doing).await;
             if made.is_ok() {
                 instance.serve_with(&kept);
                 tell(instance, Some(failure.clone()));

@@ -207,6 +207,19 @@ impl Hearth {
         }
     }
 
+    /// Another one on this same data directory, with the same environment and programs.
+    pub fn beside(&self) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        Self {
+            root,
+            data: self.data.clone(),
+            environment: self.environment.clone(),
+            programs: self.programs.clone(),
+            wrapper: Vec::new(),
+            limit: self.limit,
+        }
+    }
+
     /// Lets each command take as long as one does with a lot of data.
     pub fn patient(&mut self) -> &mut Self {
         self.limit = 10 * LIMIT;
@@ -279,6 +292,17 @@ impl Hearth {
         self
     }
 
+    /// Runs these programs from here on.
+    pub fn run_programs(&mut self, programs: PathBuf) -> &mut Self {
+        self.programs = Some(programs);
+        self
+    }
+
+    /// Returns where the programs are that are run.
+    pub fn programs(&self) -> PathBuf {
+        self.programs.clone().unwrap_or_else(|| program("supervisor").parent().expect("a directory").to_owned())
+    }
+
     /// What `strange_app` has written down.
     pub fn app_log(&self) -> String {
         fs::read_to_string(self.root.path().join("app.log")).unwrap_or_default()
@@ -306,7 +330,7 @@ impl Hearth {
     /// Runs a command of the supervisor's to its end, without the wrapper.
     pub fn run(&self, arguments: &[&str]) -> Output {
         watchdog::step();
-        let mut command = Command::new(program("supervisor"));
+        let mut command = Command::new(self.programs().join("supervisor"));
         self.equip(&mut command).args(arguments).stdin(Stdio::null());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the supervisor's command starts");

@@ -12,7 +12,7 @@ use crate::error::counted;
 use crate::finding::unaccepted;
 use crate::plan::Applied;
 use crate::status::Status;
-use crate::{Error, Event, Release, database, log, threads};
+use crate::{Difference, Error, Event, Release, database, log, threads};
 
 /// Brings a Hearth database to this release, in one transaction.
 #[derive(Debug, Parser)]
@@ -143,6 +143,7 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         stop: Option<String>,
         drift: &'a [String],
         findings: &'a [String],
+        differences: &'a [Difference],
         schema: String,
     }
     Ok(documented(&Document {
@@ -155,6 +156,7 @@ async fn status(path: &Path, release: &Release, quick_check: bool, json: bool) -
         stop: status.stop(release)?.map(|stop| stop.to_string()),
         drift: &status.drift,
         findings: &status.findings,
+        differences: &release.differences,
         schema: status.schema.fingerprint(),
     }))
 }

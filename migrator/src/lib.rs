@@ -49,6 +49,6 @@ pub use apply::{Outcome, up, up_in_spite_of};
 pub use cli::main;
 pub use error::Error;
 pub use log::Event;
-pub use release::Release;
+pub use release::{Difference, Release};
 pub use sea_orm_migration::{self, MigrationTrait};
 pub use status::{Status, status};

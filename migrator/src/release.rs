@@ -1,6 +1,7 @@
 //! What does one released migrator know?
 
 use sea_orm_migration::MigrationTrait;
+use serde::{Deserialize, Serialize};
 
 use crate::migrations;
 
@@ -15,6 +16,17 @@ pub struct Release {
     pub floor: Option<String>,
     /// The oldest version whose databases it upgrades at one go; none means all.
     pub oldest: Option<String>,
+    /// What it means to show otherwise than the release before.
+    pub differences: Vec<Difference>,
+}
+
+/// A difference that the proof of an upgrade by comparison finds and that is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The name of the figure, or the beginning of the names of several.
+    pub figure: String,
+    /// Why it is meant, for people.
+    pub reason: String,
 }
 
 impl Release {
@@ -25,11 +37,18 @@ impl Release {
             migrations: migrations::all,
             floor: migrations::FLOOR.map(str::to_owned),
             oldest: migrations::OLDEST.map(str::to_owned),
+            differences: migrations::DIFFERENCES.iter().map(Difference::from).collect(),
         }
     }
 
     /// Returns the names of its migrations, oldest first.
     pub fn names(&self) -> Vec<String> {
         (self.migrations)().iter().map(|migration| migration.name().to_owned()).collect()
+    }
+}
+
+impl From<&(&str, &str)> for Difference {
+    fn from((figure, reason): &(&str, &str)) -> Difference {
+        Difference { figure: (*figure).to_owned(), reason: (*reason).to_owned() }
     }
 }

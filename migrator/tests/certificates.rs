@@ -8,6 +8,7 @@ use migrator::developer::certificate::{self, Certificate, Checked, Measured, Upg
 use migrator::developer::check::{Breach, Cost, Facts, Report, Rule, Verdict};
 use migrator::developer::release::changelog;
 use migrator::developer::releases::{self, Released};
+use migrator::{Difference, Release};
 
 #[test]
 fn the_newest_version_of_the_changelog_has_all_that_a_release_leaves() {
@@ -72,7 +73,7 @@ fn a_release_is_proven_from_every_earlier_one_and_a_change_makes_the_certificate
     assert_eq!(names.iter().filter(|name| name.ends_with(".pinned")).count(), proven.migrations.len());
 
     let file = newest.file(certificate::EXTENSION);
-    let text = Certificate::new(proven, Checked::default(), None).text();
+    let text = Certificate::new(proven, Checked::default(), None, Vec::new()).text();
     fs::write(&file, &text).unwrap();
     assert_eq!(certificate::render(&newest).unwrap(), text);
     // A file that it was proven with, what it says, and its verdict.
@@ -100,9 +101,9 @@ fn what_is_lost_or_refused_makes_it_red() {
     let proven = certificate::prove(&newest).unwrap();
     let rules =
         |verdict: &str| Checked { rules: [("additive".to_owned(), verdict.to_owned())].into(), ..Checked::default() };
-    let green = Certificate::new(proven.clone(), rules("ok"), None);
+    let green = Certificate::new(proven.clone(), rules("ok"), None, Vec::new());
     assert!(green.objections.is_empty() && green.verdict.starts_with("green: 0.4.0 keeps "), "{green:?}");
-    let refused = Certificate::new(proven.clone(), rules(certificate::REFUSED), None);
+    let refused = Certificate::new(proven.clone(), rules(certificate::REFUSED), None, Vec::new());
     assert_eq!(refused.objections, ["cargo migration check refuses it by the rule additive"]);
     assert!(
         refused.verdict.starts_with("red: ") && refused.verdict.contains("; 1 of 1 rules refuse it"),
@@ -111,9 +112,68 @@ fn what_is_lost_or_refused_makes_it_red() {
     let mut lossy = proven;
     lossy.upgrades[0].kept -= 1;
     let (kept, values) = (lossy.upgrades[0].kept, lossy.upgrades[0].values);
-    let lossy = Certificate::new(lossy, rules("ok"), None);
+    let lossy = Certificate::new(lossy, rules("ok"), None, Vec::new());
     assert_eq!(lossy.objections, [format!("the upgrade from 0.3.0 keeps {kept} of {values} values")]);
     assert!(lossy.verdict.starts_with("red: "));
+}
+
+/// A release of 99.0.0 that declares these.
+fn declaring(differences: &[(&str, &str)], oldest: Option<&str>) -> Release {
+    Release {
+        version: "99.0.0".to_owned(),
+        oldest: oldest.map(str::to_owned),
+        differences: differences.iter().map(Difference::from).collect(),
+        ..Release::current()
+    }
+}
+
+#[test]
+fn a_difference_that_a_release_means_stands_in_its_certificate_with_the_reason() {
+    let (files, newest) = copied(&["0.3.0", "0.4.0"]);
+    let proven = certificate::prove(&newest).unwrap();
+    let of = |differences: &[(&str, &str)]| {
+        let declared = differences.iter().map(Difference::from).collect();
+        Certificate::new(proven.clone(), Checked::default(), None, declared)
+    };
+    let none = of(&[]);
+    assert!(!none.text().contains("differences") && !none.verdict.contains("declared"), "{}", none.text());
+    let (trash, finds) = (("records in the trash", "0.4.0 counts comments"), ("records that user", "roles are new"));
+    let certificate = of(&[trash, finds]);
+    assert!(certificate.objections.is_empty() && certificate.verdict.ends_with("; 2 differences are declared"));
+    let file = newest.file(certificate::EXTENSION);
+    fs::write(&file, certificate.text()).unwrap();
+    assert_eq!(Certificate::read(&file).unwrap(), certificate);
+    assert_eq!(certificate::render(&newest).unwrap(), certificate.text(), "proven anew it is the same");
+
+    let objections = |differences: &[(&str, &str)]| of(differences).objections;
+    assert_eq!(objections(&[("", "all")]), ["a declared difference names no figure, and so every one"]);
+    let unfounded = objections(&[("records in the trash", " ")]);
+    assert_eq!(unfounded, ["the declared difference \"records in the trash\" has no reason"]);
+    for twice in
+        [[finds, finds], [finds, ("records that user 3 sees", "again")], [("records that user 3 sees", "x"), finds]]
+    {
+        assert!(objections(&twice)[0].ends_with("is in \"records that user\" already"), "{twice:?}");
+    }
+
+    // A later release means it too, for who comes from before; unless it sends them through the release that declared it.
+    let earlier = releases::of(files.path()).unwrap();
+    let wrong = |differences: &[(&str, &str)], oldest| {
+        certificate::wrong_declaration(&declaring(differences, oldest), &earlier).unwrap()
+    };
+    assert_eq!(wrong(&[trash, finds], None), [""; 0]);
+    assert_eq!(wrong(&[trash, ("records", "more is meant")], None).len(), 1, "one is in the other");
+    assert_eq!(wrong(&[("records", "all of them")], None), [""; 0]);
+    let forgotten = "0.4.0 declared the difference \"records that user\", which an upgrade from before it shows to this release as well";
+    assert_eq!(wrong(&[trash], None), [forgotten]);
+    assert_eq!(wrong(&[trash], Some("0.3.0")), [forgotten]);
+    assert_eq!(wrong(&[], Some("0.4.0")), [""; 0]);
+}
+
+/// What the migrator tells of this release is what its certificate and those of the earlier ones say.
+#[test]
+fn the_differences_of_this_source_agree_with_the_certificates_and_have_reasons() {
+    let wrong = certificate::wrong_declaration(&Release::current(), &releases::all().unwrap()).unwrap();
+    assert_eq!(wrong, [""; 0]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn status_has_the_shape_of_its_contract() {
     place.open().execute_batch(DUE_DATE_GOES).unwrap();
     // `good` is unknown to this one and `good2` is pending.
     let mut stopped = next("good2");
-    stopped.env("TEST_OLDEST", "9.0.0");
+    stopped.env("TEST_OLDEST", "9.0.0").env("TEST_DIFFERENCES", "records=more are found");
     let documents = place.status(stopped).succeeded().documents();
     let golden = golden("migrator-status.json");
     assert_eq!(shape(&documents[0]), shape(&golden[0]));
@@ -405,4 +405,20 @@ fn status_names_the_oldest_version_that_is_upgraded_from_and_what_stops_the_upgr
     assert!(words.lines().any(|line| line == format!("stop      {stop}")), "{words}");
     let own = place.status(migrator()).succeeded().documents().remove(0);
     assert_eq!((&own["oldest"], &own["stop"]), (&json!(migrator::migrations::OLDEST), &Value::Null));
+}
+
+#[test]
+fn status_tells_the_differences_that_the_release_means() {
+    let place = Place::empty();
+    let of = |command| place.status(command).succeeded().documents()[0]["differences"].clone();
+    let mut command = next("good");
+    command.env("TEST_DIFFERENCES", "records that user=roles are new;due dates=a day is a day of TZ");
+    let expected = json!([
+        {"figure": "records that user", "reason": "roles are new"},
+        {"figure": "due dates", "reason": "a day is a day of TZ"},
+    ]);
+    assert_eq!(of(command), expected);
+    let own = migrator::migrations::DIFFERENCES.iter();
+    let own: Vec<Value> = own.map(|(figure, reason)| json!({"figure": figure, "reason": reason})).collect();
+    assert_eq!(of(migrator()), json!(own));
 }

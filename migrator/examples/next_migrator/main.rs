@@ -2,8 +2,8 @@
 //!
 //! `TEST_MIGRATIONS` names the further ones, with commas between (see `extra.rs`);
 //! `TEST_LAST` names the last of the shipped ones that it knows;
-//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, `TEST_FLOOR` the floor that it declares and `TEST_OLDEST`
-//! the oldest version that it upgrades from. All can also be its first arguments, as for env(1): a released supervisor hands on no
+//! `TEST_VERSION` is the version it takes itself for, 9.1.0 if not set, `TEST_FLOOR` the floor that it declares, `TEST_OLDEST`
+//! the oldest version that it upgrades from and `TEST_DIFFERENCES` the differences that it means (`figure=reason;figure=reason`). All can also be its first arguments, as for env(1): a released supervisor hands on no
 //! variables of tests.
 
 mod extra;
@@ -23,8 +23,14 @@ fn main() -> std::process::ExitCode {
         version: std::env::var("TEST_VERSION").unwrap_or_else(|_| "9.1.0".to_owned()),
         floor: std::env::var("TEST_FLOOR").ok(),
         oldest: std::env::var("TEST_OLDEST").ok(),
+        differences: differences(&std::env::var("TEST_DIFFERENCES").unwrap_or_default()),
         migrations,
     })
+}
+
+/// Reads `figure=reason;figure=reason`.
+fn differences(list: &str) -> Vec<migrator::Difference> {
+    list.split(';').filter_map(|entry| entry.split_once('=')).map(|pair| migrator::Difference::from(&pair)).collect()
 }
 
 fn migrations() -> Vec<Box<dyn migrator::MigrationTrait>> {

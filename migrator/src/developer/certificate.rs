@@ -7,6 +7,7 @@
 //! | `verdict`, `objections` | the rest in one line, and what speaks against the release: nothing, or it is not released |
 //! | `proven` | each earlier release's database upgraded to this release, and how many of its values are the same afterwards; the floor; the schema; the hashes of the files that it was proven with. The same on every machine: [`render`] makes it again, and CI compares the file byte for byte |
 //! | `checked` | what `cargo migration check` said of each rule when the release was made, and what is kept of databases with awkward rows |
+//! | `differences` | what the release means to show otherwise than the one before, each with its reason; not there if nothing is meant |
 //! | `measured` | time and space of the upgrade of large databases, and the machine; null if nothing could be measured |
 
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ use super::check::content::Content;
 use super::check::{Cost, Facts, Report, Verdict};
 use super::releases::{self, Released};
 use super::{Problem, scratch};
-use crate::floor;
+use crate::error::counted;
+use crate::{Difference, Release, floor};
 
 /// What a certificate's file name has after the version.
 pub const EXTENSION: &str = "certificate.json";
@@ -47,6 +49,9 @@ pub struct Certificate {
     pub checked: Checked,
     /// What one machine took.
     pub measured: Option<Measured>,
+    /// The differences that the release means: figures of the proof by comparison, with the reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
 }
 
 /// What `cargo migration check` found.
@@ -175,10 +180,19 @@ impl Checked {
 
 impl Certificate {
     /// Puts one together.
-    pub fn new(proven: Proven, checked: Checked, measured: Option<Measured>) -> Certificate {
-        let objections = objections(&proven, &checked);
-        let verdict = verdict(&proven, &checked, &objections);
-        Certificate { format: FORMAT, verdict, objections, proven, checked, measured }
+    pub fn new(
+        proven: Proven,
+        checked: Checked,
+        measured: Option<Measured>,
+        differences: Vec<Difference>,
+    ) -> Certificate {
+        let mut objections = objections(&proven, &checked);
+        objections.extend(wrong_differences(&differences));
+        let mut verdict = verdict(&proven, &checked, &objections);
+        if !differences.is_empty() {
+            verdict.push_str(&format!("; {} declared", counted(differences.len(), "difference is", "differences are")));
+        }
+        Certificate { format: FORMAT, verdict, objections, proven, checked, measured, differences }
     }
 
     /// Returns the text of the file.
@@ -202,6 +216,51 @@ impl Certificate {
             other => Err(failed(&format!("it has format {other}, and this source knows {FORMAT}"))),
         }
     }
+}
+
+/// Says what is wrong with declared differences.
+pub fn wrong_differences(differences: &[Difference]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (index, Difference { figure, reason }) in differences.iter().enumerate() {
+        if figure.trim().is_empty() {
+            wrong.push("a declared difference names no figure, and so every one".to_owned());
+        } else if reason.trim().is_empty() {
+            wrong.push(format!("the declared difference {figure:?} has no reason"));
+        }
+        let others = differences.iter().enumerate().filter(|(other, _)| *other != index);
+        if let Some((_, other)) = others.into_iter().find(|(other, one)| {
+            figure.starts_with(&one.figure)
+                && !one.figure.trim().is_empty()
+                && (*figure != one.figure || *other < index)
+        }) {
+            wrong.push(format!("the declared difference {figure:?} is in {:?} already", other.figure));
+        }
+    }
+    wrong
+}
+
+/// Says what is wrong with the differences that `release` declares, beside what earlier releases declared in their certificates:
+/// those are met by who skips versions.
+///
+/// # Errors
+///
+/// A certificate cannot be read.
+pub fn wrong_declaration(release: &Release, earlier: &[Released]) -> Result<Vec<String>, Problem> {
+    let mut wrong = wrong_differences(&release.differences);
+    let oldest = release.oldest.as_deref().and_then(|oldest| Version::parse(oldest).ok());
+    let has_certificate =
+        |one: &&Released| one.file(EXTENSION).exists() && oldest.as_ref().is_none_or(|oldest| one.version > *oldest);
+    for one in earlier.iter().filter(has_certificate) {
+        for Difference { figure, .. } in Certificate::read(&one.file(EXTENSION))?.differences {
+            if !release.differences.iter().any(|declared| figure.starts_with(&declared.figure)) {
+                wrong.push(format!(
+                    "{} declared the difference {figure:?}, which an upgrade from before it shows to this release as well",
+                    one.version
+                ));
+            }
+        }
+    }
+    Ok(wrong)
 }
 
 fn objections(proven: &Proven, checked: &Checked) -> Vec<String> {
@@ -304,15 +363,15 @@ fn files(release: &Released, earlier: &[Released], migrations: &[String]) -> Res
     Ok(files)
 }
 
-/// Returns what the certificate of `release` has to be, byte for byte: proven anew, and what was checked and measured as it stands
-/// there.
+/// Returns what the certificate of `release` has to be, byte for byte: proven anew, and what was checked, measured and declared as it
+/// stands there.
 ///
 /// # Errors
 ///
 /// There is none, or it cannot be proven.
 pub fn render(release: &Released) -> Result<String, Problem> {
-    let Certificate { checked, measured, .. } = Certificate::read(&release.file(EXTENSION))?;
-    Ok(Certificate::new(prove(release)?, checked, measured).text())
+    let Certificate { checked, measured, differences, .. } = Certificate::read(&release.file(EXTENSION))?;
+    Ok(Certificate::new(prove(release)?, checked, measured, differences).text())
 }
 
 /// Says whether a release has to have a certificate. Those before the first one stored their databases whole.

@@ -25,6 +25,11 @@ pub const FLOOR: Option<&str> = None;
 /// is upgraded at one go.
 pub const OLDEST: Option<&str> = None;
 
+/// What the upgrade means to show otherwise than the release before: a figure of the proof by comparison, or the beginning of the names
+/// of several, and why, as in `("records that user", "comments count as finds since 0.9.0")`. Any other difference is a failed proof. An
+/// entry stays for later releases, since versions may be skipped; name as few figures as possible, because nothing else is proven of them.
+pub const DIFFERENCES: &[(&str, &str)] = &[];
+
 /// Returns all migrations, oldest first: the one list of them.
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
     vec![

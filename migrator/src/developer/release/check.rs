@@ -21,6 +21,7 @@ pub(super) fn check(
 ) -> Result<(Checked, Option<Measured>), Problem> {
     floor_is_right(release, version)?;
     oldest_is_right(release, version)?;
+    differences_are_right(release, version)?;
     if let Some(known) = known(repository, version)? {
         step::say("what was checked and measured stays: nothing has changed since");
         return Ok((known.checked, known.measured));
@@ -59,6 +60,16 @@ fn known(repository: &Repository, version: &Version) -> Result<Option<Certificat
         return Ok(None);
     }
     Ok(Some(certificate).filter(|certificate| certificate.objections.is_empty()))
+}
+
+/// A difference that is meant has a reason, and stays for who skips versions.
+fn differences_are_right(release: &Release, version: &Version) -> Result<(), Problem> {
+    let mut earlier = releases::all()?;
+    earlier.retain(|one| one.version < *version);
+    match certificate::wrong_declaration(release, &earlier)?.into_iter().next() {
+        None => Ok(()),
+        Some(wrong) => Err(Problem::new(wrong).hint("mend DIFFERENCES in migrator/src/migrations/mod.rs")),
+    }
 }
 
 /// Who is sent through another release has to get on there.

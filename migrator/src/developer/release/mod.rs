@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, release: &Release) -> Result<ExitCode, 
     in_step(2, written, || set_version(&repository, &version))?;
     in_step(3, written, || database::make(&repository, &release, &version))?;
     in_step(4, written, || database::pin(&repository, &release))?;
-    let verdict = in_step(5, written, || certify(&repository, &version, checked, measured))?;
+    let verdict = in_step(5, written, || certify(&repository, &release, &version, checked, measured))?;
     in_step(6, written, || test(&repository))?;
     if !arguments.no_git {
         in_step(7, written, || commit(&repository, &version))?;
@@ -205,6 +205,7 @@ fn set_version(repository: &Repository, version: &Version) -> Result<(), Problem
 /// Writes the certificate and returns its verdict.
 fn certify(
     repository: &Repository,
+    release: &Release,
     version: &Version,
     checked: Checked,
     measured: Option<Measured>,
@@ -212,7 +213,7 @@ fn certify(
     let Some(released) = repository.releases()?.into_iter().find(|one| one.version == *version) else {
         return Err(Problem::new(format!("the database of {version} is gone from {RELEASES}")));
     };
-    let certificate = Certificate::new(certificate::prove(&released)?, checked, measured);
+    let certificate = Certificate::new(certificate::prove(&released)?, checked, measured, release.differences.clone());
     if let Some(objection) = certificate.objections.first() {
         return Err(Problem::new(format!("{version} may not be released: {objection}"))
             .hint("cargo migration check says what to write instead"));

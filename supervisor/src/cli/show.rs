@@ -63,6 +63,14 @@ pub(super) fn status(data: &DataDir, as_json: bool) -> Result<u8, Failure> {
         (None, None) => {}
     }
     status.app.health_detail.iter().for_each(|detail| table.row("trouble", detail));
+    if let Some(fallback) = &status.fallback {
+        let shown = fallback.sentence().unwrap_or_else(|| {
+            format!("v{} serves while the upgrade to v{} is rehearsed", fallback.version, fallback.upgrade)
+        });
+        table.row("upgrade", format!("{shown} (since {})", fallback.since));
+        let hint = fallback.failure.as_ref().and_then(|failure| failure.hint.as_ref());
+        hint.iter().for_each(|hint| table.row("hint", hint));
+    }
     if let Some(operation) = status.operation {
         let outcome = match operation.outcome {
             None => format!("{} since {}", operation.phase, operation.since),

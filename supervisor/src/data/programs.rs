@@ -144,4 +144,12 @@ mod tests {
         assert!(!contract.takes("HEARTH_OF__LATER", "1"));
         assert_eq!((contract.proof, contract.fallback), (Some(1), Some(1)));
     }
+
+    #[test]
+    fn the_golden_document_is_read_and_written_back() {
+        let golden = include_str!("../../../docs/contracts/programs.json");
+        let read: KeptPrograms = serde_json::from_str(golden).unwrap();
+        let back: serde_json::Value = serde_json::to_value(&read).unwrap();
+        assert_eq!(back, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+    }
 }

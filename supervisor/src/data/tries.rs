@@ -100,4 +100,12 @@ mod tests {
         (0..MOST).for_each(|number| tries.add(tried(&number.to_string(), None)));
         assert_eq!((tries.tries.len(), tries.of("a", None)), (MOST, None));
     }
+
+    #[test]
+    fn the_golden_document_is_read_and_written_back() {
+        let golden = include_str!("../../../docs/contracts/tries.json");
+        let read: Tries = serde_json::from_str(golden).unwrap();
+        let back: serde_json::Value = serde_json::to_value(&read).unwrap();
+        assert_eq!(back, serde_json::from_str::<serde_json::Value>(golden).unwrap());
+    }
 }

@@ -88,7 +88,7 @@ fn failure(line: &[u8]) -> Result<Option<Failure>, Failure> {
             "foreign" => Cause::Foreign,
             "damaged" => Cause::Damaged,
             "newer" => Cause::Newer,
-            "drift" => Cause::Drift,
+            "drift" | "finding" | "stop" => Cause::Drift,
             "no-space" => Cause::NoSpace,
             "permission" => Cause::Permission,
             "busy" => Cause::Busy,

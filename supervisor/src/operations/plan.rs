@@ -32,6 +32,9 @@ pub struct Status {
     /// The lowest version whose app may serve the database; no migrator before 0.6.0 kept it.
     #[serde(default)]
     pub floor: Option<String>,
+    /// Why this version does not upgrade from the one that upgraded the database last: it names the one to go through.
+    #[serde(default)]
+    pub stop: Option<String>,
     /// The differences in what people see that this release means.
     #[serde(default)]
     pub differences: Vec<Meant>,
@@ -126,6 +129,12 @@ pub fn plan(status: &Status, view: &View, live: GenerationId, accepted: &[String
     if status.pending.is_empty() {
         return Plan::Nothing { drift: status.drift.clone() };
     }
+    if let Some(stop) = &status.stop {
+        return Plan::Refuse(
+            Failure::new(Cause::Drift, stop)
+                .hint("the version that served the database last still serves it; nothing was changed"),
+        );
+    }
     let drift: Vec<_> = status.drift.iter().filter(|finding| !accepted.contains(finding)).collect();
     if let Some(first) = drift.first() {
         let more = match drift.len() - 1 {
@@ -203,6 +212,7 @@ mod tests {
                 .collect(),
             drift: drift.iter().map(|text| (*text).to_owned()).collect(),
             floor: None,
+            stop: None,
             differences: Vec::new(),
         }
     }
@@ -251,6 +261,9 @@ mod tests {
         assert_eq!(plan(&status(&[], &[], &[drift])), Plan::Nothing { drift: vec![drift.into()] });
         let Plan::Refuse(failure) = plan(&status(&["m2"], &[], &[drift])) else { panic!("drift must be refused") };
         assert!(failure.message.contains(drift));
+        let stop = "this database was last upgraded by v0.1.0, and v0.9.0 upgrades from v0.5.0 on; start v0.5.0 first, then this version";
+        let stopped = Status { stop: Some(stop.into()), ..status(&["m2"], &[], &[]) };
+        assert!(matches!(plan(&stopped), Plan::Refuse(failure) if failure.message == stop));
         let accepted = [drift.to_owned()];
         let accepting = super::plan(&status(&["m2"], &[], &[drift]), &view(), GenerationId(7), &accepted);
         assert_eq!(accepting, Plan::Upgrade { count: 1 });

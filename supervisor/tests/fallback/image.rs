@@ -1,0 +1,128 @@
+//! Images of this workspace's programs, each with an app of its own: what follows a program's last byte changes its hash and nothing
+//! else, and a build for tests reads from there how it is to fail.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use crate::harness::{Hearth, Running, program};
+
+const PROGRAMS: [&str; 4] = ["supervisor", "supervisor-job", "migrator", "app"];
+
+/// The programs without what debuggers read, which is most of them.
+static STRIPPED: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    for name in PROGRAMS {
+        let stripped = Command::new("strip").arg("-o").arg(place.path().join(name)).arg(program(name)).status();
+        if !stripped.is_ok_and(|status| status.success()) {
+            fs::copy(program(name), place.path().join(name)).expect("a program can be copied");
+        }
+    }
+    place
+});
+
+/// What is wrong with an image.
+#[derive(Clone, Copy)]
+pub(crate) enum Fault {
+    /// Nothing: it is another build of the same.
+    None,
+    /// The app behaves like this, in the words of `HEARTH_FAULT`.
+    App(&'static str),
+    /// The migrator does.
+    Migrator(&'static str),
+    /// The app is no program.
+    NoProgram,
+}
+
+/// A data directory, and the images that are started on it.
+pub(crate) struct Household {
+    pub(crate) hearth: Hearth,
+    count: usize,
+}
+
+impl Household {
+    /// One that falls back, with quick checks.
+    pub(crate) fn new() -> Self {
+        let mut hearth = Hearth::new();
+        hearth.set("HEARTH_UPGRADE__FALLBACK", "on");
+        // A new release that older apps may serve, unless a test says otherwise.
+        hearth.set("TEST_FLOOR", "0.1.0");
+        Self { hearth, count: 0 }
+    }
+
+    /// From here on an image of its own is started, with this fault.
+    pub(crate) fn pull(&mut self, fault: Fault) -> &mut Hearth {
+        self.count += 1;
+        let place = self.hearth.root.path().join(format!("image-{}", self.count));
+        fs::create_dir(&place).expect("a directory");
+        for name in PROGRAMS {
+            let from = STRIPPED.path().join(name);
+            let tail = match (name, fault) {
+                ("app", Fault::App(words)) | ("migrator", Fault::Migrator(words)) => {
+                    format!("\nHEARTH_FAULT={words}\n")
+                }
+                ("app", Fault::NoProgram) => String::new(),
+                ("app", _) => format!("\nbuild {}\n", self.count),
+                _ => String::new(),
+            };
+            let to = place.join(name);
+            if tail.is_empty() && name != "app" {
+                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).expect("a program can be copied");
+                continue;
+            }
+            if matches!((name, fault), ("app", Fault::NoProgram)) {
+                fs::write(&to, "this is no program").expect("a file");
+            } else {
+                fs::copy(&from, &to).expect("a program can be copied");
+                let mut file = fs::File::options().append(true).open(&to).expect("a program");
+                file.write_all(tail.as_bytes()).expect("the end of a program");
+            }
+            fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).expect("permissions");
+        }
+        self.hearth.run_programs(place);
+        &mut self.hearth
+    }
+
+    /// Has the first image serve some records until its app is kept, and stops it; returns those records.
+    pub(crate) fn settle(&mut self) -> std::collections::BTreeMap<i64, serde_json::Value> {
+        self.pull(Fault::None);
+        let mut running = self.hearth.start();
+        let address = running.wait_serving();
+        crate::harness::household::fill(address, 20);
+        let records = crate::harness::household::all(address);
+        self.wait_kept(&running);
+        assert!(running.stop().success());
+        records
+    }
+
+    /// Waits until what serves is written down.
+    pub(crate) fn wait_kept(&self, running: &Running) {
+        let path = self.hearth.data.join("supervisor/programs.json");
+        running.wait("the app to be kept", || read(&path).filter(|programs| !programs["good"].is_null()));
+    }
+
+    /// Returns what is kept.
+    pub(crate) fn programs(&self) -> serde_json::Value {
+        read(&self.hearth.data.join("supervisor/programs.json")).expect("programs.json")
+    }
+
+    /// Returns the file of the last good app.
+    pub(crate) fn good(&self) -> PathBuf {
+        self.hearth.data.join("programs").join(self.programs()["good"]["blake3"].as_str().expect("a hash"))
+    }
+
+    /// Returns the images that were tried and failed.
+    pub(crate) fn tries(&self) -> Vec<serde_json::Value> {
+        let tries = read(&self.hearth.data.join("supervisor/tries.json"));
+        tries.and_then(|tries| tries["tries"].as_array().cloned()).unwrap_or_default()
+    }
+}
+
+fn read(path: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,91 @@
+//! What happens when the new version fails soon after it took over, and to what is ordered while an earlier one serves.
+
+use crate::{
+    harness::{get, household},
+    image::{Fault, Household},
+    upgrade::{use_it, wait_failed, wait_upgraded},
+};
+
+#[test]
+fn a_version_that_falls_over_after_the_commit_gives_way_with_every_write_kept() {
+    let mut household = Household::new();
+    let records = household.settle();
+    // It is well in its probation, and dies whenever it is ready to serve.
+    household.pull(Fault::App("app.serving=kill"));
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    let address = running.wait_serving();
+    use_it(address, &records);
+    assert_eq!(household.hearth.live().as_deref(), Some("0003"), "a clone of what was there when it failed");
+    assert_eq!(household.tries().len(), 1);
+    assert!(running.stop().success());
+    let mut running = household.hearth.start();
+    use_it(running.wait_serving(), &records);
+    assert_eq!(household.hearth.live().as_deref(), Some("0003"), "what served last serves on");
+}
+
+#[test]
+fn where_the_old_version_may_not_serve_the_new_schema_it_goes_back_only_if_nothing_was_written() {
+    let mut household = Household::new();
+    let records = household.settle();
+    household
+        .pull(Fault::App("app.serving=kill"))
+        .next_migrator("good", "0.8.0")
+        .set("TEST_FLOOR", "0.7.0")
+        .set("TEST_SECURITY_FLOOR", "");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    use_it(running.wait_serving(), &records);
+    assert_eq!(household.hearth.live().as_deref(), Some("0003"));
+}
+
+#[test]
+fn a_restore_while_an_earlier_version_serves_takes_what_it_can_serve_and_refuses_the_rest() {
+    let mut household = Household::new();
+    let records = household.settle();
+    household.pull(Fault::None).next_migrator("fails", "9.1.0");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    let address = running.wait_serving();
+    household.hearth.backup(&[]);
+    household::add(address, &household::record(77));
+    household.hearth.done(&["restore", "latest", "--yes"]);
+    let address = running.wait_serving();
+    assert_eq!(household::all(address).len(), records.len());
+    let status = household.hearth.status().unwrap();
+    assert!(!status["fallback"]["failure"].is_null(), "the earlier version serves it: {status}");
+    // Drills are of the version that serves, too.
+    household.hearth.done(&["backup", "verify", "--drill"]);
+}
+
+#[test]
+fn resume_tries_the_upgrade_again_beside_what_serves() {
+    let mut household = Household::new();
+    let records = household.settle();
+    household.pull(Fault::None).next_migrator("fails", "9.1.0");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    let refused = household.hearth.refused(&["resume"]);
+    assert!(refused.contains("half of the work is done"), "{refused}");
+    use_it(running.wait_serving(), &records);
+    assert_eq!(household.tries().len(), 2);
+    assert_eq!(get(running.wait_serving(), "/health").status, 200);
+}
+
+#[test]
+fn a_version_is_the_last_good_one_once_it_has_served_for_its_time() {
+    let mut household = Household::new();
+    household.settle();
+    let before = household.good();
+    household.pull(Fault::None).set("TEST_TRIAL", "1s");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_upgraded(&household, &running);
+    running.wait("the new version to be the last good one", || (household.good() != before).then_some(()));
+    assert!(!before.exists() && household.good().exists());
+    assert!(household.programs()["trial"].is_null());
+}

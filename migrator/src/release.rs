@@ -34,7 +34,7 @@ impl Release {
     pub fn current() -> Release {
         Release {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            migrations: migrations::all,
+            migrations: migrations::with_injected,
             floor: migrations::FLOOR.map(str::to_owned),
             oldest: migrations::OLDEST.map(str::to_owned),
             differences: migrations::DIFFERENCES.iter().map(Difference::from).collect(),

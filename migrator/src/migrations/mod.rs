@@ -9,6 +9,8 @@
 //! Foreign keys are off here, so that dropping a table deletes nothing elsewhere. Should something be lost all the same, the
 //! check before the commit refuses the upgrade.
 
+#[cfg(feature = "faults")]
+mod injected;
 mod m0001_records;
 mod m0002_accounts;
 mod m0003_search_and_changes;
@@ -38,4 +40,12 @@ pub fn all() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0003_search_and_changes::Migration),
         Box::new(m0004_binder::Migration),
     ]
+}
+
+/// Returns all migrations, and those that a test wants to have after them: only a build for tests has such.
+pub(crate) fn with_injected() -> Vec<Box<dyn MigrationTrait>> {
+    #[cfg(feature = "faults")]
+    return all().into_iter().chain(injected::all()).collect();
+    #[cfg(not(feature = "faults"))]
+    all()
 }

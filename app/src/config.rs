@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) restored: bool,
     /// Whether the supervisor is proving this app on a staged database: private socket only, nothing written.
     pub(crate) probation: bool,
+    /// Whether this program serves in place of a newer one whose upgrade failed.
+    pub(crate) fallback: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +128,7 @@ impl Config {
         config.files = files.unwrap_or_default();
         config.probation = settings.is_told("HEARTH_PROBATION");
         config.restored = settings.is_told("HEARTH_RESTORED");
+        config.fallback = settings.is_told("HEARTH_FALLBACK");
         if config.restored && !config.probation {
             settings.wrong.push(
                 Failure::new("HEARTH_RESTORED is set without HEARTH_PROBATION")
@@ -167,6 +170,7 @@ impl Config {
             attachments: Attachments { max_size: max_size.unwrap_or(MAX_SIZE), quota },
             restored: false,
             probation: false,
+            fallback: false,
         }
     }
 }

@@ -25,8 +25,9 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveModelTrait, ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait,
-    IntoActiveModel, Iterable, ModelTrait, Statement,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait, IntoActiveModel, Iterable, ModelTrait, Statement,
+    sea_query::SimpleExpr,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -256,6 +257,12 @@ where
         }
     }
     row
+}
+
+/// That a column has one of the words that this version knows. A row with another was written by a newer version, and is none for this
+/// one.
+pub(crate) fn is_known<W: ActiveEnum>(column: impl ColumnTrait) -> SimpleExpr {
+    column.is_in(W::iter().map(|word| word.to_value()))
 }
 
 /// Checks that a table is there and has these columns.

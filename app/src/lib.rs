@@ -8,7 +8,7 @@
 //! Imports point one way; a module may import what stands further right, and nothing else (`.ci/module-graph` checks it):
 //!
 //! main → cli → serve, operator → app → account, household, records, instance → sign_in, audit → feature → auth → html →
-//! http → db, config, datetime → secret, failure, fault
+//! http → db, config, datetime → secret, failure, fallback, fault
 //!
 //! cli → threads
 //!
@@ -28,6 +28,7 @@ mod config;
 mod datetime;
 mod db;
 mod failure;
+mod fallback;
 pub mod fault;
 mod feature;
 mod household;

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     db::{Access, Database, READERS},
     failure::Failure,
-    fault,
+    fallback, fault,
     http::{Budget, CookieNames, Entrance, Hosts, Proxies, Public, ServeSocket, Server, Sockets, Stop, TcpAcceptor},
     instance::{Health, News},
     log::ALWAYS,
@@ -60,6 +60,12 @@ pub(crate) fn run(config: &Config) -> Result<(), Failure> {
 async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
     tokio::spawn(notifier.clone().heartbeat());
+    if config.fallback {
+        fallback::begin();
+        tracing::info!(
+            "An upgrade failed, and this version serves in its place: until one succeeds, nothing is deleted for good"
+        );
+    }
     // What is proven is only read, but for what a restore must not bring back to life.
     let access = if config.probation && !config.restored { Access::Read } else { Access::Write };
     let database = tokio::select! {
@@ -120,7 +126,9 @@ async fn start(
         auth::email_keys::fill(database).await?;
     }
     if !config.probation {
-        tokio::spawn(attachments.clone().tidy());
+        if !config.fallback {
+            tokio::spawn(attachments.clone().tidy());
+        }
         tokio::spawn(attachments.clone().read_texts(database.clone()));
     }
     #[cfg(feature = "faults")]
@@ -185,7 +193,7 @@ async fn start(
             }
         });
     }
-    if !config.probation {
+    if !config.probation && !config.fallback {
         tokio::spawn(records::empty_trash(database.clone()));
     }
     notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });

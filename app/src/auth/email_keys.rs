@@ -7,13 +7,13 @@
 //! make another one, and those that differ are written, some hundreds in a transaction.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, Statement,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    Statement, sea_query::Expr,
 };
 
 use super::{
     email,
-    entity::user::{Column, Entity, Model},
+    entity::user::{self, Column, Entity, Model},
 };
 use crate::{
     db::{Database, DbError},
@@ -25,9 +25,18 @@ const BATCH: usize = 500;
 
 /// Returns the users who have this key, and those without any.
 pub(super) async fn candidates(reads: &impl ConnectionTrait, key: &str) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(is_candidate(key)).filter(user::has_known_role()).all(reads).await
+}
+
+/// Returns the numbers and e-mails of the same, whatever their roles.
+pub(super) async fn emails(reads: &impl ConnectionTrait, key: &str) -> Result<Vec<(i64, String)>, DbErr> {
+    let all = Entity::find().select_only().columns([Column::Id, Column::Email]).filter(is_candidate(key));
+    all.into_tuple().all(reads).await
+}
+
+fn is_candidate(key: &str) -> Condition {
     let column = || Expr::col((Entity, "email_key"));
-    let either = Condition::any().add(column().eq(key)).add(column().is_null());
-    Entity::find().filter(either).all(reads).await
+    Condition::any().add(column().eq(key)).add(column().is_null())
 }
 
 /// Writes the key of a user's e-mail. It takes a statement of its own: the one that writes the e-mail takes the key away.

@@ -2,9 +2,14 @@
 
 /// A user of the household.
 pub mod user {
-    use sea_orm::entity::prelude::*;
+    use sea_orm::{entity::prelude::*, sea_query::SimpleExpr};
 
-    use crate::{auth::role::Role, datetime::Timestamp};
+    use crate::{auth::role::Role, datetime::Timestamp, db::is_known};
+
+    /// That this version knows what somebody may do. Whose role only a newer version knows is nobody to this one.
+    pub(crate) fn has_known_role() -> SimpleExpr {
+        is_known::<Role>(Column::Role)
+    }
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "user")]

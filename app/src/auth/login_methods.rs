@@ -41,6 +41,7 @@ pub(crate) async fn find(
         .filter(Column::Provider.eq(provider))
         .filter(Column::ProviderId.eq(provider_id))
         .find_also_related(user::Entity)
+        .filter(user::has_known_role())
         .one(reads)
         .await?;
     Ok(found.and_then(|(account, user)| user.map(|user| (account, user))))

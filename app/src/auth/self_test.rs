@@ -14,6 +14,7 @@ pub(crate) async fn read_through(database: &Database) -> Result<i64, DbErr> {
     let id = users::list(reads).await?.last().map_or(1, |user| user.id);
     users::get(reads, id).await?;
     users::alike(reads, "nobody@example.org").await?;
+    email_keys::emails(reads, "nobody@example.org").await?;
     email_keys::batch(reads, i64::MIN).await?;
     users::owners(reads).await?;
     login_methods::find(reads, login_methods::PASSWORD, "1").await?;

@@ -3,16 +3,21 @@
 //! By tokens that their user made, `hearth_` and 256 random bits, of which the database keeps the hash. A token may
 //! what its user may, within its scope.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, SelectTwo, sea_query::Expr,
+};
 use time::Duration;
 
-use super::entity::{
-    api_token::{Column, Entity, Model},
-    user,
+use super::{
+    entity::{
+        api_token::{Column, Entity, Model},
+        user,
+    },
+    role::Scope,
 };
 use crate::{
     datetime::Timestamp,
-    db::{Database, DbError},
+    db::{Database, DbError, is_known},
     secret::digest,
 };
 
@@ -21,8 +26,7 @@ const USED_AFTER: Duration = Duration::minutes(10);
 
 /// Returns the token that is still good, and whose it is.
 pub(crate) async fn find(reads: &DatabaseConnection, token: &str) -> Result<Option<(Model, user::Model)>, DbErr> {
-    let found =
-        Entity::find().filter(Column::TokenHash.eq(digest(token))).find_also_related(user::Entity).one(reads).await?;
+    let found = of_users().filter(Column::TokenHash.eq(digest(token))).one(reads).await?;
     Ok(while_good(found))
 }
 
@@ -31,8 +35,14 @@ pub(crate) async fn get_with_user(
     reads: &impl ConnectionTrait,
     id: i64,
 ) -> Result<Option<(Model, user::Model)>, DbErr> {
-    let found = Entity::find_by_id(id).find_also_related(user::Entity).one(reads).await?;
+    let found = of_users().filter(Column::Id.eq(id)).one(reads).await?;
     Ok(while_good(found))
+}
+
+/// Returns tokens with whose they are, as far as this version knows the words.
+fn of_users() -> SelectTwo<Entity, user::Entity> {
+    let known = Entity::find().filter(is_known::<Scope>(Column::Scope));
+    known.find_also_related(user::Entity).filter(user::has_known_role())
 }
 
 fn while_good(found: Option<(Model, Option<user::Model>)>) -> Option<(Model, user::Model)> {
@@ -69,5 +79,6 @@ pub(crate) async fn used(database: &Database, id: i64) -> Result<(), DbError> {
 
 /// Returns one of somebody's tokens.
 pub(crate) async fn get(reads: &impl ConnectionTrait, user_id: i64, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).filter(Column::UserId.eq(user_id)).one(reads).await
+    let own = Entity::find_by_id(id).filter(Column::UserId.eq(user_id));
+    own.filter(is_known::<Scope>(Column::Scope)).one(reads).await
 }

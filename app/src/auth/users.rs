@@ -11,7 +11,7 @@ use sea_orm::{
 
 use super::{
     email, email_keys,
-    entity::user::{ActiveModel, Column, Entity, Model},
+    entity::user::{self, ActiveModel, Column, Entity, Model},
     login_methods,
     profile::Profile,
     role::Role,
@@ -24,7 +24,7 @@ use crate::{
 
 /// Returns everybody, in the order in which they came.
 pub(crate) async fn list(reads: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-    Entity::find().order_by(Column::Id, Order::Asc).all(reads).await
+    Entity::find().filter(user::has_known_role()).order_by(Column::Id, Order::Asc).all(reads).await
 }
 
 /// Returns what everybody is called, by number.
@@ -36,7 +36,7 @@ pub(crate) async fn names(reads: &DirectReads) -> Result<HashMap<i64, String>, D
 
 /// Returns who has this number.
 pub(crate) async fn get(reads: &impl ConnectionTrait, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).one(reads).await
+    Entity::find_by_id(id).filter(user::has_known_role()).one(reads).await
 }
 
 /// Returns who has this number, unless they are disabled.
@@ -70,7 +70,10 @@ pub(crate) async fn signing_in(reads: &impl ConnectionTrait, typed: &str) -> Res
 
 /// Whether an e-mail is somebody's already, in this spelling or another that it could be taken for.
 pub(crate) async fn is_taken(reads: &impl ConnectionTrait, email: &str, but_by: Option<i64>) -> Result<bool, DbErr> {
-    Ok(alike(reads, email).await?.iter().any(|user| Some(user.id) != but_by))
+    let key = email::key(email);
+    // Also by users whose role only a newer version knows.
+    let known = email_keys::emails(reads, &key).await?;
+    Ok(known.iter().any(|(id, known)| Some(*id) != but_by && email::key(known) == key))
 }
 
 /// Returns whether there is anybody.

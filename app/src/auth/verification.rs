@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     datetime::Timestamp,
+    db::is_known,
     secret::{Secret, digest},
 };
 
@@ -74,6 +75,7 @@ fn good(kind: Kind) -> Condition {
         .add(Column::Kind.eq(kind))
         .add(Column::UsedAt.is_null())
         .add(Column::ExpiresAt.gt(Timestamp::now()))
+        .add(Condition::any().add(Column::Role.is_null()).add(is_known::<Role>(Column::Role)))
 }
 
 /// Returns what is known of a secret that is still good.

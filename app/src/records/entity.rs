@@ -1,10 +1,13 @@
 //! What does the table `record` hold? The migrator makes it; this is the app's view of it.
 
 use poem_openapi::Enum;
-use sea_orm::entity::prelude::*;
+use sea_orm::{entity::prelude::*, sea_query::SimpleExpr};
 
 use super::kind::Kind;
-use crate::datetime::{Day, Timestamp};
+use crate::{
+    datetime::{Day, Timestamp},
+    db::is_known,
+};
 
 /// The scope of what everybody sees.
 pub(crate) const HOUSEHOLD: i64 = 0;
@@ -82,6 +85,11 @@ impl Model {
     pub(crate) fn text_bytes(&self) -> usize {
         self.title.len() + self.category.len() + self.notes.len()
     }
+}
+
+/// That this version knows who may see a record. What only a newer version knows is shown to nobody.
+pub(crate) fn has_known_visibility() -> SimpleExpr {
+    is_known::<Visibility>(Column::Visibility)
 }
 
 /// Who can see a record: the whole `household`, or only the user who added it (`private`).

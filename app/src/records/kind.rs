@@ -4,13 +4,13 @@
 //! changing its kind loses nothing.
 
 use poem_openapi::Enum;
-use sea_orm::{DeriveActiveEnum, EnumIter};
+use std::convert::Infallible;
+
+use sea_orm::DeriveValueType;
 
 /// What a record is about. It decides which fields are suggested, and nothing else.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, EnumIter, DeriveActiveEnum, Enum, serde::Serialize, serde::Deserialize,
-)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, DeriveValueType, Enum, serde::Serialize, serde::Deserialize)]
+#[sea_orm(value_type = "String", column_type = "Text", from_str = "Kind::stored", to_str = "Kind::to_stored")]
 #[oai(rename = "RecordKind", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -110,6 +110,18 @@ impl Kind {
     pub(crate) const ALL: [Self; 6] =
         [Self::Note, Self::Thing, Self::Contract, Self::IdentityDocument, Self::Vehicle, Self::Home];
 
+    /// Returns the kind that the database means. One that only a newer version knows is a note, which decides nothing else; it stays in the
+    /// database as it is, since only what is changed is written.
+    #[expect(clippy::unnecessary_wraps, reason = "SeaORM asks for a Result")]
+    fn stored(name: &str) -> Result<Self, Infallible> {
+        Ok(Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or_default())
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "SeaORM calls it so")]
+    fn to_stored(&self) -> &'static str {
+        self.name()
+    }
+
     /// Returns its name in the API and in addresses.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -172,8 +184,10 @@ mod tests {
     #[test]
     fn the_name_of_a_kind_is_what_the_database_and_the_api_have() {
         for kind in Kind::ALL {
-            assert_eq!(sea_orm::ActiveEnum::to_value(&kind), kind.name());
+            assert_eq!(sea_orm::Value::from(kind), sea_orm::Value::from(kind.name()));
+            assert_eq!(Kind::stored(kind.name()), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
+        assert_eq!(Kind::stored("spaceship"), Ok(Kind::Note));
     }
 }

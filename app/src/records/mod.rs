@@ -9,6 +9,7 @@ mod draft;
 pub(crate) mod entity;
 mod epoch;
 mod fields;
+mod finality;
 mod fold;
 mod history;
 mod indexing;
@@ -108,7 +109,7 @@ pub(crate) const FEATURE: Feature<Api> = Feature {
         Operation::new("restore_record_version", WRITE),
         Operation::new("list_trash", READ_HISTORY),
         Operation::new("restore_from_trash", WRITE),
-        Operation::new("delete_from_trash", WRITE),
+        Operation::new("delete_from_trash", WRITE).may_give(&[409]),
         Operation::new("export_binder", Rule::role(Role::Member, Scope::Read)).may_give(&[409, 507]),
         Operation::new("import_binder", IMPORT).with_streamed_body(),
         Operation::new("import_homebox", IMPORT).with_streamed_body(),

@@ -17,7 +17,7 @@ use sea_orm::{
 };
 
 use super::{
-    entity::{Column, Entity, Model},
+    entity::{Column, Entity, Model, has_known_visibility},
     fold::category_key,
     kind::Kind,
     listing::{Cursor, Listing, Order, PAGE_BYTES, Page, SortKey},
@@ -325,7 +325,7 @@ impl<'a> List<'a> {
     /// Adds the filters, first those of what the indexes hold: SQLite tries them in this order, and makes the set of candidates
     /// when it first needs it.
     fn filtered(&self, query: Select<Entity>, due_sign: &str, candidates: Option<SimpleExpr>) -> Select<Entity> {
-        let mut query = self.narrowed(query, due_sign);
+        let mut query = self.narrowed(query, due_sign).filter(has_known_visibility());
         if let Some(candidates) = candidates {
             query = query.filter(candidates);
         }

@@ -15,7 +15,7 @@ use sea_orm::{
 use super::{
     details::{self, Details},
     draft::Draft,
-    entity::{ActiveModel, Column, Entity, HOUSEHOLD, Model, Visibility},
+    entity::{ActiveModel, Column, Entity, HOUSEHOLD, Model, Visibility, has_known_visibility},
     indexing::{self, Indexed, Texts, Within},
     search,
 };
@@ -73,7 +73,7 @@ impl Viewer {
         let household = Condition::any().add(Column::Visibility.eq(Visibility::Household));
         match self.role {
             Role::Guest => household,
-            _ => household.add(Column::OwnerId.eq(self.user_id)),
+            _ => Condition::all().add(household.add(Column::OwnerId.eq(self.user_id))).add(has_known_visibility()),
         }
     }
 }
@@ -338,7 +338,7 @@ pub(crate) async fn behind(reads: &DirectReads, viewer: Viewer, id: i64, limit: 
 
 /// Returns the records with the lowest ids, or the highest: both ends of the table, for the self-test.
 pub(crate) async fn end(reads: &DirectReads, direction: Direction, limit: u64) -> Result<Vec<Model>, DbErr> {
-    reads.all(Entity::find().order_by(Column::Id, direction).limit(limit)).await
+    reads.all(Entity::find().filter(has_known_visibility()).order_by(Column::Id, direction).limit(limit)).await
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod binder;
 mod client;
 mod conventions;
 mod disk;
+mod fallback;
 mod faults;
 mod harness;
 mod headers;

@@ -18,6 +18,7 @@ use crate::{
         tokens::get,
     },
     datetime::Timestamp,
+    db::is_known,
     http::Problem,
     secret::Secret,
 };
@@ -27,7 +28,8 @@ const MOST: usize = 100;
 
 /// Returns somebody's tokens, the newest first.
 pub(crate) async fn list(reads: &impl ConnectionTrait, user_id: i64) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::UserId.eq(user_id)).order_by(Column::Id, Order::Desc).all(reads).await
+    let own = Entity::find().filter(Column::UserId.eq(user_id)).filter(is_known::<Scope>(Column::Scope));
+    own.order_by(Column::Id, Order::Desc).all(reads).await
 }
 
 /// Makes a token for the caller.

@@ -26,8 +26,10 @@ pub mod file {
 
 /// A file of a record.
 pub mod attachment {
+    use std::convert::Infallible;
+
     use poem_openapi::Enum;
-    use sea_orm::entity::prelude::*;
+    use sea_orm::{DeriveValueType, entity::prelude::*};
 
     use crate::datetime::Timestamp;
 
@@ -52,19 +54,9 @@ pub mod attachment {
 
     /// What an attachment is to its record.
     #[derive(
-        Debug,
-        Clone,
-        Copy,
-        PartialEq,
-        Eq,
-        Default,
-        EnumIter,
-        DeriveActiveEnum,
-        Enum,
-        serde::Serialize,
-        serde::Deserialize,
+        Debug, Clone, Copy, PartialEq, Eq, Default, DeriveValueType, Enum, serde::Serialize, serde::Deserialize,
     )]
-    #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+    #[sea_orm(value_type = "String", column_type = "Text", from_str = "Role::stored", to_str = "Role::to_stored")]
     #[oai(rename = "AttachmentRole", rename_all = "snake_case")]
     #[serde(rename_all = "snake_case")]
     pub enum Role {
@@ -74,6 +66,34 @@ pub mod attachment {
         Document,
         #[default]
         Other,
+    }
+
+    impl Role {
+        /// All roles.
+        pub(crate) const ALL: [Self; 5] = [Self::Photo, Self::Receipt, Self::Manual, Self::Document, Self::Other];
+
+        /// Returns its name in the API and in the database.
+        pub(crate) fn name(self) -> &'static str {
+            match self {
+                Self::Photo => "photo",
+                Self::Receipt => "receipt",
+                Self::Manual => "manual",
+                Self::Document => "document",
+                Self::Other => "other",
+            }
+        }
+
+        /// Returns the role that the database means; one that only a newer version knows is another one, and stays in the database as it
+        /// is.
+        #[expect(clippy::unnecessary_wraps, reason = "SeaORM asks for a Result")]
+        fn stored(name: &str) -> Result<Self, Infallible> {
+            Ok(Self::ALL.into_iter().find(|role| role.name() == name).unwrap_or_default())
+        }
+
+        #[expect(clippy::trivially_copy_pass_by_ref, reason = "SeaORM calls it so")]
+        fn to_stored(&self) -> &'static str {
+            self.name()
+        }
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

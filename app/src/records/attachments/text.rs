@@ -15,7 +15,10 @@ use super::{Attachments, entity::file};
 use crate::{
     db::{Database, DbError},
     media::{self, MediaError},
-    records::{entity::Entity, indexing::index_files},
+    records::{
+        entity::{Entity, has_known_visibility},
+        indexing::index_files,
+    },
 };
 
 /// How long to wait when a text could not be read or written for want of something that may be there later.
@@ -76,7 +79,7 @@ pub(super) async fn next_unread(reads: &DatabaseConnection, after: &str) -> Resu
 /// The records that have this file.
 pub(super) fn having(hash: &str) -> Select<Entity> {
     let with_it = r#""id" IN (SELECT "record_id" FROM "attachment" WHERE "hash" = ?)"#;
-    Entity::find().filter(Expr::cust_with_values(with_it, [hash]))
+    Entity::find().filter(Expr::cust_with_values(with_it, [hash])).filter(has_known_visibility())
 }
 
 /// Writes a text down, and makes it known to the search for each record that has the file.

@@ -25,6 +25,8 @@ pub(crate) struct Content {
     pub(crate) due_date: Option<Day>,
     pub(crate) owner_id: Option<i64>,
     pub(crate) visibility: Visibility,
+    /// Whether this version knows the word for it; otherwise it is shown to nobody.
+    pub(crate) has_known_visibility: bool,
     pub(crate) kind: Kind,
     pub(crate) place: Option<KeptPlace>,
     pub(crate) guests_see_attachments: bool,
@@ -110,7 +112,9 @@ impl Content {
         });
         Ok(Self {
             due_date: written.due_date.map(|day| day.parse()).transpose().map_err(|error| unreadable(&error))?,
-            // Of a value that this version does not know, nobody but the owner is shown anything.
+            has_known_visibility: [Visibility::Household, Visibility::Private]
+                .iter()
+                .any(|known| known.name() == written.visibility),
             visibility: match &*written.visibility {
                 "household" => Visibility::Household,
                 _ => Visibility::Private,
@@ -177,6 +181,7 @@ pub(super) mod tests {
     fn what_a_later_version_calls_otherwise_is_read_with_care() {
         let content = Content::parse(&written("x", "some_of_them", "spaceship")).unwrap();
         assert_eq!((content.visibility, content.kind), (Visibility::Private, Kind::Note));
+        assert!(!content.has_known_visibility && titled("x").has_known_visibility);
         assert!(Content::parse("{}").is_err());
     }
 }

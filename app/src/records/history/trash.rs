@@ -30,6 +30,7 @@ use crate::{
         details::Details,
         draft::Draft,
         entity::{Entity, HOUSEHOLD, Model, Visibility},
+        finality,
         store::{self, Record, Viewer},
     },
 };
@@ -117,12 +118,13 @@ pub(crate) async fn list(
     let (at, id) = after.map_or((NO_TIME_YET, i64::MAX), |after| (&*after.at, after.id));
     // One more than there is room for tells whether there is a next page.
     let values: [Value; 4] = [scopes(viewer).into(), at.into(), id.into(), (limit + 1).into()];
-    let mut records = rows(reads, PAGE, values).await?;
-    let more = records.len() as u64 > limit;
+    let mut found = rows(reads, PAGE, values).await?;
+    let more = found.len() as u64 > limit;
     if more {
-        records.pop();
+        found.pop();
     }
-    Ok(Page { next: records.last().filter(|_| more).map(Cursor::behind), records })
+    let next = found.last().filter(|_| more).map(|(record, _)| Cursor::behind(record));
+    Ok(Page { next, records: found.into_iter().filter_map(shown).collect() })
 }
 
 const ONE: &str = r#"SELECT "trash"."record_id", "content" ->> 'title', "content" ->> 'visibility', "deleted_at", "deleted_by"
@@ -131,19 +133,31 @@ WHERE "trash"."record_id" = ? AND "scope" IN (SELECT "value" FROM json_each(?))"
 
 /// Returns the record with this id, if the viewer sees it in the trash.
 pub(crate) async fn find(reads: &DirectReads, viewer: Viewer, id: i64) -> Result<Option<Trashed>, DbErr> {
-    Ok(rows(reads, ONE, [id.into(), scopes(viewer).into()]).await?.pop())
+    Ok(rows(reads, ONE, [id.into(), scopes(viewer).into()]).await?.pop().and_then(shown))
 }
 
-async fn rows<const N: usize>(reads: &DirectReads, sql: &str, values: [Value; N]) -> Result<Vec<Trashed>, DbErr> {
+/// What only a newer version knows who may see is shown to nobody.
+fn shown((record, is_known): (Trashed, bool)) -> Option<Trashed> {
+    is_known.then_some(record)
+}
+
+/// Reads records of the trash, and of each whether this version knows who may see it.
+async fn rows<const N: usize>(
+    reads: &DirectReads,
+    sql: &str,
+    values: [Value; N],
+) -> Result<Vec<(Trashed, bool)>, DbErr> {
     let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
     let read = |row: &rusqlite::Row<'_>| {
         let (visibility, at): (String, Option<String>) = (row.get(2)?, row.get(3)?);
         let is_private = visibility != Visibility::Household.name();
-        Ok((Trashed { id: row.get(0)?, title: row.get(1)?, is_private, at: None, by: row.get(4)? }, at))
+        let is_known = !is_private || visibility == Visibility::Private.name();
+        Ok((Trashed { id: row.get(0)?, title: row.get(1)?, is_private, at: None, by: row.get(4)? }, is_known, at))
     };
-    let found = reads.rows(&statement, read).await?.into_iter().map(|(record, at)| {
+    let found = reads.rows(&statement, read).await?.into_iter().map(|(record, is_known, at)| {
         let at = at.map(|at| at.parse()).transpose();
-        at.map(|at| Trashed { at, ..record }).map_err(|error| DbErr::Type(format!("the time of a deletion: {error}")))
+        let at = at.map_err(|error| DbErr::Type(format!("the time of a deletion: {error}")))?;
+        Ok((Trashed { at, ..record }, is_known))
     });
     found.collect()
 }
@@ -187,6 +201,9 @@ pub(crate) async fn put_back(
                 return Err(in_the_way(id).into());
             }
             let content = Content::parse(&version.content)?;
+            if !content.has_known_visibility {
+                return Ok(None);
+            }
             let mut left_out = Vec::new();
             let place_id = restore::place_that_is_left(tx, &content, &mut left_out).await?;
             let said = Draft { place_id: Some(place_id), ..restore::as_draft(&content) };
@@ -225,11 +242,15 @@ fn in_the_way(id: i64) -> Problem {
 
 /// Deletes a record of the trash for good; returns whether the caller sees one with this id there.
 pub(crate) async fn erase(database: &AuthorizedDatabase, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    finality::check("Records")?;
     database
         .write(caller, async move |tx, caller| {
             let Some(row) = by_id(Viewer::of(caller), id).one(tx).await? else { return Ok(false) };
             let Some(version) = version(row.version_id).one(tx).await? else { return Ok(false) };
             let content = Content::parse(&version.content).ok();
+            if content.as_ref().is_some_and(|content| !content.has_known_visibility) {
+                return Ok(false);
+            }
             let subject = subject(id, row.scope, content.as_ref().map(|content| &*content.title));
             while !erase_some(tx, id, row.version_id).await? {}
             audit_log::write(tx, Kind::RecordErased, &Actor::caller(caller), &subject).await?;

@@ -85,7 +85,7 @@ const CURRENT: &str = r#"SELECT
             )) FROM (SELECT * FROM "attachment" WHERE "record_id" = "record"."id" ORDER BY "position", "id")
         )
     )
-FROM "record" WHERE "id" = ? AND "scope" IN (SELECT "value" FROM json_each(?))"#;
+FROM "record" WHERE "id" = ? AND "scope" IN (SELECT "value" FROM json_each(?)) AND "visibility" IN ('household', 'private')"#;
 
 /// Returns the record as it is now, if the viewer sees it.
 pub(crate) async fn current(reads: &DirectReads, viewer: Viewer, record_id: i64) -> Result<Option<Version>, DbErr> {
@@ -189,9 +189,11 @@ fn older(viewer: Viewer, record_id: i64, number: i64) -> Select<Entity> {
         .order_by_desc(Column::Version)
 }
 
-/// That a version of a record that the viewer sees is one that they may see: not of a time when it was another's alone.
+/// That a version of a record that the viewer sees is one that they may see: not of a time when it was another's alone, or seen by whom
+/// only a newer version knows.
 fn is_seen(viewer: Viewer) -> SimpleExpr {
-    let scope = "iif(\"content\" ->> 'visibility' = 'household', 0, \"content\" ->> 'owner_id')";
+    let scope =
+        "CASE \"content\" ->> 'visibility' WHEN 'household' THEN 0 WHEN 'private' THEN \"content\" ->> 'owner_id' END";
     Expr::cust_with_values(format!("{scope} IN (SELECT \"value\" FROM json_each(?))"), [scopes(viewer)])
 }
 

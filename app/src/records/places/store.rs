@@ -24,6 +24,7 @@ use crate::{
     db::{Abort, DirectReads, Tx, difference},
     http::{FieldError, Problem, filled_line},
     records::{
+        finality,
         fold::category_key,
         stale,
         store::{self, Viewer},
@@ -206,6 +207,7 @@ pub(crate) async fn update(
 
 /// Deletes an empty place; returns whether there was one.
 pub(crate) async fn delete(database: &AuthorizedDatabase, caller: &Caller, id: i64) -> Result<bool, Problem> {
+    finality::check("Places")?;
     database
         .write(caller, async move |tx, caller| {
             let tree = Tree::new(Entity::find().all(tx).await?);

@@ -13,7 +13,7 @@ use crate::{
     http::{Precondition, Problem},
     records::{
         details::Details,
-        entity::{Entity, Model},
+        entity::{Entity, Model, has_known_visibility},
         fold::category_key,
         history::trash,
         places,
@@ -47,7 +47,7 @@ pub(crate) async fn state(reads: &DirectReads, viewer: Viewer) -> Result<State, 
 fn any(viewer: Viewer) -> Select<Entity> {
     let scopes = format!("{:?}", viewer.scopes());
     let is_seen = r#""record"."scope" IN (SELECT "value" FROM json_each(?))"#;
-    Entity::find().filter(Expr::cust_with_values(is_seen, [scopes])).limit(1)
+    Entity::find().filter(Expr::cust_with_values(is_seen, [scopes])).filter(has_known_visibility()).limit(1)
 }
 
 /// Loads the sample, where the caller sees no record yet.

@@ -19,7 +19,7 @@ use crate::{
     records::{
         details,
         draft::Draft,
-        entity::{Column, Entity, Model},
+        entity::{Column, Entity, Model, has_known_visibility},
         fold::{category_key, title_key},
         store::{self, Viewer},
     },
@@ -83,6 +83,7 @@ fn having(viewer: Viewer, key: &str, after: i64, most: u64) -> Select<Entity> {
         ))
         .filter(Expr::cust_with_values(r#""record"."scope" IN (SELECT "value" FROM json_each(?))"#, [scopes]))
         .filter(Column::Id.gt(after))
+        .filter(has_known_visibility())
         .order_by_asc(Column::Id)
         .limit(most)
 }

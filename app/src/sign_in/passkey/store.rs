@@ -23,6 +23,7 @@ use crate::{
         users,
     },
     datetime::Timestamp,
+    fallback,
     http::{Problem, network},
     sign_in::SignIn,
 };
@@ -180,7 +181,8 @@ async fn begin_session(
             let mut row = Entity::update_many()
                 .col_expr(Column::LastUsedAt, Expr::value(Timestamp::now()))
                 .filter(Column::Id.eq(passkey.id));
-            if let Some(updated) = &used.updated {
+            // What a newer version keeps of the device beside the counter would be lost.
+            if let Some(updated) = used.updated.as_ref().filter(|_| !fallback::is_active()) {
                 row = row.col_expr(Column::Credential, Expr::value(updated));
             }
             // It was deleted a moment ago.

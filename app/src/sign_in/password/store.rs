@@ -16,6 +16,7 @@ use crate::{
         verification::{self, About},
     },
     db::Tx,
+    fallback,
     http::{FieldError, Problem},
     secret::Secret,
     sign_in::{
@@ -70,7 +71,8 @@ pub(crate) async fn by_password(
         }
         (Some(_), Some(code)) => Some(code.to_owned()),
     };
-    let better = match verdict.rehash {
+    // A newer version may have hashed it otherwise on purpose.
+    let better = match verdict.rehash && !fallback::is_active() {
         true => Some(sign_in.hasher.hash(password).await?),
         false => None,
     };

@@ -13,7 +13,7 @@ use super::super::{
     names::{Names, folder},
 };
 use crate::{
-    auth::entity::user,
+    auth::users,
     db::DirectReads,
     records::{
         attachments::entity::{attachment, file},
@@ -40,7 +40,7 @@ pub(in super::super) struct Contents<'a> {
 impl<'a> Contents<'a> {
     /// Returns what this user sees.
     pub(in super::super) async fn new(reads: &'a DirectReads, viewer: Viewer) -> Result<Self, DbErr> {
-        let people = reads.all(user::Entity::find()).await?.into_iter().map(|user| (user.id, user.name)).collect();
+        let people = users::names(reads).await?;
         Ok(Self { reads, viewer, people })
     }
 

@@ -17,6 +17,10 @@ const OWN: &str = env!("CARGO_PKG_VERSION");
 /// Returns the refusal of a database that needs a newer app than this one.
 pub(super) async fn refusal(path: &Path, reads: &impl ConnectionTrait) -> Result<Option<Failure>, DbErr> {
     let recorded = recorded(reads).await?;
+    // A test has this app play that of a later release.
+    if cfg!(feature = "faults") && std::env::var_os("TEST_ANY_FLOOR").is_some() {
+        return Ok(None);
+    }
     Ok(above(OWN, recorded.iter().map(String::as_str)).map(|floor| {
         Failure::new(format!("{} needs Hearth v{floor} or newer, and this is v{OWN}", path.display()))
             .hint(format!("nothing was changed; start v{floor} or newer, or restore a backup from before the upgrade"))

@@ -282,6 +282,13 @@ const ATTEMPTS: &[Attempt] = &[
     }),
     ("delete a backup", |prison| Ok(fs::remove_file(prison.place("backup"))?)),
     ("delete a snapshot", |prison| Ok(fs::remove_file(prison.place("snapshot"))?)),
+    ("say that another program is kept", |prison| Ok(fs::write(prison.place("programs"), "{}")?)),
+    ("put a program in the place of a kept one", |prison| {
+        let kept = prison.place("kept");
+        let beside = kept.with_extension("evil");
+        fs::write(&beside, "evil")?;
+        Ok(fs::rename(beside, kept)?)
+    }),
 ];
 
 fn reads(path: &Path) -> Result<(), Failed> {

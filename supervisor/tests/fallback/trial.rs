@@ -26,19 +26,41 @@ fn a_version_that_falls_over_after_the_commit_gives_way_with_every_write_kept() 
 }
 
 #[test]
-fn where_the_old_version_may_not_serve_the_new_schema_it_goes_back_only_if_nothing_was_written() {
+fn where_the_old_version_may_not_serve_the_new_schema_it_goes_back_to_the_old_data_if_nothing_was_written() {
     let mut household = Household::new();
     let records = household.settle();
-    household
-        .pull(Fault::App("app.serving=kill"))
-        .next_migrator("good", "0.8.0")
-        .set("TEST_FLOOR", "0.7.0")
-        .set("TEST_SECURITY_FLOOR", "");
+    household.pull(Fault::App("app.serving=kill")).next_migrator("good", "9.1.0").unset("TEST_FLOOR");
     let mut running = household.hearth.start();
     running.wait_serving();
     wait_failed(&household, &running);
     use_it(running.wait_serving(), &records);
-    assert_eq!(household.hearth.live().as_deref(), Some("0003"));
+    assert_eq!(household.hearth.live().as_deref(), Some("0003"), "a clone of 0001");
+    assert!(running.log().contains("going back to"), "{}", running.log());
+    let columns = rusqlite::Connection::open(household.hearth.database()).unwrap();
+    assert!(columns.prepare("SELECT colour FROM record").is_err(), "it is the schema of before");
+}
+
+#[test]
+fn where_it_may_not_and_something_was_written_it_is_held_with_both_ways() {
+    let mut household = Household::new();
+    household.settle();
+    household.pull(Fault::App("app.wrote=kill")).next_migrator("good", "9.1.0").unset("TEST_FLOOR");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_upgraded(&household, &running);
+    // The new version takes what people write, and falls over that.
+    for number in 0..40 {
+        let Some(address) = running.address() else { continue };
+        let record = household::record(500 + number);
+        let _ = crate::harness::request(address, "POST", "/api/v1/records", "application/json", Some(&record));
+        if household.hearth.status().is_some_and(|status| status["phase"] == "held") {
+            break;
+        }
+    }
+    let (_, status) = running.wait_held(&household.hearth);
+    let ways = status["held"]["ways_out"].to_string();
+    assert!(ways.contains("supervisor resume") && ways.contains("supervisor restore 0001"), "{ways}");
+    assert_eq!(household.hearth.live().as_deref(), Some("0002"), "with what was written");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn a_migration_that_takes_its_time_is_not_felt() {
 fn an_app_below_the_floor_of_the_new_data_never_serves_it() {
     let mut household = Household::new();
     household.settle();
-    household.pull(Fault::None).next_migrator("good", "9.1.0").set("TEST_FLOOR", "9.1.0");
+    household.pull(Fault::None).next_migrator("good", "9.1.0").unset("TEST_FLOOR").unset("TEST_ANY_FLOOR");
     let mut running = household.hearth.start();
     running.wait_serving();
     // The rehearsal finds that this image's own app may not serve what its migrator makes.

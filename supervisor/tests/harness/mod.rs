@@ -262,6 +262,8 @@ impl Hearth {
         let migrator = program("examples/next_migrator").display().to_string();
         self.set("HEARTH_MIGRATOR__COMMAND", format!("[{migrator:?}]"));
         self.set("TEST_MIGRATIONS", migrations);
+        // This source's app plays that version's.
+        self.set("TEST_ANY_FLOOR", "1");
         self.set("TEST_VERSION", version)
     }
 
@@ -269,6 +271,7 @@ impl Hearth {
     pub fn own_migrator(&mut self) -> &mut Self {
         self.unset("HEARTH_MIGRATOR__COMMAND");
         self.unset("TEST_MIGRATIONS");
+        self.unset("TEST_ANY_FLOOR");
         self.unset("TEST_VERSION")
     }
 

@@ -64,7 +64,9 @@ impl ContentStore {
     pub(super) fn put(&self, from: &OwnedFd, name: &str, hash: &str, bytes: u64) -> io::Result<()> {
         let root = self.open_root()?;
         let directory = self.make_directory(&root, prefix(hash))?;
-        if !holds(&directory, hash, bytes)? {
+        // The name at once where nothing has it: while this app serves in place of a newer one, it may remove nothing here, and so
+        // rename nothing either.
+        if !holds(&directory, hash, bytes)? && linkat(from, name, &directory, hash, AtFlags::empty()).is_err() {
             static NUMBER: AtomicU64 = AtomicU64::new(0);
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let unfinished = format!("{UNFINISHED}{}-{number}", std::process::id());

@@ -37,7 +37,9 @@ fn build(abi: ABI, rules: &Rules) -> Result<RulesetCreated, landlock::RulesetErr
         ruleset = ruleset.scope(scopes)?;
     }
     let mut ruleset = ruleset.create()?;
-    let adds = writes & !(AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::WriteFile | AccessFs::Truncate);
+    let keeping = AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::WriteFile | AccessFs::Truncate;
+    // The first ABI lets no file be linked from one directory into another, so that there a file is added by writing it.
+    let adds = if abi < ABI::V2 { writes } else { writes & !keeping };
     let runs = reads | AccessFs::Execute;
     let allowed = [(&rules.reads, reads), (&rules.runs, runs), (&rules.writes, writes), (&rules.adds, adds)];
     for (paths, access) in allowed {

@@ -140,6 +140,29 @@ wait_for_it() {
     fail "it does not serve within two minutes"
 }
 
+# Prints `serving` once the image's own version serves, or why the upgrade to it failed while the one before serves on.
+outcome() {
+    local said _
+    for _ in $(seq 1500); do
+        said=$(docker exec "$name" supervisor status --json | python3 -c '
+import json, sys
+
+status = json.load(sys.stdin)
+fallback = status.get("fallback") or {}
+if fallback.get("failure"):
+    print("failed:", fallback["failure"]["message"])
+elif not fallback and status["phase"] == "serving":
+    print("serving")
+')
+        if [ -n "$said" ]; then
+            echo "$said"
+            return
+        fi
+        sleep 0.2
+    done
+    echo "failed: the upgrade has not come to an end within five minutes"
+}
+
 # What the programs said at this start.
 show_log() {
     docker logs "$name" 2>&1 | grep -E '\[(Supervisor|Migrate|App)\]' | sed 's/^/   /'
@@ -219,8 +242,12 @@ if ! wait_for_it; then
     docker exec "$name" supervisor status | sed 's/^/   /'
     fail "v$to_version is held; the data of v$from_version is unchanged"
 fi
+said=$(outcome)
 show_log
 compare
+if [ "$said" != serving ]; then
+    fail "the upgrade $said; v$from_version serves on, and its data is unchanged"
+fi
 now_live=$(live)
 echo "== The generations"
 docker exec "$name" supervisor snapshot list | sed 's/^/   /'

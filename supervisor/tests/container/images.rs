@@ -1,9 +1,14 @@
 //! Which images are there besides the one that is tested? Each is that one with another program in it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use crate::{
-    engine::{docker, image, try_docker},
+    engine::{both, docker, image, output, try_docker},
     harness::{pack_libraries, program},
 };
 
@@ -39,22 +44,55 @@ pub(crate) fn of_0_4_0() -> String {
     if try_docker(&["image", "inspect", IMAGE]).status.success() { IMAGE.to_owned() } else { old() }
 }
 
-fn next_release(name: &str, version: &str, migrations: &str) -> String {
-    let command = format!(r#"["/app/migrator", "TEST_VERSION={version}", "TEST_MIGRATIONS={migrations}"]"#);
-    let environment = [("HEARTH_MIGRATOR__COMMAND", command.as_str())];
-    variant(name, &program("examples/next_migrator"), "/app/migrator", &environment)
+/// Where `.ci/next-programs` has put the programs of the release after this one.
+fn next_programs() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/next/app");
+    assert!(place.join("app").exists(), "the next release's programs are not built: run .ci/next-programs");
+    place
+}
+
+/// Returns the version of the next release.
+pub(crate) fn next_version() -> String {
+    let said = output(next_programs().join("app").to_str().unwrap(), &["--version"]);
+    both(&said).split_whitespace().nth(1).expect("a version").to_owned()
+}
+
+/// The next release with these faults, in the words of `HEARTH_FAULT`, in its app and its migrator; `mode` is the app's.
+pub(crate) fn next_with(name: &str, app: &str, migrator: &str, mode: u32) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let programs = directory.path().join("app");
+    fs::create_dir(&programs).unwrap();
+    for program in ["supervisor", "supervisor-job", "migrator", "app"] {
+        let faults = match program {
+            "app" => app,
+            "migrator" => migrator,
+            _ => "",
+        };
+        // An image is known by its programs, so each has a name at its end, where no loader looks.
+        let tail = if faults.is_empty() { format!("\n{name}\n") } else { format!("\nHEARTH_FAULT={faults}\n") };
+        let content = [fs::read(next_programs().join(program)).unwrap(), tail.into_bytes()].concat();
+        fs::write(programs.join(program), content).unwrap();
+        let mode = if program == "app" { mode } else { 0o755 };
+        fs::set_permissions(programs.join(program), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    pack_libraries(&next_programs().join("app"), &directory.path().join("libraries.tar"));
+    let lines = format!("FROM {}\nADD libraries.tar /\nCOPY app /app/\n", image());
+    fs::write(directory.path().join("Dockerfile"), lines).unwrap();
+    let tag = format!("hearth-test/{name}");
+    docker(&["build", "--quiet", "--tag", &tag, directory.path().to_str().unwrap()]);
+    tag
 }
 
 /// The next release, with a migration.
 pub(crate) fn next() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
-    IMAGE.get_or_init(|| next_release("next", "9.1.0", "good"))
+    IMAGE.get_or_init(|| next_with("next", "", "migrator.migration=good", 0o755))
 }
 
-/// The release after that, whose migration fails half-way.
+/// The next release, whose migration fails half-way.
 pub(crate) fn broken() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
-    IMAGE.get_or_init(|| next_release("broken", "9.2.0", "good,fails"))
+    IMAGE.get_or_init(|| next_with("broken", "", "migrator.migration=good,migrator.migration=fails", 0o755))
 }
 
 /// One with an app that behaves as [`orders`] say (supervisor/examples/strange_app.rs), and writes where no sandbox would let it.

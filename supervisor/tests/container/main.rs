@@ -16,6 +16,7 @@
 
 mod commands;
 mod engine;
+mod fallback;
 mod foreign;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -339,7 +339,7 @@ fn a_restore_that_fails_leaves_the_old_app_serving() {
 fn a_newer_database_names_the_version_and_the_snapshot_that_leads_back() {
     let mut hearth = Hearth::new();
     let before = household_of(&hearth, 3);
-    hearth.next_migrator("good", "0.6.0");
+    hearth.next_migrator("good", "9.1.0");
     let mut running = hearth.start();
     running.wait_serving();
     running.stop();
@@ -350,7 +350,7 @@ fn a_newer_database_names_the_version_and_the_snapshot_that_leads_back() {
     let message = status["held"]["failure"]["message"].as_str().unwrap();
     assert_eq!(
         message,
-        format!("the database was last upgraded by v0.6.0, and this is v{}", env!("CARGO_PKG_VERSION"))
+        format!("the database was last upgraded by v9.1.0, and this is v{}", env!("CARGO_PKG_VERSION"))
     );
     let ways = status["held"].to_string();
     assert!(ways.contains("supervisor restore 0001"), "{ways}");

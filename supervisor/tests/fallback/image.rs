@@ -55,6 +55,11 @@ impl Household {
         Self { hearth, count: 0 }
     }
 
+    /// The same once more, for what is going to be destroyed.
+    pub(crate) fn copy(&self) -> Self {
+        Self { hearth: self.hearth.copy(), count: self.count }
+    }
+
     /// From here on an image of its own is started, with this fault.
     pub(crate) fn pull(&mut self, fault: Fault) -> &mut Hearth {
         self.count += 1;

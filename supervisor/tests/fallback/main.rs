@@ -7,6 +7,7 @@ mod harness;
 
 mod command;
 mod image;
+mod killed;
 mod tampering;
 mod trial;
 mod upgrade;

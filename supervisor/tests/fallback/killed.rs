@@ -1,0 +1,275 @@
+//! Killed at each step of keeping, rehearsing, switching and falling back, and at random moments: what starts next is one whole version on
+//! whole data, with every write that somebody got an answer to.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        Running,
+        chance::{Dice, Telling, number},
+        household, request,
+    },
+    image::{Fault, Household},
+};
+
+/// The random kills of the default version.
+const KILLS: u64 = 6;
+
+/// The titles of what was added: those that were answered, and those that may be there or not.
+#[derive(Clone, Default)]
+struct Ledger {
+    answered: BTreeSet<String>,
+    unanswered: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Adds a record, where somebody answers.
+    fn write(&mut self, running: &Running) {
+        let Some(address) = running.address() else {
+            thread::sleep(Duration::from_millis(2));
+            return;
+        };
+        let title = format!("record {} of the ledger", self.answered.len() + self.unanswered.len());
+        let mut record = household::record(1);
+        record["title"] = json!(title);
+        match request(address, "POST", "/api/v1/records", "application/json", Some(&record)) {
+            Ok(answer) if answer.status == 201 => self.answered.insert(title),
+            Ok(answer) if answer.status == 503 => true,
+            Ok(answer) => panic!("adding a record: {answer:?}\n{}", running.log()),
+            Err(_) => self.unanswered.insert(title),
+        };
+    }
+
+    fn check(&self, running: &Running) {
+        let address = running.address().unwrap();
+        let found: BTreeSet<String> =
+            household::all(address).values().map(|record| record["title"].as_str().unwrap().to_owned()).collect();
+        let lost: Vec<_> = self.answered.difference(&found).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}\n{}", running.log());
+    }
+}
+
+/// What is upgraded.
+#[derive(Clone, Copy, Debug)]
+enum Story {
+    /// It goes well.
+    Good,
+    /// The rehearsal fails.
+    Fails,
+    /// The new version falls over after it took over.
+    FallsOver,
+}
+
+impl Story {
+    /// A household whose app is kept, and the next image.
+    fn prepare(self) -> Household {
+        let mut household = Household::new();
+        household.settle();
+        match self {
+            Self::Good => household.pull(Fault::None).next_migrator("good", "9.1.0"),
+            Self::Fails => household.pull(Fault::None).next_migrator("fails", "9.1.0"),
+            Self::FallsOver => household.pull(Fault::App("app.serving=kill")),
+        };
+        household
+    }
+
+    /// Whether it has come to its end.
+    fn is_settled(self, status: &Value) -> bool {
+        let serves = status["phase"] == "serving";
+        match self {
+            Self::Good => serves && status["fallback"].is_null(),
+            Self::Fails | Self::FallsOver => serves && !status["fallback"]["failure"].is_null(),
+        }
+    }
+}
+
+/// Serves and writes until the story has come to its end, the supervisor has, or something else ends it.
+fn live_through(story: Story, household: &Household, ledger: &mut Ledger, mut over: impl FnMut(&Running) -> bool) {
+    let mut running = household.hearth.start();
+    running.wait_with("the end of the story", |running| {
+        ledger.write(running);
+        let ended = running.child.try_wait().unwrap().is_some();
+        let status = || household.hearth.status();
+        let is_over = ended
+            || over(running)
+            || status().is_some_and(|status| {
+                story.is_settled(&status) || status["phase"] == "held" || !status["fallback"]["failure"].is_null()
+            });
+        is_over.then_some(())
+    });
+    if running.child.try_wait().unwrap().is_none() {
+        running.signal(Signal::SIGTERM);
+    }
+    running.wait_end();
+    running.wait("everything to end", || (!running.anyone_left()).then_some(()));
+}
+
+/// Starts again without a fault: everything is there, and the story comes to its end.
+fn go_on(story: Story, household: &mut Household, ledger: &mut Ledger) {
+    household.hearth.unset("HEARTH_FAULT");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    ledger.check(&running);
+    ledger.write(&running);
+    running.wait("the end of the story", || household.hearth.status().filter(|status| story.is_settled(status)));
+    running.wait_serving();
+    ledger.check(&running);
+    ledger.write(&running);
+    assert_eq!(running.stop().code(), Some(0), "{}", running.log());
+    household.hearth.assert_tidy();
+    assert!(!household.hearth.data.join("rehearsal").exists());
+    let programs = household.programs();
+    let named: BTreeSet<_> =
+        ["good", "trial"].iter().filter_map(|slot| programs[slot]["blake3"].as_str().map(str::to_owned)).collect();
+    let there: BTreeSet<_> = fs::read_dir(household.hearth.data.join("programs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(there, named, "every kept program is named, and nothing is left over");
+}
+
+/// Lives through the story with a fault, in a copy of the household; returns the points that it passed.
+fn crash(story: Story, household: &Household, fault: Option<(&str, &str)>) -> BTreeSet<String> {
+    let _telling = Telling(format!("{story:?} with {fault:?}"));
+    let mut household = household.copy();
+    let trace = household.hearth.root.path().join("trace");
+    let words = fault.map(|(point, action)| format!(",{point}={action}")).unwrap_or_default();
+    household.hearth.set("HEARTH_FAULT", format!("trace={}{words}", trace.display()));
+    let mut ledger = Ledger::default();
+    live_through(story, &household, &mut ledger, |_| false);
+    go_on(story, &mut household, &mut ledger);
+    fs::read_to_string(trace).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn killed_at_each_step(story: Story, begins: &[&str]) {
+    let household = story.prepare();
+    let passed = crash(story, &household, None);
+    let points: Vec<_> = passed.iter().filter(|point| begins.iter().any(|begin| point.starts_with(begin))).collect();
+    assert!(points.len() >= begins.len(), "{passed:?}");
+    for point in points {
+        for action in ["kill", "kill-parent"] {
+            crash(story, &household, Some((point, action)));
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_killed_at_any_step_leaves_the_last_good_version_serving() {
+    killed_at_each_step(Story::Good, &["rehearse."]);
+}
+
+#[test]
+fn keeping_killed_at_any_step_leaves_one_whole_program_or_none() {
+    // The last good app of an instance that has none yet.
+    let mut household = Household::new();
+    household.pull(Fault::None);
+    for point in ["keep.begun", "keep.written", "keep.renamed", "save.written", "save.renamed"] {
+        for action in ["kill", "kill-parent"] {
+            let _telling = Telling(format!("{point}={action}"));
+            let mut household = household.copy();
+            // Not before the app serves: a first start saves documents of its own.
+            let trigger = household.hearth.root.path().join("trigger");
+            let trace = household.hearth.root.path().join("trace");
+            household.hearth.set(
+                "HEARTH_FAULT",
+                format!("armed-by={},trace={},{point}={action}", trigger.display(), trace.display()),
+            );
+            let mut ledger = Ledger::default();
+            let mut running = household.hearth.start();
+            running.wait_serving();
+            File::create(&trigger).unwrap();
+            running.wait_with("the point to be passed, or all to be kept", |running| {
+                ledger.write(running);
+                let passed = fs::read_to_string(&trace).unwrap_or_default().contains(point);
+                let kept = household.hearth.data.join("supervisor/programs.json").exists();
+                (passed || kept).then_some(())
+            });
+            if running.child.try_wait().unwrap().is_none() {
+                running.signal(Signal::SIGKILL);
+            }
+            running.wait_end();
+            running.wait("everything to end", || (!running.anyone_left()).then_some(()));
+            household.hearth.unset("HEARTH_FAULT");
+            let mut running = household.hearth.start();
+            running.wait_serving();
+            ledger.check(&running);
+            household.wait_kept(&running);
+            assert_eq!(
+                blake3::hash(&fs::read(household.good()).unwrap()).to_hex().as_str(),
+                household.programs()["good"]["blake3"]
+            );
+            assert!(running.stop().success());
+            assert_eq!(fs::read_dir(household.hearth.data.join("programs")).unwrap().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_switch_killed_at_any_step_is_the_old_version_or_the_new_one() {
+    killed_at_each_step(Story::Good, &["checkpoint.", "stage.", "finalize.", "commit."]);
+}
+
+#[test]
+fn falling_back_killed_at_any_step_comes_to_the_last_good_version() {
+    killed_at_each_step(Story::FallsOver, &["commit.", "stage.marked", "prove."]);
+}
+
+#[test]
+fn killed_at_random_moments_every_answered_write_is_there() {
+    let kills = number("HEARTH_TEST_KILLS").unwrap_or(KILLS);
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let first = number("HEARTH_TEST_SEED").unwrap_or(clock.as_secs() * 1_000_000);
+    println!("HEARTH_TEST_SEED={first} HEARTH_TEST_KILLS={kills}");
+    let stories = [Story::Good, Story::Fails, Story::FallsOver].map(|story| (story, story.prepare()));
+    let next = std::sync::atomic::AtomicU64::new(first);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if seed >= first + kills {
+                        return;
+                    }
+                    let _telling = Telling(format!("HEARTH_TEST_SEED={seed} HEARTH_TEST_KILLS=1"));
+                    let mut dice = Dice(seed);
+                    let (story, household) = &stories[usize::try_from(dice.below(3)).unwrap()];
+                    let mut household = household.copy();
+                    let mut ledger = Ledger::default();
+                    for _ in 0..=dice.below(2) {
+                        let since = std::time::Instant::now();
+                        let delay = dice.time(Duration::from_secs(6));
+                        let mut killer = Dice(dice.roll());
+                        live_through(*story, &household, &mut ledger, |running| {
+                            let due = since.elapsed() >= delay;
+                            if due {
+                                kill_one(running, &mut killer);
+                            }
+                            due
+                        });
+                    }
+                    go_on(*story, &mut household, &mut ledger);
+                }
+            });
+        }
+    });
+}
+
+/// Kills the supervisor or one of its children.
+fn kill_one(running: &Running, dice: &mut Dice) {
+    let children: Vec<i32> = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid()))
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    let chosen = usize::try_from(dice.below(children.len() as u64 + 1)).unwrap();
+    let pid = children.get(chosen).copied().unwrap_or(running.pid().as_raw());
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+}

@@ -73,15 +73,17 @@ impl Proof {
     /// Returns what people no longer see as before, a sentence each. What only the later one says is new, and no difference.
     pub fn differences(&self, later: &Self, meant: &[Meant]) -> Vec<String> {
         let later: BTreeMap<_, _> = later.figures.iter().map(|figure| (figure.name.as_str(), figure)).collect();
-        let figures =
-            self.figures.iter().filter(|figure| !meant.iter().any(|meant| figure.name.starts_with(&meant.figure)));
-        figures
-            .filter_map(|before| match later.get(before.name.as_str()) {
-                None => Some(format!("{}: {} before, and not said after", before.name, before.value)),
-                Some(after) if before.is_kept_in(after) => None,
-                Some(after) => Some(format!("{}: {} before, {} after", before.name, before.value, after.value)),
-            })
-            .collect()
+        let differs = |before: &Figure| match later.get(before.name.as_str()) {
+            None => Some(format!("{}: {} before, and not said after", before.name, before.value)),
+            Some(after) if before.is_kept_in(after) => None,
+            Some(after) => Some(format!("{}: {} before, {} after", before.name, before.value, after.value)),
+        };
+        // Whoever accepts one names the figure, or repeats what was said.
+        let is_meant = |figure: &Figure, said: &str| {
+            meant.iter().any(|meant| figure.name.starts_with(&meant.figure) || said == meant.figure)
+        };
+        let different = self.figures.iter().filter_map(|figure| Some((figure, differs(figure)?)));
+        different.filter(|(figure, said)| !is_meant(figure, said)).map(|(_, said)| said).collect()
     }
 }
 

@@ -123,6 +123,8 @@ pub struct Create {
     pub label: Option<String>,
     /// Leave the restored copy in [`crate::data::DataDir::scratch`], for a drill.
     pub keep: bool,
+    /// The version whose app serves what is backed up.
+    pub version: String,
 }
 
 /// What was made.

@@ -24,7 +24,7 @@ use crate::{
         backup::{BackupJob, Copied, Create, DrillResult, How, Made, Pruned, Verified, Verify},
         child,
     },
-    status::{COPY, Phase, StorageKind, now},
+    status::{COPY, Phase, StorageKind, VERSION, now},
 };
 
 /// How long a copy may stand still. A server that does not answer is given up after minutes; this is for what even a
@@ -63,7 +63,8 @@ pub async fn back_up(
     drill: bool,
 ) -> Result<String, Failure> {
     instance.publisher.enter(Phase::BackingUp);
-    let order = Create { settings: settings(instance), reason, label, keep: drill };
+    let version = instance.app().version(VERSION).to_owned();
+    let order = Create { settings: settings(instance), reason, label, keep: drill, version };
     let made: Made = match job(instance, BackupJob::Create(Box::new(order))).await {
         Ok(made) => made,
         Err(failure) => return Err(noted(instance, "backup", failure).await),

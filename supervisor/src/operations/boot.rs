@@ -50,6 +50,9 @@ pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Atte
 
 async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> Result<State, Stuck> {
     instance.publisher.enter(Phase::Starting(attempt));
+    // Whatever served before this: which one does is decided anew.
+    instance.serve_with(&instance.programs.app);
+    instance.publisher.update(|status| status.fallback = None);
     let checking = |failure| Stuck::before_a_commit(failure, "checking the data directory");
     let view = start::look(instance).await.map_err(checking)?;
     if attempt != Attempt::Requested
@@ -87,16 +90,16 @@ async fn from_live(
     attempt: Attempt,
 ) -> Result<GenerationId, Stuck> {
     let checking = format!("checking generation {live}");
-    let (status, damage) = match look_into(instance, &view, live).await {
-        Ok(found) => found,
-        Err(failure) => {
-            let stuck = Stuck::before_a_commit(failure, checking);
-            return Err(Stuck { view: Some(view), ..stuck });
-        }
-    };
     let stuck = |failure| Stuck::before_a_commit(failure, checking.clone());
     let served =
         readable(instance, programs::read(&instance.data)).map_err(stuck)?.and_then(|programs| programs.served);
+    let (status, damage) = match look_into(instance, &view, live).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let stuck = Stuck { view: Some(view), ..stuck(failure) };
+            return without_the_migrator(instance, door, live, served, stuck).await;
+        }
+    };
     let accepted = readable(instance, tries::read(&instance.data)).map_err(stuck)?.unwrap_or_default().accepted;
     let planned = plan::plan(&status, &view, live, &accepted);
     if let Plan::Nothing { drift } = &planned {
@@ -177,6 +180,28 @@ async fn other_program(instance: &Instance, served: Option<Served>) -> Result<St
         Some(served) if !kept::served_last(instance, &served).await? => Start::OtherImage,
         _ => Start::SameImage,
     })
+}
+
+/// Serves with the last good app where the image's migrator could not even say what is pending: that app served this very data last, so
+/// that its floor was looked at then. What is said of the data itself is for the operator.
+async fn without_the_migrator(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    live: GenerationId,
+    served: Option<Served>,
+    stuck: Stuck,
+) -> Result<GenerationId, Stuck> {
+    let is_its_own = matches!(stuck.failure.cause, Cause::Launch | Cause::Interrupted | Cause::UnknownFormat);
+    if !is_its_own || served.as_ref().is_none_or(|served| served.generation != live) {
+        return Err(stuck);
+    }
+    let kept = kept::last_good(instance, None).await;
+    let kept = kept.filter(|app| app.kept().map(|kept| &kept.blake3) == served.as_ref().map(|served| &served.blake3));
+    let event = Event::AttemptFailed(fallback::class(stuck.failure.cause));
+    match (fallback::decide(event, kept.is_some()).0, kept) {
+        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(stuck.failure)).await,
+        _ => Err(stuck),
+    }
 }
 
 /// Serves with the last good app what the operator has to look at before an upgrade; without one, it is held.

@@ -113,7 +113,10 @@ pub(super) async fn make(
         let view = view::look(&instance.data)?;
         let checkpointed = match live {
             Some(live) => {
-                App::is_of_this_version(instance).await?;
+                // A kept one has said who it is when it was loaded.
+                if how.app.kept().is_none() {
+                    App::is_of_this_version(instance).await?;
+                }
                 Some(checkpoint(instance, live, false).await?)
             }
             None => None,

@@ -166,7 +166,8 @@ async fn compare(app: &App, before: &Before) -> Result<(), Failure> {
     Err(Failure::new(
         Cause::Unproven,
         format!("people would not see what v{} shows them: {first}{more}", before.proof.version),
-    ))
+    )
+    .hint("if it is meant: supervisor resume --accept '<what differs>'; the log has all of them"))
 }
 
 #[cfg(test)]

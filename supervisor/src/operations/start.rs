@@ -25,8 +25,10 @@ use crate::{
     },
 };
 
-/// How long a look at `backup.dir` may take, and the app to check its settings.
+/// How long a look at `backup.dir` may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the app may take to check its settings. One that does not come back from that is no reason to keep people waiting.
+const CHECKING: Duration = Duration::from_secs(10);
 
 /// Makes the data directory if it is not there, and takes its lock.
 ///
@@ -113,7 +115,7 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     };
     let by_the_app = async {
         match instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
-            true => within(PATIENCE, mistakes_by_the_app(instance)).await.and_then(Result::ok).unwrap_or_default(),
+            true => within(CHECKING, mistakes_by_the_app(instance)).await.and_then(Result::ok).unwrap_or_default(),
             false => Vec::new(),
         }
     };

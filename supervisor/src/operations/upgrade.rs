@@ -50,11 +50,13 @@ pub async fn keep(instance: Rc<Instance>, orders: Orders) {
         match fallback.failure {
             None => {
                 let order = |reply| Order::Begin(Operation::Rehearse { accept: Vec::new() }, reply);
-                match orders.give(order).await {
-                    Ok(_) => until_rehearsed(&instance).await,
-                    // A backup is under way.
-                    Err(_) => sleep(BUSY).await,
+                // Else a backup is under way.
+                if orders.give(order).await.is_ok() {
+                    while instance.publisher.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
+                        changed(&instance).await;
+                    }
                 }
+                sleep(BUSY).await;
             }
             Some(failure) => {
                 let told = instance.publisher.status().fallback.clone();
@@ -94,14 +96,6 @@ async fn changed(instance: &Instance) {
     let _ = changes.changed().await;
 }
 
-/// Waits until the rehearsal has come to something.
-async fn until_rehearsed(instance: &Instance) {
-    let is_rehearsed = || instance.publisher.status().fallback.is_some_and(|fallback| fallback.failure.is_none());
-    while is_rehearsed() {
-        changed(instance).await;
-    }
-}
-
 /// Rehearses the upgrade, as `Operation::Rehearse`. Returns how long the four steps may take, once it is to go on with them.
 ///
 /// # Errors
@@ -124,7 +118,8 @@ pub async fn rehearse(instance: &Rc<Instance>, accept: Vec<String>) -> Result<(O
             };
             Ok((limit, rehearsed.sentence()))
         }
-        Err(failure) if *instance.stop.borrow() > 0 => Err(failure),
+        // One of another container's, perhaps: it is tried again soon.
+        Err(failure) if failure.cause == Cause::Busy || *instance.stop.borrow() > 0 => Err(failure),
         Err(failure) => {
             if serving.is_some() {
                 failed(instance, &failure, Step::Migrating).await;

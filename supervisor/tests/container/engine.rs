@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Answer, LIMIT, get, http, request, wait_for};
+use crate::harness::{Answer, LIMIT, http, request, wait_for};
 
 /// The port in the container, and on the address that each test has for itself.
 pub(crate) const PORT: u16 = 3000;
@@ -162,11 +162,6 @@ impl Container {
     /// `GET`, if anybody answers.
     pub(crate) fn try_get(&self, path: &str) -> Option<Answer> {
         request(self.address, "GET", path, "application/json", None).ok()
-    }
-
-    /// `GET` of what must be there.
-    pub(crate) fn get(&self, path: &str) -> Answer {
-        get(self.address, path)
     }
 
     /// Stops it as `docker stop` does, and asserts that it ended by itself, in time and well.

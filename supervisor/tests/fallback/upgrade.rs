@@ -156,6 +156,25 @@ fn an_app_that_is_no_program_stops_nobody() {
 }
 
 #[test]
+fn a_full_disk_in_the_rehearsal_is_tried_again() {
+    fails(Fault::Migrator("migrator.migration=good,migrate.applied=enospc"), "", "space", false);
+}
+
+#[test]
+fn a_migrator_that_cannot_be_started_stops_nobody() {
+    let mut household = Household::new();
+    let records = household.settle();
+    household.pull(Fault::None);
+    let migrator = household.hearth.programs().join("migrator");
+    fs::remove_file(&migrator).unwrap();
+    fs::write(&migrator, "this is no program").unwrap();
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    use_it(running.wait_serving(), &records);
+}
+
+#[test]
 fn a_migration_that_takes_its_time_is_not_felt() {
     let mut household = Household::new();
     let records = household.settle();

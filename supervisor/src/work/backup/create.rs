@@ -41,7 +41,7 @@ use crate::{
     fault,
     jobs::backup::{Create, Made},
     process::sandbox::{SandboxSupport, Sockets},
-    status::{VERSION, now},
+    status::now,
     work::{
         database::{Database, Indexes, beside, length},
         parts::Parts,
@@ -312,7 +312,7 @@ fn manifest(
         label: order.label.clone(),
         created_at: humantime::format_rfc3339_seconds(now).to_string(),
         instance: own.to_owned(),
-        version: VERSION.to_owned(),
+        version: order.version.clone(),
         // The app could have written this; what cannot be shown would make a manifest that is refused.
         schema: state::read_description(data, generation)
             .map(|found| found.schema.chars().filter(|letter| !letter.is_control()).collect())

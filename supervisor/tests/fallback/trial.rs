@@ -108,6 +108,6 @@ fn a_version_is_the_last_good_one_once_it_has_served_for_its_time() {
     running.wait_serving();
     wait_upgraded(&household, &running);
     running.wait("the new version to be the last good one", || (household.good() != before).then_some(()));
-    assert!(!before.exists() && household.good().exists());
+    running.wait("the one before to go", || (!before.exists() && household.good().exists()).then_some(()));
     assert!(household.programs()["trial"].is_null());
 }

@@ -3,6 +3,7 @@
 mod document;
 mod frame;
 mod front;
+mod proof;
 
 use std::sync::Arc;
 
@@ -87,10 +88,17 @@ pub(crate) fn public(
     Ok(app)
 }
 
-/// Returns what is answered on the private socket: the supervisor asks for nothing but health. In probation, when nothing
+/// Returns what is answered on the private socket: the supervisor asks for health, and what people see. In probation, when nothing
 /// is written, backups are not written down either.
-pub(crate) fn private(health: &Health, news: &News, backups: Option<Arc<HeardBackups>>) -> App {
+pub(crate) fn private(
+    database: &Arc<Database>,
+    files: &ContentStore,
+    health: &Health,
+    news: &News,
+    backups: Option<Arc<HeardBackups>>,
+) -> App {
     Route::new()
+        .at("/proof", get(proof::prove).data(database.clone()).data(files.clone()))
         .at("/health", get(endpoint::answer_supervisor).data(health.clone()).data(news.clone()).data(backups))
         .with(CatchPanic::new().with_handler(panicked))
         .with(Front::default())

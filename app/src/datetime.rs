@@ -31,6 +31,13 @@ const MOMENT: &[BorrowedFormatItem<'_>] =
 #[sea_orm(value_type = "String", column_type = "Text")]
 pub(crate) struct Day(Date);
 
+impl Day {
+    /// Returns the day so many days later.
+    pub(crate) fn after(self, days: i64) -> Self {
+        Self(self.0.saturating_add(Duration::days(days)))
+    }
+}
+
 /// A moment, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 #[sea_orm(value_type = "String", column_type = "Text")]

@@ -4,11 +4,18 @@
 //! the app do `action` when it reaches `point`; `action:3` is for the third time. `trace=file` among them writes every
 //! point that is passed there, a line each; `armed-by=file` leaves everything as it is until that file exists. Without
 //! the feature every call here is an empty inline function.
+//!
+//! Where the variable is not set, the same may stand at the end of the program's file, as a last line `HEARTH_FAULT=…` after a line
+//! break: so a test makes a broken release of a built program.
+//!
+//! Three points are no moments but faults of what is served, and need no action: `app.hides` hides the oldest record from everybody,
+//! `app.loses` the oldest attachment, and `app.finds-nothing` lets no search find anything. `app.wrote` is passed a moment after a write of
+//! a user's was answered.
 
 use std::io;
 
 /// The points a test can name.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 20] = [
     "app.started",
     "app.opened",
     "app.tested",
@@ -24,6 +31,11 @@ pub const POINTS: [&str; 15] = [
     "app.previewing",
     "app.previewed",
     "app.stopping",
+    "app.hides",
+    "app.loses",
+    "app.finds-nothing",
+    "app.proof",
+    "app.wrote",
 ];
 
 /// What a fault in the database file itself (table `hearth_fault`) makes the app do.
@@ -45,13 +57,23 @@ mod imp {
     pub(crate) fn hit(_point: &str) -> std::io::Result<()> {
         Ok(())
     }
+
+    /// Returns false: this build has no faults.
+    #[inline(always)]
+    pub(crate) fn is_planned(_point: &str) -> bool {
+        false
+    }
+
+    /// Does nothing: this build has no faults.
+    #[inline(always)]
+    pub(crate) fn hit_later(_point: &'static str) {}
 }
 
 #[cfg(feature = "faults")]
 mod imp {
     use std::{
         fs::File,
-        io::{self, Write},
+        io::{self, Read, Seek, SeekFrom, Write},
         path::Path,
         sync::{
             OnceLock,
@@ -72,7 +94,8 @@ mod imp {
 
     fn plan(word: &str) -> Option<&'static str> {
         let plan = PLAN.get_or_init(|| {
-            let text = std::env::var("HEARTH_FAULT").unwrap_or_default();
+            let at_the_end = || trailer(&File::open("/proc/self/exe").ok()?);
+            let text = std::env::var("HEARTH_FAULT").ok().or_else(at_the_end).unwrap_or_default();
             text.split(',')
                 .filter(|part| ["app.", "trace=", "armed-by="].iter().any(|begin| part.starts_with(begin)))
                 .map(|part| {
@@ -85,9 +108,43 @@ mod imp {
         plan.iter().find(|(name, _)| name == word).map(|(_, action)| action.as_str())
     }
 
+    /// Reads the last line of a program's file, if it is one with faults.
+    pub(super) fn trailer(mut file: &File) -> Option<String> {
+        const LONGEST: u64 = 4096;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LONGEST))).ok()?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end).ok()?;
+        let line = end.strip_suffix(b"\n")?;
+        let line = &line[line.iter().rposition(|byte| *byte == b'\n')? + 1..];
+        String::from_utf8(line.strip_prefix(b"HEARTH_FAULT=")?.to_vec()).ok()
+    }
+
+    fn is_armed() -> bool {
+        plan("armed-by").is_none_or(|file| Path::new(file).exists())
+    }
+
+    /// Whether the test planned this fault.
+    pub(crate) fn is_planned(point: &str) -> bool {
+        plan(point).is_some() && is_armed()
+    }
+
+    /// How long after an answer `app.wrote` is passed: it has been sent then.
+    const LATER: Duration = Duration::from_millis(300);
+
+    /// Passes a point in a moment, when what is being answered has been answered.
+    pub(crate) fn hit_later(point: &'static str) {
+        if is_planned(point) {
+            thread::spawn(move || {
+                thread::sleep(LATER);
+                hit(point)
+            });
+        }
+    }
+
     /// Does what the test planned for this point.
     pub(crate) fn hit(point: &str) -> io::Result<()> {
-        if plan("armed-by").is_some_and(|file| !Path::new(file).exists()) {
+        if !is_armed() {
             return Ok(());
         }
         if let Some(file) = plan("trace") {
@@ -110,6 +167,12 @@ mod imp {
                 hang();
                 Ok(())
             }
+            // As a processor that lacks an instruction ends it.
+            "ill" => {
+                let _ = kill(getpid(), Signal::SIGILL);
+                sleep()
+            }
+            "panic" => panic!("a test wants it so"),
             "enospc" => Err(io::Error::from_raw_os_error(nix::libc::ENOSPC)),
             other => panic!("HEARTH_FAULT: no action {other}"),
         }
@@ -158,5 +221,40 @@ pub(crate) fn hit(point: &'static str) -> io::Result<()> {
     imp::hit(point)
 }
 
+/// Whether a test planned a fault of what is served.
+#[inline(always)]
+pub(crate) fn is_planned(point: &'static str) -> bool {
+    imp::is_planned(point)
+}
+
+/// Passes a point a moment later.
+#[inline(always)]
+pub(crate) fn hit_later(point: &'static str) {
+    imp::hit_later(point);
+}
+
 #[cfg(feature = "faults")]
 pub(crate) use imp::{die, hang, in_database};
+
+#[cfg(all(test, feature = "faults"))]
+mod tests {
+    use std::io::Write;
+
+    #[test]
+    fn only_a_whole_last_line_is_taken_for_faults() {
+        let read = |content: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(content).unwrap();
+            super::imp::trailer(&file)
+        };
+        let program = [b"\x7fELF\0\xff\n".as_slice(), &[b'x'; 9000], b"\0\xfe"].concat();
+        let with = |end: &str| read(&[&program, end.as_bytes()].concat());
+        assert_eq!(with("\nHEARTH_FAULT=a=kill,b=hang\n").as_deref(), Some("a=kill,b=hang"));
+        for none in
+            ["", "\n", "\nHEARTH_FAULT=a=kill", "HEARTH_FAULT=a=kill\n", "\nHEARTH_FAULT=a=kill\n\n", "\nOTHER=a\n"]
+        {
+            assert_eq!(with(none), None, "{none:?}");
+        }
+        assert_eq!(read(b""), None);
+    }
+}

@@ -142,7 +142,7 @@ async fn start(
         Some(listener) => Some(tokio::spawn(
             Server {
                 acceptor: UnixAcceptor::from_std(listener).map_err(unusable)?,
-                app: app::private(&health, &news, backups),
+                app: app::private(database, &attachments.store, &health, &news, backups),
                 proxies: Proxies::default(),
                 stop: private_stop,
                 peer: PhantomData::<()>,

@@ -11,6 +11,7 @@ use poem::{
 use super::frame::Frames;
 use crate::{
     auth::gate::{Gate, Passed},
+    fault,
     html::{self, Frame},
     http::{API, Budget, DOCS, Entrance, Held, Problem, Size, check_origin, preflight, share, shows_token},
 };
@@ -113,6 +114,9 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             Ok(response) => response,
             Err(error) => refuse(&error, by_a_person, &frame),
         };
+        if self.front.gate.is_some() && !reads && response.status().as_u16() < 400 {
+            fault::hit_later("app.wrote");
+        }
         let headers = response.headers_mut();
         if let Some(cookie) = renewed.and_then(|cookie| HeaderValue::from_str(&cookie).ok())
             && !headers.contains_key(header::SET_COOKIE)

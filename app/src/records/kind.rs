@@ -10,7 +10,7 @@ use sea_orm::DeriveValueType;
 
 /// What a record is about. It decides which fields are suggested, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, DeriveValueType, Enum, serde::Serialize, serde::Deserialize)]
-#[sea_orm(value_type = "String", column_type = "Text", from_str = "Kind::stored", to_str = "Kind::to_stored")]
+#[sea_orm(value_type = "String", column_type = "Text", from_str = "Kind::stored", to_str = "Kind::stored_name")]
 #[oai(rename = "RecordKind", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -118,7 +118,7 @@ impl Kind {
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "SeaORM calls it so")]
-    fn to_stored(&self) -> &'static str {
+    fn stored_name(&self) -> &'static str {
         self.name()
     }
 

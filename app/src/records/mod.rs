@@ -19,6 +19,7 @@ mod page;
 mod page_query;
 mod places;
 mod portability;
+mod proof;
 mod sample;
 mod search;
 mod self_test;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     epoch::begin_epoch,
     history::emptying::run as empty_trash,
     portability::Exports,
+    proof::{Views, finds, kept, tags as proof_tags, trash as proof_trash, viewer, words as proof_words},
     stale::fold_stale,
 };
 

@@ -12,7 +12,10 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-use crate::db::{DirectReads, Tx};
+use crate::{
+    db::{DirectReads, Tx},
+    fault,
+};
 
 use super::fold::{GRAM_MAX, category_token, fold, scope_prefix, words};
 
@@ -73,6 +76,7 @@ impl Search {
         let sql = format!(
             r#"(instr("record"."folded", ?) > 0 OR EXISTS (SELECT 1 FROM "record_text" WHERE "record_id" = "record"."id" {shown}AND instr("record_text"."folded", ?) > 0))"#
         );
+        let sql = if fault::is_planned("app.finds-nothing") { format!("{sql} AND FALSE") } else { sql };
         self.words.iter().map(move |word| Expr::cust_with_values(sql.clone(), [word.as_str(), word.as_str()]))
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod page;
 pub(crate) mod passkey;
 pub(crate) mod password;
 pub(crate) mod pending_challenges;
+pub(crate) mod proof;
 pub(crate) mod setup;
 pub(crate) mod totp;
 

@@ -28,6 +28,7 @@ mod portability;
 mod privacy;
 mod probation;
 mod problems;
+mod proof;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 #[path = "../../src/sign_in/oidc/provider.rs"]
 mod provider;

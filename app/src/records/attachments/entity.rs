@@ -56,7 +56,7 @@ pub mod attachment {
     #[derive(
         Debug, Clone, Copy, PartialEq, Eq, Default, DeriveValueType, Enum, serde::Serialize, serde::Deserialize,
     )]
-    #[sea_orm(value_type = "String", column_type = "Text", from_str = "Role::stored", to_str = "Role::to_stored")]
+    #[sea_orm(value_type = "String", column_type = "Text", from_str = "Role::stored", to_str = "Role::stored_name")]
     #[oai(rename = "AttachmentRole", rename_all = "snake_case")]
     #[serde(rename_all = "snake_case")]
     pub enum Role {
@@ -91,7 +91,7 @@ pub mod attachment {
         }
 
         #[expect(clippy::trivially_copy_pass_by_ref, reason = "SeaORM calls it so")]
-        fn to_stored(&self) -> &'static str {
+        fn stored_name(&self) -> &'static str {
             self.name()
         }
     }

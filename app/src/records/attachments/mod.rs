@@ -39,7 +39,7 @@ use self::{disk_work::blocking, preview::Cache, rows::Attached, uploads::Uploads
 pub(super) use self::{
     keeping::{Keeper, Kept, Location, NotKept},
     name::cleaned as cleaned_name,
-    rows::{MOST, check_quota, self_test},
+    rows::{MOST, check_quota, is_resolved, of_records, self_test},
     spool::Spooled,
 };
 use crate::{config, http::Problem};

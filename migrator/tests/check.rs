@@ -2,7 +2,8 @@
 //!
 //! The migrations are those of examples/corpus. The first lines of each say what has to come of it: `rules` are the rules that
 //! refuse it (with `?` one that may), `says` and `instead` are parts of the first rule's sentences, `notes` is a part of a note.
-//! `floor: lowered` lets the newest release's programs go on, `oldest` is the oldest version that is upgraded from, `measured` takes time and space in, `entities` those of this test,
+//! `floor: lowered` lets the newest release's programs go on, `oldest` is the oldest version that is upgraded from,
+//! each `reads` is a replacement in the statements of the newest release that makes those of the app that comes with the migration, `measured` takes time and space in, `entities` those of this test,
 //! and `at home` is a part of what the shipped migrator says when it refuses the same.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the answer")]
 
@@ -62,12 +63,27 @@ impl Case {
         self.get(what).is_some()
     }
 
-    fn program(&self) -> Command {
+    /// The statements of the app that comes with this migration: those of the newest release, with each `reads` put into them.
+    fn statements(&self) -> String {
+        let newest = releases::all().unwrap().pop().unwrap();
+        let mut statements = newest.statements().unwrap().join("\n") + "\n";
+        for (_, edit) in self.lines.iter().filter(|(name, _)| name == "reads") {
+            let (old, new) = edit.split_once(" => ").unwrap();
+            assert!(statements.contains(old), "{}: no statement has {old}", self.name);
+            statements = statements.replace(old, new);
+        }
+        statements
+    }
+
+    fn program(&self, directory: &Path) -> Command {
         let mut command = Command::new(program());
         command.env("CORPUS", &self.name).stdin(Stdio::null());
         if self.has("floor") {
             let newest = releases::all().unwrap().pop().unwrap();
             command.env("CORPUS_FLOOR", newest.version.to_string());
+        }
+        if self.has("reads") {
+            command.env("MIGRATION_CHECK_STATEMENTS", directory.join(format!("{}.statements", self.name)));
         }
         if let Some(oldest) = self.get("oldest") {
             command.env("CORPUS_OLDEST", oldest);
@@ -77,7 +93,7 @@ impl Case {
 
     /// Checks it as a developer does.
     fn checked(&self, directory: &Path, arguments: &[&str]) -> (bool, String) {
-        let mut command = self.program();
+        let mut command = self.program(directory);
         command
             .args(["migration", "check", "--brief"])
             .args(arguments)
@@ -105,6 +121,13 @@ impl Case {
         let mut notes = String::new();
         for verdict in report["rules"].as_array().unwrap() {
             let rule = verdict["rule"].as_str().unwrap();
+            if (rule == "time" || rule == "space")
+                && self.has("measured")
+                && self.kind == "good"
+                && !verdict["skipped"].is_null()
+            {
+                wrong.push(format!("{rule} was not measured: {}", verdict["skipped"]));
+            }
             breaches.extend(verdict["breaches"].as_array().unwrap().iter().map(|breach| (rule.to_owned(), breach)));
             notes.extend(
                 verdict["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().to_owned() + "\n"),
@@ -155,7 +178,7 @@ impl Case {
         let database = directory.join(format!("{}.db", self.name));
         releases::all().unwrap().pop().unwrap().make(&database).unwrap();
         awkward::fill(&database).unwrap();
-        let mut command = self.program();
+        let mut command = self.program(directory);
         command.env("MIGRATION_CHECK_RUN", "1").args(["up", "--json", "--database"]).arg(&database);
         let before = common::content(&common::open(&database));
         let ran = common::ran(&mut command);
@@ -188,6 +211,9 @@ fn prepared(cases: &[Case]) -> tempfile::TempDir {
         let number = released + if case.name == "skips_a_number" { 2 } else { 1 };
         let from = corpus().join(case.kind).join(format!("{}.rs", case.name));
         fs::copy(from, sources.join(format!("m{number:04}_{}.rs", case.name))).unwrap();
+        if case.has("reads") {
+            fs::write(directory.path().join(format!("{}.statements", case.name)), case.statements()).unwrap();
+        }
     }
     let column = |name: &str, affinity, nullable| Column {
         name: name.to_owned(),
@@ -236,7 +262,9 @@ fn the_bad_migrations_are_refused_by_the_right_rule_and_the_good_ones_are_not() 
     // One before the others, so that what all of them start from is made once.
     let does_nothing = cases.iter().find(|case| case.name == "does_nothing").unwrap();
     assert_eq!(does_nothing.judge(directory.path()), Vec::<String>::new());
-    let (next, wrong) = (Mutex::new(cases.iter()), Mutex::new(Vec::new()));
+    // All of them; TEST_CASES=floor for those with this in their names.
+    let part = std::env::var("TEST_CASES").unwrap_or_default();
+    let (next, wrong) = (Mutex::new(cases.iter().filter(|case| case.name.contains(&part))), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -339,4 +367,21 @@ fn the_documented_examples_are_those_of_the_corpus() {
         }
         assert_eq!(shown, ["bad", "good"], "{}", rule.name());
     }
+}
+
+/// Each case of a floor that is too low is in docs/MIGRATIONS.md, in its own words.
+#[test]
+fn the_documented_floors_are_those_of_the_corpus() {
+    let document = fs::read_to_string(root().join("docs/MIGRATIONS.md")).unwrap();
+    let section = document.split("\n## The floor\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let documented: BTreeSet<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let of_corpus = Case::all().into_iter().filter(|case| case.kind == "bad" && case.has("floor"));
+    let of_corpus: BTreeSet<String> = of_corpus
+        .map(|case| {
+            let text = fs::read_to_string(corpus().join(format!("bad/{}.rs", case.name))).unwrap();
+            format!("| `{}` | {} |", case.name, text.lines().next().unwrap().trim_start_matches("//! "))
+        })
+        .collect();
+    assert_eq!(documented.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), of_corpus);
+    assert!(of_corpus.len() > 20, "{of_corpus:?}");
 }

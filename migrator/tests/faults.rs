@@ -86,9 +86,11 @@ fn a_migrator_with_a_hanging_migration_at_its_end_shows_no_sign_of_life() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
     while !printed.recv().unwrap().contains("\"applying\"") {}
-    // Of what it still did when it began, one event at most.
-    printed.recv_timeout(Duration::from_secs(2)).ok();
-    assert_eq!(printed.recv_timeout(Duration::from_secs(3)), Err(RecvTimeoutError::Timeout));
+    // What it still did when it began may be told late.
+    let since = Instant::now();
+    while printed.recv_timeout(Duration::from_secs(5)) != Err(RecvTimeoutError::Timeout) {
+        assert!(since.elapsed() < Duration::from_secs(60), "it shows signs of life");
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -57,7 +57,7 @@ fn a_statement_that_takes_some_seconds_shows_each_second_that_it_works() {
     assert!(took > Duration::from_secs(2), "only {took:?}: raise TEST_STATEMENT_MILLIONS");
     let longest = during.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
     // A second and what a loaded machine takes.
-    assert!(longest < Duration::from_secs(3), "{longest:?} without a sign of life");
+    assert!(longest < Duration::from_secs(5), "{longest:?} without a sign of life");
     let working = &during[1..during.len() - 1];
     for (_, document) in working {
         assert_eq!((&document["event"], &document["doing"]), (&"working".into(), &"applying m9015_statement".into()));
@@ -71,13 +71,11 @@ fn of_a_migration_that_hangs_nothing_is_told() {
     let place = Place::with_records(10);
     let at_work = AtWork::start(&place, next("stuck"));
     while at_work.printed.recv().unwrap().1["event"] != "applying" {}
-    // Of what it still did when it began, one event at most.
-    let first = at_work.printed.recv_timeout(Duration::from_secs(2));
-    assert!(
-        first.as_ref().map_or_else(|error| *error == RecvTimeoutError::Timeout, |(_, one)| one["event"] == "working")
-    );
-    let later = at_work.printed.recv_timeout(Duration::from_secs(3));
-    assert_eq!(later, Err(RecvTimeoutError::Timeout));
+    // What it still did when it began may be told late.
+    let since = Instant::now();
+    while at_work.printed.recv_timeout(Duration::from_secs(5)) != Err(RecvTimeoutError::Timeout) {
+        assert!(since.elapsed() < Duration::from_secs(60), "it shows signs of life");
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct Verdict {
     pub told: usize,
     /// A sentence for each reason why it cannot serve; none if it can.
     pub breaches: Vec<String>,
+    /// The statements that this source's app prepared when it used a database.
+    pub statements: Vec<String>,
 }
 
 /// An older release's programs and tests, as `.ci/previous-programs` leaves them.
@@ -114,7 +116,10 @@ impl Programs {
 
     fn judged(&self, release: &Release, released: &Released, scratch: &Path) -> Result<Verdict, Problem> {
         let databases = Databases::make(release, released, self, scratch)?;
-        let mut verdict = Verdict { version: self.version.clone(), told: 0, breaches: Vec::new() };
+        let statements = scratch.join("statements");
+        let statements = fs::read_to_string(&statements).map_err(|error| unreadable(&statements, &error))?;
+        let statements = statements.lines().map(str::to_owned).collect();
+        let mut verdict = Verdict { version: self.version.clone(), told: 0, breaches: Vec::new(), statements };
         match &self.tests {
             Some(tests) => self.try_tests(tests, &databases, scratch, &mut verdict)?,
             None => verdict.breaches.push(format!(
@@ -321,6 +326,10 @@ fn run(command: &mut Command) -> Result<(), Problem> {
 
 fn unstarted(command: &Command, error: &std::io::Error) -> Problem {
     Problem::new(format!("cannot start {}: {error}", command.get_program().to_string_lossy()))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(format!("cannot read {}: {error}", path.display()))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Problem {

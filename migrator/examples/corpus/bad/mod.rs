@@ -5,6 +5,8 @@ fixtures! {
     back_fill_dates
     back_fill_trims
     begins_itself
+    cascade_by_a_column_with_lowered_floor
+    cascade_by_replacing_with_lowered_floor
     cascade_with_lowered_floor
     changes_a_type
     check_with_lowered_floor
@@ -12,7 +14,10 @@ fixtures! {
     clock_in_rust
     clock_in_sql
     collation_of_the_program
+    column_for_one_person_with_lowered_floor
     column_hides_rows
+    column_of_a_group_with_lowered_floor
+    column_of_viewers_with_lowered_floor
     column_without_default
     commits_itself
     copies_by_join
@@ -23,6 +28,9 @@ fixtures! {
     drops_a_table
     edits_a_released_one
     empties_the_search
+    exceptions_by_reading_with_lowered_floor
+    exceptions_by_role_with_lowered_floor
+    exceptions_with_lowered_floor
     fails_on_a_new_database
     function_in_a_trigger
     function_in_a_view
@@ -32,6 +40,7 @@ fixtures! {
     null_unknown_to_the_entity
     null_with_lowered_floor
     quadratic
+    reads_fewer_rows_with_lowered_floor
     rebuild_cascades
     rebuild_changes_collation
     rebuild_drops_children
@@ -53,6 +62,9 @@ fixtures! {
     requires_what_was_null
     sets_a_pragma
     skips_a_number
+    soft_delete_by_a_view_with_lowered_floor
+    soft_delete_by_an_index_with_lowered_floor
+    soft_delete_with_lowered_floor
     stands_before_released_ones
     stops_at_a_release_without_migrations
     stops_at_no_release
@@ -71,5 +83,8 @@ fixtures! {
     unique_with_lowered_floor
     vacuums
     view_hides_rows
+    visibility_word_with_lowered_floor
+    word_of_a_computed_column_with_lowered_floor
+    word_of_an_index_with_lowered_floor
     writes_the_ledger
 }

@@ -29,6 +29,7 @@ fixtures! {
     lets_a_column_be_null
     linear
     odd_names
+    reads_by_a_column_if_asked_with_lowered_floor
     rebuilds_and_keeps_everything
     rebuilds_the_largest
     rebuilds_with_the_helper
@@ -37,6 +38,7 @@ fixtures! {
     renames_in_steps
     replaces_a_plain_index
     replaces_a_trigger
+    shows_more_of_a_row_with_lowered_floor
     stops_at_a_release
     takes_a_moment_of_the_row
     takes_a_savepoint

@@ -116,6 +116,7 @@ pub(crate) fn key(subject: &Subject<'_>) -> Result<String, Problem> {
     let source = root().join("migrator");
     let mut files =
         vec![source.join("src/fold.rs"), source.join("src/add.rs"), source.join("src/developer/awkward.rs")];
+    files.push(source.join("src/developer/check/cost.rs"));
     files.extend(subject.released.iter().map(|name| source.join(format!("src/migrations/{name}.rs"))));
     let newest = subject.releases.first().map(|newest| &newest.version);
     // Not what later releases left, such as the one that is being made.

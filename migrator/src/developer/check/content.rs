@@ -1,6 +1,6 @@
 //! What stands in a database, so that two can be compared value by value?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use rusqlite::types::ValueRef;
@@ -20,6 +20,15 @@ pub(crate) enum Value {
     Real(u64),
     Text(Vec<u8>),
     Blob(Vec<u8>),
+}
+
+impl Value {
+    /// The text, if it is a word as programs write it.
+    pub(crate) fn word(&self) -> Option<String> {
+        let Value::Text(text) = self else { return None };
+        let is_word = (1..30).contains(&text.len()) && text.iter().all(|c| c.is_ascii_lowercase() || *c == b'_');
+        is_word.then(|| String::from_utf8_lossy(text).into_owned())
+    }
 }
 
 impl From<ValueRef<'_>> for Value {
@@ -136,6 +145,20 @@ impl Content {
             tables.insert(name, Rows { columns: names, key, is_shadow: kind == "shadow", rows });
         }
         Ok(Content { tables })
+    }
+
+    /// Returns the columns that have few values, all of them words, as a column of kinds has: with their tables and these words.
+    pub(crate) fn columns_of_few_words(&self) -> Vec<(&str, &str, BTreeSet<String>)> {
+        let mut found = Vec::new();
+        for (table, rows) in self.tables.iter().filter(|(_, rows)| !rows.is_shadow && !rows.key.is_empty()) {
+            for (index, column) in rows.columns.iter().enumerate() {
+                let words: Option<BTreeSet<String>> = rows.values_of(index, None).map(Value::word).collect();
+                if let Some(words) = words.filter(|words| (1..=40).contains(&words.len())) {
+                    found.push((table.as_str(), column.as_str(), words));
+                }
+            }
+        }
+        found
     }
 
     /// Reads again what `before` has, as far as it is still there: its tables, and of each its columns.

@@ -17,7 +17,7 @@ use super::findings::Findings;
 use super::report::{Cost, Rule, mebibytes};
 use super::schema::Finding;
 use crate::developer::Problem;
-use crate::developer::migrate::Child;
+use crate::developer::migrate::{Child, Ended};
 use crate::schema::quoted;
 
 const MIB: u64 = 1 << 20;
@@ -83,8 +83,9 @@ pub(crate) fn check(
                 breach(Rule::Time, what, instead, findings);
                 return Ok(costs);
             }
-            Measured::Refused => {
-                findings.skip(&[Rule::Time, Rule::Space], "the upgrade is refused");
+            Measured::Refused(why) => {
+                let why = format!("the upgrade of a database of {size} MiB is refused: {why}");
+                findings.skip(&[Rule::Time, Rule::Space], &why);
                 return Ok(costs);
             }
         };
@@ -126,7 +127,8 @@ struct Upgrade {
 enum Measured {
     Done(Upgrade),
     TooLong,
-    Refused,
+    /// In the migrator's words.
+    Refused(String),
 }
 
 /// Upgrades the database and looks meanwhile at what it takes of the disk.
@@ -155,7 +157,14 @@ fn measure(subject: &Subject<'_>, path: &Path, limit: Duration) -> std::result::
         }
     };
     let cost = Cost { bytes, seconds: since.elapsed().as_secs_f64(), peak: peak.saturating_sub(bytes) };
-    Ok(if status.success() { Measured::Done(Upgrade { cost, processor }) } else { Measured::Refused })
+    if status.success() {
+        return Ok(Measured::Done(Upgrade { cost, processor }));
+    }
+    // Nothing was changed, so it says the same again.
+    Ok(Measured::Refused(match Child::new(&subject.options.program).up(path)? {
+        Ended::Failed(message) => message,
+        Ended::Well | Ended::Killed => format!("the migrator ended with {status}"),
+    }))
 }
 
 /// How long a processor has worked for a process, where the system tells.
@@ -236,10 +245,33 @@ fn fill(path: &Path, bytes: u64) -> Result<()> {
             }
         }
     }
+    remove_dangling(&connection)?;
     for (_, sql) in &triggers {
         connection.execute_batch(sql)?;
     }
     connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+/// Removes rows that refer to none, which no household has: copying gave keys that refer to something other values.
+fn remove_dangling(connection: &Connection) -> Result<()> {
+    let broken = "SELECT DISTINCT c.\"table\", c.parent, f.\"from\", f.\"to\" FROM pragma_foreign_key_check c
+        JOIN pragma_foreign_key_list(c.\"table\") f ON f.id = c.fkid";
+    loop {
+        let keys: Vec<(String, String, String, Option<String>)> = connection
+            .prepare(broken)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .collect::<Result<_>>()?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for (table, parent, from, to) in keys {
+            let (table, parent, from) = (quoted(&table), quoted(&parent), quoted(&from));
+            let to = to.map_or_else(|| "rowid".to_owned(), |to| quoted(&to));
+            connection.execute_batch(&format!(
+                "DELETE FROM {table} WHERE {from} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {parent} AS parent WHERE parent.{to} = {table}.{from})"
+            ))?;
+        }
+    }
 }
 
 /// Copies a share of a table's rows, with other keys and other unique values.

@@ -9,6 +9,7 @@
 //! 4. [`statements`], [`processes`], [`plain`], [`writes`], [`programs`], [`cost`]: what is looked at on the newest release's database
 //!    only.
 
+mod along;
 mod bases;
 mod chain;
 pub(crate) mod content;
@@ -21,8 +22,10 @@ mod order;
 mod plain;
 mod processes;
 mod programs;
+mod reading;
 mod report;
 mod schema;
+mod shown;
 mod statements;
 mod write;
 mod writes;
@@ -261,7 +264,7 @@ fn each_rule(
     plain::check(&newest, findings)?;
     writes::check(subject, bases, &newest, directory, findings)?;
     processes::check(subject, bases, &newest, directory, findings)?;
-    programs::check(subject, findings)?;
+    programs::check(subject, bases, &newest, findings)?;
     chain::upgrades(subject, bases, directory, findings)
 }
 

@@ -14,13 +14,16 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Result, params_from_iter};
 
 use super::Subject;
+use super::along::{self, Taken};
 use super::bases::{Base, copy, open, unreadable};
 use super::chain::Chain;
 use super::content::{self, Content};
 use super::findings::Findings;
 use super::listing::{Listing, Table};
+use super::reading;
 use super::report::Rule;
 use super::schema::Finding;
+use super::shown;
 use super::write::{Write, attempt, deletes, inserts, list, shape, updates};
 use crate::developer::Problem;
 use crate::schema::quoted;
@@ -82,11 +85,12 @@ pub(crate) fn check(
     copy(&chain.path, &new)?;
     let mut compared = Compared { version: &base.version, lowered: subject.is_floor_lowered(), findings };
     compared.writes(&old, &new, &chain.before.listing).map_err(|error| unreadable(&new, &error))?;
-    compared
+    let told = compared
         .children(base, &chain.before.listing, &chain.after.listing, &new)
         .map_err(|error| unreadable(&new, &error))?;
     compared.new_values(chain);
-    Ok(())
+    compared.taken(base, chain, &old, &told).map_err(|error| unreadable(&new, &error))?;
+    compared.hidden(base, chain)
 }
 
 struct Compared<'a> {
@@ -205,8 +209,9 @@ impl Compared<'_> {
         self.breach(Rule::WritesKept, loss.object, what, instead);
     }
 
-    /// New tables that an older program's deletes take rows from, or that stop them.
-    fn children(&mut self, base: &Base, was: &Listing, is: &Listing, new: &Path) -> Result<()> {
+    /// New tables that an older program's deletes take rows from, or that stop them. Returns those that were told of.
+    fn children(&mut self, base: &Base, was: &Listing, is: &Listing, new: &Path) -> Result<BTreeSet<String>> {
+        let mut told = BTreeSet::new();
         let connection = open(new)?;
         let mut deleted: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for (name, table) in is.tables.iter().filter(|(name, _)| !was.tables.contains_key(*name)) {
@@ -216,6 +221,7 @@ impl Compared<'_> {
                 if !was.tables.contains_key(parent) || !base.statements.iter().any(|sql| sql.starts_with(&delete)) {
                     continue;
                 }
+                told.insert(name.to_lowercase());
                 let object = format!("table {name}: column {columns}");
                 let version = self.version;
                 if !deleted.contains_key(parent) {
@@ -238,30 +244,61 @@ impl Compared<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Values of an old column of few values that no row had before.
     fn new_values(&mut self, chain: &Chain) {
-        for (name, was) in &chain.before.content.tables {
-            let Some(is) = chain.after.content.tables.get(name).filter(|_| !was.key.is_empty()) else { continue };
-            for (index, column) in was.columns.iter().enumerate() {
-                let known: BTreeSet<&content::Value> = was.values_of(index, None).collect();
-                let is_word = |value: &&content::Value| matches!(value, content::Value::Text(text) if (1..30).contains(&text.len()) && text.iter().all(|c| c.is_ascii_lowercase() || *c == b'_'));
-                let few = known.len() <= 40 && known.iter().all(is_word) && !known.is_empty();
-                let Some(at) = is.columns.iter().position(|other| other == column).filter(|_| few) else { continue };
-                let new: BTreeSet<&content::Value> =
-                    is.values_of(at, Some(was)).filter(|value| !known.contains(value)).collect();
-                if let Some(value) = new.first() {
-                    let what = format!(
-                        "column {column} of table {name} has the new value {value}, which {} cannot read",
-                        self.version
-                    );
-                    let instead = "put it into a new column or table, or do not lower the floor";
-                    self.for_older(format!("table {name}: column {column}"), what, instead);
-                }
+        for (name, column, known) in chain.before.content.columns_of_few_words() {
+            let (Some(was), Some(is)) = (chain.before.content.tables.get(name), chain.after.content.tables.get(name))
+            else {
+                continue;
+            };
+            let Some(at) = is.columns.iter().position(|other| other == column) else { continue };
+            let is_known = |value: &content::Value| value.word().is_some_and(|word| known.contains(&word));
+            if let Some(value) = is.values_of(at, Some(was)).filter(|value| !is_known(value)).min() {
+                let what = format!(
+                    "column {column} of table {name} has the new value {value}, which {} cannot read",
+                    self.version
+                );
+                let instead = "put it into a new column or table, or do not lower the floor";
+                self.for_older(format!("table {name}: column {column}"), what, instead);
             }
         }
+    }
+
+    /// What a newer program could hide, and an older one would show.
+    fn hidden(&mut self, base: &Base, chain: &Chain) -> std::result::Result<(), Problem> {
+        let (was, is) = (&chain.before.listing, &chain.after.listing);
+        let mut hidden = shown::hiding(was, is, &chain.before.content, &base.statements);
+        // The statements of this source's app are known where it was run, or a test names a file with some.
+        if let Some(file) = std::env::var_os("MIGRATION_CHECK_STATEMENTS") {
+            let file = Path::new(&file);
+            let failed = |error| Problem::new(format!("cannot read {}: {error}", file.display()));
+            let statements: Vec<String> =
+                std::fs::read_to_string(file).map_err(failed)?.lines().map(str::to_owned).collect();
+            hidden.extend(reading::narrowing(was, is, &base.statements, &statements));
+        }
+        for Finding { object, what, instead } in hidden {
+            self.for_older(object, what, &instead);
+        }
+        Ok(())
+    }
+
+    /// Tables that an older program's writes take rows from, and did not before, by whatever way; but for those in `told`.
+    fn taken(&mut self, base: &Base, chain: &Chain, old: &Path, told: &BTreeSet<String>) -> Result<()> {
+        let is_table = |name: &String| chain.after.listing.tables.get(name).is_some_and(|table| table.kind == "table");
+        for Taken { when, table } in along::taken(&open(old)?, &open(&chain.path)?, &base.statements)? {
+            if is_table(&table) && !told.contains(&table) {
+                let version = self.version;
+                let what = format!(
+                    "when {version} {when}, rows of table {table} go as well, which stayed before the migration"
+                );
+                let instead = "let nothing go along: refer with ON DELETE SET NULL and delete in the program; or do not lower the floor";
+                self.for_older(format!("table {table}"), what, instead);
+            }
+        }
+        Ok(())
     }
 }
 

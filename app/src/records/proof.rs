@@ -36,11 +36,8 @@ const PAGE: u64 = 500;
 /// and their own, which is the same unless the list is wrong.
 const ROWS: usize = 60_000;
 
-/// Records that a search finds are counted up to here.
-const FOUND: u64 = 1000;
-
-/// Words that occur in more titles than this say little.
-const COMMON: u32 = 500;
+/// Records that a search finds are counted up to here, and so are those of the trash.
+const FOUND: u64 = 500;
 
 /// Words that are searched for.
 const WORDS: usize = 8;
@@ -261,11 +258,11 @@ pub(crate) async fn kept(reads: &DirectReads) -> Result<KeptCounts, DbErr> {
     counted.ok_or_else(|| DbErr::Custom("nothing was counted".to_owned()))
 }
 
-/// Returns words to search for: of those in the titles that all see, those that occur in the most titles but not in more than
-/// [`COMMON`], ties in the order of their characters. Another version has to take the same, so they come from the titles alone.
+/// Returns words to search for, of those in the titles that all see. Another version has to take the same, so they come from the titles
+/// alone.
 pub(crate) async fn words(reads: &DirectReads) -> Result<Vec<String>, DbErr> {
     let sql = r#"SELECT "title" FROM "record" WHERE "visibility" = 'household'"#;
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let count = |row: &rusqlite::Row<'_>| {
         let title = row.get_ref(0)?.as_str()?.to_lowercase();
         let mut words: Vec<_> = title.split(|letter: char| !letter.is_alphanumeric()).collect();
@@ -280,9 +277,20 @@ pub(crate) async fn words(reads: &DirectReads) -> Result<Vec<String>, DbErr> {
         Ok(())
     };
     reads.rows(&Statement::from_string(DbBackend::Sqlite, sql), count).await?;
-    let mut words: Vec<_> = counts.into_iter().filter(|(_, count)| *count <= COMMON).collect();
-    words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    Ok(words.into_iter().take(WORDS).map(|(word, _)| word).collect())
+    Ok(chosen(counts))
+}
+
+/// Returns the words that say most: first those of several titles, the most frequent first, as long as all of them can be counted; then the
+/// more frequent ones, the rarest first; then those of one title. Ties are in the order of their characters.
+fn chosen(counts: BTreeMap<String, u64>) -> Vec<String> {
+    let rank = |count: u64| match count {
+        2..=FOUND => (0, FOUND - count),
+        0..=1 => (2, 0),
+        _ => (1, count),
+    };
+    let mut words: Vec<_> = counts.into_iter().collect();
+    words.sort_by_key(|(_, count)| rank(*count));
+    words.into_iter().take(WORDS).map(|(word, _)| word).collect()
 }
 
 /// Returns how many records somebody finds by a word, up to [`FOUND`].
@@ -314,4 +322,30 @@ fn counted(number: usize, digest: &blake3::Hasher) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_that_say_most_are_searched_for_and_ties_are_by_the_alphabet() {
+        let counts = |words: &[(&str, u64)]| words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
+        let all = [
+            ("seldom", 1),
+            ("alone", 1),
+            ("the", 40_000),
+            ("house", FOUND + 1),
+            ("roof", 7),
+            ("attic", 7),
+            ("heating", FOUND),
+            ("boiler", 2),
+            ("stove", 1),
+            ("with", 900),
+        ];
+        let words = ["heating", "attic", "roof", "boiler", "house", "with", "the", "alone"];
+        assert_eq!(chosen(counts(&all)), words);
+        assert_eq!(chosen(counts(&all[..2])), ["alone", "seldom"]);
+        assert!(chosen(BTreeMap::new()).is_empty());
+    }
 }

@@ -5,8 +5,8 @@
 //! point that is passed there, a line each; `armed-by=file` leaves everything as it is until that file exists. Without
 //! the feature every call here is an empty inline function.
 //!
-//! Where the variable is not set, the same may stand at the end of the program's file, as a last line `HEARTH_FAULT=…` after a line
-//! break: so a test makes a broken release of a built program.
+//! The same may stand at the end of the program's file, as a last line `HEARTH_FAULT=…` after a line break: so a test makes a broken release of a
+//! built program. It counts beside the variable.
 //!
 //! Three points are no moments but faults of what is served, and need no action: `app.hides` hides the oldest record from everybody,
 //! `app.loses` the oldest attachment, and `app.finds-nothing` lets no search find anything. `app.wrote` is passed a moment after a write of
@@ -15,11 +15,12 @@
 use std::io;
 
 /// The points a test can name.
-pub const POINTS: [&str; 20] = [
+pub const POINTS: [&str; 21] = [
     "app.started",
     "app.opened",
     "app.tested",
     "app.ready",
+    "app.serving",
     "app.receiving",
     "app.received",
     "app.final",
@@ -94,8 +95,8 @@ mod imp {
 
     fn plan(word: &str) -> Option<&'static str> {
         let plan = PLAN.get_or_init(|| {
-            let at_the_end = || trailer(&File::open("/proc/self/exe").ok()?);
-            let text = std::env::var("HEARTH_FAULT").ok().or_else(at_the_end).unwrap_or_default();
+            let at_the_end = File::open("/proc/self/exe").ok().and_then(|own| trailer(&own));
+            let text = [std::env::var("HEARTH_FAULT").ok(), at_the_end].map(Option::unwrap_or_default).join(",");
             text.split(',')
                 .filter(|part| ["app.", "trace=", "armed-by="].iter().any(|begin| part.starts_with(begin)))
                 .map(|part| {

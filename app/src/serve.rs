@@ -198,6 +198,9 @@ async fn start(
     }
     notifier.ready(if config.probation { "Every query could be read" } else { "Serving" });
     hit("app.ready")?;
+    if !config.probation {
+        hit("app.serving")?;
+    }
     #[cfg(feature = "faults")]
     planted_fault(database, &health, config.probation, Stage::AfterReady).await;
     Ok(Running { public, private, stop_public, stop_private })

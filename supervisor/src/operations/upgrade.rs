@@ -222,7 +222,9 @@ pub(super) async fn serve_kept(
     failure: Option<Failure>,
 ) -> Result<GenerationId, Stuck> {
     let served = programs::read(&instance.data).ok().and_then(|programs| programs.served);
-    let served_last = served.is_none_or(|served| Some(&served.blake3) == app.kept().map(|kept| &kept.blake3));
+    // Of this very generation: what another app has made, it has to prove itself on.
+    let served_last = served
+        .is_some_and(|served| served.generation == live && Some(&served.blake3) == app.kept().map(|kept| &kept.blake3));
     let generation = match served_last {
         true => live,
         false => {

@@ -158,7 +158,7 @@ const OF_REQUESTS: [&str; 8] = [
 ];
 
 /// What there is only while the last good version serves. The tests of that (tests/fallback) kill it there.
-const OF_FALLBACK: [&str; 7] = [
+const OF_FALLBACK: [&str; 12] = [
     "keep.begun",
     "keep.written",
     "keep.renamed",
@@ -166,6 +166,11 @@ const OF_FALLBACK: [&str; 7] = [
     "rehearse.copied",
     "rehearse.migrated",
     "rehearse.proven",
+    "app.hides",
+    "app.loses",
+    "app.finds-nothing",
+    "app.proof",
+    "app.wrote",
 ];
 
 #[test]

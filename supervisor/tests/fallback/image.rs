@@ -99,6 +99,9 @@ impl Household {
         let mut running = self.hearth.start();
         let address = running.wait_serving();
         crate::harness::household::fill(address, 20);
+        let record = crate::harness::household::add(address, &crate::harness::household::record(20));
+        let attached = crate::harness::attach(address, &record["id"], "boiler.txt", b"the boiler's manual");
+        assert_eq!(attached.status, 201, "{}", attached.body);
         let records = crate::harness::household::all(address);
         self.wait_kept(&running);
         assert!(running.stop().success());

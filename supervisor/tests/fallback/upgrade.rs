@@ -39,7 +39,7 @@ pub(crate) fn use_it(address: SocketAddr, records: &std::collections::BTreeMap<i
 fn the_last_good_version_serves_until_the_new_one_is_rehearsed_and_its_writes_come_along() {
     let mut household = Household::new();
     let records = household.settle();
-    household.pull(Fault::None).next_migrator("good,slow", "9.1.0").set("TEST_SLOW_MILLISECONDS", "2000");
+    household.pull(Fault::Migrator("migrator.migration=good,migrator.migration=slow:2"));
     let mut running = household.hearth.start();
     let address = running.wait_serving();
     let log = running.log();
@@ -137,12 +137,27 @@ fn a_migration_that_fails_stops_nobody() {
 
 #[test]
 fn a_migration_that_loses_a_row_stops_nobody() {
-    fails(Fault::None, "loses-row", "record", true);
+    fails(Fault::None, "loses-row", "rows where there were", true);
 }
 
 #[test]
 fn an_app_that_is_not_healthy_on_the_new_data_stops_nobody() {
     fails(Fault::None, "unhealthy", "not healthy", true);
+}
+
+#[test]
+fn what_people_would_no_longer_see_is_named_and_stops_nobody() {
+    for (fault, words) in [("app.hides", "records"), ("app.loses", "attachments"), ("app.finds-nothing", "finds")] {
+        fails(Fault::App(fault), "", words, true);
+    }
+    fails(Fault::App("app.proof=panic"), "", "what people see", true);
+}
+
+#[test]
+fn an_app_that_does_not_start_or_hangs_stops_nobody() {
+    for (fault, words) in [("app.started=ill", "SIGILL"), ("app.started=panic", "before it was ready")] {
+        fails(Fault::App(fault), "good", words, true);
+    }
 }
 
 #[test]
@@ -178,13 +193,15 @@ fn a_migrator_that_cannot_be_started_stops_nobody() {
 fn a_migration_that_takes_its_time_is_not_felt() {
     let mut household = Household::new();
     let records = household.settle();
-    household.pull(Fault::None).next_migrator("slow", "9.1.0").set("TEST_SLOW_MILLISECONDS", "3000");
+    household.pull(Fault::Migrator("migrator.migration=slow:3"));
     let mut running = household.hearth.start();
     let address = running.wait_serving();
     // Each is answered at once while the rehearsal goes on.
     let mut written = 0;
-    while household.hearth.status().is_some_and(|status| status["fallback"].is_object() && status["phase"] == "serving")
-    {
+    let is_rehearsed = |status: Value| {
+        status["fallback"].is_object() && status["fallback"]["failure"].is_null() && status["phase"] == "serving"
+    };
+    while household.hearth.status().is_some_and(is_rehearsed) {
         match request(address, "POST", "/api/v1/records", "application/json", Some(&household::record(2000 + written)))
         {
             Ok(answer) if answer.status == 201 => written += 1,

@@ -14,8 +14,11 @@ use crate::Event;
 use crate::database::{self, Files};
 use crate::progress::{self, Life, Progress};
 
-/// How often it is looked for work. A second passes at most between two events: a look after an event tells nothing, the next one does.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often it is looked for work.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long it may be quiet until a look that finds work tells it: with the look, a second at most.
+const QUIET: Duration = Duration::from_millis(750);
 
 /// How often it is told how far a step is, however often the migration tells.
 const TOLD: Duration = Duration::from_secs(1);
@@ -26,19 +29,21 @@ pub(crate) struct Watch<'a> {
     path: PathBuf,
     life: Life,
     seen: (u64, Files),
-    /// Whether an event came since the last look.
-    is_told: bool,
+    /// When the last event came, and whether there was work since.
+    told: Instant,
+    has_worked: bool,
     way: Way,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(path: &Path, life: Life, report: &'a mut (dyn FnMut(Event) + Send)) -> Watch<'a> {
         let seen = (life.beats(), database::files(path));
-        Watch { report, path: path.to_owned(), life, seen, is_told: false, way: Way::default() }
+        let (path, told) = (path.to_owned(), Instant::now());
+        Watch { report, path, life, seen, told, has_worked: false, way: Way::default() }
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
-        self.is_told = true;
+        (self.told, self.has_worked) = (Instant::now(), false);
         (self.report)(event);
     }
 
@@ -95,17 +100,15 @@ impl<'a> Watch<'a> {
 
     fn look(&mut self, doing: &str, migration: Option<&str>, since: Instant) {
         let seen = (self.life.beats(), database::files(&self.path));
-        let works = seen != self.seen;
+        self.has_worked |= seen != self.seen;
         self.seen = seen;
-        if std::mem::take(&mut self.is_told) || !works {
+        if !self.has_worked || self.told.elapsed() < QUIET {
             return;
         }
         match (migration, self.way.under_way(Instant::now())) {
             (Some(migration), Some(progress)) => self.progress(migration, progress),
             _ => self.tell(Event::Working { doing: doing.to_owned(), seconds: since.elapsed().as_secs() }),
         }
-        // The next look is to tell again.
-        self.is_told = false;
     }
 }
 

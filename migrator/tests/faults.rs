@@ -3,9 +3,7 @@
 
 mod common;
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -16,10 +14,11 @@ use common::{Place, migrator};
 /// A copy of the shipped migrator with these faults at its end.
 fn with_faults(directory: &tempfile::TempDir, faults: &str) -> Command {
     let program = directory.path().join("migrator");
-    fs::copy(migrator().get_program(), &program).unwrap();
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-    let mut file = OpenOptions::new().append(true).open(&program).unwrap();
-    write!(file, "\nHEARTH_FAULT={faults}\n").unwrap();
+    // By another process: a file that this one writes cannot be started while a test beside it is just forking.
+    let script = "cat \"$0\" > \"$1\" && printf '\\nHEARTH_FAULT=%s\\n' \"$2\" >> \"$1\" && chmod 755 \"$1\"";
+    let mut make = Command::new("sh");
+    make.args(["-c", script]).arg(migrator().get_program()).arg(&program).arg(faults);
+    assert!(make.status().unwrap().success());
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEARTH_")) {
         command.env_remove(name);

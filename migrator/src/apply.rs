@@ -56,6 +56,7 @@ pub async fn up_in_spite_of(
 /// # Errors
 ///
 /// As [`up`]'s.
+#[cfg(feature = "developer")]
 pub(crate) async fn up_to(
     path: &Path,
     release: &Release,

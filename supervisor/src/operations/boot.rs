@@ -109,14 +109,18 @@ async fn from_live(
             return reindex(instance, door, live, damage).await;
         }
     }
+    let is_same = !is_other_program(instance, &view, served).await.map_err(stuck)?;
+    let mut refused = None;
     let (start, count) = match planned {
-        Plan::Nothing { .. } => (other_program(instance, served).await.map_err(stuck)?, 0),
+        Plan::Nothing { .. } if is_same => (Start::SameImage, 0),
+        Plan::Nothing { .. } => (Start::OtherImage, 0),
         Plan::Upgrade { count } => (Start::OtherImage, count),
-        Plan::Newer { is_served: true, .. } => match other_program(instance, served).await.map_err(stuck)? {
-            Start::SameImage => (Start::SameImage, 0),
-            _ => (Start::NewerAboveFloor, 0),
-        },
-        Plan::Newer { failure, .. } => return Err(Stuck { view: Some(view), ..stuck(failure) }),
+        Plan::Newer { is_served: true, .. } if is_same => (Start::SameImage, 0),
+        Plan::Newer { is_served: true, .. } => (Start::NewerAboveFloor, 0),
+        Plan::Newer { failure, .. } => {
+            refused = Some(failure);
+            (Start::NewerBelowFloor, 0)
+        }
         Plan::Refuse(failure) => return in_spite_of(instance, door, live, &status, failure, checking).await,
     };
     let earlier = match start {
@@ -148,8 +152,8 @@ async fn from_live(
             generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await
         }
         (Action::Hold, _) => {
-            let failure = earlier.map(|tried| tried.failure);
-            let failure = failure.unwrap_or_else(|| Failure::new(Cause::Unproven, "this version was tried and failed"));
+            let tried = || Failure::new(Cause::Unproven, "this version was tried and failed");
+            let failure = refused.or(earlier.map(|tried| tried.failure)).unwrap_or_else(tried);
             Err(Stuck { view: Some(view), ..stuck(failure) })
         }
         _ => Ok(live),
@@ -171,15 +175,12 @@ fn readable<T>(instance: &Instance, document: Result<T, Failure>) -> Result<Opti
     }
 }
 
-/// Whether the image's app is the one that served last. Where nobody wrote that down, it counts as it.
-async fn other_program(instance: &Instance, served: Option<Served>) -> Result<Start, Failure> {
-    if !kept::is_on(instance) {
-        return Ok(Start::SameImage);
-    }
-    Ok(match served {
-        Some(served) if !kept::served_last(instance, &served).await? => Start::OtherImage,
-        _ => Start::SameImage,
-    })
+/// Whether another app than the image's served last: as it was written down, or as state.json has it, which also a version writes that keeps
+/// nothing. Where nobody wrote it down, none did.
+async fn is_other_program(instance: &Instance, view: &View, served: Option<Served>) -> Result<bool, Failure> {
+    let Some(served) = served.filter(|_| kept::is_on(instance)) else { return Ok(false) };
+    let is_last = view.state.as_ref().is_none_or(|state| state.version == served.version);
+    Ok(!is_last || !kept::served_last(instance, &served).await?)
 }
 
 /// Serves with the last good app where the image's migrator could not even say what is pending: that app served this very data last, so

@@ -8,8 +8,6 @@ use crate::failure::Cause;
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Which data is meant is unclear, or it is damaged, or a document has a format that is not known.
-    Unclear,
     /// A start has looked at everything.
     Start(Start),
     /// A rehearsal, or one of the four steps, failed. Nothing was committed.
@@ -34,8 +32,6 @@ pub enum Event {
         /// Whether it has the migrations of what is live.
         has_equal_migrations: bool,
     },
-    /// The kept program is gone, or was changed, while it serves.
-    KeptGone,
 }
 
 /// What a start has found.
@@ -85,8 +81,6 @@ pub enum Action {
     ProveKept,
     /// Refuse it, and go on.
     Refuse,
-    /// Go on with the process that serves.
-    GoOn,
 }
 
 /// What is remembered of the image.
@@ -114,7 +108,7 @@ pub fn class(cause: Cause) -> Class {
 pub fn decide(event: Event, kept: bool) -> (Action, Remember) {
     let or_hold = |action| if kept { action } else { Action::Hold };
     match event {
-        Event::Unclear | Event::CommitUnknown => (Action::Hold, Remember::Nothing),
+        Event::CommitUnknown => (Action::Hold, Remember::Nothing),
         Event::Start(Start::SameImage) => (Action::ServeImage, Remember::Nothing),
         Event::Start(Start::Tried) => (or_hold(Action::ServeKept), Remember::Nothing),
         Event::Start(Start::OtherImage) if kept => (Action::ServeKeptAndRehearse, Remember::Nothing),
@@ -129,7 +123,6 @@ pub fn decide(event: Event, kept: bool) -> (Action, Remember) {
         Event::Environment | Event::GoodFailed | Event::KeptFailed => (Action::Hold, Remember::Nothing),
         Event::Restore { has_equal_migrations: true } => (Action::ProveKept, Remember::Nothing),
         Event::Restore { has_equal_migrations: false } => (Action::Refuse, Remember::Nothing),
-        Event::KeptGone => (Action::GoOn, Remember::Nothing),
     }
 }
 
@@ -137,8 +130,9 @@ pub fn decide(event: Event, kept: bool) -> (Action, Remember) {
 mod tests {
     use super::*;
 
-    /// Every row of the table, with and without a kept program. A power cut or a TERM in fallback is no row of its own: the next start
-    /// finds the same facts.
+    /// Every row of the table, with and without a kept program. Whether it is clear which data is meant is decided before
+    /// ([`super::super::decide`]). A power cut or a TERM while the kept program serves, and that its file is gone, are no rows of their
+    /// own: the next start finds the facts.
     #[test]
     fn the_table() {
         use Action::*;
@@ -146,7 +140,6 @@ mod tests {
         let trial = |may_serve_now, may_go_back| Event::TrialFailed { may_serve_now, may_go_back };
         let rows = [
             // event, with a kept program, without, remembered
-            (Event::Unclear, Hold, Hold, Nothing),
             (Event::Start(Start::SameImage), ServeImage, ServeImage, Nothing),
             (Event::Start(Start::Tried), ServeKept, Hold, Nothing),
             (Event::Start(Start::OtherImage), ServeKeptAndRehearse, Upgrade, Nothing),
@@ -165,7 +158,6 @@ mod tests {
             (Event::KeptFailed, Hold, Hold, Nothing),
             (Event::Restore { has_equal_migrations: true }, ProveKept, ProveKept, Nothing),
             (Event::Restore { has_equal_migrations: false }, Refuse, Refuse, Nothing),
-            (Event::KeptGone, GoOn, GoOn, Nothing),
         ];
         for (event, with, without, remembered) in rows {
             assert_eq!(decide(event, true), (with, remembered), "{event:?} with a kept program");

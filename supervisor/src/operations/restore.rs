@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::{
     State, decide,
+    fallback::{self, Action, Event},
     generation::{self, How, Incomplete, Prepared},
     held::{self, Stuck},
     plan,
@@ -87,7 +88,8 @@ async fn is_servable(instance: &Instance, prepared: &Prepared) -> Result<(), Fai
     let Live::Generation(live) = view::live(&instance.data)? else { return Ok(()) };
     let restored = plan::ask(instance, prepared.target, false).await?;
     let serving = plan::ask(instance, live, false).await?;
-    if restored.all_applied() == serving.all_applied() {
+    let event = Event::Restore { has_equal_migrations: restored.all_applied() == serving.all_applied() };
+    if fallback::decide(event, true).0 == Action::ProveKept {
         return Ok(());
     }
     let version = prepared.app.version(VERSION);

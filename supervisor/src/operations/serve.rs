@@ -114,7 +114,7 @@ pub(super) async fn serve(
                     state = async {
                         let failure = cause::passing(instance, failure).await;
                         door.open_after(SOON);
-                        match upgrade::trial_failed(instance, door, generation, &failure).await {
+                        match upgrade::after_a_crash_loop(instance, door, generation, &failure).await {
                             Some(state) => state,
                             None => hold(failure).await,
                         }

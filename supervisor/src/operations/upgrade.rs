@@ -263,28 +263,50 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, live: Gener
             forget(instance).await;
             State::Serve(generation)
         }
-        Err(stuck) if stuck.commit_unknown => State::Hold(held::held(instance, stuck).await),
         Err(stuck) => {
-            let step = instance.publisher.step();
-            failed(instance, &stuck.failure, step).await;
-            State::Serve(live)
+            let event = match stuck.commit_unknown {
+                true => Event::CommitUnknown,
+                false => Event::AttemptFailed(fallback::class(stuck.failure.cause)),
+            };
+            match fallback::decide(event, true).0 {
+                Action::ServeKept => {
+                    let step = instance.publisher.step();
+                    failed(instance, &stuck.failure, step).await;
+                    State::Serve(live)
+                }
+                _ => State::Hold(held::held(instance, stuck).await),
+            }
         }
     }
 }
 
-/// Whether the app that crash-loops is on trial, so that an earlier one may take its place; else `None`.
-///
-/// The image's app has failed soon after it took over: has the kept one serve what is there, or what was there before if nothing was
-/// written since.
-pub(super) async fn trial_failed(
+/// Returns what follows where the app crash-loops and the kept one may take its place: it serves what is there, or what was there before if
+/// nothing was written since. Else `None`: it is held.
+pub(super) async fn after_a_crash_loop(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     generation: GenerationId,
     failure: &Failure,
 ) -> Option<State> {
-    if failure.cause != Cause::CrashLoop || !kept::is_on_trial(instance).await {
-        return None;
-    }
+    let is_kept = instance.app().kept().is_some();
+    let event = match failure.cause {
+        Cause::CrashLoop if is_kept => Event::KeptFailed,
+        Cause::CrashLoop if !kept::is_on_trial(instance).await => Event::GoodFailed,
+        Cause::CrashLoop => return trial_failed(instance, door, generation, failure).await,
+        _ => Event::Environment,
+    };
+    let (action, _) = fallback::decide(event, is_kept);
+    debug_assert_eq!(action, Action::Hold);
+    None
+}
+
+/// The image's app has failed within the hour after it took over.
+async fn trial_failed(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    generation: GenerationId,
+    failure: &Failure,
+) -> Option<State> {
     let _data = instance.data_mutex.lock().await;
     let floor = plan::ask(instance, generation, false).await.ok()?.floor;
     let for_now = kept::last_good(instance, floor.as_deref()).await;

@@ -243,6 +243,35 @@ fn a_broken_release_ends_by_the_line_at_its_end() {
     assert_eq!(data.count("SELECT count(*) FROM record"), 1);
 }
 
+/// Of a binder that is too large to be walked through for each user, a view is put together, and is the same.
+#[test]
+fn a_large_binder_has_the_same_figures_for_each_user_and_shows_what_a_list_hides() {
+    let data = Data::new();
+    data.sql(
+        "INSERT INTO user (id, name, email, role, created_at, updated_at)
+             VALUES (2, 'Anna', 'anna@example.org', 'member', '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:00.000Z');
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000)
+         INSERT INTO record (title, category, notes, created_at, updated_at, owner_id, visibility)
+         SELECT 'Word ' || i, '', '', '2026-11-24T12:00:00.000Z',
+             strftime('%Y-%m-%dT%H:%M:%fZ', 1800000000 + i * 7919 % 15000, 'unixepoch'), 1 + i % 2,
+             iif(i % 100 IN (2, 3), 'private', 'household') FROM n",
+    );
+    Start::alone(&data).start().stop();
+    let good = proven(Start::probation(&data));
+    // Each has half of what is private: that of the owner is walked through, that of Anna put together.
+    let seen = |figures: &Figures, who: &str| {
+        let text = value(figures, &format!("records that user {who} sees"));
+        text.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((seen(&good, "1 (owner)"), seen(&good, "2 (member)")), (14_850, 14_850));
+    data.sql("UPDATE record SET updated_at = '2099-01-01T00:00:00.000Z' WHERE id = 1");
+    let good = proven(Start::probation(&data));
+    let bad = proven(Start::probation(&data).program(&broken(&data, "app.hides")));
+    for who in ["1 (owner)", "2 (member)"] {
+        assert!(worse(&good, &bad).contains(&format!("records that user {who} sees")));
+    }
+}
+
 #[test]
 fn a_large_household_has_figures_of_the_first_and_one_of_all() {
     let data = Data::new();

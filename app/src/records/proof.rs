@@ -142,7 +142,7 @@ impl<'a> Views<'a> {
         let first: Vec<_> = page.records.iter().map(|record| record.id).collect();
         self.learn(page.records).await?;
         // In the order of the list: what was changed last comes first.
-        ids.sort_by_key(|id| std::cmp::Reverse((self.known.get(id).map(|known| known.updated_at), *id)));
+        ids.sort_by_cached_key(|id| std::cmp::Reverse((self.known.get(id).map(|known| known.updated_at), *id)));
         let mut all: Vec<_> = ids.into_iter().skip(first.len()).chain(first).collect();
         all.sort_unstable();
         all.dedup();

@@ -2,9 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::Write,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    fs,
+    os::unix::process::ExitStatusExt,
+    process::Command,
     time::Instant,
 };
 
@@ -198,10 +198,11 @@ fn what_a_migration_would_change_for_people_is_another_figure() {
 /// Makes a release of the built program that is broken like this.
 fn broken(data: &Data, fault: &str) -> String {
     let program = data.directory.path().join("broken");
-    fs::copy(served::program(), &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut file = File::options().append(true).open(&program).unwrap();
-    file.write_all(format!("\nHEARTH_FAULT={fault}\n").as_bytes()).unwrap();
+    // Written by another process: a child that a test beside this one starts meanwhile would hold the file open, and it could not be run.
+    let script = r#"cp "$1" "$2" && printf '\nHEARTH_FAULT=%s\n' "$3" >> "$2""#;
+    let mut command = Command::new("sh");
+    let made = command.args(["-c", script, "sh", &served::program()]).arg(&program).arg(fault).status().unwrap();
+    assert!(made.success());
     program.to_str().unwrap().to_owned()
 }
 

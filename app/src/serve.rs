@@ -63,7 +63,7 @@ async fn live(config: &Config, sockets: Sockets, notifier: Notifier) -> Result<(
     if config.fallback {
         fallback::begin();
         tracing::info!(
-            "An upgrade failed, and this version serves in its place: until one succeeds, nothing is deleted for good"
+            "This version serves in place of a newer one: until that takes over, nothing is deleted for good"
         );
     }
     // What is proven is only read, but for what a restore must not bring back to life.

@@ -180,6 +180,7 @@ async fn to_the_end(
     point("migrator.launched")?;
     let mut schema = String::new();
     let mut complete = false;
+    let mut last = String::new();
     let mut words = vec!["up", "--json"];
     words.extend(accepted.iter().flat_map(|finding| ["--accept", finding]));
     let exit = run(instance, database, &words, mode.is_beside(), |line| {
@@ -195,8 +196,11 @@ async fn to_the_end(
                 instance.publisher.progress(number - 1, of, Unit::Migrations);
             }
             Event::Progress { migration, table, done, of } => {
-                if !mode.is_beside() {
-                    tracing::info!(target: "Migrate", "{migration}: {done} of {of} rows of {table}");
+                let said = format!("{migration}: {done} of {of} rows of {table}");
+                // It is repeated as a sign of life.
+                if !mode.is_beside() && said != last {
+                    tracing::info!(target: "Migrate", "{said}");
+                    last = said;
                 }
                 instance.publisher.progress(done, of, Unit::Rows);
             }

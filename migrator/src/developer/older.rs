@@ -89,6 +89,10 @@ impl Databases {
         upgrade(release, &databases.empty)?;
         say("this source's app uses a database that was migrated");
         own_test("statements::release_files", &[("HEARTH_TEST_RELEASE_FILES", scratch)])?;
+        // An app since 0.8.0 looks at the floor itself; what is tried here is whether it may be lowered to it.
+        for database in [&databases.used, &databases.empty] {
+            lower_floor(database, &released.version)?;
+        }
         Ok(databases)
     }
 }
@@ -308,6 +312,15 @@ fn make_way(database: &Path) -> Result<(), Problem> {
 fn upgrade(release: &Release, database: &Path) -> Result<(), Problem> {
     let result = blocking(async || crate::up(database, release, &mut |_| {}).await)?;
     result.map(|_| ()).map_err(|error| Problem::new(format!("cannot migrate {}: {error}", database.display())))
+}
+
+/// Has the ledger of a database say that this version may serve it.
+fn lower_floor(database: &Path, version: &Version) -> Result<(), Problem> {
+    let lower = "UPDATE migration_ledger SET floor = ? WHERE floor IS NOT NULL";
+    Connection::open(database)
+        .and_then(|connection| connection.execute(lower, [version.to_string()]))
+        .map(drop)
+        .map_err(|error| Problem::new(format!("cannot lower the floor of {}: {error}", database.display())))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Problem> {

@@ -112,7 +112,7 @@ fn fails(fault: Fault, migrations: &str, words: &str, is_tried: bool) {
     let now = household::all(address);
     assert!(now.contains_key(&written["id"].as_i64().unwrap()));
     let status = household.hearth.status().unwrap();
-    assert_eq!(status["fallback"].is_null(), false);
+    assert!(!status["fallback"].is_null());
     if is_tried {
         assert_eq!(status["fallback"]["failure"]["message"], said, "it is remembered");
         assert_eq!(household.tries().len(), 1);

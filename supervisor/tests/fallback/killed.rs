@@ -74,11 +74,15 @@ impl Story {
     fn prepare(self) -> Household {
         let mut household = Household::new();
         household.settle();
+        let good = household.good();
         match self {
             Self::Good => household.pull(Fault::None).next_migrator("good", "9.1.0"),
             Self::Fails => household.pull(Fault::None).next_migrator("fails", "9.1.0"),
             Self::FallsOver => household.pull(Fault::App("app.serving=kill")),
         };
+        // A child that kills its parent has no sandbox, so that only what the image lists may serve.
+        let listed = household.hearth.programs().join("known-apps");
+        fs::write(listed, good.file_name().unwrap().as_encoded_bytes()).unwrap();
         household
     }
 

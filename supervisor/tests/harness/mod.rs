@@ -144,6 +144,8 @@ pub struct Hearth {
     pub data: PathBuf,
     environment: BTreeMap<String, String>,
     programs: Option<PathBuf>,
+    /// Whether commands are those of these programs, too.
+    is_image: bool,
     wrapper: Vec<String>,
     limit: Duration,
 }
@@ -170,8 +172,15 @@ impl Hearth {
         inherit_nothing_odd();
         let root = tempfile::tempdir().expect("a temporary directory");
         let data = root.path().join("data");
-        let mut hearth =
-            Self { root, data, environment: BTreeMap::new(), programs: None, wrapper: Vec::new(), limit: LIMIT };
+        let mut hearth = Self {
+            root,
+            data,
+            environment: BTreeMap::new(),
+            programs: None,
+            is_image: false,
+            wrapper: Vec::new(),
+            limit: LIMIT,
+        };
         hearth.set("HEARTH_LISTEN", "127.0.0.1:0");
         hearth.set("HEARTH_HEALTH__INTERVAL", "200ms");
         hearth.set("HEARTH_RESTART__BACKOFF", "20ms");
@@ -202,6 +211,7 @@ impl Hearth {
             data,
             environment: self.environment.clone(),
             programs: self.programs.clone(),
+            is_image: self.is_image,
             wrapper: self.wrapper.clone(),
             limit: self.limit,
         }
@@ -215,6 +225,7 @@ impl Hearth {
             data: self.data.clone(),
             environment: self.environment.clone(),
             programs: self.programs.clone(),
+            is_image: self.is_image,
             wrapper: Vec::new(),
             limit: self.limit,
         }
@@ -298,6 +309,7 @@ impl Hearth {
     /// Runs these programs from here on.
     pub fn run_programs(&mut self, programs: PathBuf) -> &mut Self {
         self.programs = Some(programs);
+        self.is_image = true;
         self
     }
 
@@ -333,7 +345,8 @@ impl Hearth {
     /// Runs a command of the supervisor's to its end, without the wrapper.
     pub fn run(&self, arguments: &[&str]) -> Output {
         watchdog::step();
-        let mut command = Command::new(self.programs().join("supervisor"));
+        let own = if self.is_image { self.programs().join("supervisor") } else { program("supervisor") };
+        let mut command = Command::new(own);
         self.equip(&mut command).args(arguments).stdin(Stdio::null());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the supervisor's command starts");

@@ -67,7 +67,7 @@ fn nothing_goes_by_itself_and_a_password_stays_as_it_was_hashed() {
     }
 
     let app = Start::alone(&data).env("HEARTH_FALLBACK", 1).start();
-    app.log.wait("this version serves in its place");
+    app.log.wait("This version serves in place of a newer one");
     let (_, came_in) = sign_in(&app, "anna@example.org", PASSWORD);
     assert_eq!(came_in.status, 201, "{came_in:?}");
     // What would have gone at the start has gone by the time that a later write is answered.

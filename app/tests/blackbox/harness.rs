@@ -223,6 +223,10 @@ impl<'a> Start<'a> {
         if let Some(limit) = self.watchdog {
             environment.push(("WATCHDOG_USEC".to_owned(), limit.as_micros().to_string()));
         }
+        // All of it as it is while this app serves in place of a newer one: what does not go for good then is known.
+        if std::env::var_os("HEARTH_TEST_FALLBACK").is_some() {
+            environment.push(("HEARTH_FALLBACK".to_owned(), "1".to_owned()));
+        }
         environment.extend(self.environment);
         let mut command = Command::new(&self.program);
         command

@@ -9,15 +9,16 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     os::unix::fs::{MetadataExt, chown, symlink},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Hearth, copy_program, household, http, pack_libraries, program, request},
+    harness::{Hearth, household, http, pack_libraries, program, request},
     markdown::Document,
     rootless::UID,
     terminal::{Terminal, docker, wait_until},
@@ -65,19 +66,31 @@ pub(crate) const FROM_0_4_0: &[(&str, &str)] = &[(UPGRADING, "from-0.4.0")];
 /// Those that move an installation into directories.
 pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore"), (SETUP, "move-end")];
 
-/// Builds the next version: the image with a migrator that has one more migration.
+/// Where `.ci/next-programs` has put the programs of the release after this one.
+fn next_programs() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/next/app");
+    assert!(place.join("app").exists(), "the next release's programs are not built: run .ci/next-programs");
+    place
+}
+
+/// Builds the next version, which has one more migration. One that fails does not fall back: it shows what is done where nothing can.
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
     fs::create_dir(&context).unwrap();
-    let migrator = program("examples/next_migrator");
-    copy_program("examples/next_migrator", &context.join("next_migrator"));
-    // It is linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
-    pack_libraries(&migrator, &context.join("libraries.tar"));
-    let lines = format!(
-        "FROM {image}\nADD libraries.tar /\nCOPY next_migrator /app/next_migrator\n\
-         ENV HEARTH_MIGRATOR__COMMAND='[\"/app/next_migrator\", \"TEST_MIGRATIONS={migration}\", \
-         \"TEST_VERSION=99.0.0\"]'\n"
-    );
+    let programs = context.join("app");
+    fs::create_dir(&programs).unwrap();
+    for name in ["supervisor", "supervisor-job", "migrator", "app"] {
+        let mut content = fs::read(next_programs().join(name)).unwrap();
+        if name == "migrator" {
+            content.extend(format!("\nHEARTH_FAULT=migrator.migration={migration}\n").bytes());
+        }
+        fs::write(programs.join(name), content).unwrap();
+        fs::set_permissions(programs.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    // They are linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
+    pack_libraries(&next_programs().join("app"), &context.join("libraries.tar"));
+    let fallback = if migration == "good" { "on" } else { "off" };
+    let lines = format!("FROM {image}\nADD libraries.tar /\nCOPY app /app/\nENV HEARTH_UPGRADE__FALLBACK={fallback}\n");
     fs::write(context.join("Dockerfile"), lines).unwrap();
     docker(&["build", "--quiet", &context.display().to_string()]).trim().to_owned()
 }
@@ -200,6 +213,11 @@ fn there_and_back(terminal: &Terminal, image: &str) {
     assert!(said.contains("is made and verified"), "{said}");
     terminal.run(UPGRADING, "upgrade");
     wait_until("the upgrade", || terminal.type_in("docker compose logs web", "").contains("is kept as a snapshot"));
+    // Until then the version before has served.
+    wait_until("the new version", || {
+        let status = terminal.status();
+        status.contains("phase      serving") && status.contains("live       generation 0002")
+    });
     terminal.wait_serving();
     let said = terminal.run(UPGRADING, "verify");
     assert!(said.contains("phase      serving"), "{said}");
@@ -210,7 +228,7 @@ fn there_and_back(terminal: &Terminal, image: &str) {
     terminal.run(UPGRADING, "back");
     wait_until("being held", || terminal.status().contains("phase      held"));
     let said = terminal.run(UPGRADING, "back-look");
-    assert!(said.contains("last upgraded by v99.0.0") && said.contains("supervisor restore 0001"), "{said}");
+    assert!(said.contains("the database was last upgraded by v") && said.contains("supervisor restore 0001"), "{said}");
     let said = terminal.run_answering(UPGRADING, "back-restore", "y\n");
     assert!(said.contains("stays behind as a snapshot") && said.contains("is live"), "{said}");
     terminal.wait_serving();

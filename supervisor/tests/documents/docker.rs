@@ -214,10 +214,7 @@ fn there_and_back(terminal: &Terminal, image: &str) {
     terminal.run(UPGRADING, "upgrade");
     wait_until("the upgrade", || terminal.type_in("docker compose logs web", "").contains("is kept as a snapshot"));
     // Until then the version before has served.
-    wait_until("the new version", || {
-        let status = terminal.status();
-        status.contains("phase      serving") && status.contains("live       generation 0002")
-    });
+    wait_until("the new version", || terminal.status().contains("phase      serving"));
     terminal.wait_serving();
     let said = terminal.run(UPGRADING, "verify");
     assert!(said.contains("phase      serving"), "{said}");

@@ -11,7 +11,7 @@
 //! `armed-by=<file>` leaves everything as it is until that file exists, for what is to break only later;
 //! `rest=<milliseconds>` has a job rest after each progress line but the last, so that it is seen on the fastest machine.
 
-use std::io;
+use std::{io, time::Duration};
 
 /// Every fault point of the supervisor and its jobs, in the order a first start or an upgrade reaches them.
 pub const POINTS: &[&str] = &[
@@ -80,6 +80,12 @@ pub const POINTS: &[&str] = &[
     "copy.removed",
 ];
 
+/// Returns the time that a test sets by this variable; in a build without faults, and where none does, this one.
+pub fn time(variable: &str, otherwise: Duration) -> Duration {
+    let of_a_test = std::env::var(variable).ok().filter(|_| cfg!(feature = "faults"));
+    of_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(otherwise)
+}
+
 /// Passes, in a build without faults.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
@@ -97,7 +103,7 @@ pub fn rest() {}
 pub fn rest() {
     let faults = std::env::var("HEARTH_FAULT").unwrap_or_default();
     let rest = faults.split(',').find_map(|fault| fault.strip_prefix("rest=")?.parse().ok());
-    std::thread::sleep(std::time::Duration::from_millis(rest.unwrap_or(0)));
+    std::thread::sleep(Duration::from_millis(rest.unwrap_or(0)));
 }
 
 /// Does what `HEARTH_FAULT` asks for at this point.

@@ -210,11 +210,6 @@ impl App {
         }
     }
 
-    /// Asks the app once how it is.
-    pub async fn ask(&self) -> Result<Verdict, Failure> {
-        self.question().await
-    }
-
     /// Returns the question of how it is, to be asked once.
     pub fn question(&self) -> impl Future<Output = Result<Verdict, Failure>> + use<> {
         let (private, instance, program) =

@@ -11,7 +11,7 @@ use super::{DataDir, GenerationId, state};
 use crate::failure::Failure;
 
 /// `supervisor/programs.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptPrograms {
     /// [`state::FORMAT`].
     pub format: u32,
@@ -101,6 +101,12 @@ impl Contract {
     }
 }
 
+impl Default for KeptPrograms {
+    fn default() -> Self {
+        Self { format: state::FORMAT, good: None, trial: None, served: None }
+    }
+}
+
 impl KeptPrograms {
     /// Returns the programs that have a file.
     pub fn programs(&self) -> impl Iterator<Item = &KeptProgram> {
@@ -120,8 +126,7 @@ impl DataDir {
 /// # Errors
 /// As [`state::read`]: of another format, or damaged.
 pub fn read(data: &DataDir) -> Result<KeptPrograms, Failure> {
-    let none = || KeptPrograms { format: state::FORMAT, ..KeptPrograms::default() };
-    Ok(state::read(&data.kept_programs())?.unwrap_or_else(none))
+    Ok(state::read(&data.kept_programs())?.unwrap_or_default())
 }
 
 /// Whether this is the name of a program's file.

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 const MOST: usize = 20;
 
 /// The document.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tries {
     /// [`state::FORMAT`].
     pub format: u32,
@@ -46,6 +46,12 @@ pub struct Try {
     pub at: String,
 }
 
+impl Default for Tries {
+    fn default() -> Self {
+        Self { format: state::FORMAT, tries: Vec::new(), accepted: Vec::new() }
+    }
+}
+
 impl Tries {
     /// Returns the last try of this image with these settings. What is not known counts as the same.
     pub fn of(&self, image: &str, settings: Option<&str>) -> Option<&Try> {
@@ -71,8 +77,7 @@ impl Tries {
 /// # Errors
 /// As [`state::read`]: of another format, or damaged.
 pub fn read(data: &DataDir) -> Result<Tries, Failure> {
-    let none = || Tries { format: state::FORMAT, ..Tries::default() };
-    Ok(state::read(&data.tries())?.unwrap_or_else(none))
+    Ok(state::read(&data.tries())?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::{
     failure::{Cause, Failure},
     instance::Instance,
     jobs::{Source, door::Door},
+    process::programs::AppProgram,
     status::{Attempt, Phase, VERSION},
 };
 
@@ -91,16 +92,15 @@ async fn from_live(
 ) -> Result<GenerationId, Stuck> {
     let checking = format!("checking generation {live}");
     let stuck = |failure| Stuck::before_a_commit(failure, checking.clone());
-    let served =
-        readable(instance, programs::read(&instance.data)).map_err(stuck)?.and_then(|programs| programs.served);
+    let served = kept::readable(instance, programs::read(&instance.data)).map_err(stuck)?.served;
     let (status, damage) = match look_into(instance, &view, live).await {
         Ok(found) => found,
         Err(failure) => {
-            let stuck = Stuck { view: Some(view), ..stuck(failure) };
-            return without_the_migrator(instance, door, live, served, stuck).await;
+            let kept = kept_without_a_migrator(instance, live, served, &failure).await;
+            return in_spite_of(instance, door, live, kept, Stuck { view: Some(view), ..stuck(failure) }).await;
         }
     };
-    let accepted = readable(instance, tries::read(&instance.data)).map_err(stuck)?.unwrap_or_default().accepted;
+    let accepted = kept::readable(instance, tries::read(&instance.data)).map_err(stuck)?.accepted;
     let planned = plan::plan(&status, &view, live, &accepted);
     if let Plan::Nothing { drift } = &planned {
         drift.iter().for_each(|drift| instance.publisher.note(drift));
@@ -121,7 +121,10 @@ async fn from_live(
             refused = Some(failure);
             (Start::NewerBelowFloor, 0)
         }
-        Plan::Refuse(failure) => return in_spite_of(instance, door, live, &status, failure, checking).await,
+        Plan::Refuse(failure) => {
+            let kept = kept::last_good(instance, status.floor.as_deref()).await;
+            return in_spite_of(instance, door, live, kept, stuck(failure)).await;
+        }
     };
     let earlier = match start {
         Start::OtherImage if attempt != Attempt::Requested => {
@@ -160,21 +163,6 @@ async fn from_live(
     }
 }
 
-/// Returns what a document says; one that is damaged, as by somebody's edit, is noted, and counts as none.
-///
-/// # Errors
-/// [`Cause::UnknownFormat`]: a newer version wrote it.
-fn readable<T>(instance: &Instance, document: Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match document {
-        Ok(document) => Ok(Some(document)),
-        Err(failure) if failure.cause == Cause::UnknownFormat => Err(failure),
-        Err(failure) => {
-            instance.publisher.note(failure.message);
-            Ok(None)
-        }
-    }
-}
-
 /// Whether another app than the image's served last: as it was written down, or as state.json has it, which also a version writes that keeps
 /// nothing. Where nobody wrote it down, none did.
 async fn is_other_program(instance: &Instance, view: &View, served: Option<Served>) -> Result<bool, Failure> {
@@ -183,42 +171,32 @@ async fn is_other_program(instance: &Instance, view: &View, served: Option<Serve
     Ok(!is_last || !kept::served_last(instance, &served).await?)
 }
 
-/// Serves with the last good app where the image's migrator could not even say what is pending: that app served this very data last, so
-/// that its floor was looked at then. What is said of the data itself is for the operator.
-async fn without_the_migrator(
-    instance: &Rc<Instance>,
-    door: &Rc<Door>,
+/// Returns the last good app where the image's migrator could not even say what is pending: that app served this very data last, so that its
+/// floor was looked at then. What is said of the data itself is for the operator.
+async fn kept_without_a_migrator(
+    instance: &Instance,
     live: GenerationId,
     served: Option<Served>,
-    stuck: Stuck,
-) -> Result<GenerationId, Stuck> {
-    let is_its_own = matches!(stuck.failure.cause, Cause::Launch | Cause::Interrupted | Cause::UnknownFormat);
-    if !is_its_own || served.as_ref().is_none_or(|served| served.generation != live) {
-        return Err(stuck);
-    }
-    let kept = kept::last_good(instance, None).await;
-    let kept = kept.filter(|app| app.kept().map(|kept| &kept.blake3) == served.as_ref().map(|served| &served.blake3));
-    let event = Event::AttemptFailed(fallback::class(stuck.failure.cause));
-    match (fallback::decide(event, kept.is_some()).0, kept) {
-        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(stuck.failure)).await,
-        _ => Err(stuck),
-    }
+    failure: &Failure,
+) -> Option<Rc<AppProgram>> {
+    let is_its_own = matches!(failure.cause, Cause::Launch | Cause::Interrupted | Cause::UnknownFormat);
+    let served = served.filter(|served| is_its_own && served.generation == live)?;
+    let kept = kept::last_good(instance, None).await?;
+    kept.kept().is_some_and(|kept| kept.blake3 == served.blake3).then_some(kept)
 }
 
-/// Serves with the last good app what the operator has to look at before an upgrade; without one, it is held.
+/// Serves with the last good app what the image cannot be tried on; without one, it is held.
 async fn in_spite_of(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     live: GenerationId,
-    status: &plan::Status,
-    failure: Failure,
-    doing: String,
+    kept: Option<Rc<AppProgram>>,
+    stuck: Stuck,
 ) -> Result<GenerationId, Stuck> {
-    let kept = kept::last_good(instance, status.floor.as_deref()).await;
-    let event = Event::AttemptFailed(fallback::class(failure.cause));
+    let event = Event::AttemptFailed(fallback::class(stuck.failure.cause));
     match (fallback::decide(event, kept.is_some()).0, kept) {
-        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(failure)).await,
-        _ => Err(Stuck::before_a_commit(failure, doing)),
+        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(stuck.failure)).await,
+        _ => Err(stuck),
     }
 }
 

@@ -5,7 +5,6 @@
 //! it was. What was staged carries a marker, and the next [`Job::Recover`] removes it.
 
 use std::{
-    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -14,13 +13,10 @@ use super::{
     decide,
     held::Stuck,
     migrate, plan,
-    prove::{self, Before},
+    prove::{self, Before, Comparison},
 };
 use crate::{
-    app::{
-        lifecycle::{App, Mode, end_strays},
-        proof::Meant,
-    },
+    app::lifecycle::{App, Mode, end_strays},
     data::{
         GenerationId,
         state::{FORMAT, Reason, Snapshot, State},
@@ -62,8 +58,8 @@ pub struct How {
     pub app: Rc<AppProgram>,
     /// Whether the migrations run; else it stays as it is, for an app that is older than it.
     pub migrate: bool,
-    /// The app that says what people see before that.
-    pub compared_with: Option<Rc<AppProgram>>,
+    /// With what people see before that it is compared.
+    pub compared_with: Option<Comparison>,
     /// What is known not to be as it should, and is no reason to stop.
     pub accepted: Vec<String>,
     /// How long staging and migrating may take while nothing moves.
@@ -203,7 +199,10 @@ async fn prepare_in_time(
         tracing::warn!(target: "Supervisor", "indexes did not agree with their tables ({problem}), and were built anew from them in generation {target}");
     }
     let (database, mode) = (instance.data.database(target), Mode::Probation(reason));
-    let before = prepare_comparison(instance, compared_with.as_ref(), &database, mode, &accepted).await;
+    let before = match compared_with {
+        Some(comparison) => prove::before(instance, comparison, &database, mode).await,
+        None => None,
+    };
     instance.publisher.enter(Phase::Migrating(target));
     let schema = match migrate {
         true => migrate::up(instance, &database, mode, &accepted).await?,
@@ -212,24 +211,6 @@ async fn prepare_in_time(
         }
     };
     Ok(Prepared { target, origin: staged.origin, reason, schema, app, before })
-}
-
-/// Asks the last good app, if there is one, what people see before a migration; the differences that the release or the operator means
-/// are no differences.
-pub async fn prepare_comparison(
-    instance: &Rc<Instance>,
-    app: Option<&Rc<AppProgram>>,
-    database: &Path,
-    mode: Mode,
-    accepted: &[String],
-) -> Option<Before> {
-    let app = app?;
-    let mut before = prove::before(instance, app, database, mode).await?;
-    let accepted =
-        accepted.iter().map(|figure| Meant { figure: figure.clone(), reason: "accepted by the operator".into() });
-    let release = plan::ask_of(instance, database, false).await.map(|status| status.differences).unwrap_or_default();
-    before.meant = accepted.chain(release).collect();
-    Some(before)
 }
 
 /// Proves, finalizes and commits what was prepared, and writes down what was left behind. No app is alive.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     data::state::{DataState, Held, WayOut},
     failure::{Cause, Failure},
+    fault,
     instance::Instance,
     jobs::door::Door,
     status::{Attempt, Phase},
@@ -85,10 +86,9 @@ pub(super) async fn hold(
     }
 }
 
-/// Returns how long it is until a cause that passes is looked at again; a test may not want to wait so long.
+/// Returns how long it is until a cause that passes is looked at again.
 fn again() -> Duration {
-    let for_a_test = std::env::var("TEST_RECHECK").ok().filter(|_| cfg!(feature = "faults"));
-    for_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(AGAIN)
+    fault::time("TEST_RECHECK", AGAIN)
 }
 
 /// Tells the log what happened and the ways out.

@@ -17,6 +17,7 @@ use crate::{
         state::FORMAT,
     },
     failure::{Cause, Failure},
+    fault,
     instance::Instance,
     jobs::{Document, Job, Kept, child},
     process::{
@@ -36,6 +37,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The file beside the supervisor that lists the apps which may be started without Landlock: a BLAKE3 a line.
 const KNOWN: &str = "known-apps";
 
+/// Returns what a document says; one that is damaged, as by somebody's edit, is noted, and counts as none.
+///
+/// # Errors
+/// [`Cause::UnknownFormat`]: a newer version wrote it.
+pub fn readable<T: Default>(instance: &Instance, document: Result<T, Failure>) -> Result<T, Failure> {
+    match document {
+        Err(failure) if failure.cause != Cause::UnknownFormat => {
+            instance.publisher.note(failure.message);
+            Ok(T::default())
+        }
+        document => document,
+    }
+}
+
 /// Whether anything is kept and anything falls back: with Hearth's own app, unless the operator does not want it.
 pub fn is_on(instance: &Instance) -> bool {
     instance.config.upgrade.fallback == Switch::On && instance.programs.app.is_own()
@@ -43,7 +58,7 @@ pub fn is_on(instance: &Instance) -> bool {
 
 /// Returns the app of the last good version, ready to be started, if it may serve a database with this floor. Why it may not is noted.
 pub async fn last_good(instance: &Instance, floor: Option<&str>) -> Option<Rc<AppProgram>> {
-    let kept = good(instance)?;
+    let kept = kept_programs(instance)?.good?;
     let version = kept.contract.version.clone();
     // The process that serves has it in memory already.
     let app = instance.app();
@@ -64,9 +79,9 @@ pub async fn last_good(instance: &Instance, floor: Option<&str>) -> Option<Rc<Ap
     }
 }
 
-/// Returns what is kept as the last good one. A document that cannot be read is like none: it was said when the start read it.
-fn good(instance: &Instance) -> Option<KeptProgram> {
-    programs::read(&instance.data).ok().filter(|_| is_on(instance))?.good
+/// Returns what is kept, where anything falls back. A document that cannot be read is like none: it was said when the start read it.
+fn kept_programs(instance: &Instance) -> Option<KeptPrograms> {
+    programs::read(&instance.data).ok().filter(|_| is_on(instance))
 }
 
 /// Says whether a kept program may serve in place of the image's.
@@ -110,8 +125,21 @@ fn is_known(blake3: &str) -> bool {
 /// Loads a kept program, and has it say who it is.
 ///
 /// # Errors
-/// [`Cause::Damaged`] when it is not what was kept; why it cannot be started.
+/// As [`in_memory`]; that it says something else than when it was kept.
 async fn load(instance: &Instance, kept: KeptProgram) -> Result<AppProgram, Failure> {
+    let expected = kept.contract.clone();
+    let (app, said) = in_memory(instance, kept).await?;
+    match said == expected {
+        true => Ok(app),
+        false => Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version))),
+    }
+}
+
+/// Returns a kept program as a sealed file in memory, and what it says of itself from there.
+///
+/// # Errors
+/// [`Cause::Damaged`] when it is not what was kept; why it cannot be started.
+async fn in_memory(instance: &Instance, kept: KeptProgram) -> Result<(AppProgram, Contract), Failure> {
     let memory = executable_memory().map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES) => {
             Failure::new(Cause::Permission, "this system starts no program from memory (vm.memfd_noexec=2)")
@@ -122,13 +150,9 @@ async fn load(instance: &Instance, kept: KeptProgram) -> Result<AppProgram, Fail
     let job = Job::Load { blake3: kept.blake3.clone(), bytes: kept.bytes };
     let () = child::run_with(instance, job, vec![("program", memory.as_fd())]).await?;
     let path = instance.data.kept_program(&kept.blake3);
-    let expected = kept.contract.clone();
     let app = AppProgram::of_memory(memory, path, kept).map_err(|error| Failure::io("it cannot be started", &error))?;
     let said = contract(instance, &app).await?;
-    match expected == Contract::default() || said == expected {
-        true => Ok(app),
-        false => Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version))),
-    }
+    Ok((app, said))
 }
 
 /// Asks an app what it is.
@@ -174,9 +198,8 @@ pub async fn is_on_trial(instance: &Instance) -> bool {
     if instance.app().kept().is_some() {
         return false;
     }
-    let Some(good) = good(instance) else { return false };
+    let Some(KeptPrograms { good: Some(good), served, .. }) = kept_programs(instance) else { return false };
     let stamp = instance.programs.app.program.stamp();
-    let served = programs::read(&instance.data).ok().and_then(|programs| programs.served);
     if served.is_some_and(|served| served.stamp == stamp && served.blake3 == good.blake3) {
         return false;
     }
@@ -211,10 +234,9 @@ pub async fn keep(instance: Rc<Instance>, generation: GenerationId) {
     }
 }
 
-/// Returns how long the trial is; a test may not want to wait so long.
+/// Returns how long the trial is.
 fn trial() -> Duration {
-    let of_a_test = std::env::var("TEST_TRIAL").ok().filter(|_| cfg!(feature = "faults"));
-    of_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(TRIAL)
+    fault::time("TEST_TRIAL", TRIAL)
 }
 
 async fn remember(instance: &Instance, app: &AppProgram, generation: GenerationId) -> Result<(), Failure> {
@@ -264,8 +286,7 @@ async fn keep_image(instance: &Instance) -> Result<KeptProgram, Failure> {
     let job = Job::Keep { program: format!("/proc/self/fd/{}", crate::process::launch::FIRST).into() };
     let Kept { blake3, bytes } = child::run_with(instance, job, vec![("program", descriptor)]).await?;
     let kept = KeptProgram { blake3, bytes, kept_at: now(), contract: Contract::default() };
-    let app = load(instance, kept.clone()).await?;
-    let contract = contract(instance, &app).await?;
+    let (_, contract) = in_memory(instance, kept.clone()).await?;
     tracing::info!(target: "Supervisor", "kept the app of v{}, which serves on if the next upgrade fails", contract.version);
     Ok(KeptProgram { contract, ..kept })
 }

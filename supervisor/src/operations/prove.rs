@@ -33,28 +33,47 @@ fn pause(mode: Mode, well: bool) -> Duration {
     if well && mode == Mode::Probation(Reason::FirstStart) { Duration::ZERO } else { BETWEEN }
 }
 
+/// With what an upgrade is compared.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The last good app.
+    app: Rc<AppProgram>,
+    /// The differences in what people see that the release or the operator means.
+    meant: Vec<Meant>,
+}
+
+impl Comparison {
+    /// Compares with this app, but for what the release and the operator mean.
+    pub fn new(app: &Rc<AppProgram>, release: &[Meant], accepted: &[String]) -> Self {
+        let by_the_operator =
+            accepted.iter().map(|figure| Meant { figure: figure.clone(), reason: "accepted by the operator".into() });
+        Self { app: Rc::clone(app), meant: release.iter().cloned().chain(by_the_operator).collect() }
+    }
+}
+
 /// What people saw before an upgrade, as the last good app says it.
 #[derive(Clone, Debug)]
 pub struct Before {
     at: String,
     proof: Proof,
-    /// The differences that the release means.
-    pub meant: Vec<Meant>,
+    /// The differences that are none.
+    meant: Vec<Meant>,
 }
 
 /// Asks the last good app what people see in this database, which is not migrated yet. Where it cannot say, nothing is compared, and that
 /// is noted: it says nothing of the upgrade.
-pub async fn before(instance: &Rc<Instance>, app: &Rc<AppProgram>, database: &Path, mode: Mode) -> Option<Before> {
+pub async fn before(instance: &Rc<Instance>, comparison: Comparison, database: &Path, mode: Mode) -> Option<Before> {
+    let Comparison { app, meant } = comparison;
     let at = now();
     let asked = async {
-        let app = App::start(instance, app, database, mode).await?;
+        let app = App::start(instance, &app, database, mode).await?;
         app.until_ready().await?;
         let proof = app.proof(&at).await;
         app.stop(Signal::SIGTERM).await;
         proof
     };
     match asked.await {
-        Ok(proof) => proof.map(|proof| Before { at, proof, meant: Vec::new() }),
+        Ok(proof) => proof.map(|proof| Before { at, proof, meant }),
         Err(failure) => {
             let version = app.version(VERSION);
             instance.publisher.note(format!(
@@ -102,7 +121,7 @@ async fn tried(
                 let (how, words) = app.ended(exit).await;
                 return Err(Failure::new(app.shown_by(exit), format!("the app {how} right after it had said that it was ready{words}")));
             }
-            verdict = app.ask() => verdict?,
+            verdict = app.question() => verdict?,
         };
         let (cause, why) = match verdict {
             Verdict::Serving(..) => {

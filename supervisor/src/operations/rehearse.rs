@@ -11,11 +11,14 @@ use std::{
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{generation::prepare_comparison, kept, migrate, plan, prove};
+use super::{
+    kept, migrate, plan,
+    prove::{self, Comparison},
+};
 use crate::{
     app::lifecycle::{Mode, point},
     data::{
-        DATABASE, GenerationId,
+        DATABASE, GenerationId, programs,
         size::Size,
         tries,
         view::{self, Live},
@@ -68,12 +71,7 @@ impl Rehearsed {
 /// Why it would fail; what kept it from being tried.
 pub async fn rehearse(instance: &Rc<Instance>, compared_with: Option<&Rc<AppProgram>>) -> Result<Rehearsed, Failure> {
     let _alone = lock(instance)?;
-    let Live::Generation(live) = view::live(&instance.data)? else {
-        return Err(Failure::new(
-            Cause::Live,
-            "there is no live generation, so there is nothing to rehearse an upgrade of",
-        ));
-    };
+    let live = live(instance)?;
     instance.publisher.enter(Phase::Rehearsing);
     let began = Instant::now();
     let rehearsed = match child::run::<Rehearsal>(instance, Job::Rehearse { generation: live }).await {
@@ -106,7 +104,13 @@ async fn on_the_copy(
     {
         return Err(failure);
     }
-    let before = prepare_comparison(instance, compared_with, &database, Mode::Rehearsal, &accepted).await;
+    let before = match compared_with {
+        Some(app) => {
+            let comparison = Comparison::new(app, &status.differences, &accepted);
+            prove::before(instance, comparison, &database, Mode::Rehearsal).await
+        }
+        None => None,
+    };
     if status.unknown.is_empty() {
         migrate::up(instance, &database, Mode::Rehearsal, &accepted).await?;
     }
@@ -114,6 +118,16 @@ async fn on_the_copy(
     prove::prove(instance, &instance.programs.app, &database, Mode::Rehearsal, before.as_ref()).await?;
     point("rehearse.proven")?;
     Ok(before.is_some())
+}
+
+fn live(instance: &Instance) -> Result<GenerationId, Failure> {
+    match view::live(&instance.data)? {
+        Live::Generation(live) => Ok(live),
+        _ => {
+            let message = "there is no live generation, so there is nothing to rehearse an upgrade of";
+            Err(Failure::new(Cause::Live, message))
+        }
+    }
 }
 
 /// Takes the lock of the one rehearsal, also against one of another container.
@@ -131,14 +145,9 @@ fn lock(instance: &Instance) -> Result<Flock<File>, Failure> {
 /// # Errors
 /// As [`rehearse`].
 pub async fn by_itself(instance: &Rc<Instance>) -> Result<Rehearsed, Failure> {
-    let Live::Generation(live) = view::live(&instance.data)? else {
-        return Err(Failure::new(
-            Cause::Live,
-            "there is no live generation, so there is nothing to rehearse an upgrade of",
-        ));
-    };
+    let live = live(instance)?;
     let status = plan::ask(instance, live, false).await?;
-    let last = crate::data::programs::read(&instance.data)?.served;
+    let last = programs::read(&instance.data)?.served;
     let is_same = match &last {
         Some(served) => kept::served_last(instance, served).await?,
         None => false,

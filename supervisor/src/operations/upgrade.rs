@@ -5,30 +5,31 @@
 
 use std::{rc::Rc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, timeout};
 
 use super::{
     State,
-    backup_scheduler::until_serving,
     fallback::{self, Action, Class, Event, Remember},
     generation::{self, How},
     held::{self, Stuck},
     kept, plan,
+    prove::Comparison,
     rehearse::{self, Rehearsed},
 };
 use crate::{
     control::orders::{Operation, Order, Orders},
     data::{
         GenerationId, programs,
-        state::{FORMAT, Reason, Step},
+        state::{Reason, Step},
         tries::{self, Tries, Try},
         view::{self, Live},
     },
     failure::{Cause, Failure},
+    fault,
     instance::Instance,
     jobs::{Checkpointed, Document, Job, Source, child, door::Door},
     process::programs::AppProgram,
-    status::{Fallback, VERSION, now},
+    status::{Fallback, Phase, Status, VERSION, now},
 };
 
 /// How often an upgrade is tried again that failed for a cause that passes, and how often the log reminds of one that failed.
@@ -42,58 +43,42 @@ const LEAST: Duration = Duration::from_secs(120);
 /// Has upgrades rehearsed while an earlier version serves: at once, and daily where the cause of a failure may have passed.
 pub async fn keep(instance: Rc<Instance>, orders: Orders) {
     loop {
-        until_serving(&instance).await;
-        let Some(fallback) = instance.publisher.status().fallback else {
-            changed(&instance).await;
+        until(&instance, |status| status.phase == Phase::Serving.name() && status.fallback.is_some()).await;
+        let Some(fallback) = instance.publisher.status().fallback else { continue };
+        let Some(failure) = &fallback.failure else {
+            let order = |reply| Order::Begin(Operation::Rehearse { accept: Vec::new() }, reply);
+            // Else a backup is under way.
+            if orders.give(order).await.is_ok() {
+                until(&instance, |status| {
+                    status.operation.as_ref().is_none_or(|operation| operation.outcome.is_some())
+                })
+                .await;
+            }
+            sleep(BUSY).await;
             continue;
         };
-        match fallback.failure {
-            None => {
-                let order = |reply| Order::Begin(Operation::Rehearse { accept: Vec::new() }, reply);
-                // Else a backup is under way.
-                if orders.give(order).await.is_ok() {
-                    while instance.publisher.status().operation.is_some_and(|operation| operation.outcome.is_none()) {
-                        changed(&instance).await;
-                    }
-                }
-                sleep(BUSY).await;
-            }
-            Some(failure) => {
-                let told = instance.publisher.status().fallback.clone();
-                let until = Instant::now() + day();
-                loop {
-                    tokio::select! {
-                        () = sleep_until(until) => break,
-                        () = changed(&instance) => {}
-                    }
-                    if instance.publisher.status().fallback != told {
-                        break;
-                    }
-                }
-                if instance.publisher.status().fallback != told {
-                    continue;
-                }
-                if fallback::class(failure.cause) == Class::Passing {
-                    instance.publisher.update(|status| {
-                        status.fallback.iter_mut().for_each(|fallback| fallback.failure = None);
-                    });
-                } else if let Some(sentence) = told.as_ref().and_then(Fallback::sentence) {
-                    tracing::warn!(target: "Supervisor", hint = "try it again with: supervisor resume; or start another image", "{sentence}");
-                }
-            }
+        let has_changed = until(&instance, |status| status.fallback.as_ref() != Some(&fallback));
+        if timeout(fault::time("TEST_DAY", DAY), has_changed).await.is_ok() {
+            continue;
+        }
+        if fallback::class(failure.cause) == Class::Passing {
+            instance.publisher.update(|status| {
+                status.fallback.iter_mut().for_each(|fallback| fallback.failure = None);
+            });
+        } else if let Some(sentence) = fallback.sentence() {
+            tracing::warn!(target: "Supervisor", hint = "try it again with: supervisor resume; or start another image", "{sentence}");
         }
     }
 }
 
-/// Returns how long a day is; a test may not want to wait so long.
-fn day() -> Duration {
-    let of_a_test = std::env::var("TEST_DAY").ok().filter(|_| cfg!(feature = "faults"));
-    of_a_test.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(DAY)
-}
-
-async fn changed(instance: &Instance) {
+/// Waits until the status is like this.
+async fn until(instance: &Instance, holds: impl Fn(&Status) -> bool) {
     let mut changes = instance.publisher.watch();
-    let _ = changes.changed().await;
+    while !holds(&instance.publisher.status()) {
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Rehearses the upgrade, as `Operation::Rehearse`. Returns how long the four steps may take, once it is to go on with them.
@@ -131,7 +116,7 @@ pub async fn rehearse(instance: &Rc<Instance>, accept: Vec<String>) -> Result<(O
 
 /// Writes down what the operator accepts.
 pub async fn accept(instance: &Instance, findings: Vec<String>) -> Result<(), Failure> {
-    let mut tries = readable(instance)?;
+    let mut tries = kept::readable(instance, tries::read(&instance.data))?;
     tries.accepted.extend(findings);
     tries.accepted.sort();
     tries.accepted.dedup();
@@ -165,7 +150,7 @@ async fn remember(instance: &Instance, failure: &Failure, step: Step, remember: 
     }
     let written = async {
         let identity = held::identity(instance).await?;
-        let mut tries = readable(instance)?;
+        let mut tries = kept::readable(instance, tries::read(&instance.data))?;
         tries.add(Try {
             image: identity.image,
             settings: identity.settings,
@@ -184,19 +169,10 @@ async fn remember(instance: &Instance, failure: &Failure, step: Step, remember: 
     }
 }
 
-/// Returns what was tried; a damaged document is replaced by the next try.
-fn readable(instance: &Instance) -> Result<Tries, Failure> {
-    match tries::read(&instance.data) {
-        Err(failure) if failure.cause != Cause::UnknownFormat => Ok(Tries { format: FORMAT, ..Tries::default() }),
-        tries => tries,
-    }
-}
-
 /// Forgets what was tried and accepted: a new version has come through.
 async fn forget(instance: &Instance) {
     if instance.data.tries().exists()
-        && let Err(failure) =
-            child::run::<()>(instance, Job::Save(Document::Tries(Tries { format: FORMAT, ..Tries::default() }))).await
+        && let Err(failure) = child::run::<()>(instance, Job::Save(Document::Tries(Tries::default()))).await
     {
         instance.publisher.note(failure.message);
     }
@@ -247,9 +223,9 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, live: Gener
         let stuck = |failure| Stuck::before_a_commit(failure, doing.clone());
         let status = plan::ask(instance, live, false).await.map_err(stuck)?;
         let mut how = How::by_the_image(instance, Reason::Upgrade);
-        how.compared_with = Some(Rc::clone(&kept));
+        how.accepted = kept::readable(instance, tries::read(&instance.data)).map_err(stuck)?.accepted;
+        how.compared_with = Some(Comparison::new(&kept, &status.differences, &how.accepted));
         how.migrate = status.unknown.is_empty();
-        how.accepted = readable(instance).map_err(stuck)?.accepted;
         how.limit = Some(limit);
         generation::make(instance, door, how, Some((live, Source::Generation(live))), doing.clone()).await
     };

@@ -1,15 +1,10 @@
 //! Which images are there besides the one that is tested? Each is that one with another program in it.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
 
 use crate::{
     engine::{both, docker, image, output, try_docker},
-    harness::{pack_libraries, program},
+    harness::{copy_programs, next_programs, pack_libraries, program, tail},
 };
 
 /// Makes an image: the tested one with `program` in place of its own at `place`, and this environment. The program is linked
@@ -44,13 +39,6 @@ pub(crate) fn of_0_4_0() -> String {
     if try_docker(&["image", "inspect", IMAGE]).status.success() { IMAGE.to_owned() } else { old() }
 }
 
-/// Where `.ci/next-programs` has put the programs of the release after this one.
-fn next_programs() -> PathBuf {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/next/app");
-    assert!(place.join("app").exists(), "the next release's programs are not built: run .ci/next-programs");
-    place
-}
-
 /// Returns the version of the next release.
 pub(crate) fn next_version() -> String {
     let said = output(next_programs().join("app").to_str().unwrap(), &["--version"]);
@@ -61,20 +49,12 @@ pub(crate) fn next_version() -> String {
 pub(crate) fn next_with(name: &str, app: &str, migrator: &str, mode: u32) -> String {
     let directory = tempfile::tempdir().unwrap();
     let programs = directory.path().join("app");
-    fs::create_dir(&programs).unwrap();
-    for program in ["supervisor", "supervisor-job", "migrator", "app"] {
-        let faults = match program {
-            "app" => app,
-            "migrator" => migrator,
-            _ => "",
-        };
-        // An image is known by its programs, so each has a name at its end, where no loader looks.
-        let tail = if faults.is_empty() { format!("\n{name}\n") } else { format!("\nHEARTH_FAULT={faults}\n") };
-        let content = [fs::read(next_programs().join(program)).unwrap(), tail.into_bytes()].concat();
-        fs::write(programs.join(program), content).unwrap();
-        let mode = if program == "app" { mode } else { 0o755 };
-        fs::set_permissions(programs.join(program), PermissionsExt::from_mode(mode)).unwrap();
-    }
+    copy_programs(&next_programs(), &programs, |program| match program {
+        "app" => tail(name, app),
+        "migrator" => tail(name, migrator),
+        _ => tail(name, ""),
+    });
+    fs::set_permissions(programs.join("app"), PermissionsExt::from_mode(mode)).unwrap();
     pack_libraries(&next_programs().join("app"), &directory.path().join("libraries.tar"));
     let lines = format!("FROM {}\nADD libraries.tar /\nCOPY app /app/\n", image());
     fs::write(directory.path().join("Dockerfile"), lines).unwrap();

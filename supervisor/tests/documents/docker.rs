@@ -9,16 +9,15 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
     os::unix::fs::{MetadataExt, chown, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Hearth, household, http, pack_libraries, program, request},
+    harness::{Hearth, copy_programs, household, http, next_programs, pack_libraries, program, request, tail},
     markdown::Document,
     rootless::UID,
     terminal::{Terminal, docker, wait_until},
@@ -66,27 +65,14 @@ pub(crate) const FROM_0_4_0: &[(&str, &str)] = &[(UPGRADING, "from-0.4.0")];
 /// Those that move an installation into directories.
 pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore"), (SETUP, "move-end")];
 
-/// Where `.ci/next-programs` has put the programs of the release after this one.
-fn next_programs() -> PathBuf {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/next/app");
-    assert!(place.join("app").exists(), "the next release's programs are not built: run .ci/next-programs");
-    place
-}
-
 /// Builds the next version, which has one more migration. One that fails does not fall back: it shows what is done where nothing can.
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
     fs::create_dir(&context).unwrap();
-    let programs = context.join("app");
-    fs::create_dir(&programs).unwrap();
-    for name in ["supervisor", "supervisor-job", "migrator", "app"] {
-        let mut content = fs::read(next_programs().join(name)).unwrap();
-        if name == "migrator" {
-            content.extend(format!("\nHEARTH_FAULT=migrator.migration={migration}\n").bytes());
-        }
-        fs::write(programs.join(name), content).unwrap();
-        fs::set_permissions(programs.join(name), PermissionsExt::from_mode(0o755)).unwrap();
-    }
+    copy_programs(&next_programs(), &context.join("app"), |program| match program {
+        "migrator" => tail(migration, &format!("migrator.migration={migration}")),
+        _ => String::new(),
+    });
     // They are linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
     pack_libraries(&next_programs().join("app"), &context.join("libraries.tar"));
     let fallback = if migration == "good" { "on" } else { "off" };

@@ -3,16 +3,12 @@
 
 use std::{
     fs,
-    io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::LazyLock,
 };
 
-use crate::harness::{Hearth, Running, program};
-
-const PROGRAMS: [&str; 4] = ["supervisor", "supervisor-job", "migrator", "app"];
+use crate::harness::{Hearth, PROGRAMS, Running, copy_programs, program, tail};
 
 /// The programs without what debuggers read, which is most of them.
 static STRIPPED: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -64,30 +60,14 @@ impl Household {
     pub(crate) fn pull(&mut self, fault: Fault) -> &mut Hearth {
         self.count += 1;
         let place = self.hearth.root.path().join(format!("image-{}", self.count));
-        fs::create_dir(&place).expect("a directory");
-        for name in PROGRAMS {
-            let from = STRIPPED.path().join(name);
-            let tail = match (name, fault) {
-                ("app", Fault::App(words)) | ("migrator", Fault::Migrator(words)) => {
-                    format!("\nHEARTH_FAULT={words}\n")
-                }
-                ("app", Fault::NoProgram) => String::new(),
-                ("app", _) => format!("\nbuild {}\n", self.count),
-                _ => String::new(),
-            };
-            let to = place.join(name);
-            if tail.is_empty() && name != "app" {
-                fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).expect("a program can be copied");
-                continue;
-            }
-            if matches!((name, fault), ("app", Fault::NoProgram)) {
-                fs::write(&to, "this is no program").expect("a file");
-            } else {
-                fs::copy(&from, &to).expect("a program can be copied");
-                let mut file = fs::File::options().append(true).open(&to).expect("a program");
-                file.write_all(tail.as_bytes()).expect("the end of a program");
-            }
-            fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).expect("permissions");
+        let build = format!("build {}", self.count);
+        copy_programs(STRIPPED.path(), &place, |name| match (name, fault) {
+            ("app", Fault::App(words)) | ("migrator", Fault::Migrator(words)) => tail(&build, words),
+            ("app", _) => tail(&build, ""),
+            _ => String::new(),
+        });
+        if let Fault::NoProgram = fault {
+            fs::write(place.join("app"), "this is no program").expect("a file");
         }
         self.hearth.run_programs(place);
         &mut self.hearth

@@ -3,7 +3,7 @@
 use crate::{
     harness::{get, household},
     image::{Fault, Household},
-    upgrade::{use_it, wait_failed, wait_upgraded},
+    upgrade::{in_fallback, use_it, wait_failed, wait_upgraded},
 };
 
 #[test]
@@ -65,12 +65,7 @@ fn where_it_may_not_and_something_was_written_it_is_held_with_both_ways() {
 
 #[test]
 fn a_restore_while_an_earlier_version_serves_takes_what_it_can_serve_and_refuses_the_rest() {
-    let mut household = Household::new();
-    let records = household.settle();
-    household.pull(Fault::None).next_migrator("fails", "9.1.0");
-    let mut running = household.hearth.start();
-    running.wait_serving();
-    wait_failed(&household, &running);
+    let (household, mut running, records) = in_fallback();
     let address = running.wait_serving();
     household.hearth.backup(&[]);
     household::add(address, &household::record(77));
@@ -85,12 +80,7 @@ fn a_restore_while_an_earlier_version_serves_takes_what_it_can_serve_and_refuses
 
 #[test]
 fn resume_tries_the_upgrade_again_beside_what_serves() {
-    let mut household = Household::new();
-    let records = household.settle();
-    household.pull(Fault::None).next_migrator("fails", "9.1.0");
-    let mut running = household.hearth.start();
-    running.wait_serving();
-    wait_failed(&household, &running);
+    let (household, mut running, records) = in_fallback();
     let refused = household.hearth.refused(&["resume"]);
     assert!(refused.contains("half of the work is done"), "{refused}");
     use_it(running.wait_serving(), &records);

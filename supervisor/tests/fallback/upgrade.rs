@@ -1,6 +1,6 @@
 //! What an upgrade does while the last good version serves.
 
-use std::{fs, net::SocketAddr};
+use std::{collections::BTreeMap, fs, net::SocketAddr};
 
 use serde_json::Value;
 
@@ -26,8 +26,19 @@ pub(crate) fn wait_upgraded(household: &Household, running: &Running) -> Value {
     })
 }
 
+/// A household whose upgrade has failed, what serves it, and its records.
+pub(crate) fn in_fallback() -> (Household, Running, BTreeMap<i64, Value>) {
+    let mut household = Household::new();
+    let records = household.settle();
+    household.pull(Fault::None).next_migrator("fails", "9.1.0");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    wait_failed(&household, &running);
+    (household, running, records)
+}
+
 /// Reads everything, and writes one record.
-pub(crate) fn use_it(address: SocketAddr, records: &std::collections::BTreeMap<i64, Value>) -> Value {
+pub(crate) fn use_it(address: SocketAddr, records: &BTreeMap<i64, Value>) -> Value {
     let now = household::all(address);
     for (id, record) in records {
         assert_eq!(now.get(id), Some(record));

@@ -125,6 +125,36 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The programs of an image.
+pub const PROGRAMS: [&str; 4] = ["supervisor", "supervisor-job", "migrator", "app"];
+
+/// Returns where `.ci/next-programs` has put the programs of the release after this one.
+pub fn next_programs() -> PathBuf {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/next/app");
+    assert!(place.join("app").exists(), "the next release's programs are not built: run .ci/next-programs");
+    place
+}
+
+/// Returns what stands after the last byte of a program, where no loader looks: this name, by which its hash is another one, or how it is to
+/// fail, in the words of `HEARTH_FAULT`, as a build for tests reads them there.
+pub fn tail(name: &str, faults: &str) -> String {
+    if faults.is_empty() { format!("\n{name}\n") } else { format!("\nHEARTH_FAULT={faults}\n") }
+}
+
+/// Makes the directory `place` with the programs of another one, each with what `tail` says of it at its end.
+pub fn copy_programs(from: &Path, place: &Path, tail: impl Fn(&str) -> String) {
+    fs::create_dir(place).expect("a directory");
+    for name in PROGRAMS {
+        let (from, to, tail) = (from.join(name), place.join(name), tail(name));
+        // What stays as it is needs no room.
+        if !tail.is_empty() || fs::hard_link(&from, &to).is_err() {
+            let content = [fs::read(from).expect("a program"), tail.into_bytes()].concat();
+            fs::write(&to, content).expect("a program can be written");
+        }
+        fs::set_permissions(to, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
+    }
+}
+
 /// Copies a program of this workspace so that every user can run it, whatever the umask it was built with.
 pub fn copy_program(name: &str, to: &Path) {
     fs::copy(program(name), to).expect("a program can be copied");
@@ -299,7 +329,7 @@ impl Hearth {
         for directory in [self.root.path(), &programs] {
             fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).expect("permissions can be set");
         }
-        for name in ["supervisor", "supervisor-job", "migrator", "app"] {
+        for name in PROGRAMS {
             copy_program(name, &programs.join(name));
         }
         self.programs = Some(programs);

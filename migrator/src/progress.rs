@@ -1,7 +1,7 @@
 //! How far is a long step of a migration, and does SQLite work at all?
 //!
 //! A migration is given the connection and nothing else. Whoever runs it listens, and what the migration [`tell`]s reaches the
-//! listener of the task it runs in, or nobody. Of a single long statement nothing can be told but that SQLite works on it ([`Life`]).
+//! listener of the task it runs in, or nobody. Of a single long statement nothing can be told but that SQLite works on it (`Life`, below).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

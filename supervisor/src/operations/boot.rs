@@ -41,6 +41,7 @@ pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Atte
         Ok(state) => state,
         Err(stuck) => {
             let held = held::held(instance, stuck).await;
+            upgrade::remember_attempt(instance, &held).await;
             // The same as before, since when it was held.
             let same = before.filter(|before| held::is_same_failure(&held.failure, &before.failure));
             let ways_out = held.ways_out.clone();
@@ -59,7 +60,10 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     if attempt != Attempt::Requested
         && let Some(held) = held::remembered(instance).await.map_err(checking)?
     {
-        return Ok(State::Hold(held));
+        return Ok(match serve_in_spite_of(instance, door, &view).await? {
+            Some(generation) => State::Serve(generation),
+            None => State::Hold(held),
+        });
     }
 
     instance.publisher.enter(Phase::Planning);
@@ -80,6 +84,27 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     };
     instance.publisher.update(|status| status.live = Some(generation));
     Ok(State::Serve(generation))
+}
+
+/// Serves with the last good app what an earlier start was held for, where that app could not be started then and can be now.
+async fn serve_in_spite_of(
+    instance: &Rc<Instance>,
+    door: &Rc<Door>,
+    view: &View,
+) -> Result<Option<GenerationId>, Stuck> {
+    let (Decision::Live(live), Ok(Some(tried))) = (decide::decide(view), upgrade::earlier_failure(instance).await)
+    else {
+        return Ok(None);
+    };
+    let Ok(status) = plan::ask(instance, live, false).await else { return Ok(None) };
+    match kept::last_good(instance, status.floor.as_deref()).await {
+        Some(kept) => {
+            let generation = upgrade::serve_kept(instance, door, live, &kept, Some(tried.failure)).await?;
+            instance.publisher.update(|status| status.live = Some(generation));
+            Ok(Some(generation))
+        }
+        None => Ok(None),
+    }
 }
 
 /// Brings the live generation to this version, or has the last good one serve it.
@@ -155,9 +180,16 @@ async fn from_live(
             generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await
         }
         (Action::Hold, _) => {
-            let tried = || Failure::new(Cause::Unproven, "this version was tried and failed");
-            let failure = refused.or(earlier.map(|tried| tried.failure)).unwrap_or_else(tried);
-            Err(Stuck { view: Some(view), ..stuck(failure) })
+            let held = match (refused, earlier) {
+                (None, Some(tried)) => {
+                    let doing = format!("upgrading generation {live} to v{VERSION}");
+                    Stuck { earlier: Some(tried.step), ..Stuck::before_a_commit(tried.failure, doing) }
+                }
+                (refused, _) => {
+                    stuck(refused.unwrap_or_else(|| Failure::new(Cause::Unproven, "this version was tried and failed")))
+                }
+            };
+            Err(Stuck { view: Some(view), ..held })
         }
         _ => Ok(live),
     }

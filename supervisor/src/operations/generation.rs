@@ -127,7 +127,7 @@ pub(super) async fn make(
         Err(incomplete) => {
             let commit_unknown = matches!(incomplete, Incomplete::Unknown(_));
             let failure = clean_up(instance, incomplete).await;
-            Err(Stuck { failure, doing, commit_unknown, view: None })
+            Err(Stuck { commit_unknown, ..Stuck::before_a_commit(failure, doing) })
         }
     }
 }

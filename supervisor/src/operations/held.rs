@@ -29,19 +29,21 @@ pub struct Stuck {
     pub commit_unknown: bool,
     /// What the data directory held, if that was seen.
     pub view: Option<View>,
+    /// The step in which an earlier start failed; `None` where this one did, in the step that the status has reached.
+    pub earlier: Option<Step>,
 }
 
 impl Stuck {
     /// Returns where a boot that has not come to a commit is stuck.
     pub fn before_a_commit(failure: Failure, doing: impl Into<String>) -> Self {
-        Self { failure, doing: doing.into(), commit_unknown: false, view: None }
+        Self { failure, doing: doing.into(), commit_unknown: false, view: None, earlier: None }
     }
 }
 
 /// Makes the document for what has just failed, in the step that the status has reached.
 pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
-    let Stuck { failure, doing, commit_unknown, view } = stuck;
-    let step = instance.publisher.step();
+    let Stuck { failure, doing, commit_unknown, view, earlier } = stuck;
+    let step = earlier.unwrap_or_else(|| instance.publisher.step());
     let view = view.or_else(|| view::look(&instance.data).ok());
     let live = match view.as_ref().map(|view| &view.live) {
         Some(Live::Generation(live)) if !commit_unknown => Some(*live),

@@ -144,7 +144,7 @@ pub(super) async fn switch(instance: &Rc<Instance>, door: &Rc<Door>, prepared: P
         State::Hold(_) if !commit_unknown => back,
         _ => {
             let doing = format!("restoring generation {}", prepared.target);
-            State::Hold(held::held(instance, Stuck { failure, doing, commit_unknown, view }).await)
+            State::Hold(held::held(instance, Stuck { failure, doing, commit_unknown, view, earlier: None }).await)
         }
     }
 }

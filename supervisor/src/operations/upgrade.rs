@@ -20,7 +20,7 @@ use crate::{
     control::orders::{Operation, Order, Orders},
     data::{
         GenerationId, programs,
-        state::{Reason, Step},
+        state::{Held, Reason, Step},
         tries::{self, Tries, Try},
         view::{self, Live},
     },
@@ -141,6 +141,20 @@ fn tell(instance: &Instance, failure: Option<Failure>) {
     }
     instance.publisher.update(|status| status.fallback = Some(fallback));
     instance.publisher.judge();
+}
+
+/// Writes down that this image was tried and is held for it, for the next start, which may find a kept app that can serve.
+pub(super) async fn remember_attempt(instance: &Instance, held: &Held) {
+    if let (Some(_), Some(step)) = (held.live, held.step)
+        && (Step::Staging..Step::Serving).contains(&step)
+        && kept::is_on(instance)
+    {
+        let (_, remembered) = fallback::decide(Event::AttemptFailed(fallback::class(held.failure.cause)), false);
+        // What passes is looked at again each minute.
+        if remembered == Remember::Tried {
+            remember(instance, &held.failure, step, remembered).await;
+        }
+    }
 }
 
 /// Writes down that this image was tried.

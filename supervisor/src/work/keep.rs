@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 
 use crate::{
     data::{
-        DataDir,
+        DataDir, access,
         durable::{self, Explain, Unfinished},
         programs::{KeptProgram, KeptPrograms, is_name},
         size::Size,
@@ -82,7 +82,7 @@ pub fn load(data: &DataDir, blake3: &str, bytes: u64) -> Result<(), Failure> {
     let mut memory = File::from(unsafe { OwnedFd::from_raw_fd(FIRST) });
     let path = data.kept_program(blake3);
     let doing = || format!("cannot read the kept program {}", path.display());
-    let mut kept = open_kept(data, blake3).explain(doing)?;
+    let mut kept = open_kept(data, blake3).map_err(|error| access::unwritable(data, &path, &doing(), &error))?;
     let (hash, length) = copy(&mut kept, &mut memory).explain(doing)?;
     if hash != blake3 || length != bytes {
         return Err(Failure::new(

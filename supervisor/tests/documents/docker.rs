@@ -65,7 +65,7 @@ pub(crate) const FROM_0_4_0: &[(&str, &str)] = &[(UPGRADING, "from-0.4.0")];
 /// Those that move an installation into directories.
 pub(crate) const MOVE: &[(&str, &str)] = &[(SETUP, "move-backups"), (SETUP, "move-restore"), (SETUP, "move-end")];
 
-/// Builds the next version, which has one more migration. One that fails does not fall back: it shows what is done where nothing can.
+/// Builds the next version, which has one more migration.
 fn next_version(image: &str, migration: &str, place: &Path) -> String {
     let context = place.join(migration);
     fs::create_dir(&context).unwrap();
@@ -75,8 +75,7 @@ fn next_version(image: &str, migration: &str, place: &Path) -> String {
     });
     // They are linked dynamically, as all that is made for tests, and the image has no libraries: it gets this machine's.
     pack_libraries(&next_programs().join("app"), &context.join("libraries.tar"));
-    let fallback = if migration == "good" { "on" } else { "off" };
-    let lines = format!("FROM {image}\nADD libraries.tar /\nCOPY app /app/\nENV HEARTH_UPGRADE__FALLBACK={fallback}\n");
+    let lines = format!("FROM {image}\nADD libraries.tar /\nCOPY app /app/\n");
     fs::write(context.join("Dockerfile"), lines).unwrap();
     docker(&["build", "--quiet", &context.display().to_string()]).trim().to_owned()
 }
@@ -200,7 +199,7 @@ fn there_and_back(terminal: &Terminal, image: &str) {
     terminal.run(UPGRADING, "upgrade");
     wait_until("the upgrade", || terminal.type_in("docker compose logs web", "").contains("is kept as a snapshot"));
     // Until then the version before has served.
-    wait_until("the new version", || terminal.status().contains("phase      serving"));
+    terminal.wait_phase("serving");
     terminal.wait_serving();
     let said = terminal.run(UPGRADING, "verify");
     assert!(said.contains("phase      serving"), "{said}");
@@ -209,7 +208,7 @@ fn there_and_back(terminal: &Terminal, image: &str) {
 
     terminal.set_image("old");
     terminal.run(UPGRADING, "back");
-    wait_until("being held", || terminal.status().contains("phase      held"));
+    terminal.wait_phase("held");
     let said = terminal.run(UPGRADING, "back-look");
     assert!(said.contains("the database was last upgraded by v") && said.contains("supervisor restore 0001"), "{said}");
     let said = terminal.run_answering(UPGRADING, "back-restore", "y\n");
@@ -226,7 +225,13 @@ fn held_and_back(terminal: &Terminal, image: &str) {
     terminal.push(&next_version(image, "fails", terminal.place.path()), "latest");
     terminal.set_image("latest");
     terminal.run(UPGRADING, "upgrade");
-    wait_until("being held", || terminal.status().contains("phase      held"));
+    wait_until("the upgrade to fail", || terminal.status().contains("is serving"));
+    terminal.wait_serving();
+    assert_eq!(household::all(terminal.address()), before);
+    // Where nothing falls back.
+    terminal.set("HEARTH_UPGRADE__FALLBACK", "off");
+    terminal.type_in("docker compose up -d", "");
+    terminal.wait_phase("held");
     let said = terminal.run(UPGRADING, "held");
     assert!(said.contains("held while upgrading") && said.contains("start the image of v"), "{said}");
     terminal.set_image("old");
@@ -453,7 +458,7 @@ fn a_move_whose_backups_still_belong_to_root_serves_no_empty_hearth_and_says_who
         assert!(said.contains("belongs to uid 0 gid 0 (mode 600)"), "{said}");
         assert!(said.contains("chown 1001:1001"), "{said}");
         terminal.type_in("docker compose up -d", "");
-        wait_until("being held", || terminal.status().contains("phase      held"));
+        terminal.wait_phase("held");
         let said = terminal.status();
         assert!(said.contains("there are backups") || said.contains("belongs to uid 0"), "{said}");
         terminal.type_in("docker compose down", "");

@@ -312,6 +312,21 @@ impl Terminal {
         self.type_in("docker compose exec web supervisor status || true", "")
     }
 
+    /// Waits until the supervisor says that it is in this phase.
+    pub(crate) fn wait_phase(&self, phase: &str) {
+        let line = format!("phase      {phase}");
+        let until = Instant::now() + LIMIT;
+        loop {
+            let status = self.status();
+            if status.contains(&line) {
+                return;
+            }
+            let log = || self.type_in("docker compose logs --tail 60 web", "");
+            assert!(Instant::now() < until, "waited {LIMIT:?} for {line:?}:\n{status}\n{}", log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Whether Hearth serves.
     pub(crate) fn is_answering(&self) -> bool {
         request(self.address(), "GET", "/health", "application/json", None).is_ok_and(|answer| answer.status == 200)

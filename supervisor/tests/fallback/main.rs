@@ -8,6 +8,7 @@ mod harness;
 mod command;
 mod image;
 mod killed;
+mod places;
 mod tampering;
 mod trial;
 mod upgrade;

@@ -15,6 +15,7 @@ use crate::{
     auth::role::Role,
     config::{Config, ServeArgs},
     failure::Failure,
+    http::Hosts,
     log,
     media::child,
     notify::Notifier,
@@ -43,7 +44,11 @@ enum Command {
     /// Serve requests on the inherited sockets, or on its own socket when run alone
     Serve(ServeArgs),
     /// Check the settings without the database. Prints a JSON document for each error
-    CheckSettings,
+    CheckSettings {
+        /// Check as well that Hearth answers to this name. May be repeated
+        #[arg(long = "host", value_name = "NAME")]
+        hosts: Vec<String>,
+    },
     /// Print the API's OpenAPI document
     Openapi,
     /// Print the settings and sockets of this version, for a supervisor of another version
@@ -70,7 +75,7 @@ impl Command {
             Self::User(command) => command.server().json,
             Self::Files(FilesCommand::Check { server, .. }) => server.json,
             Self::Contract { json } => *json,
-            Self::Serve(_) | Self::CheckSettings | Self::Openapi => false,
+            Self::Serve(_) | Self::CheckSettings { .. } | Self::Openapi => false,
         }
     }
 }
@@ -248,8 +253,11 @@ pub fn main() -> ExitCode {
                 return ExitCode::from(UNUSABLE_SETTINGS);
             }
         },
-        Command::CheckSettings => {
-            let wrong = Config::mistakes();
+        Command::CheckSettings { hosts } => {
+            let wrong = match Config::without_a_database() {
+                Ok(config) => Hosts::new(&config.http).refused(&hosts).into_iter().map(not_answered).collect(),
+                Err(wrong) => wrong,
+            };
             match wrong.iter().try_for_each(|failure| print(&failure.document().to_string())) {
                 Ok(()) if wrong.is_empty() => Ok(()),
                 Ok(()) => return ExitCode::from(UNUSABLE_SETTINGS),
@@ -285,6 +293,12 @@ fn print(document: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the mistake that nothing in the settings names this host.
+fn not_answered(name: &String) -> Failure {
+    Failure::new(format!("Hearth does not answer to the name {name}"))
+        .hint("name it in http.hosts (HEARTH_HTTP__HOSTS) or http.public_url (HEARTH_HTTP__PUBLIC_URL)")
 }
 
 fn report(failure: &dyn std::fmt::Display) {

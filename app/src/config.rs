@@ -18,7 +18,7 @@ use clap::Args;
 pub(crate) use self::{
     accounts::{
         Admin, Auth, Http, OidcSettings, PASSWORD_LONGEST, PASSWORD_SHORTEST, PublicUrl, TailscaleListen,
-        TailscaleSettings, is_loopback,
+        TailscaleSettings, host_name, is_loopback,
     },
     choices::Join,
     environment::variable,
@@ -138,11 +138,14 @@ impl Config {
         if settings.wrong.is_empty() { Ok(config) } else { Err(settings.wrong) }
     }
 
-    /// Returns all that is wrong with the settings, whatever the database is.
-    pub(crate) fn mistakes() -> Vec<Failure> {
+    /// Returns the settings, whatever the database is.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub(crate) fn without_a_database() -> Result<Self, Vec<Failure>> {
         let mut settings = Settings::of_process(&ServeArgs::default());
-        Self::of(&mut settings);
-        settings.wrong
+        let config = Self::of(&mut settings);
+        if settings.wrong.is_empty() { Ok(config) } else { Err(settings.wrong) }
     }
 
     fn of(settings: &mut Settings) -> Self {

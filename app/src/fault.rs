@@ -8,14 +8,15 @@
 //! The same may stand at the end of the program's file, as a last line `HEARTH_FAULT=…` after a line break: so a test makes a broken release of a
 //! built program. It counts beside the variable.
 //!
-//! Three points are no moments but faults of what is served, and need no action: `app.hides` hides the oldest record from everybody,
-//! `app.loses` the oldest attachment, and `app.finds-nothing` lets no search find anything. `app.wrote` is passed a moment after a write of
+//! Four points are no moments but faults of what is served, and need no action: `app.hides` hides the oldest record from everybody,
+//! `app.loses` the oldest attachment, `app.finds-nothing` lets no search find anything, and with `app.other-hosts` the app is of a version that
+//! has no setting `http.hosts`. `app.wrote` is passed a moment after a write of
 //! a user's was answered.
 
 use std::io;
 
 /// The points a test can name.
-pub const POINTS: [&str; 21] = [
+pub const POINTS: [&str; 22] = [
     "app.started",
     "app.opened",
     "app.tested",
@@ -35,6 +36,7 @@ pub const POINTS: [&str; 21] = [
     "app.hides",
     "app.loses",
     "app.finds-nothing",
+    "app.other-hosts",
     "app.proof",
     "app.wrote",
 ];

@@ -148,6 +148,18 @@ impl Instance {
         std::env::vars_os().filter(|(name, _)| is_for_any(name)).collect()
     }
 
+    /// Returns the settings that are this app's own. A kept program gets those that it knows, with words that it knows; of others its own
+    /// default is in force.
+    pub fn settings_of(&self, app: &AppProgram) -> Vec<(OsString, OsString)> {
+        let known = |name: &str, text: &str| app.contract().is_none_or(|contract| contract.takes(name, text));
+        let settings = self.config.for_the_app.variables();
+        settings
+            .into_iter()
+            .filter(|(name, text)| known(name, text))
+            .map(|(name, text)| (name.into(), text.into()))
+            .collect()
+    }
+
     /// Returns what a program is confined to that is there for this.
     pub fn confinement(&self, role: Role) -> Option<Confinement> {
         let support = self.support.get();

@@ -232,7 +232,7 @@ impl fmt::Display for TailscaleListen {
 }
 
 /// Returns a name as the DNS has it: lower case, `xn--…` for other alphabets, no full stop at its end.
-fn host_name(text: &str) -> Option<String> {
+pub(crate) fn host_name(text: &str) -> Option<String> {
     let Ok(Host::Domain(name)) = Host::parse(text) else { return None };
     let name = name.strip_suffix('.').unwrap_or(&name);
     let fits =

@@ -15,7 +15,7 @@ use poem::{
 };
 
 use super::{cookies::CookieNames, problem::Problem, proxies::Proxies};
-use crate::config::{Http, PublicUrl};
+use crate::config::{self, Http, PublicUrl};
 
 /// A name in the DNS is not longer (RFC 1035, 2.3.4), but for a full stop at its end.
 const LONGEST: usize = 254;
@@ -58,6 +58,16 @@ impl Hosts {
              http.public_url.",
             target.host.name()
         )))
+    }
+
+    /// Says which of these names it would not answer to, as they stand in the settings.
+    pub(crate) fn refused<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
+        let is_refused = |name: &str| {
+            // An address has no form in the DNS.
+            let name = config::host_name(name).unwrap_or_else(|| name.to_owned());
+            read(&name).is_none_or(|target| !self.answers_to(target.host))
+        };
+        names.iter().filter(|name| is_refused(name)).collect()
     }
 
     fn answers_to(&self, host: Host) -> bool {
@@ -384,6 +394,15 @@ mod tests {
             "Hearth does not answer to the name Evil.example until it is one of http.hosts (HEARTH_HTTP__HOSTS) or that \
              of http.public_url."
         );
+    }
+
+    #[test]
+    fn which_names_of_the_settings_are_not_answered_is_said_as_they_stand_there() {
+        let own =
+            ["hearth.example.org", "nas.tail1.ts.net", "NAS.tail1.TS.net.", "Bücher.example", "nas", "192.168.1.2"];
+        assert_eq!(hosts().refused(&own.map(str::to_owned)), Vec::<&String>::new());
+        let other = ["example.org", "müller.example", "a b.example", ""].map(str::to_owned);
+        assert_eq!(hosts().refused(&other), other.iter().collect::<Vec<_>>());
     }
 
     #[test]

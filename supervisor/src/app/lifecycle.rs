@@ -121,12 +121,7 @@ impl App {
         if contract.is_some() {
             set("HEARTH_FALLBACK", "1".into());
         }
-        for (name, value) in instance.config.for_the_app.variables() {
-            // A kept program gets the settings that it knows, with words that it knows; of others its own default is in force.
-            if contract.is_none_or(|contract| contract.takes(name, &value)) {
-                set(name, value.into());
-            }
-        }
+        environment.extend(instance.settings_of(program));
         let own = if mode == Mode::Serving { instance.sockets()? } else { Vec::new() };
         let mut sockets: Vec<_> = own.iter().map(|(name, socket)| (*name, socket.as_fd())).collect();
         // After the public one, as docs/ARCHITECTURE.md has it.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use reqwest::Url;
 use serde_json::Value;
 
 use super::key::Key;
@@ -59,6 +60,17 @@ impl ForTheApp {
     pub fn names(&self) -> Vec<(&str, String)> {
         const NAMES: [&str; 2] = ["HEARTH_HTTP__PUBLIC_URL", "HEARTH_HTTP__HOSTS"];
         self.variables().into_iter().filter(|(variable, _)| NAMES.contains(variable)).collect()
+    }
+
+    /// Returns the names that people may reach Hearth by, as they stand in the settings.
+    pub fn hosts(&self) -> Vec<String> {
+        let of = |(variable, text): (&str, String)| -> Vec<String> {
+            match variable {
+                "HEARTH_HTTP__HOSTS" => text.split(',').map(|name| name.trim().to_owned()).collect(),
+                _ => Url::parse(&text).ok().and_then(|url| url.host_str().map(str::to_owned)).into_iter().collect(),
+            }
+        };
+        self.names().into_iter().flat_map(of).filter(|name| !name.is_empty()).collect()
     }
 }
 

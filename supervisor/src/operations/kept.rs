@@ -8,9 +8,9 @@ use std::{fs, os::fd::AsFd, rc::Rc, time::Duration};
 use nix::errno::Errno;
 use tokio::time::sleep;
 
-use super::{held, plan};
+use super::{held, plan, start};
 use crate::{
-    config::Switch,
+    config::{self, Switch},
     data::{
         GenerationId,
         programs::{self, Contract, KeptProgram, KeptPrograms, Served},
@@ -122,16 +122,23 @@ fn is_known(blake3: &str) -> bool {
     list.lines().any(|line| line.split_whitespace().next() == Some(blake3))
 }
 
-/// Loads a kept program, and has it say who it is.
+/// Loads a kept program, and has it say who it is, and that people reach it with the settings of today: those that it does not know are not
+/// passed to it.
 ///
 /// # Errors
-/// As [`in_memory`]; that it says something else than when it was kept.
+/// As [`in_memory`]; that it says something else than when it was kept; that it takes a setting for wrong, or refuses a name that people
+/// reach Hearth by.
 async fn load(instance: &Instance, kept: KeptProgram) -> Result<AppProgram, Failure> {
     let expected = kept.contract.clone();
     let (app, said) = in_memory(instance, kept).await?;
-    match said == expected {
-        true => Ok(app),
-        false => Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version))),
+    if said != expected {
+        return Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version)));
+    }
+    let asked = start::mistakes(instance, &app, instance.config.for_the_app.hosts());
+    let unclear = || Failure::new(Cause::Launch, "it does not say whether it takes the settings (app check-settings)");
+    match within(PATIENCE, asked).await.ok_or_else(unclear)?? {
+        wrong if wrong.is_empty() => Ok(app),
+        wrong => Err(config::all(wrong)),
     }
 }
 

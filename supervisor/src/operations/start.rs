@@ -20,6 +20,7 @@ use crate::{
         deadline::within,
         endpoint::Endpoint,
         listener::{self, ListeningSocket},
+        programs::AppProgram,
         sandbox::{SandboxSupport, rules},
         spawn::Launch,
     },
@@ -115,7 +116,10 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     };
     let by_the_app = async {
         match instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
-            true => within(CHECKING, mistakes_by_the_app(instance)).await.and_then(Result::ok).unwrap_or_default(),
+            true => within(CHECKING, mistakes(instance, &instance.programs.app, Vec::new()))
+                .await
+                .and_then(Result::ok)
+                .unwrap_or_default(),
             false => Vec::new(),
         }
     };
@@ -125,14 +129,16 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     if wrong.is_empty() { Ok(()) } else { Err(config::all(wrong)) }
 }
 
-/// Asks the app what is wrong with its own settings: `app check-settings` prints a failure a line. It gets nothing else.
-async fn mistakes_by_the_app(instance: &Instance) -> Result<Vec<Failure>, Failure> {
-    let app = &instance.programs.app.program;
-    let command = vec![app.path().display().to_string(), "check-settings".to_owned()];
-    let mut launch = Launch::new(app, command, instance.environment(), Vec::new());
-    launch
-        .environment
-        .extend(instance.config.for_the_app.variables().into_iter().map(|(name, text)| (name.into(), text.into())));
+/// Asks an app what is wrong with its settings, and whether it answers to these names: `app check-settings` prints a failure a line. It
+/// gets nothing else.
+///
+/// # Errors
+/// What starting it met.
+pub async fn mistakes(instance: &Instance, app: &AppProgram, hosts: Vec<String>) -> Result<Vec<Failure>, Failure> {
+    let mut command = vec![app.program.path().display().to_string(), "check-settings".to_owned()];
+    command.extend(hosts.into_iter().flat_map(|name| ["--host".to_owned(), name]));
+    let mut launch = Launch::new(&app.program, command, instance.environment(), Vec::new());
+    launch.environment.extend(instance.settings_of(app));
     let mut wrong = Vec::new();
     child::lines(instance, launch, |line| {
         wrong.extend(serde_json::from_slice::<Failure>(line));

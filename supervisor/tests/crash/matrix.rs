@@ -158,7 +158,7 @@ const OF_REQUESTS: [&str; 8] = [
 ];
 
 /// What there is only while the last good version serves. The tests of that (tests/fallback) kill it there.
-const OF_FALLBACK: [&str; 12] = [
+const OF_FALLBACK: [&str; 13] = [
     "keep.begun",
     "keep.written",
     "keep.renamed",
@@ -169,6 +169,7 @@ const OF_FALLBACK: [&str; 12] = [
     "app.hides",
     "app.loses",
     "app.finds-nothing",
+    "app.other-hosts",
     "app.proof",
     "app.wrote",
 ];

@@ -155,3 +155,27 @@ fn a_volume_that_was_copied_brings_its_kept_app_along() {
     serves_the_kept_one(&household, &mut running, &records);
     assert_eq!(get(running.wait_serving(), "/health").status, 200);
 }
+
+#[test]
+fn an_app_that_would_not_answer_to_the_name_that_people_use_is_not_relied_on() {
+    let mut household = Household::new();
+    // To this one, the setting has another name than the supervisor of the next image gives it.
+    household.pull(Fault::App("app.other-hosts=yes")).set("HEARTH_HTTP__HOSTS", "nas.example.org, hearth.example.org");
+    let mut running = household.hearth.start();
+    let address = running.wait_serving();
+    crate::harness::household::fill(address, 5);
+    let records = crate::harness::household::all(address);
+    household.wait_kept(&running);
+    assert!(running.stop().success());
+    household.pull(Fault::None).next_migrator("fails", "9.1.0");
+    let mut running = household.hearth.start();
+    let (_, status) = running.wait_held(&household.hearth);
+    let notes = status["notes"].to_string();
+    assert!(notes.contains("cannot serve") && notes.contains("nas.example.org"), "{status}");
+    assert!(notes.contains("hearth.example.org"), "each is named: {status}");
+    assert!(running.stop().success());
+    // Nobody uses a name any more.
+    household.hearth.unset("HEARTH_HTTP__HOSTS");
+    let mut running = household.hearth.start();
+    serves_the_kept_one(&household, &mut running, &records);
+}

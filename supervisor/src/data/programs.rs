@@ -3,11 +3,11 @@
 //! The app of the last good version and the one on trial, each as `programs/<BLAKE3>`, and `supervisor/programs.json`, which says what
 //! each is. The app's sandbox reaches neither; without one only a program that the image knows is started.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataDir, GenerationId, state};
+use super::{DataDir, GenerationId, durable, state};
 use crate::failure::Failure;
 
 /// `supervisor/programs.json`.
@@ -127,6 +127,17 @@ impl DataDir {
 /// As [`state::read`]: of another format, or damaged.
 pub fn read(data: &DataDir) -> Result<KeptPrograms, Failure> {
     Ok(state::read(&data.kept_programs())?.unwrap_or_default())
+}
+
+/// Returns the files of programs that the document does not name, and what a killed job left.
+pub fn unnamed(data: &DataDir, programs: &KeptPrograms) -> Vec<PathBuf> {
+    let names = fs::read_dir(data.programs()).into_iter().flatten().flatten();
+    let is_left = |name: &str| {
+        let is_named = programs.programs().any(|kept| kept.blake3 == name);
+        (is_name(name) && !is_named) || durable::is_unfinished(name)
+    };
+    let left = names.filter(|entry| entry.file_name().to_str().is_some_and(is_left));
+    left.map(|entry| entry.path()).collect()
 }
 
 /// Whether this is the name of a program's file.

@@ -278,7 +278,9 @@ async fn remember(instance: &Instance, app: &AppProgram, generation: GenerationI
         }
     };
     programs.served = Some(Served { generation, blake3, version: app.version(VERSION).to_owned(), stamp });
-    if programs != before { save(instance, programs).await } else { Ok(()) }
+    // Saving also removes what was kept by a supervisor that was killed before it could name it.
+    let is_saved = programs == before && programs::unnamed(&instance.data, &programs).is_empty();
+    if is_saved { Ok(()) } else { save(instance, programs).await }
 }
 
 /// Copies the image's app, and tries the copy.

@@ -5,7 +5,7 @@
 //! in the data directory.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, Write},
     os::fd::{FromRawFd, OwnedFd},
     path::Path,
@@ -17,7 +17,7 @@ use crate::{
     data::{
         DataDir, access,
         durable::{self, Explain, Unfinished},
-        programs::{KeptProgram, KeptPrograms, is_name},
+        programs::{self, KeptPrograms, is_name},
         size::Size,
         space,
     },
@@ -124,22 +124,19 @@ fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(String, u64)> 
     Ok((hasher.finalize().to_hex().to_string(), length))
 }
 
-/// Removes the programs that the document does not name, and what a killed job left. What cannot be removed is tried again with the
-/// next one that is kept.
+/// Removes [`programs::unnamed`]. What cannot be removed is tried again with the next start.
 pub fn forget_others(data: &DataDir, programs: &KeptPrograms) {
-    let Ok(names) = fs::read_dir(data.programs()) else { return };
-    for name in names.flatten().map(|entry| entry.file_name()) {
-        let Some(name) = name.to_str() else { continue };
-        let is_named = programs.programs().any(|KeptProgram { blake3, .. }| blake3 == name);
-        if (is_name(name) && !is_named) || durable::is_unfinished(name) {
-            let _ = durable::remove_if_there(&data.programs().join(name));
-        }
+    for path in programs::unnamed(data, programs) {
+        let _ = durable::remove_if_there(&path);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, symlink},
+    };
 
     use super::*;
     use crate::data::programs::Contract;

@@ -17,7 +17,7 @@ use crate::{
     harness::{
         Running,
         chance::{Dice, Telling, number},
-        household, request,
+        household, request, watchdog,
     },
     image::{Fault, Household},
 };
@@ -258,27 +258,34 @@ fn killed_at_random_moments_every_answered_write_is_there() {
     let written = AtomicU64::new(0);
     // Most of the time they wait.
     let houses = kills.min(3 + kills / 100).min(8);
-    thread::scope(|scope| {
-        for _ in 0..houses {
-            scope.spawn(|| {
-                while done.load(Ordering::Relaxed) < kills {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let _telling = Telling(format!("HEARTH_TEST_SEED={seed} HEARTH_TEST_KILLS=1"));
-                    let mut dice = Dice(seed);
-                    let (story, household) = &stories[usize::try_from(dice.below(3)).unwrap()];
-                    let mut household = household.copy();
-                    let mut ledger = Ledger::default();
-                    // Until the story is over: killed soon after the start, and later.
-                    for _ in 0..=dice.below(if kills == KILLS { 2 } else { 20 }) {
-                        if !killed_soon(*story, &household, &mut ledger, &mut dice) {
-                            break;
-                        }
-                        done.fetch_add(1, Ordering::Relaxed);
-                    }
-                    go_on(*story, &mut household, &mut ledger);
-                    written.fetch_add(ledger.answered.len() as u64, Ordering::Relaxed);
+    let house = || {
+        while done.load(Ordering::Relaxed) < kills {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let _telling = Telling(format!("HEARTH_TEST_SEED={seed} HEARTH_TEST_KILLS=1"));
+            let mut dice = Dice(seed);
+            let (story, household) = &stories[usize::try_from(dice.below(3)).unwrap()];
+            let mut household = household.copy();
+            let mut ledger = Ledger::default();
+            // Until the story is over: killed soon after the start, and later.
+            for _ in 0..=dice.below(20) {
+                if !killed_soon(*story, &household, &mut ledger, &mut dice) {
+                    break;
                 }
-            });
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            go_on(*story, &mut household, &mut ledger);
+            written.fetch_add(ledger.answered.len() as u64, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let houses: Vec<_> = (0..houses).map(|_| scope.spawn(house)).collect();
+        while houses.iter().any(|house| !house.is_finished()) {
+            watchdog::step();
+            // One that has failed ends the others.
+            if houses.iter().any(|house| house.is_finished()) {
+                done.fetch_max(kills, Ordering::Relaxed);
+            }
+            thread::sleep(Duration::from_millis(100));
         }
     });
     println!("{} kills, {} answered writes, none lost", done.into_inner(), written.into_inner());

@@ -41,7 +41,6 @@ pub(super) async fn boot(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Atte
         Ok(state) => state,
         Err(stuck) => {
             let held = held::held(instance, stuck).await;
-            upgrade::remember_attempt(instance, &held).await;
             // The same as before, since when it was held.
             let same = before.filter(|before| held::is_same_failure(&held.failure, &before.failure));
             let ways_out = held.ways_out.clone();
@@ -60,7 +59,7 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     if attempt != Attempt::Requested
         && let Some(held) = held::remembered(instance).await.map_err(checking)?
     {
-        return Ok(match serve_in_spite_of(instance, door, &view).await? {
+        return Ok(match serve_in_spite_of(instance, door, &view, &held).await? {
             Some(generation) => State::Serve(generation),
             None => State::Hold(held),
         });
@@ -86,20 +85,23 @@ async fn try_to(instance: &Rc<Instance>, door: &Rc<Door>, attempt: Attempt) -> R
     Ok(State::Serve(generation))
 }
 
-/// Serves with the last good app what an earlier start was held for, where that app could not be started then and can be now.
+/// Serves with the last good app what an earlier start was held for, where that was this image's upgrade, and that app could not be started
+/// then and can be now.
 async fn serve_in_spite_of(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     view: &View,
+    held: &Held,
 ) -> Result<Option<GenerationId>, Stuck> {
-    let (Decision::Live(live), Ok(Some(tried))) = (decide::decide(view), upgrade::earlier_failure(instance).await)
-    else {
-        return Ok(None);
-    };
-    let Ok(status) = plan::ask(instance, live, false).await else { return Ok(None) };
+    let tried = upgrade::earlier_try(instance).await.ok().flatten();
+    // Held for something else since, such as a restore or that app itself: that stays.
+    let Some(tried) = tried.filter(|tried| tried.failure == held.failure) else { return Ok(None) };
+    let Decision::Live(live) = decide::decide(view) else { return Ok(None) };
+    let Ok((status, damage)) = look_into(instance, view, live).await else { return Ok(None) };
     match kept::last_good(instance, status.floor.as_deref()).await {
         Some(kept) => {
-            let generation = upgrade::serve_kept(instance, door, live, &kept, Some(tried.failure)).await?;
+            let failure = Some(tried.failure);
+            let generation = upgrade::serve_kept(instance, door, live, &kept, damage.is_some(), failure).await?;
             instance.publisher.update(|status| status.live = Some(generation));
             Ok(Some(generation))
         }
@@ -122,7 +124,7 @@ async fn from_live(
         Ok(found) => found,
         Err(failure) => {
             let kept = kept_without_a_migrator(instance, live, served, &failure).await;
-            return in_spite_of(instance, door, live, kept, Stuck { view: Some(view), ..stuck(failure) }).await;
+            return in_spite_of(instance, door, live, kept, false, Stuck { view: Some(view), ..stuck(failure) }).await;
         }
     };
     let accepted = kept::readable(instance, tries::read(&instance.data)).map_err(stuck)?.accepted;
@@ -148,12 +150,12 @@ async fn from_live(
         }
         Plan::Refuse(failure) => {
             let kept = kept::last_good(instance, status.floor.as_deref()).await;
-            return in_spite_of(instance, door, live, kept, stuck(failure)).await;
+            return in_spite_of(instance, door, live, kept, damage.is_some(), stuck(failure)).await;
         }
     };
     let earlier = match start {
         Start::OtherImage if attempt != Attempt::Requested => {
-            upgrade::earlier_failure(instance).await.map_err(stuck)?
+            upgrade::earlier_try(instance).await.map_err(stuck)?.filter(|tried| !tried.passes)
         }
         _ => None,
     };
@@ -164,7 +166,8 @@ async fn from_live(
     };
     match (fallback::decide(Event::Start(start), kept.is_some()).0, kept) {
         (Action::ServeKept | Action::ServeKeptAndRehearse, Some(kept)) => {
-            upgrade::serve_kept(instance, door, live, &kept, earlier.map(|tried| tried.failure)).await
+            let failure = earlier.map(|tried| tried.failure);
+            upgrade::serve_kept(instance, door, live, &kept, damage.is_some(), failure).await
         }
         (Action::Upgrade, _) => {
             let doing = match count {
@@ -177,7 +180,11 @@ async fn from_live(
             let mut how = How::by_the_image(instance, Reason::Upgrade);
             how.migrate = status.unknown.is_empty();
             how.accepted = accepted;
-            generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await
+            let made = generation::make(instance, door, how, Some((live, Source::Generation(live))), doing).await;
+            if start == Start::OtherImage {
+                upgrade::remember_attempt(instance, made.as_ref().err()).await;
+            }
+            made
         }
         (Action::Hold, _) => {
             let held = match (refused, earlier) {
@@ -223,11 +230,14 @@ async fn in_spite_of(
     door: &Rc<Door>,
     live: GenerationId,
     kept: Option<Rc<AppProgram>>,
+    is_damaged: bool,
     stuck: Stuck,
 ) -> Result<GenerationId, Stuck> {
     let event = Event::AttemptFailed(fallback::class(stuck.failure.cause));
     match (fallback::decide(event, kept.is_some()).0, kept) {
-        (Action::ServeKept, Some(kept)) => upgrade::serve_kept(instance, door, live, &kept, Some(stuck.failure)).await,
+        (Action::ServeKept, Some(kept)) => {
+            upgrade::serve_kept(instance, door, live, &kept, is_damaged, Some(stuck.failure)).await
+        }
         _ => Err(stuck),
     }
 }

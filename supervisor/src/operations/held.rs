@@ -51,11 +51,16 @@ pub async fn held(instance: &Instance, stuck: Stuck) -> Box<Held> {
     };
     let data = match step {
         _ if commit_unknown => DataState::Unknown,
+        // This start has done nothing.
+        _ if earlier.is_some() => DataState::Unchanged,
         Step::Serving => DataState::Written,
         _ => DataState::Unchanged,
     };
     let identity = identity(instance).await.ok();
-    let mut ways_out = ways_out(step, data, failure.cause, view.as_ref(), live);
+    let mut ways_out = match earlier {
+        Some(_) => upgrade_ways(view.as_ref()),
+        None => ways_out(step, data, failure.cause, view.as_ref(), live),
+    };
     if failure.cause == Cause::Permission
         && let Some((command, effect)) = access::way_in(&instance.data)
     {

@@ -65,7 +65,7 @@ pub async fn last_good(instance: &Instance, floor: Option<&str>) -> Option<Rc<Ap
     let is_loaded = app.kept() == Some(&kept);
     let loaded = match may_serve(instance, &kept, floor) {
         Ok(()) if is_loaded => Ok(app),
-        Ok(()) => load(instance, kept).await.map(Rc::new),
+        Ok(()) => reachable(instance, kept).await.map(Rc::new),
         Err(failure) => Err(failure),
     };
     match loaded {
@@ -122,18 +122,25 @@ fn is_known(blake3: &str) -> bool {
     list.lines().any(|line| line.split_whitespace().next() == Some(blake3))
 }
 
-/// Loads a kept program, and has it say who it is, and that people reach it with the settings of today: those that it does not know are not
-/// passed to it.
+/// Loads a kept program, and has it say who it is.
 ///
 /// # Errors
-/// As [`in_memory`]; that it says something else than when it was kept; that it takes a setting for wrong, or refuses a name that people
-/// reach Hearth by.
+/// As [`in_memory`]; that it says something else than when it was kept.
 async fn load(instance: &Instance, kept: KeptProgram) -> Result<AppProgram, Failure> {
     let expected = kept.contract.clone();
     let (app, said) = in_memory(instance, kept).await?;
-    if said != expected {
-        return Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version)));
+    match said == expected {
+        true => Ok(app),
+        false => Err(Failure::new(Cause::Launch, format!("it says now that it is v{}", said.version))),
     }
+}
+
+/// Loads a kept program that people would reach with the settings of today: those that it does not know are not passed to it.
+///
+/// # Errors
+/// As [`load`]; that it takes a setting for wrong, or refuses a name that people reach Hearth by.
+async fn reachable(instance: &Instance, kept: KeptProgram) -> Result<AppProgram, Failure> {
+    let app = load(instance, kept).await?;
     let asked = start::mistakes(instance, &app, instance.config.for_the_app.hosts());
     let unclear = || Failure::new(Cause::Launch, "it does not say whether it takes the settings (app check-settings)");
     match within(PATIENCE, asked).await.ok_or_else(unclear)?? {
@@ -278,9 +285,14 @@ async fn remember(instance: &Instance, app: &AppProgram, generation: GenerationI
         }
     };
     programs.served = Some(Served { generation, blake3, version: app.version(VERSION).to_owned(), stamp });
-    // Saving also removes what was kept by a supervisor that was killed before it could name it.
-    let is_saved = programs == before && programs::unnamed(&instance.data, &programs).is_empty();
-    if is_saved { Ok(()) } else { save(instance, programs).await }
+    if programs != before {
+        return save(instance, programs).await;
+    }
+    // Saving also removes what was kept by a supervisor that was killed before it could name it. If it cannot, the next start does it.
+    if !programs::unnamed(&instance.data, &programs).is_empty() {
+        let _ = save(instance, programs).await;
+    }
+    Ok(())
 }
 
 /// Copies the image's app, and tries the copy.

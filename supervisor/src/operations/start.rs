@@ -140,12 +140,16 @@ pub async fn mistakes(instance: &Instance, app: &AppProgram, hosts: Vec<String>)
     let mut launch = Launch::new(&app.program, command, instance.environment(), Vec::new());
     launch.environment.extend(instance.settings_of(app));
     let mut wrong = Vec::new();
-    child::lines(instance, launch, |line| {
+    let exit = child::lines(instance, launch, |line| {
         wrong.extend(serde_json::from_slice::<Failure>(line));
         Ok(())
     })
     .await?;
-    Ok(wrong)
+    match exit.status() {
+        0 => Ok(wrong),
+        _ if !wrong.is_empty() => Ok(wrong),
+        _ => Err(Failure::new(Cause::Launch, format!("it did not check its settings (app check-settings): it {exit}"))),
+    }
 }
 
 /// Finds out how jobs can be confined, for a command that only looks.

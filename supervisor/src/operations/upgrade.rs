@@ -20,7 +20,7 @@ use crate::{
     control::orders::{Operation, Order, Orders},
     data::{
         GenerationId, programs,
-        state::{Held, Reason, Step},
+        state::{Reason, Step},
         tries::{self, Tries, Try},
         view::{self, Live},
     },
@@ -143,17 +143,14 @@ fn tell(instance: &Instance, failure: Option<Failure>) {
     instance.publisher.judge();
 }
 
-/// Writes down that this image was tried and is held for it, for the next start, which may find a kept app that can serve.
-pub(super) async fn remember_attempt(instance: &Instance, held: &Held) {
-    if let (Some(_), Some(step)) = (held.live, held.step)
-        && (Step::Staging..Step::Serving).contains(&step)
-        && kept::is_on(instance)
-    {
-        let (_, remembered) = fallback::decide(Event::AttemptFailed(fallback::class(held.failure.cause)), false);
-        // What passes is looked at again each minute.
-        if remembered == Remember::Tried {
-            remember(instance, &held.failure, step, remembered).await;
-        }
+/// Writes down what came of an upgrade that no kept app stood beside: the next start may find one that can serve.
+pub(super) async fn remember_attempt(instance: &Instance, stuck: Option<&Stuck>) {
+    let Some(stuck) = stuck else { return forget(instance).await };
+    // What is looked at again each minute is not remembered.
+    if kept::is_on(instance) && !stuck.commit_unknown && !stuck.failure.cause.passes() {
+        let event = Event::AttemptFailed(fallback::class(stuck.failure.cause));
+        let (_, remembered) = fallback::decide(event, false);
+        remember(instance, &stuck.failure, instance.publisher.step(), remembered).await;
     }
 }
 
@@ -192,30 +189,31 @@ async fn forget(instance: &Instance) {
     }
 }
 
-/// What a start knows of this image's earlier tries.
-pub(super) async fn earlier_failure(instance: &Instance) -> Result<Option<Try>, Failure> {
+/// Returns the last try of this image with these settings.
+pub(super) async fn earlier_try(instance: &Instance) -> Result<Option<Try>, Failure> {
     let tries = tries::read(&instance.data).unwrap_or_default();
     if tries.tries.is_empty() {
         return Ok(None);
     }
     let identity = held::identity(instance).await?;
-    Ok(tries.of(&identity.image, identity.settings.as_deref()).filter(|tried| !tried.passes).cloned())
+    Ok(tries.of(&identity.image, identity.settings.as_deref()).cloned())
 }
 
 /// Serves with the kept app: as it is where it served last, else once it has proved itself on a clone, so that no program serves what
-/// another one left without having been tried on it.
+/// another one left without having been tried on it. Damaged indexes are built anew on a clone, too.
 pub(super) async fn serve_kept(
     instance: &Rc<Instance>,
     door: &Rc<Door>,
     live: GenerationId,
     app: &Rc<AppProgram>,
+    is_damaged: bool,
     failure: Option<Failure>,
 ) -> Result<GenerationId, Stuck> {
     let served = programs::read(&instance.data).ok().and_then(|programs| programs.served);
     // Of this very generation: what another app has made, it has to prove itself on.
     let served_last = served
         .is_some_and(|served| served.generation == live && Some(&served.blake3) == app.kept().map(|kept| &kept.blake3));
-    let generation = match served_last {
+    let generation = match served_last && !is_damaged {
         true => live,
         false => {
             let doing = format!("going back to v{} on the present data", app.version(VERSION));
@@ -317,7 +315,7 @@ async fn trial_failed(
     let made = match (action, before) {
         (Action::KeptOnPresent, _) => {
             tracing::warn!(target: "Supervisor", "{failure}: going back to v{version}, with everything that was written");
-            serve_kept(instance, door, generation, &kept, Some(failure.clone())).await
+            serve_kept(instance, door, generation, &kept, false, Some(failure.clone())).await
         }
         (Action::KeptOnBefore, Some((source, _))) => {
             tracing::warn!(target: "Supervisor", "{failure}: going back to v{version} and generation {source}; nothing was written since");

@@ -139,7 +139,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::data::programs::Contract;
+    use crate::data::programs::{Contract, KeptProgram};
 
     fn document(blake3: &str) -> KeptPrograms {
         let good =

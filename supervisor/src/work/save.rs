@@ -7,7 +7,7 @@ use crate::{
     data::{
         DataDir,
         durable::{self, Explain, Unfinished},
-        state,
+        programs, state,
     },
     failure::{Cause, Failure},
     fault,
@@ -27,7 +27,10 @@ pub fn save(data: &DataDir, document: &Document) -> Result<(), Failure> {
             false => Ok(()),
         },
         Document::Programs(programs) => {
-            write(&data.kept_programs(), &state::to_bytes(programs)?)?;
+            // On a full disk, what is left over can go all the same.
+            if programs::read(data).ok().as_ref() != Some(programs) {
+                write(&data.kept_programs(), &state::to_bytes(programs)?)?;
+            }
             keep::forget_others(data, programs);
             Ok(())
         }

@@ -2,6 +2,7 @@
 //! else, and a build for tests reads from there how it is to fail.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -97,6 +98,18 @@ impl Household {
     /// Returns what is kept.
     pub(crate) fn programs(&self) -> serde_json::Value {
         read(&self.hearth.data.join("supervisor/programs.json")).expect("programs.json")
+    }
+
+    /// Returns the names that programs.json has for files.
+    pub(crate) fn named(&self) -> BTreeSet<String> {
+        let programs = read(&self.hearth.data.join("supervisor/programs.json")).unwrap_or_default();
+        ["good", "trial"].iter().filter_map(|slot| programs[slot]["blake3"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Returns the files that are there.
+    pub(crate) fn files_of_programs(&self) -> BTreeSet<String> {
+        let entries = fs::read_dir(self.hearth.data.join("programs")).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// Returns the file of the last good app.

@@ -96,6 +96,7 @@ fn moved_to_such_a_system_a_failed_upgrade_is_held_and_says_why() {
     let (_, status) = running.wait_held(&household.hearth);
     let notes = status["notes"].to_string();
     assert!(notes.contains("cannot serve") && notes.contains("sysctl vm.memfd_noexec=1"), "{status}");
+    running.wait("it to be remembered", || household.hearth.data.join("supervisor/held.json").exists().then_some(()));
     kill(running);
     // As soon as the system allows it, it serves.
     household.hearth.through(&[]);

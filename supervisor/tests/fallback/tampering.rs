@@ -127,3 +127,21 @@ fn a_program_that_serves_goes_on_when_its_file_is_gone() {
     let mut running = household.hearth.start();
     running.wait_held(&household.hearth);
 }
+
+#[test]
+fn a_program_that_nothing_names_goes_with_the_next_start_and_nothing_else_does() {
+    let mut household = Household::new();
+    household.settle();
+    let programs = household.hearth.data.join("programs");
+    let good = household.files_of_programs();
+    // A supervisor that was killed has kept one and not named it; a job has written half of one.
+    for name in [&"0".repeat(64), ".1.kept.new", "notes.txt"] {
+        fs::write(programs.join(name), "left over").unwrap();
+    }
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    let mut expected = good.clone();
+    expected.insert("notes.txt".to_owned());
+    running.wait("what nobody names to go", || (household.files_of_programs() == expected).then_some(()));
+    assert_eq!(household.named(), good);
+}

@@ -1,5 +1,7 @@
 //! What happens when the new version fails soon after it took over, and to what is ordered while an earlier one serves.
 
+use std::fs;
+
 use crate::{
     harness::{get, household},
     image::{Fault, Household},
@@ -100,4 +102,30 @@ fn a_version_is_the_last_good_one_once_it_has_served_for_its_time() {
     running.wait("the new version to be the last good one", || (household.good() != before).then_some(()));
     running.wait("the one before to go", || (!before.exists() && household.good().exists()).then_some(()));
     assert!(household.programs()["trial"].is_null());
+}
+
+#[test]
+fn an_earlier_version_that_falls_over_as_well_is_held_over_restarts() {
+    let mut household = Household::new();
+    let trigger = household.hearth.root.path().join("trigger");
+    household.hearth.set("HEARTH_FAULT", format!("armed-by={},app.serving=kill", trigger.display()));
+    household.settle();
+    household.pull(Fault::None).next_migrator("fails", "9.1.0");
+    let mut running = household.hearth.start();
+    running.wait_serving();
+    let status = crate::upgrade::wait_failed(&household, &running);
+    fs::File::create(&trigger).unwrap();
+    let app = i32::try_from(status["app"]["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(app), nix::sys::signal::Signal::SIGKILL).unwrap();
+    for _ in 0..2 {
+        let (_, status) = running.wait_held(&household.hearth);
+        assert_eq!(status["held"]["failure"]["cause"], "crash-loop", "never a third: {status}");
+        assert!(running.stop().success());
+        // Nor the same one again, though it would serve now.
+        let _ = fs::remove_file(&trigger);
+        running = household.hearth.start();
+    }
+    running.wait_held(&household.hearth);
+    household.hearth.done(&["resume"]);
+    running.wait_serving();
 }

@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     choices::{LogFormat, LogLevel, LogTimestamps, SandboxMode, Switch, Tailscale},
-    household::ForTheApp,
+    household::{ForTheApp, hosts_in},
     key::{Meaning, Unchecked},
     table::{
         App, Auth, Backup, Config, Health, Http, Lock, Log, Migrator, Restart, Sandbox, Snapshots, Stop, Update,

@@ -64,14 +64,17 @@ impl ForTheApp {
 
     /// Returns the names that people may reach Hearth by, as they stand in the settings.
     pub fn hosts(&self) -> Vec<String> {
-        let of = |(variable, text): (&str, String)| -> Vec<String> {
-            match variable {
-                "HEARTH_HTTP__HOSTS" => text.split(',').map(|name| name.trim().to_owned()).collect(),
-                _ => Url::parse(&text).ok().and_then(|url| url.host_str().map(str::to_owned)).into_iter().collect(),
-            }
-        };
-        self.names().into_iter().flat_map(of).filter(|name| !name.is_empty()).collect()
+        let names = self.names();
+        let of = |wanted: &str| names.iter().find(|(name, _)| *name == wanted).map_or("", |(_, text)| text.as_str());
+        hosts_in(of("HEARTH_HTTP__HOSTS"), of("HEARTH_HTTP__PUBLIC_URL"))
     }
+}
+
+/// Returns the names in a list with commas and in an address, unread. What has none is the app's to complain of.
+pub fn hosts_in(hosts: &str, public_url: &str) -> Vec<String> {
+    let public = Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let listed = hosts.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    listed.chain(public).collect()
 }
 
 #[cfg(test)]

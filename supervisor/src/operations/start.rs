@@ -115,7 +115,7 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
         }
     };
     let by_the_app = async {
-        match instance.programs.app.is_own() && !instance.config.for_the_app.is_empty() {
+        match instance.programs.app.is_own() {
             true => within(CHECKING, mistakes(instance, &instance.programs.app, Vec::new()))
                 .await
                 .and_then(Result::ok)
@@ -129,12 +129,15 @@ pub async fn check_settings(instance: &Instance) -> Result<(), Failure> {
     if wrong.is_empty() { Ok(()) } else { Err(config::all(wrong)) }
 }
 
-/// Asks an app what is wrong with its settings, and whether it answers to these names: `app check-settings` prints a failure a line. It
-/// gets nothing else.
+/// Asks an app what is wrong with its settings, if any is set, and whether it answers to these names: `app check-settings` prints a failure a
+/// line. It gets nothing else.
 ///
 /// # Errors
 /// What starting it met.
 pub async fn mistakes(instance: &Instance, app: &AppProgram, hosts: Vec<String>) -> Result<Vec<Failure>, Failure> {
+    if instance.config.for_the_app.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut command = vec![app.program.path().display().to_string(), "check-settings".to_owned()];
     command.extend(hosts.into_iter().flat_map(|name| ["--host".to_owned(), name]));
     let mut launch = Launch::new(&app.program, command, instance.environment(), Vec::new());

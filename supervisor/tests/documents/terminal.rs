@@ -56,10 +56,15 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
 }
 
 /// Waits for something.
-pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, look: impl FnMut() -> bool) {
+    wait_or_show(what, look, String::new);
+}
+
+/// The same, with what is shown when it does not come.
+fn wait_or_show(what: &str, mut look: impl FnMut() -> bool, show: impl Fn() -> String) {
     let until = Instant::now() + LIMIT;
     while !look() {
-        assert!(Instant::now() < until, "waited {LIMIT:?} for {what}");
+        assert!(Instant::now() < until, "waited {LIMIT:?} for {what}\n{}", show());
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -315,16 +320,8 @@ impl Terminal {
     /// Waits until the supervisor says that it is in this phase.
     pub(crate) fn wait_phase(&self, phase: &str) {
         let line = format!("phase      {phase}");
-        let until = Instant::now() + LIMIT;
-        loop {
-            let status = self.status();
-            if status.contains(&line) {
-                return;
-            }
-            let log = || self.type_in("docker compose logs --tail 60 web", "");
-            assert!(Instant::now() < until, "waited {LIMIT:?} for {line:?}:\n{status}\n{}", log());
-            thread::sleep(Duration::from_millis(100));
-        }
+        let show = || format!("{}\n{}", self.status(), self.type_in("docker compose logs --tail 60 web", ""));
+        wait_or_show(&line, || self.status().contains(&line), show);
     }
 
     /// Whether Hearth serves.

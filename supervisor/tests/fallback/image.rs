@@ -74,9 +74,14 @@ impl Household {
         &mut self.hearth
     }
 
-    /// Has the first image serve some records until its app is kept, and stops it; returns those records.
+    /// Has a first image serve some records until its app is kept, and stops it; returns those records.
     pub(crate) fn settle(&mut self) -> std::collections::BTreeMap<i64, serde_json::Value> {
-        self.pull(Fault::None);
+        self.settle_with(Fault::None)
+    }
+
+    /// The same with this fault in the image.
+    pub(crate) fn settle_with(&mut self, fault: Fault) -> std::collections::BTreeMap<i64, serde_json::Value> {
+        self.pull(fault);
         let mut running = self.hearth.start();
         let address = running.wait_serving();
         crate::harness::household::fill(address, 20);

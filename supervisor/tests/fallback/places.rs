@@ -161,13 +161,8 @@ fn a_volume_that_was_copied_brings_its_kept_app_along() {
 fn an_app_that_would_not_answer_to_the_name_that_people_use_is_not_relied_on() {
     let mut household = Household::new();
     // To this one, the setting has another name than the supervisor of the next image gives it.
-    household.pull(Fault::App("app.other-hosts=yes")).set("HEARTH_HTTP__HOSTS", "nas.example.org, hearth.example.org");
-    let mut running = household.hearth.start();
-    let address = running.wait_serving();
-    crate::harness::household::fill(address, 5);
-    let records = crate::harness::household::all(address);
-    household.wait_kept(&running);
-    assert!(running.stop().success());
+    household.hearth.set("HEARTH_HTTP__HOSTS", "nas.example.org, hearth.example.org");
+    let records = household.settle_with(Fault::App("app.other-hosts=yes"));
     household.pull(Fault::None).next_migrator("fails", "9.1.0");
     let mut running = household.hearth.start();
     let (_, status) = running.wait_held(&household.hearth);

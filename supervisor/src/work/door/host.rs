@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hyper::{Request, Version, header};
 use reqwest::Url;
 
+use crate::config::hosts_in;
+
 /// Names that Hearth goes by, in lower case.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Vec<String>);
@@ -31,15 +33,14 @@ impl Names {
         Self::of(&variable("HEARTH_HTTP__HOSTS"), &variable("HEARTH_HTTP__PUBLIC_URL"))
     }
 
-    /// Returns those of a list with commas, and that of an address; what is none is the app's to complain of.
+    /// Returns those of a list with commas, and that of an address.
     fn of(hosts: &str, public_url: &str) -> Self {
-        let hosts = hosts.split(',').map(|name| format!("http://{}", name.trim()));
         // As the DNS has them: browsers ask for xn--… where there is an ü.
-        let name = |address: String| match read(Url::parse(&address).ok()?.host_str()?) {
+        let name = |host: String| match read(Url::parse(&format!("http://{host}")).ok()?.host_str()?) {
             Some(Read::Name(name)) => Some(name),
             Some(Read::Address) | None => None,
         };
-        Self(hosts.chain([public_url.to_owned()]).filter_map(name).collect())
+        Self(hosts_in(hosts, public_url).into_iter().filter_map(name).collect())
     }
 
     /// Judges the host of a request.
